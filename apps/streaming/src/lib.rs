@@ -1,0 +1,2 @@
+//! Sample application: bounded-channel stream processing.
+#![forbid(unsafe_code)]

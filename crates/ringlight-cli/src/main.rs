@@ -1,0 +1,4 @@
+//! The `ringlight` command.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! Drains the rings, batches, encodes once and accounts for every record.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Where batches go: OTLP over gRPC.
+#![forbid(unsafe_code)]

@@ -1,0 +1,211 @@
+//! The ledger: an account of every record, by signal.
+//!
+//! The rule: `submitted = exported + rejected + dropped (by reason) + in flight + spooled`. In
+//! flight is counted on its own, not derived, so that the equation can fail.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::Signal;
+
+/// Why a record was dropped inside the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The producer's ring had no room.
+    RingFull = 0,
+    /// Submitted after the collector was closed.
+    Closed = 1,
+    /// The record alone is larger than a ring or a request may be.
+    TooLarge = 2,
+    /// The queue of a destination had no room.
+    QueueFull = 3,
+    /// The destination could not be reached, or kept failing, until the attempts were used up.
+    RetriesExhausted = 4,
+    /// The deadline of a shutdown passed first.
+    Shutdown = 5,
+    /// The record's bytes did not decode: a defect of the product, counted rather than hidden.
+    Malformed = 6,
+}
+
+impl DropReason {
+    /// All reasons, in the order of their discriminants.
+    pub const ALL: [Self; 7] = [
+        Self::RingFull,
+        Self::Closed,
+        Self::TooLarge,
+        Self::QueueFull,
+        Self::RetriesExhausted,
+        Self::Shutdown,
+        Self::Malformed,
+    ];
+
+    /// The name in metrics and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RingFull => "ring_full",
+            Self::Closed => "closed",
+            Self::TooLarge => "too_large",
+            Self::QueueFull => "queue_full",
+            Self::RetriesExhausted => "retries_exhausted",
+            Self::Shutdown => "shutdown",
+            Self::Malformed => "malformed",
+        }
+    }
+
+    /// The reason of a name, the inverse of [`as_str`](Self::as_str).
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+}
+
+const REASONS: usize = DropReason::ALL.len();
+const SIGNALS: usize = Signal::ALL.len();
+
+/// The account of one signal at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Account {
+    /// Records the application handed over, whatever became of them.
+    pub submitted: u64,
+    /// Records the backend accepted.
+    pub exported: u64,
+    /// Records the backend refused for good.
+    pub rejected: u64,
+    /// Records dropped, indexed by [`DropReason`].
+    pub dropped: [u64; REASONS],
+    /// Records in a ring, a batch, a queue or a request.
+    pub in_flight: u64,
+    /// Records on disk, waiting.
+    pub spooled: u64,
+}
+
+impl Account {
+    /// Drops for every reason together.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    /// Whether every submitted record is accounted for.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        self.submitted
+            == self.exported + self.rejected + self.dropped_total() + self.in_flight + self.spooled
+    }
+}
+
+/// The accounts of all signals at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LedgerSnapshot {
+    accounts: [Account; SIGNALS],
+}
+
+impl LedgerSnapshot {
+    /// The account of a signal.
+    #[must_use]
+    pub const fn account(&self, signal: Signal) -> &Account {
+        &self.accounts[signal as usize]
+    }
+
+    /// The account of a signal, to be filled in.
+    pub const fn account_mut(&mut self, signal: Signal) -> &mut Account {
+        &mut self.accounts[signal as usize]
+    }
+
+    /// Whether every account balances.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        self.accounts.iter().all(Account::balances)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Cells {
+    exported: AtomicU64,
+    rejected: AtomicU64,
+    dropped: [AtomicU64; REASONS],
+}
+
+/// The consumer's side of the accounts: what became of records once they had left the rings.
+///
+/// Producers count their side (submitted, dropped before the ring) in counters of their own ring,
+/// so that the recording path shares no cache line. All cells only grow; they are `Relaxed` since
+/// each stands alone, and whoever wants a consistent snapshot takes it on the collector's thread.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    cells: [Cells; SIGNALS],
+}
+
+impl Ledger {
+    /// A ledger of zeros.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The backend accepted `count` records.
+    pub fn add_exported(&self, signal: Signal, count: u64) {
+        self.cells[signal as usize]
+            .exported
+            .fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// The backend refused `count` records for good.
+    pub fn add_rejected(&self, signal: Signal, count: u64) {
+        self.cells[signal as usize]
+            .rejected
+            .fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// `count` records were dropped after they had left the ring.
+    pub fn add_dropped(&self, signal: Signal, reason: DropReason, count: u64) {
+        self.cells[signal as usize].dropped[reason as usize].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// The consumer's side of the accounts; the caller adds the producers' side and what is in
+    /// flight.
+    #[must_use]
+    pub fn snapshot(&self) -> LedgerSnapshot {
+        let mut snapshot = LedgerSnapshot::default();
+        for signal in Signal::ALL {
+            let cells = &self.cells[signal as usize];
+            let account = snapshot.account_mut(signal);
+            account.exported = cells.exported.load(Ordering::Relaxed);
+            account.rejected = cells.rejected.load(Ordering::Relaxed);
+            for reason in DropReason::ALL {
+                account.dropped[reason as usize] =
+                    cells.dropped[reason as usize].load(Ordering::Relaxed);
+            }
+        }
+        snapshot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_balances_only_when_every_record_is_somewhere() {
+        let mut account = Account {
+            submitted: 10,
+            exported: 6,
+            rejected: 1,
+            ..Account::default()
+        };
+        account.dropped[DropReason::RingFull as usize] = 2;
+        assert!(!account.balances());
+        account.in_flight = 1;
+        assert!(account.balances());
+    }
+
+    #[test]
+    fn a_reason_is_found_by_its_name() {
+        for (index, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
+            assert_eq!(DropReason::from_name(reason.as_str()), Some(reason));
+        }
+    }
+}

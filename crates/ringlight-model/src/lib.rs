@@ -1,0 +1,30 @@
+//! The vocabulary every other Ringlight crate speaks: signals, ids, attribute values, spans, log
+//! records, callsites, limits and the ledger.
+//!
+//! It guarantees that a value built here is valid on its own terms (an id knows whether it is zero,
+//! a ledger account knows whether it balances), and it costs nothing to depend on: no I/O, no
+//! async, no threads.
+//!
+//! It must not know how anything is serialized: the OTLP wire lives in `ringlight-otlp`, the
+//! on-disk blocks in `ringlight-store`.
+#![forbid(unsafe_code)]
+
+mod callsite;
+mod decode;
+mod ids;
+mod ledger;
+mod limits;
+mod record;
+mod signal;
+mod value;
+
+pub use callsite::{Callsite, CallsiteId, CallsiteKind, CallsiteRegistry};
+pub use decode::{DecodeError, Decoder, RecordVisitor, RejectReason};
+pub use ids::{ParseIdError, SpanId, TraceId};
+pub use ledger::{Account, DropReason, Ledger, LedgerSnapshot};
+pub use limits::Limits;
+pub use record::{
+    LogRecord, Resource, Scope, Severity, Span, SpanEvent, SpanKind, SpanLink, Status, StatusCode,
+};
+pub use signal::Signal;
+pub use value::{KeyValue, Value};

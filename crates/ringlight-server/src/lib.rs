@@ -1,0 +1,2 @@
+//! OTLP receivers and the query API.
+#![forbid(unsafe_code)]

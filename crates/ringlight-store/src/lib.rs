@@ -1,0 +1,2 @@
+//! The embedded store: ingest, query, retention.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The built web UI as bytes.
+#![forbid(unsafe_code)]

@@ -1,1 +1,51 @@
-fn main() {}
+//! Development tasks: `cargo xtask test` runs every check of the project and counts the tests.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a task reports to a terminal"
+)]
+
+mod demo;
+mod report;
+mod step;
+mod tasks;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <task>
+
+tasks:
+  test         everything CI runs: format, lints, tests, documentation, web, browser
+  test-rust    only the Rust part of it
+  test-web     only the web and browser part of it
+  screenshots  take the pictures the documentation shows, from a running demo
+
+Each task installs what it can by itself (npm packages, a Python environment) and names the
+command that installs what it cannot.";
+
+fn main() -> ExitCode {
+    let task = std::env::args().nth(1).unwrap_or_default();
+    let outcome = match task.as_str() {
+        "test" => tasks::test(),
+        "test-rust" => tasks::test_rust(),
+        "test-web" => tasks::test_web(),
+        "screenshots" => tasks::screenshots(),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        other => {
+            eprintln!("error: there is no task `{other}`\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The tasks, as lists of steps.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::demo::Demo;
+use crate::step::{Outcome, Steps, require};
+
+/// Everything CI runs.
+pub(crate) fn test() -> Outcome {
+    prerequisites()?;
+    let mut steps = Steps::new();
+    rust(&mut steps)?;
+    web(&mut steps)?;
+    interoperability(&mut steps)?;
+    browser(&mut steps)?;
+    steps.summary();
+    Ok(())
+}
+
+/// The Rust part alone.
+pub(crate) fn test_rust() -> Outcome {
+    let mut steps = Steps::new();
+    rust(&mut steps)?;
+    steps.summary();
+    Ok(())
+}
+
+/// The web and browser part alone.
+pub(crate) fn test_web() -> Outcome {
+    prerequisites()?;
+    let mut steps = Steps::new();
+    web(&mut steps)?;
+    steps.cargo("build the binary", &["build", "--quiet"])?;
+    browser(&mut steps)?;
+    steps.summary();
+    Ok(())
+}
+
+/// The pictures of the documentation.
+pub(crate) fn screenshots() -> Outcome {
+    prerequisites()?;
+    let mut steps = Steps::new();
+    steps.cargo("build the binary", &["build", "--release", "--quiet"])?;
+    let web = steps.root().join("web");
+    let demo = Demo::start(steps.root(), "release")?;
+    steps.run(
+        "take the screenshots",
+        Command::new("npm")
+            .args(["run", "screenshots"])
+            .current_dir(&web)
+            .env("RINGLIGHT_URL", &demo.url)
+            .env("RINGLIGHT_CHROMIUM", chromium()),
+    )
+}
+
+fn prerequisites() -> Outcome {
+    require("node", "install Node.js 20 or later with npm")?;
+    require("npm", "install npm 11 or later")?;
+    require("python3", "apt-get install python3 python3-venv")?;
+    require(&chromium().to_string_lossy(), "apt-get install chromium")
+}
+
+fn chromium() -> PathBuf {
+    std::env::var_os("RINGLIGHT_CHROMIUM").map_or_else(|| "chromium".into(), PathBuf::from)
+}
+
+fn rust(steps: &mut Steps) -> Outcome {
+    steps.cargo("format", &["fmt", "--all", "--check"])?;
+    steps.cargo(
+        "lints",
+        &[
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+    )?;
+    steps.cargo("tests", &["test", "--quiet", "--workspace"])?;
+    steps.run(
+        "documentation",
+        Command::new(env!("CARGO"))
+            .args(["doc", "--quiet", "--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "--deny warnings"),
+    )?;
+    steps.run(
+        "model checks of the ring",
+        Command::new(env!("CARGO"))
+            .args([
+                "test",
+                "--quiet",
+                "--release",
+                "--package",
+                "ringlight-ring",
+                "--test",
+                "loom",
+            ])
+            .args(["--target-dir", "target/loom"])
+            .env("RUSTFLAGS", "--cfg ringlight_loom"),
+    )
+}
+
+fn web(steps: &mut Steps) -> Outcome {
+    let web = steps.root().join("web");
+    let mut npm = |title: &str, args: &[&str]| {
+        steps.run(title, Command::new("npm").args(args).current_dir(&web))
+    };
+    npm("web: packages", &["ci", "--no-audit", "--no-fund"])?;
+    npm("web: types", &["run", "check"])?;
+    npm("web: lint", &["run", "lint"])?;
+    npm("web: unit tests", &["test"])
+}
+
+/// Stock clients of other languages against the built binary.
+fn interoperability(steps: &mut Steps) -> Outcome {
+    let folder = steps.root().join("crates/ringlight-cli/tests/python_sdk");
+    let venv = steps.root().join("target/python-sdk");
+    let python = venv.join("bin/python");
+    if !python.exists() {
+        steps.run(
+            "python: environment",
+            Command::new("python3").args(["-m", "venv"]).arg(&venv),
+        )?;
+    }
+    steps.run(
+        "python: packages",
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--requirement"])
+            .arg(folder.join("requirements.txt")),
+    )?;
+    let binary = steps.root().join("target/debug/ringlight");
+    steps.run(
+        "python: stock OpenTelemetry SDK",
+        Command::new(&python)
+            .arg("test_sdk.py")
+            .current_dir(&folder)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("RINGLIGHT_BIN", binary),
+    )
+}
+
+fn browser(steps: &mut Steps) -> Outcome {
+    let web = steps.root().join("web");
+    let demo = Demo::start(steps.root(), "debug")?;
+    steps.run(
+        "browser tests against a running demo",
+        Command::new("npm")
+            .args(["run", "e2e"])
+            .current_dir(&web)
+            .env("RINGLIGHT_URL", &demo.url)
+            .env("RINGLIGHT_CHROMIUM", chromium()),
+    )
+}

@@ -1,0 +1,380 @@
+//! The rules of the house that a compiler does not check. `CONTRIBUTING.md` says why each exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Which workspace crates a crate may depend on, outside of tests. Data flows one way; an edge that
+/// is not here is a design decision and belongs in `ARCHITECTURE.md` first.
+const ALLOWED_EDGES: &[(&str, &[&str])] = &[
+    ("ringlight-ring", &[]),
+    ("ringlight-model", &[]),
+    ("ringlight-otlp", &["ringlight-model"]),
+    (
+        "ringlight-collector",
+        &["ringlight-model", "ringlight-otlp", "ringlight-ring"],
+    ),
+    (
+        "ringlight-export",
+        &["ringlight-collector", "ringlight-model", "ringlight-otlp"],
+    ),
+    (
+        "ringlight",
+        &[
+            "ringlight-collector",
+            "ringlight-export",
+            "ringlight-model",
+            "ringlight-ring",
+        ],
+    ),
+    ("ringlight-store", &["ringlight-model"]),
+    ("ringlight-ui", &[]),
+    (
+        "ringlight-server",
+        &[
+            "ringlight-model",
+            "ringlight-otlp",
+            "ringlight-store",
+            "ringlight-ui",
+        ],
+    ),
+    ("ringlight-app-agent", &["ringlight"]),
+    ("ringlight-app-streaming", &["ringlight"]),
+    (
+        "ringlight-cli",
+        &[
+            "ringlight",
+            "ringlight-app-agent",
+            "ringlight-app-streaming",
+            "ringlight-export",
+            "ringlight-model",
+            "ringlight-otlp",
+            "ringlight-server",
+            "ringlight-store",
+        ],
+    ),
+    ("ringlight-testing", &["ringlight-model", "ringlight-otlp"]),
+    ("xtask", &[]),
+];
+
+/// The only crates that may contain unsafe code, each for a reason its `lib.rs` gives.
+const UNSAFE_CRATES: &[&str] = &["ringlight-ring"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn output(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(args)
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{program} {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+struct Package {
+    name: String,
+    folder: PathBuf,
+    manifest: Value,
+}
+
+fn packages() -> Vec<Package> {
+    let metadata = output(
+        env!("CARGO"),
+        &["metadata", "--format-version", "1", "--no-deps"],
+    );
+    let metadata: Value = serde_json::from_str(&metadata).unwrap();
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    packages
+        .map(|package| Package {
+            name: package["name"].as_str().unwrap().to_owned(),
+            folder: Path::new(package["manifest_path"].as_str().unwrap())
+                .parent()
+                .unwrap()
+                .to_owned(),
+            manifest: package.clone(),
+        })
+        .collect()
+}
+
+/// Files under version control, or about to be, that end in one of `endings`.
+fn files(endings: &[&str]) -> Vec<PathBuf> {
+    let listed = output(
+        "git",
+        &["ls-files", "--cached", "--others", "--exclude-standard"],
+    );
+    let mut files: Vec<PathBuf> = listed
+        .lines()
+        .filter(|line| endings.iter().any(|ending| line.ends_with(ending)))
+        .map(|line| root().join(line))
+        .filter(|path| path.exists())
+        .collect();
+    files.sort();
+    files
+}
+
+fn module_doc(source: &str) -> String {
+    source
+        .lines()
+        .map(str::trim_start)
+        .take_while(|line| line.starts_with("//!") || line.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn assert_none(rule: &str, offenders: &[String]) {
+    assert!(
+        offenders.is_empty(),
+        "{rule}:\n  {}",
+        offenders.join("\n  ")
+    );
+}
+
+#[test]
+fn dependencies_between_crates_point_one_way() {
+    let allowed: BTreeMap<_, _> = ALLOWED_EDGES.iter().copied().collect();
+    let names: BTreeSet<String> = packages().into_iter().map(|package| package.name).collect();
+    let mut offenders = Vec::new();
+    for package in packages() {
+        let Some(edges) = allowed.get(package.name.as_str()) else {
+            offenders.push(format!("{} is not in the list of crates", package.name));
+            continue;
+        };
+        for dependency in package.manifest["dependencies"].as_array().unwrap() {
+            let name = dependency["name"].as_str().unwrap();
+            let in_tests_only = dependency["kind"] == "dev";
+            if names.contains(name) && !in_tests_only && !edges.contains(&name) {
+                offenders.push(format!("{} -> {name}", package.name));
+            }
+        }
+    }
+    assert_none("edges that are not allowed", &offenders);
+}
+
+#[test]
+fn every_crate_introduces_itself() {
+    let mut offenders = Vec::new();
+    for package in packages() {
+        let manifest = read(&package.folder.join("Cargo.toml"));
+        if !manifest.contains("[lints]\nworkspace = true") {
+            offenders.push(format!(
+                "{}: `[lints] workspace = true` is missing",
+                package.name
+            ));
+        }
+        if package.name == "xtask" {
+            continue;
+        }
+        if !package.folder.join("README.md").exists() {
+            offenders.push(format!("{}: README.md is missing", package.name));
+        }
+        if package.folder.file_name().unwrap().to_str() != Some(package.name.as_str())
+            && !package.name.starts_with("ringlight-app-")
+        {
+            offenders.push(format!("{}: the folder has another name", package.name));
+        }
+        for target in package.manifest["targets"].as_array().unwrap() {
+            let path = Path::new(target["src_path"].as_str().unwrap());
+            let kind = target["kind"][0].as_str().unwrap();
+            let source = read(path);
+            if matches!(kind, "lib" | "bin") && module_doc(&source).is_empty() {
+                offenders.push(format!("{}: no module documentation", path.display()));
+            }
+            if matches!(kind, "lib" | "bin")
+                && !UNSAFE_CRATES.contains(&package.name.as_str())
+                && !source.contains("#![forbid(unsafe_code)]")
+            {
+                offenders.push(format!(
+                    "{}: `#![forbid(unsafe_code)]` is missing",
+                    path.display()
+                ));
+            }
+        }
+    }
+    assert_none("crates that break a rule", &offenders);
+}
+
+#[test]
+fn sources_keep_the_rules() {
+    // Assembled at run time, so that this file does not offend against itself.
+    let forbidden = [
+        (["#[ign", "ore"].concat(), "a test that is not run"),
+        (
+            ["#[al", "low("].concat(),
+            "`#[expect(.., reason = \"..\")]` instead",
+        ),
+        (
+            ["#![al", "low("].concat(),
+            "`#![expect(.., reason = \"..\")]` instead",
+        ),
+        (["to", "do!("].concat(), "unfinished code"),
+        (["unimpl", "emented!("].concat(), "unfinished code"),
+        (["TO", "DO"].concat(), "unfinished work belongs in an issue"),
+        (
+            ["FIX", "ME"].concat(),
+            "unfinished work belongs in an issue",
+        ),
+    ];
+    let mut offenders = Vec::new();
+    for path in files(&[".rs", ".ts", ".svelte"]) {
+        let source = read(&path);
+        for (number, line) in source.lines().enumerate() {
+            for (text, why) in &forbidden {
+                if line.contains(text.as_str()) {
+                    offenders.push(format!(
+                        "{}:{}: `{text}`: {why}",
+                        path.display(),
+                        number + 1
+                    ));
+                }
+            }
+        }
+        let lines = source.lines().count();
+        if path.extension().is_some_and(|e| e == "rs")
+            && lines > 800
+            && !module_doc(&source).contains("one piece")
+        {
+            offenders.push(format!(
+                "{}: {lines} lines, and no word on why one piece",
+                path.display()
+            ));
+        }
+    }
+    assert_none("lines that break a rule", &offenders);
+}
+
+#[test]
+fn only_binaries_and_benches_choose_an_allocator() {
+    let offenders: Vec<String> = files(&[".rs"])
+        .into_iter()
+        .filter(|path| {
+            read(path)
+                .lines()
+                .any(|line| line.trim() == "#[global_allocator]")
+        })
+        .map(|path| path.display().to_string())
+        .filter(|path| !path.ends_with("main.rs") && !path.contains("/benches/"))
+        .filter(|path| !path.contains("/tests/") && !path.contains("/bench-compare/"))
+        .collect();
+    assert_none("`#[global_allocator]` in a library", &offenders);
+}
+
+#[test]
+fn the_default_build_has_one_version_of_each_big_dependency() {
+    let tree = output(
+        env!("CARGO"),
+        &[
+            "tree",
+            "--workspace",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ],
+    );
+    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for line in tree.lines() {
+        let mut words = line.split_whitespace();
+        if let (Some(name), Some(version)) = (words.next(), words.next()) {
+            versions.entry(name).or_default().insert(version);
+        }
+    }
+    for name in [
+        "tokio", "tower", "hyper", "rustls", "prost", "tonic", "http",
+    ] {
+        let found = versions.get(name).map_or(0, BTreeSet::len);
+        assert!(
+            found <= 1,
+            "{name} is built in {found} versions: {:?}",
+            versions[name]
+        );
+    }
+}
+
+#[test]
+fn a_service_never_compiles_the_backend() {
+    let tree = output(
+        env!("CARGO"),
+        &[
+            "tree",
+            "--package",
+            "ringlight",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--all-features",
+        ],
+    );
+    for name in [
+        "ringlight-store",
+        "ringlight-server",
+        "ringlight-ui",
+        "rusqlite",
+        "axum",
+    ] {
+        let found = tree
+            .lines()
+            .any(|line| line.split_whitespace().next() == Some(name));
+        assert!(!found, "`ringlight` depends on `{name}`");
+    }
+}
+
+/// Every row of the requirements is listed, with a state, and every test it names exists.
+#[test]
+fn requirements_name_tests_that_exist() {
+    let page = read(&root().join("docs/requirements.md"));
+    let ids = (1..=8).map(|n| format!("M-{n}"));
+    let ids = ids.chain((1..=8).map(|n| format!("C-{n}")));
+    let ids = ids.chain((1..=11).map(|n| format!("S-{n}")));
+    let ids = ids.chain((1..=15).map(|n| format!("Z-{n}")));
+    let mut offenders = Vec::new();
+    for id in ids {
+        let row = page
+            .lines()
+            .find(|line| line.starts_with(&format!("| {id} |")));
+        let Some(row) = row else {
+            offenders.push(format!("{id} has no row"));
+            continue;
+        };
+        let state = row.split('|').nth(3).unwrap_or_default().trim();
+        if !matches!(state, "done" | "in part" | "open") {
+            offenders.push(format!(
+                "{id}: `{state}` is not one of `done`, `in part`, `open`"
+            ));
+        }
+        let tests = row
+            .split('`')
+            .filter(|text| text.contains(".rs#") || text.contains(".py#") || text.contains(".ts#"));
+        let mut count = 0;
+        for test in tests {
+            count += 1;
+            let (path, name) = test.split_once('#').unwrap();
+            let source = std::fs::read_to_string(root().join(path)).unwrap_or_default();
+            if !source.contains(name) {
+                offenders.push(format!("{id}: `{test}` does not exist"));
+            }
+        }
+        if state == "done" && count == 0 {
+            offenders.push(format!("{id} is done but names no test"));
+        }
+    }
+    assert_none("rows of docs/requirements.md that are not true", &offenders);
+}

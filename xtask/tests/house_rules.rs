@@ -1,5 +1,7 @@
 //! The rules of the house that a compiler does not check. `CONTRIBUTING.md` says why each exists.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first thing that is wrong")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,2 +1,19 @@
-//! The OTLP wire: model to protobuf and JSON and back, within size and depth limits.
+//! The OTLP wire: the model's records to protobuf and JSON and back.
+//!
+//! - [`encode`] writes protobuf in one pass, straight into a `Vec<u8>`, without intermediate
+//!   structs; the collector uses its primitives to turn recorded bytes into requests.
+//! - [`OtlpDecoder`] reads protobuf requests, borrowing from them, and shows every record to a
+//!   [`RecordVisitor`](ringlight_model::RecordVisitor).
+//!
+//! It guarantees that no input makes it panic, recurse without bound, or allocate from a length
+//! that a request merely declares.
+//!
+//! It must not know the network: who sends the bytes, over what, and what happens on failure.
 #![forbid(unsafe_code)]
+
+mod decode;
+pub mod encode;
+mod fields;
+mod wire;
+
+pub use decode::{Decoded, Ignore, OtlpDecoder};

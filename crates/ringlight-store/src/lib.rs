@@ -1,2 +1,32 @@
-//! The embedded store: ingest, query, retention.
+//! The embedded store of spans and log records: ingest, query, retention.
+//!
+//! One directory holds everything: a small catalogue, and one SQLite file a time slice with the
+//! *intake* (requests as they came, a write-ahead log) and *blocks* (some thousand records each, in
+//! compressed columns). `docs/store-format.md` describes every byte.
+//!
+//! It guarantees:
+//! - [`Store::ingest`] returns `Ok` only once the request survives the end of the process (and, by
+//!   default, of the machine); from then on every search sees it.
+//! - The same span, and the same batch of log records, is stored once, however often it is sent.
+//! - Memory is bounded: what cannot be written in time is refused, never queued without limit.
+//! - Damage to a block costs that block, is counted and never ends the process.
+//!
+//! It must not know the wire format (it is handed a [`Decoder`](ringlight_model::Decoder)), HTTP,
+//! or what the answers are shown in.
 #![forbid(unsafe_code)]
+
+mod config;
+mod directory;
+mod error;
+pub mod query;
+mod store;
+mod types;
+
+pub use config::{Durability, StoreConfig};
+pub use error::{IngestError, SearchError, StoreError};
+pub use store::Store;
+pub use types::{
+    AttributeKey, AttributeSearch, Ingest, IngestReceipt, InstanceStored, KeyScope, LogEntry,
+    LogPage, LogSearch, Run, SearchStats, ServiceSummary, StoreStats, Trace, TracePage,
+    TraceSearch, TraceSpan, TraceSummary, ValueSearch, ValueType,
+};

@@ -1,0 +1,159 @@
+//! What can go wrong, by family of operations.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ringlight_model::DecodeError;
+
+/// Opening or reading a store failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A field of the configuration is outside its range.
+    #[error("`{field}` is `{value}`, allowed is {allowed}")]
+    Config {
+        /// The field of [`StoreConfig`](crate::StoreConfig).
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        allowed: &'static str,
+    },
+    /// Another process has the data directory open.
+    #[error("data directory `{}` is in use by {}", path.display(), describe_holder(*pid))]
+    Locked {
+        /// The data directory.
+        path: PathBuf,
+        /// The process that has it open, if it said so.
+        pid: Option<u32>,
+    },
+    /// The directory holds files of something else.
+    #[error("directory `{}` is not empty and not a data directory of this program", path.display())]
+    ForeignDirectory {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The data directory was written by a newer version.
+    #[error(
+        "data directory `{}` has format {found}, this version reads up to {supported}",
+        path.display()
+    )]
+    NewerFormat {
+        /// The data directory.
+        path: PathBuf,
+        /// The format it has.
+        found: u32,
+        /// The newest format this version knows.
+        supported: u32,
+    },
+    /// A file operation failed.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A database operation failed.
+    #[error("cannot {action} `{}`", path.display())]
+    Database {
+        /// What was attempted.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: rusqlite::Error,
+    },
+    /// A thread could not be started.
+    #[error("cannot start a thread")]
+    Thread {
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+impl StoreError {
+    /// What to do about it, where there is something to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Locked { pid: Some(pid), .. } => Some(format!(
+                "stop process {pid}, or choose another directory with `--data-dir`"
+            )),
+            Self::Locked { pid: None, .. } | Self::ForeignDirectory { .. } => {
+                Some("choose another directory with `--data-dir`".to_owned())
+            }
+            Self::NewerFormat { .. } => {
+                Some("use the newer version, or another directory with `--data-dir`".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn describe_holder(pid: Option<u32>) -> String {
+    pid.map_or_else(
+        || "another process".to_owned(),
+        |pid| format!("process {pid}"),
+    )
+}
+
+/// A request was not stored. Nothing of it was, except where the variant says otherwise.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum IngestError {
+    /// More arrives than can be written. Send it again later.
+    #[error("store is overloaded, try again in {} s", retry_after.as_secs())]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The disk is full. Send it again when there is room.
+    #[error("disk is full, nothing more can be stored in `{}`", path.display())]
+    DiskFull {
+        /// The data directory.
+        path: PathBuf,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The request does not decode.
+    #[error("request does not decode")]
+    Decode(#[source] DecodeError),
+    /// The signal is not stored by this version.
+    #[error("{0} are not stored")]
+    UnsupportedSignal(ringlight_model::Signal),
+    /// Writing failed. After a failed sync it is unknown whether the request survives; sending it
+    /// again is safe, duplicates are recognized.
+    #[error("cannot write to `{}`: {message}", path.display())]
+    Write {
+        /// The data directory.
+        path: PathBuf,
+        /// Why it failed.
+        message: String,
+    },
+    /// The store is closed.
+    #[error("store is closed")]
+    Closed,
+}
+
+/// A search was not carried out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SearchError {
+    /// The query is of the other signal.
+    #[error("query is for {found:?}, not for {expected:?}")]
+    WrongSignal {
+        /// What the search is about.
+        expected: crate::query::QuerySignal,
+        /// What the query was parsed for.
+        found: crate::query::QuerySignal,
+    },
+    /// The cursor is not one this store gave.
+    #[error("cursor `{cursor}` is not one that was given by an earlier page")]
+    Cursor {
+        /// The cursor.
+        cursor: String,
+    },
+}

@@ -1,0 +1,366 @@
+//! What goes into a store and what it answers.
+
+use std::sync::Arc;
+
+use ringlight_model::{
+    LogRecord, RejectReason, Resource, Scope, Signal, Span, SpanId, TraceId, Value,
+};
+
+use crate::query::Query;
+
+/// One export request, as it came over the wire.
+#[derive(Debug, Clone, Copy)]
+pub struct Ingest<'a> {
+    /// What it carries.
+    pub signal: Signal,
+    /// The bytes of the export request, uncompressed.
+    pub request: &'a [u8],
+    /// The id its sender gives it, the same when it is sent again. Such a request is stored once.
+    pub batch_id: Option<&'a str>,
+}
+
+/// What became of a request that is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IngestReceipt {
+    /// Records the sender may consider delivered: `stored + duplicates`.
+    pub accepted: u64,
+    /// Records stored by this request.
+    pub stored: u64,
+    /// Records that were stored before.
+    pub duplicates: u64,
+    /// Records refused, by reason; each reason once.
+    pub rejected: Vec<(RejectReason, u64)>,
+}
+
+/// Which traces are asked for. A trace is found if at least one of its spans matches the query,
+/// starts in the time range and belongs to the run.
+#[derive(Debug, Clone)]
+pub struct TraceSearch {
+    /// The filter, parsed for [`QuerySignal::Traces`](crate::query::QuerySignal::Traces).
+    pub query: Query,
+    /// First start time of a matching span, Unix nanoseconds, included.
+    pub from_unix_nano: Option<u64>,
+    /// Last start time of a matching span, Unix nanoseconds, included.
+    pub to_unix_nano: Option<u64>,
+    /// Traces wanted at most, from 1 to 1000; other numbers are brought into that range.
+    pub limit: usize,
+    /// Where the previous page ended.
+    pub cursor: Option<String>,
+    /// Only spans of this run.
+    pub run: Option<u64>,
+}
+
+/// Traces found, newest first: by the start of their first span.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TracePage {
+    /// The traces.
+    pub traces: Vec<TraceSummary>,
+    /// Where the next page begins; `None` if there is no more. Following pages show the store as it
+    /// was when the first page was asked for, so that nothing is shown twice or left out while more
+    /// data arrives.
+    pub next: Option<String>,
+    /// What the search cost.
+    pub stats: SearchStats,
+}
+
+/// What a trace is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceSummary {
+    /// Its id.
+    pub trace_id: TraceId,
+    /// Service of the root span; empty while no root has arrived.
+    pub root_service: String,
+    /// Name of the root span; empty while no root has arrived.
+    pub root_name: String,
+    /// Start of the first span.
+    pub start_unix_nano: u64,
+    /// From the first start to the last end.
+    pub duration_nano: u64,
+    /// Spans stored so far.
+    pub span_count: u64,
+    /// Spans with an error status.
+    pub error_count: u64,
+    /// The services that take part, sorted.
+    pub services: Vec<String>,
+}
+
+/// What a search had to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SearchStats {
+    /// Sealed blocks of the signal in the store.
+    pub blocks_total: u64,
+    /// Sealed blocks of which records were read.
+    pub blocks_read: u64,
+    /// Records looked at, those in memory included.
+    pub records_scanned: u64,
+    /// Blocks that were skipped because they are damaged.
+    pub blocks_corrupt: u64,
+}
+
+/// A whole trace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trace {
+    /// Its id.
+    pub trace_id: TraceId,
+    /// The resources its spans refer to, each once.
+    pub resources: Vec<Resource<'static>>,
+    /// The scopes its spans refer to, each once.
+    pub scopes: Vec<Scope<'static>>,
+    /// The spans, sorted by start, then by span id.
+    pub spans: Vec<TraceSpan>,
+}
+
+/// A span of a [`Trace`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceSpan {
+    /// The span.
+    pub span: Span<'static>,
+    /// Index into [`Trace::resources`].
+    pub resource: usize,
+    /// Index into [`Trace::scopes`].
+    pub scope: usize,
+}
+
+/// Which log records are asked for.
+#[derive(Debug, Clone)]
+pub struct LogSearch {
+    /// The filter, parsed for [`QuerySignal::Logs`](crate::query::QuerySignal::Logs).
+    pub query: Query,
+    /// First time, Unix nanoseconds, included.
+    pub from_unix_nano: Option<u64>,
+    /// Last time, Unix nanoseconds, included.
+    pub to_unix_nano: Option<u64>,
+    /// Records wanted at most, from 1 to 10 000; other numbers are brought into that range.
+    pub limit: usize,
+    /// Where the previous page ended.
+    pub cursor: Option<String>,
+    /// Only records of this run.
+    pub run: Option<u64>,
+    /// Only records of this trace.
+    pub trace_id: Option<TraceId>,
+    /// Only records of this span.
+    pub span_id: Option<SpanId>,
+}
+
+/// Log records found, newest first.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LogPage {
+    /// The records.
+    pub logs: Vec<LogEntry>,
+    /// Where the next page begins; see [`TracePage::next`].
+    pub next: Option<String>,
+    /// What the search cost.
+    pub stats: SearchStats,
+}
+
+/// A log record with what it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogEntry {
+    /// The record.
+    pub record: LogRecord<'static>,
+    /// Its resource.
+    pub resource: Arc<Resource<'static>>,
+    /// Its scope.
+    pub scope: Arc<Scope<'static>>,
+}
+
+/// A service and what is stored of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSummary {
+    /// `service.name`, `unknown_service` where there was none.
+    pub name: String,
+    /// Spans stored.
+    pub span_count: u64,
+    /// Log records stored.
+    pub log_count: u64,
+    /// Time of its first record, to the precision of a block.
+    pub first_unix_nano: u64,
+    /// Time of its last record, to the precision of a block.
+    pub last_unix_nano: u64,
+}
+
+/// One time the store was open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Its number, counted from 1.
+    pub id: u64,
+    /// The command that opened the store.
+    pub command: String,
+    /// When.
+    pub started_unix_nano: u64,
+    /// When it was closed; after a crash the last moment it is known to have been open. `None` for
+    /// the current run.
+    pub ended_unix_nano: Option<u64>,
+    /// Spans of it that are still stored.
+    pub span_count: u64,
+    /// Log records of it that are still stored.
+    pub log_count: u64,
+}
+
+/// Where a key that can be asked for is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum KeyScope {
+    /// A field every record of the signal has, such as `name`.
+    Intrinsic,
+    /// An attribute of a span.
+    Span,
+    /// An attribute of a resource.
+    Resource,
+    /// An attribute of a span event.
+    Event,
+    /// An attribute of a log record.
+    Log,
+}
+
+impl KeyScope {
+    /// The name in the query language and in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Intrinsic => "intrinsic",
+            Self::Span => "span",
+            Self::Resource => "resource",
+            Self::Event => "event",
+            Self::Log => "log",
+        }
+    }
+}
+
+/// The kind of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ValueType {
+    /// No value.
+    Empty = 0,
+    /// Text.
+    String = 1,
+    /// A truth value.
+    Bool = 2,
+    /// A signed integer.
+    Int = 3,
+    /// A floating-point number.
+    Double = 4,
+    /// Opaque bytes.
+    Bytes = 5,
+    /// A list.
+    Array = 6,
+    /// Nested attributes.
+    Map = 7,
+}
+
+impl ValueType {
+    /// The kind of a value.
+    #[must_use]
+    pub const fn of(value: &Value<'_>) -> Self {
+        match value {
+            Value::Empty => Self::Empty,
+            Value::Str(_) => Self::String,
+            Value::Bool(_) => Self::Bool,
+            Value::Int(_) => Self::Int,
+            Value::Double(_) => Self::Double,
+            Value::Bytes(_) => Self::Bytes,
+            Value::Array(_) => Self::Array,
+            Value::Map(_) => Self::Map,
+        }
+    }
+
+    /// The name in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::String => "string",
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::Double => "double",
+            Self::Bytes => "bytes",
+            Self::Array => "array",
+            Self::Map => "map",
+        }
+    }
+}
+
+/// A key seen in stored records. A key with values of several types is several of these.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AttributeKey {
+    /// Where it was found.
+    pub scope: KeyScope,
+    /// The key.
+    pub key: String,
+    /// The type of its values.
+    pub value_type: ValueType,
+}
+
+/// Which keys are asked for.
+#[derive(Debug, Clone)]
+pub struct AttributeSearch<'a> {
+    /// Of spans ([`Signal::Traces`]) or of log records ([`Signal::Logs`]).
+    pub signal: Signal,
+    /// What the key begins with.
+    pub prefix: &'a str,
+    /// Keys wanted at most, from 1 to 1000.
+    pub limit: usize,
+}
+
+/// Which values of a key are asked for.
+#[derive(Debug, Clone)]
+pub struct ValueSearch<'a> {
+    /// Of spans ([`Signal::Traces`]) or of log records ([`Signal::Logs`]).
+    pub signal: Signal,
+    /// Where the key is looked for; `None` is everywhere.
+    pub scope: Option<KeyScope>,
+    /// The key, or the name of an intrinsic as the query language writes it.
+    pub key: &'a str,
+    /// What the value, as text, begins with.
+    pub prefix: &'a str,
+    /// Values wanted at most, from 1 to 1000.
+    pub limit: usize,
+}
+
+/// The state of the store.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoreStats {
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// The limit for them.
+    pub size_limit_bytes: u64,
+    /// Seconds a record is kept.
+    pub retention_seconds: u64,
+    /// Time slices, each a file.
+    pub slices: u64,
+    /// Sealed blocks.
+    pub blocks: u64,
+    /// Blocks or intake requests found damaged and skipped since the store was opened.
+    pub corrupt: u64,
+    /// Records in memory, not sealed yet. They are durable nevertheless.
+    pub head_records: u64,
+    /// Bytes of memory they take, requests being decoded included.
+    pub head_bytes: u64,
+    /// Whether the last write failed for lack of space.
+    pub disk_full: bool,
+    /// Time of the oldest record; 0 if there is none.
+    pub oldest_unix_nano: u64,
+    /// Time of the newest record; 0 if there is none.
+    pub newest_unix_nano: u64,
+    /// Spans stored.
+    pub span_count: u64,
+    /// Log records stored.
+    pub log_count: u64,
+}
+
+/// What one instance of a service has stored since the store was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InstanceStored {
+    /// `service.instance.id`.
+    pub instance: String,
+    /// `service.name`.
+    pub service: String,
+    /// Spans.
+    pub spans: u64,
+    /// Log records.
+    pub logs: u64,
+    /// Spans that had been stored before.
+    pub spans_duplicate: u64,
+    /// Log records that had been stored before.
+    pub logs_duplicate: u64,
+}

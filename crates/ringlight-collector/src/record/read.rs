@@ -1,0 +1,348 @@
+//! Reading records.
+
+use std::borrow::Cow;
+
+use ringlight_model::{CallsiteId, SpanId, TraceId};
+
+use super::{
+    FLAG_CUT, FLAG_KEY_TEXT, Head, ItemHead, KIND_LOG, KIND_SPAN, LOG_HEADER_WORDS, RecordError,
+    SPAN_HEADER_WORDS, TAG_BOOL, TAG_BYTES, TAG_F64, TAG_I64, TAG_LINK, TAG_NAME, TAG_SCOPE_PATH,
+    TAG_STATUS_MESSAGE, TAG_TEXT, TAG_U64, WORD_BYTES,
+};
+
+type Word = [u8; WORD_BYTES];
+
+/// One record, borrowed from the ring.
+#[derive(Debug, Clone, Copy)]
+pub enum Record<'a> {
+    /// A span that has closed.
+    Span(SpanRecord<'a>),
+    /// A log record.
+    Log(LogRecord<'a>),
+}
+
+impl<'a> Record<'a> {
+    /// Reads a record, checking that its items fill it exactly. Text is not checked: writers only
+    /// write whole characters.
+    ///
+    /// # Errors
+    /// When the bytes are not a record.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, RecordError> {
+        let (words, rest) = bytes.as_chunks::<WORD_BYTES>();
+        if !rest.is_empty() {
+            return Err(error(words.len(), "length is not whole words"));
+        }
+        let head = words.first().ok_or(error(0, "empty"))?;
+        match Head(u64::from_le_bytes(*head)).record_kind() {
+            KIND_SPAN => {
+                let (header, items) = words
+                    .split_first_chunk::<SPAN_HEADER_WORDS>()
+                    .ok_or(error(0, "header of a span is cut off"))?;
+                check_items(items).map_err(|e| e.after(SPAN_HEADER_WORDS))?;
+                Ok(Self::Span(SpanRecord { header, items }))
+            }
+            KIND_LOG => {
+                let (header, items) = words
+                    .split_first_chunk::<LOG_HEADER_WORDS>()
+                    .ok_or(error(0, "header of a log record is cut off"))?;
+                check_items(items).map_err(|e| e.after(LOG_HEADER_WORDS))?;
+                Ok(Self::Log(LogRecord { header, items }))
+            }
+            _ => Err(error(0, "neither a span nor a log record")),
+        }
+    }
+
+    /// The callsite, if it has one.
+    #[must_use]
+    pub fn callsite(&self) -> Option<CallsiteId> {
+        match self {
+            Self::Span(span) => span.callsite(),
+            Self::Log(log) => log.callsite(),
+        }
+    }
+
+    /// The items.
+    #[must_use]
+    pub const fn items(&self) -> Items<'a> {
+        match self {
+            Self::Span(span) => span.items(),
+            Self::Log(log) => log.items(),
+        }
+    }
+}
+
+impl RecordError {
+    const fn after(self, words: usize) -> Self {
+        Self {
+            word: self.word + words,
+            reason: self.reason,
+        }
+    }
+}
+
+const fn error(word: usize, reason: &'static str) -> RecordError {
+    RecordError { word, reason }
+}
+
+fn check_items(items: &[Word]) -> Result<(), RecordError> {
+    let mut at = 0;
+    while let Some(word) = items.get(at) {
+        let head = ItemHead(u64::from_le_bytes(*word));
+        let value_words = head.value_words().ok_or(error(at, "unknown item"))?;
+        let words = 1 + head.key_words() + value_words;
+        if items.len() - at < words {
+            return Err(error(at, "item is cut off"));
+        }
+        at += words;
+    }
+    Ok(())
+}
+
+fn callsite(word: u64) -> Option<CallsiteId> {
+    (word != 0).then_some(CallsiteId::new(word))
+}
+
+fn trace_id(high: Word, low: Word) -> TraceId {
+    let high = u128::from(u64::from_le_bytes(high));
+    TraceId::new(high << 64 | u128::from(u64::from_le_bytes(low)))
+}
+
+/// A span that has closed.
+#[derive(Debug, Clone, Copy)]
+pub struct SpanRecord<'a> {
+    header: &'a [Word; SPAN_HEADER_WORDS],
+    items: &'a [Word],
+}
+
+impl<'a> SpanRecord<'a> {
+    const fn word(&self, index: usize) -> u64 {
+        u64::from_le_bytes(self.header[index])
+    }
+
+    /// Kind, status, flags, what was dropped.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        Head(self.word(0))
+    }
+
+    /// The callsite, if it has one.
+    #[must_use]
+    pub fn callsite(&self) -> Option<CallsiteId> {
+        callsite(self.word(1))
+    }
+
+    /// The trace.
+    #[must_use]
+    pub fn trace_id(&self) -> TraceId {
+        trace_id(self.header[2], self.header[3])
+    }
+
+    /// The span.
+    #[must_use]
+    pub const fn span_id(&self) -> SpanId {
+        SpanId::new(self.word(4))
+    }
+
+    /// Its parent, or [`SpanId::INVALID`].
+    #[must_use]
+    pub const fn parent_span_id(&self) -> SpanId {
+        SpanId::new(self.word(5))
+    }
+
+    /// Start, Unix nanoseconds.
+    #[must_use]
+    pub const fn start_unix_nano(&self) -> u64 {
+        self.word(6)
+    }
+
+    /// End, Unix nanoseconds.
+    #[must_use]
+    pub const fn end_unix_nano(&self) -> u64 {
+        self.word(7)
+    }
+
+    /// The items.
+    #[must_use]
+    pub const fn items(&self) -> Items<'a> {
+        Items { rest: self.items }
+    }
+}
+
+/// A log record.
+#[derive(Debug, Clone, Copy)]
+pub struct LogRecord<'a> {
+    header: &'a [Word; LOG_HEADER_WORDS],
+    items: &'a [Word],
+}
+
+impl<'a> LogRecord<'a> {
+    const fn word(&self, index: usize) -> u64 {
+        u64::from_le_bytes(self.header[index])
+    }
+
+    /// Severity, flags, what was dropped.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        Head(self.word(0))
+    }
+
+    /// The callsite, if it has one.
+    #[must_use]
+    pub fn callsite(&self) -> Option<CallsiteId> {
+        callsite(self.word(1))
+    }
+
+    /// The trace it was logged in, or [`TraceId::INVALID`].
+    #[must_use]
+    pub fn trace_id(&self) -> TraceId {
+        trace_id(self.header[2], self.header[3])
+    }
+
+    /// The span it was logged in, or [`SpanId::INVALID`].
+    #[must_use]
+    pub const fn span_id(&self) -> SpanId {
+        SpanId::new(self.word(4))
+    }
+
+    /// When, Unix nanoseconds.
+    #[must_use]
+    pub const fn time_unix_nano(&self) -> u64 {
+        self.word(5)
+    }
+
+    /// The items.
+    #[must_use]
+    pub const fn items(&self) -> Items<'a> {
+        Items { rest: self.items }
+    }
+}
+
+/// A text of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Text<'a> {
+    /// UTF-8, as it goes on the wire.
+    pub bytes: &'a [u8],
+    /// Whether it was longer and has been cut.
+    pub cut: bool,
+}
+
+impl<'a> Text<'a> {
+    /// The text.
+    #[must_use]
+    pub fn to_str(self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.bytes)
+    }
+}
+
+/// The key of an attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyRef<'a> {
+    /// A field of the record's callsite, by index.
+    Field(u16),
+    /// UTF-8 text.
+    Name(&'a [u8]),
+}
+
+/// The value of an attribute.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ValueRef<'a> {
+    /// A truth value.
+    Bool(bool),
+    /// A signed integer.
+    I64(i64),
+    /// An unsigned integer; over `i64::MAX` it has no OTLP integer and is encoded as text.
+    U64(u64),
+    /// A floating-point number.
+    F64(f64),
+    /// Text.
+    Text(Text<'a>),
+    /// Opaque bytes, and whether they were cut.
+    Bytes(&'a [u8], bool),
+}
+
+/// One item of a record.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Item<'a> {
+    /// A field or attribute.
+    Attribute(KeyRef<'a>, ValueRef<'a>),
+    /// A link to another span.
+    Link {
+        /// Its trace.
+        trace_id: TraceId,
+        /// The span.
+        span_id: SpanId,
+        /// W3C trace flags.
+        flags: u8,
+    },
+    /// The callsites of the enclosing spans.
+    ScopePath(ScopePath<'a>),
+    /// The span's name, in place of its callsite's.
+    Name(Text<'a>),
+    /// The status message.
+    StatusMessage(Text<'a>),
+}
+
+/// Callsites, outermost first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScopePath<'a> {
+    words: &'a [Word],
+}
+
+impl<'a> ScopePath<'a> {
+    /// The callsites, outermost first.
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = CallsiteId> + ExactSizeIterator + 'a {
+        self.words
+            .iter()
+            .map(|word| CallsiteId::new(u64::from_le_bytes(*word)))
+    }
+}
+
+/// The items of a record, in the order they were written.
+#[derive(Debug, Clone, Copy)]
+pub struct Items<'a> {
+    rest: &'a [Word],
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Item<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Item<'a>> {
+        let (word, after) = self.rest.split_first()?;
+        let head = ItemHead(u64::from_le_bytes(*word));
+        let (key_words, after) = after.split_at_checked(head.key_words())?;
+        let (value, after) = after.split_at_checked(head.value_words()?)?;
+        self.rest = after;
+
+        let key = if head.flags() & FLAG_KEY_TEXT == 0 {
+            KeyRef::Field(head.key())
+        } else {
+            KeyRef::Name(key_words.as_flattened().get(..usize::from(head.key()))?)
+        };
+        let bits = || value.first().map_or(0, |word| u64::from_le_bytes(*word));
+        let bytes = || value.as_flattened().get(..head.len() as usize);
+        let cut = head.flags() & FLAG_CUT != 0;
+        let text = || bytes().map(|bytes| Text { bytes, cut });
+        let attribute = |value| Some(Item::Attribute(key, value));
+        match head.tag() {
+            TAG_BOOL => attribute(ValueRef::Bool(head.len() != 0)),
+            TAG_I64 => attribute(ValueRef::I64(bits().cast_signed())),
+            TAG_U64 => attribute(ValueRef::U64(bits())),
+            TAG_F64 => attribute(ValueRef::F64(f64::from_bits(bits()))),
+            TAG_TEXT => attribute(ValueRef::Text(text()?)),
+            TAG_BYTES => attribute(ValueRef::Bytes(bytes()?, cut)),
+            TAG_LINK => match value {
+                [high, low, span] => Some(Item::Link {
+                    trace_id: trace_id(*high, *low),
+                    span_id: SpanId::new(u64::from_le_bytes(*span)),
+                    flags: head.len() as u8,
+                }),
+                _ => None,
+            },
+            TAG_SCOPE_PATH => Some(Item::ScopePath(ScopePath { words: value })),
+            TAG_NAME => Some(Item::Name(text()?)),
+            TAG_STATUS_MESSAGE => Some(Item::StatusMessage(text()?)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! Whether a record matches.
+
+use std::cmp::Ordering;
+
+use regex::Regex;
+use ringlight_model::{Severity, SpanId, SpanKind, StatusCode, TraceId, Value};
+
+use super::QuerySignal;
+use super::ast::{
+    Ast, AttributeScope, Comparison, Expr, Field, Intrinsic, Level, Literal, Operator,
+};
+
+/// A record, as far as a query is concerned.
+pub trait Fields {
+    /// Shows the values of a field to `test`, one by one, until it accepts one. Answers whether it
+    /// did. A field that is missing is not shown at all; `event.` attributes and event names are
+    /// shown once per event that has them, every other field at most once.
+    ///
+    /// `index` is the field's position in [`Query::fields`](super::Query::fields). The field is
+    /// never one of scope [`AttributeScope::Any`].
+    fn any(
+        &self,
+        index: usize,
+        field: &Field,
+        test: &mut dyn FnMut(FieldValue<'_>) -> bool,
+    ) -> bool;
+}
+
+/// The value of a field.
+#[derive(Debug, Clone, Copy)]
+pub enum FieldValue<'a> {
+    /// An attribute's value of any type.
+    Value(&'a Value<'a>),
+    /// Text; a body that is not text is shown as its JSON.
+    Str(&'a str),
+    /// An integer.
+    Int(i64),
+    /// A floating-point number.
+    Double(f64),
+    /// A truth value.
+    Bool(bool),
+    /// A duration in nanoseconds.
+    Duration(u64),
+    /// A span's status.
+    Status(StatusCode),
+    /// A span's kind.
+    Kind(SpanKind),
+    /// A severity; unspecified is the same as missing.
+    Severity(Severity),
+    /// A trace id; the invalid one is the same as missing.
+    TraceId(TraceId),
+    /// A span id; the invalid one is the same as missing.
+    SpanId(SpanId),
+    /// A value nothing is compared with: bytes, or nested attributes.
+    Opaque,
+}
+
+/// The compiled form of a query's filter.
+#[derive(Debug)]
+pub(super) struct Program {
+    root: Node,
+    fields: Vec<Field>,
+}
+
+#[derive(Debug)]
+enum Node {
+    Constant(bool),
+    Not(Box<Node>),
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    Leaf(Leaf),
+}
+
+#[derive(Debug)]
+struct Leaf {
+    // Positions in `fields`, of which the first one that is there counts.
+    slots: Vec<usize>,
+    test: Test,
+}
+
+#[derive(Debug)]
+enum Test {
+    Present,
+    Missing,
+    Compare(Operator, Operand),
+}
+
+// The right side of a comparison, ready to be compared.
+#[derive(Debug)]
+enum Operand {
+    Str(String),
+    Regex(Regex),
+    Int(i64),
+    Double(f64),
+    Bool(bool),
+    Status(StatusCode),
+    Kind(SpanKind),
+    Level(Level),
+    TraceId(TraceId),
+    SpanId(SpanId),
+}
+
+impl Program {
+    /// Compiles a tree; `regexes` are its regular expressions in order.
+    pub(super) fn compile(ast: &Ast, signal: QuerySignal, regexes: Vec<Regex>) -> Self {
+        let mut compiler = Compiler {
+            signal,
+            fields: Vec::new(),
+            regexes: regexes.into_iter(),
+        };
+        let root = compiler.node(&ast.filter);
+        Self {
+            root,
+            fields: compiler.fields,
+        }
+    }
+
+    pub(super) fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    pub(super) fn matches<F: Fields + ?Sized>(&self, record: &F) -> bool {
+        self.root.holds(&self.fields, record)
+    }
+}
+
+struct Compiler {
+    signal: QuerySignal,
+    fields: Vec<Field>,
+    regexes: std::vec::IntoIter<Regex>,
+}
+
+impl Compiler {
+    fn node(&mut self, expr: &Expr) -> Node {
+        match expr {
+            Expr::Constant(value) => Node::Constant(*value),
+            Expr::Not(inner) => Node::Not(Box::new(self.node(inner))),
+            Expr::And(items) => Node::And(items.iter().map(|item| self.node(item)).collect()),
+            Expr::Or(items) => Node::Or(items.iter().map(|item| self.node(item)).collect()),
+            Expr::Is(field) => Node::Leaf(Leaf {
+                slots: self.slots(field),
+                test: Test::Compare(Operator::Equal, Operand::Bool(true)),
+            }),
+            Expr::Compare(comparison) => Node::Leaf(Leaf {
+                slots: self.slots(&comparison.field),
+                test: self.test(comparison),
+            }),
+        }
+    }
+
+    fn slots(&mut self, field: &Field) -> Vec<usize> {
+        let Field::Attribute {
+            scope: AttributeScope::Any,
+            key,
+        } = field
+        else {
+            return vec![self.slot(field.clone())];
+        };
+        let own = match self.signal {
+            QuerySignal::Traces => AttributeScope::Span,
+            QuerySignal::Logs => AttributeScope::Log,
+        };
+        [own, AttributeScope::Resource]
+            .map(|scope| {
+                self.slot(Field::Attribute {
+                    scope,
+                    key: key.clone(),
+                })
+            })
+            .into()
+    }
+
+    fn slot(&mut self, field: Field) -> usize {
+        match self.fields.iter().position(|known| *known == field) {
+            Some(slot) => slot,
+            None => {
+                self.fields.push(field);
+                self.fields.len() - 1
+            }
+        }
+    }
+
+    fn test(&mut self, comparison: &Comparison) -> Test {
+        let Comparison {
+            field,
+            operator,
+            value,
+        } = comparison;
+        let operand = match value {
+            Literal::Nil if operator.is_negative() => return Test::Present,
+            Literal::Nil => return Test::Missing,
+            Literal::Str(text) => self.text_operand(field, *operator, text),
+            // A duration is a number of nanoseconds, whatever it is compared with.
+            Literal::Int(value) | Literal::Duration(value) => Operand::Int(*value),
+            Literal::Double(value) => Operand::Double(*value),
+            Literal::Bool(value) => Operand::Bool(*value),
+            Literal::Status(code) => Operand::Status(*code),
+            Literal::Kind(kind) => Operand::Kind(*kind),
+            Literal::Level(level) => Operand::Level(*level),
+        };
+        Test::Compare(*operator, operand)
+    }
+
+    fn text_operand(&mut self, field: &Field, operator: Operator, text: &str) -> Operand {
+        let id = match field {
+            Field::Intrinsic(Intrinsic::TraceId) => text.parse().ok().map(Operand::TraceId),
+            Field::Intrinsic(Intrinsic::SpanId | Intrinsic::ParentSpanId) => {
+                text.parse().ok().map(Operand::SpanId)
+            }
+            _ => None,
+        };
+        let regex = if operator.is_regex() {
+            self.regexes.next()
+        } else {
+            None
+        };
+        id.or(regex.map(Operand::Regex))
+            .unwrap_or_else(|| Operand::Str(text.to_owned()))
+    }
+}
+
+impl Node {
+    fn holds<F: Fields + ?Sized>(&self, fields: &[Field], record: &F) -> bool {
+        match self {
+            Self::Constant(value) => *value,
+            Self::Not(inner) => !inner.holds(fields, record),
+            Self::And(items) => items.iter().all(|item| item.holds(fields, record)),
+            Self::Or(items) => items.iter().any(|item| item.holds(fields, record)),
+            Self::Leaf(leaf) => leaf.holds(fields, record),
+        }
+    }
+}
+
+impl Leaf {
+    fn holds<F: Fields + ?Sized>(&self, fields: &[Field], record: &F) -> bool {
+        for &slot in &self.slots {
+            let mut is_present = false;
+            let accepted = record.any(slot, &fields[slot], &mut |value| {
+                if value.is_missing() {
+                    return false;
+                }
+                is_present = true;
+                match &self.test {
+                    Test::Present | Test::Missing => true,
+                    Test::Compare(operator, operand) => operand.holds(*operator, value),
+                }
+            });
+            if is_present {
+                return accepted && !matches!(self.test, Test::Missing);
+            }
+        }
+        matches!(self.test, Test::Missing)
+    }
+}
+
+impl FieldValue<'_> {
+    fn is_missing(&self) -> bool {
+        match self {
+            Self::Value(Value::Empty) => true,
+            Self::Severity(severity) => *severity == Severity::UNSPECIFIED,
+            Self::TraceId(id) => !id.is_valid(),
+            Self::SpanId(id) => !id.is_valid(),
+            _ => false,
+        }
+    }
+}
+
+impl Operand {
+    // Whether `value operator self` holds. False where the types do not fit.
+    fn holds(&self, operator: Operator, value: FieldValue<'_>) -> bool {
+        let equality = |fits, equal| holds_equality(operator, fits, equal);
+        match (value, self) {
+            (FieldValue::Value(value), _) => self.holds_value(operator, value),
+            (FieldValue::Str(text), _) => self.holds_text(operator, text),
+            (FieldValue::Int(number), Self::Int(other)) => operator.accepts(number.cmp(other)),
+            (FieldValue::Int(number), Self::Double(other)) => {
+                holds_partial(operator, compare_int_double(number, *other))
+            }
+            (FieldValue::Double(number), Self::Int(other)) => {
+                let ordering = compare_int_double(*other, number);
+                holds_partial(operator, ordering.map(Ordering::reverse))
+            }
+            (FieldValue::Double(number), Self::Double(other)) => {
+                holds_partial(operator, number.partial_cmp(other))
+            }
+            (FieldValue::Duration(nanos), Self::Int(other)) => {
+                operator.accepts(i128::from(nanos).cmp(&i128::from(*other)))
+            }
+            (FieldValue::Duration(nanos), Self::Double(other)) => {
+                // What does not fit is longer than 292 years; a float that long is a guess anyway.
+                let nanos = i64::try_from(nanos).unwrap_or(i64::MAX);
+                holds_partial(operator, compare_int_double(nanos, *other))
+            }
+            (FieldValue::Bool(value), other) => equality(
+                matches!(other, Self::Bool(_)),
+                matches!(other, Self::Bool(other) if *other == value),
+            ),
+            (FieldValue::Status(code), other) => equality(
+                matches!(other, Self::Status(_)),
+                matches!(other, Self::Status(other) if *other == code),
+            ),
+            (FieldValue::Kind(kind), other) => equality(
+                matches!(other, Self::Kind(_)),
+                matches!(other, Self::Kind(other) if *other == kind),
+            ),
+            (FieldValue::TraceId(id), other) => equality(
+                matches!(other, Self::TraceId(_)),
+                matches!(other, Self::TraceId(other) if *other == id),
+            ),
+            (FieldValue::SpanId(id), other) => equality(
+                matches!(other, Self::SpanId(_)),
+                matches!(other, Self::SpanId(other) if *other == id),
+            ),
+            (FieldValue::Severity(severity), _) => self.holds_severity(operator, severity),
+            (
+                FieldValue::Int(_)
+                | FieldValue::Double(_)
+                | FieldValue::Duration(_)
+                | FieldValue::Opaque,
+                _,
+            ) => false,
+        }
+    }
+
+    fn holds_value(&self, operator: Operator, value: &Value<'_>) -> bool {
+        let scalar = match value {
+            Value::Str(text) => FieldValue::Str(text),
+            Value::Int(number) => FieldValue::Int(*number),
+            Value::Double(number) => FieldValue::Double(*number),
+            Value::Bool(value) => FieldValue::Bool(*value),
+            Value::Array(items) => return self.holds_items(operator, items),
+            Value::Empty | Value::Bytes(_) | Value::Map(_) => return false,
+        };
+        self.holds(operator, scalar)
+    }
+
+    fn holds_text(&self, operator: Operator, text: &str) -> bool {
+        match (self, operator) {
+            (Self::Regex(regex), Operator::Match) => regex.is_match(text),
+            (Self::Regex(regex), Operator::NotMatch) => !regex.is_match(text),
+            (Self::Str(other), operator) if !operator.is_regex() => {
+                operator.accepts(text.cmp(other.as_str()))
+            }
+            _ => false,
+        }
+    }
+
+    // Some item for most operators; every item for `!=` and `!~`, so that `!=` is what `=` is not.
+    fn holds_items(&self, operator: Operator, items: &[Value<'_>]) -> bool {
+        let mut scalars = items
+            .iter()
+            .map(|item| !matches!(item, Value::Array(_)) && self.holds_value(operator, item));
+        if operator.is_negative() {
+            !items.is_empty() && scalars.all(|holds| holds)
+        } else {
+            scalars.any(|holds| holds)
+        }
+    }
+
+    // A level is a range of numbers: above it is above its last one.
+    fn holds_severity(&self, operator: Operator, severity: Severity) -> bool {
+        let number = severity.number();
+        match self {
+            Self::Int(other) => operator.accepts(i64::from(number).cmp(other)),
+            Self::Level(level) if number < level.first() => operator.accepts(Ordering::Less),
+            Self::Level(level) if number > level.last() => operator.accepts(Ordering::Greater),
+            Self::Level(_) => operator.accepts(Ordering::Equal),
+            _ => false,
+        }
+    }
+}
+
+fn holds_equality(operator: Operator, fits: bool, equal: bool) -> bool {
+    match operator {
+        Operator::Equal => equal,
+        Operator::NotEqual => fits && !equal,
+        _ => false,
+    }
+}
+
+// `!=` is the one operator that holds for a NaN, as everywhere.
+fn holds_partial(operator: Operator, ordering: Option<Ordering>) -> bool {
+    ordering.map_or(operator == Operator::NotEqual, |ordering| {
+        operator.accepts(ordering)
+    })
+}
+
+/// Compares without rounding: a float holds no more than 53 bits of an integer.
+fn compare_int_double(int: i64, double: f64) -> Option<Ordering> {
+    // 2^63, the first float above every `i64`; its negative is the lowest `i64`.
+    const END: f64 = 9_223_372_036_854_775_808.0;
+    if double.is_nan() {
+        return None;
+    }
+    if double >= END {
+        return Some(Ordering::Less);
+    }
+    if double < -END {
+        return Some(Ordering::Greater);
+    }
+    let floor = double.floor();
+    #[expect(clippy::cast_possible_truncation, reason = "within the range of `i64`")]
+    let whole = floor as i64;
+    // With equal whole parts, a fraction makes the float the larger one.
+    Some(int.cmp(&whole).then(if double > floor {
+        Ordering::Less
+    } else {
+        Ordering::Equal
+    }))
+}

@@ -4,6 +4,9 @@
 //!   structs; the collector uses its primitives to turn recorded bytes into requests.
 //! - [`OtlpDecoder`] reads protobuf requests, borrowing from them, and shows every record to a
 //!   [`RecordVisitor`](ringlight_model::RecordVisitor).
+//! - [`json`] turns OTLP/JSON requests into protobuf requests and records into OTLP/JSON.
+//! - [`response`] encodes and reads what a server answers.
+//! - [`ledger_report`] is how a client tells a backend its account of every record.
 //!
 //! It guarantees that no input makes it panic, recurse without bound, or allocate from a length
 //! that a request merely declares.
@@ -14,6 +17,9 @@
 mod decode;
 pub mod encode;
 mod fields;
+pub mod json;
+pub mod ledger_report;
+pub mod response;
 mod wire;
 
 pub use decode::{Decoded, Ignore, OtlpDecoder};

@@ -12,7 +12,9 @@ use ringlight_model::{
 
 use crate::fields::{per_resource, per_scope, request};
 use crate::wire::{Field, Reader, Slice, WireError};
-use value::Budget;
+
+pub(crate) use record::{resource, scope};
+pub(crate) use value::{Budget, attribute};
 
 /// Reads OTLP export requests.
 ///
@@ -55,7 +57,7 @@ pub struct Decoded {
 
 /// Why one record is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ItemError {
+pub(crate) enum ItemError {
     Wire(WireError),
     Reject(RejectReason),
 }

@@ -12,7 +12,7 @@ use super::value::{Budget, attribute, text, value};
 use crate::fields::{event, link, log as l, resource as r, scope as s, span as f, status as st};
 use crate::wire::{Field, Slice};
 
-pub(super) fn resource<'a>(
+pub(crate) fn resource<'a>(
     budget: &mut Budget,
     message: Slice<'a>,
     resource: &mut Resource<'a>,
@@ -29,7 +29,7 @@ pub(super) fn resource<'a>(
     Ok(())
 }
 
-pub(super) fn scope<'a>(
+pub(crate) fn scope<'a>(
     budget: &mut Budget,
     message: Slice<'a>,
     scope: &mut Scope<'a>,

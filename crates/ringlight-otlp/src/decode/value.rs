@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ringlight_model::{KeyValue, RejectReason, Value};
+use ringlight_model::{KeyValue, Limits, RejectReason, Value};
 
 use super::ItemError;
 use crate::fields::{any, kv};
@@ -14,10 +14,16 @@ use crate::wire::{Field, Reader, Slice};
 const VALUES_MAX: usize = 1 << 17;
 
 /// What reading one record may still use up, and what it repaired.
-pub(super) struct Budget {
+pub(crate) struct Budget {
     depth_max: usize,
     values_left: usize,
     pub(super) repaired_texts: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new(Limits::default().depth_max)
+    }
 }
 
 impl Budget {
@@ -52,7 +58,7 @@ pub(super) fn text<'a>(
 }
 
 /// Appends the attribute in `field` to `list`.
-pub(super) fn attribute<'a>(
+pub(crate) fn attribute<'a>(
     budget: &mut Budget,
     field: Field<'a>,
     at: usize,

@@ -24,10 +24,8 @@ pub fn channel(config: RingConfig) -> Result<(RingSender, RingReceiver), ConfigE
         reason = "the ring was made right above: both ends are free"
     )]
     let (producer, consumer) = (
-        ring.producer(&wake)
-            .expect("the producer end of a new ring is free"),
-        ring.consumer()
-            .expect("the consumer end of a new ring is free"),
+        Ring::producer(&ring, &wake).expect("the producer end of a new ring is free"),
+        Ring::consumer(&ring).expect("the consumer end of a new ring is free"),
     );
     let shared = Arc::new(Shared {
         config,
@@ -110,7 +108,7 @@ impl RingSender {
             registry.rings.iter().find_map(|ring| {
                 let suits = !ring.has_producer() && ring.fill_bytes() <= fill_bytes_max;
                 if suits {
-                    ring.producer(&self.shared.wake)
+                    Ring::producer(ring, &self.shared.wake)
                 } else {
                     None
                 }
@@ -121,7 +119,7 @@ impl RingSender {
         }
         if registry.rings.len() <= self.shared.config.producers_max {
             let ring = Ring::new(self.shared.config.ring_bytes);
-            if let Some(producer) = ring.producer(&self.shared.wake) {
+            if let Some(producer) = Ring::producer(&ring, &self.shared.wake) {
                 registry.rings.push(ring);
                 // Release pairs with the Acquire in `adopt_rings`; the rings themselves travel
                 // under the lock.

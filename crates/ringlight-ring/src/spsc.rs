@@ -76,18 +76,18 @@ impl Ring {
     }
 
     /// The producer end, unless there is one. `wake` rouses the consumer.
-    pub(crate) fn producer(self: &Arc<Self>, wake: &Wake) -> Option<Producer> {
+    pub(crate) fn producer(this: &Arc<Self>, wake: &Wake) -> Option<Producer> {
         // Acquire pairs with the Release of the former producer's drop: its words in memory, its
         // tail and its counters are ours to continue.
-        if self.producer_taken.swap(true, Ordering::Acquire) {
+        if this.producer_taken.swap(true, Ordering::Acquire) {
             return None;
         }
         // Relaxed: the former producer's store is visible by the Acquire above, and nobody else
         // moves the tail.
-        let tail = self.tail.load(Ordering::Relaxed) & !FLAGS;
+        let tail = this.tail.load(Ordering::Relaxed) & !FLAGS;
         // No limit yet: the first reservation looks at the head.
         Some(Producer {
-            ring: Arc::clone(self),
+            ring: Arc::clone(this),
             wake: wake.clone(),
             tail,
             limit: tail,
@@ -97,15 +97,15 @@ impl Ring {
     }
 
     /// The consumer end, unless there is one.
-    pub(crate) fn consumer(self: &Arc<Self>) -> Option<Consumer> {
+    pub(crate) fn consumer(this: &Arc<Self>) -> Option<Consumer> {
         // Acquire pairs with the Release of the former consumer's drop.
-        if self.consumer_taken.swap(true, Ordering::Acquire) {
+        if this.consumer_taken.swap(true, Ordering::Acquire) {
             return None;
         }
         // Relaxed: only a consumer moves the head, and the Acquire above saw the former one's.
-        let head = self.head.load(Ordering::Relaxed) & !FLAGS;
+        let head = this.head.load(Ordering::Relaxed) & !FLAGS;
         Some(Consumer {
-            ring: Arc::clone(self),
+            ring: Arc::clone(this),
             head,
             tail: head,
         })

@@ -79,6 +79,7 @@ fn rust(steps: &mut Steps) -> Outcome {
             "warnings",
         ],
     )?;
+    dependencies(steps)?;
     steps.cargo("tests", &["test", "--quiet", "--workspace"])?;
     steps.run(
         "documentation",
@@ -100,6 +101,34 @@ fn rust(steps: &mut Steps) -> Outcome {
             ])
             .args(["--target-dir", "target/loom"])
             .env("RUSTFLAGS", "--cfg ringlight_loom"),
+    )
+}
+
+/// Licences, bans and sources of everything in the lock file, by `cargo-deny`, which is built below
+/// `target/` on a machine that lacks it.
+fn dependencies(steps: &mut Steps) -> Outcome {
+    let tools = steps.root().join("target/tools");
+    let mut program = PathBuf::from("cargo-deny");
+    if require("cargo-deny", "").is_err() {
+        program = tools.join("bin/cargo-deny");
+    }
+    if require(&program.to_string_lossy(), "").is_err() {
+        steps.run(
+            "build cargo-deny",
+            Command::new(env!("CARGO"))
+                .args([
+                    "install",
+                    "--quiet",
+                    "--locked",
+                    "cargo-deny@0.20.2",
+                    "--root",
+                ])
+                .arg(&tools),
+        )?;
+    }
+    steps.run(
+        "dependencies",
+        Command::new(program).args(["check", "bans", "licenses", "sources"]),
     )
 }
 

@@ -1,6 +1,9 @@
 //! The rules of the house that a compiler does not check. `CONTRIBUTING.md` says why each exists.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first thing that is wrong")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may stop at the first thing that is wrong"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -42,8 +45,15 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
             "ringlight-ui",
         ],
     ),
-    ("ringlight-app-agent", &["ringlight"]),
-    ("ringlight-app-streaming", &["ringlight"]),
+    ("ringlight-app-harness", &["ringlight"]),
+    (
+        "ringlight-app-agent",
+        &["ringlight", "ringlight-app-harness"],
+    ),
+    (
+        "ringlight-app-streaming",
+        &["ringlight", "ringlight-app-harness"],
+    ),
     (
         "ringlight-cli",
         &[

@@ -1,4 +1,44 @@
-//! Drains the rings, batches, encodes once and accounts for every record.
+//! The pipeline: takes records out of the rings, encodes them once, batches them, delivers them,
+//! and accounts for every one.
+//!
+//! [`Pipeline::start`] starts one thread with a small runtime of its own. Application threads
+//! [record](Recorder::record) into rings; the collector thread drains them, woken when a ring is
+//! half full and by deadline, encodes each record once to OTLP bytes, and shares the finished
+//! batches among the destinations ([`Exporter`]) and local [sinks](RecordSink).
+//!
+//! It guarantees:
+//! - the application never waits for telemetry unless the policy says so ([`OverflowPolicy`]), and
+//!   never shares a runtime or a lock with the exporting side;
+//! - nothing is unbounded, and whatever is dropped is counted with its reason;
+//! - the ledger balances whenever it is read: `submitted = exported + rejected + dropped + in
+//!   flight + spooled`;
+//! - [`Pipeline::flush`] and [`Pipeline::shutdown`] work from anywhere and return by their
+//!   deadline.
+//!
+//! It must not know `tracing`, nor any concrete backend.
 #![forbid(unsafe_code)]
 
+mod accounts;
+mod batch;
+mod collector;
+mod config;
+mod destination;
+mod encode;
+mod export;
+mod mark;
+mod notice;
+mod pipeline;
 pub mod record;
+mod recorder;
+mod report;
+mod sink;
+
+pub use config::{OverflowPolicy, PipelineConfig, PipelineConfigError, RetryConfig};
+pub use export::{
+    BatchId, EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed,
+};
+pub use mark::in_pipeline;
+pub use notice::{Notice, Notices};
+pub use pipeline::{FlushError, Pipeline, StartError};
+pub use recorder::Recorder;
+pub use sink::RecordSink;

@@ -1,0 +1,273 @@
+//! The books of the pipeline.
+//!
+//! Two sides meet here. Producers count in counters of their own ring what they accepted into the
+//! ring and what they dropped; the collector counts what it took out, and moves every record from
+//! one stage to the next under one lock. Nothing on the recording path touches that lock: the
+//! collector takes it a few times a batch, a reader of the ledger once a read.
+//!
+//! Why a snapshot is exact while producers run: a producer counts a record as submitted before it
+//! publishes it, and as dropped after it has been counted as submitted. So the submitted count,
+//! read last and under the lock, covers every record counted as dropped and every record the
+//! collector has counted as drained; what remains is in a ring or in its producer's hands. What was
+//! drained is in exactly one stage of its destination, and those are counted one by one, not
+//! derived, so that a batch that gets lost shows as an account that does not balance.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ringlight_model::{DropReason, LedgerSnapshot, Signal};
+use ringlight_ring::RingSender;
+
+const SIGNALS: usize = Signal::ALL.len();
+const REASONS: usize = DropReason::ALL.len();
+
+/// Counters a producer keeps in its ring, one of each for traces and logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Counted {
+    /// Handed over, whatever became of it.
+    Submitted = 0,
+    /// Dropped: no room.
+    RingFull = 1,
+    /// Dropped: the pipeline is closed.
+    Closed = 2,
+    /// Dropped: larger than a ring may hold.
+    TooLarge = 3,
+    /// Dropped: whoever wrote it panicked; it was never published.
+    Abandoned = 4,
+}
+
+impl Counted {
+    /// The index of the ring counter. Only traces and logs are recorded through rings; anything
+    /// else counts as a log.
+    pub(crate) const fn index(self, signal: Signal) -> usize {
+        let lane = match signal {
+            Signal::Traces => 0,
+            _ => 1,
+        };
+        self as usize * 2 + lane
+    }
+}
+
+/// Where a drained record is while it is in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Stage {
+    /// In the batch being built.
+    Batch = 0,
+    /// In a sealed batch that waits for its turn.
+    Queue = 1,
+    /// In a batch being sent, or waiting to be sent again.
+    Request = 2,
+}
+
+const STAGES: usize = 3;
+
+/// What became of records that left a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// The destination took `records` minus `rejected`.
+    Delivered { rejected: u64 },
+    /// The destination refused them for good.
+    Rejected,
+    /// They were given up.
+    Dropped(DropReason),
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Line {
+    stages: [u64; STAGES],
+    exported: u64,
+    rejected: u64,
+    dropped: [u64; REASONS],
+}
+
+impl Line {
+    fn settle(&mut self, records: u64, fate: Fate) {
+        match fate {
+            Fate::Delivered { rejected } => {
+                // A backend cannot refuse more than it was given, whatever it claims.
+                let rejected = rejected.min(records);
+                self.rejected += rejected;
+                self.exported += records - rejected;
+            }
+            Fate::Rejected => self.rejected += records,
+            Fate::Dropped(reason) => self.dropped[reason as usize] += records,
+        }
+    }
+}
+
+/// The accounts of one destination.
+#[derive(Debug, Clone, Copy, Default)]
+struct Book {
+    lines: [Line; SIGNALS],
+}
+
+#[derive(Debug)]
+struct Books {
+    /// Records taken out of the rings so far.
+    drained: [u64; SIGNALS],
+    /// Whether the pipeline has ended, so that nothing comes out of the rings any more.
+    ended: bool,
+    destinations: Vec<Book>,
+}
+
+/// The books, shared by the collector and whoever reads the ledger.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    sender: RingSender,
+    books: Mutex<Books>,
+}
+
+impl Accounts {
+    pub(crate) fn new(sender: RingSender, destinations: usize) -> Self {
+        Self {
+            sender,
+            books: Mutex::new(Books {
+                drained: [0; SIGNALS],
+                ended: false,
+                destinations: vec![Book::default(); destinations],
+            }),
+        }
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        // No code under the lock can panic halfway through a change.
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records came out of the rings and are in the open batch of every destination.
+    pub(crate) fn drained(&self, signal: Signal, records: u64) {
+        let mut books = self.books();
+        books.drained[signal as usize] += records;
+        for book in &mut books.destinations {
+            book.lines[signal as usize].stages[Stage::Batch as usize] += records;
+        }
+    }
+
+    /// Records of the open batch are settled at every destination without being sent.
+    pub(crate) fn settle_batch(&self, signal: Signal, records: u64, fate: Fate) {
+        let mut books = self.books();
+        for book in &mut books.destinations {
+            let line = &mut book.lines[signal as usize];
+            line.stages[Stage::Batch as usize] -= records;
+            line.settle(records, fate);
+        }
+    }
+
+    /// Records of one destination go from one stage to the next.
+    pub(crate) fn moved(
+        &self,
+        destination: usize,
+        signal: Signal,
+        records: u64,
+        from: Stage,
+        to: Stage,
+    ) {
+        let mut books = self.books();
+        let line = &mut books.destinations[destination].lines[signal as usize];
+        line.stages[from as usize] -= records;
+        line.stages[to as usize] += records;
+    }
+
+    /// Records of one destination leave the pipeline.
+    pub(crate) fn settled(
+        &self,
+        destination: usize,
+        signal: Signal,
+        records: u64,
+        from: Stage,
+        fate: Fate,
+    ) {
+        let mut books = self.books();
+        let line = &mut books.destinations[destination].lines[signal as usize];
+        line.stages[from as usize] -= records;
+        line.settle(records, fate);
+    }
+
+    /// Drops everything that is still in the pipeline, now and for good: the end.
+    ///
+    /// Called once no stage will be touched again.
+    pub(crate) fn end(&self) {
+        let mut books = self.books();
+        books.ended = true;
+        for book in &mut books.destinations {
+            for line in &mut book.lines {
+                line.dropped[DropReason::Shutdown as usize] += line.stages.iter().sum::<u64>();
+                line.stages = [0; STAGES];
+            }
+        }
+    }
+
+    /// Records that are on their way to any destination.
+    pub(crate) fn in_flight(&self) -> u64 {
+        let destinations = self.books().destinations.len();
+        let of = |destination| {
+            let snapshot = self.snapshot(destination);
+            let signals = Signal::ALL.into_iter();
+            signals.map(|s| snapshot.account(s).in_flight).sum()
+        };
+        (0..destinations).map(of).max().unwrap_or(0)
+    }
+
+    /// The ledger of one destination, exact at the moment of the call.
+    pub(crate) fn snapshot(&self, destination: usize) -> LedgerSnapshot {
+        let books = self.books();
+        let mut snapshot = LedgerSnapshot::default();
+        let Some(book) = books.destinations.get(destination) else {
+            return snapshot;
+        };
+        for signal in Signal::ALL {
+            let line = &book.lines[signal as usize];
+            let account = snapshot.account_mut(signal);
+            account.exported = line.exported;
+            account.rejected = line.rejected;
+            account.dropped = line.dropped;
+            account.in_flight = line.stages.iter().sum();
+            if !matches!(signal, Signal::Traces | Signal::Logs) {
+                continue;
+            }
+            let produced = Produced::read(&self.sender, signal);
+            account.submitted = produced.submitted;
+            for (reason, count) in produced.dropped {
+                account.dropped[reason as usize] += count;
+            }
+            let in_rings = produced.in_rings(books.drained[signal as usize]);
+            if books.ended {
+                // Too late to come out. A producer caught in the act may still count it as
+                // dropped `Closed`; it then leaves this number by itself.
+                account.dropped[DropReason::Shutdown as usize] += in_rings;
+            } else {
+                account.in_flight += in_rings;
+            }
+        }
+        snapshot
+    }
+}
+
+/// The producers' side of one signal.
+struct Produced {
+    submitted: u64,
+    dropped: [(DropReason, u64); 4],
+}
+
+impl Produced {
+    fn read(sender: &RingSender, signal: Signal) -> Self {
+        let total = |what: Counted| sender.counter_total(what.index(signal));
+        let dropped = [
+            (DropReason::RingFull, total(Counted::RingFull)),
+            (DropReason::Closed, total(Counted::Closed)),
+            (DropReason::TooLarge, total(Counted::TooLarge)),
+            (DropReason::Malformed, total(Counted::Abandoned)),
+        ];
+        // Last, so that it covers every drop read before.
+        let submitted = total(Counted::Submitted);
+        Self { submitted, dropped }
+    }
+
+    fn in_rings(&self, drained: u64) -> u64 {
+        let dropped: u64 = self.dropped.iter().map(|(_, count)| count).sum();
+        self.submitted
+            .saturating_sub(dropped)
+            .saturating_sub(drained)
+    }
+}

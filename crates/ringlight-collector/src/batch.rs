@@ -1,0 +1,170 @@
+//! Open batches: encoded records by scope, until they become one request.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use ringlight_otlp::encode::{self, proto};
+use tokio::time::Instant;
+
+use crate::encode::Encoder;
+
+/// Field numbers of `Export*ServiceRequest`, `Resource*` and `Scope*`, which are the same for every
+/// signal.
+mod field {
+    pub(super) const RESOURCES: u32 = 1;
+    pub(super) const RESOURCE: u32 = 1;
+    pub(super) const SCOPES: u32 = 2;
+    pub(super) const SCOPE: u32 = 1;
+}
+
+/// Buffers kept for the next request.
+const SPARE_BUFFERS_MAX: usize = 2;
+
+/// The batch of one signal that is being filled.
+pub(crate) struct OpenBatch {
+    /// Encoded items, indexed as the encoder's scopes.
+    scopes: Vec<Vec<u8>>,
+    /// The scopes that hold something, in the order they were met.
+    used: Vec<usize>,
+    records: u32,
+    bytes: usize,
+    oldest: Option<Instant>,
+}
+
+impl OpenBatch {
+    pub(crate) const fn new() -> Self {
+        Self {
+            scopes: Vec::new(),
+            used: Vec::new(),
+            records: 0,
+            bytes: 0,
+            oldest: None,
+        }
+    }
+
+    pub(crate) const fn records(&self) -> u32 {
+        self.records
+    }
+
+    /// Encoded bytes of the items so far.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// When the first record came in.
+    pub(crate) const fn oldest(&self) -> Option<Instant> {
+        self.oldest
+    }
+
+    /// Adds one record, which `write` appends to the items of its scope.
+    #[inline]
+    pub(crate) fn add(&mut self, scope: usize, now: Instant, write: impl FnOnce(&mut Vec<u8>)) {
+        if scope >= self.scopes.len() {
+            self.scopes.resize_with(scope + 1, Vec::new);
+        }
+        let items = &mut self.scopes[scope];
+        let before = items.len();
+        if before == 0 {
+            self.used.push(scope);
+        }
+        write(items);
+        self.bytes += items.len() - before;
+        self.records += 1;
+        self.oldest.get_or_insert(now);
+    }
+
+    /// Makes the request and starts over. `resource` is an encoded `Resource` message.
+    pub(crate) fn seal(&mut self, resource: &[u8], encoder: &Encoder, spare: &Spare) -> Bytes {
+        let scope_len = |scope: usize| {
+            let message = field_len(encoder.scope(scope).len());
+            message + self.scopes[scope].len()
+        };
+        let scopes_len: usize = self.used.iter().map(|&s| field_len(scope_len(s))).sum();
+        let resource_len = field_len(resource.len()) + scopes_len;
+
+        let mut request = spare.take(field_len(resource_len));
+        proto::delimited(&mut request, field::RESOURCES, resource_len);
+        proto::bytes_field(&mut request, field::RESOURCE, resource);
+        for &scope in &self.used {
+            proto::delimited(&mut request, field::SCOPES, scope_len(scope));
+            proto::bytes_field(&mut request, field::SCOPE, encoder.scope(scope));
+            request.extend_from_slice(&self.scopes[scope]);
+        }
+        self.start_over();
+        spare.lend(request)
+    }
+
+    fn start_over(&mut self) {
+        // What the busiest scopes needed is kept, as long as all of them together stay near one
+        // batch.
+        let held: usize = self.scopes.iter().map(Vec::capacity).sum();
+        let shrink = held > 4 * self.bytes.max(4096);
+        for &scope in &self.used {
+            self.scopes[scope].clear();
+        }
+        if shrink {
+            self.scopes.iter_mut().for_each(|items| *items = Vec::new());
+        }
+        self.used.clear();
+        self.records = 0;
+        self.bytes = 0;
+        self.oldest = None;
+    }
+}
+
+/// Bytes of a length-delimited field with a one-byte tag.
+const fn field_len(content: usize) -> usize {
+    1 + encode::proto::varint_size(content as u64) + content
+}
+
+/// Buffers of requests that have been answered, for the requests to come.
+#[derive(Clone, Default)]
+pub(crate) struct Spare {
+    buffers: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Spare {
+    fn take(&self, capacity: usize) -> Vec<u8> {
+        let spare = self
+            .buffers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let mut buffer = spare.unwrap_or_default();
+        buffer.clear();
+        buffer.reserve_exact(capacity);
+        buffer
+    }
+
+    fn lend(&self, buffer: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Lent {
+            buffer,
+            home: self.clone(),
+        })
+    }
+}
+
+/// A buffer that comes home when the last reference to it goes.
+struct Lent {
+    buffer: Vec<u8>,
+    home: Spare,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut buffers = self
+            .home
+            .buffers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if buffers.len() < SPARE_BUFFERS_MAX {
+            buffers.push(std::mem::take(&mut self.buffer));
+        }
+    }
+}

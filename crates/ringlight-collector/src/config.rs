@@ -1,0 +1,261 @@
+//! Settings of a pipeline: one plain struct, checked once by [`PipelineConfig::validate`].
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use ringlight_model::{Limits, Resource};
+
+use crate::Notices;
+
+/// Bytes a ring holds for each of its `2^ring_bits` nominal records.
+pub(crate) const BYTES_PER_NOMINAL_RECORD: usize = 128;
+
+/// What a producer does when its ring has no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OverflowPolicy {
+    /// Drop the new record and count it. The application never waits. The default.
+    #[default]
+    Drop,
+    /// Wait until the collector has made room, or the pipeline shuts down.
+    Block,
+    /// Wait as [`Block`](Self::Block) does, but no longer than this; then drop and count.
+    BlockFor(Duration),
+}
+
+/// How failed exports are repeated.
+///
+/// The wait before attempt *n* is `delay_first * 2^(n-1)`, at most `delay_max`, of which a random
+/// part between one half and all is taken, so that many processes do not return in step. A delay
+/// the backend asks for replaces it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryConfig {
+    /// Wait before the first repetition. Default 100 ms.
+    pub delay_first: Duration,
+    /// Longest wait between two attempts. Default 5 s, so that a backend that comes back is found
+    /// soon.
+    pub delay_max: Duration,
+    /// A batch older than this when an attempt fails is dropped. Default 5 min.
+    pub total_max: Duration,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self {
+            delay_first: Duration::from_millis(100),
+            delay_max: Duration::from_secs(5),
+            total_max: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Settings of a [`Pipeline`](crate::Pipeline).
+///
+/// The defaults keep every buffer of the pipeline together under 10 MB (see
+/// [`buffers_bytes_max`](Self::buffers_bytes_max)); rings are allocated when their thread first
+/// records, so a small program uses far less.
+#[derive(Debug, Clone)]
+pub struct PipelineConfig {
+    /// A ring holds `2^ring_bits * 128` bytes of records. Range 6 to 20, default 12 (512 KiB).
+    pub ring_bits: u8,
+    /// Threads with a ring of their own; further threads share one locked ring. Range 1 to 1024,
+    /// default 16. The slot of a thread that ends is used again.
+    pub producers_max: usize,
+    /// What a producer does when its ring is full. Default: drop the new record.
+    pub policy: OverflowPolicy,
+    /// A batch is sent when it holds this many records. Range 1 to 1 000 000, default 8192.
+    pub batch_records_max: usize,
+    /// A batch is sent when it holds about this many bytes. Range 1 KiB to 60 MiB, default
+    /// 128 KiB: an export request stays far under the 4 MiB that common receivers accept.
+    pub batch_bytes_max: usize,
+    /// A batch is sent when its oldest record has waited this long. Range 1 ms to 1 h, default
+    /// 200 ms, so that a span is visible within a second of its end.
+    pub batch_delay: Duration,
+    /// Bytes of batches waiting for, or on their way to, one destination. At least
+    /// `batch_bytes_max`, at most 1 GiB, default 768 KiB. When it is exceeded the newest batch is
+    /// dropped and counted.
+    pub queue_bytes_max: usize,
+    /// Requests under way to one destination at a time. Range 1 to 64, default 4.
+    pub concurrent_exports_max: usize,
+    /// How long one attempt to export may take. Range 1 ms to 1 h, default 10 s.
+    pub export_timeout: Duration,
+    /// How failed exports are repeated.
+    pub retry: RetryConfig,
+    /// How often the ledger is reported to the backend when it has changed; zero turns reports
+    /// off. Default 2 s.
+    pub report_interval: Duration,
+    /// Whether spans and logs carry where in the source they come from, as the attributes
+    /// `code.file.path` and `code.line.number`. Default no: it is the same for every record of a
+    /// callsite and costs bytes on each.
+    pub source_location: bool,
+    /// Attributes of everything this process sends: `service.name` and so on.
+    pub resource: Resource<'static>,
+    /// Limits on one record.
+    pub limits: Limits,
+    /// Told when a destination stops answering and when it answers again.
+    pub notices: Notices,
+}
+
+impl Default for PipelineConfig {
+    fn default() -> Self {
+        Self {
+            ring_bits: 12,
+            producers_max: 16,
+            policy: OverflowPolicy::Drop,
+            batch_records_max: 8192,
+            batch_bytes_max: 128 * 1024,
+            batch_delay: Duration::from_millis(200),
+            queue_bytes_max: 768 * 1024,
+            concurrent_exports_max: 4,
+            export_timeout: Duration::from_secs(10),
+            retry: RetryConfig::default(),
+            report_interval: Duration::from_secs(2),
+            source_location: false,
+            resource: Resource::default(),
+            limits: Limits::default(),
+            notices: Notices::default(),
+        }
+    }
+}
+
+/// A setting lies outside its range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[error("`{field}` is {value}, allowed is {allowed}")]
+pub struct PipelineConfigError {
+    /// The field of [`PipelineConfig`].
+    pub field: &'static str,
+    /// What it was set to.
+    pub value: String,
+    /// What it may be set to.
+    pub allowed: String,
+}
+
+impl PipelineConfig {
+    /// Checks every field against its documented range.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range, its value and the range.
+    pub fn validate(&self) -> Result<(), PipelineConfigError> {
+        const HOUR: Duration = Duration::from_secs(3600);
+        const MS: Duration = Duration::from_millis(1);
+        number("ring_bits", self.ring_bits.into(), 6..=20)?;
+        number("producers_max", self.producers_max, 1..=1024)?;
+        number("batch_records_max", self.batch_records_max, 1..=1_000_000)?;
+        number("batch_bytes_max", self.batch_bytes_max, 1024..=60 << 20)?;
+        number(
+            "queue_bytes_max",
+            self.queue_bytes_max,
+            self.batch_bytes_max..=1 << 30,
+        )?;
+        number(
+            "concurrent_exports_max",
+            self.concurrent_exports_max,
+            1..=64,
+        )?;
+        duration("batch_delay", self.batch_delay, MS..=HOUR)?;
+        duration("export_timeout", self.export_timeout, MS..=HOUR)?;
+        duration("retry.delay_first", self.retry.delay_first, MS..=HOUR)?;
+        duration(
+            "retry.delay_max",
+            self.retry.delay_max,
+            self.retry.delay_first..=HOUR,
+        )?;
+        duration(
+            "retry.total_max",
+            self.retry.total_max,
+            Duration::ZERO..=24 * HOUR,
+        )?;
+        duration(
+            "report_interval",
+            self.report_interval,
+            Duration::ZERO..=HOUR,
+        )
+    }
+
+    /// Bytes of one ring.
+    #[must_use]
+    pub const fn ring_bytes(&self) -> usize {
+        BYTES_PER_NOMINAL_RECORD << self.ring_bits
+    }
+
+    /// Upper bound of the bytes all buffers hold together with one destination: every ring
+    /// allocated, an open batch for each of traces and logs, and a full queue.
+    #[must_use]
+    pub const fn buffers_bytes_max(&self) -> usize {
+        self.ring_bytes() * (self.producers_max + 1)
+            + 2 * self.batch_bytes_max
+            + self.queue_bytes_max
+    }
+}
+
+fn number(
+    field: &'static str,
+    value: usize,
+    allowed: RangeInclusive<usize>,
+) -> Result<(), PipelineConfigError> {
+    if allowed.contains(&value) {
+        return Ok(());
+    }
+    Err(PipelineConfigError {
+        field,
+        value: value.to_string(),
+        allowed: format!("{} to {}", allowed.start(), allowed.end()),
+    })
+}
+
+fn duration(
+    field: &'static str,
+    value: Duration,
+    allowed: RangeInclusive<Duration>,
+) -> Result<(), PipelineConfigError> {
+    if allowed.contains(&value) {
+        return Ok(());
+    }
+    Err(PipelineConfigError {
+        field,
+        value: format!("{value:?}"),
+        allowed: format!("{:?} to {:?}", allowed.start(), allowed.end()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_keeps_all_buffers_under_ten_megabytes() {
+        let config = PipelineConfig::default();
+        assert_eq!(config.validate(), Ok(()));
+        assert!(config.buffers_bytes_max() < 10_000_000);
+    }
+
+    #[test]
+    fn a_bad_value_names_field_value_and_range() {
+        let check = |change: fn(&mut PipelineConfig), expected: &str| {
+            let mut config = PipelineConfig::default();
+            change(&mut config);
+            assert_eq!(config.validate().unwrap_err().to_string(), expected);
+        };
+        check(
+            |c| c.ring_bits = 40,
+            "`ring_bits` is 40, allowed is 6 to 20",
+        );
+        check(
+            |c| c.producers_max = 0,
+            "`producers_max` is 0, allowed is 1 to 1024",
+        );
+        check(
+            |c| c.queue_bytes_max = 1,
+            "`queue_bytes_max` is 1, allowed is 131072 to 1073741824",
+        );
+        check(
+            |c| c.batch_delay = Duration::ZERO,
+            "`batch_delay` is 0ns, allowed is 1ms to 3600s",
+        );
+        check(
+            |c| c.retry.delay_max = Duration::from_millis(1),
+            "`retry.delay_max` is 1ms, allowed is 100ms to 3600s",
+        );
+    }
+}

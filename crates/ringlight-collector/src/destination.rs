@@ -1,0 +1,422 @@
+//! One destination: its queue, its workers, its retries.
+//!
+//! A destination never touches another. Its workers run on the collector's runtime; all its state
+//! is changed there, so the lock around it is never contended.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ringlight_model::DropReason;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::accounts::{Accounts, Fate, Stage};
+use crate::config::{PipelineConfig, RetryConfig};
+use crate::export::{EncodedBatch, ExportError, ExportOutcome, ExporterBoxed};
+use crate::notice::{Notice, Notices};
+
+/// The longest wait a backend may ask for; a longer one is cut to this.
+pub(crate) const SERVER_DELAY_MAX: Duration = Duration::from_secs(60);
+
+/// Answers of "not now" in a row after which a person is told.
+const FAILURES_TO_TELL: u32 = 3;
+
+/// Attempts without an answer, in a row, after which a leaving application gives up.
+const FAILURES_TO_LEAVE: u32 = 3;
+
+pub(crate) struct Destination {
+    index: usize,
+    exporter: Arc<dyn ExporterBoxed>,
+    accounts: Arc<Accounts>,
+    settings: Settings,
+    state: Mutex<State>,
+    /// A batch was queued.
+    queued: Notify,
+    /// The state of the connection changed, or the end is near: waits are to be looked at again.
+    changed: Notify,
+    /// A batch has left; the collector listens.
+    settled: Arc<Notify>,
+}
+
+struct Settings {
+    queue_bytes_max: usize,
+    export_timeout: Duration,
+    retry: RetryConfig,
+    notices: Notices,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<EncodedBatch>,
+    /// Bytes in the queue and in requests.
+    held_bytes: usize,
+    /// Sequence numbers of batches that have not been settled.
+    outstanding: BTreeSet<u64>,
+    health: Health,
+    /// Its queue stayed full for too long; holding the drain up for it again is futile until a
+    /// batch has left.
+    is_stalled: bool,
+    /// The application is leaving: no long waits, and few chances for a backend that is away.
+    leaving: bool,
+    /// Attempts failed in a row since the application began to leave.
+    failures_leaving: u32,
+    told_rejected: bool,
+    told_warning: bool,
+}
+
+#[derive(Default)]
+struct Health {
+    /// When the destination stopped answering.
+    away_since: Option<Instant>,
+    told_away: bool,
+    /// Attempts failed since the last success.
+    failures: u32,
+    /// Nothing is sent before this.
+    pause_until: Option<Instant>,
+    /// While the destination is away, one attempt at a time finds out whether it is back.
+    is_probing: bool,
+}
+
+enum Turn {
+    Go { is_probe: bool },
+    GiveUp,
+    Sleep(Instant),
+    Wait,
+}
+
+impl Destination {
+    pub(crate) fn new(
+        index: usize,
+        exporter: Arc<dyn ExporterBoxed>,
+        accounts: Arc<Accounts>,
+        config: &PipelineConfig,
+        settled: Arc<Notify>,
+    ) -> Self {
+        Self {
+            index,
+            exporter,
+            accounts,
+            settings: Settings {
+                queue_bytes_max: config.queue_bytes_max,
+                export_timeout: config.export_timeout,
+                retry: config.retry,
+                notices: config.notices.clone(),
+            },
+            state: Mutex::default(),
+            queued: Notify::new(),
+            changed: Notify::new(),
+            settled,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock would have come from a notices hook; the state is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether another batch of this size fits. An empty queue takes any.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        let state = self.state();
+        state.held_bytes == 0 || state.held_bytes + bytes <= self.settings.queue_bytes_max
+    }
+
+    /// Whether the destination does not answer, so that waiting for room in its queue is futile.
+    pub(crate) fn is_away(&self) -> bool {
+        self.state().health.away_since.is_some()
+    }
+
+    /// Whether it makes sense to wait for room in its queue.
+    pub(crate) fn is_lively(&self) -> bool {
+        let state = self.state();
+        !state.is_stalled && state.health.away_since.is_none()
+    }
+
+    /// It makes no sense to wait for room in its queue until a batch has left.
+    pub(crate) fn set_stalled(&self) {
+        self.state().is_stalled = true;
+    }
+
+    /// Takes a sealed batch over from the batch stage, or drops it where there is no room.
+    pub(crate) fn push(&self, batch: EncodedBatch) {
+        let records = u64::from(batch.records);
+        if !self.has_room(batch.bytes.len()) {
+            let fate = Fate::Dropped(DropReason::QueueFull);
+            self.accounts
+                .settled(self.index, batch.signal, records, Stage::Batch, fate);
+            return;
+        }
+        self.accounts.moved(
+            self.index,
+            batch.signal,
+            records,
+            Stage::Batch,
+            Stage::Queue,
+        );
+        let mut state = self.state();
+        state.held_bytes += batch.bytes.len();
+        state.outstanding.insert(batch.id.sequence());
+        state.queue.push_back(batch);
+        drop(state);
+        self.queued.notify_one();
+    }
+
+    /// Whether every batch up to this sequence number has been settled.
+    pub(crate) fn is_settled_up_to(&self, sequence: u64) -> bool {
+        self.state()
+            .outstanding
+            .first()
+            .is_none_or(|&first| first > sequence)
+    }
+
+    /// Says that the application is leaving.
+    pub(crate) fn leave(&self) {
+        let mut state = self.state();
+        state.leaving = true;
+        state.health.pause_until = None;
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Sends batches one after the other, for ever. Several of these run side by side.
+    pub(crate) async fn work(self: Arc<Self>) {
+        loop {
+            let next = self.state().queue.pop_front();
+            match next {
+                Some(batch) => self.deliver(batch).await,
+                None => self.queued.notified().await,
+            }
+        }
+    }
+
+    async fn deliver(&self, batch: EncodedBatch) {
+        let records = u64::from(batch.records);
+        self.accounts.moved(
+            self.index,
+            batch.signal,
+            records,
+            Stage::Queue,
+            Stage::Request,
+        );
+        let fate = self.attempts(&batch).await;
+        self.accounts
+            .settled(self.index, batch.signal, records, Stage::Request, fate);
+        let mut state = self.state();
+        state.is_stalled = false;
+        state.held_bytes -= batch.bytes.len();
+        state.outstanding.remove(&batch.id.sequence());
+        drop(state);
+        self.settled.notify_one();
+    }
+
+    async fn attempts(&self, batch: &EncodedBatch) -> Fate {
+        let started = Instant::now();
+        let mut failures = 0_u32;
+        loop {
+            let Some(is_probe) = self.turn().await else {
+                return Fate::Dropped(DropReason::Shutdown);
+            };
+            let error = match self.attempt(batch).await {
+                Ok(outcome) => return self.succeeded(outcome),
+                Err(error) => error,
+            };
+            self.failed(&error, is_probe);
+            if !error.is_retryable() {
+                self.tell_rejected(u64::from(batch.records), &error.to_string());
+                return Fate::Rejected;
+            }
+            failures = failures.saturating_add(1);
+            if started.elapsed() >= self.settings.retry.total_max {
+                return Fate::Dropped(DropReason::RetriesExhausted);
+            }
+            if let ExportError::Retryable { after: None, .. } = error {
+                self.sleep(backoff(&self.settings.retry, failures)).await;
+            }
+        }
+    }
+
+    async fn attempt(&self, batch: &EncodedBatch) -> Result<ExportOutcome, ExportError> {
+        let limit = self.settings.export_timeout;
+        let attempt = self.exporter.export_boxed(batch.clone());
+        match tokio::time::timeout(limit, attempt).await {
+            Ok(result) => result,
+            Err(_) => Err(ExportError::Unreachable {
+                reason: format!("no answer within {limit:?}"),
+                source: None,
+            }),
+        }
+    }
+
+    /// Waits until the destination may be sent to. Returns whether the attempt is the probe, or
+    /// `None` when there is to be no further attempt.
+    async fn turn(&self) -> Option<bool> {
+        loop {
+            // Registered before the state is read, so that no change in between is missed.
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            match self.next_turn() {
+                Turn::Go { is_probe } => return Some(is_probe),
+                Turn::GiveUp => return None,
+                Turn::Sleep(until) => {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(until) => {}
+                        () = changed => {}
+                    }
+                }
+                Turn::Wait => changed.await,
+            }
+        }
+    }
+
+    fn next_turn(&self) -> Turn {
+        let mut state = self.state();
+        if state.leaving && state.failures_leaving >= FAILURES_TO_LEAVE {
+            return Turn::GiveUp;
+        }
+        let health = &mut state.health;
+        if let Some(until) = health.pause_until {
+            if until > Instant::now() {
+                return Turn::Sleep(until);
+            }
+            health.pause_until = None;
+        }
+        if health.away_since.is_some() {
+            if health.is_probing {
+                return Turn::Wait;
+            }
+            health.is_probing = true;
+            return Turn::Go { is_probe: true };
+        }
+        Turn::Go { is_probe: false }
+    }
+
+    /// A wait of one batch alone, cut short when the application leaves.
+    async fn sleep(&self, delay: Duration) {
+        let mut changed = std::pin::pin!(self.changed.notified());
+        changed.as_mut().enable();
+        let delay = if self.state().leaving {
+            delay.min(self.settings.retry.delay_first)
+        } else {
+            delay
+        };
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = changed => {}
+        }
+    }
+
+    fn succeeded(&self, outcome: ExportOutcome) -> Fate {
+        self.answered();
+        let message = outcome.message.filter(|text| !text.is_empty());
+        if outcome.rejected > 0 {
+            let reason = message.unwrap_or_else(|| "no reason given".to_owned());
+            self.tell_rejected(outcome.rejected, &reason);
+        } else if let Some(message) = message {
+            let is_first = !std::mem::replace(&mut self.state().told_warning, true);
+            if is_first {
+                self.tell(&Notice::Warning {
+                    destination: self.name(),
+                    message,
+                });
+            }
+        }
+        Fate::Delivered {
+            rejected: outcome.rejected,
+        }
+    }
+
+    /// The destination answered something other than "not now".
+    fn answered(&self) {
+        let mut state = self.state();
+        state.failures_leaving = 0;
+        let health = std::mem::take(&mut state.health);
+        drop(state);
+        if let Some(since) = health.away_since {
+            self.changed.notify_waiters();
+            if health.told_away {
+                self.tell(&Notice::Recovered {
+                    destination: self.name(),
+                    outage: since.elapsed(),
+                });
+            }
+        }
+    }
+
+    fn failed(&self, error: &ExportError, is_probe: bool) {
+        let (is_away, after) = match error {
+            ExportError::Unreachable { .. } => (true, None),
+            ExportError::Retryable { after, .. } => (false, *after),
+            // It answered: only this batch has a problem.
+            _ => return self.answered(),
+        };
+        let now = Instant::now();
+        let mut state = self.state();
+        let is_leaving = state.leaving;
+        let mut failures_leaving = state.failures_leaving;
+        let health = &mut state.health;
+        if is_probe {
+            health.is_probing = false;
+        }
+        health.failures = health.failures.saturating_add(1);
+        if is_away {
+            health.away_since.get_or_insert(now);
+            failures_leaving += u32::from(is_leaving);
+            let mut delay = backoff(&self.settings.retry, health.failures);
+            if is_leaving {
+                delay = delay.min(self.settings.retry.delay_first);
+            }
+            health.pause_until = Some(now + delay);
+        } else if let Some(after) = after {
+            let until = now + after.min(SERVER_DELAY_MAX);
+            health.pause_until = health.pause_until.max(Some(until));
+        }
+        let tell = !health.told_away && (is_away || health.failures >= FAILURES_TO_TELL);
+        if tell {
+            health.told_away = true;
+            health.away_since.get_or_insert(now);
+        }
+        state.failures_leaving = failures_leaving;
+        drop(state);
+        self.changed.notify_waiters();
+        if tell {
+            self.tell(&Notice::Unreachable {
+                destination: self.name(),
+                reason: error.to_string(),
+            });
+        }
+    }
+
+    fn tell_rejected(&self, records: u64, reason: &str) {
+        let is_first = !std::mem::replace(&mut self.state().told_rejected, true);
+        if is_first {
+            self.tell(&Notice::Rejected {
+                destination: self.name(),
+                records,
+                reason: reason.to_owned(),
+            });
+        }
+    }
+
+    fn tell(&self, notice: &Notice) {
+        self.settings.notices.send(notice);
+    }
+
+    fn name(&self) -> String {
+        self.exporter.name_boxed().to_owned()
+    }
+
+    pub(crate) fn exporter(&self) -> &Arc<dyn ExporterBoxed> {
+        &self.exporter
+    }
+}
+
+/// The wait after the given number of failures in a row: exponential, of which a random part
+/// between one half and all is taken.
+fn backoff(retry: &RetryConfig, failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(20);
+    let whole = retry
+        .delay_first
+        .saturating_mul(1 << doublings)
+        .min(retry.delay_max);
+    whole.mul_f64(0.5 + fastrand::f64() / 2.0)
+}

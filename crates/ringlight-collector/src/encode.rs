@@ -1,0 +1,402 @@
+//! Records to OTLP protobuf, in one pass, once.
+//!
+//! Everything about a callsite that is the same for all its records (name, scope, keys) is encoded
+//! the first time the callsite is met and copied from then on.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use ringlight_model::{
+    Callsite, CallsiteId, CallsiteKind, CallsiteRegistry, Limits, Scope, Severity, SpanKind,
+    Status, StatusCode,
+};
+use ringlight_otlp::encode::{self, EncodedKey, Key, Owner, Scalar};
+
+use crate::record::{
+    FieldRole, Item, KeyRef, LogRecord, SpanRecord, Text, ValueRef, parse_span_kind,
+    parse_status_code,
+};
+
+/// What follows a text that was cut while recording.
+const CUT_MARK: &str = "…";
+
+/// `Span.Link.flags`.
+const LINK_FLAGS: u32 = 6;
+
+/// What is known of a callsite, encoded.
+struct CallsiteBytes {
+    /// Index of its scope among [`Encoder::scopes`].
+    scope: usize,
+    /// Name of the span, or of the event where the source gave it one.
+    name: &'static str,
+    fields: Vec<(FieldRole, EncodedKey)>,
+    /// Where it is in the source, as ready attributes of its record.
+    location: Box<[u8]>,
+}
+
+/// Turns records into protobuf. Owns what was learnt about callsites and scopes, which are as many
+/// as the program's source has.
+pub(crate) struct Encoder {
+    registry: Arc<CallsiteRegistry>,
+    limits: Limits,
+    source_location: bool,
+    by_id: HashMap<CallsiteId, usize, RandomState>,
+    /// The first one stands for records without a callsite.
+    callsites: Vec<CallsiteBytes>,
+    by_target: HashMap<&'static str, usize, RandomState>,
+    /// Encoded `InstrumentationScope` messages. The first one has no name.
+    scopes: Vec<Box<[u8]>>,
+    /// The callsite met last: records of one callsite tend to come together.
+    last: Option<(CallsiteId, usize)>,
+    scratch: String,
+}
+
+/// The record refers to a callsite nobody registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UnknownCallsite;
+
+impl Encoder {
+    pub(crate) fn new(
+        registry: Arc<CallsiteRegistry>,
+        limits: Limits,
+        source_location: bool,
+    ) -> Self {
+        let mut encoder = Self {
+            registry,
+            limits,
+            source_location,
+            by_id: HashMap::default(),
+            callsites: Vec::new(),
+            by_target: HashMap::default(),
+            scopes: Vec::new(),
+            last: None,
+            scratch: String::new(),
+        };
+        let scope = encoder.scope_of("");
+        encoder.callsites.push(CallsiteBytes {
+            scope,
+            name: "",
+            fields: Vec::new(),
+            location: Box::default(),
+        });
+        encoder
+    }
+
+    /// The encoded message of a scope.
+    pub(crate) fn scope(&self, index: usize) -> &[u8] {
+        &self.scopes[index]
+    }
+
+    /// The index of a callsite, learning it if it is new.
+    #[inline]
+    pub(crate) fn callsite(&mut self, id: Option<CallsiteId>) -> Result<usize, UnknownCallsite> {
+        let Some(id) = id else { return Ok(0) };
+        if let Some((last, index)) = self.last
+            && last == id
+        {
+            return Ok(index);
+        }
+        let index = match self.by_id.get(&id) {
+            Some(&index) => index,
+            None => self.learn(id)?,
+        };
+        self.last = Some((id, index));
+        Ok(index)
+    }
+
+    /// The scope of a callsite by its index.
+    #[inline]
+    pub(crate) fn scope_index(&self, callsite: usize) -> usize {
+        self.callsites[callsite].scope
+    }
+
+    #[cold]
+    fn learn(&mut self, id: CallsiteId) -> Result<usize, UnknownCallsite> {
+        let callsite = self.registry.lookup(id).ok_or(UnknownCallsite)?;
+        let scope = self.scope_of(callsite.target);
+        let is_unnamed =
+            callsite.kind == CallsiteKind::Event && callsite.name.starts_with("event ");
+        let bytes = CallsiteBytes {
+            scope,
+            // `tracing` names an event after its place in the source unless told otherwise.
+            name: if is_unnamed { "" } else { callsite.name },
+            fields: callsite
+                .fields
+                .iter()
+                .map(|name| (FieldRole::of(callsite.kind, name), EncodedKey::new(name)))
+                .collect(),
+            location: if self.source_location {
+                location(&callsite)
+            } else {
+                Box::default()
+            },
+        };
+        let index = self.callsites.len();
+        self.callsites.push(bytes);
+        self.by_id.insert(id, index);
+        Ok(index)
+    }
+
+    fn scope_of(&mut self, target: &'static str) -> usize {
+        if let Some(&index) = self.by_target.get(target) {
+            return index;
+        }
+        let mut message = Vec::new();
+        let scope = Scope {
+            name: Cow::Borrowed(target),
+            ..Scope::default()
+        };
+        encode::scope_message(&mut message, &scope);
+        let index = self.scopes.len();
+        self.scopes.push(message.into_boxed_slice());
+        self.by_target.insert(target, index);
+        index
+    }
+
+    /// Appends a span to the items of its scope.
+    pub(crate) fn span(&mut self, buf: &mut Vec<u8>, callsite: usize, record: &SpanRecord<'_>) {
+        let callsite = &self.callsites[callsite];
+        let head = record.head();
+        let message = encode::open_span(buf);
+        encode::span_ids(
+            buf,
+            record.trace_id(),
+            record.span_id(),
+            record.parent_span_id(),
+        );
+        let start = record.start_unix_nano();
+        encode::span_times(buf, start, record.end_unix_nano().max(start));
+        let mut meaning = SpanMeaning {
+            name: None,
+            kind: head.kind(),
+            status: head.status(),
+            status_message: None,
+        };
+        let mut attributes = Attributes::new(Owner::Span, &self.limits, &mut self.scratch);
+        for item in record.items() {
+            match item {
+                Item::Attribute(key, value) => match role(callsite, key) {
+                    Some((FieldRole::Attribute, key)) => attributes.push(buf, key, value),
+                    Some((role, key)) => {
+                        if !meaning.take(role, value) {
+                            attributes.push(buf, key, value);
+                        }
+                    }
+                    None => attributes.dropped += 1,
+                },
+                Item::Link {
+                    trace_id,
+                    span_id,
+                    flags,
+                } => {
+                    let link = encode::open_span_link(buf, trace_id, span_id);
+                    if flags != 0 {
+                        encode::proto::fixed32_field(buf, LINK_FLAGS, u32::from(flags));
+                    }
+                    encode::close(buf, link);
+                }
+                Item::Name(text) => meaning.name = Some(text),
+                Item::StatusMessage(text) => {
+                    meaning.status_message.get_or_insert(text);
+                }
+                Item::ScopePath(_) => {}
+            }
+        }
+        let dropped = attributes.dropped + u32::from(head.dropped_attributes());
+        buf.extend_from_slice(&callsite.location);
+        match meaning.name {
+            Some(name) => encode::span_name(buf, &marked(name)),
+            None => encode::span_name(buf, callsite.name),
+        }
+        encode::span_kind(buf, meaning.kind);
+        if meaning.status != StatusCode::Unset {
+            let status = Status {
+                code: meaning.status,
+                message: meaning.status_message.map(marked).unwrap_or_default(),
+            };
+            encode::span_status(buf, &status);
+        }
+        encode::span_flags(buf, u32::from(head.flags()));
+        encode::span_dropped_attributes(buf, dropped);
+        encode::close(buf, message);
+    }
+
+    /// Appends a log record to the items of its scope.
+    pub(crate) fn log(&mut self, buf: &mut Vec<u8>, callsite: usize, record: &LogRecord<'_>) {
+        let callsite = &self.callsites[callsite];
+        let head = record.head();
+        let message = encode::open_log(buf);
+        encode::log_time(buf, record.time_unix_nano());
+        encode::log_observed(buf, record.time_unix_nano());
+        encode::log_severity(buf, head.severity(), severity_text(head.severity()));
+        encode::log_ids(buf, record.trace_id(), record.span_id());
+        let mut attributes = Attributes::new(Owner::Log, &self.limits, &mut self.scratch);
+        for item in record.items() {
+            let Item::Attribute(key, value) = item else {
+                continue;
+            };
+            match role(callsite, key) {
+                Some((FieldRole::Body, _)) => body(buf, attributes.scratch, value),
+                Some((_, key)) => attributes.push(buf, key, value),
+                None => attributes.dropped += 1,
+            }
+        }
+        let dropped = attributes.dropped + u32::from(head.dropped_attributes());
+        buf.extend_from_slice(&callsite.location);
+        encode::log_event_name(buf, callsite.name);
+        encode::log_flags(buf, u32::from(head.flags()));
+        encode::log_dropped_attributes(buf, dropped);
+        encode::close(buf, message);
+    }
+}
+
+/// What the items of a span say beyond its attributes.
+struct SpanMeaning<'a> {
+    name: Option<Text<'a>>,
+    kind: SpanKind,
+    status: StatusCode,
+    status_message: Option<Text<'a>>,
+}
+
+impl<'a> SpanMeaning<'a> {
+    /// Takes a field for what its name says. False when the value makes no sense there, so that it
+    /// stays visible as an attribute.
+    fn take(&mut self, role: FieldRole, value: ValueRef<'a>) -> bool {
+        let ValueRef::Text(text) = value else {
+            return false;
+        };
+        match role {
+            FieldRole::SpanName => self.name = Some(text),
+            FieldRole::StatusMessage => self.status_message = Some(text),
+            FieldRole::SpanKind => match parse_span_kind(text.bytes) {
+                Some(kind) => self.kind = kind,
+                None => return false,
+            },
+            FieldRole::StatusCode => match parse_status_code(text.bytes) {
+                Some(code) => self.status = code,
+                None => return false,
+            },
+            FieldRole::Attribute | FieldRole::Body => return false,
+        }
+        true
+    }
+}
+
+/// The attributes of one record, up to the limit.
+struct Attributes<'a> {
+    owner: Owner,
+    room: usize,
+    dropped: u32,
+    scratch: &'a mut String,
+}
+
+impl<'a> Attributes<'a> {
+    fn new(owner: Owner, limits: &Limits, scratch: &'a mut String) -> Self {
+        Self {
+            owner,
+            room: limits.attributes_max,
+            dropped: 0,
+            scratch,
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, buf: &mut Vec<u8>, key: Key<'_>, value: ValueRef<'_>) {
+        if self.room == 0 {
+            self.dropped += 1;
+            return;
+        }
+        self.room -= 1;
+        let text;
+        let scalar = match value {
+            ValueRef::Bool(value) => Scalar::Bool(value),
+            ValueRef::I64(value) => Scalar::Int(value),
+            ValueRef::U64(value) => match i64::try_from(value) {
+                Ok(value) => Scalar::Int(value),
+                Err(_) => Scalar::Str(formatted(self.scratch, value)),
+            },
+            ValueRef::F64(value) => Scalar::Double(value),
+            ValueRef::Text(value) => {
+                text = marked(value);
+                Scalar::Str(&text)
+            }
+            ValueRef::Bytes(bytes, _) => Scalar::Bytes(bytes),
+        };
+        encode::attribute(buf, self.owner, key, scalar);
+    }
+}
+
+/// What a field is for and its key; `None` for an index the callsite does not have.
+#[inline]
+fn role<'a>(callsite: &'a CallsiteBytes, key: KeyRef<'a>) -> Option<(FieldRole, Key<'a>)> {
+    match key {
+        KeyRef::Field(index) => callsite
+            .fields
+            .get(usize::from(index))
+            .map(|(role, key)| (*role, Key::Encoded(key))),
+        KeyRef::Name(name) => {
+            let name = std::str::from_utf8(name).ok()?;
+            Some((FieldRole::Attribute, Key::Text(name)))
+        }
+    }
+}
+
+/// The text as it goes on the wire, with a mark where it was cut.
+#[inline]
+fn marked(text: Text<'_>) -> Cow<'_, str> {
+    let shown = text.to_str();
+    if text.cut {
+        Cow::Owned(shown.into_owned() + CUT_MARK)
+    } else {
+        shown
+    }
+}
+
+fn body(buf: &mut Vec<u8>, scratch: &mut String, value: ValueRef<'_>) {
+    match value {
+        ValueRef::Text(text) => encode::log_body(buf, &marked(text)),
+        ValueRef::Bool(value) => encode::log_body(buf, formatted(scratch, value)),
+        ValueRef::I64(value) => encode::log_body(buf, formatted(scratch, value)),
+        ValueRef::U64(value) => encode::log_body(buf, formatted(scratch, value)),
+        ValueRef::F64(value) => encode::log_body(buf, formatted(scratch, value)),
+        ValueRef::Bytes(bytes, _) => encode::log_body(buf, &String::from_utf8_lossy(bytes)),
+    }
+}
+
+fn formatted(scratch: &mut String, value: impl std::fmt::Display) -> &str {
+    scratch.clear();
+    // Writing to a String cannot fail.
+    let _ = write!(scratch, "{value}");
+    scratch
+}
+
+/// The level as `tracing` writes it; other severities have no word of their own.
+const fn severity_text(severity: Severity) -> &'static str {
+    match severity {
+        Severity::TRACE => "TRACE",
+        Severity::DEBUG => "DEBUG",
+        Severity::INFO => "INFO",
+        Severity::WARN => "WARN",
+        Severity::ERROR => "ERROR",
+        _ => "",
+    }
+}
+
+fn location(callsite: &Callsite) -> Box<[u8]> {
+    let owner = match callsite.kind {
+        CallsiteKind::Span => Owner::Span,
+        CallsiteKind::Event => Owner::Log,
+    };
+    let mut buf = Vec::new();
+    if let Some(file) = callsite.file {
+        encode::attribute(&mut buf, owner, "code.file.path", Scalar::Str(file));
+    }
+    if let Some(line) = callsite.line {
+        let line = Scalar::Int(i64::from(line));
+        encode::attribute(&mut buf, owner, "code.line.number", line);
+    }
+    buf.into_boxed_slice()
+}

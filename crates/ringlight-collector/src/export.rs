@@ -1,0 +1,144 @@
+//! The seam to whoever sends batches away.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ringlight_model::Signal;
+
+/// Names a batch for good: the same through every retry and at every destination, different for
+/// every other batch of every process.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BatchId {
+    instance: Arc<str>,
+    sequence: u64,
+}
+
+impl BatchId {
+    /// The id of the batch with this sequence number from this process instance.
+    #[must_use]
+    pub const fn new(instance: Arc<str>, sequence: u64) -> Self {
+        Self { instance, sequence }
+    }
+
+    /// The number of the batch within its process, in the order batches were sealed.
+    #[must_use]
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+}
+
+impl fmt::Display for BatchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.instance, self.sequence)
+    }
+}
+
+/// A batch, encoded once and shared by all destinations.
+#[derive(Debug, Clone)]
+pub struct EncodedBatch {
+    /// What kind of records it holds.
+    pub signal: Signal,
+    /// A whole `Export*ServiceRequest` in protobuf.
+    pub bytes: Bytes,
+    /// How many records it holds.
+    pub records: u32,
+    /// Its name.
+    pub id: BatchId,
+}
+
+/// What a backend answered to a batch it took.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExportOutcome {
+    /// Records of the batch the backend refused for good (`partial_success`).
+    pub rejected: u64,
+    /// What it said about them; a warning when `rejected` is zero.
+    pub message: Option<String>,
+}
+
+/// Why a batch was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// There was no answer: no connection, or it was lost, or the time was up. Repeated.
+    #[error("{reason}")]
+    Unreachable {
+        /// What happened.
+        reason: String,
+        /// The underlying error.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// The backend answered that it cannot take the batch now. Repeated.
+    #[error("{reason}")]
+    Retryable {
+        /// What it answered.
+        reason: String,
+        /// How long it asked to wait.
+        after: Option<Duration>,
+    },
+    /// The backend refused the batch for good.
+    #[error("{reason}")]
+    Permanent {
+        /// What it answered.
+        reason: String,
+    },
+    /// The backend does not know this signal at all. As final as [`Permanent`](Self::Permanent).
+    #[error("{reason}")]
+    Unsupported {
+        /// What it answered.
+        reason: String,
+    },
+}
+
+impl ExportError {
+    /// Whether the same batch may be sent again.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Retryable { .. })
+    }
+}
+
+/// Sends encoded batches somewhere.
+///
+/// `export` is one attempt; timeouts, repetitions and accounts are the pipeline's. It runs on the
+/// collector's thread and must not block it. Dropping the returned future abandons the attempt.
+pub trait Exporter: Send + Sync {
+    /// Sends one batch and reads the answer.
+    ///
+    /// # Errors
+    /// Says whether it makes sense to send the batch again.
+    fn export(
+        &self,
+        batch: EncodedBatch,
+    ) -> impl Future<Output = Result<ExportOutcome, ExportError>> + Send;
+
+    /// The destination as notices and errors name it, without anything secret.
+    fn name(&self) -> &str;
+}
+
+/// The future of [`ExporterBoxed::export_boxed`].
+pub type ExportFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<ExportOutcome, ExportError>> + Send + 'a>>;
+
+/// [`Exporter`] for dynamic dispatch; every exporter is one.
+pub trait ExporterBoxed: Send + Sync {
+    /// [`Exporter::export`].
+    fn export_boxed(&self, batch: EncodedBatch) -> ExportFuture<'_>;
+
+    /// [`Exporter::name`].
+    fn name_boxed(&self) -> &str;
+}
+
+impl<E: Exporter> ExporterBoxed for E {
+    fn export_boxed(&self, batch: EncodedBatch) -> ExportFuture<'_> {
+        Box::pin(self.export(batch))
+    }
+
+    fn name_boxed(&self) -> &str {
+        self.name()
+    }
+}

@@ -1,0 +1,103 @@
+//! What the pipeline has to say to a person, once each.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Something about a destination that a person may want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The destination stopped answering. Said once until it answers again.
+    Unreachable {
+        /// The destination's name.
+        destination: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The destination answers again.
+    Recovered {
+        /// The destination's name.
+        destination: String,
+        /// How long it did not answer.
+        outage: Duration,
+    },
+    /// The destination refused records for good. Said once for each destination.
+    Rejected {
+        /// The destination's name.
+        destination: String,
+        /// How many records, the first time.
+        records: u64,
+        /// What it said.
+        reason: String,
+    },
+    /// The destination took everything but had something to say. Said once for each destination.
+    Warning {
+        /// The destination's name.
+        destination: String,
+        /// What it said.
+        message: String,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable {
+                destination,
+                reason,
+            } => write!(
+                f,
+                "cannot send telemetry to {destination}: {reason}; trying again in the background"
+            ),
+            Self::Recovered {
+                destination,
+                outage,
+            } => write!(
+                f,
+                "sending telemetry to {destination} again after {:.1} s",
+                outage.as_secs_f64()
+            ),
+            Self::Rejected {
+                destination,
+                records,
+                reason,
+            } => write!(f, "{destination} refused {records} records: {reason}"),
+            Self::Warning {
+                destination,
+                message,
+            } => write!(f, "{destination} says: {message}"),
+        }
+    }
+}
+
+/// Where notices go. Silent unless set.
+///
+/// The function is called on the collector's thread, seldom; it must not block.
+#[derive(Clone, Default)]
+pub struct Notices(Option<Arc<Hook>>);
+
+type Hook = dyn Fn(&Notice) + Send + Sync;
+
+impl Notices {
+    /// Notices go to this function.
+    pub fn new(hook: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(hook)))
+    }
+
+    pub(crate) fn send(&self, notice: &Notice) {
+        if let Some(hook) = &self.0 {
+            hook(notice);
+        }
+    }
+}
+
+impl fmt::Debug for Notices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "Notices(set)"
+        } else {
+            "Notices(silent)"
+        })
+    }
+}

@@ -1,0 +1,337 @@
+//! The producing side: how a thread hands a record to the pipeline.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ringlight_model::Signal;
+use ringlight_ring::{RegisterError, ReserveError, RingProducer, RingSender, WaitError};
+
+use crate::accounts::Counted;
+use crate::config::OverflowPolicy;
+use crate::mark::in_pipeline;
+
+/// A thread that found no free slot looks for one again after this many records.
+const REGISTER_AGAIN_RECORDS: u32 = 1024;
+
+/// A waiting producer looks at its ring at least this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a waiting thread holds the shared ring before others get a look.
+const SHARED_WAIT: Duration = Duration::from_millis(5);
+
+/// Hands records to a pipeline, from any thread. Cheap to clone.
+///
+/// Each thread gets a ring of its own when it first records, and gives it back when it ends; what
+/// it recorded is still delivered. Threads beyond `producers_max`, and threads whose locals are
+/// already gone, share one locked ring.
+#[derive(Clone)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Tells pipelines of one process apart; never zero.
+    id: u64,
+    sender: RingSender,
+    policy: OverflowPolicy,
+}
+
+thread_local! {
+    static LOCAL: RefCell<Local> = const { RefCell::new(Local { current: None, others: Vec::new() }) };
+}
+
+/// The rings of one thread: one for each pipeline it records to. Nearly always that is one
+/// pipeline, so the one used last is at hand.
+struct Local {
+    current: Option<Seat>,
+    others: Vec<Seat>,
+}
+
+struct Seat {
+    pipeline: u64,
+    sender: RingSender,
+    /// `None` while no slot is free.
+    producer: Option<RingProducer>,
+    /// Records until a slot is asked for again.
+    patience: u32,
+}
+
+impl Recorder {
+    pub(crate) fn new(sender: RingSender, policy: OverflowPolicy) -> Self {
+        // Relaxed: only the uniqueness of the number matters.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            shared: Arc::new(Shared {
+                id: NEXT.fetch_add(1, Ordering::Relaxed),
+                sender,
+                policy,
+            }),
+        }
+    }
+
+    /// Hands over one record of `len_bytes` bytes, which `fill` writes in place.
+    ///
+    /// Returns whether the record was accepted. A record that was not is counted as dropped with
+    /// its reason: the ring is full and the policy does not wait (any longer), the pipeline is
+    /// closed, or the record is larger than a ring takes. `fill` must not record anything itself;
+    /// if it does, that record goes through the shared ring.
+    pub fn record(&self, signal: Signal, len_bytes: usize, fill: impl FnOnce(&mut [u8])) -> bool {
+        let mut fill = Some(fill);
+        let shared = &*self.shared;
+        let own = LOCAL.try_with(|local| {
+            let mut local = local.try_borrow_mut().ok()?;
+            let producer = local.seat(shared).producer()?;
+            Some(shared.submit(producer, signal, len_bytes, &mut fill))
+        });
+        match own {
+            Ok(Some(accepted)) => accepted,
+            // Thread locals are gone, in use further up this stack, or there is no free slot.
+            Ok(None) | Err(_) => shared.submit_shared(signal, len_bytes, &mut fill),
+        }
+    }
+
+    /// Whether the pipeline takes no more records.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.sender.is_closed()
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder")
+            .field("policy", &self.shared.policy)
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Local {
+    fn seat(&mut self, shared: &Shared) -> &mut Seat {
+        let is_current = self
+            .current
+            .as_ref()
+            .is_some_and(|seat| seat.pipeline == shared.id);
+        if !is_current {
+            self.change_seat(shared);
+        }
+        self.current.get_or_insert_with(|| Seat::new(shared))
+    }
+
+    #[cold]
+    fn change_seat(&mut self, shared: &Shared) {
+        // Rings of pipelines that have ended are given back here.
+        self.others.retain(|seat| !seat.sender.is_closed());
+        if let Some(previous) = self.current.take()
+            && !previous.sender.is_closed()
+        {
+            self.others.push(previous);
+        }
+        let kept = self.others.iter().position(|s| s.pipeline == shared.id);
+        self.current = Some(match kept {
+            Some(index) => self.others.swap_remove(index),
+            None => Seat::new(shared),
+        });
+    }
+}
+
+impl Seat {
+    fn new(shared: &Shared) -> Self {
+        Self {
+            pipeline: shared.id,
+            sender: shared.sender.clone(),
+            producer: None,
+            patience: 0,
+        }
+    }
+
+    fn producer(&mut self) -> Option<&mut RingProducer> {
+        if self.producer.is_none() {
+            self.register();
+        }
+        self.producer.as_mut()
+    }
+
+    #[cold]
+    fn register(&mut self) {
+        if self.patience > 0 {
+            self.patience -= 1;
+            return;
+        }
+        match self.sender.register() {
+            Ok(producer) => self.producer = Some(producer),
+            Err(RegisterError::NoFreeSlot) => self.patience = REGISTER_AGAIN_RECORDS,
+            // The shared ring counts what comes after the end.
+            Err(_) => {}
+        }
+    }
+}
+
+impl Shared {
+    /// One record through a ring of the calling thread's own.
+    #[inline]
+    fn submit(
+        &self,
+        producer: &mut RingProducer,
+        signal: Signal,
+        len_bytes: usize,
+        fill: &mut Option<impl FnOnce(&mut [u8])>,
+    ) -> bool {
+        // Counted before it can be published: see `accounts`.
+        producer.add(Counted::Submitted.index(signal), 1);
+        match attempt(producer, signal, len_bytes, fill) {
+            Ok(()) => true,
+            Err(ReserveError::Full) if self.may_wait() => {
+                self.wait_and_submit(producer, signal, len_bytes, fill)
+            }
+            Err(error) => refuse(producer, signal, error),
+        }
+    }
+
+    #[cold]
+    fn wait_and_submit(
+        &self,
+        producer: &mut RingProducer,
+        signal: Signal,
+        len_bytes: usize,
+        fill: &mut Option<impl FnOnce(&mut [u8])>,
+    ) -> bool {
+        let patience = Patience::new(self.policy);
+        while let Some(left) = patience.left() {
+            match producer.wait_room(len_bytes, left) {
+                Ok(()) | Err(WaitError::TimedOut) => {}
+                Err(_) => break,
+            }
+            match attempt(producer, signal, len_bytes, fill) {
+                Ok(()) => return true,
+                Err(ReserveError::Full) => {}
+                Err(error) => return refuse(producer, signal, error),
+            }
+        }
+        // Says why, and takes the room that may have come with the last look at the clock.
+        match attempt(producer, signal, len_bytes, fill) {
+            Ok(()) => true,
+            Err(error) => refuse(producer, signal, error),
+        }
+    }
+
+    /// One record through the ring all threads share.
+    #[cold]
+    fn submit_shared(
+        &self,
+        signal: Signal,
+        len_bytes: usize,
+        fill: &mut Option<impl FnOnce(&mut [u8])>,
+    ) -> bool {
+        let may_wait = self.may_wait();
+        let patience = Patience::new(self.policy);
+        let mut is_first = true;
+        loop {
+            // The lock is given up between looks, so that no thread waits behind another's
+            // patience.
+            let left = if may_wait { patience.left() } else { None };
+            let done = self.sender.overflow(|producer| {
+                if std::mem::take(&mut is_first) {
+                    producer.add(Counted::Submitted.index(signal), 1);
+                } else if let Some(left) = left {
+                    // Whether there is room shows in the attempt.
+                    let _ = producer.wait_room(len_bytes, left.min(SHARED_WAIT));
+                }
+                match attempt(producer, signal, len_bytes, fill) {
+                    Ok(()) => Some(true),
+                    Err(ReserveError::Full) if left.is_some() => None,
+                    Err(error) => Some(refuse(producer, signal, error)),
+                }
+            });
+            if let Some(done) = done {
+                return done;
+            }
+        }
+    }
+
+    /// Whether the calling thread may wait for room. A thread of the pipeline must not: it would
+    /// wait for itself.
+    fn may_wait(&self) -> bool {
+        self.policy != OverflowPolicy::Drop && !in_pipeline()
+    }
+}
+
+/// How long a producer goes on waiting.
+struct Patience {
+    until: Option<Instant>,
+}
+
+impl Patience {
+    fn new(policy: OverflowPolicy) -> Self {
+        let until = match policy {
+            OverflowPolicy::Block => None,
+            OverflowPolicy::Drop => Some(Instant::now()),
+            // A limit no clock can express is none.
+            OverflowPolicy::BlockFor(limit) => Instant::now().checked_add(limit),
+        };
+        Self { until }
+    }
+
+    /// What is left of it; `None` when it is used up.
+    fn left(&self) -> Option<Duration> {
+        match self.until {
+            None => Some(LOOK_AGAIN),
+            Some(until) => {
+                let left = until.saturating_duration_since(Instant::now());
+                (!left.is_zero()).then_some(left.min(LOOK_AGAIN))
+            }
+        }
+    }
+}
+
+/// Reserves, fills, publishes.
+#[inline]
+fn attempt(
+    producer: &mut RingProducer,
+    signal: Signal,
+    len_bytes: usize,
+    fill: &mut Option<impl FnOnce(&mut [u8])>,
+) -> Result<(), ReserveError> {
+    let mut guard = Abandon {
+        producer,
+        signal,
+        armed: false,
+    };
+    let mut slot = guard.producer.reserve(len_bytes)?;
+    guard.armed = true;
+    if let Some(fill) = fill.take() {
+        fill(&mut slot[..len_bytes]);
+    }
+    let committed = slot.commit(len_bytes);
+    guard.armed = false;
+    committed.map_err(|_closed| ReserveError::Closed)
+}
+
+/// Counts a record whose `fill` panicked; the ring takes the reserved room back by itself.
+struct Abandon<'a> {
+    producer: &'a mut RingProducer,
+    signal: Signal,
+    armed: bool,
+}
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.producer.add(Counted::Abandoned.index(self.signal), 1);
+        }
+    }
+}
+
+#[cold]
+fn refuse(producer: &mut RingProducer, signal: Signal, error: ReserveError) -> bool {
+    let counted = match error {
+        ReserveError::Closed => Counted::Closed,
+        ReserveError::TooLarge => Counted::TooLarge,
+        _ => Counted::RingFull,
+    };
+    producer.add(counted.index(signal), 1);
+    false
+}

@@ -35,7 +35,7 @@ pub struct Args {
     pub rate: u32,
 
     /// Streams to read
-    #[arg(long, default_value_t = 24, value_name = "N",
+    #[arg(long, default_value_t = 12, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub streams: u32,
 }

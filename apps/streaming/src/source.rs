@@ -168,7 +168,7 @@ impl Player {
     }
 
     fn next_chunk(&mut self, builder: &mut ChunkBuilder, random: &mut fastrand::Rng) -> Chunk {
-        if random.u32(..60) == 0 {
+        if random.u32(..40) == 0 {
             self.cycles_per_chunk = 2.0 + random.f64() * 40.0;
             self.amplitude = 1_000.0 + random.f64() * 20_000.0;
         }

@@ -1,0 +1,300 @@
+//! The stand-in model: a server of its own process that speaks the chat-completions protocol.
+//!
+//! It serves a few requests at a time and answers 429 beyond that, unless the client prefers to
+//! wait; some requests fail with 500. It thinks by sleeping, in proportion to what it reads and
+//! writes: the only sleeps of the application.
+
+mod reply;
+
+use std::error::Error;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use ringlight_app_harness::{RunArgs, Stop, print_json_line};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tracing::{Instrument as _, Span};
+
+use crate::propagation;
+use crate::{ChatRequest, ChatResponse, Choice, ErrorBody, ErrorResponse, Message, Usage};
+
+/// The longest a client may ask to be held.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// The arguments of the stand-in model.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Arguments every sample application takes.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Loopback port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 8090, value_name = "PORT")]
+    pub port: u16,
+
+    /// Requests answered at the same time; one more gets 429
+    #[arg(long, default_value_t = 3, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub slots: u32,
+
+    /// Requests of a thousand that fail with 500
+    #[arg(long, default_value_t = 25, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub failures: u32,
+}
+
+/// Runs the model as a process. Its first line on standard output tells where it listens:
+/// `{"listening":"http://127.0.0.1:8090/v1"}`.
+#[must_use]
+pub fn main(args: &Args) -> ExitCode {
+    ringlight_app_harness::run("model", &args.run, async |stop| {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        let address = listener.local_addr()?;
+        print_json_line(&json!({"listening": format!("http://{address}/v1")}))?;
+        let served = serve(listener, args.slots, args.failures, stop).await?;
+        Ok(json!({"completions": served}))
+    })
+}
+
+struct Model {
+    slots: Semaphore,
+    slots_total: u32,
+    failures: u32,
+    /// Completions given; numbers them. `Relaxed`: it orders nothing.
+    served: AtomicU64,
+}
+
+/// Serves until stopped and returns how many completions were given.
+///
+/// # Errors
+/// The listener failed.
+pub async fn serve(
+    listener: TcpListener,
+    slots: u32,
+    failures: u32,
+    stop: Stop,
+) -> Result<u64, Box<dyn Error + Send + Sync>> {
+    let model = Arc::new(Model {
+        slots: Semaphore::new(slots as usize),
+        slots_total: slots,
+        failures,
+        served: AtomicU64::new(0),
+    });
+    let router = Router::new()
+        .route("/v1/chat/completions", post(completions))
+        .with_state(Arc::clone(&model));
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async move { stop.requested().await })
+        .await?;
+    Ok(model.served.load(Ordering::Relaxed))
+}
+
+async fn completions(State(model): State<Arc<Model>>, headers: HeaderMap, body: Bytes) -> Response {
+    let span = tracing::info_span!(
+        "POST /v1/chat/completions",
+        otel.kind = "server",
+        http.request.method = "POST",
+        http.route = "/v1/chat/completions",
+        http.request.body.size = body.len(),
+        http.response.status_code = tracing::field::Empty,
+    );
+    propagation::extract(&headers, &span);
+    async {
+        let response = match answer(&model, &headers, &body).await {
+            Ok(completion) => Json(completion).into_response(),
+            Err(refused) => refused.into_response(),
+        };
+        Span::current().record("http.response.status_code", response.status().as_u16());
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+async fn answer(
+    model: &Model,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<ChatResponse, ProviderError> {
+    let request: ChatRequest =
+        serde_json::from_slice(body).map_err(|error| ProviderError::Request(error.to_string()))?;
+    let _slot = admit(model, preferred_wait(headers)).await?;
+    let mut random = fastrand::Rng::new();
+    if random.u32(..1_000) < model.failures {
+        tracing::error!("the model ran out of memory");
+        return Err(ProviderError::Internal);
+    }
+    let number = model.served.fetch_add(1, Ordering::Relaxed);
+    let message = generate(&request, number, &mut random).await;
+    let usage = usage(&request, &message);
+    Ok(ChatResponse {
+        id: format!("chatcmpl-{number}"),
+        object: "chat.completion".to_owned(),
+        created: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs()),
+        model: request.model,
+        choices: vec![Choice {
+            index: 0,
+            finish_reason: if message.tool_calls.is_empty() {
+                "stop".to_owned()
+            } else {
+                "tool_calls".to_owned()
+            },
+            message,
+        }],
+        usage,
+    })
+}
+
+/// Takes one of the model's slots, waiting for it as long as the client prefers.
+#[tracing::instrument(
+    name = "model.admit",
+    skip_all,
+    fields(
+        model.slots = model.slots_total,
+        model.slots_free = model.slots.available_permits(),
+        model.wait_allowed_s = wait.as_secs(),
+    )
+)]
+async fn admit(model: &Model, wait: Duration) -> Result<SemaphorePermit<'_>, ProviderError> {
+    if let Ok(slot) = model.slots.try_acquire() {
+        return Ok(slot);
+    }
+    match tokio::time::timeout(wait, model.slots.acquire()).await {
+        Ok(Ok(slot)) => Ok(slot),
+        _ => {
+            tracing::warn!("all slots are taken, the request is refused");
+            Err(ProviderError::Busy)
+        }
+    }
+}
+
+/// Thinks of the next message: what a model takes seconds of computing for is slept here.
+#[tracing::instrument(
+    name = "model.generate",
+    skip_all,
+    fields(
+        gen_ai.request.model = request.model,
+        gen_ai.usage.input_tokens = request.messages.iter().map(Message::tokens).sum::<u64>(),
+        gen_ai.usage.output_tokens,
+    )
+)]
+async fn generate(request: &ChatRequest, number: u64, random: &mut fastrand::Rng) -> Message {
+    let message = reply::reply(&request.messages, number, random);
+    let read: u64 = request.messages.iter().map(Message::tokens).sum();
+    let written = message.tokens();
+    Span::current().record("gen_ai.usage.output_tokens", written);
+    let mut thinking = Duration::from_micros(15_000 + read * 20 + written * 1_000);
+    if random.u32(..50) == 0 {
+        thinking *= 5;
+    }
+    tokio::time::sleep(thinking).await;
+    message
+}
+
+fn usage(request: &ChatRequest, message: &Message) -> Usage {
+    let prompt_tokens = request.messages.iter().map(Message::tokens).sum();
+    let completion_tokens = message.tokens();
+    Usage {
+        prompt_tokens,
+        completion_tokens,
+        total_tokens: prompt_tokens + completion_tokens,
+    }
+}
+
+/// How long the client prefers to wait (`Prefer: wait=10`, RFC 7240); not at all unless it says so.
+fn preferred_wait(headers: &HeaderMap) -> Duration {
+    headers
+        .get("prefer")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| {
+            value
+                .split([',', ';'])
+                .find_map(|part| part.trim().strip_prefix("wait="))
+        })
+        .and_then(|seconds| seconds.parse().ok())
+        .map_or(Duration::ZERO, Duration::from_secs)
+        .min(WAIT_MAX)
+}
+
+#[derive(Debug)]
+enum ProviderError {
+    Request(String),
+    Busy,
+    Internal,
+}
+
+impl IntoResponse for ProviderError {
+    fn into_response(self) -> Response {
+        let (status, kind, message) = match self {
+            Self::Request(message) => (
+                StatusCode::BAD_REQUEST,
+                "invalid_request_error",
+                format!("the request cannot be read: {message}"),
+            ),
+            Self::Busy => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limit_error",
+                "all slots are taken; try again, or prefer to wait".to_owned(),
+            ),
+            Self::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "server_error",
+                "the model ran out of memory".to_owned(),
+            ),
+        };
+        let error = ErrorResponse {
+            error: ErrorBody {
+                message,
+                kind: kind.to_owned(),
+            },
+        };
+        let mut response = (status, Json(error)).into_response();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_waits_only_if_it_says_so() {
+        let check = |prefer: Option<&'static str>, seconds: u64| {
+            let mut headers = HeaderMap::new();
+            if let Some(prefer) = prefer {
+                headers.insert("prefer", HeaderValue::from_static(prefer));
+            }
+            assert_eq!(
+                preferred_wait(&headers),
+                Duration::from_secs(seconds),
+                "{prefer:?}"
+            );
+        };
+        check(None, 0);
+        check(Some("wait=10"), 10);
+        check(Some("respond-async, wait=5"), 5);
+        check(Some("wait=99999999999999999999"), 0);
+        check(Some("wait=600"), 30);
+        check(Some("wait=soon"), 0);
+    }
+}

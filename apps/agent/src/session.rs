@@ -1,0 +1,201 @@
+//! One conversation, turn by turn.
+
+use tracing::Span;
+
+use crate::{
+    LlmClient, LlmError, Memory, MemoryError, Message, Refusal, Role, ToolCall, Tools,
+    prepare_context, prescreen,
+};
+
+/// How often the model may call tools before it must answer.
+const ROUNDS_MAX: u32 = 6;
+
+/// Messages of a session kept for its next turns.
+const HISTORY_MAX: usize = 12;
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TurnOutcome {
+    /// The model answered.
+    Answered {
+        /// What it said.
+        answer: String,
+        /// How many tools it called for it.
+        tool_calls: u64,
+    },
+    /// The input was not let through.
+    Refused(Refusal),
+}
+
+/// Why a turn failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TurnError {
+    /// Memory could not be used.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// The model did not answer.
+    #[error(transparent)]
+    Llm(#[from] LlmError),
+    /// The model said nothing and called nothing.
+    #[error("the model's answer is empty")]
+    EmptyAnswer,
+    /// The model kept calling tools.
+    #[error("the model still calls tools after {ROUNDS_MAX} rounds")]
+    TooManyRounds,
+}
+
+/// What the model wants.
+#[derive(Debug)]
+enum Response {
+    Answer(String),
+    Calls(Vec<ToolCall>),
+}
+
+/// A conversation with one user.
+#[derive(Debug)]
+pub struct Session {
+    id: String,
+    llm: LlmClient,
+    memory: Memory,
+    tools: Tools,
+    history: Vec<Message>,
+    turns: u64,
+}
+
+impl Session {
+    /// A conversation that begins.
+    #[must_use]
+    pub fn new(id: String, llm: LlmClient, memory: Memory, tools: Tools) -> Self {
+        Self {
+            id,
+            llm,
+            memory,
+            tools,
+            history: Vec::new(),
+            turns: 0,
+        }
+    }
+
+    /// Answers one input of the user.
+    ///
+    /// # Errors
+    /// The model or memory failed, or the model never came to an answer.
+    #[tracing::instrument(
+        name = "agent.turn",
+        skip_all,
+        fields(
+            session.id = self.id,
+            turn.number = self.turns,
+            turn.outcome,
+            turn.tool_calls,
+        ),
+        err
+    )]
+    pub async fn turn(&mut self, input: &str) -> Result<TurnOutcome, TurnError> {
+        self.turns += 1;
+        let span = Span::current();
+        if let Err(refusal) = prescreen(input).await {
+            span.record("turn.outcome", "refused");
+            return Ok(TurnOutcome::Refused(refusal));
+        }
+        let answered = self.answer(input).await;
+        span.record(
+            "turn.outcome",
+            if answered.is_ok() {
+                "answered"
+            } else {
+                "failed"
+            },
+        );
+        let (answer, tool_calls) = answered?;
+        span.record("turn.tool_calls", tool_calls);
+        tracing::info!(tool_calls, answer.bytes = answer.len(), "answered");
+        Ok(TurnOutcome::Answered { answer, tool_calls })
+    }
+
+    async fn answer(&mut self, input: &str) -> Result<(String, u64), TurnError> {
+        let mut messages = prepare_context(&self.memory, &self.id, &self.history, input).await?;
+        self.persist_message(Role::User, input).await?;
+        let reply = self.llm.chat(&messages, &self.tools.definitions()).await?;
+        let (answer, tool_calls) = match process_response(&reply).await? {
+            Response::Answer(answer) => (answer, 0),
+            Response::Calls(calls) => {
+                messages.push(reply);
+                self.tool_loop(messages, calls).await?
+            }
+        };
+        self.persist_message(Role::Assistant, &answer).await?;
+        self.history.push(Message::text(Role::User, input));
+        self.history
+            .push(Message::text(Role::Assistant, answer.as_str()));
+        let too_many = self.history.len().saturating_sub(HISTORY_MAX);
+        self.history.drain(..too_many);
+        Ok((answer, tool_calls))
+    }
+
+    /// Runs the tools the model calls and asks it again, until it answers.
+    #[tracing::instrument(
+        name = "agent.tool_loop",
+        skip_all,
+        fields(session.id = self.id, tool_loop.rounds)
+    )]
+    async fn tool_loop(
+        &self,
+        mut messages: Vec<Message>,
+        mut calls: Vec<ToolCall>,
+    ) -> Result<(String, u64), TurnError> {
+        let mut calls_total = 0;
+        for round in 1..=ROUNDS_MAX {
+            Span::current().record("tool_loop.rounds", round);
+            let results = self.tools.execute_batch(&calls).await;
+            calls_total += calls.len() as u64;
+            for (call, result) in calls.iter().zip(results) {
+                // The model is told what went wrong, and may do something about it.
+                let content = result.unwrap_or_else(|error| format!("error: {error}"));
+                messages.push(Message::tool_result(&call.id, content));
+            }
+            let reply = self.llm.chat(&messages, &self.tools.definitions()).await?;
+            match process_response(&reply).await? {
+                Response::Answer(answer) => return Ok((answer, calls_total)),
+                Response::Calls(next) => {
+                    messages.push(reply);
+                    calls = next;
+                }
+            }
+        }
+        Err(TurnError::TooManyRounds)
+    }
+
+    /// Stores one side of the turn in memory.
+    #[tracing::instrument(
+        name = "agent.persist_message",
+        skip_all,
+        fields(session.id = self.id, message.role = role.as_str())
+    )]
+    async fn persist_message(&self, role: Role, content: &str) -> Result<(), MemoryError> {
+        self.memory.remember(&self.id, role, content).await
+    }
+}
+
+/// Reads what the model wants from what it said.
+#[tracing::instrument(
+    name = "agent.process_response",
+    skip_all,
+    fields(response.kind, response.tool_calls = reply.tool_calls.len()),
+    err
+)]
+async fn process_response(reply: &Message) -> Result<Response, TurnError> {
+    let span = Span::current();
+    if !reply.tool_calls.is_empty() {
+        span.record("response.kind", "tool_calls");
+        return Ok(Response::Calls(reply.tool_calls.clone()));
+    }
+    match reply.content.as_deref().map(str::trim) {
+        None | Some("") => Err(TurnError::EmptyAnswer),
+        Some(answer) => {
+            span.record("response.kind", "answer");
+            Ok(Response::Answer(answer.to_owned()))
+        }
+    }
+}

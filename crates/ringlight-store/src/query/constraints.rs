@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use regex_syntax::hir::{Hir, HirKind};
-use ringlight_model::{SpanKind, StatusCode, Value};
+use ringlight_model::{SpanKind, StatusCode, TraceId, Value};
 
 use super::ast::{AttributeScope, Comparison, Expr, Field, Intrinsic, Literal, Operator};
 
@@ -33,6 +33,8 @@ pub enum Constraint {
         /// At least so many nanoseconds.
         min_nano: u64,
     },
+    /// The record belongs to this trace.
+    TraceId(TraceId),
     /// The span's status is this.
     Status(StatusCode),
     /// The span's kind is this.
@@ -258,6 +260,11 @@ fn intrinsic_constraints(intrinsic: Intrinsic, operator: Operator, value: &Liter
                 .collect();
             Constraints { all }
         }
+        (Intrinsic::TraceId, Operator::Equal, Literal::Str(text)) => match text.parse() {
+            Ok(id) => Constraints::one(Constraint::TraceId(id)),
+            Err(_) => Constraints::never(),
+        },
+        (Intrinsic::SpanId | Intrinsic::ParentSpanId, ..) => Constraints::default(),
         (_, Operator::Equal, Literal::Str(text)) => {
             Constraints::one(Constraint::Intrinsic(intrinsic, text.clone()))
         }

@@ -554,11 +554,19 @@ impl Parser<'_> {
             };
             return fail(format!("the regular expression is not valid: {reason}"));
         }
-        let built = RegexBuilder::new(&format!("^(?:{pattern})$"))
-            .size_limit(REGEX_BYTES_MAX)
-            .dfa_size_limit(REGEX_BYTES_MAX)
-            .nest_limit(REGEX_NEST_MAX)
-            .build();
+        let build = |pattern: String| {
+            RegexBuilder::new(&pattern)
+                .size_limit(REGEX_BYTES_MAX)
+                .dfa_size_limit(REGEX_BYTES_MAX)
+                .nest_limit(REGEX_NEST_MAX)
+                .build()
+        };
+        // A comment at the end of a pattern in `(?x)` mode swallows the bracket; there, and only
+        // there, the line feed that ends it means nothing.
+        let built = match build(format!("^(?:{pattern})$")) {
+            Err(regex::Error::Syntax(_)) => build(format!("^(?:{pattern}\n)$")),
+            other => other,
+        };
         match built {
             Ok(regex) => {
                 self.regexes.push(regex);

@@ -54,7 +54,8 @@ use ringlight_model::{Severity, SpanKind, StatusCode};
 pub use read::{Item, Items, KeyRef, LogRecord, Record, ScopePath, SpanRecord, Text, ValueRef};
 pub use role::{FieldRole, parse_span_kind, parse_status_code};
 pub use write::{
-    ItemWriter, Key, LogHeader, SpanHeader, TextPacker, Words, Written, copy_words, item_words,
+    ItemWriter, Key, LogHeader, SpanHeader, TextPacker, Words, Written, copy_words, item_field,
+    item_words,
 };
 
 /// Bytes of a word.

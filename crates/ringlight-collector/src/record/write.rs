@@ -457,3 +457,13 @@ pub fn item_words(word: u64) -> Option<usize> {
     let head = ItemHead(word);
     Some(1 + head.key_words() + head.value_words()?)
 }
+
+/// The field index of the item that begins with `word`, if it is an attribute under a field of the
+/// callsite.
+#[must_use]
+pub fn item_field(word: u64) -> Option<u16> {
+    let head = ItemHead(word);
+    let is_field =
+        (TAG_BOOL..=TAG_BYTES).contains(&head.tag()) && head.flags() & FLAG_KEY_TEXT == 0;
+    is_field.then(|| head.key())
+}

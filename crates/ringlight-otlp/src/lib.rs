@@ -20,6 +20,13 @@ mod fields;
 pub mod json;
 pub mod ledger_report;
 pub mod response;
+#[cfg(test)]
+mod testing;
 mod wire;
 
 pub use decode::{Decoded, Ignore, OtlpDecoder};
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

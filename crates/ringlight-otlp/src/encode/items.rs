@@ -9,7 +9,7 @@ use crate::fields::{any, log, per_resource, per_scope, request, resource, scope,
 /// Begins a resource (`ResourceSpans` or `ResourceLogs`) in a request.
 pub fn open_resource(buf: &mut Vec<u8>, resource: &Resource<'_>) -> Open {
     let open = proto::open(buf, request::RESOURCES, Room::Large);
-    let message = proto::open(buf, per_resource::RESOURCE, Room::Medium);
+    let message = proto::open(buf, per_resource::RESOURCE, Room::Small);
     resource_message(buf, resource);
     proto::close(buf, message);
     open

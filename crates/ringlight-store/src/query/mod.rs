@@ -18,6 +18,7 @@ mod ast;
 mod constraints;
 mod error;
 mod eval;
+mod fields;
 mod lex;
 mod parse;
 #[cfg(test)]

@@ -461,5 +461,5 @@ fn equal_values_have_an_equal_form() {
     let [Constraint::Equals { form, .. }] = &query.constraints().all[..] else {
         panic!("`span.a = 5` has one constraint");
     };
-    assert_eq!(forms(&Value::Double(5.0)), [form.clone()]);
+    assert_eq!(forms(&Value::Double(5.0)), std::slice::from_ref(form));
 }

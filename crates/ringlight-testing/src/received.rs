@@ -1,0 +1,150 @@
+//! What the backend has seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use ringlight_model::Signal;
+
+use crate::Reply;
+
+/// One request.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// What it was sent as.
+    pub signal: Signal,
+    /// Whether it came over gRPC.
+    pub is_grpc: bool,
+    /// Request headers.
+    pub headers: http::HeaderMap,
+    /// The export request, without the framing of gRPC.
+    pub body: Bytes,
+    /// How it was answered.
+    pub reply: Reply,
+    /// The number of the connection it came over, from 0.
+    pub connection: usize,
+}
+
+impl Received {
+    /// The value of a header, empty where it is missing or not text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("")
+    }
+
+    /// The value of `ringlight-batch-id`.
+    #[must_use]
+    pub fn batch_id(&self) -> &str {
+        self.header("ringlight-batch-id")
+    }
+
+    /// The request as traces.
+    ///
+    /// # Panics
+    /// If it does not decode.
+    #[must_use]
+    pub fn traces(&self) -> ExportTraceServiceRequest {
+        assert_eq!(self.signal, Signal::Traces);
+        decode(&self.body)
+    }
+
+    /// The request as logs.
+    ///
+    /// # Panics
+    /// If it does not decode.
+    #[must_use]
+    pub fn logs(&self) -> ExportLogsServiceRequest {
+        assert_eq!(self.signal, Signal::Logs);
+        decode(&self.body)
+    }
+
+    /// The request as metrics.
+    ///
+    /// # Panics
+    /// If it does not decode.
+    #[must_use]
+    pub fn metrics(&self) -> ExportMetricsServiceRequest {
+        assert_eq!(self.signal, Signal::Metrics);
+        decode(&self.body)
+    }
+
+    fn spans(&self) -> Vec<Span> {
+        let resources = self.traces().resource_spans.into_iter();
+        let scopes = resources.flat_map(|resource| resource.scope_spans);
+        scopes.flat_map(|scope| scope.spans).collect()
+    }
+
+    fn log_records(&self) -> Vec<LogRecord> {
+        let resources = self.logs().resource_logs.into_iter();
+        let scopes = resources.flat_map(|resource| resource.scope_logs);
+        scopes.flat_map(|scope| scope.log_records).collect()
+    }
+}
+
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
+fn decode<M: prost::Message + Default>(body: &Bytes) -> M {
+    M::decode(body.clone()).expect("the request decodes as OTLP")
+}
+
+/// Every request so far.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// The requests, in the order they were answered.
+    pub requests: Vec<Received>,
+    /// Requests that are being kept without an answer.
+    pub hanging: usize,
+    /// Connections accepted so far.
+    pub connections: usize,
+}
+
+impl Seen {
+    /// Requests with data, that is without the client's own reports.
+    pub fn data(&self) -> impl Iterator<Item = &Received> {
+        self.requests
+            .iter()
+            .filter(|request| request.signal != Signal::Metrics)
+    }
+
+    /// Spans of the requests that were taken. A batch that came twice is taken once.
+    #[must_use]
+    pub fn spans(&self) -> Vec<Span> {
+        self.taken(Signal::Traces)
+            .flat_map(Received::spans)
+            .collect()
+    }
+
+    /// Log records of the requests that were taken. A batch that came twice is taken once.
+    #[must_use]
+    pub fn log_records(&self) -> Vec<LogRecord> {
+        self.taken(Signal::Logs)
+            .flat_map(Received::log_records)
+            .collect()
+    }
+
+    /// How many spans there are of each name, in the requests that were taken.
+    #[must_use]
+    pub fn span_names(&self) -> BTreeMap<String, usize> {
+        let mut names = BTreeMap::new();
+        for span in self.spans() {
+            *names.entry(span.name).or_default() += 1;
+        }
+        names
+    }
+
+    fn taken(&self, signal: Signal) -> impl Iterator<Item = &Received> {
+        let mut known = BTreeSet::new();
+        self.requests.iter().filter(move |request| {
+            let id = request.batch_id();
+            request.signal == signal
+                && request.reply.takes()
+                && (id.is_empty() || known.insert(id.to_owned()))
+        })
+    }
+}

@@ -121,11 +121,11 @@ impl RingSender {
             let ring = Ring::new(self.shared.config.ring_bytes);
             if let Some(producer) = Ring::producer(&ring, &self.shared.wake) {
                 registry.rings.push(ring);
-                // Release pairs with the Acquire in `adopt_rings`; the rings themselves travel
-                // under the lock.
+                // Relaxed, as is the load in `adopt_rings`: the rings travel under the lock, and a
+                // receiver roused by this producer, or by the close, sees the count through that.
                 self.shared
                     .rings_count
-                    .store(registry.rings.len(), Ordering::Release);
+                    .store(registry.rings.len(), Ordering::Relaxed);
                 return Ok(RingProducer { producer });
             }
         }
@@ -350,9 +350,8 @@ impl RingReceiver {
 
     /// Takes the consumer ends of rings registered since the last time.
     fn adopt_rings(&mut self) {
-        // Acquire pairs with the Release in `register`: a producer whose record or wake-up we know
-        // of had its ring counted before.
-        if self.shared.rings_count.load(Ordering::Acquire) == self.consumers.len() {
+        // Relaxed: see `register`. A count that is behind leaves a ring to the next drain.
+        if self.shared.rings_count.load(Ordering::Relaxed) == self.consumers.len() {
             return;
         }
         let registry = lock(&self.shared.registry);

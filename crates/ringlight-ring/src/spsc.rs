@@ -49,7 +49,7 @@ pub(crate) struct Ring {
     room: Wake,
     /// Whether a [`Producer`] exists.
     producer_taken: AtomicBool,
-    /// Whether a [`Consumer`] exists.
+    /// Whether the [`Consumer`] was taken.
     consumer_taken: AtomicBool,
     /// Position after the last published record, and `CLOSED`. Moved by the producer, flagged by
     /// anybody; the consumer's copy may be behind.
@@ -96,26 +96,25 @@ impl Ring {
         })
     }
 
-    /// The consumer end, unless there is one.
+    /// The consumer end; there is one in a ring's life.
     pub(crate) fn consumer(this: &Arc<Self>) -> Option<Consumer> {
-        // Acquire pairs with the Release of the former consumer's drop.
-        if this.consumer_taken.swap(true, Ordering::Acquire) {
+        // Relaxed: only one caller gets `false`, and it takes over nothing from anybody.
+        if this.consumer_taken.swap(true, Ordering::Relaxed) {
             return None;
         }
-        // Relaxed: only a consumer moves the head, and the Acquire above saw the former one's.
-        let head = this.head.load(Ordering::Relaxed) & !FLAGS;
         Some(Consumer {
             ring: Arc::clone(this),
-            head,
-            tail: head,
+            head: 0,
+            tail: 0,
         })
     }
 
     /// Ends publishing for good. Idempotent.
     pub(crate) fn close(&self) {
-        // AcqRel: the tail's modification order decides for every commit whether it came before;
-        // Release also covers the chain to a producer that sees the flag.
-        self.tail.fetch_or(CLOSED, Ordering::AcqRel);
+        // Relaxed: it publishes nothing. The tail's modification order decides for every commit
+        // whether it came before, and being a read-modify-write it continues that commit's release
+        // sequence, so who sees the flag sees the records.
+        self.tail.fetch_or(CLOSED, Ordering::Relaxed);
         self.room.wake();
     }
 
@@ -472,13 +471,6 @@ impl Consumer {
         if self.ring.head.swap(self.head, Ordering::Release) & WAITING != 0 {
             self.ring.room.wake();
         }
-    }
-}
-
-impl Drop for Consumer {
-    fn drop(&mut self) {
-        // Release pairs with the Acquire in `Ring::consumer`.
-        self.ring.consumer_taken.store(false, Ordering::Release);
     }
 }
 

@@ -10,10 +10,13 @@ pub(crate) use std::sync::{
 };
 
 #[cfg(ringlight_loom)]
-pub(crate) use loom::sync::{
-    Arc, Condvar, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
-};
+mod explored;
+
+#[cfg(ringlight_loom)]
+pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard, atomic::Ordering};
+
+#[cfg(ringlight_loom)]
+pub(crate) use explored::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 
 /// Locks a mutex whose data stays consistent at every point where a holder could panic.
 ///

@@ -1,5 +1,6 @@
 //! The channel seen from outside: framing, limits, fairness, slots, closing, waiting, churn.
 #![cfg(not(ringlight_loom))]
+#![expect(clippy::unwrap_used, reason = "a test stops where its set-up fails")]
 
 use std::{
     collections::BTreeMap,

@@ -2,10 +2,11 @@
 //!
 //! Run with `RUSTFLAGS="--cfg ringlight_loom" cargo test -p ringlight-ring --test loom --release`
 //! and a target folder of its own. Bounds: two or three threads, rings of 64 bytes (each holds two
-//! to four of the records below), at most three preemptions an execution where a model says so and
-//! every interleaving otherwise. loom does not let a timed wait time out, so a wake-up that is
-//! lost shows as a deadlock.
+//! of the records below), at most three preemptions an execution (threads that block or end switch
+//! freely), every value a load may return. loom does not let a timed wait time out, so a wake-up
+//! that is lost shows as a deadlock.
 #![cfg(ringlight_loom)]
+#![expect(clippy::unwrap_used, reason = "a model stops where its set-up fails")]
 
 use std::time::Duration;
 
@@ -18,9 +19,13 @@ use ringlight_ring::{
 /// Longer than a model runs; loom never lets it pass.
 const FOREVER: Duration = Duration::from_secs(1);
 
-fn model(preemptions_max: Option<usize>, run: impl Fn() + Sync + Send + 'static) {
+/// Preemptions an execution may have. All defects put into the code on purpose showed with three.
+const PREEMPTIONS_MAX: usize = 3;
+
+fn model(run: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = preemptions_max;
+    builder.preemption_bound = Some(PREEMPTIONS_MAX);
+    builder.max_branches = 10_000;
     builder.check(run);
 }
 
@@ -53,7 +58,7 @@ fn drain(receiver: &mut RingReceiver) -> Vec<u64> {
 /// Records come out complete and in order while the ring wraps and fills up.
 #[test]
 fn publish_and_drain() {
-    model(Some(4), || {
+    model(|| {
         let (sender, mut receiver) = small(1);
         let mut producer = sender.register().unwrap();
         let thread = thread::spawn(move || {
@@ -77,7 +82,7 @@ fn publish_and_drain() {
 /// A reservation that is dropped publishes nothing and leaves the ring usable.
 #[test]
 fn abandoned_reservation() {
-    model(None, || {
+    model(|| {
         let (sender, mut receiver) = small(1);
         let mut producer = sender.register().unwrap();
         let thread = thread::spawn(move || {
@@ -94,7 +99,7 @@ fn abandoned_reservation() {
 /// Closing races with pushing: what returned `Ok` is drained, what returned an error is not.
 #[test]
 fn close_against_push() {
-    model(None, || {
+    model(|| {
         let (sender, mut receiver) = small(1);
         let mut producer = sender.register().unwrap();
         let thread = thread::spawn(move || {
@@ -115,7 +120,7 @@ fn close_against_push() {
 /// Closing races with registering: a thread gets a ring that is still drained, or an error.
 #[test]
 fn close_against_register() {
-    model(None, || {
+    model(|| {
         let (sender, mut receiver) = small(1);
         let other = sender.clone();
         let thread = thread::spawn(move || match other.register() {
@@ -135,7 +140,7 @@ fn close_against_register() {
 /// A thread that exits leaves its records, and its ring goes to whoever asks next.
 #[test]
 fn slot_reuse_after_thread_exit() {
-    model(Some(4), || {
+    model(|| {
         let (sender, mut receiver) = small(1);
         let push_as = |sender: &RingSender, value| match sender.register() {
             Ok(mut producer) => {
@@ -167,7 +172,7 @@ fn slot_reuse_after_thread_exit() {
 /// A ring handed from one thread to the next keeps the order of both while it is drained.
 #[test]
 fn slot_handed_over_in_order() {
-    model(Some(4), || {
+    model(|| {
         let (sender, mut receiver) = small(1);
         let mut producer = sender.register().unwrap();
         let thread = thread::spawn(move || {
@@ -187,7 +192,7 @@ fn slot_handed_over_in_order() {
 /// Threads without a slot share the overflow ring and lose nothing.
 #[test]
 fn overflow_ring() {
-    model(Some(3), || {
+    model(|| {
         let (sender, mut receiver) = small(1);
         let _owner = sender.register().unwrap();
         let threads: Vec<_> = [1, 2]
@@ -216,7 +221,7 @@ fn overflow_ring() {
 /// What a producer counted before it committed is counted for whoever has drained the record.
 #[test]
 fn counters_before_records() {
-    model(None, || {
+    model(|| {
         let (sender, mut receiver) = small(1);
         let mut producer = sender.register().unwrap();
         let thread = thread::spawn(move || {
@@ -234,7 +239,7 @@ fn counters_before_records() {
 /// A permit is never lost, whether the wake-up comes before, during or after the wait begins.
 #[test]
 fn wake_against_blocking_wait() {
-    model(None, || {
+    model(|| {
         let wake = Wake::new();
         let waker = wake.clone();
         let thread = thread::spawn(move || waker.wake());
@@ -246,7 +251,7 @@ fn wake_against_blocking_wait() {
 /// The same for a task, with two wakers: they may share a permit but never leave the task asleep.
 #[test]
 fn wake_against_task() {
-    model(Some(4), || {
+    model(|| {
         let wake = Wake::new();
         let threads: Vec<_> = (0..2)
             .map(|_| {
@@ -264,7 +269,7 @@ fn wake_against_task() {
 /// A future that is dropped while it waits takes no permit with it.
 #[test]
 fn wake_after_dropped_wait() {
-    model(None, || {
+    model(|| {
         let wake = Wake::new();
         let waker = wake.clone();
         let thread = thread::spawn(move || waker.wake());
@@ -283,7 +288,7 @@ fn wake_after_dropped_wait() {
 /// else: it ends only if neither is lost, and has everything then.
 #[test]
 fn receiver_roused_by_watermark_and_close() {
-    model(Some(3), || {
+    model(|| {
         let (sender, mut receiver) = small(1);
         let mut producer = sender.register().unwrap();
         let wake = receiver.wake_handle();
@@ -308,7 +313,7 @@ fn receiver_roused_by_watermark_and_close() {
 /// A producer that waits for room is roused by the drain that makes it.
 #[test]
 fn producer_roused_by_room() {
-    model(Some(3), || {
+    model(|| {
         let (sender, mut receiver) = small(1);
         let mut producer = sender.register().unwrap();
         let wake = receiver.wake_handle();
@@ -333,7 +338,7 @@ fn producer_roused_by_room() {
 /// A producer that waits for room is released by closing.
 #[test]
 fn producer_released_by_close() {
-    model(None, || {
+    model(|| {
         let (sender, receiver) = small(1);
         let mut producer = sender.register().unwrap();
         push(&mut producer, 0).unwrap();

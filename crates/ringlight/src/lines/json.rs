@@ -1,0 +1,77 @@
+//! Lines for machines: one JSON object each.
+//!
+//! `timestamp` (RFC 3339), `level`, `target`, `message` (if there is one), `fields` (an object),
+//! `spans` (names of the enclosing spans, outermost first), `trace_id` and `span_id` (inside of
+//! spans).
+
+use std::fmt::{self, Write};
+
+use ringlight_collector::record::ValueRef;
+
+use super::Line;
+use super::escape::write_json;
+use super::time::write_time;
+
+/// Appends a line, without its line feed.
+pub(super) fn write(out: &mut String, line: &Line<'_>) {
+    // Writing to a string does not fail.
+    let _ = try_write(out, line);
+}
+
+fn try_write(out: &mut String, line: &Line<'_>) -> fmt::Result {
+    out.push_str("{\"timestamp\":\"");
+    write_time(out, line.log.time_unix_nano())?;
+    write!(out, "\",\"level\":\"{}\",\"target\":", line.level())?;
+    write_json(out, line.target())?;
+    if let Some(message) = line.message() {
+        out.push_str(",\"message\":");
+        write_json(out, &message.to_str())?;
+    }
+    out.push_str(",\"fields\":{");
+    for (index, (name, value)) in line.fields().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write_json(out, &name)?;
+        out.push(':');
+        write_value(out, value)?;
+    }
+    out.push_str("},\"spans\":[");
+    for (index, name) in line.span_names().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write_json(out, name)?;
+    }
+    out.push(']');
+    if line.log.trace_id().is_valid() {
+        write!(
+            out,
+            ",\"trace_id\":\"{}\",\"span_id\":\"{}\"",
+            line.log.trace_id(),
+            line.log.span_id()
+        )?;
+    }
+    out.push('}');
+    Ok(())
+}
+
+fn write_value(out: &mut String, value: ValueRef<'_>) -> fmt::Result {
+    match value {
+        ValueRef::Bool(value) => write!(out, "{value}"),
+        ValueRef::I64(value) => write!(out, "{value}"),
+        ValueRef::U64(value) => write!(out, "{value}"),
+        // JSON has no infinities.
+        ValueRef::F64(value) if !value.is_finite() => write!(out, "\"{value}\""),
+        ValueRef::F64(value) => write!(out, "{value:?}"),
+        ValueRef::Text(text) => write_json(out, &text.to_str()),
+        ValueRef::Bytes(bytes, _) => {
+            out.push('"');
+            for byte in bytes {
+                write!(out, "{byte:02x}")?;
+            }
+            out.push('"');
+            Ok(())
+        }
+    }
+}

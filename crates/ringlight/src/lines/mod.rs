@@ -1,0 +1,226 @@
+//! Log lines: for people on stderr, or as JSON on stdout.
+//!
+//! Lines are made on the collector's thread from the same records that are exported; the
+//! application's threads format nothing but what is only `Debug` or `Display`. A line is written
+//! when the rings are empty for the moment, which is within about a tenth of a second; a flush or
+//! shutdown writes what is left.
+
+mod escape;
+mod json;
+mod text;
+mod time;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::Arc;
+
+use ringlight_collector::RecordSink;
+use ringlight_collector::record::{FieldRole, Item, KeyRef, LogRecord, Record, Text, ValueRef};
+use ringlight_model::{Callsite, CallsiteId, CallsiteRegistry};
+
+/// How log lines look, and where they go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// One readable line an event, on stderr; in colour on a terminal unless `NO_COLOR` is set.
+    #[default]
+    Text,
+    /// One JSON object an event, on stdout.
+    Json,
+    /// No lines.
+    Off,
+}
+
+impl LogFormat {
+    /// The format of a name: `text`, `json` or `off`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "text" => Some(Self::Text),
+            "json" => Some(Self::Json),
+            "off" => Some(Self::Off),
+            _ => None,
+        }
+    }
+}
+
+/// Lines are handed to the operating system at the latest when this many bytes have gathered.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// Writes a line for every log record.
+pub(crate) struct LineSink {
+    style: Style,
+    output: Box<dyn Write + Send>,
+    buffer: String,
+    callsites: HashMap<CallsiteId, Arc<Known>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Text { colour: bool },
+    Json,
+}
+
+/// A callsite and what its fields mean.
+#[derive(Debug)]
+struct Known {
+    callsite: Arc<Callsite>,
+    roles: Vec<FieldRole>,
+}
+
+impl LineSink {
+    /// Lines on the format's usual stream; `None` for no lines. `no_colour`: whether the user asked
+    /// for that.
+    pub(crate) fn new(format: LogFormat, no_colour: bool) -> Option<Self> {
+        match format {
+            LogFormat::Text => {
+                let colour = !no_colour && io::stderr().is_terminal();
+                Some(Self::with_style(
+                    Style::Text { colour },
+                    Box::new(io::stderr()),
+                ))
+            }
+            LogFormat::Json => Some(Self::with_style(Style::Json, Box::new(io::stdout()))),
+            LogFormat::Off => None,
+        }
+    }
+
+    /// Lines into `output`, without colour; `None` for no lines.
+    pub(crate) fn into_writer(format: LogFormat, output: Box<dyn Write + Send>) -> Option<Self> {
+        let style = match format {
+            LogFormat::Text => Style::Text { colour: false },
+            LogFormat::Json => Style::Json,
+            LogFormat::Off => return None,
+        };
+        Some(Self::with_style(style, output))
+    }
+
+    fn with_style(style: Style, output: Box<dyn Write + Send>) -> Self {
+        Self {
+            style,
+            output,
+            buffer: String::new(),
+            callsites: HashMap::new(),
+        }
+    }
+
+    fn known(&mut self, id: CallsiteId, registry: &CallsiteRegistry) -> Option<Arc<Known>> {
+        if let Some(known) = self.callsites.get(&id) {
+            return Some(Arc::clone(known));
+        }
+        let callsite = registry.lookup(id)?;
+        let role = |name: &&str| FieldRole::of(callsite.kind, name);
+        let known = Arc::new(Known {
+            roles: callsite.fields.iter().map(role).collect(),
+            callsite,
+        });
+        self.callsites.insert(id, Arc::clone(&known));
+        Some(known)
+    }
+
+    fn write(&mut self, log: &LogRecord<'_>, registry: &CallsiteRegistry) {
+        let known = log.callsite().and_then(|id| self.known(id, registry));
+        let path = log.items().find_map(|item| match item {
+            Item::ScopePath(path) => Some(path),
+            _ => None,
+        });
+        let spans: Vec<_> = path
+            .into_iter()
+            .flat_map(|path| path.iter())
+            .filter_map(|id| self.known(id, registry))
+            .collect();
+        let line = Line {
+            log,
+            known: known.as_deref(),
+            spans: &spans,
+        };
+        match self.style {
+            Style::Text { colour } => text::write(&mut self.buffer, &line, colour),
+            Style::Json => json::write(&mut self.buffer, &line),
+        }
+        self.buffer.push('\n');
+    }
+}
+
+impl RecordSink for LineSink {
+    fn record(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry) {
+        if let Record::Log(log) = record {
+            self.write(log, callsites);
+            if self.buffer.len() >= BUFFER_BYTES_MAX {
+                self.flush();
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.buffer.is_empty() {
+            // A closed pipe or a full disk must not hurt; the lines are lost.
+            let _ = self.output.write_all(self.buffer.as_bytes());
+            let _ = self.output.flush();
+            self.buffer.clear();
+            self.buffer.shrink_to(BUFFER_BYTES_MAX);
+        }
+    }
+}
+
+/// One log record with everything that is known about it.
+struct Line<'a> {
+    log: &'a LogRecord<'a>,
+    known: Option<&'a Known>,
+    spans: &'a [Arc<Known>],
+}
+
+impl<'a> Line<'a> {
+    fn target(&self) -> &'a str {
+        self.known.map_or("", |known| known.callsite.target)
+    }
+
+    fn level(&self) -> &'static str {
+        match self.log.head().severity().number() {
+            17.. => "ERROR",
+            13..=16 => "WARN",
+            9..=12 => "INFO",
+            5..=8 => "DEBUG",
+            _ => "TRACE",
+        }
+    }
+
+    fn span_names(&self) -> impl Iterator<Item = &'a str> {
+        self.spans.iter().map(|known| known.callsite.name)
+    }
+
+    /// The body, if it is text.
+    fn message(&self) -> Option<Text<'a>> {
+        self.log.items().find_map(|item| match item {
+            Item::Attribute(key, ValueRef::Text(text)) if self.is_body(key) => Some(text),
+            _ => None,
+        })
+    }
+
+    /// Name and value of everything else.
+    fn fields(&self) -> impl Iterator<Item = (std::borrow::Cow<'a, str>, ValueRef<'a>)> {
+        self.log.items().filter_map(|item| match item {
+            Item::Attribute(key, ValueRef::Text(_)) if self.is_body(key) => None,
+            Item::Attribute(KeyRef::Field(index), value) => {
+                let fields = &self.known?.callsite.fields;
+                Some(((*fields.get(usize::from(index))?).into(), value))
+            }
+            Item::Attribute(KeyRef::Name(name), value) => {
+                Some((String::from_utf8_lossy(name), value))
+            }
+            _ => None,
+        })
+    }
+
+    fn is_body(&self, key: KeyRef<'_>) -> bool {
+        match (key, self.known) {
+            (KeyRef::Field(index), Some(known)) => {
+                known.roles.get(usize::from(index)) == Some(&FieldRole::Body)
+            }
+            _ => false,
+        }
+    }
+}

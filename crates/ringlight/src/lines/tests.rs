@@ -1,0 +1,144 @@
+use std::sync::Mutex;
+
+use ringlight_collector::record::{ItemWriter, Key, LogHeader, copy_words};
+use ringlight_model::{CallsiteKind, Severity, SpanId, TraceId};
+
+use super::*;
+
+/// Bytes written so far, readable from outside.
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn registry() -> CallsiteRegistry {
+    let registry = CallsiteRegistry::new();
+    let callsite = |kind, name, fields| Callsite {
+        kind,
+        name,
+        target: "shop::orders",
+        severity: Severity::INFO,
+        module_path: None,
+        file: None,
+        line: None,
+        fields,
+    };
+    registry.register(CallsiteId::new(1), || {
+        callsite(
+            CallsiteKind::Event,
+            "event src/orders.rs:7",
+            vec!["message", "count", "who", "ratio"],
+        )
+    });
+    registry.register(CallsiteId::new(2), || {
+        callsite(CallsiteKind::Span, "request", vec![])
+    });
+    registry.register(CallsiteId::new(3), || {
+        callsite(CallsiteKind::Span, "order", vec![])
+    });
+    registry
+}
+
+fn line(style: Style, severity: Severity, message: &str, who: &str, ratio: f64) -> String {
+    let mut items = Vec::new();
+    let mut writer = ItemWriter::new(&mut items, 40);
+    let _ = writer.text(Key::Field(0), message);
+    let _ = writer.i64(Key::Field(1), -3);
+    let _ = writer.text(Key::Field(2), who);
+    let _ = writer.f64(Key::Field(3), ratio);
+    let _ = writer.scope_path(&[CallsiteId::new(2), CallsiteId::new(3)]);
+    let mut header = LogHeader::new(CallsiteId::new(1), severity, 1_000_001_000);
+    header.trace_id = TraceId::new(0xabc);
+    header.span_id = SpanId::new(0xdef);
+    let mut bytes = vec![0; 48 + items.len() * 8];
+    copy_words(header.to_words().into_iter().chain(items), &mut bytes);
+
+    let output = Captured::default();
+    let mut sink = LineSink::with_style(style, Box::new(output.clone()));
+    sink.record(&Record::parse(&bytes).unwrap(), &registry());
+    assert!(output.0.lock().unwrap().is_empty());
+    sink.flush();
+    let bytes = output.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_line_for_people() {
+    let plain = Style::Text { colour: false };
+    assert_eq!(
+        line(plain, Severity::INFO, "order placed", "Ada Lovelace", 0.5),
+        "1970-01-01T00:00:01.000001Z  INFO request:order: shop::orders: order placed count=-3 \
+         who=\"Ada Lovelace\" ratio=0.5\n"
+    );
+}
+
+#[test]
+fn escape_sequences_in_values_stay_text() {
+    let plain = Style::Text { colour: false };
+    let found = line(
+        plain,
+        Severity::ERROR,
+        "bad\u{1b}[2J\nFAKE",
+        "\u{1b}]0;x\u{7}",
+        1.0,
+    );
+    assert_eq!(
+        found,
+        "1970-01-01T00:00:01.000001Z ERROR request:order: shop::orders: bad\\u{1b}[2J\n    FAKE \
+         count=-3 who=\"\\u{1b}]0;x\\u{7}\" ratio=1\n"
+    );
+}
+
+#[test]
+fn colour_is_the_only_escape_on_a_terminal() {
+    let found = line(
+        Style::Text { colour: true },
+        Severity::WARN,
+        "m\u{1b}[31m",
+        "w",
+        1.0,
+    );
+    assert_eq!(
+        found,
+        "\u{1b}[2m1970-01-01T00:00:01.000001Z\u{1b}[0m\u{1b}[33m  WARN \u{1b}[0m\
+         \u{1b}[1mrequest\u{1b}[0m:\u{1b}[1morder\u{1b}[0m: \u{1b}[2mshop::orders:\u{1b}[0m \
+         m\\u{1b}[31m \u{1b}[2mcount=\u{1b}[0m-3 \u{1b}[2mwho=\u{1b}[0mw \
+         \u{1b}[2mratio=\u{1b}[0m1\n"
+    );
+}
+
+#[test]
+fn a_long_text_shows_that_it_was_cut() {
+    let plain = Style::Text { colour: false };
+    let found = line(plain, Severity::INFO, &"x".repeat(50), "w", 1.0);
+    assert!(found.contains(&format!(" {}… count", "x".repeat(40))));
+}
+
+#[test]
+fn a_line_for_machines() {
+    let found = line(Style::Json, Severity::DEBUG, "a \"b\"\n", "w", f64::NAN);
+    let parsed: serde_json::Value = serde_json::from_str(found.trim_end()).unwrap();
+    assert_eq!(
+        parsed,
+        serde_json::json!({
+            "timestamp": "1970-01-01T00:00:01.000001Z",
+            "level": "DEBUG",
+            "target": "shop::orders",
+            "message": "a \"b\"\n",
+            "fields": {"count": -3, "who": "w", "ratio": "NaN"},
+            "spans": ["request", "order"],
+            "trace_id": "00000000000000000000000000000abc",
+            "span_id": "0000000000000def",
+        })
+    );
+    assert_eq!(found.matches('\n').count(), 1);
+}

@@ -1,0 +1,104 @@
+//! Lines for people.
+
+use std::fmt::{self, Write};
+
+use ringlight_collector::record::{Text, ValueRef};
+
+use super::Line;
+use super::escape::{write_message, write_plain, write_word};
+use super::time::write_time;
+
+const RESET: &str = "\u{1b}[0m";
+const DIM: &str = "\u{1b}[2m";
+const BOLD: &str = "\u{1b}[1m";
+
+/// Appends a line, without its line feed: time, level, enclosing spans, target, message, fields.
+pub(super) fn write(out: &mut String, line: &Line<'_>, colour: bool) {
+    // Writing to a string does not fail.
+    let _ = try_write(out, line, &Paint { colour });
+}
+
+struct Paint {
+    colour: bool,
+}
+
+impl Paint {
+    fn wrap(
+        &self,
+        out: &mut String,
+        style: &str,
+        write: impl FnOnce(&mut String) -> fmt::Result,
+    ) -> fmt::Result {
+        if !self.colour {
+            return write(out);
+        }
+        out.push_str(style);
+        write(out)?;
+        out.push_str(RESET);
+        Ok(())
+    }
+}
+
+fn try_write(out: &mut String, line: &Line<'_>, paint: &Paint) -> fmt::Result {
+    let time = line.log.time_unix_nano();
+    paint.wrap(out, DIM, |out| write_time(out, time))?;
+    let level = line.level();
+    paint.wrap(out, level_style(level), |out| write!(out, " {level:>5} "))?;
+    for name in line.span_names() {
+        paint.wrap(out, BOLD, |out| write_plain(out, name))?;
+        out.push(':');
+    }
+    if !line.spans.is_empty() {
+        out.push(' ');
+    }
+    paint.wrap(out, DIM, |out| {
+        write_plain(out, line.target())?;
+        out.write_char(':')
+    })?;
+    if let Some(message) = line.message() {
+        out.push(' ');
+        write_message(out, &message.to_str())?;
+        write_cut(out, message)?;
+    }
+    for (name, value) in line.fields() {
+        out.push(' ');
+        paint.wrap(out, DIM, |out| {
+            write_plain(out, &name)?;
+            out.write_char('=')
+        })?;
+        write_value(out, value)?;
+    }
+    Ok(())
+}
+
+fn write_value(out: &mut String, value: ValueRef<'_>) -> fmt::Result {
+    match value {
+        ValueRef::Bool(value) => write!(out, "{value}"),
+        ValueRef::I64(value) => write!(out, "{value}"),
+        ValueRef::U64(value) => write!(out, "{value}"),
+        ValueRef::F64(value) => write!(out, "{value}"),
+        ValueRef::Text(text) => {
+            write_word(out, &text.to_str())?;
+            write_cut(out, text)
+        }
+        ValueRef::Bytes(bytes, _) => write!(out, "({} bytes)", bytes.len()),
+    }
+}
+
+fn write_cut(out: &mut String, text: Text<'_>) -> fmt::Result {
+    if text.cut {
+        out.write_char('…')
+    } else {
+        Ok(())
+    }
+}
+
+fn level_style(level: &str) -> &'static str {
+    match level {
+        "ERROR" => "\u{1b}[31m",
+        "WARN" => "\u{1b}[33m",
+        "INFO" => "\u{1b}[32m",
+        "DEBUG" => "\u{1b}[34m",
+        _ => "\u{1b}[35m",
+    }
+}

@@ -1,0 +1,10 @@
+//! What Ringlight itself has to say to a person: single lines on stderr, never through `tracing`.
+
+use std::fmt;
+use std::io::Write as _;
+
+/// Says it. A closed stderr is nobody's problem.
+pub(crate) fn say(message: fmt::Arguments<'_>) {
+    let line = format!("ringlight: {message}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}

@@ -1,0 +1,612 @@
+//! The `tracing` subscriber: from macros to records.
+//!
+//! A span costs the application what has to be known while it is open and one copy when it closes:
+//!
+//! - **opening** takes a free slot, writes the fields into it as the bytes they will be exported
+//!   from, draws ids and reads the clock once;
+//! - **entering and leaving** push and pop a thread's list of spans; no clock is read, no lock taken;
+//! - **closing** reads the clock and copies header and items into the closing thread's ring.
+//!
+//! An event is built in a buffer of its thread and goes into the ring at once, with the ids of the
+//! span it happened in.
+//!
+//! Nothing here allocates once a thread has its slots, its ring and its buffer.
+
+mod ids;
+mod slab;
+mod thread;
+mod visit;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ringlight_collector::record::{
+    Head, Item, ItemWriter, KeyRef, LOG_HEADER_WORDS, LogHeader, Record as RecordBytes, ValueRef,
+    Words, copy_words, item_field,
+};
+use ringlight_collector::{Recorder, in_pipeline};
+use ringlight_model::{
+    Callsite, CallsiteId, CallsiteKind, CallsiteRegistry, Limits, Severity, Signal, SpanId,
+    SpanKind, StatusCode, TraceId,
+};
+use tracing_core::span::{Attributes, Current, Id, Record};
+use tracing_core::subscriber::Interest;
+use tracing_core::{Event, Level, LevelFilter, Metadata, Subscriber};
+
+use crate::clock::Clock;
+use crate::filter::Filter;
+
+pub(crate) use slab::OPEN_SPANS_MAX;
+use slab::{ITEM_WORDS_MAX, Opening, Slab, Slot, SlotId, SpanContext};
+use thread::{Entered, Left, Thread, with_thread};
+use visit::{FieldVisitor, RecordLimits};
+
+/// Enclosing spans a log record names at most, for the lines people read.
+const SCOPE_PATH_MAX: usize = 16;
+/// Bytes of an error event's message that become its span's status message.
+const STATUS_MESSAGE_BYTES_MAX: usize = 512;
+/// W3C trace flag: sampled.
+const SAMPLED: u8 = 1;
+
+/// Records spans and events of the `tracing` macros into a pipeline.
+///
+/// Made by [`builder`](crate::builder) and [`init`](crate::init). It is a whole
+/// [`Subscriber`], not a layer: nothing lies between it and the macros.
+#[derive(Debug)]
+pub struct RinglightSubscriber {
+    /// Tells subscribers of one process apart.
+    number: u64,
+    slab: Arc<Slab>,
+    clock: Clock,
+    recorder: Recorder,
+    callsites: Arc<CallsiteRegistry>,
+    /// What `Span::current()` needs to name a callsite again.
+    metadata: RwLock<HashMap<u64, &'static Metadata<'static>>>,
+    filter: Filter,
+    limits: RecordLimits,
+    outputs: Outputs,
+    warnings: Warnings,
+}
+
+/// What leaves the process, and so what needs recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outputs {
+    /// Somebody takes spans.
+    pub(crate) spans: bool,
+    /// Somebody takes log records.
+    pub(crate) logs: bool,
+    /// Log records name the spans around them.
+    pub(crate) scope_paths: bool,
+}
+
+/// Things said once.
+#[derive(Debug, Default)]
+struct Warnings {
+    left_out_of_order: AtomicBool,
+    too_many_open: AtomicBool,
+    /// Spans not recorded because too many were open.
+    unrecorded: AtomicU64,
+}
+
+impl RinglightSubscriber {
+    pub(crate) fn new(
+        recorder: Recorder,
+        callsites: Arc<CallsiteRegistry>,
+        clock: Clock,
+        filter: Filter,
+        limits: &Limits,
+        outputs: Outputs,
+    ) -> Self {
+        // Relaxed: only the uniqueness of the number matters.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            slab: Arc::new(Slab::new()),
+            clock,
+            recorder,
+            callsites,
+            metadata: RwLock::default(),
+            filter,
+            limits: RecordLimits {
+                attributes_max: limits.attributes_max,
+                text_bytes_max: limits.text_bytes_max,
+            },
+            outputs,
+            warnings: Warnings::default(),
+        }
+    }
+
+    fn register(&self, metadata: &'static Metadata<'static>) {
+        let address = address(metadata);
+        self.callsites
+            .register(CallsiteId::new(address), || describe(metadata));
+        self.metadata
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(address, metadata);
+    }
+
+    /// Opens a span; [`SlotId::NONE`] when it cannot be recorded.
+    #[inline]
+    fn open(&self, thread: Option<&Thread>, attributes: &Attributes<'_>) -> SlotId {
+        let parent = if attributes.is_contextual() {
+            self.current(thread)
+        } else {
+            attributes.parent().and_then(|id| self.explicit(id))
+        };
+        let taken = match thread {
+            Some(thread) => thread.take_slot(self.number, &self.slab),
+            None => self.take_slot_without_thread(),
+        };
+        let Some((index, slot)) = taken.and_then(|i| Some((i, self.slab.slot_at(i)?))) else {
+            self.too_many_open();
+            return SlotId::NONE;
+        };
+        let unpublished = Unpublished {
+            subscriber: self,
+            thread,
+            index,
+            slot,
+        };
+
+        let mut head = Head::span(SpanKind::Internal, StatusCode::Unset, SAMPLED);
+        let mut items = slot.items_unpublished();
+        if self.outputs.spans {
+            let mut visitor = FieldVisitor::new(&mut items, &self.limits);
+            attributes.record(&mut visitor);
+            let (dropped, cut) = visitor.losses();
+            if dropped > 0 || cut > 0 {
+                head = head.with_dropped(dropped).with_cut(cut);
+            }
+        }
+        let now = self.clock.now();
+        let draw = || next_id(thread, now.unix_nano);
+        let span = draw();
+        let (trace_high, trace_low, parent_span, parent) = match parent {
+            Some((parent, context)) => (
+                context.trace_high,
+                context.trace_low,
+                context.span,
+                parent.get(),
+            ),
+            None => (draw(), draw(), 0, 0),
+        };
+        slot.open(&Opening {
+            head,
+            callsite: address(attributes.metadata()),
+            context: SpanContext {
+                trace_high,
+                trace_low,
+                span,
+            },
+            parent_span,
+            parent,
+        });
+        items.finish();
+        std::mem::forget(unpublished);
+        slot.publish(index, now.unix_nano, now.monotonic_nano)
+    }
+
+    /// The span the thread is in.
+    #[inline]
+    fn current(&self, thread: Option<&Thread>) -> Option<(SlotId, SpanContext)> {
+        let entered = thread?.current(self.number)?;
+        Some((entered.id, entered.context))
+    }
+
+    /// A span named by its id.
+    fn explicit(&self, id: &Id) -> Option<(SlotId, SpanContext)> {
+        let id = SlotId::from_u64(id.into_u64());
+        Some((id, self.slab.slot(id)?.context()))
+    }
+
+    #[cold]
+    fn take_slot_without_thread(&self) -> Option<u32> {
+        let mut index = [0];
+        (self.slab.take(&mut index) == 1).then_some(index[0])
+    }
+
+    #[inline]
+    fn give_slot(&self, thread: Option<&Thread>, index: u32, slot: &Slot) {
+        slot.retire();
+        match thread {
+            Some(thread) => thread.give_slot(self.number, &self.slab, index),
+            None => self.slab.give(&[index]),
+        }
+    }
+
+    #[cold]
+    fn too_many_open(&self) {
+        self.warnings.unrecorded.fetch_add(1, Ordering::Relaxed);
+        if !self.warnings.too_many_open.swap(true, Ordering::Relaxed) {
+            crate::notice::say(format_args!(
+                "more than {OPEN_SPANS_MAX} spans are open: further ones are not recorded; \
+                 hint: is something keeping `Span` values for ever?"
+            ));
+        }
+    }
+
+    /// Closes a span whose last reference is gone.
+    #[inline]
+    fn close(&self, thread: Option<&Thread>, index: u32, slot: &Slot) {
+        if self.outputs.spans {
+            slot.end(self.clock.monotonic_nano());
+            let len_bytes = slot.record_words() * 8;
+            self.recorder
+                .record(Signal::Traces, len_bytes, |buffer| slot.copy_record(buffer));
+        }
+        self.give_slot(thread, index, slot);
+    }
+
+    #[cold]
+    fn left_out_of_order(&self, slot: Option<&Slot>) {
+        if !self
+            .warnings
+            .left_out_of_order
+            .swap(true, Ordering::Relaxed)
+        {
+            let callsite = slot.and_then(|s| self.callsites.lookup(CallsiteId::new(s.callsite())));
+            let name = callsite.map_or("?", |callsite| callsite.name);
+            crate::notice::say(format_args!(
+                "span `{name}` was left while spans entered after it were not; hint: an `enter()` \
+                 guard held across `.await` does this and mixes up parents, use `.instrument(span)`"
+            ));
+        }
+    }
+
+    /// Merges items built in `scratch` into an open span: a later value of a field replaces the
+    /// earlier one.
+    fn merge(&self, slot: &Slot, scratch: &[u64], (dropped, cut): (u16, u8)) {
+        let mut items = slot.items_locked();
+        let mut head = slot.head().with_dropped(dropped).with_cut(cut);
+        let mut rest = scratch;
+        while let Some(word) = rest.first().copied() {
+            let Some(words) = ringlight_collector::record::item_words(word) else {
+                break;
+            };
+            let (item, after) = rest.split_at(words.min(rest.len()));
+            rest = after;
+            if let Some(field) = item_field(word) {
+                items.remove_item(|earlier| item_field(earlier) == Some(field));
+            }
+            let attributes = items
+                .item_heads()
+                .filter(|head| item_field(*head).is_some());
+            if attributes.count() >= self.limits.attributes_max || items.room() < words {
+                head = head.with_dropped(1);
+                continue;
+            }
+            for word in item {
+                items.push(*word);
+            }
+        }
+        slot.set_head(head);
+        items.finish();
+    }
+
+    fn record_fields(&self, thread: Option<&Thread>, slot: &Slot, values: &Record<'_>) {
+        // Formatted before the slot is locked: a field's `Debug` may use the same span.
+        let mut scratch = thread.map(Thread::take_scratch).unwrap_or_default();
+        let mut words = Bounded(&mut scratch);
+        let mut visitor = FieldVisitor::new(&mut words, &self.limits);
+        values.record(&mut visitor);
+        let losses = visitor.losses();
+        self.merge(slot, &scratch, losses);
+        if let Some(thread) = thread {
+            thread.give_scratch(scratch);
+        }
+    }
+
+    /// Records an event as a log record.
+    #[inline]
+    fn log(&self, thread: Option<&Thread>, event: &Event<'_>) {
+        let span = if event.is_contextual() {
+            self.current(thread)
+        } else {
+            event.parent().and_then(|id| self.explicit(id))
+        };
+        let metadata = event.metadata();
+        let callsite = CallsiteId::new(address(metadata));
+        let mut words = thread.map(Thread::take_scratch).unwrap_or_default();
+        words.resize(LOG_HEADER_WORDS, 0);
+
+        let mut bounded = Bounded(&mut words);
+        let mut visitor = FieldVisitor::new(&mut bounded, &self.limits);
+        event.record(&mut visitor);
+        let (dropped, cut) = visitor.losses();
+        if self.outputs.scope_paths
+            && let Some((id, _)) = span
+        {
+            self.write_scope_path(&mut bounded, id);
+        }
+
+        let mut header = LogHeader::new(
+            callsite,
+            severity(*metadata.level()),
+            self.clock.now().unix_nano,
+        );
+        if let Some((_, context)) = span {
+            header.head = Head::log(severity(*metadata.level()), SAMPLED);
+            header.trace_id =
+                TraceId::new(u128::from(context.trace_high) << 64 | u128::from(context.trace_low));
+            header.span_id = SpanId::new(context.span);
+        }
+        header.head = header.head.with_dropped(dropped).with_cut(cut);
+        words[..LOG_HEADER_WORDS].copy_from_slice(&header.to_words());
+        if *metadata.level() == Level::ERROR
+            && let Some((id, _)) = span
+        {
+            self.fail(id, &words, metadata);
+        }
+        if self.outputs.logs {
+            let len_bytes = words.len() * 8;
+            self.recorder.record(Signal::Logs, len_bytes, |buffer| {
+                copy_words(words.iter().copied(), buffer);
+            });
+        }
+        if let Some(thread) = thread {
+            thread.give_scratch(words);
+        }
+    }
+
+    /// Names the spans around a log record, innermost last.
+    fn write_scope_path(&self, words: &mut impl Words, innermost: SlotId) {
+        let mut callsites = [CallsiteId::new(0); SCOPE_PATH_MAX];
+        let mut first = SCOPE_PATH_MAX;
+        let mut next = Some(innermost);
+        while let Some(slot) = next.and_then(|id| self.slab.slot(id))
+            && first > 0
+        {
+            first -= 1;
+            callsites[first] = CallsiteId::new(slot.callsite());
+            next = slot.parent();
+        }
+        let _ = ItemWriter::new(words, 0).scope_path(&callsites[first..]);
+    }
+
+    /// An error event makes its span fail; its message becomes the status message.
+    #[cold]
+    fn fail(&self, id: SlotId, record: &[u64], metadata: &Metadata<'_>) {
+        let Some(slot) = self.slab.slot(id) else {
+            return;
+        };
+        let mut bytes = vec![0; record.len() * 8];
+        copy_words(record.iter().copied(), &mut bytes);
+        let message = metadata.fields().field("message").map(|f| f.index());
+        let message = RecordBytes::parse(&bytes).ok().and_then(|record| {
+            record.items().find_map(|item| match item {
+                Item::Attribute(KeyRef::Field(index), ValueRef::Text(text))
+                    if message == Some(usize::from(index)) =>
+                {
+                    Some(text.to_str())
+                }
+                _ => None,
+            })
+        });
+        slot.fail(message.as_deref(), STATUS_MESSAGE_BYTES_MAX);
+    }
+}
+
+impl Subscriber for RinglightSubscriber {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.enabled(metadata) {
+            self.register(metadata);
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.filter.enabled(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.filter.max_level())
+    }
+
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        let id = if in_pipeline() {
+            SlotId::NONE
+        } else {
+            with_thread(|thread| self.open(thread, attributes))
+        };
+        Id::from_u64(id.get())
+    }
+
+    fn record(&self, span: &Id, values: &Record<'_>) {
+        if self.outputs.spans
+            && let Some(slot) = self.slab.slot(SlotId::from_u64(span.into_u64()))
+        {
+            with_thread(|thread| self.record_fields(thread, slot, values));
+        }
+    }
+
+    fn record_follows_from(&self, span: &Id, follows: &Id) {
+        let slot = self.slab.slot(SlotId::from_u64(span.into_u64()));
+        let followed = self.explicit(follows);
+        if let Some(slot) = slot
+            && let Some((_, context)) = followed
+        {
+            let mut items = slot.items_locked();
+            let trace = u128::from(context.trace_high) << 64 | u128::from(context.trace_low);
+            let _ = ItemWriter::new(&mut items, 0).link(
+                TraceId::new(trace),
+                SpanId::new(context.span),
+                SAMPLED,
+            );
+            items.finish();
+        }
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        if !in_pipeline() {
+            with_thread(|thread| self.log(thread, event));
+        }
+    }
+
+    fn enter(&self, span: &Id) {
+        let id = SlotId::from_u64(span.into_u64());
+        if let Some(slot) = self.slab.slot(id) {
+            let entered = Entered {
+                subscriber: self.number,
+                id,
+                context: slot.context(),
+                unwinding: std::thread::panicking(),
+            };
+            with_thread(|thread| {
+                if let Some(thread) = thread {
+                    thread.enter(entered, &self.slab);
+                }
+            });
+        }
+    }
+
+    fn exit(&self, span: &Id) {
+        let id = SlotId::from_u64(span.into_u64());
+        let left = with_thread(|thread| match thread {
+            Some(thread) => thread.leave(self.number, id),
+            None => Left::NotEntered,
+        });
+        let entered = match left {
+            Left::InOrder(entered) => entered,
+            Left::OutOfOrder(entered) => {
+                self.left_out_of_order(self.slab.slot(id));
+                entered
+            }
+            Left::NotEntered => return,
+        };
+        if std::thread::panicking()
+            && !entered.unwinding
+            && let Some(slot) = self.slab.slot(id)
+        {
+            slot.fail(Some("panicked"), STATUS_MESSAGE_BYTES_MAX);
+        }
+    }
+
+    fn clone_span(&self, id: &Id) -> Id {
+        let slot_id = SlotId::from_u64(id.into_u64());
+        if let Some(slot) = self.slab.slot(slot_id) {
+            slot.add_reference(slot_id);
+        }
+        id.clone()
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        let id = SlotId::from_u64(id.into_u64());
+        let index = id.index();
+        let Some(slot) = self.slab.slot_at(index) else {
+            return false;
+        };
+        if !slot.drop_reference(id) {
+            return false;
+        }
+        with_thread(|thread| self.close(thread, index, slot));
+        true
+    }
+
+    fn current_span(&self) -> Current {
+        let current = with_thread(|thread| self.current(thread));
+        let found = current.and_then(|(id, _)| {
+            let callsite = self.slab.slot(id)?.callsite();
+            let metadata = self
+                .metadata
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(&callsite)
+                .copied()?;
+            Some(Current::new(Id::from_u64(id.get()), metadata))
+        });
+        found.unwrap_or_else(Current::none)
+    }
+}
+
+/// Takes a slot back when visiting the fields of a new span panics.
+struct Unpublished<'a> {
+    subscriber: &'a RinglightSubscriber,
+    thread: Option<&'a Thread>,
+    index: u32,
+    slot: &'a Slot,
+}
+
+impl Drop for Unpublished<'_> {
+    fn drop(&mut self) {
+        self.slot.discard();
+        self.subscriber
+            .give_slot(self.thread, self.index, self.slot);
+    }
+}
+
+/// A growing buffer with room for as much as a span can have.
+struct Bounded<'a>(&'a mut Vec<u64>);
+
+impl Words for Bounded<'_> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[inline]
+    fn room(&self) -> usize {
+        (ITEM_WORDS_MAX + LOG_HEADER_WORDS).saturating_sub(self.0.len())
+    }
+
+    #[inline]
+    fn push(&mut self, word: u64) {
+        self.0.push(word);
+    }
+
+    #[inline]
+    fn set(&mut self, at: usize, word: u64) {
+        Words::set(self.0, at, word);
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+}
+
+#[inline]
+fn next_id(thread: Option<&Thread>, now: u64) -> u64 {
+    // Without thread locals every id comes from a generator of its own: slow, and rare.
+    thread.map_or_else(
+        || ids::IdGenerator::unseeded().next(now),
+        |thread| thread.ids.next(now),
+    )
+}
+
+#[inline]
+fn address(metadata: &'static Metadata<'static>) -> u64 {
+    std::ptr::from_ref(metadata).addr() as u64
+}
+
+fn describe(metadata: &'static Metadata<'static>) -> Callsite {
+    Callsite {
+        kind: if metadata.is_span() {
+            CallsiteKind::Span
+        } else {
+            CallsiteKind::Event
+        },
+        name: metadata.name(),
+        target: metadata.target(),
+        severity: severity(*metadata.level()),
+        module_path: metadata.module_path(),
+        file: metadata.file(),
+        line: metadata.line(),
+        fields: metadata.fields().iter().map(|f| f.name()).collect(),
+    }
+}
+
+const fn severity(level: Level) -> Severity {
+    match level {
+        Level::TRACE => Severity::TRACE,
+        Level::DEBUG => Severity::DEBUG,
+        Level::INFO => Severity::INFO,
+        Level::WARN => Severity::WARN,
+        Level::ERROR => Severity::ERROR,
+    }
+}

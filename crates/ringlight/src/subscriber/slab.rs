@@ -1,0 +1,497 @@
+//! Where open spans live: slots made of atomic words.
+//!
+//! A span may be entered, recorded to and closed by any thread, and the collector may one day want
+//! to look at the ones that are open, so every word of a slot is an atomic. That makes any access
+//! sound; that it is also meaningful rests on the rules of `tracing`:
+//!
+//! - between taking a slot and publishing its id, only the creating thread knows it;
+//! - the id is published with a `Release` store of the slot's state, which whoever uses the id
+//!   `Acquire`s, so the words written before are seen;
+//! - after that, items change only under the slot's lock;
+//! - the last reference is dropped by one thread, which sees all earlier drops (`AcqRel`) and then
+//!   owns the slot again.
+//!
+//! An id carries the generation of its slot. Whoever uses an id of a span that has closed finds
+//! another generation and nothing else: a stale id is inert, it never touches a stranger's span.
+//! (Generations have 40 bits; a stale id would have to be kept while its slot is used 10^12 times.)
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use ringlight_collector::record::{Head, SPAN_HEADER_WORDS, Words, item_words};
+use ringlight_model::StatusCode;
+
+/// Words of items a slot holds itself; further ones go to the heap. With them a slot fills 512
+/// bytes.
+const INLINE_WORDS: usize = 48;
+/// Slots allocated at a time.
+const CHUNK_SLOTS: usize = 64;
+/// Most chunks there can be.
+const CHUNKS_MAX: usize = 4096;
+/// Most spans that can be open at a time; one more is counted and not recorded. They take 128 MiB.
+pub(crate) const OPEN_SPANS_MAX: usize = CHUNK_SLOTS * CHUNKS_MAX;
+/// Words of items a span can have, heap included (64 KiB).
+pub(super) const ITEM_WORDS_MAX: usize = 8192;
+/// Heap words a slot keeps for its next span.
+const SPILL_WORDS_KEPT: usize = 512;
+
+// The lower part of an id is a slot's index plus one, that of a slot's state its reference count;
+// the upper part of both is the slot's generation.
+const LOW_BITS: u32 = 24;
+const LOW_MASK: u64 = (1 << LOW_BITS) - 1;
+
+/// The id of an open span: never zero, never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SlotId(u64);
+
+impl SlotId {
+    /// The id of no slot: a span that is not recorded.
+    pub(super) const NONE: Self = Self(u64::MAX);
+
+    pub(super) const fn from_u64(id: u64) -> Self {
+        Self(id)
+    }
+
+    pub(super) const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The slot; out of range for an id that is none of ours.
+    pub(super) const fn index(self) -> u32 {
+        (self.0 & LOW_MASK).wrapping_sub(1) as u32
+    }
+}
+
+// Places of the header's words: those of a span record, so that closing copies them as they are.
+const HEAD: usize = 0;
+const CALLSITE: usize = 1;
+const TRACE_HIGH: usize = 2;
+const TRACE_LOW: usize = 3;
+const SPAN: usize = 4;
+const PARENT: usize = 5;
+const START: usize = 6;
+const END: usize = 7;
+
+/// What a span passes on to its children and logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SpanContext {
+    pub(super) trace_high: u64,
+    pub(super) trace_low: u64,
+    pub(super) span: u64,
+}
+
+/// One open span, or room for one.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Slot {
+    /// Generation and reference count; no references while the slot is free.
+    state: AtomicU64,
+    /// Monotonic nanoseconds at the start.
+    started: AtomicU64,
+    /// The id of the parent's slot, zero without one.
+    parent: AtomicU64,
+    /// Words of items, here and on the heap.
+    len: AtomicU64,
+    /// Items past [`INLINE_WORDS`]; also the lock under which items of a published span change.
+    spill: Mutex<Vec<u64>>,
+    words: [AtomicU64; SPAN_HEADER_WORDS + INLINE_WORDS],
+}
+
+/// What a new span begins with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opening {
+    pub(super) head: Head,
+    pub(super) callsite: u64,
+    pub(super) context: SpanContext,
+    pub(super) parent_span: u64,
+    pub(super) parent: u64,
+}
+
+// All accesses to words are `Relaxed`: the state publishes them (see the module's documentation).
+impl Slot {
+    fn new() -> Self {
+        Self {
+            state: AtomicU64::new(1 << LOW_BITS),
+            started: AtomicU64::new(0),
+            parent: AtomicU64::new(0),
+            len: AtomicU64::new(0),
+            spill: Mutex::new(Vec::new()),
+            words: [const { AtomicU64::new(0) }; SPAN_HEADER_WORDS + INLINE_WORDS],
+        }
+    }
+
+    #[inline]
+    fn word(&self, at: usize) -> u64 {
+        self.words[at].load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn set_word(&self, at: usize, word: u64) {
+        self.words[at].store(word, Ordering::Relaxed);
+    }
+
+    /// Fills the header of a slot that is not published yet, except for the times.
+    #[inline]
+    pub(super) fn open(&self, opening: &Opening) {
+        self.set_word(HEAD, opening.head.word());
+        self.set_word(CALLSITE, opening.callsite);
+        self.set_word(TRACE_HIGH, opening.context.trace_high);
+        self.set_word(TRACE_LOW, opening.context.trace_low);
+        self.set_word(SPAN, opening.context.span);
+        self.set_word(PARENT, opening.parent_span);
+        self.parent.store(opening.parent, Ordering::Relaxed);
+        self.len.store(0, Ordering::Relaxed);
+    }
+
+    /// The items of a slot that is not published yet.
+    #[inline]
+    pub(super) fn items_unpublished(&self) -> SlotItems<'_> {
+        SlotItems {
+            slot: self,
+            len: 0,
+            spill: None,
+        }
+    }
+
+    /// The items of a published slot, under its lock.
+    pub(super) fn items_locked(&self) -> SlotItems<'_> {
+        let spill = self.lock_spill();
+        SlotItems {
+            slot: self,
+            len: self.len.load(Ordering::Relaxed) as usize,
+            spill: Some(spill),
+        }
+    }
+
+    fn lock_spill(&self) -> MutexGuard<'_, Vec<u64>> {
+        // No code that can panic runs under the lock except while the slot is unpublished; its
+        // creator then empties it.
+        self.spill.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the start and makes the span known under the returned id, with one reference.
+    #[inline]
+    pub(super) fn publish(&self, index: u32, unix_nano: u64, monotonic_nano: u64) -> SlotId {
+        self.set_word(START, unix_nano);
+        self.started.store(monotonic_nano, Ordering::Relaxed);
+        // Relaxed: the slot is ours, nobody else changes the state.
+        let generation = self.state.load(Ordering::Relaxed) & !LOW_MASK;
+        // Pairs with the `Acquire` loads in `Slab::slot` and of the reference count.
+        self.state.store(generation | 1, Ordering::Release);
+        SlotId(generation | (u64::from(index) + 1))
+    }
+
+    /// Adds a reference. A span with 2^24 references keeps its slot for good instead of
+    /// miscounting.
+    pub(super) fn add_reference(&self, id: SlotId) {
+        let _ = self
+            .state
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
+                let live = state & !LOW_MASK == id.0 & !LOW_MASK && state & LOW_MASK != 0;
+                (live && state & LOW_MASK < LOW_MASK).then_some(state + 1)
+            });
+    }
+
+    /// Drops a reference. True if it was the last: the caller then owns the slot.
+    #[inline]
+    pub(super) fn drop_reference(&self, id: SlotId) -> bool {
+        // Acquire pairs with the release below: the last one out sees what the others did.
+        let state = self.state.load(Ordering::Acquire);
+        if state & !LOW_MASK != id.0 & !LOW_MASK {
+            return false;
+        }
+        // With one reference left, nobody but its holder can change the state: no locked
+        // instruction is needed.
+        state & LOW_MASK == 1 || self.drop_shared_reference(id)
+    }
+
+    #[cold]
+    fn drop_shared_reference(&self, id: SlotId) -> bool {
+        let dropped = self
+            .state
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
+                let live = state & !LOW_MASK == id.0 & !LOW_MASK;
+                let count = state & LOW_MASK;
+                // The last reference stays counted until the slot is released.
+                (live && count > 1 && count < LOW_MASK).then_some(state - 1)
+            });
+        matches!(dropped, Err(state)
+            if state & LOW_MASK == 1 && state & !LOW_MASK == id.0 & !LOW_MASK)
+    }
+
+    /// What children and logs of the span need.
+    #[inline]
+    pub(super) fn context(&self) -> SpanContext {
+        SpanContext {
+            trace_high: self.word(TRACE_HIGH),
+            trace_low: self.word(TRACE_LOW),
+            span: self.word(SPAN),
+        }
+    }
+
+    /// The callsite.
+    pub(super) fn callsite(&self) -> u64 {
+        self.word(CALLSITE)
+    }
+
+    /// The id of the parent's slot, if there was a parent in this process.
+    pub(super) fn parent(&self) -> Option<SlotId> {
+        let parent = self.parent.load(Ordering::Relaxed);
+        (parent != 0).then_some(SlotId(parent))
+    }
+
+    pub(super) fn head(&self) -> Head {
+        Head::from_word(self.word(HEAD))
+    }
+
+    /// Changes the head of an unpublished slot, or of a published one under its lock.
+    pub(super) fn set_head(&self, head: Head) {
+        self.set_word(HEAD, head.word());
+    }
+
+    /// Sets the end, `monotonic_nano`, for a span that is closing.
+    #[inline]
+    pub(super) fn end(&self, monotonic_nano: u64) {
+        let duration = monotonic_nano.saturating_sub(self.started.load(Ordering::Relaxed));
+        self.set_word(END, self.word(START).saturating_add(duration));
+    }
+
+    /// Words of the whole record.
+    #[inline]
+    pub(super) fn record_words(&self) -> usize {
+        SPAN_HEADER_WORDS + self.len.load(Ordering::Relaxed) as usize
+    }
+
+    /// The record, `record_words` long, into `buffer`.
+    #[inline]
+    pub(super) fn copy_record(&self, buffer: &mut [u8]) {
+        let (chunks, _) = buffer.as_chunks_mut::<8>();
+        let inline = chunks.len().min(self.words.len());
+        let (here, spilled) = chunks.split_at_mut(inline);
+        for (chunk, word) in here.iter_mut().zip(&self.words) {
+            *chunk = word.load(Ordering::Relaxed).to_le_bytes();
+        }
+        if !spilled.is_empty() {
+            for (chunk, word) in spilled.iter_mut().zip(&*self.lock_spill()) {
+                *chunk = word.to_le_bytes();
+            }
+        }
+    }
+
+    /// Forgets items of a slot that will not be published after all.
+    pub(super) fn discard(&self) {
+        self.lock_spill().clear();
+        self.len.store(0, Ordering::Relaxed);
+    }
+
+    /// Ends the slot's generation: ids of its span are stale from here on. Only for whoever owns
+    /// the slot; its index must then go back to a free list.
+    #[inline]
+    pub(super) fn retire(&self) {
+        if self.len.load(Ordering::Relaxed) as usize > INLINE_WORDS {
+            let mut spill = self.lock_spill();
+            spill.clear();
+            spill.shrink_to(SPILL_WORDS_KEPT);
+        }
+        // Relaxed: the slot is ours. Whoever takes it next gets its index through a lock or on this
+        // thread.
+        let generation = self.state.load(Ordering::Relaxed) & !LOW_MASK;
+        self.state
+            .store(generation.wrapping_add(1 << LOW_BITS), Ordering::Relaxed);
+    }
+}
+
+/// The items of a slot as growing words.
+#[derive(Debug)]
+pub(super) struct SlotItems<'a> {
+    slot: &'a Slot,
+    len: usize,
+    spill: Option<MutexGuard<'a, Vec<u64>>>,
+}
+
+impl SlotItems<'_> {
+    /// Makes what was written part of the slot.
+    #[inline]
+    pub(super) fn finish(self) {
+        self.slot.len.store(self.len as u64, Ordering::Relaxed);
+    }
+
+    fn word_at(&self, at: usize) -> u64 {
+        if at < INLINE_WORDS {
+            return self.slot.word(SPAN_HEADER_WORDS + at);
+        }
+        let spilled = self.spill.as_ref().and_then(|s| s.get(at - INLINE_WORDS));
+        spilled.copied().unwrap_or(0)
+    }
+
+    /// Removes the first item `is` says yes to; it is shown the item's first word.
+    pub(super) fn remove_item(&mut self, is: impl Fn(u64) -> bool) {
+        let mut at = 0;
+        while at < self.len {
+            let word = self.word_at(at);
+            let Some(words) = item_words(word) else {
+                return;
+            };
+            if is(word) {
+                for from in (at + words)..self.len {
+                    let word = self.word_at(from);
+                    self.set(from - words, word);
+                }
+                self.truncate(self.len - words);
+                return;
+            }
+            at += words;
+        }
+    }
+
+    /// The first words of all items.
+    pub(super) fn item_heads(&self) -> impl Iterator<Item = u64> + '_ {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let word = (at < self.len).then(|| self.word_at(at))?;
+            at += item_words(word)?;
+            Some(word)
+        })
+    }
+
+    #[cold]
+    fn push_spilled(&mut self, word: u64) {
+        let slot = self.slot;
+        self.spill
+            .get_or_insert_with(|| slot.lock_spill())
+            .push(word);
+    }
+}
+
+impl Words for SlotItems<'_> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    fn room(&self) -> usize {
+        ITEM_WORDS_MAX - self.len
+    }
+
+    #[inline]
+    fn push(&mut self, word: u64) {
+        if self.len < INLINE_WORDS {
+            self.slot.set_word(SPAN_HEADER_WORDS + self.len, word);
+        } else {
+            self.push_spilled(word);
+        }
+        self.len += 1;
+    }
+
+    #[inline]
+    fn set(&mut self, at: usize, word: u64) {
+        if at < INLINE_WORDS {
+            self.slot.set_word(SPAN_HEADER_WORDS + at, word);
+        } else if let Some(spill) = &mut self.spill
+            && let Some(place) = spill.get_mut(at - INLINE_WORDS)
+        {
+            *place = word;
+        }
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+        if let Some(spill) = &mut self.spill {
+            spill.truncate(self.len.saturating_sub(INLINE_WORDS));
+        }
+    }
+}
+
+/// All slots of a subscriber.
+#[derive(Debug)]
+pub(super) struct Slab {
+    chunks: Box<[OnceLock<Box<[Slot]>>]>,
+    free: Mutex<Free>,
+}
+
+#[derive(Debug, Default)]
+struct Free {
+    indices: Vec<u32>,
+    chunks_used: usize,
+}
+
+impl Slab {
+    pub(super) fn new() -> Self {
+        Self {
+            chunks: (0..CHUNKS_MAX).map(|_| OnceLock::new()).collect(),
+            free: Mutex::default(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn slot_at(&self, index: u32) -> Option<&Slot> {
+        let index = index as usize;
+        self.chunks
+            .get(index / CHUNK_SLOTS)?
+            .get()?
+            .get(index % CHUNK_SLOTS)
+    }
+
+    /// The open span of an id; `None` if it has closed.
+    #[inline]
+    pub(super) fn slot(&self, id: SlotId) -> Option<&Slot> {
+        let slot = self.slot_at(id.index())?;
+        // Pairs with the `Release` store in `Slot::publish`.
+        let state = slot.state.load(Ordering::Acquire);
+        let live = state & !LOW_MASK == id.0 & !LOW_MASK && state & LOW_MASK != 0;
+        live.then_some(slot)
+    }
+
+    /// Takes up to `out.len()` free slots; returns how many. None once all are open.
+    pub(super) fn take(&self, out: &mut [u32]) -> usize {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.indices.is_empty() && free.chunks_used < CHUNKS_MAX {
+            let chunk = free.chunks_used;
+            self.chunks[chunk].get_or_init(|| (0..CHUNK_SLOTS).map(|_| Slot::new()).collect());
+            free.chunks_used += 1;
+            let first = (chunk * CHUNK_SLOTS) as u32;
+            // Downwards, so that they are handed out upwards.
+            free.indices
+                .extend((first..first + CHUNK_SLOTS as u32).rev());
+        }
+        let taken = out.len().min(free.indices.len());
+        let rest = free.indices.len() - taken;
+        out[..taken].copy_from_slice(&free.indices[rest..]);
+        free.indices.truncate(rest);
+        taken
+    }
+
+    /// Gives back slots that were retired.
+    pub(super) fn give(&self, indices: &[u32]) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.indices.extend_from_slice(indices);
+    }
+
+    /// Spans open now: slots with references.
+    #[cfg(test)]
+    pub(super) fn open_count(&self) -> usize {
+        self.chunks
+            .iter()
+            .filter_map(OnceLock::get)
+            .flatten()
+            .filter(|slot| slot.state.load(Ordering::Acquire) & LOW_MASK != 0)
+            .count()
+    }
+}
+
+impl Slot {
+    /// Marks the span as failed. Keeps the first message; a status the application set stays.
+    pub(super) fn fail(&self, message: Option<&str>, text_bytes_max: usize) {
+        use ringlight_collector::record::ItemWriter;
+        let mut items = self.items_locked();
+        let head = self.head();
+        if head.status() == StatusCode::Unset {
+            self.set_head(head.with_status(StatusCode::Error));
+            if let Some(message) = message {
+                let _ = ItemWriter::new(&mut items, text_bytes_max).status_message(message);
+            }
+        }
+        items.finish();
+    }
+}

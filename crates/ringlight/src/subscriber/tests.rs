@@ -1,0 +1,701 @@
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use ringlight_collector::record::{KeyRef, Record as RecordRef};
+use ringlight_collector::{Pipeline, PipelineConfig, RecordSink};
+use tracing::{Dispatch, Span, debug, error, info, info_span, span};
+
+use super::*;
+use crate::clock::ManualClock;
+
+const SECOND: u64 = 1_000_000_000;
+const HOUR: u64 = 3600 * SECOND;
+const LONG: Duration = Duration::from_secs(20);
+
+/// A field, readable.
+#[derive(Debug, Clone, PartialEq)]
+enum Got {
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Text(String),
+    CutText(String),
+    Bytes(Vec<u8>),
+}
+
+#[derive(Debug, Clone)]
+struct GotSpan {
+    name: String,
+    trace: TraceId,
+    id: SpanId,
+    parent: SpanId,
+    status: StatusCode,
+    status_message: Option<String>,
+    dropped: u16,
+    start: u64,
+    end: u64,
+    fields: Vec<(String, Got)>,
+    links: Vec<SpanId>,
+}
+
+#[derive(Debug, Clone)]
+struct GotLog {
+    trace: TraceId,
+    span: SpanId,
+    severity: Severity,
+    fields: Vec<(String, Got)>,
+    path: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Kept {
+    spans: Vec<GotSpan>,
+    logs: Vec<GotLog>,
+}
+
+impl Kept {
+    fn span(&self, name: &str) -> &GotSpan {
+        let mut found = self.spans.iter().filter(|span| span.name == name);
+        let span = found.next().unwrap_or_else(|| panic!("no span {name}"));
+        assert!(found.next().is_none(), "several spans {name}");
+        span
+    }
+}
+
+impl GotSpan {
+    fn field(&self, name: &str) -> Option<&Got> {
+        let mut found = self.fields.iter().filter(|(key, _)| key == name);
+        let value = found.next().map(|(_, value)| value);
+        assert!(found.next().is_none(), "{name} is there twice");
+        value
+    }
+}
+
+impl GotLog {
+    fn field(&self, name: &str) -> Option<&Got> {
+        self.fields
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|f| &f.1)
+    }
+}
+
+/// Keeps everything that comes out of the rings.
+struct Keep(Arc<Mutex<Kept>>);
+
+impl RecordSink for Keep {
+    fn record(&mut self, record: &RecordRef<'_>, callsites: &CallsiteRegistry) {
+        let callsite = callsites.lookup(record.callsite().unwrap()).unwrap();
+        let mut fields = Vec::new();
+        let mut links = Vec::new();
+        let mut path = Vec::new();
+        let mut status_message = None;
+        for item in record.items() {
+            match item {
+                Item::Attribute(KeyRef::Field(index), value) => {
+                    let name = callsite.fields[usize::from(index)].to_owned();
+                    let value = match value {
+                        ValueRef::Bool(value) => Got::Bool(value),
+                        ValueRef::I64(value) => Got::Int(value.into()),
+                        ValueRef::U64(value) => Got::Int(value.into()),
+                        ValueRef::F64(value) => Got::Float(value),
+                        ValueRef::Text(text) if text.cut => Got::CutText(text.to_str().into()),
+                        ValueRef::Text(text) => Got::Text(text.to_str().into()),
+                        ValueRef::Bytes(bytes, _) => Got::Bytes(bytes.to_vec()),
+                    };
+                    fields.push((name, value));
+                }
+                Item::Link { span_id, .. } => links.push(span_id),
+                Item::StatusMessage(text) => status_message = Some(text.to_str().into_owned()),
+                Item::ScopePath(found) => path.extend(
+                    found
+                        .iter()
+                        .map(|id| callsites.lookup(id).unwrap().name.to_owned()),
+                ),
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        let mut kept = self.0.lock().unwrap();
+        match record {
+            RecordRef::Span(span) => kept.spans.push(GotSpan {
+                name: callsite.name.to_owned(),
+                trace: span.trace_id(),
+                id: span.span_id(),
+                parent: span.parent_span_id(),
+                status: span.head().status(),
+                status_message,
+                dropped: span.head().dropped_attributes(),
+                start: span.start_unix_nano(),
+                end: span.end_unix_nano(),
+                fields,
+                links,
+            }),
+            RecordRef::Log(log) => kept.logs.push(GotLog {
+                trace: log.trace_id(),
+                span: log.span_id(),
+                severity: log.head().severity(),
+                fields,
+                path,
+            }),
+        }
+    }
+
+    fn flush(&mut self) {}
+}
+
+struct Recording {
+    pipeline: Pipeline,
+    kept: Arc<Mutex<Kept>>,
+    times: ManualClock,
+    dispatch: Dispatch,
+    slab: Arc<Slab>,
+}
+
+impl Recording {
+    fn new() -> Self {
+        Self::with("trace", &Limits::default())
+    }
+
+    fn with(directives: &str, limits: &Limits) -> Self {
+        let callsites = Arc::new(CallsiteRegistry::new());
+        let kept = Arc::new(Mutex::new(Kept::default()));
+        let pipeline = Pipeline::start(
+            PipelineConfig::default(),
+            Arc::clone(&callsites),
+            Vec::new(),
+            vec![Box::new(Keep(Arc::clone(&kept)))],
+        )
+        .unwrap();
+        let times = ManualClock::default();
+        times.set_wall(1000 * HOUR);
+        let outputs = Outputs {
+            spans: true,
+            logs: true,
+            scope_paths: true,
+        };
+        let subscriber = RinglightSubscriber::new(
+            pipeline.recorder(),
+            callsites,
+            Clock::manual(times.clone()),
+            Filter::parse(directives).0,
+            limits,
+            outputs,
+        );
+        let slab = Arc::clone(&subscriber.slab);
+        Self {
+            pipeline,
+            kept,
+            times,
+            dispatch: Dispatch::new(subscriber),
+            slab,
+        }
+    }
+
+    fn run<R>(&self, body: impl FnOnce() -> R) -> R {
+        tracing::dispatcher::with_default(&self.dispatch, body)
+    }
+
+    /// Runs `body`, then gives what it recorded. No span may be left open.
+    fn records(self, body: impl FnOnce(&Self)) -> Kept {
+        self.run(|| body(&self));
+        let ledger = self.pipeline.shutdown(LONG);
+        assert!(ledger.balances(), "{ledger:?}");
+        for signal in [Signal::Traces, Signal::Logs] {
+            assert_eq!(ledger.account(signal).dropped_total(), 0);
+        }
+        assert_eq!(self.slab.open_count(), 0, "a span is still open");
+        let kept = self.kept.lock().unwrap();
+        assert_eq!(
+            ledger.account(Signal::Traces).submitted,
+            kept.spans.len() as u64
+        );
+        kept.clone()
+    }
+}
+
+#[test]
+fn fields_keep_their_types() {
+    let got = Recording::new().records(|_| {
+        let _span = info_span!(
+            "typed",
+            yes = true,
+            small = -7_i8,
+            large = u64::MAX,
+            huge = i128::MAX,
+            half = 0.5,
+            text = "plain",
+            display = %format_args!("{}-{}", 1, 2),
+            debug = ?Some("x"),
+            bytes = &b"\x00\xff"[..],
+            empty = tracing::field::Empty,
+            none = None::<u64>,
+        );
+    });
+    let span = got.span("typed");
+    let text = |text: &str| Got::Text(text.to_owned());
+    assert_eq!(
+        span.fields,
+        [
+            ("yes".to_owned(), Got::Bool(true)),
+            ("small".to_owned(), Got::Int(-7)),
+            ("large".to_owned(), Got::Int(u64::MAX.into())),
+            ("huge".to_owned(), text(&i128::MAX.to_string())),
+            ("half".to_owned(), Got::Float(0.5)),
+            ("text".to_owned(), text("plain")),
+            ("display".to_owned(), text("1-2")),
+            ("debug".to_owned(), text("Some(\"x\")")),
+            ("bytes".to_owned(), Got::Bytes(vec![0, 255])),
+        ]
+    );
+    assert!(span.trace.is_valid() && span.id.is_valid());
+    assert_eq!(span.parent, SpanId::INVALID);
+}
+
+#[test]
+fn children_follow_the_current_span_an_explicit_parent_or_nobody() {
+    let got = Recording::new().records(|_| {
+        let root = info_span!("root");
+        let other = info_span!("other");
+        let _entered = root.enter();
+        drop(info_span!("contextual"));
+        drop(info_span!(parent: &other, "explicit"));
+        drop(info_span!(parent: None, "rootless"));
+        info!("in root");
+        info!(parent: &other, "in other");
+        info!(parent: None, "in none");
+    });
+    let (root, other) = (got.span("root"), got.span("other"));
+    assert_ne!(root.trace, other.trace);
+    assert_eq!(got.span("contextual").parent, root.id);
+    assert_eq!(got.span("contextual").trace, root.trace);
+    assert_eq!(got.span("explicit").parent, other.id);
+    assert_eq!(got.span("explicit").trace, other.trace);
+    assert_eq!(got.span("rootless").parent, SpanId::INVALID);
+    assert_ne!(got.span("rootless").trace, root.trace);
+    let contexts: Vec<_> = got.logs.iter().map(|log| (log.trace, log.span)).collect();
+    assert_eq!(
+        contexts,
+        [
+            (root.trace, root.id),
+            (other.trace, other.id),
+            (TraceId::INVALID, SpanId::INVALID)
+        ]
+    );
+}
+
+#[test]
+fn a_later_value_of_a_field_wins() {
+    let got = Recording::new().records(|_| {
+        let span = info_span!(
+            "recorded",
+            first = 1,
+            late = tracing::field::Empty,
+            text = "short"
+        );
+        span.record("late", "here");
+        span.record("text", "much longer than it was before");
+        for round in 0..10_000_u64 {
+            span.record("first", round);
+        }
+    });
+    let span = got.span("recorded");
+    assert_eq!(span.fields.len(), 3);
+    assert_eq!(span.field("first"), Some(&Got::Int(9999)));
+    assert_eq!(span.field("late"), Some(&Got::Text("here".into())));
+    assert_eq!(
+        span.field("text"),
+        Some(&Got::Text("much longer than it was before".into()))
+    );
+}
+
+#[test]
+fn long_values_spill_and_come_back_whole() {
+    let long = "0123456789ä".repeat(100);
+    let got = Recording::new().records(|_| {
+        let span = info_span!(
+            "long",
+            before = 1,
+            long = long.as_str(),
+            after = 2,
+            again = %long,
+            last = tracing::field::Empty
+        );
+        span.record("before", long.as_str());
+        span.record("last", 3);
+        // A second span in the same slot must not see the first one's text.
+        drop(span);
+        drop(info_span!("short", x = 1));
+    });
+    let span = got.span("long");
+    let text = Got::Text(long);
+    for name in ["long", "again", "before"] {
+        assert_eq!(span.field(name), Some(&text));
+    }
+    assert_eq!(span.field("after"), Some(&Got::Int(2)));
+    assert_eq!(span.field("last"), Some(&Got::Int(3)));
+    assert_eq!(got.span("short").fields.len(), 1);
+}
+
+#[test]
+fn what_is_over_a_limit_is_cut_or_dropped_and_counted() {
+    let limits = Limits {
+        attributes_max: 2,
+        text_bytes_max: 8,
+        ..Limits::default()
+    };
+    let got = Recording::with("trace", &limits).records(|_| {
+        let span = info_span!("limited", a = "0123456789", b = 2, c = 3, d = 4);
+        span.record("d", 5);
+        span.record("b", 6);
+    });
+    let span = got.span("limited");
+    assert_eq!(
+        span.fields,
+        [
+            ("a".to_owned(), Got::CutText("01234567".into())),
+            ("b".to_owned(), Got::Int(6))
+        ]
+    );
+    assert_eq!(span.dropped, 3);
+}
+
+#[test]
+fn an_error_event_fails_its_span_with_its_first_message() {
+    let got = Recording::new().records(|_| {
+        let parent = info_span!("parent");
+        let _parent = parent.enter();
+        info_span!("child").in_scope(|| {
+            error!(code = 7, "it broke");
+            error!("and again");
+        });
+    });
+    assert_eq!(got.span("child").status, StatusCode::Error);
+    assert_eq!(
+        got.span("child").status_message.as_deref(),
+        Some("it broke")
+    );
+    assert_eq!(got.span("parent").status, StatusCode::Unset);
+    assert_eq!(got.logs[0].severity, Severity::ERROR);
+    assert_eq!(
+        got.logs[0].field("message"),
+        Some(&Got::Text("it broke".into()))
+    );
+    assert_eq!(got.logs[0].field("code"), Some(&Got::Int(7)));
+    assert_eq!(got.logs[0].path, ["parent", "child"]);
+}
+
+// FAULTS 5.
+#[test]
+fn a_panic_closes_the_spans_it_passes_with_an_error() {
+    let got = Recording::new().records(|_| {
+        let outer = info_span!("outer");
+        outer.in_scope(|| {
+            let result = catch_unwind(|| {
+                let _entered = info_span!("panics").entered();
+                let _cleanup = Cleanup;
+                std::panic::resume_unwind(Box::new("on purpose"));
+            });
+            assert!(result.is_err());
+        });
+    });
+    struct Cleanup;
+    impl Drop for Cleanup {
+        fn drop(&mut self) {
+            info_span!("cleanup").in_scope(|| info!("cleaning up"));
+        }
+    }
+    assert_eq!(got.span("panics").status, StatusCode::Error);
+    assert_eq!(
+        got.span("panics").status_message.as_deref(),
+        Some("panicked")
+    );
+    // Opened while unwinding, and ended well.
+    assert_eq!(got.span("cleanup").status, StatusCode::Unset);
+    assert_eq!(got.span("cleanup").parent, got.span("panics").id);
+    assert_eq!(got.span("outer").status, StatusCode::Unset);
+}
+
+// FAULTS 3.
+#[test]
+fn a_span_may_close_on_another_thread_than_it_opened_on() {
+    let recording = Recording::new();
+    let dispatch = recording.dispatch.clone();
+    let got = recording.records(|_| {
+        let parent = info_span!("parent");
+        let spans: Vec<_> =
+            parent.in_scope(|| (0..300_u64).map(|n| info_span!("moved", n)).collect());
+        let thread = std::thread::spawn(move || {
+            tracing::dispatcher::with_default(&dispatch, || {
+                for span in spans {
+                    span.in_scope(|| debug!("elsewhere"));
+                }
+            });
+        });
+        thread.join().unwrap();
+    });
+    let parent = got.span("parent");
+    let mut seen: Vec<_> = got
+        .spans
+        .iter()
+        .filter(|span| span.name == "moved")
+        .map(|span| {
+            assert_eq!((span.trace, span.parent), (parent.trace, parent.id));
+            match span.field("n") {
+                Some(Got::Int(n)) => *n,
+                other => panic!("{other:?}"),
+            }
+        })
+        .collect();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..300).collect::<Vec<_>>());
+    assert!(got.logs.iter().all(|log| log.path == ["parent", "moved"]));
+}
+
+#[test]
+fn a_span_entered_on_two_threads_is_the_parent_on_both() {
+    let recording = Recording::new();
+    let dispatch = recording.dispatch.clone();
+    let got = recording.records(|_| {
+        let span = info_span!("shared");
+        let _here = span.enter();
+        let there = span.clone();
+        let thread = std::thread::spawn(move || {
+            tracing::dispatcher::with_default(&dispatch, || {
+                let _there = there.enter();
+                drop(info_span!("there"));
+            });
+        });
+        drop(info_span!("here"));
+        thread.join().unwrap();
+    });
+    let shared = got.span("shared").id;
+    assert_eq!(got.span("here").parent, shared);
+    assert_eq!(got.span("there").parent, shared);
+}
+
+#[test]
+fn spans_left_out_of_order_are_reported_once_and_nothing_is_mixed_up() {
+    let got = Recording::new().records(|recording| {
+        for _ in 0..3 {
+            let (first, second) = (
+                info_span!("first").entered(),
+                info_span!("second").entered(),
+            );
+            drop(first);
+            drop(info_span!("inside second"));
+            drop(second);
+            assert!(Span::current().is_none());
+        }
+        let subscriber = recording
+            .dispatch
+            .downcast_ref::<RinglightSubscriber>()
+            .unwrap();
+        assert!(
+            subscriber
+                .warnings
+                .left_out_of_order
+                .load(Ordering::Relaxed)
+        );
+    });
+    for inside in got.spans.iter().filter(|s| s.name == "inside second") {
+        let parent = got
+            .spans
+            .iter()
+            .find(|span| span.id == inside.parent)
+            .unwrap();
+        assert_eq!(parent.name, "second");
+    }
+}
+
+#[test]
+fn a_field_whose_debug_panics_leaves_no_slot_behind() {
+    struct Panics(&'static str);
+    impl fmt::Debug for Panics {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)?;
+            std::panic::resume_unwind(Box::new("on purpose"))
+        }
+    }
+    let long: &'static str = "x".repeat(2000).leak();
+    let got = Recording::new().records(|_| {
+        for _ in 0..200 {
+            let result = catch_unwind(|| info_span!("never", a = 1, bad = ?Panics(long)));
+            assert!(result.is_err());
+            let result = catch_unwind(|| info!(bad = ?Panics(long), "never"));
+            assert!(result.is_err());
+        }
+        let span = info_span!("still", works = tracing::field::Empty);
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            span.record("works", tracing::field::debug(Panics("x")));
+        }));
+        assert!(result.is_err());
+        span.record("works", true);
+    });
+    assert_eq!(got.spans.len(), 1);
+    assert_eq!(got.span("still").field("works"), Some(&Got::Bool(true)));
+    assert!(got.logs.is_empty());
+}
+
+#[test]
+fn formatting_that_unwraps_survives_a_limit() {
+    struct Unwraps;
+    impl fmt::Display for Unwraps {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            for _ in 0..100 {
+                f.write_str("0123456789").unwrap();
+            }
+            Ok(())
+        }
+    }
+    let limits = Limits {
+        text_bytes_max: 16,
+        ..Limits::default()
+    };
+    let got = Recording::with("trace", &limits).records(|_| {
+        drop(info_span!("cut", value = %Unwraps));
+    });
+    assert_eq!(
+        got.span("cut").field("value"),
+        Some(&Got::CutText("0123456789012345".into()))
+    );
+}
+
+// FAULTS 8.
+#[test]
+fn a_wall_clock_that_jumps_back_leaves_durations_right() {
+    let got = Recording::new().records(|recording| {
+        let span = info_span!("jumped");
+        recording.times.pass(2 * SECOND);
+        recording.times.set_wall(999 * HOUR);
+        drop(info_span!("inside"));
+        recording.times.pass(3 * SECOND);
+        drop(span);
+    });
+    let span = got.span("jumped");
+    assert_eq!(span.start, 1000 * HOUR);
+    assert_eq!(span.end - span.start, 5 * SECOND);
+    assert_eq!(got.span("inside").start, 999 * HOUR);
+}
+
+#[test]
+fn following_becomes_a_link() {
+    let got = Recording::new().records(|_| {
+        let (cause, effect) = (info_span!("cause"), info_span!("effect", x = 1));
+        effect.follows_from(&cause);
+        effect.record("x", 2);
+    });
+    assert_eq!(got.span("effect").links, [got.span("cause").id]);
+    assert_eq!(got.span("effect").field("x"), Some(&Got::Int(2)));
+}
+
+#[test]
+fn current_span_names_the_innermost_and_can_be_kept() {
+    let got = Recording::new().records(|_| {
+        assert!(Span::current().is_none());
+        let kept = info_span!("outer").in_scope(|| {
+            let current = Span::current();
+            assert_eq!(current.metadata().unwrap().name(), "outer");
+            current
+        });
+        // The clone alone keeps the span open.
+        drop(info_span!(parent: &kept, "child"));
+    });
+    assert_eq!(got.span("child").parent, got.span("outer").id);
+    assert_eq!(got.spans.last().unwrap().name, "outer");
+}
+
+#[test]
+fn ids_of_closed_spans_are_inert() {
+    let got = Recording::new().records(|recording| {
+        let span = info_span!("gone", x = 1);
+        let id = span.id().unwrap();
+        drop(span);
+        let reused = info_span!("reused", x = 1);
+        recording.dispatch.enter(&id);
+        recording.dispatch.exit(&id);
+        let _ = recording.dispatch.clone_span(&id);
+        assert!(!recording.dispatch.try_close(id.clone()));
+        recording
+            .dispatch
+            .record_follows_from(&reused.id().unwrap(), &id);
+        drop(span!(parent: &id, tracing::Level::INFO, "orphan"));
+        drop(reused);
+    });
+    assert_eq!(got.span("reused").field("x"), Some(&Got::Int(1)));
+    assert!(got.span("reused").links.is_empty());
+    assert_eq!(got.span("orphan").parent, SpanId::INVALID);
+    assert_eq!(got.spans.len(), 3);
+}
+
+#[test]
+fn filtered_callsites_are_off_and_children_skip_them() {
+    let got = Recording::with("info", &Limits::default()).records(|_| {
+        let _outer = info_span!("outer").entered();
+        let hidden = tracing::debug_span!("hidden");
+        assert!(hidden.is_disabled());
+        let _hidden = hidden.entered();
+        drop(info_span!("inner"));
+        debug!("unheard");
+    });
+    assert_eq!(got.span("inner").parent, got.span("outer").id);
+    assert_eq!((got.spans.len(), got.logs.len()), (2, 0));
+}
+
+#[test]
+fn many_threads_share_one_span_without_losing_it() {
+    let recording = Recording::new();
+    let dispatch = recording.dispatch.clone();
+    let got = recording.records(|_| {
+        let span = info_span!("shared", n = 0);
+        let threads: Vec<_> = (0..4_u64)
+            .map(|thread| {
+                let (span, dispatch) = (span.clone(), dispatch.clone());
+                std::thread::spawn(move || {
+                    tracing::dispatcher::with_default(&dispatch, || {
+                        for round in 0..500 {
+                            let clone = span.clone();
+                            clone.record("n", thread * 1000 + round);
+                            drop(clone);
+                        }
+                    });
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+    let Some(Got::Int(n)) = got.span("shared").field("n") else {
+        panic!("no n");
+    };
+    assert_eq!(n % 1000, 499);
+}
+
+#[test]
+fn a_span_too_many_is_not_recorded_and_counted() {
+    let recording = Recording::new();
+    let got = recording.records(|recording| {
+        let mut taken = vec![0; OPEN_SPANS_MAX];
+        let mut count = 0;
+        while count < OPEN_SPANS_MAX {
+            count += recording.slab.take(&mut taken[count..]);
+        }
+        let span = info_span!("too many", x = 1);
+        span.record("x", 2);
+        span.in_scope(|| info!("outside"));
+        let clone = span.clone();
+        drop(span);
+        drop(clone);
+        let subscriber = recording
+            .dispatch
+            .downcast_ref::<RinglightSubscriber>()
+            .unwrap();
+        assert_eq!(subscriber.warnings.unrecorded.load(Ordering::Relaxed), 1);
+        recording.slab.give(&taken);
+        drop(info_span!("fits again"));
+    });
+    assert_eq!(got.spans.len(), 1);
+    assert_eq!(got.logs.len(), 1);
+}

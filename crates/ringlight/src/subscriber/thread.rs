@@ -1,0 +1,319 @@
+//! What a thread keeps for itself: the spans it is in, free slots, its id generator and room to
+//! build log records in.
+//!
+//! Everything is reached through shared references and cells, so that code a span or event calls
+//! back into (a field's `Debug`, say) may make spans and events of its own. Nothing is held across
+//! such code.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use super::ids::IdGenerator;
+use super::slab::{Slab, SlotId, SpanContext};
+
+/// Free slots a thread keeps at most; half of them move at a time.
+const MAGAZINE_SLOTS: usize = 64;
+/// Nested spans after which entries of spans that have closed are looked for. They are there only
+/// if a guard was leaked.
+const DEPTH_CHECKED: usize = 1024;
+/// Nested spans a thread keeps track of; deeper ones are recorded but do not become parents.
+const DEPTH_MAX: usize = 16 * DEPTH_CHECKED;
+
+thread_local! {
+    static THREAD: Thread = const { Thread::new() };
+}
+
+/// Runs `body` with the thread's state, or without it once the thread's locals are gone.
+#[inline]
+pub(super) fn with_thread<R>(body: impl Fn(Option<&Thread>) -> R) -> R {
+    THREAD
+        .try_with(|thread| body(Some(thread)))
+        .unwrap_or_else(|_| body(None))
+}
+
+/// An entered span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entered {
+    /// Whose span it is: several subscribers may live in one process, as tests have it.
+    pub(super) subscriber: u64,
+    pub(super) id: SlotId,
+    pub(super) context: SpanContext,
+    /// Whether the thread was already unwinding: what is entered then, by a destructor, does not
+    /// fail because of that panic.
+    pub(super) unwinding: bool,
+}
+
+/// How a span was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It was the innermost one.
+    InOrder(Entered),
+    /// Spans entered after it have not been left yet.
+    OutOfOrder(Entered),
+    /// It was not entered on this thread.
+    NotEntered,
+}
+
+/// The state of one thread.
+pub(super) struct Thread {
+    pub(super) ids: IdGenerator,
+    entered: RefCell<Vec<Entered>>,
+    magazine: Magazine,
+    scratch: Cell<Vec<u64>>,
+}
+
+impl Thread {
+    const fn new() -> Self {
+        Self {
+            ids: IdGenerator::unseeded(),
+            entered: RefCell::new(Vec::new()),
+            magazine: Magazine::new(),
+            scratch: Cell::new(Vec::new()),
+        }
+    }
+
+    /// The innermost span of `subscriber` this thread is in.
+    #[inline]
+    pub(super) fn current(&self, subscriber: u64) -> Option<Entered> {
+        let entered = self.entered.borrow();
+        match entered.last() {
+            Some(last) if last.subscriber == subscriber => Some(*last),
+            None => None,
+            Some(_) => entered
+                .iter()
+                .rfind(|entry| entry.subscriber == subscriber)
+                .copied(),
+        }
+    }
+
+    /// Enters a span.
+    #[inline]
+    pub(super) fn enter(&self, entry: Entered, slab: &Slab) {
+        let mut entered = self.entered.borrow_mut();
+        if entered.len() >= DEPTH_CHECKED && entered.len().is_multiple_of(DEPTH_CHECKED) {
+            entered.retain(|e| e.subscriber != entry.subscriber || slab.slot(e.id).is_some());
+            if entered.len() >= DEPTH_MAX {
+                return;
+            }
+        }
+        entered.push(entry);
+    }
+
+    /// Leaves a span.
+    #[inline]
+    pub(super) fn leave(&self, subscriber: u64, id: SlotId) -> Left {
+        let mut entered = self.entered.borrow_mut();
+        let is = |entry: &Entered| entry.id == id && entry.subscriber == subscriber;
+        match entered.last() {
+            Some(last) if is(last) => {
+                let last = *last;
+                entered.pop();
+                Left::InOrder(last)
+            }
+            _ => match entered.iter().rposition(is) {
+                Some(at) => Left::OutOfOrder(entered.remove(at)),
+                None => Left::NotEntered,
+            },
+        }
+    }
+
+    /// Takes a free slot.
+    #[inline]
+    pub(super) fn take_slot(&self, subscriber: u64, slab: &Arc<Slab>) -> Option<u32> {
+        if self.magazine.subscriber.get() != subscriber {
+            self.magazine.change_owner(subscriber, slab);
+        }
+        self.magazine.pop(slab)
+    }
+
+    /// Gives a slot back. Any thread may: slots do not belong to the one that opened the span.
+    #[inline]
+    pub(super) fn give_slot(&self, subscriber: u64, slab: &Arc<Slab>, index: u32) {
+        if self.magazine.subscriber.get() == subscriber {
+            self.magazine.push(slab, index);
+        } else {
+            slab.give(&[index]);
+        }
+    }
+
+    /// An empty buffer to build a record in; give it back with [`give_scratch`](Self::give_scratch).
+    /// Whoever asks while it is out gets a new one.
+    #[inline]
+    pub(super) fn take_scratch(&self) -> Vec<u64> {
+        self.scratch.take()
+    }
+
+    /// Keeps the buffer for the next record unless an unusually long one made it large.
+    #[inline]
+    pub(super) fn give_scratch(&self, mut buffer: Vec<u64>) {
+        const WORDS_KEPT: usize = 4096;
+        if buffer.capacity() <= WORDS_KEPT {
+            buffer.clear();
+            self.scratch.set(buffer);
+        }
+    }
+}
+
+/// Free slots at hand.
+struct Magazine {
+    /// The subscriber whose slots these are; zero for none.
+    subscriber: Cell<u64>,
+    count: Cell<usize>,
+    indices: [Cell<u32>; MAGAZINE_SLOTS],
+    /// Where they go when the thread ends.
+    slab: RefCell<Option<Arc<Slab>>>,
+}
+
+impl Magazine {
+    const fn new() -> Self {
+        Self {
+            subscriber: Cell::new(0),
+            count: Cell::new(0),
+            indices: [const { Cell::new(0) }; MAGAZINE_SLOTS],
+            slab: RefCell::new(None),
+        }
+    }
+
+    #[inline]
+    fn pop(&self, slab: &Slab) -> Option<u32> {
+        if self.count.get() == 0 {
+            self.fill(slab);
+        }
+        let count = self.count.get().checked_sub(1)?;
+        self.count.set(count);
+        Some(self.indices.get(count)?.get())
+    }
+
+    #[inline]
+    fn push(&self, slab: &Slab, index: u32) {
+        if self.count.get() >= MAGAZINE_SLOTS {
+            self.drain(slab, MAGAZINE_SLOTS / 2);
+        }
+        let count = self.count.get();
+        if let Some(place) = self.indices.get(count) {
+            place.set(index);
+            self.count.set(count + 1);
+        }
+    }
+
+    #[cold]
+    fn fill(&self, slab: &Slab) {
+        let mut taken = [0; MAGAZINE_SLOTS / 2];
+        let count = slab.take(&mut taken);
+        for (place, index) in self.indices.iter().zip(&taken[..count]) {
+            place.set(*index);
+        }
+        self.count.set(count);
+    }
+
+    #[cold]
+    fn drain(&self, slab: &Slab, keep: usize) {
+        let count = self.count.get();
+        if count > keep {
+            let mut given = [0; MAGAZINE_SLOTS];
+            for (index, place) in given.iter_mut().zip(&self.indices) {
+                *index = place.get();
+            }
+            slab.give(&given[keep..count]);
+            self.count.set(keep);
+        }
+    }
+
+    #[cold]
+    fn change_owner(&self, subscriber: u64, slab: &Arc<Slab>) {
+        self.give_back();
+        self.subscriber.set(subscriber);
+        *self.slab.borrow_mut() = Some(Arc::clone(slab));
+    }
+
+    fn give_back(&self) {
+        if let Some(slab) = self.slab.borrow_mut().take() {
+            self.drain(&slab, 0);
+        }
+    }
+}
+
+impl Drop for Magazine {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(subscriber: u64, id: u64) -> Entered {
+        let context = SpanContext {
+            trace_high: 0,
+            trace_low: 1,
+            span: id,
+        };
+        Entered {
+            subscriber,
+            id: SlotId::from_u64(id),
+            context,
+            unwinding: false,
+        }
+    }
+
+    #[test]
+    fn spans_may_be_left_in_any_order() {
+        let (thread, slab) = (Thread::new(), Slab::new());
+        for id in 1..=3 {
+            thread.enter(entry(1, id), &slab);
+        }
+        let current = || thread.current(1).map(|e| e.id.get());
+        assert_eq!(
+            thread.leave(1, SlotId::from_u64(2)),
+            Left::OutOfOrder(entry(1, 2))
+        );
+        assert_eq!(current(), Some(3));
+        assert_eq!(thread.leave(1, SlotId::from_u64(2)), Left::NotEntered);
+        assert_eq!(
+            thread.leave(1, SlotId::from_u64(3)),
+            Left::InOrder(entry(1, 3))
+        );
+        assert_eq!(current(), Some(1));
+    }
+
+    #[test]
+    fn a_subscriber_sees_only_its_own_spans() {
+        let (thread, slab) = (Thread::new(), Slab::new());
+        thread.enter(entry(1, 7), &slab);
+        thread.enter(entry(2, 8), &slab);
+        assert_eq!(thread.current(1), Some(entry(1, 7)));
+        assert_eq!(thread.current(2), Some(entry(2, 8)));
+        assert_eq!(thread.current(3), None);
+        assert_eq!(thread.leave(2, SlotId::from_u64(7)), Left::NotEntered);
+    }
+
+    #[test]
+    fn leaked_entries_do_not_pile_up() {
+        let (thread, slab) = (Thread::new(), Slab::new());
+        // No slot is open, so every entry is that of a span that has closed.
+        for id in 1..=(3 * DEPTH_CHECKED as u64) {
+            thread.enter(entry(1, id), &slab);
+        }
+        assert!(thread.entered.borrow().len() <= DEPTH_CHECKED);
+    }
+
+    #[test]
+    fn slots_come_back_when_a_thread_ends() {
+        let slab = Arc::new(Slab::new());
+        let thread = Thread::new();
+        let taken: Vec<_> = (0..100)
+            .map(|_| thread.take_slot(1, &slab).unwrap())
+            .collect();
+        let mut distinct = taken.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), 100);
+        for index in taken {
+            thread.give_slot(1, &slab, index);
+        }
+        drop(thread);
+        let mut all = [0; 128];
+        assert_eq!(slab.take(&mut all), 128);
+    }
+}

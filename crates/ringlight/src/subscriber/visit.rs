@@ -1,0 +1,133 @@
+//! From `tracing`'s field values to items.
+
+use std::fmt::{self, Write as _};
+
+use ringlight_collector::record::{FIELD_INDEX_MAX, ItemWriter, Key, Words, Written};
+use tracing_core::field::{Field, Visit};
+
+/// Bounds on what one record may hold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RecordLimits {
+    /// Attributes of a record.
+    pub(super) attributes_max: usize,
+    /// Bytes of one text.
+    pub(super) text_bytes_max: usize,
+}
+
+/// Writes visited fields as items.
+///
+/// Numbers, truth values and texts keep their type; what is only `Debug` or `Display` is formatted
+/// here and now, since it may be gone later.
+pub(super) struct FieldVisitor<'a, W> {
+    words: &'a mut W,
+    text_bytes_max: usize,
+    attributes_left: usize,
+    dropped: u16,
+    cut: u8,
+}
+
+impl<'a, W: Words> FieldVisitor<'a, W> {
+    #[inline]
+    pub(super) const fn new(words: &'a mut W, limits: &RecordLimits) -> Self {
+        Self {
+            words,
+            text_bytes_max: limits.text_bytes_max,
+            attributes_left: limits.attributes_max,
+            dropped: 0,
+            cut: 0,
+        }
+    }
+
+    /// How many fields were dropped, and how many texts cut.
+    #[inline]
+    pub(super) const fn losses(&self) -> (u16, u8) {
+        (self.dropped, self.cut)
+    }
+
+    #[inline]
+    fn write(
+        &mut self,
+        field: &Field,
+        write: impl FnOnce(&mut ItemWriter<'_, W>, Key<'_>) -> Written,
+    ) {
+        let index = field.index();
+        if self.attributes_left == 0 || index > FIELD_INDEX_MAX {
+            self.dropped = self.dropped.saturating_add(1);
+            return;
+        }
+        let mut writer = ItemWriter::new(self.words, self.text_bytes_max);
+        match write(&mut writer, Key::Field(index as u16)) {
+            Written::Whole => {}
+            Written::Cut => self.cut = self.cut.saturating_add(1),
+            Written::Dropped => {
+                self.dropped = self.dropped.saturating_add(1);
+                return;
+            }
+        }
+        self.attributes_left -= 1;
+    }
+
+    #[inline]
+    fn write_formatted(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        self.write(field, |writer, key| {
+            writer.format(key, |packer| {
+                // The packer does not fail. A `Debug` that does has said what it could.
+                let _ = packer.write_fmt(value);
+            })
+        });
+    }
+}
+
+impl<W: Words> Visit for FieldVisitor<'_, W> {
+    #[inline]
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.write(field, |writer, key| writer.f64(key, value));
+    }
+
+    #[inline]
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.write(field, |writer, key| writer.i64(key, value));
+    }
+
+    #[inline]
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.write(field, |writer, key| writer.u64(key, value));
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        match i64::try_from(value) {
+            Ok(value) => self.record_i64(field, value),
+            Err(_) => self.write_formatted(field, format_args!("{value}")),
+        }
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        match u64::try_from(value) {
+            Ok(value) => self.record_u64(field, value),
+            Err(_) => self.write_formatted(field, format_args!("{value}")),
+        }
+    }
+
+    #[inline]
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.write(field, |writer, key| writer.bool(key, value));
+    }
+
+    #[inline]
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.write(field, |writer, key| writer.text(key, value));
+    }
+
+    fn record_bytes(&mut self, field: &Field, value: &[u8]) {
+        self.write(field, |writer, key| writer.bytes(key, value));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.write_formatted(field, format_args!("{value}"));
+    }
+
+    #[inline]
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.write_formatted(field, format_args!("{value:?}"));
+    }
+}

@@ -1,2 +1,28 @@
-//! Where batches go: OTLP over gRPC.
+//! Where batches go: OTLP over gRPC ([`OtlpGrpcExporter`]) and over HTTP with protobuf
+//! ([`OtlpHttpExporter`]).
+//!
+//! An exporter makes one attempt at a time and says what came of it in the terms of the OTLP
+//! specification: taken, taken in part, not now, never. When to try again, for how long, and the
+//! accounts are the pipeline's.
+//!
+//! It guarantees that the encoded bytes go to the socket without another copy, that responses are
+//! read up to a limit, that redirects are not followed, and that nothing secret is in an error.
+//!
+//! It must not know where records come from.
 #![forbid(unsafe_code)]
+
+mod config;
+mod failure;
+mod grpc;
+mod http1;
+
+pub use config::{EndpointError, OtlpConfig};
+pub use grpc::OtlpGrpcExporter;
+pub use http1::OtlpHttpExporter;
+
+/// Bytes of a response that are read, after which the batch counts as refused (OTLP
+/// specification, "response size").
+const RESPONSE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How this client introduces itself.
+const USER_AGENT: &str = concat!("ringlight/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,200 @@
+//! What answers mean: the tables of the OTLP specification.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+use ringlight_collector::ExportError;
+use tonic::Code;
+
+/// Longest text taken over from a server into a message.
+const TEXT_CHARS_MAX: usize = 200;
+
+/// The error for a gRPC status other than OK.
+///
+/// Cancelled, deadline exceeded, aborted, out of range, unavailable and data loss are repeated;
+/// resource exhausted only where the server says when. A message that is too large is reported as
+/// out of range by some servers, but stays too large.
+pub(crate) fn of_grpc(code: Code, message: &str, after: Option<Duration>) -> ExportError {
+    let mut reason = format!("gRPC status {}", name(code));
+    let text = shown(message);
+    if !text.is_empty() {
+        let _ = write!(reason, ": {text}");
+    }
+    let is_too_large = code == Code::OutOfRange && message.contains("message length too large");
+    match code {
+        Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unavailable
+        | Code::DataLoss
+            if !is_too_large =>
+        {
+            ExportError::Retryable { reason, after }
+        }
+        Code::ResourceExhausted if after.is_some() => ExportError::Retryable { reason, after },
+        Code::Unimplemented => ExportError::Unsupported { reason },
+        _ => ExportError::Permanent { reason },
+    }
+}
+
+/// The error for an HTTP status outside of 200 to 299.
+///
+/// 429, 502, 503 and 504 are repeated, nothing else.
+pub(crate) fn of_http(status: StatusCode, text: &str, after: Option<Duration>) -> ExportError {
+    let mut reason = format!("HTTP status {}", status.as_u16());
+    let text = shown(text);
+    if !text.is_empty() {
+        let _ = write!(reason, ": {text}");
+    }
+    match status.as_u16() {
+        429 | 502 | 503 | 504 => ExportError::Retryable { reason, after },
+        404 | 501 => ExportError::Unsupported { reason },
+        _ => ExportError::Permanent { reason },
+    }
+}
+
+/// What gRPC takes an HTTP status for that comes instead of a gRPC response
+/// (`http-grpc-status-mapping.md`).
+pub(crate) const fn grpc_code_of_http(status: StatusCode) -> Code {
+    match status.as_u16() {
+        400 => Code::Internal,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 | 502 | 503 | 504 => Code::Unavailable,
+        _ => Code::Unknown,
+    }
+}
+
+/// Reads `Retry-After`: seconds, or an HTTP date. A date that has passed is zero; a number too
+/// large for the type is its maximum, which the pipeline cuts; anything else is nothing.
+pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// The error for an attempt that got no answer.
+pub(crate) fn unreachable(error: impl StdError + Send + Sync + 'static) -> ExportError {
+    ExportError::Unreachable {
+        reason: chain(&error),
+        source: Some(Box::new(error)),
+    }
+}
+
+/// An error and what it was caused by, without repetitions.
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let part = cause.to_string();
+        if !text.contains(&part) {
+            let _ = write!(text, ": {part}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// A server's text for a message: one line, without control characters, not too long.
+fn shown(text: &str) -> String {
+    let mut shown: String = text
+        .trim()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(TEXT_CHARS_MAX)
+        .collect();
+    if text.chars().count() > TEXT_CHARS_MAX {
+        shown.push('…');
+    }
+    shown
+}
+
+const fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_grpc_status_is_repeated_or_not_as_the_table_says() {
+        let soon = Some(Duration::from_secs(1));
+        for number in 1..=16 {
+            let code = Code::from_i32(number);
+            let is_retryable = matches!(number, 1 | 4 | 10 | 11 | 14 | 15);
+            assert_eq!(
+                of_grpc(code, "", None).is_retryable(),
+                is_retryable,
+                "{code:?}"
+            );
+            let with_delay = of_grpc(code, "", soon).is_retryable();
+            assert_eq!(with_delay, is_retryable || number == 8, "{code:?}");
+        }
+        let too_large = "Error, decoded message length too large: found 5 bytes";
+        assert!(!of_grpc(Code::OutOfRange, too_large, None).is_retryable());
+    }
+
+    #[test]
+    fn every_http_status_is_repeated_or_not_as_the_table_says() {
+        for number in (300..=599).filter(|n| ![429, 502, 503, 504].contains(n)) {
+            let status = StatusCode::from_u16(number).unwrap();
+            assert!(!of_http(status, "", None).is_retryable(), "{number}");
+        }
+        for number in [429, 502, 503, 504] {
+            let status = StatusCode::from_u16(number).unwrap();
+            assert!(of_http(status, "", None).is_retryable(), "{number}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_never_negative_and_never_a_panic() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let check = |value: &str, expected: Option<u64>| {
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(retry_after(value, now), expected, "{value}");
+        };
+        check("0", Some(0));
+        check(" 120 ", Some(120));
+        check("1000000000000000000", Some(1_000_000_000_000_000_000));
+        check("99999999999999999999999999", Some(u64::MAX));
+        check("Sun, 06 Nov 1994 08:49:47 GMT", Some(10));
+        check("Sun, 06 Nov 1994 08:49:27 GMT", Some(0));
+        check("-5", None);
+        check("1.5", None);
+        check("soon", None);
+        check("", None);
+    }
+
+    #[test]
+    fn a_servers_text_cannot_take_over_a_terminal_or_fill_it() {
+        let text = shown(&format!("\x1b[2J\nboo{}", "x".repeat(500)));
+        assert!(text.starts_with("[2J boo"), "{text}");
+        assert_eq!(text.chars().count(), TEXT_CHARS_MAX + 1);
+    }
+}

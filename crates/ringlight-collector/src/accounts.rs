@@ -106,8 +106,8 @@ struct Book {
 struct Books {
     /// Records taken out of the rings so far.
     drained: [u64; SIGNALS],
-    /// Whether the pipeline has ended, so that nothing comes out of the rings any more.
-    ended: bool,
+    /// Whether nothing will come out of the rings any more, though something may be in them.
+    is_written_off: bool,
     destinations: Vec<Book>,
 }
 
@@ -124,7 +124,7 @@ impl Accounts {
             sender,
             books: Mutex::new(Books {
                 drained: [0; SIGNALS],
-                ended: false,
+                is_written_off: false,
                 destinations: vec![Book::default(); destinations],
             }),
         }
@@ -184,12 +184,14 @@ impl Accounts {
         line.settle(records, fate);
     }
 
-    /// Drops everything that is still in the pipeline, now and for good: the end.
+    /// Closes the books after the collector broke down: whatever is still written down as on its
+    /// way is lost.
     ///
-    /// Called once no stage will be touched again.
-    pub(crate) fn end(&self) {
+    /// An orderly end does not need this. It counts what it leaves behind piece by piece, so that
+    /// books that went wrong show as records that are in flight for ever.
+    pub(crate) fn write_off(&self) {
         let mut books = self.books();
-        books.ended = true;
+        books.is_written_off = true;
         for book in &mut books.destinations {
             for line in &mut book.lines {
                 line.dropped[DropReason::Shutdown as usize] += line.stages.iter().sum::<u64>();
@@ -232,9 +234,9 @@ impl Accounts {
                 account.dropped[reason as usize] += count;
             }
             let in_rings = produced.in_rings(books.drained[signal as usize]);
-            if books.ended {
-                // Too late to come out. A producer caught in the act may still count it as
-                // dropped `Closed`; it then leaves this number by itself.
+            if books.is_written_off {
+                // A producer caught in the act may still count its record as dropped `Closed`; it
+                // then leaves this number by itself.
                 account.dropped[DropReason::Shutdown as usize] += in_rings;
             } else {
                 account.in_flight += in_rings;

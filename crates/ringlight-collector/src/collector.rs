@@ -1,6 +1,7 @@
 //! The collector thread: drains the rings, fills batches, hands them to the destinations.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
@@ -58,7 +59,9 @@ struct End {
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.accounts.end();
+        if std::thread::panicking() {
+            self.accounts.write_off();
+        }
         self.control.end();
     }
 }
@@ -130,9 +133,8 @@ impl Collector {
             }
             let mut collector = Self::new(parts, destinations, settled);
             let closing = collector.run().await;
-            // From here on nothing moves in the books but by `end`.
             tasks.shutdown().await;
-            end.accounts.end();
+            collector.abandon();
             let last: JoinSet<_> = reports.into_iter().map(|r| r.finish(closing)).collect();
             last.join_all().await;
             collector.inbox.flush_sinks();
@@ -261,6 +263,24 @@ impl Collector {
         drained.more
     }
 
+    /// Counts everything that is left, wherever it is, as dropped. The workers have ended.
+    fn abandon(&mut self) {
+        let inbox = &mut self.inbox;
+        inbox.abandon();
+        // The rings are closed, so this sees all there will ever be.
+        let mut left = [0; LANES.len()];
+        self.receiver
+            .drain(usize::MAX, |bytes| left[lane_of(bytes)] += 1);
+        for (signal, records) in LANES.into_iter().zip(left) {
+            inbox.accounts.drained(signal, records);
+            let fate = Fate::Dropped(DropReason::Shutdown);
+            inbox.accounts.settle_batch(signal, records, fate);
+        }
+        for destination in &inbox.destinations {
+            destination.abandon();
+        }
+    }
+
     fn answer_flushes(&mut self) {
         if self.flushes.is_empty() {
             return;
@@ -341,7 +361,14 @@ struct Inbox {
     batch_delay: Duration,
 }
 
+/// The signals that come through rings, by the index of their open batch.
 const LANES: [Signal; 2] = [Signal::Traces, Signal::Logs];
+
+/// The lane of a record by its first byte, which tells a span. Whatever else it may be is booked as
+/// a log record.
+fn lane_of(bytes: &[u8]) -> usize {
+    usize::from(bytes.first() != Some(&1))
+}
 
 impl Inbox {
     fn new(
@@ -387,15 +414,10 @@ impl Inbox {
     #[inline]
     fn take(&mut self, bytes: &[u8], now: Instant) {
         let Ok(record) = Record::parse(bytes) else {
-            // The first byte tells a span; whatever else it was is booked as a log record.
-            let lane = usize::from(bytes.first() != Some(&1));
-            return self.malformed(lane);
+            return self.malformed(lane_of(bytes));
         };
         if !self.sinks.is_empty() {
-            self.sinks_are_dirty = true;
-            for sink in &mut self.sinks {
-                sink.record(&record, &self.callsites);
-            }
+            self.show(&record);
         }
         let lane = match record {
             Record::Span(_) => 0,
@@ -421,6 +443,15 @@ impl Inbox {
         if is_full {
             self.seal(lane);
         }
+    }
+
+    fn show(&mut self, record: &Record<'_>) {
+        self.sinks_are_dirty = true;
+        let callsites = &self.callsites;
+        // A sink that panics is not shown anything again.
+        self.sinks.retain_mut(|sink| {
+            catch_unwind(AssertUnwindSafe(|| sink.record(record, callsites))).is_ok()
+        });
     }
 
     #[cold]
@@ -464,6 +495,21 @@ impl Inbox {
     fn seal_all(&mut self) {
         self.seal(0);
         self.seal(1);
+    }
+
+    /// Drops what has not been handed over.
+    fn abandon(&mut self) {
+        self.post();
+        let fate = Fate::Dropped(DropReason::Shutdown);
+        for batch in self.sealed.drain(..) {
+            let records = u64::from(batch.records);
+            self.accounts.settle_batch(batch.signal, records, fate);
+        }
+        for (lane, signal) in LANES.into_iter().enumerate() {
+            let records = u64::from(self.open[lane].records());
+            self.open[lane] = OpenBatch::new();
+            self.accounts.settle_batch(signal, records, fate);
+        }
     }
 
     /// Seals what has waited long enough, unless there is nowhere to put it.
@@ -532,7 +578,8 @@ impl Inbox {
 
     fn flush_sinks(&mut self) {
         if std::mem::take(&mut self.sinks_are_dirty) {
-            self.sinks.iter_mut().for_each(|sink| sink.flush());
+            self.sinks
+                .retain_mut(|sink| catch_unwind(AssertUnwindSafe(|| sink.flush())).is_ok());
         }
     }
 }

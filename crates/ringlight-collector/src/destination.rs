@@ -3,11 +3,13 @@
 //! A destination never touches another. Its workers run on the collector's runtime; all its state
 //! is changed there, so the lock around it is never contended.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use ringlight_model::DropReason;
+use ringlight_model::{DropReason, Signal};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -51,8 +53,9 @@ struct State {
     queue: VecDeque<EncodedBatch>,
     /// Bytes in the queue and in requests.
     held_bytes: usize,
-    /// Sequence numbers of batches that have not been settled.
-    outstanding: BTreeSet<u64>,
+    /// Batches that have left the queue and have not been settled: signal and records by sequence
+    /// number.
+    requests: BTreeMap<u64, (Signal, u64)>,
     health: Health,
     /// Its queue stayed full for too long; holding the drain up for it again is futile until a
     /// batch has left.
@@ -155,7 +158,6 @@ impl Destination {
         );
         let mut state = self.state();
         state.held_bytes += batch.bytes.len();
-        state.outstanding.insert(batch.id.sequence());
         state.queue.push_back(batch);
         drop(state);
         self.queued.notify_one();
@@ -163,10 +165,13 @@ impl Destination {
 
     /// Whether every batch up to this sequence number has been settled.
     pub(crate) fn is_settled_up_to(&self, sequence: u64) -> bool {
-        self.state()
-            .outstanding
-            .first()
-            .is_none_or(|&first| first > sequence)
+        let state = self.state();
+        let queued = state.queue.front().map(|batch| batch.id.sequence());
+        let sent = state.requests.keys().next().copied();
+        [queued, sent]
+            .iter()
+            .flatten()
+            .all(|&first| first > sequence)
     }
 
     /// Says that the application is leaving.
@@ -204,9 +209,28 @@ impl Destination {
         let mut state = self.state();
         state.is_stalled = false;
         state.held_bytes -= batch.bytes.len();
-        state.outstanding.remove(&batch.id.sequence());
+        state.requests.remove(&batch.id.sequence());
         drop(state);
         self.settled.notify_one();
+    }
+
+    /// Drops every batch that has not been settled. The workers have ended.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.state();
+        let queue = std::mem::take(&mut state.queue);
+        let requests = std::mem::take(&mut state.requests);
+        state.held_bytes = 0;
+        drop(state);
+        let fate = Fate::Dropped(DropReason::Shutdown);
+        for batch in queue {
+            let records = u64::from(batch.records);
+            self.accounts
+                .settled(self.index, batch.signal, records, Stage::Queue, fate);
+        }
+        for (signal, records) in requests.into_values() {
+            self.accounts
+                .settled(self.index, signal, records, Stage::Request, fate);
+        }
     }
 
     async fn attempts(&self, batch: &EncodedBatch) -> Fate {
@@ -237,7 +261,15 @@ impl Destination {
 
     async fn attempt(&self, batch: &EncodedBatch) -> Result<ExportOutcome, ExportError> {
         let limit = self.settings.export_timeout;
-        let attempt = self.exporter.export_boxed(batch.clone());
+        // A panic of an exporter is its own; it must not take the worker with it.
+        let start = || self.exporter.export_boxed(batch.clone());
+        let Ok(mut attempt) = catch_unwind(AssertUnwindSafe(start)) else {
+            return Err(panicked());
+        };
+        let attempt = std::future::poll_fn(|context| {
+            let poll = || attempt.as_mut().poll(context);
+            catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|_| Poll::Ready(Err(panicked())))
+        });
         match tokio::time::timeout(limit, attempt).await {
             Ok(result) => result,
             Err(_) => Err(ExportError::Unreachable {
@@ -407,6 +439,12 @@ impl Destination {
 
     pub(crate) fn exporter(&self) -> &Arc<dyn ExporterBoxed> {
         &self.exporter
+    }
+}
+
+fn panicked() -> ExportError {
+    ExportError::Permanent {
+        reason: "the exporter panicked".to_owned(),
     }
 }
 

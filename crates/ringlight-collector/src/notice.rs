@@ -1,6 +1,7 @@
 //! What the pipeline has to say to a person, once each.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,7 +88,8 @@ impl Notices {
 
     pub(crate) fn send(&self, notice: &Notice) {
         if let Some(hook) = &self.0 {
-            hook(notice);
+            // A hook that panics has said what it could.
+            let _ = catch_unwind(AssertUnwindSafe(|| hook(notice)));
         }
     }
 }

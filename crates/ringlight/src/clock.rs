@@ -4,6 +4,7 @@
 //! clock is set while a span is open. The offset between the two clocks is taken anew about once a
 //! second, by whichever thread notices first, so that times follow the wall clock over days.
 
+#[cfg(test)]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -35,13 +36,16 @@ pub(crate) struct Clock {
 #[derive(Debug)]
 enum Source {
     System(Instant),
+    #[cfg(test)]
     Manual(ManualClock),
 }
 
-/// A clock that stands still until it is told otherwise, for tests.
+/// A clock that stands still until it is told otherwise.
+#[cfg(test)]
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ManualClock(Arc<ManualTimes>);
 
+#[cfg(test)]
 #[derive(Debug, Default)]
 struct ManualTimes {
     monotonic_nano: AtomicU64,
@@ -79,6 +83,7 @@ impl Clock {
                 // Not `as_nanos`: its 128 bits cost more than they are worth in 584 years.
                 passed.as_secs() * 1_000_000_000 + u64::from(passed.subsec_nanos())
             }
+            #[cfg(test)]
             Source::Manual(times) => times.0.monotonic_nano.load(Ordering::Relaxed),
         }
     }
@@ -105,6 +110,7 @@ impl Clock {
                 .ok()
                 .and_then(|passed| u64::try_from(passed.as_nanos()).ok())
                 .unwrap_or(0),
+            #[cfg(test)]
             Source::Manual(times) => times.0.unix_nano.load(Ordering::Relaxed),
         };
         self.offset_nano

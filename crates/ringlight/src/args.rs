@@ -1,0 +1,43 @@
+//! Command line arguments for telemetry, to be flattened into an application's own.
+
+use clap::builder::TypedValueParser as _;
+use clap::{Args, builder::PossibleValuesParser};
+
+use crate::LogFormat;
+
+/// `--otlp-endpoint` and `--log-format`, for any application that uses `clap`.
+///
+/// ```
+/// use clap::Parser;
+///
+/// #[derive(Parser)]
+/// struct Arguments {
+///     #[command(flatten)]
+///     telemetry: ringlight::TelemetryArgs,
+/// }
+///
+/// # fn main() -> Result<(), ringlight::InitError> {
+/// let arguments = Arguments::parse_from(["app", "--log-format", "off"]);
+/// let _telemetry = ringlight::builder().args(&arguments.telemetry).init()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Telemetry")]
+pub struct TelemetryArgs {
+    /// Send traces and logs to this OTLP endpoint, for instance http://localhost:4317
+    ///
+    /// gRPC, or HTTP if the port is 4318. Without it the variables `OTLP_ENDPOINT` and
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` are looked at; without those, log lines are all there is.
+    #[arg(long, value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+
+    /// How log lines look: text on stderr, JSON on stdout, or none [default: text]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_parser = PossibleValuesParser::new(["text", "json", "off"])
+            .map(|name| LogFormat::from_name(&name).unwrap_or_default())
+    )]
+    pub log_format: Option<LogFormat>,
+}

@@ -1,0 +1,296 @@
+//! Putting it together.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ringlight_collector::{
+    ExporterBoxed, Notices, OverflowPolicy, Pipeline, PipelineConfig, RecordSink,
+};
+use ringlight_model::{CallsiteRegistry, KeyValue, Value};
+use tracing_core::Dispatch;
+
+use crate::InitError;
+use crate::clock::Clock;
+use crate::config::{Environment, Inputs, Protocol, Route, Routes, Settings};
+use crate::lines::{LineSink, LogFormat};
+use crate::subscriber::{Outputs, RinglightSubscriber};
+use crate::telemetry::{Shared, Telemetry};
+
+/// How long the guard waits for the backend when it is dropped, unless told otherwise.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whether the process's subscriber is ours.
+static INITIALIZED: AtomicBool = AtomicBool::new(false);
+
+/// Settings in code, for what variables do not say or must not change.
+///
+/// Command line beats code, code beats variables; see [the crate](crate#configuration).
+#[must_use = "a builder does nothing until `init` or `build`"]
+pub struct Builder {
+    inputs: Inputs,
+    exporters: Vec<Arc<dyn ExporterBoxed>>,
+    sinks: Vec<Box<dyn RecordSink>>,
+    log_writer: Option<Box<dyn io::Write + Send>>,
+    shutdown_timeout: Duration,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            inputs: Inputs::default(),
+            exporters: Vec::new(),
+            sinks: Vec::new(),
+            log_writer: None,
+            shutdown_timeout: SHUTDOWN_TIMEOUT,
+        }
+    }
+}
+
+impl Builder {
+    /// The name of the service: `service.name` of everything it sends.
+    ///
+    /// Default: `OTEL_SERVICE_NAME`, else `unknown_service:` and the name of the executable, as the
+    /// OpenTelemetry specification asks.
+    pub fn service_name(mut self, name: impl Into<String>) -> Self {
+        self.inputs.service_name = Some(name.into());
+        self
+    }
+
+    /// An attribute of everything this process sends, such as `deployment.environment.name`.
+    pub fn resource_attribute(
+        mut self,
+        key: impl Into<String>,
+        value: impl Into<Value<'static>>,
+    ) -> Self {
+        self.inputs
+            .attributes
+            .push(KeyValue::new(key.into(), value.into()));
+        self
+    }
+
+    /// Where to send traces and logs: `http://host:port`. gRPC unless the port is 4318 or
+    /// [`otlp_protocol`](Self::otlp_protocol) says otherwise.
+    pub fn otlp_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.inputs.endpoint = Some(url.into());
+        self
+    }
+
+    /// How to speak OTLP, whatever the port.
+    pub fn otlp_protocol(mut self, protocol: Protocol) -> Self {
+        self.inputs.protocol = Some(protocol);
+        self
+    }
+
+    /// A header of every export request. With any, those of the variables are not used.
+    pub fn otlp_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.inputs.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Takes over what the user gave on the command line.
+    #[cfg(feature = "clap")]
+    pub fn args(mut self, args: &crate::TelemetryArgs) -> Self {
+        self.inputs.argument_endpoint = args.otlp_endpoint.clone();
+        self.inputs.argument_format = args.log_format;
+        self
+    }
+
+    /// What is recorded where `RUST_LOG` is not set: directives such as `info,my_crate=debug`.
+    /// Default: `info`.
+    pub fn default_filter(mut self, directives: impl Into<String>) -> Self {
+        self.inputs.default_directives = Some(directives.into());
+        self
+    }
+
+    /// How log lines look. Default: text on stderr.
+    pub fn log_format(mut self, format: LogFormat) -> Self {
+        self.inputs.format = Some(format);
+        self
+    }
+
+    /// Log lines go here, without colour, instead of to stderr or stdout. It is written to on the
+    /// collector's thread.
+    pub fn log_writer(mut self, writer: impl io::Write + Send + 'static) -> Self {
+        self.log_writer = Some(Box::new(writer));
+        self
+    }
+
+    /// How long a record waits for others to travel with. Default: `OTEL_BSP_SCHEDULE_DELAY`, else
+    /// 200 ms, so that a span is seen within a second of its end.
+    pub fn batch_delay(mut self, delay: Duration) -> Self {
+        self.inputs.batch_delay = Some(delay);
+        self
+    }
+
+    /// What a thread does when its ring is full. Default: drop the new record and count it.
+    pub fn overflow(mut self, policy: OverflowPolicy) -> Self {
+        self.inputs.pipeline.policy = policy;
+        self
+    }
+
+    /// Anything else about the pipeline: buffers, queues, retries, limits. Variables that say more
+    /// about the same thing (`OTEL_BSP_*` and so on) still hold, except over what this builder has
+    /// a method for.
+    pub fn pipeline(mut self, change: impl FnOnce(&mut PipelineConfig)) -> Self {
+        change(&mut self.inputs.pipeline);
+        self
+    }
+
+    /// One more destination, beside the one for OTLP.
+    pub fn exporter(mut self, exporter: impl ExporterBoxed + 'static) -> Self {
+        self.exporters.push(Arc::new(exporter));
+        self
+    }
+
+    /// One more local consumer of records, beside log lines. It is called on the collector's
+    /// thread.
+    pub fn sink(mut self, sink: impl RecordSink + 'static) -> Self {
+        self.sinks.push(Box::new(sink));
+        self
+    }
+
+    /// How long dropping the guard waits for the backend. Default: 5 s.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Reads these variables instead of the process's own; for tests, and for programs that run
+    /// several configurations.
+    pub fn environment<N, V>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        let variables = variables.into_iter();
+        self.inputs.environment =
+            Environment::Fixed(variables.map(|(n, v)| (n.into(), v.into())).collect());
+        self
+    }
+
+    /// Starts telemetry without making it the process's: the subscriber goes wherever the caller
+    /// takes it, such as into `tracing::dispatcher::with_default`.
+    ///
+    /// # Errors
+    /// As [`init`](Self::init), except for [`InitError::AlreadyInitialized`].
+    pub fn build(self) -> Result<(Dispatch, Telemetry), InitError> {
+        let mut settings = Settings::resolve(self.inputs);
+        let mut exporters = self.exporters;
+        let routes = connect(&mut settings, &mut exporters)?;
+        for warning in &settings.warnings {
+            crate::notice::say(format_args!("{warning}"));
+        }
+
+        let lines = match self.log_writer {
+            Some(writer) => LineSink::into_writer(settings.format, writer),
+            None => LineSink::new(settings.format, settings.no_colour),
+        };
+        let has_lines = lines.is_some();
+        let has_others = !self.sinks.is_empty() || exporters.len() > usize::from(routes.is_some());
+        let sent = |route: fn(&Routes) -> &Option<Route>| {
+            routes
+                .as_ref()
+                .is_some_and(|routes| route(routes).is_some())
+        };
+        let outputs = Outputs {
+            spans: has_others || sent(|routes| &routes.traces),
+            logs: has_others || has_lines || sent(|routes| &routes.logs),
+            scope_paths: has_lines || !self.sinks.is_empty(),
+        };
+
+        let mut sinks = self.sinks;
+        sinks.extend(lines.map(|lines| Box::new(lines) as Box<dyn RecordSink>));
+        let mut config = settings.pipeline;
+        config.notices = Notices::new(|notice| crate::notice::say(format_args!("{notice}")));
+        let limits = config.limits;
+        let callsites = Arc::new(CallsiteRegistry::new());
+        let pipeline = Pipeline::start(config, Arc::clone(&callsites), exporters, sinks)?;
+        let subscriber = RinglightSubscriber::new(
+            pipeline.recorder(),
+            callsites,
+            Clock::system(),
+            settings.filter,
+            &limits,
+            outputs,
+        );
+        let telemetry = Telemetry {
+            shared: Arc::new(Shared {
+                pipeline,
+                shutdown_timeout: self.shutdown_timeout,
+                process: std::process::id(),
+            }),
+        };
+        Ok((Dispatch::new(subscriber), telemetry))
+    }
+
+    /// Starts telemetry for the whole process. Returns at once, whether or not a backend is there.
+    ///
+    /// # Errors
+    /// There is a global subscriber already; an endpoint given in code or on the command line
+    /// cannot be used; a setting is out of its range; the system has no thread to give.
+    pub fn init(self) -> Result<Telemetry, InitError> {
+        // Looked at first, so that a second call starts nothing.
+        if INITIALIZED.load(Ordering::Acquire) {
+            return Err(InitError::AlreadyInitialized);
+        }
+        let (dispatch, telemetry) = self.build()?;
+        tracing_core::dispatcher::set_global_default(dispatch)
+            .map_err(|_| InitError::AlreadyInitialized)?;
+        // Pairs with the load above; of two calls at once `set_global_default` lets one through.
+        INITIALIZED.store(true, Ordering::Release);
+        crate::panic_hook::install(Arc::downgrade(&telemetry.shared));
+        Ok(telemetry)
+    }
+}
+
+#[cfg(feature = "otel")]
+fn connect(
+    settings: &mut Settings,
+    exporters: &mut Vec<Arc<dyn ExporterBoxed>>,
+) -> Result<Option<Routes>, InitError> {
+    let Some(routes) = settings.routes.take() else {
+        return Ok(None);
+    };
+    let (routes, exporter) = crate::destinations::connect(routes, &mut settings.warnings)?;
+    // First, since the ledger of the first destination is the one that is shown.
+    let found = exporter.map(|exporter| exporters.insert(0, exporter));
+    Ok(found.map(|()| routes))
+}
+
+#[cfg(not(feature = "otel"))]
+fn connect(
+    settings: &mut Settings,
+    _: &mut Vec<Arc<dyn ExporterBoxed>>,
+) -> Result<Option<Routes>, InitError> {
+    let Some(routes) = settings.routes.take() else {
+        return Ok(None);
+    };
+    let route = [routes.traces, routes.logs].into_iter().flatten().next();
+    match route.map(|route| route.origin) {
+        Some(crate::config::Origin::Application(place)) => Err(InitError::Endpoint {
+            origin: place.to_owned(),
+            reason: "this build of ringlight cannot send OTLP".to_owned(),
+            hint: "enable its feature `otel`",
+        }),
+        Some(crate::config::Origin::Variable(name)) => {
+            settings.warnings.push(format!(
+                "`{name}` is ignored: this build cannot send OTLP; hint: enable the feature `otel`"
+            ));
+            Ok(None)
+        }
+        None => Ok(None),
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Endpoints and headers may hold secrets.
+        f.debug_struct("Builder")
+            .field("service_name", &self.inputs.service_name)
+            .field("shutdown_timeout", &self.shutdown_timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,170 @@
+//! From arguments, code and variables to settings, once.
+//!
+//! Precedence, first to last: command line, code, per-signal `OTEL_*` variables, `OTLP_ENDPOINT`,
+//! generic `OTEL_*` variables. A bad value on the command line or in code is an error; a bad value
+//! in a variable is warned about and ignored, so that an environment never keeps a service from
+//! starting.
+
+mod environment;
+mod otlp;
+mod resource;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use ringlight_collector::PipelineConfig;
+use ringlight_model::{KeyValue, Signal};
+
+use crate::filter::Filter;
+use crate::lines::LogFormat;
+pub(crate) use environment::Environment;
+use environment::Reader;
+pub use otlp::Protocol;
+pub(crate) use otlp::{Origin, Route, Routes};
+
+/// What the application said in code and on its command line.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    pub(crate) environment: Environment,
+    pub(crate) argument_endpoint: Option<String>,
+    pub(crate) argument_format: Option<LogFormat>,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) protocol: Option<Protocol>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) service_name: Option<String>,
+    pub(crate) attributes: Vec<KeyValue<'static>>,
+    pub(crate) format: Option<LogFormat>,
+    pub(crate) default_directives: Option<String>,
+    pub(crate) pipeline: PipelineConfig,
+    pub(crate) batch_delay: Option<Duration>,
+}
+
+/// What the inputs come to.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// `None` where nothing is exported.
+    pub(crate) routes: Option<Routes>,
+    pub(crate) filter: Filter,
+    pub(crate) format: LogFormat,
+    pub(crate) no_colour: bool,
+    pub(crate) pipeline: PipelineConfig,
+    /// To be shown to a person.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Settings {
+    /// Puts the inputs together. What is wrong with a variable becomes a warning.
+    pub(crate) fn resolve(inputs: Inputs) -> Self {
+        let environment = inputs.environment.clone();
+        let mut reader = Reader::new(&environment);
+        let filter = filter(&mut reader, inputs.default_directives.as_deref());
+        let routes = if reader.truth("OTEL_SDK_DISABLED") {
+            None
+        } else {
+            otlp::routes(&mut reader, &inputs)
+        };
+        let mut pipeline = inputs.pipeline;
+        pipeline.resource.attributes =
+            resource::attributes(&mut reader, inputs.service_name, inputs.attributes);
+        batching(&mut reader, inputs.batch_delay, &mut pipeline);
+        Self {
+            routes,
+            filter,
+            format: inputs.argument_format.or(inputs.format).unwrap_or_default(),
+            no_colour: reader.text("NO_COLOR").is_some(),
+            pipeline,
+            warnings: reader.warnings,
+        }
+    }
+}
+
+fn filter(reader: &mut Reader<'_>, default: Option<&str>) -> Filter {
+    let from_environment = reader.text("RUST_LOG");
+    let text = from_environment.as_deref().or(default).unwrap_or_default();
+    let (filter, bad) = Filter::parse(text);
+    for bad in bad {
+        reader.say(format!(
+            "log directive `{}` is ignored: {}; hint: write `level`, `target` or `target=level`, \
+             for instance `info,my_crate=debug`",
+            bad.directive, bad.reason
+        ));
+    }
+    filter
+}
+
+/// Spans and logs share one pipeline, so of two settings for the same thing the shorter or smaller
+/// holds for both.
+fn batching(reader: &mut Reader<'_>, code_delay: Option<Duration>, pipeline: &mut PipelineConfig) {
+    const HOUR_MS: u64 = 3_600_000;
+    let mut millis = |name: &str| {
+        reader.number(name, "1 to 3600000 (milliseconds)", |ms| {
+            (1..=HOUR_MS)
+                .contains(&ms)
+                .then(|| Duration::from_millis(ms))
+        })
+    };
+    let delay = shorter(
+        millis("OTEL_BSP_SCHEDULE_DELAY"),
+        millis("OTEL_BLRP_SCHEDULE_DELAY"),
+    );
+    if let Some(delay) = code_delay.or(delay) {
+        pipeline.batch_delay = delay;
+    }
+    let per_signal = shorter(
+        millis("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"),
+        millis("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT"),
+    );
+    let processors = shorter(
+        millis("OTEL_BSP_EXPORT_TIMEOUT"),
+        millis("OTEL_BLRP_EXPORT_TIMEOUT"),
+    );
+    let generic = millis("OTEL_EXPORTER_OTLP_TIMEOUT");
+    if let Some(timeout) = per_signal.or(generic).or(processors) {
+        pipeline.export_timeout = timeout;
+    }
+    let mut count = |name: &str| {
+        reader.number(name, "1 to 1000000", |count| {
+            (1..=1_000_000).contains(&count).then_some(count as usize)
+        })
+    };
+    let records = shorter(
+        count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
+        count("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"),
+    );
+    if let Some(records) = records {
+        pipeline.batch_records_max = records;
+    }
+    let mut limit = |name: &str| reader.number(name, "a number", |n| usize::try_from(n).ok());
+    if let Some(count) = shorter(
+        limit("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"),
+        limit("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT"),
+    )
+    .or(limit("OTEL_ATTRIBUTE_COUNT_LIMIT"))
+    {
+        pipeline.limits.attributes_max = count;
+    }
+    if let Some(bytes) = shorter(
+        limit("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"),
+        limit("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT"),
+    )
+    .or(limit("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"))
+    {
+        pipeline.limits.text_bytes_max = bytes;
+    }
+}
+
+fn shorter<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+    a.into_iter().chain(b).min()
+}
+
+/// The part of a per-signal variable's name.
+const fn upper(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "TRACES",
+        Signal::Logs => "LOGS",
+        Signal::Metrics => "METRICS",
+        Signal::Profiles => "PROFILES",
+    }
+}

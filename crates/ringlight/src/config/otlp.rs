@@ -1,0 +1,194 @@
+//! Where each signal goes, and how.
+
+use ringlight_model::Signal;
+
+use super::environment::Reader;
+use super::{Inputs, upper};
+
+/// How OTLP is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// gRPC, usually on port 4317.
+    Grpc,
+    /// Protobuf over HTTP, usually on port 4318.
+    HttpProtobuf,
+}
+
+/// Who named an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The command line or the code: a bad one is an error. The text names the place.
+    Application(&'static str),
+    /// A variable: a bad one is ignored.
+    Variable(String),
+}
+
+/// Where one signal goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) endpoint: String,
+    /// The endpoint is this signal's own: over HTTP its path is used as it is.
+    pub(crate) own: bool,
+    pub(crate) protocol: Protocol,
+    pub(crate) origin: Origin,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+/// Where everything goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Routes {
+    pub(crate) traces: Option<Route>,
+    pub(crate) logs: Option<Route>,
+    /// For the report of the ledger, which is a metric.
+    pub(crate) metrics: Option<Route>,
+}
+
+const ARGUMENT: Origin = Origin::Application("--otlp-endpoint");
+const CODE: Origin = Origin::Application("`otlp_endpoint` in code");
+const OWN_VARIABLE: &str = "OTLP_ENDPOINT";
+const GENERIC_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const GENERIC_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+/// Used when an exporter is asked for by name and no endpoint is.
+const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
+
+/// Where the signals go; `None` if none goes anywhere.
+pub(super) fn routes(reader: &mut Reader<'_>, inputs: &Inputs) -> Option<Routes> {
+    let mut route = |signal| {
+        let chosen = exporter(reader, signal);
+        match chosen {
+            Some(Exporter::None) => None,
+            chosen => route(reader, inputs, signal, chosen.is_some()),
+        }
+    };
+    let (traces, logs) = (route(Signal::Traces), route(Signal::Logs));
+    if traces.is_none() && logs.is_none() {
+        return None;
+    }
+    let metrics = metrics_route(reader, inputs);
+    Some(Routes {
+        traces,
+        logs,
+        metrics,
+    })
+}
+
+/// The ledger is reported wherever metrics would go, but only to an endpoint for all signals: one
+/// that is meant for traces alone does not want it.
+fn metrics_route(reader: &mut Reader<'_>, inputs: &Inputs) -> Option<Route> {
+    let text = reader.text("OTEL_METRICS_EXPORTER");
+    if text.is_some_and(|text| text.eq_ignore_ascii_case("none")) {
+        return None;
+    }
+    route(reader, inputs, Signal::Metrics, false)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exporter {
+    Otlp,
+    None,
+}
+
+fn exporter(reader: &mut Reader<'_>, signal: Signal) -> Option<Exporter> {
+    let name = format!("OTEL_{}_EXPORTER", upper(signal));
+    reader.choice(&name, "`otlp` or `none`", |text| {
+        match text.to_ascii_lowercase().as_str() {
+            "otlp" => Some(Exporter::Otlp),
+            "none" => Some(Exporter::None),
+            _ => None,
+        }
+    })
+}
+
+fn route(
+    reader: &mut Reader<'_>,
+    inputs: &Inputs,
+    signal: Signal,
+    asked_for: bool,
+) -> Option<Route> {
+    let own_name = format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", upper(signal));
+    let (endpoint, origin) = if let Some(endpoint) = &inputs.argument_endpoint {
+        (endpoint.clone(), ARGUMENT)
+    } else if let Some(endpoint) = &inputs.endpoint {
+        (endpoint.clone(), CODE)
+    } else if let Some(endpoint) = reader.text(&own_name) {
+        (endpoint, Origin::Variable(own_name.clone()))
+    } else if let Some(endpoint) = reader.text(OWN_VARIABLE) {
+        (endpoint, Origin::Variable(OWN_VARIABLE.to_owned()))
+    } else if let Some(endpoint) = reader.text(GENERIC_ENDPOINT) {
+        (endpoint, Origin::Variable(GENERIC_ENDPOINT.to_owned()))
+    } else if asked_for {
+        let name = format!("OTEL_{}_EXPORTER", upper(signal));
+        (DEFAULT_ENDPOINT.to_owned(), Origin::Variable(name))
+    } else {
+        return None;
+    };
+    let protocol = protocol(reader, inputs, signal, &endpoint, &origin);
+    let own = origin == Origin::Variable(own_name);
+    let headers = headers(reader, inputs, signal);
+    Some(Route {
+        endpoint,
+        own,
+        protocol,
+        origin,
+        headers,
+    })
+}
+
+/// gRPC for the product's own ways to name an endpoint, HTTP for the specification's, unless the
+/// protocol is given or the port is the other protocol's.
+fn protocol(
+    reader: &mut Reader<'_>,
+    inputs: &Inputs,
+    signal: Signal,
+    endpoint: &str,
+    origin: &Origin,
+) -> Protocol {
+    if let Some(protocol) = inputs.protocol {
+        return protocol;
+    }
+    let own_way = matches!(origin, Origin::Application(_))
+        || *origin == Origin::Variable(OWN_VARIABLE.into());
+    // Where both kinds of endpoint are set, as `ringlight up` does for its programs, the protocol
+    // variable belongs to the specification's.
+    let applies = !own_way || reader.text(GENERIC_ENDPOINT).is_none();
+    let per_signal = format!("OTEL_EXPORTER_OTLP_{}_PROTOCOL", upper(signal));
+    let given = applies.then(|| {
+        named_protocol(reader, &per_signal).or_else(|| named_protocol(reader, GENERIC_PROTOCOL))
+    });
+    given.flatten().unwrap_or(match (port(endpoint), own_way) {
+        (Some(4317), _) => Protocol::Grpc,
+        (Some(4318), _) => Protocol::HttpProtobuf,
+        (_, true) => Protocol::Grpc,
+        (_, false) => Protocol::HttpProtobuf,
+    })
+}
+
+fn named_protocol(reader: &mut Reader<'_>, name: &str) -> Option<Protocol> {
+    reader.choice(name, "`grpc` or `http/protobuf`", |text| match text {
+        "grpc" => Some(Protocol::Grpc),
+        "http/protobuf" => Some(Protocol::HttpProtobuf),
+        _ => None,
+    })
+}
+
+fn headers(reader: &mut Reader<'_>, inputs: &Inputs, signal: Signal) -> Vec<(String, String)> {
+    if !inputs.headers.is_empty() {
+        return inputs.headers.clone();
+    }
+    let per_signal = format!("OTEL_EXPORTER_OTLP_{}_HEADERS", upper(signal));
+    let own = reader.pairs(&per_signal);
+    if own.is_empty() {
+        reader.pairs("OTEL_EXPORTER_OTLP_HEADERS")
+    } else {
+        own
+    }
+}
+
+/// The port in an address, if it names one.
+fn port(endpoint: &str) -> Option<u16> {
+    let (_, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let (_, port) = authority.rsplit_once(':')?;
+    port.parse().ok()
+}

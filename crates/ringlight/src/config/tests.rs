@@ -1,0 +1,244 @@
+use super::*;
+
+fn settings(variables: &[(&str, &str)], change: impl FnOnce(&mut Inputs)) -> Settings {
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let mut inputs = Inputs {
+        environment: Environment::Fixed(variables),
+        ..Inputs::default()
+    };
+    change(&mut inputs);
+    Settings::resolve(inputs)
+}
+
+fn target(route: Option<&Route>) -> Option<(&str, Protocol)> {
+    route.map(|route| (route.endpoint.as_str(), route.protocol))
+}
+
+#[test]
+fn without_an_endpoint_nothing_is_exported() {
+    let settings = settings(&[], |_| {});
+    assert_eq!(settings.routes, None);
+    assert_eq!(settings.format, LogFormat::Text);
+    assert_eq!(settings.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn sources_of_the_endpoint_in_their_order() {
+    let all = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://generic:1"),
+        ("OTLP_ENDPOINT", "http://own:2"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces:3/x"),
+    ];
+    let check =
+        |variables: &[(&str, &str)], code: Option<&str>, argument: Option<&str>, traces, logs| {
+            let settings = settings(variables, |inputs| {
+                inputs.endpoint = code.map(str::to_owned);
+                inputs.argument_endpoint = argument.map(str::to_owned);
+            });
+            let routes = settings.routes.unwrap();
+            assert_eq!(routes.traces.as_ref().map(|r| r.endpoint.as_str()), traces);
+            assert_eq!(routes.logs.as_ref().map(|r| r.endpoint.as_str()), logs);
+        };
+    let (generic, own) = (Some("http://generic:1"), Some("http://own:2"));
+    let traces = Some("http://traces:3/x");
+    let (code, argument) = (Some("http://code:4"), Some("http://argument:5"));
+    check(&all[..1], None, None, generic, generic);
+    check(&all[..2], None, None, own, own);
+    check(&all, None, None, traces, own);
+    check(&all[2..], None, None, traces, None);
+    check(&all, code, None, code, code);
+    check(&all, code, argument, argument, argument);
+}
+
+#[test]
+fn the_protocol_follows_the_variable_the_port_and_the_kind_of_endpoint() {
+    use Protocol::{Grpc, HttpProtobuf};
+    let check = |variables: &[(&str, &str)], expected| {
+        let routes = settings(variables, |_| {}).routes.unwrap();
+        assert_eq!(routes.traces.unwrap().protocol, expected, "{variables:?}");
+    };
+    check(&[("OTLP_ENDPOINT", "http://h:4317")], Grpc);
+    check(&[("OTLP_ENDPOINT", "http://h:9999")], Grpc);
+    check(&[("OTLP_ENDPOINT", "http://h")], Grpc);
+    check(&[("OTLP_ENDPOINT", "http://h:4318")], HttpProtobuf);
+    check(&[("OTLP_ENDPOINT", "http://[::1]:4318/x")], HttpProtobuf);
+    let http = ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
+    check(&[("OTLP_ENDPOINT", "http://h:9999"), http], HttpProtobuf);
+    check(
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:9999")],
+        HttpProtobuf,
+    );
+    check(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4317")], Grpc);
+    let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    check(
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:9999"), grpc],
+        Grpc,
+    );
+    let traces_http = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf");
+    check(
+        &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:1"),
+            grpc,
+            traces_http,
+        ],
+        HttpProtobuf,
+    );
+    // What `ringlight up` sets for its program.
+    check(
+        &[
+            ("OTLP_ENDPOINT", "http://127.0.0.1:4317"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
+            http,
+        ],
+        Grpc,
+    );
+}
+
+#[test]
+fn exporters_can_be_turned_off_and_asked_for() {
+    let off = settings(
+        &[
+            ("OTLP_ENDPOINT", "http://h:4317"),
+            ("OTEL_TRACES_EXPORTER", "none"),
+        ],
+        |_| {},
+    );
+    let routes = off.routes.unwrap();
+    assert_eq!(routes.traces, None);
+    assert!(routes.logs.is_some());
+
+    let asked = settings(&[("OTEL_TRACES_EXPORTER", "otlp")], |_| {});
+    let routes = asked.routes.unwrap();
+    assert_eq!(
+        target(routes.traces.as_ref()),
+        Some(("http://localhost:4318", Protocol::HttpProtobuf))
+    );
+    assert_eq!((routes.logs, routes.metrics), (None, None));
+
+    let disabled = settings(
+        &[
+            ("OTLP_ENDPOINT", "http://h:4317"),
+            ("OTEL_SDK_DISABLED", "true"),
+        ],
+        |_| {},
+    );
+    assert_eq!(disabled.routes, None);
+}
+
+#[test]
+fn bad_variables_are_warned_about_and_ignored() {
+    let settings = settings(
+        &[
+            ("OTLP_ENDPOINT", "http://h:4317"),
+            ("OTEL_TRACES_EXPORTER", "zipkin"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "-5"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+            ("RUST_LOG", "info,x=loud"),
+        ],
+        |_| {},
+    );
+    let routes = settings.routes.unwrap();
+    assert_eq!(
+        target(routes.traces.as_ref()),
+        Some(("http://h:4317", Protocol::Grpc))
+    );
+    let default = PipelineConfig::default();
+    assert_eq!(settings.pipeline.batch_delay, default.batch_delay);
+    assert_eq!(settings.pipeline.export_timeout, default.export_timeout);
+    for (named, value) in [
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-5"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+        ("log directive", "x=loud"),
+    ] {
+        let said = |w: &String| w.contains(named) && w.contains(value);
+        assert!(
+            settings.warnings.iter().any(said),
+            "{named} in {:?}",
+            settings.warnings
+        );
+    }
+}
+
+#[test]
+fn batching_takes_the_shorter_of_both_processors() {
+    let millis = Duration::from_millis;
+    let both = [
+        ("OTEL_BSP_SCHEDULE_DELAY", "5000"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "1000"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "512"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "3000"),
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "7"),
+    ];
+    let found = settings(&both, |_| {});
+    assert_eq!(found.pipeline.batch_delay, millis(1000));
+    assert_eq!(found.pipeline.batch_records_max, 512);
+    assert_eq!(found.pipeline.export_timeout, millis(3000));
+    assert_eq!(found.pipeline.limits.attributes_max, 7);
+    let found = settings(&both, |inputs| inputs.batch_delay = Some(millis(50)));
+    assert_eq!(found.pipeline.batch_delay, millis(50));
+}
+
+#[test]
+fn the_resource_names_the_service_from_the_first_source_that_does() {
+    let check = |variables: &[(&str, &str)], code: Option<&str>, expected: &str| {
+        let settings = settings(variables, |inputs| {
+            inputs.service_name = code.map(str::to_owned);
+        });
+        let resource = settings.pipeline.resource;
+        assert_eq!(resource.service_name(), expected);
+        for key in ["service.name", "service.instance.id", "telemetry.sdk.name"] {
+            let count = resource
+                .attributes
+                .iter()
+                .filter(|kv| kv.key == key)
+                .count();
+            assert_eq!(count, 1, "{key}");
+        }
+    };
+    let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=listed,team=a%20b");
+    check(&[attributes], None, "listed");
+    check(&[attributes, ("OTEL_SERVICE_NAME", "named")], None, "named");
+    check(&[("OTEL_SERVICE_NAME", "named")], Some("code"), "code");
+    let found = settings(&[attributes], |_| {}).pipeline.resource;
+    assert_eq!(found.text("team"), Some("a b"));
+    let unnamed = settings(&[], |_| {}).pipeline.resource;
+    assert!(unnamed.service_name().starts_with("unknown_service:"));
+}
+
+#[test]
+fn headers_come_from_code_or_the_variables_of_the_signal() {
+    let variables = [
+        ("OTLP_ENDPOINT", "http://h:4317"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=1"),
+        ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "b=2"),
+    ];
+    let headers = |route: Option<Route>| route.unwrap().headers;
+    let pair = |key: &str, value: &str| vec![(key.to_owned(), value.to_owned())];
+    let routes = settings(&variables, |_| {}).routes.unwrap();
+    assert_eq!(headers(routes.traces), pair("a", "1"));
+    assert_eq!(headers(routes.logs), pair("b", "2"));
+    let routes = settings(&variables, |inputs| inputs.headers = pair("c", "3"))
+        .routes
+        .unwrap();
+    assert_eq!(headers(routes.traces), pair("c", "3"));
+}
+
+#[test]
+fn rust_log_beats_the_default_of_the_code() {
+    let level = |variables: &[(&str, &str)]| {
+        settings(variables, |inputs| {
+            inputs.default_directives = Some("debug".to_owned());
+        })
+        .filter
+        .max_level()
+    };
+    use tracing_core::LevelFilter;
+    assert_eq!(level(&[]), LevelFilter::DEBUG);
+    assert_eq!(level(&[("RUST_LOG", "warn")]), LevelFilter::WARN);
+}

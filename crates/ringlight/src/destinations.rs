@@ -1,0 +1,162 @@
+//! From routes to exporters.
+
+use std::sync::Arc;
+
+use ringlight_collector::{
+    EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed,
+};
+use ringlight_export::{EndpointError, OtlpConfig, OtlpGrpcExporter, OtlpHttpExporter};
+use ringlight_model::Signal;
+
+use crate::InitError;
+use crate::config::{Origin, Protocol, Route, Routes};
+
+/// The exporter for the routes, and the routes that could be used. A bad endpoint from a variable
+/// is warned about and left out.
+pub(crate) fn connect(
+    mut routes: Routes,
+    warnings: &mut Vec<String>,
+) -> Result<(Routes, Option<Arc<dyn ExporterBoxed>>), InitError> {
+    for route in [&mut routes.traces, &mut routes.logs, &mut routes.metrics] {
+        check(route, warnings)?;
+    }
+    if routes.traces.is_none() && routes.logs.is_none() {
+        return Ok((routes, None));
+    }
+    let split = Split {
+        traces: routes.traces.as_ref().map(exporter).transpose()?,
+        logs: routes.logs.as_ref().map(exporter).transpose()?,
+        metrics: routes.metrics.as_ref().map(exporter).transpose()?,
+    };
+    // One place for everything is the usual case; it then keeps one connection.
+    let first = routes.traces.as_ref().or(routes.logs.as_ref());
+    let one_place = [&routes.traces, &routes.logs, &routes.metrics]
+        .into_iter()
+        .all(|route| route.as_ref() == first && route.as_ref().is_some_and(|r| !r.own));
+    let exporter: Arc<dyn ExporterBoxed> = match split.traces {
+        Some(exporter) if one_place => exporter,
+        _ => Arc::new(split),
+    };
+    Ok((routes, Some(exporter)))
+}
+
+/// Empties a route that a variable spoiled; an error if it was the application.
+fn check(route: &mut Option<Route>, warnings: &mut Vec<String>) -> Result<(), InitError> {
+    let Some(found) = route else {
+        return Ok(());
+    };
+    let headers = std::mem::take(&mut found.headers);
+    if let Err(error) = build(found) {
+        match (&found.origin, &error) {
+            // Never in the clear instead, and not silently nowhere either.
+            (Origin::Application(_), _) | (_, EndpointError::TlsUnavailable { .. }) => {
+                return Err(refused(found, error));
+            }
+            (Origin::Variable(name), _) => {
+                say(
+                    warnings,
+                    format!("`{name}` is ignored: {error}; nothing is sent there"),
+                );
+                *route = None;
+                return Ok(());
+            }
+        }
+    }
+    for (name, value) in headers {
+        found.headers.push((name, value));
+        if let Err(error) = build(found) {
+            let origin = match &found.origin {
+                Origin::Application(_) => return Err(refused(found, error)),
+                Origin::Variable(name) => name,
+            };
+            say(
+                warnings,
+                format!("a header for `{origin}` is ignored: {error}"),
+            );
+            found.headers.pop();
+        }
+    }
+    Ok(())
+}
+
+fn say(warnings: &mut Vec<String>, warning: String) {
+    if !warnings.contains(&warning) {
+        warnings.push(warning);
+    }
+}
+
+fn refused(route: &Route, error: EndpointError) -> InitError {
+    let origin = match &route.origin {
+        Origin::Application(place) => (*place).to_owned(),
+        Origin::Variable(name) => format!("`{name}`"),
+    };
+    let reason = error.to_string();
+    match error {
+        EndpointError::Header { .. } => InitError::Header { origin, reason },
+        EndpointError::TlsUnavailable { .. } => InitError::Endpoint {
+            origin,
+            reason,
+            hint: "send to a collector on this machine, which can speak TLS to the outside",
+        },
+        _ => InitError::Endpoint {
+            origin,
+            reason,
+            hint: "write scheme, host and port, for instance `http://localhost:4317`",
+        },
+    }
+}
+
+fn exporter(route: &Route) -> Result<Arc<dyn ExporterBoxed>, InitError> {
+    build(route).map_err(|error| refused(route, error))
+}
+
+fn build(route: &Route) -> Result<Arc<dyn ExporterBoxed>, EndpointError> {
+    let mut config = OtlpConfig::new(&route.endpoint);
+    if route.own {
+        for signal in Signal::ALL {
+            config = config.signal_endpoint(signal, &route.endpoint);
+        }
+    }
+    for (name, value) in &route.headers {
+        config = config.header(name, value);
+    }
+    Ok(match route.protocol {
+        Protocol::Grpc => Arc::new(OtlpGrpcExporter::new(&config)?),
+        Protocol::HttpProtobuf => Arc::new(OtlpHttpExporter::new(&config)?),
+    })
+}
+
+/// An exporter of its own for each signal.
+struct Split {
+    traces: Option<Arc<dyn ExporterBoxed>>,
+    logs: Option<Arc<dyn ExporterBoxed>>,
+    metrics: Option<Arc<dyn ExporterBoxed>>,
+}
+
+impl Exporter for Split {
+    async fn export(&self, batch: EncodedBatch) -> Result<ExportOutcome, ExportError> {
+        let exporter = match batch.signal {
+            Signal::Traces => &self.traces,
+            Signal::Logs => &self.logs,
+            _ => &self.metrics,
+        };
+        match exporter {
+            Some(exporter) => {
+                let sent: ExportFuture<'_> = exporter.export_boxed(batch);
+                sent.await
+            }
+            None => Err(ExportError::Unsupported {
+                reason: format!("no endpoint takes {}", batch.signal),
+            }),
+        }
+    }
+
+    fn name(&self) -> &str {
+        let first = [&self.traces, &self.logs, &self.metrics];
+        first
+            .into_iter()
+            .flatten()
+            .next()
+            .map_or("nowhere", |exporter| exporter.name_boxed())
+    }
+}

@@ -7,20 +7,37 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum ParseDurationError {
     /// Nothing was given.
-    #[error("a duration is missing; write for example `20s`, `5m`, `12h` or `7d`")]
+    #[error("the duration is empty")]
     Empty,
     /// A number without a unit.
-    #[error("`{0}` has no unit; write for example `{0}s`, `{0}m`, `{0}h` or `{0}d`")]
+    #[error("`{0}` has no unit of time")]
     NoUnit(String),
     /// A unit that is none of ours.
-    #[error("`{0}` is no unit of time; use `ms`, `s`, `m`, `h`, `d` or `w`")]
+    #[error("`{0}` is no unit of time")]
     UnknownUnit(String),
     /// A part that does not begin with digits.
-    #[error("`{0}` does not begin with a number; write for example `20s` or `1h30m`")]
+    #[error("`{0}` does not begin with a number")]
     NoNumber(String),
     /// Longer than a hundred years.
-    #[error("`{0}` is too long; at most 100 years (`36500d`)")]
+    #[error("`{0}` is longer than 100 years")]
     TooLong(String),
+}
+
+impl ParseDurationError {
+    /// What to write instead.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoUnit(digits) => {
+                format!("write for example `{digits}s`, `{digits}m`, `{digits}h` or `{digits}d`")
+            }
+            Self::UnknownUnit(_) => "the units are `ms`, `s`, `m`, `h`, `d` and `w`".to_owned(),
+            Self::TooLong(_) => "at most `36500d`".to_owned(),
+            Self::Empty | Self::NoNumber(_) => {
+                "write for example `20s`, `1h30m` or `7d`".to_owned()
+            }
+        }
+    }
 }
 
 const MILLIS_MAX: u64 = 36_500 * 24 * 60 * 60 * 1_000;
@@ -91,7 +108,8 @@ mod tests {
         match expected {
             Ok(millis) => assert_eq!(actual, Ok(Duration::from_millis(millis)), "{text}"),
             Err(part) => {
-                let message = actual.expect_err(text).to_string();
+                let error = actual.expect_err(text);
+                let message = format!("{error}; {}", error.hint());
                 assert!(message.contains(part), "{text}: {message}");
             }
         }
@@ -110,13 +128,13 @@ mod tests {
 
     #[test]
     fn a_wrong_duration_says_what_to_write() {
-        check("", Err("is missing"));
+        check("", Err("is empty; write for example `20s`"));
         check("20", Err("write for example `20s`"));
         check("20x", Err("`x` is no unit of time"));
         check("s", Err("does not begin with a number"));
         check("-5s", Err("does not begin with a number"));
         check("1.5h", Err("`.` is no unit"));
-        check("99999999999999999999d", Err("too long"));
-        check("36501d", Err("at most 100 years"));
+        check("99999999999999999999d", Err("longer than"));
+        check("36501d", Err("longer than 100 years; at most `36500d`"));
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
+use ringlight::{Account, DropReason};
 use serde::{Deserialize, Serialize};
 
 /// The closing report of an application: one line of JSON on standard output.
@@ -34,6 +35,24 @@ pub struct AccountReport {
     pub in_flight: u64,
     /// Records on disk, waiting.
     pub spooled: u64,
+}
+
+impl From<&Account> for AccountReport {
+    fn from(account: &Account) -> Self {
+        Self {
+            submitted: account.submitted,
+            exported: account.exported,
+            rejected: account.rejected,
+            dropped: DropReason::ALL
+                .into_iter()
+                .map(|reason| (reason, account.dropped[reason as usize]))
+                .filter(|(_, count)| *count > 0)
+                .map(|(reason, count)| (reason.as_str().to_owned(), count))
+                .collect(),
+            in_flight: account.in_flight,
+            spooled: account.spooled,
+        }
+    }
 }
 
 impl AccountReport {

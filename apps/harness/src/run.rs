@@ -1,24 +1,36 @@
 //! Running an application from its arguments to its exit code.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use ringlight::Signal;
+
 use crate::stop::first_reason;
-use crate::{Report, Stop, parse_duration, print_json_line};
+use crate::{AccountReport, Report, Stop, parse_duration, print_json_line};
+
+/// How long telemetry may take to deliver what was recorded, once the application has ended.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The arguments every sample application takes.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct RunArgs {
     /// End after this long, for example `20s`; without it, run until a signal
-    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    #[arg(long, value_parser = duration_argument, value_name = "DURATION")]
     pub duration: Option<Duration>,
+
+    /// Where telemetry goes.
+    #[command(flatten)]
+    pub telemetry: ringlight::TelemetryArgs,
 
     /// End as well when standard input closes, so that no process outlives the one that started it
     #[arg(long)]
     pub until_stdin_closes: bool,
+}
+
+fn duration_argument(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| format!("{error}; {}", error.hint()))
 }
 
 /// Starts telemetry, runs `app` until a reason to stop comes or it ends by itself, shuts telemetry
@@ -50,6 +62,12 @@ where
     F: FnOnce(Stop) -> Fut,
     Fut: Future<Output = Result<serde_json::Value, Box<dyn Error + Send + Sync>>>,
 {
+    let instance = instance_id();
+    let telemetry = ringlight::builder()
+        .service_name(service)
+        .resource_attribute("service.instance.id", instance.clone())
+        .args(&args.telemetry)
+        .init()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -57,14 +75,37 @@ where
     let outcome = runtime.block_on(until_stopped(args, app));
     // Tasks that still run are dropped here, so that what they record still goes out below.
     runtime.shutdown_timeout(Duration::from_secs(2));
+    let ledger = telemetry.shutdown(SHUTDOWN_TIMEOUT);
     let report = Report {
         service: service.to_owned(),
-        instance: String::new(),
-        ledger: BTreeMap::new(),
+        instance,
+        ledger: [Signal::Traces, Signal::Logs]
+            .into_iter()
+            .map(|signal| {
+                let account = AccountReport::from(ledger.account(signal));
+                (signal.as_str().to_owned(), account)
+            })
+            .collect(),
         work: outcome?,
     };
     print_json_line(&report)?;
     Ok(())
+}
+
+/// A name for this process that no other has: a random UUID (version 4, RFC 9562), given to
+/// telemetry rather than left to it, so that the report can tell it.
+fn instance_id() -> String {
+    let bits = fastrand::u128(..);
+    let versioned = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{versioned:032x}");
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }
 
 async fn until_stopped<F, Fut>(
@@ -85,4 +126,19 @@ where
     }
     request_stop.send_replace(true);
     working.await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_has_a_uuid_of_its_own() {
+        let (one, other) = (instance_id(), instance_id());
+        assert_ne!(one, other);
+        let groups: Vec<usize> = one.split('-').map(str::len).collect();
+        assert_eq!(groups, [8, 4, 4, 4, 12]);
+        assert_eq!(&one[14..15], "4");
+        assert!("89ab".contains(&one[19..20]), "{one}");
+    }
 }

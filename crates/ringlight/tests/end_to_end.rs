@@ -1,0 +1,218 @@
+//! From the macros to what a backend decodes, over real connections.
+
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use ringlight::{Builder, LogFormat, Protocol, Signal, Telemetry};
+use ringlight_testing::Backend;
+use tracing::{Dispatch, error, info, info_span};
+
+const LONG: Duration = Duration::from_secs(20);
+
+fn builder(backend: &Backend) -> Builder {
+    ringlight::builder()
+        .environment([("RUST_LOG", "trace")])
+        .service_name("tested")
+        .otlp_endpoint(backend.url())
+        .log_format(LogFormat::Off)
+}
+
+fn started(backend: &Backend) -> (Dispatch, Telemetry) {
+    builder(backend).build().unwrap()
+}
+
+fn text(value: &str) -> Option<Value> {
+    Some(Value::StringValue(value.to_owned()))
+}
+
+fn attribute(attributes: &[KeyValue], key: &str) -> Option<Value> {
+    let mut found = attributes.iter().filter(|kv| kv.key == key);
+    let value = found.next()?.value.clone()?.value;
+    assert!(found.next().is_none(), "{key} is there twice");
+    value
+}
+
+fn check_everything_arrives(protocol: Protocol) {
+    let backend = Backend::start();
+    let (dispatch, telemetry) = builder(&backend).otlp_protocol(protocol).build().unwrap();
+    tracing::dispatcher::with_default(&dispatch, || {
+        let root = info_span!(
+            "root",
+            user = "ada",
+            count = 3,
+            ratio = 0.5,
+            yes = true,
+            large = u64::MAX,
+            id = %42,
+        );
+        let _root = root.enter();
+        info_span!(
+            "child",
+            otel.name = "GET /orders",
+            otel.kind = "server",
+            otel.status_message = "no such order",
+            otel.status_code = "error",
+        )
+        .in_scope(|| info!(order = 7, "looked up {}", "orders"));
+        error!(code = 9, "it broke");
+    });
+    let ledger = telemetry.shutdown(LONG);
+    assert!(ledger.balances());
+    assert_eq!(ledger.account(Signal::Traces).exported, 2);
+    assert_eq!(ledger.account(Signal::Logs).exported, 2);
+
+    let seen = backend.stop();
+    let spans = seen.spans();
+    let span = |name: &str| -> &Span { spans.iter().find(|span| span.name == name).unwrap() };
+    let (root, child) = (span("root"), span("GET /orders"));
+    assert_eq!(attribute(&root.attributes, "user"), text("ada"));
+    assert_eq!(
+        attribute(&root.attributes, "count"),
+        Some(Value::IntValue(3))
+    );
+    assert_eq!(
+        attribute(&root.attributes, "ratio"),
+        Some(Value::DoubleValue(0.5))
+    );
+    assert_eq!(
+        attribute(&root.attributes, "yes"),
+        Some(Value::BoolValue(true))
+    );
+    assert_eq!(
+        attribute(&root.attributes, "large"),
+        text(&u64::MAX.to_string())
+    );
+    assert_eq!(attribute(&root.attributes, "id"), text("42"));
+    assert_eq!(root.kind, SpanKind::Internal as i32);
+    let status = root.status.as_ref().unwrap();
+    assert_eq!(status.code, StatusCode::Error as i32);
+    assert_eq!(status.message, "it broke");
+
+    assert_eq!(child.trace_id, root.trace_id);
+    assert_eq!(child.parent_span_id, root.span_id);
+    assert_eq!(child.kind, SpanKind::Server as i32);
+    let status = child.status.as_ref().unwrap();
+    assert_eq!(status.code, StatusCode::Error as i32);
+    assert_eq!(status.message, "no such order");
+    assert_eq!(child.attributes, []);
+    assert!(child.start_time_unix_nano >= root.start_time_unix_nano);
+    assert!(child.end_time_unix_nano <= root.end_time_unix_nano);
+
+    let logs = seen.log_records();
+    let body = |value: &str| Some(AnyValue { value: text(value) });
+    let log = |message: &str| logs.iter().find(|log| log.body == body(message)).unwrap();
+    let (looked_up, broke) = (log("looked up orders"), log("it broke"));
+    assert_eq!(
+        attribute(&looked_up.attributes, "order"),
+        Some(Value::IntValue(7))
+    );
+    assert_eq!(looked_up.severity_number, 9);
+    assert_eq!(
+        (&looked_up.trace_id, &looked_up.span_id),
+        (&child.trace_id, &child.span_id)
+    );
+    assert_eq!(broke.severity_number, 17);
+    assert_eq!(broke.span_id, root.span_id);
+    assert_eq!(logs.len(), 2);
+}
+
+#[test]
+fn spans_and_logs_arrive_over_grpc() {
+    check_everything_arrives(Protocol::Grpc);
+}
+
+#[test]
+fn spans_and_logs_arrive_over_http() {
+    check_everything_arrives(Protocol::HttpProtobuf);
+}
+
+#[test]
+fn a_flush_delivers_what_was_recorded_before_it() {
+    let backend = Backend::start();
+    let (dispatch, telemetry) = builder(&backend)
+        .batch_delay(Duration::from_secs(600))
+        .build()
+        .unwrap();
+    tracing::dispatcher::with_default(&dispatch, || info!("before"));
+    telemetry.flush(LONG).unwrap();
+    assert_eq!(backend.seen().log_records().len(), 1);
+    let ledger = telemetry.ledger();
+    assert!(ledger.balances());
+    assert_eq!(ledger.account(Signal::Logs).exported, 1);
+}
+
+#[test]
+fn dropping_the_guard_delivers_the_rest() {
+    let backend = Backend::start();
+    let (dispatch, telemetry) = started(&backend);
+    tracing::dispatcher::with_default(&dispatch, || drop(info_span!("last")));
+    drop(telemetry);
+    assert_eq!(backend.stop().span_names()["last"], 1);
+}
+
+#[test]
+fn signals_can_go_to_different_places_in_different_ways() {
+    let (traces, logs) = (Backend::start(), Backend::start());
+    let (dispatch, telemetry) = ringlight::builder()
+        .environment([
+            (
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+                format!("{}/v1/traces", traces.url()),
+            ),
+            ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", logs.url()),
+            ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc".to_owned()),
+        ])
+        .log_format(LogFormat::Off)
+        .build()
+        .unwrap();
+    tracing::dispatcher::with_default(&dispatch, || {
+        info_span!("there").in_scope(|| info!("elsewhere"));
+    });
+    let ledger = telemetry.shutdown(LONG);
+    assert!(ledger.balances());
+    let (traces, logs) = (traces.stop(), logs.stop());
+    assert_eq!((traces.spans().len(), traces.log_records().len()), (1, 0));
+    assert_eq!((logs.spans().len(), logs.log_records().len()), (0, 1));
+}
+
+#[test]
+fn every_record_of_many_threads_arrives_once() {
+    const THREADS: usize = 40;
+    const SPANS: usize = 250;
+    let backend = Backend::start();
+    let (dispatch, telemetry) = started(&backend);
+    let threads: Vec<_> = (0..THREADS)
+        .map(|_| {
+            let dispatch = dispatch.clone();
+            std::thread::spawn(move || {
+                tracing::dispatcher::with_default(&dispatch, || {
+                    for n in 0..SPANS {
+                        info_span!("work", n).in_scope(|| info!(n, "did"));
+                    }
+                });
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let ledger = telemetry.shutdown(LONG);
+    assert!(ledger.balances());
+    let seen = backend.stop();
+    for (signal, arrived) in [
+        (Signal::Traces, seen.spans().len()),
+        (Signal::Logs, seen.log_records().len()),
+    ] {
+        let account = ledger.account(signal);
+        assert_eq!(account.submitted, (THREADS * SPANS) as u64);
+        assert_eq!(account.exported, arrived as u64);
+        assert_eq!(
+            account.exported + account.dropped_total(),
+            account.submitted
+        );
+    }
+}

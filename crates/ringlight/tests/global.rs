@@ -1,0 +1,200 @@
+//! What only a global subscriber shows: `tracing` keeps scoped ones from seeing what is recorded
+//! while they record, and takes them away before a thread's locals are gone. The faults are number
+//! 4 of the fault catalogue.
+
+mod kept;
+
+use std::cell::Cell;
+use std::fmt;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use kept::{Kept, KeptRecord};
+use ringlight::{InitError, LogFormat, Telemetry};
+use tracing::{Span, info, info_span};
+
+static TELEMETRY: OnceLock<(Telemetry, Kept)> = OnceLock::new();
+
+/// The one subscriber of this process.
+fn telemetry() -> &'static (Telemetry, Kept) {
+    TELEMETRY.get_or_init(|| {
+        let kept = Kept::default();
+        let telemetry = ringlight::builder()
+            .environment([("RUST_LOG", "trace")])
+            .log_format(LogFormat::Off)
+            .sink(kept.clone())
+            .init()
+            .unwrap();
+        (telemetry, kept)
+    })
+}
+
+/// Everything recorded so far by callsites of that name.
+fn recorded(name: &str) -> Vec<KeptRecord> {
+    let (telemetry, kept) = telemetry();
+    telemetry.flush(Duration::from_secs(20)).unwrap();
+    kept.named(name)
+}
+
+#[test]
+fn a_second_init_is_a_clear_error() {
+    telemetry();
+    let error = ringlight::init().unwrap_err();
+    assert!(matches!(error, InitError::AlreadyInitialized));
+    assert!(
+        error
+            .to_string()
+            .contains("hint: call `ringlight::init` once")
+    );
+}
+
+struct Talks(Span);
+
+impl fmt::Debug for Talks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = info_span!("inner", x = 1);
+        let _entered = inner.enter();
+        info!(name: "inner event", y = 2, "from inside");
+        self.0.record("value", "changed from inside");
+        f.write_str("talked")
+    }
+}
+
+#[test]
+fn a_field_whose_debug_records_is_harmless() {
+    telemetry();
+    {
+        let outer = info_span!("outer", value = "unchanged");
+        let _entered = outer.enter();
+        drop(info_span!("with talker", a = 1, talks = ?Talks(outer.clone()), b = 2));
+        info!(name: "outer event", talks = ?Talks(outer.clone()), "event");
+        outer.record("value", tracing::field::debug(Talks(outer.clone())));
+    }
+    let outer = &recorded("outer")[0];
+    assert_eq!(outer.fields, ["value=talked"]);
+    let talker = &recorded("with talker")[0];
+    assert_eq!(talker.fields, ["a=1", "talks=talked", "b=2"]);
+    assert_eq!(talker.parent, outer.span);
+    assert_eq!(
+        recorded("outer event")[0].fields,
+        ["message=event", "talks=talked"]
+    );
+    let inner = recorded("inner");
+    assert_eq!(inner.len(), 3);
+    assert!(inner.iter().all(|span| span.parent == outer.span));
+    let events = recorded("inner event");
+    assert_eq!(events.len(), 3);
+    for (event, span) in events.iter().zip(&inner) {
+        assert_eq!(event.span, span.span);
+    }
+}
+
+#[test]
+fn spans_made_while_a_thread_ends_are_recorded() {
+    struct Late;
+    impl Drop for Late {
+        fn drop(&mut self) {
+            let span = info_span!("late", x = 1);
+            span.in_scope(|| info!(name: "late event", "late"));
+            span.record("x", 2);
+        }
+    }
+    thread_local! {
+        static BEFORE: Cell<Option<Late>> = const { Cell::new(None) };
+        static AFTER: Cell<Option<Late>> = const { Cell::new(None) };
+    }
+    telemetry();
+    let thread = std::thread::spawn(|| {
+        // Locals go in no promised order: one of these goes after the subscriber's own.
+        BEFORE.with(|place| place.set(Some(Late)));
+        drop(info_span!("early"));
+        AFTER.with(|place| place.set(Some(Late)));
+    });
+    thread.join().unwrap();
+    assert_eq!(recorded("early").len(), 1);
+    let late = recorded("late");
+    assert_eq!(late.len(), 2);
+    assert!(late.iter().all(|span| span.fields == ["x=2"]));
+    assert_eq!(recorded("late event").len(), 2);
+}
+
+#[test]
+fn ten_thousand_short_lived_threads_lose_nothing() {
+    telemetry();
+    for _ in 0..100 {
+        let threads: Vec<_> = (0..100)
+            .map(|_| std::thread::spawn(|| drop(info_span!("short-lived", x = 1))))
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    }
+    assert_eq!(recorded("short-lived").len(), 10_000);
+}
+
+#[tokio::test]
+async fn an_enter_guard_held_across_await_mixes_up_parents_and_nothing_else() {
+    telemetry();
+    let local = tokio::task::LocalSet::new();
+    local
+        .run_until(async {
+            let tasks: Vec<_> = (0..10_u64)
+                .map(|n| {
+                    tokio::task::spawn_local(async move {
+                        let span = info_span!("held", n);
+                        let _guard = span.enter();
+                        for _ in 0..5 {
+                            tokio::task::yield_now().await;
+                            drop(info_span!("within", n));
+                        }
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+        })
+        .await;
+    assert!(Span::current().is_none());
+    let held = recorded("held");
+    assert_eq!(held.len(), 10);
+    let within = recorded("within");
+    assert_eq!(within.len(), 50);
+    for span in within {
+        assert!(held.iter().any(|held| held.span == span.parent));
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_future_closes_its_span() {
+    use tracing::Instrument as _;
+    telemetry();
+    let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+    let task = tokio::spawn(
+        async move {
+            let _ = receiver.await;
+        }
+        .instrument(info_span!("cancelled")),
+    );
+    tokio::task::yield_now().await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    drop(sender);
+    let span = &recorded("cancelled")[0];
+    assert!(!span.failed);
+}
+
+#[tokio::test]
+async fn a_panic_in_an_instrumented_future_fails_its_span() {
+    use tracing::Instrument as _;
+    telemetry();
+    let task = tokio::spawn(
+        async {
+            tokio::task::yield_now().await;
+            std::panic::resume_unwind(Box::new("on purpose"));
+        }
+        .instrument(info_span!("panicked")),
+    );
+    assert!(task.await.unwrap_err().is_panic());
+    assert!(recorded("panicked")[0].failed);
+}

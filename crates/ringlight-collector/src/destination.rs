@@ -24,6 +24,9 @@ pub(crate) const SERVER_DELAY_MAX: Duration = Duration::from_secs(60);
 /// Answers of "not now" in a row after which a person is told.
 const FAILURES_TO_TELL: u32 = 3;
 
+/// The longest wait between attempts while the application leaves.
+const DELAY_LEAVING: Duration = Duration::from_millis(100);
+
 /// Attempts without an answer, in a row, after which a leaving application gives up.
 const FAILURES_TO_LEAVE: u32 = 3;
 
@@ -186,16 +189,21 @@ impl Destination {
     /// Sends batches one after the other, for ever. Several of these run side by side.
     pub(crate) async fn work(self: Arc<Self>) {
         loop {
-            let next = self.state().queue.pop_front();
-            match next {
+            match self.take() {
                 Some(batch) => self.deliver(batch).await,
                 None => self.queued.notified().await,
             }
         }
     }
 
-    async fn deliver(&self, batch: EncodedBatch) {
+    fn take(&self) -> Option<EncodedBatch> {
+        let mut state = self.state();
+        let batch = state.queue.pop_front()?;
         let records = u64::from(batch.records);
+        state
+            .requests
+            .insert(batch.id.sequence(), (batch.signal, records));
+        drop(state);
         self.accounts.moved(
             self.index,
             batch.signal,
@@ -203,6 +211,11 @@ impl Destination {
             Stage::Queue,
             Stage::Request,
         );
+        Some(batch)
+    }
+
+    async fn deliver(&self, batch: EncodedBatch) {
+        let records = u64::from(batch.records);
         let fate = self.attempts(&batch).await;
         self.accounts
             .settled(self.index, batch.signal, records, Stage::Request, fate);
@@ -327,7 +340,7 @@ impl Destination {
         let mut changed = std::pin::pin!(self.changed.notified());
         changed.as_mut().enable();
         let delay = if self.state().leaving {
-            delay.min(self.settings.retry.delay_first)
+            delay.min(DELAY_LEAVING)
         } else {
             delay
         };
@@ -395,7 +408,7 @@ impl Destination {
             failures_leaving += u32::from(is_leaving);
             let mut delay = backoff(&self.settings.retry, health.failures);
             if is_leaving {
-                delay = delay.min(self.settings.retry.delay_first);
+                delay = delay.min(DELAY_LEAVING);
             }
             health.pause_until = Some(now + delay);
         } else if let Some(after) = after {

@@ -1,0 +1,292 @@
+//! Batches reach their destinations: in time, in order, again after a failure, to each on its own.
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use crate::support::{
+    Answer, PATIENCE, Scripted, config, decode, record_log, record_span, start, traces, wait_for,
+    wait_for_traces,
+};
+use ringlight_collector::{Notice, Notices, OverflowPolicy, PipelineConfig, RetryConfig};
+use ringlight_model::{DropReason, Signal};
+
+#[test]
+fn a_batch_is_sent_when_it_is_old_enough_though_it_is_small() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(config(), &[&backend]);
+    record_span(&pipeline.recorder(), 1);
+    backend.wait_attempts(1);
+    assert_eq!(backend.attempts()[0].records, 1);
+}
+
+#[test]
+fn a_batch_is_sent_when_it_is_full_though_it_is_young() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(
+        PipelineConfig {
+            batch_delay: Duration::from_secs(3600),
+            batch_records_max: 10,
+            ..config()
+        },
+        &[&backend],
+    );
+    let recorder = pipeline.recorder();
+    for number in 1..=25 {
+        record_span(&recorder, number);
+    }
+    wait_for_traces(&pipeline, |account| account.exported == 20);
+    assert_eq!(traces(&pipeline).in_flight, 5);
+    assert!(backend.taken().iter().all(|batch| batch.records == 10));
+}
+
+#[test]
+fn records_of_one_thread_stay_in_order() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(
+        PipelineConfig {
+            concurrent_exports_max: 1,
+            policy: OverflowPolicy::Block,
+            ..config()
+        },
+        &[&backend],
+    );
+    let recorder = pipeline.recorder();
+    for number in 1..=20_000 {
+        assert!(record_span(&recorder, number));
+    }
+    pipeline.shutdown(PATIENCE);
+    assert_eq!(backend.span_numbers(), (1..=20_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn signals_travel_in_batches_of_their_own() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(config(), &[&backend]);
+    record_span(&pipeline.recorder(), 1);
+    record_log(&pipeline.recorder(), "hello");
+    pipeline.shutdown(PATIENCE);
+    let taken = backend.taken();
+    assert_eq!(taken.len(), 2);
+    for batch in taken {
+        let decoded = decode(&batch);
+        assert_eq!(decoded.resources[0].service_name(), "test");
+        let expected = if batch.signal == Signal::Traces {
+            (1, 0)
+        } else {
+            (0, 1)
+        };
+        assert_eq!((decoded.spans.len(), decoded.logs.len()), expected);
+        assert!(batch.id.to_string().starts_with("instance-1-"));
+    }
+}
+
+#[test]
+fn a_failed_batch_is_sent_again_under_the_same_name() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    backend.script([
+        Answer::Retryable(None),
+        Answer::Unreachable,
+        Answer::Retryable(Some(Duration::from_millis(2))),
+    ]);
+    let pipeline = start(config(), &[&backend]);
+    record_span(&pipeline.recorder(), 1);
+    pipeline.flush(PATIENCE).unwrap();
+    let ids: Vec<_> = backend
+        .attempts()
+        .into_iter()
+        .map(|batch| batch.id)
+        .collect();
+    assert_eq!(ids.len(), 4);
+    assert!(ids.iter().all(|id| *id == ids[0]));
+    assert_eq!(traces(&pipeline).exported, 1);
+}
+
+#[test]
+fn a_refused_batch_is_not_sent_again() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    backend.script([Answer::Permanent, Answer::Unsupported, Answer::Panic]);
+    let pipeline = start(config(), &[&backend]);
+    for number in 1..=4 {
+        record_span(&pipeline.recorder(), number);
+        pipeline.flush(PATIENCE).unwrap();
+    }
+    let account = traces(&pipeline);
+    assert_eq!((account.exported, account.rejected), (1, 3));
+    assert_eq!(backend.attempts().len(), 4);
+}
+
+#[test]
+fn an_attempt_without_an_answer_is_given_up_and_repeated() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    backend.script([Answer::Never]);
+    let pipeline = start(
+        PipelineConfig {
+            export_timeout: Duration::from_millis(10),
+            ..config()
+        },
+        &[&backend],
+    );
+    record_span(&pipeline.recorder(), 1);
+    pipeline.flush(PATIENCE).unwrap();
+    assert_eq!(traces(&pipeline).exported, 1);
+    assert_eq!(backend.attempts().len(), 2);
+}
+
+#[test]
+fn retries_end() {
+    let backend = Scripted::new("backend", Answer::Retryable(None));
+    let pipeline = start(
+        PipelineConfig {
+            retry: RetryConfig {
+                total_max: Duration::ZERO,
+                ..config().retry
+            },
+            ..config()
+        },
+        &[&backend],
+    );
+    record_span(&pipeline.recorder(), 1);
+    pipeline.flush(PATIENCE).unwrap();
+    let account = traces(&pipeline);
+    assert_eq!(account.dropped[DropReason::RetriesExhausted as usize], 1);
+    assert!(account.balances());
+}
+
+#[test]
+fn requests_under_way_are_limited() {
+    let backend = Scripted::new("backend", Answer::Held);
+    let pipeline = start(
+        PipelineConfig {
+            batch_records_max: 1,
+            concurrent_exports_max: 3,
+            ..config()
+        },
+        &[&backend],
+    );
+    for number in 1..=20 {
+        record_span(&pipeline.recorder(), number);
+    }
+    backend.wait_attempts(3);
+    backend.release(Answer::Ok);
+    pipeline.flush(PATIENCE).unwrap();
+    assert_eq!(backend.under_way_max(), 3);
+    assert_eq!(traces(&pipeline).exported, 20);
+}
+
+#[test]
+fn a_dead_destination_does_not_touch_the_other() {
+    let dead = Scripted::new("dead", Answer::Unreachable);
+    let alive = Scripted::new("alive", Answer::Ok);
+    let pipeline = start(
+        PipelineConfig {
+            batch_records_max: 10,
+            batch_bytes_max: 1024,
+            queue_bytes_max: 4096,
+            ..config()
+        },
+        &[&dead, &alive],
+    );
+    let recorder = pipeline.recorder();
+    let mut accepted = 0_u64;
+    for number in 1..=2_000 {
+        accepted += u64::from(record_span(&recorder, number));
+        if number % 100 == 0 {
+            wait_for(|| {
+                let alive = pipeline.ledgers()[1].1;
+                (alive.account(Signal::Traces).exported >= accepted - accepted % 10).then_some(())
+            });
+        }
+    }
+    let ledgers = pipeline.ledgers();
+    assert_eq!(ledgers[0].0, "dead");
+    let dead = ledgers[0].1.account(Signal::Traces);
+    assert!(dead.dropped[DropReason::QueueFull as usize] > 0, "{dead:?}");
+    assert_eq!(dead.exported, 0);
+    pipeline.shutdown(PATIENCE);
+    let ledgers = pipeline.ledgers();
+    assert_eq!(ledgers[1].1.account(Signal::Traces).exported, accepted);
+    assert!(ledgers.iter().all(|(_, ledger)| ledger.balances()));
+    assert_eq!(ledgers[0].1.account(Signal::Traces).in_flight, 0);
+}
+
+#[test]
+fn with_block_nothing_is_lost_to_a_slow_destination() {
+    let backend = Scripted::new("backend", Answer::Held);
+    let pipeline = start(
+        PipelineConfig {
+            ring_bits: 6,
+            producers_max: 1,
+            batch_records_max: 10,
+            batch_bytes_max: 1024,
+            queue_bytes_max: 2048,
+            policy: OverflowPolicy::Block,
+            ..config()
+        },
+        &[&backend],
+    );
+    std::thread::scope(|scope| {
+        for thread in 0..3_u64 {
+            let recorder = pipeline.recorder();
+            scope.spawn(move || {
+                for number in 1..=2_000 {
+                    assert!(record_span(&recorder, thread * 2_000 + number));
+                }
+            });
+        }
+        backend.wait_attempts(1);
+        backend.release(Answer::Ok);
+    });
+    let ledger = pipeline.shutdown(PATIENCE);
+    let account = ledger.account(Signal::Traces);
+    assert_eq!(
+        (account.submitted, account.exported),
+        (6_000, 6_000),
+        "{account:?}"
+    );
+    let mut numbers = backend.span_numbers();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=6_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_person_is_told_once_and_once_again() {
+    let backend = Scripted::new("backend", Answer::Unreachable);
+    let (told, tellings) = channel();
+    let pipeline = start(
+        PipelineConfig {
+            notices: Notices::new(move |notice| {
+                let _ = told.send(notice.clone());
+            }),
+            ..config()
+        },
+        &[&backend],
+    );
+    let recorder = pipeline.recorder();
+    record_span(&recorder, 1);
+    backend.wait_attempts(5);
+    backend.set_default(Answer::Rejected(1));
+    for number in 2..=3 {
+        pipeline.flush(PATIENCE).unwrap();
+        record_span(&recorder, number);
+    }
+    backend.set_default(Answer::Warning("be nice"));
+    for number in 4..=5 {
+        pipeline.flush(PATIENCE).unwrap();
+        record_span(&recorder, number);
+    }
+    pipeline.shutdown(PATIENCE);
+    drop(pipeline);
+    let notices: Vec<_> = tellings.iter().collect();
+    let kinds: Vec<_> = notices
+        .iter()
+        .map(|notice| match notice {
+            Notice::Unreachable { .. } => "unreachable",
+            Notice::Recovered { .. } => "recovered",
+            Notice::Rejected { .. } => "rejected",
+            Notice::Warning { .. } => "warning",
+            _ => "other",
+        })
+        .collect();
+    assert_eq!(kinds, ["unreachable", "recovered", "rejected", "warning"]);
+    assert!(notices.iter().all(|n| n.to_string().contains("backend")));
+}

@@ -1,0 +1,381 @@
+//! Flush and shutdown work from anywhere and return by their deadline in every state.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use crate::support::{
+    Answer, PATIENCE, Scripted, config, record_span, start, traces, wait_for_traces,
+};
+use ringlight_collector::record::Record;
+use ringlight_collector::{
+    ExporterBoxed, FlushError, Notices, OverflowPolicy, Pipeline, PipelineConfig, RecordSink,
+    RetryConfig,
+};
+use ringlight_model::{CallsiteRegistry, DropReason, Signal};
+
+/// Long enough to be seen, short enough to wait for.
+const SHORT: Duration = Duration::from_millis(50);
+
+/// The states a destination can be in when the application leaves.
+fn stuck() -> Vec<(&'static str, Answer)> {
+    vec![
+        ("hanging", Answer::Never),
+        ("away", Answer::Unreachable),
+        ("busy", Answer::Retryable(None)),
+        (
+            "throttling",
+            Answer::Retryable(Some(Duration::from_secs(3600))),
+        ),
+    ]
+}
+
+#[test]
+fn shutdown_ends_in_every_state_and_counts_what_is_left() {
+    for (state, answer) in stuck() {
+        let backend = Scripted::new(state, answer);
+        let pipeline = start(config(), &[&backend]);
+        let recorder = pipeline.recorder();
+        for number in 1..=100 {
+            assert!(record_span(&recorder, number));
+        }
+        backend.wait_attempts(1);
+        let ledger = pipeline.shutdown(SHORT);
+        let account = ledger.account(Signal::Traces);
+        assert!(ledger.balances(), "{state}: {account:?}");
+        assert_eq!(account.in_flight, 0, "{state}: {account:?}");
+        assert_eq!(
+            account.dropped[DropReason::Shutdown as usize],
+            100,
+            "{state}"
+        );
+    }
+}
+
+#[test]
+fn a_backend_that_is_away_does_not_keep_a_leaving_application() {
+    let backend = Scripted::new("away", Answer::Unreachable);
+    let pipeline = start(
+        PipelineConfig {
+            batch_records_max: 1,
+            ..config()
+        },
+        &[&backend],
+    );
+    for number in 1..=50 {
+        record_span(&pipeline.recorder(), number);
+    }
+    backend.wait_attempts(1);
+    // If it waited for the deadline, the test would never end.
+    let ledger = pipeline.shutdown(Duration::from_secs(24 * 3600));
+    assert_eq!(
+        ledger.account(Signal::Traces).dropped[DropReason::Shutdown as usize],
+        50
+    );
+}
+
+#[test]
+fn shutdown_does_not_wait_for_a_long_backoff() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    backend.script([Answer::Retryable(None)]);
+    let pipeline = start(
+        PipelineConfig {
+            retry: RetryConfig {
+                delay_first: Duration::from_secs(3600),
+                delay_max: Duration::from_secs(3600),
+                ..RetryConfig::default()
+            },
+            ..config()
+        },
+        &[&backend],
+    );
+    record_span(&pipeline.recorder(), 1);
+    backend.wait_attempts(1);
+    let ledger = pipeline.shutdown(PATIENCE);
+    assert_eq!(ledger.account(Signal::Traces).exported, 1);
+}
+
+#[test]
+fn flush_returns_by_its_deadline_in_every_state() {
+    for (state, answer) in stuck() {
+        let backend = Scripted::new(state, answer);
+        let pipeline = start(config(), &[&backend]);
+        record_span(&pipeline.recorder(), 1);
+        let flushed = pipeline.flush(SHORT);
+        assert!(
+            matches!(flushed, Err(FlushError::Timeout { in_flight: 1, .. })),
+            "{state}: {flushed:?}"
+        );
+        assert_eq!(traces(&pipeline).in_flight, 1, "a flush drops nothing");
+        pipeline.shutdown(Duration::ZERO);
+    }
+}
+
+#[test]
+fn flush_waits_for_what_was_recorded_before_it() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(
+        PipelineConfig {
+            batch_delay: Duration::from_secs(3600),
+            ..config()
+        },
+        &[&backend],
+    );
+    for round in 1..=20 {
+        record_span(&pipeline.recorder(), round);
+        pipeline.flush(PATIENCE).unwrap();
+        assert_eq!(traces(&pipeline).exported, round);
+    }
+}
+
+#[test]
+fn flush_ends_while_another_thread_goes_on_recording() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(config(), &[&backend]);
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let recorder = pipeline.recorder();
+        let is_done = &is_done;
+        scope.spawn(move || {
+            while !is_done.load(Ordering::Relaxed) {
+                record_span(&recorder, 7);
+            }
+        });
+        for _ in 0..5 {
+            record_span(&pipeline.recorder(), 1);
+            pipeline.flush(PATIENCE).unwrap();
+        }
+        is_done.store(true, Ordering::Relaxed);
+    });
+    assert!(pipeline.shutdown(PATIENCE).balances());
+}
+
+#[test]
+fn after_the_end_records_are_refused_and_counted() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(config(), &[&backend]);
+    let recorder = pipeline.recorder();
+    assert!(record_span(&recorder, 1));
+    pipeline.shutdown(PATIENCE);
+    for number in 2..=4 {
+        assert!(!record_span(&recorder, number));
+    }
+    std::thread::scope(|scope| {
+        scope.spawn(|| assert!(!record_span(&recorder, 5), "from a thread that is new"));
+    });
+    let account = traces(&pipeline);
+    assert_eq!(account.dropped[DropReason::Closed as usize], 4);
+    assert_eq!((account.submitted, account.exported), (5, 1));
+    assert!(account.balances());
+    assert!(recorder.is_closed());
+    assert_eq!(pipeline.flush(PATIENCE), Err(FlushError::Closed));
+}
+
+#[test]
+fn shutdown_twice_and_from_two_threads_is_one_shutdown() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(config(), &[&backend]);
+    record_span(&pipeline.recorder(), 1);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| assert_eq!(pipeline.shutdown(PATIENCE), pipeline.ledger()));
+        }
+    });
+    assert_eq!(
+        pipeline.shutdown(PATIENCE),
+        pipeline.shutdown(Duration::ZERO)
+    );
+    assert_eq!(traces(&pipeline).exported, 1);
+}
+
+#[test]
+fn it_works_inside_every_kind_of_runtime() {
+    let check = |runtime: tokio::runtime::Runtime| {
+        runtime.block_on(async {
+            let backend = Scripted::new("backend", Answer::Ok);
+            let pipeline = start(config(), &[&backend]);
+            record_span(&pipeline.recorder(), 1);
+            pipeline.flush(PATIENCE).unwrap();
+            record_span(&pipeline.recorder(), 2);
+            let ledger = pipeline.shutdown(PATIENCE);
+            assert_eq!(ledger.account(Signal::Traces).exported, 2);
+            drop(pipeline);
+        });
+    };
+    check(
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap(),
+    );
+    check(
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()
+            .unwrap(),
+    );
+    check(
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(4)
+            .build()
+            .unwrap(),
+    );
+}
+
+#[test]
+fn producers_that_wait_are_released_at_the_end() {
+    let backend = Scripted::new("backend", Answer::Never);
+    let pipeline = start(
+        PipelineConfig {
+            ring_bits: 6,
+            producers_max: 1,
+            batch_bytes_max: 1024,
+            queue_bytes_max: 1024,
+            policy: OverflowPolicy::Block,
+            ..config()
+        },
+        &[&backend],
+    );
+    std::thread::scope(|scope| {
+        // One with a ring of its own, two on the shared one.
+        for thread in 0..3_u64 {
+            let recorder = pipeline.recorder();
+            scope.spawn(move || while record_span(&recorder, thread + 1) {});
+        }
+        backend.wait_attempts(1);
+        let ledger = pipeline.shutdown(SHORT);
+        assert!(ledger.balances(), "{ledger:?}");
+    });
+    let account = wait_for_traces(&pipeline, |account| account.in_flight == 0);
+    assert_eq!(account.dropped[DropReason::Closed as usize], 3);
+    assert_eq!(account.dropped[DropReason::RingFull as usize], 0);
+}
+
+#[test]
+fn waiting_for_a_limited_time_ends_in_a_counted_drop() {
+    let backend = Scripted::new("backend", Answer::Never);
+    let pipeline = start(
+        PipelineConfig {
+            ring_bits: 6,
+            batch_bytes_max: 1024,
+            queue_bytes_max: 1024,
+            policy: OverflowPolicy::BlockFor(Duration::from_millis(5)),
+            ..config()
+        },
+        &[&backend],
+    );
+    let recorder = pipeline.recorder();
+    let started = Instant::now();
+    while record_span(&recorder, 1) {}
+    assert!(started.elapsed() >= Duration::from_millis(5));
+    assert_eq!(traces(&pipeline).dropped[DropReason::RingFull as usize], 1);
+}
+
+/// A sink that does what it must not: records, waits for the pipeline, shuts it down.
+struct Meddler {
+    pipeline: mpsc::Receiver<Arc<Pipeline>>,
+    report: mpsc::Sender<(bool, Result<(), FlushError>)>,
+}
+
+impl RecordSink for Meddler {
+    fn record(&mut self, _: &Record<'_>, _: &CallsiteRegistry) {
+        assert!(ringlight_collector::in_pipeline());
+        let pipeline = self.pipeline.recv().unwrap();
+        let recorder = pipeline.recorder();
+        // Fills the ring and would block if it could.
+        let mut accepted = true;
+        for number in 0..10_000 {
+            accepted &= record_span(&recorder, number + 1);
+        }
+        let flushed = pipeline.flush(PATIENCE);
+        self.report.send((accepted, flushed)).unwrap();
+        pipeline.shutdown(PATIENCE);
+    }
+
+    fn flush(&mut self) {
+        panic!("a sink may even panic");
+    }
+}
+
+#[test]
+fn a_thread_of_the_pipeline_never_waits_for_the_pipeline() {
+    let (give, take) = mpsc::channel();
+    let (report, reported) = mpsc::channel();
+    let sink = Meddler {
+        pipeline: take,
+        report,
+    };
+    let pipeline = Arc::new(
+        Pipeline::start(
+            PipelineConfig {
+                ring_bits: 6,
+                policy: OverflowPolicy::Block,
+                ..config()
+            },
+            Arc::new(CallsiteRegistry::new()),
+            Vec::new(),
+            vec![Box::new(sink)],
+        )
+        .unwrap(),
+    );
+    record_span(&pipeline.recorder(), 1);
+    give.send(Arc::clone(&pipeline)).unwrap();
+    let (accepted, flushed) = reported.recv_timeout(PATIENCE).unwrap();
+    assert!(!accepted, "the ring was full and nobody waited");
+    assert_eq!(flushed, Err(FlushError::InPipeline));
+    drop(give);
+    let ledger = pipeline.shutdown(PATIENCE);
+    assert!(ledger.balances(), "{ledger:?}");
+}
+
+#[test]
+fn a_notices_hook_that_panics_changes_nothing() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    backend.script([Answer::Unreachable]);
+    let pipeline = start(
+        PipelineConfig {
+            notices: Notices::new(|_| panic!("in the hook")),
+            ..config()
+        },
+        &[&backend],
+    );
+    record_span(&pipeline.recorder(), 1);
+    pipeline.flush(PATIENCE).unwrap();
+    assert_eq!(
+        pipeline.shutdown(PATIENCE).account(Signal::Traces).exported,
+        1
+    );
+}
+
+#[test]
+fn a_pipeline_that_is_dropped_delivers_in_the_background() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(
+        PipelineConfig {
+            batch_delay: Duration::from_secs(3600),
+            ..config()
+        },
+        &[&backend],
+    );
+    record_span(&pipeline.recorder(), 1);
+    drop(pipeline);
+    backend.wait_attempts(1);
+}
+
+#[test]
+fn a_bad_setting_is_an_error_that_names_it() {
+    let destinations: Vec<Arc<dyn ExporterBoxed>> = Vec::new();
+    let error = Pipeline::start(
+        PipelineConfig {
+            producers_max: 0,
+            ..config()
+        },
+        Arc::new(CallsiteRegistry::new()),
+        destinations,
+        Vec::new(),
+    )
+    .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`producers_max` is 0, allowed is 1 to 1024"
+    );
+}

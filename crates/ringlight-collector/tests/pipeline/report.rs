@@ -1,0 +1,95 @@
+//! The ledger on its way to the backend.
+
+use std::time::Duration;
+
+use ringlight_collector::PipelineConfig;
+use ringlight_model::{LedgerSnapshot, Signal};
+use ringlight_otlp::ledger_report::{self, LedgerReport};
+
+use crate::support::{Answer, PATIENCE, Scripted, config, record_span, start};
+
+fn reports(backend: &Scripted) -> Vec<LedgerReport> {
+    backend
+        .taken()
+        .iter()
+        .filter(|batch| batch.signal == Signal::Metrics)
+        .map(|batch| {
+            let mut reports = ledger_report::read(&batch.bytes).unwrap();
+            assert_eq!(reports.len(), 1);
+            reports.remove(0)
+        })
+        .collect()
+}
+
+#[test]
+fn the_last_report_says_what_the_ledger_says_and_comes_last() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(
+        PipelineConfig {
+            report_interval: Duration::from_secs(3600),
+            ..config()
+        },
+        &[&backend],
+    );
+    for number in 1..=5 {
+        record_span(&pipeline.recorder(), number);
+    }
+    let ledger = pipeline.shutdown(PATIENCE);
+    let reports = reports(&backend);
+    assert_eq!(reports.len(), 1);
+    assert!(reports[0].is_final);
+    assert_eq!(reports[0].instance, "instance-1");
+    assert_eq!(reports[0].service, "test");
+    assert_eq!(reports[0].ledger, ledger);
+    assert_eq!(ledger.account(Signal::Traces).exported, 5);
+    assert_eq!(backend.taken().last().unwrap().signal, Signal::Metrics);
+    assert_eq!(
+        *ledger.account(Signal::Metrics),
+        LedgerSnapshot::default()
+            .account(Signal::Metrics)
+            .to_owned(),
+        "a report does not count itself"
+    );
+}
+
+#[test]
+fn a_ledger_that_changes_is_reported_meanwhile() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(
+        PipelineConfig {
+            report_interval: Duration::from_millis(1),
+            ..config()
+        },
+        &[&backend],
+    );
+    record_span(&pipeline.recorder(), 1);
+    // The batch, and a report after it.
+    crate::support::wait_for(|| {
+        let reports = reports(&backend);
+        let last = reports.last()?;
+        (last.ledger.account(Signal::Traces).exported == 1).then_some(())
+    });
+    assert!(reports(&backend).iter().all(|report| !report.is_final));
+    let attempts = backend.attempts().len();
+    assert!(attempts < 50, "an unchanged ledger is not reported again");
+}
+
+#[test]
+fn a_backend_that_takes_no_metrics_is_asked_once() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(
+        PipelineConfig {
+            report_interval: Duration::from_millis(1),
+            batch_delay: Duration::from_secs(3600),
+            ..config()
+        },
+        &[&backend],
+    );
+    backend.script([Answer::Unsupported]);
+    record_span(&pipeline.recorder(), 1);
+    backend.wait_attempts(1);
+    let ledger = pipeline.shutdown(PATIENCE);
+    assert_eq!(ledger.account(Signal::Traces).exported, 1);
+    let metrics = |batch: &&ringlight_collector::EncodedBatch| batch.signal == Signal::Metrics;
+    assert_eq!(backend.attempts().iter().filter(metrics).count(), 1);
+}

@@ -15,6 +15,7 @@ mod notice;
 mod panic_hook;
 mod subscriber;
 mod telemetry;
+mod trace_context;
 
 #[cfg(feature = "clap")]
 pub use args::TelemetryArgs;
@@ -26,6 +27,7 @@ pub use ringlight_collector::{FlushError, OverflowPolicy, PipelineConfig, Record
 pub use ringlight_model::{Account, DropReason, LedgerSnapshot, Signal};
 pub use subscriber::RinglightSubscriber;
 pub use telemetry::Telemetry;
+pub use trace_context::TraceContext;
 
 /// Starts telemetry with what the environment says.
 pub fn init() -> Result<Telemetry, InitError> {

@@ -173,7 +173,12 @@ impl RinglightSubscriber {
                 context.span,
                 parent.get(),
             ),
-            None => (draw(), draw(), 0, 0),
+            None => match thread.and_then(Thread::remote_parent) {
+                Some(remote) if attributes.is_contextual() => {
+                    (remote.trace_high, remote.trace_low, remote.span, 0)
+                }
+                _ => (draw(), draw(), 0, 0),
+            },
         };
         slot.open(&Opening {
             head,
@@ -196,6 +201,13 @@ impl RinglightSubscriber {
     fn current(&self, thread: Option<&Thread>) -> Option<(SlotId, SpanContext)> {
         let entered = thread?.current(self.number)?;
         Some((entered.id, entered.context))
+    }
+
+    /// The ids of the span the calling thread is in.
+    pub(crate) fn current_ids(&self) -> Option<(TraceId, SpanId)> {
+        let (_, context) = with_thread(|thread| self.current(thread))?;
+        let trace = u128::from(context.trace_high) << 64 | u128::from(context.trace_low);
+        Some((TraceId::new(trace), SpanId::new(context.span)))
     }
 
     /// A span named by its id.
@@ -523,6 +535,28 @@ impl Subscriber for RinglightSubscriber {
         });
         found.unwrap_or_else(Current::none)
     }
+}
+
+/// Runs `open`, in which spans that would be roots are children of the span given.
+pub(crate) fn with_remote_parent<R>(trace: TraceId, span: SpanId, open: impl FnOnce() -> R) -> R {
+    /// Puts back what was before, also when `open` panics.
+    struct Restore(Option<SpanContext>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            set_remote_parent(self.0);
+        }
+    }
+    let context = SpanContext {
+        trace_high: (trace.get() >> 64) as u64,
+        trace_low: trace.get() as u64,
+        span: span.get(),
+    };
+    let _restore = Restore(set_remote_parent(Some(context)));
+    open()
+}
+
+fn set_remote_parent(parent: Option<SpanContext>) -> Option<SpanContext> {
+    with_thread(|thread| thread.and_then(|thread| thread.set_remote_parent(parent)))
 }
 
 /// Takes a slot back when visiting the fields of a new span panics.

@@ -60,6 +60,8 @@ pub(super) struct Thread {
     entered: RefCell<Vec<Entered>>,
     magazine: Magazine,
     scratch: Cell<Vec<u64>>,
+    /// What a span that would be a root is a child of, while work from elsewhere is taken over.
+    remote_parent: Cell<Option<SpanContext>>,
 }
 
 impl Thread {
@@ -69,7 +71,19 @@ impl Thread {
             entered: RefCell::new(Vec::new()),
             magazine: Magazine::new(),
             scratch: Cell::new(Vec::new()),
+            remote_parent: Cell::new(None),
         }
+    }
+
+    /// The span of another thread or process whose work is being taken over.
+    #[inline]
+    pub(super) fn remote_parent(&self) -> Option<SpanContext> {
+        self.remote_parent.get()
+    }
+
+    /// Takes over the work of another thread or process, or none; gives what was before.
+    pub(super) fn set_remote_parent(&self, parent: Option<SpanContext>) -> Option<SpanContext> {
+        self.remote_parent.replace(parent)
     }
 
     /// The innermost span of `subscriber` this thread is in.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use ringlight_model::Signal;
+use ringlight_model::{Signal, Value};
 
 use crate::encode::proto::{self, Room};
 use crate::json::write_text;
@@ -142,6 +142,14 @@ impl Status {
         }
         json.push('}');
         json
+    }
+
+    /// The message as the trailer `grpc-status-details-bin` carries it: base64 without padding.
+    #[must_use]
+    pub fn to_details_bin(&self) -> String {
+        let mut text = Value::Bytes(self.to_protobuf().into()).to_string();
+        text.truncate(text.trim_end_matches('=').len());
+        text
     }
 
     /// Reads a status; `None` when it does not decode. A retry delay that is negative is taken as
@@ -299,6 +307,17 @@ mod tests {
             Some(Duration::from_secs(2)),
             r#"{"code":14,"message":"busy","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"2s"}]}"#,
         );
+    }
+
+    #[test]
+    fn details_are_base64_without_padding() {
+        let status = Status {
+            code: 14,
+            message: "a".to_owned(),
+            retry_after: None,
+        };
+        assert_eq!(status.to_protobuf(), [0x08, 14, 0x12, 1, b'a']);
+        assert_eq!(status.to_details_bin(), "CA4SAWE");
     }
 
     #[test]

@@ -1,0 +1,132 @@
+//! The OTLP receivers: gRPC and HTTP in, records into the store, and an answer that says exactly
+//! what became of them.
+//!
+//! A request is read whole, within a memory budget that all requests share; then a thread that may
+//! block decompresses it, turns JSON into protobuf, checks every record once and hands the bytes to
+//! an [`Intake`]. The answer is sent when the intake has committed them. Whatever is refused is
+//! counted by reason, and the last refusals are kept for the API to show.
+//!
+//! gRPC is answered by our own few lines over HTTP/2 and not by tonic's server: a request must not
+//! allocate what its prefix merely declares, must be decompressed off the runtime's threads and
+//! within the shared budget, and one that is too large must be RESOURCE_EXHAUSTED. tonic's unary
+//! server decides all three for itself, otherwise.
+
+mod body;
+mod config;
+mod grpc;
+mod http;
+mod process;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ringlight_store::{Ingest, IngestError, IngestReceipt, Store};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+use crate::listen::{self, Connections};
+use crate::state::{Listener, ServerState};
+pub use config::{ReceiverConfig, ReceiverConfigError};
+
+/// Where requests go once they are known to be good: the store, or a stand-in for it in tests.
+pub trait Intake: Send + Sync + 'static {
+    /// Takes a request; returns once its records are safe. Blocks.
+    ///
+    /// # Errors
+    /// When nothing of it was taken.
+    fn ingest(&self, ingest: Ingest<'_>) -> Result<IngestReceipt, IngestError>;
+}
+
+impl Intake for Store {
+    fn ingest(&self, ingest: Ingest<'_>) -> Result<IngestReceipt, IngestError> {
+        Self::ingest(self, ingest)
+    }
+}
+
+/// The OTLP receivers: what the gRPC and the HTTP listener share.
+#[derive(Clone)]
+pub struct Receiver {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    intake: Arc<dyn Intake>,
+    state: Arc<ServerState>,
+    config: ReceiverConfig,
+    memory: body::Memory,
+    /// One permit for each request being worked on.
+    requests: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Receiver")
+            .field("config", &self.inner.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Receiver {
+    /// A receiver that hands what it gets to `intake` and counts it in `state`.
+    ///
+    /// # Errors
+    /// When a field of the configuration is out of range.
+    pub fn new(
+        intake: Arc<dyn Intake>,
+        state: Arc<ServerState>,
+        config: ReceiverConfig,
+    ) -> Result<Self, ReceiverConfigError> {
+        config.validate()?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                intake,
+                state,
+                memory: body::Memory::new(config.memory_bytes_max),
+                requests: Arc::new(Semaphore::new(config.requests_max)),
+                config,
+            }),
+        })
+    }
+
+    /// Serves OTLP/gRPC on `listener` until `stop` becomes true or its sender is gone, then lets
+    /// running requests end.
+    pub async fn serve_grpc(&self, listener: TcpListener, stop: watch::Receiver<bool>) {
+        let receiver = self.clone();
+        let connections = self.connections(Listener::Grpc);
+        listen::serve(listener, connections, stop, move |request, peer| {
+            let receiver = receiver.clone();
+            async move { grpc::answer(&receiver, peer, request).await }
+        })
+        .await;
+    }
+
+    /// Serves OTLP/HTTP on `listener` until `stop` becomes true or its sender is gone, then lets
+    /// running requests end.
+    pub async fn serve_http(&self, listener: TcpListener, stop: watch::Receiver<bool>) {
+        let receiver = self.clone();
+        let connections = self.connections(Listener::Http);
+        listen::serve(listener, connections, stop, move |request, peer| {
+            let receiver = receiver.clone();
+            async move { http::answer(&receiver, peer, request).await }
+        })
+        .await;
+    }
+
+    fn connections(&self, listener: Listener) -> Connections {
+        Connections {
+            listener,
+            state: Arc::clone(&self.inner.state),
+            connections_max: self.inner.config.connections_max,
+            head_timeout: self.inner.config.head_timeout,
+            drain_timeout: self.inner.config.drain_timeout,
+        }
+    }
+
+    fn refuse(&self, listener: Listener, peer: SocketAddr, refused: &process::Refused) {
+        self.inner
+            .state
+            .refuse(listener, peer, refused.reason, &refused.message);
+    }
+}

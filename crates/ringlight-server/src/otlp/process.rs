@@ -1,0 +1,361 @@
+//! From the body of a request to its answer.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use ringlight_model::{
+    DecodeError, Limits, LogRecord, RecordVisitor, RejectReason, Resource, Scope, Signal, Span,
+};
+use ringlight_otlp::response::{ExportResponse, Status};
+use ringlight_otlp::{Decoded, OtlpDecoder, json, ledger_report};
+use ringlight_store::{Ingest, IngestError};
+
+use super::body::{BodyError, Buffer, gunzip};
+use super::{Inner, Receiver};
+use crate::state::{RefusalReason, Taken};
+
+/// How long a received request waits for one of the places where requests are worked on.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// When a client should try again where nothing better is known.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Bytes of a batch id; a longer one is not ours.
+const BATCH_ID_BYTES_MAX: usize = 128;
+
+/// gRPC status codes, as far as they are needed here.
+pub(super) mod code {
+    pub(in super::super) const INVALID_ARGUMENT: i32 = 3;
+    pub(in super::super) const DEADLINE_EXCEEDED: i32 = 4;
+    pub(in super::super) const PERMISSION_DENIED: i32 = 7;
+    pub(in super::super) const RESOURCE_EXHAUSTED: i32 = 8;
+    pub(in super::super) const UNIMPLEMENTED: i32 = 12;
+    pub(in super::super) const INTERNAL: i32 = 13;
+    pub(in super::super) const UNAVAILABLE: i32 = 14;
+}
+
+/// The form of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Protobuf,
+    Json,
+}
+
+/// A request that has arrived.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) signal: Signal,
+    pub(super) format: Format,
+    pub(super) is_gzip: bool,
+    pub(super) body: Buffer,
+    /// What our own client calls the batch, the same when it sends it again.
+    pub(super) batch_id: Option<String>,
+}
+
+/// A request that is refused as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) reason: RefusalReason,
+    pub(super) message: String,
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl Refused {
+    pub(super) fn new(reason: RefusalReason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            retry_after: None,
+        }
+    }
+
+    fn retry(reason: RefusalReason, message: impl Into<String>, after: Duration) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            retry_after: Some(after),
+        }
+    }
+
+    /// The gRPC status code.
+    pub(super) fn code(&self) -> i32 {
+        match self.reason {
+            RefusalReason::UnknownPath
+            | RefusalReason::Method
+            | RefusalReason::ContentType
+            | RefusalReason::Encoding
+            | RefusalReason::WrongProtocol
+            | RefusalReason::Tls => code::UNIMPLEMENTED,
+            RefusalReason::TooLarge => code::RESOURCE_EXHAUSTED,
+            RefusalReason::Undecodable | RefusalReason::Incomplete => code::INVALID_ARGUMENT,
+            RefusalReason::Slow => code::DEADLINE_EXCEEDED,
+            RefusalReason::ForeignHost | RefusalReason::ForeignOrigin => code::PERMISSION_DENIED,
+            RefusalReason::Overloaded | RefusalReason::DiskFull | RefusalReason::Connections => {
+                code::UNAVAILABLE
+            }
+            RefusalReason::StoreFailed if self.retry_after.is_some() => code::UNAVAILABLE,
+            RefusalReason::StoreFailed => code::INTERNAL,
+        }
+    }
+
+    /// The HTTP status code.
+    pub(super) fn http_status(&self) -> StatusCode {
+        match self.reason {
+            RefusalReason::UnknownPath => StatusCode::NOT_FOUND,
+            RefusalReason::Method => StatusCode::METHOD_NOT_ALLOWED,
+            RefusalReason::ContentType
+            | RefusalReason::Encoding
+            | RefusalReason::WrongProtocol
+            | RefusalReason::Tls => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            RefusalReason::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            RefusalReason::Undecodable | RefusalReason::Incomplete => StatusCode::BAD_REQUEST,
+            RefusalReason::Slow => StatusCode::REQUEST_TIMEOUT,
+            RefusalReason::ForeignHost | RefusalReason::ForeignOrigin => StatusCode::FORBIDDEN,
+            RefusalReason::Overloaded | RefusalReason::DiskFull | RefusalReason::Connections => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            RefusalReason::StoreFailed if self.retry_after.is_some() => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            RefusalReason::StoreFailed => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What goes into the body or the trailers of the answer.
+    pub(super) fn status(&self) -> Status {
+        Status {
+            code: self.code(),
+            message: self.message.clone(),
+            retry_after: self.retry_after,
+        }
+    }
+}
+
+/// The refusal of a body that could not be taken.
+pub(super) fn refused_body(error: BodyError, max: usize) -> Refused {
+    match error {
+        BodyError::TooLarge => Refused::new(
+            RefusalReason::TooLarge,
+            format!("request is larger than {max} bytes, send smaller batches"),
+        ),
+        BodyError::Memory => Refused::retry(
+            RefusalReason::Overloaded,
+            "requests in flight take all the memory they may, try again later",
+            RETRY_AFTER,
+        ),
+        BodyError::Slow => Refused::new(RefusalReason::Slow, "request took too long to arrive"),
+        BodyError::Incomplete => Refused::new(
+            RefusalReason::Incomplete,
+            "connection ended before the request did",
+        ),
+        BodyError::Corrupt => Refused::new(
+            RefusalReason::Undecodable,
+            "request is not gzip, or its gzip is cut off or damaged",
+        ),
+    }
+}
+
+/// A batch id as our client sends it; anything else is no batch id.
+pub(super) fn batch_id(headers: &http::HeaderMap) -> Option<String> {
+    let value = headers.get("ringlight-batch-id")?.to_str().ok()?;
+    (!value.is_empty() && value.len() <= BATCH_ID_BYTES_MAX).then(|| value.to_owned())
+}
+
+/// Works on a request on a thread that may block, and gives the answer.
+pub(super) async fn take(
+    receiver: &Receiver,
+    received: Received,
+) -> Result<ExportResponse, Refused> {
+    let inner = &receiver.inner;
+    inner
+        .state
+        .count_request(received.signal, received.body.as_slice().len() as u64);
+    let place = std::sync::Arc::clone(&inner.requests).acquire_owned();
+    let Ok(Ok(place)) = tokio::time::timeout(QUEUE_TIMEOUT, place).await else {
+        return Err(Refused::retry(
+            RefusalReason::Overloaded,
+            "too many requests are being stored, try again later",
+            RETRY_AFTER,
+        ));
+    };
+    let receiver = receiver.clone();
+    let work = tokio::task::spawn_blocking(move || {
+        let answer = work(&receiver.inner, received);
+        drop(place);
+        answer
+    });
+    match work.await {
+        Ok(answer) => answer,
+        Err(_) => Err(Refused::new(
+            RefusalReason::StoreFailed,
+            "request ended in an internal error",
+        )),
+    }
+}
+
+/// Decompresses, converts, checks and stores a request. Blocks.
+fn work(inner: &Inner, received: Received) -> Result<ExportResponse, Refused> {
+    let Received {
+        signal,
+        format,
+        is_gzip,
+        mut body,
+        batch_id,
+    } = received;
+    let max = inner.config.request_bytes_max;
+    let refused = |error| refused_body(error, max);
+    if is_gzip {
+        body = gunzip(body.as_slice(), &inner.memory, max).map_err(refused)?;
+    }
+    let limits = Limits {
+        request_bytes_max: max,
+        ..Limits::default()
+    };
+    let mut warning = None;
+    if format == Format::Json {
+        let converted = json::to_protobuf(signal, body.as_slice(), &limits).map_err(undecodable)?;
+        warning = converted
+            .snake_case
+            .map(|name| format!("member `{name}` was ignored: OTLP/JSON names are lowerCamelCase"));
+        body = Buffer::adopt(&inner.memory, converted.request).map_err(refused)?;
+    }
+    let mut rejects = Rejects::default();
+    let decoded = OtlpDecoder::new(limits)
+        .walk(signal, body.as_slice(), &mut rejects)
+        .map_err(undecodable)?;
+    let taken = match signal {
+        Signal::Traces | Signal::Logs => store(
+            inner,
+            signal,
+            body.as_slice(),
+            batch_id.as_deref(),
+            &decoded,
+            &rejects,
+        )?,
+        Signal::Metrics => not_stored(&decoded, ledgers(inner, body.as_slice())?),
+        Signal::Profiles => not_stored(&decoded, 0),
+    };
+    inner.state.count_taken(signal, &taken);
+    let message = rejects
+        .describe(&decoded)
+        .into_iter()
+        .chain(warning)
+        .collect::<Vec<_>>()
+        .join("; ");
+    Ok(ExportResponse {
+        rejected: decoded.rejected,
+        message,
+    })
+}
+
+fn store(
+    inner: &Inner,
+    signal: Signal,
+    request: &[u8],
+    batch_id: Option<&str>,
+    decoded: &Decoded,
+    rejects: &Rejects,
+) -> Result<Taken, Refused> {
+    if decoded.records == 0 {
+        // Nothing to store, but what was refused counts.
+        return Ok(Taken {
+            rejected: rejects.counts.clone(),
+            ..Taken::default()
+        });
+    }
+    let receipt = inner
+        .intake
+        .ingest(Ingest {
+            signal,
+            request,
+            batch_id,
+        })
+        .map_err(refused_by_store)?;
+    Ok(Taken {
+        accepted: receipt.accepted,
+        stored: receipt.stored,
+        duplicates: receipt.duplicates,
+        not_stored: 0,
+        rejected: receipt.rejected,
+        negative_durations: decoded.negative_durations,
+        repaired_texts: decoded.repaired_texts,
+    })
+}
+
+fn not_stored(decoded: &Decoded, understood: u64) -> Taken {
+    Taken {
+        accepted: decoded.records,
+        not_stored: decoded.records.saturating_sub(understood),
+        ..Taken::default()
+    }
+}
+
+/// Takes the ledgers out of a metrics request; says how many data points they were.
+fn ledgers(inner: &Inner, request: &[u8]) -> Result<u64, Refused> {
+    let mut points = 0;
+    for report in ledger_report::read(request).map_err(undecodable)? {
+        points += report.points;
+        inner.state.report(report);
+    }
+    Ok(points)
+}
+
+fn undecodable(error: DecodeError) -> Refused {
+    Refused::new(RefusalReason::Undecodable, error.to_string())
+}
+
+fn refused_by_store(error: IngestError) -> Refused {
+    let message = error.to_string();
+    match error {
+        IngestError::Overloaded { retry_after } => {
+            Refused::retry(RefusalReason::Overloaded, message, retry_after)
+        }
+        IngestError::DiskFull { retry_after, .. } => {
+            Refused::retry(RefusalReason::DiskFull, message, retry_after)
+        }
+        IngestError::Decode(error) => undecodable(error),
+        IngestError::Write { .. } | IngestError::Closed => {
+            Refused::retry(RefusalReason::StoreFailed, message, RETRY_AFTER)
+        }
+        _ => Refused::new(RefusalReason::StoreFailed, message),
+    }
+}
+
+/// Counts refused records by reason.
+#[derive(Debug, Default)]
+struct Rejects {
+    counts: Vec<(RejectReason, u64)>,
+}
+
+impl Rejects {
+    /// What the client is told.
+    fn describe(&self, decoded: &Decoded) -> Option<String> {
+        if self.counts.is_empty() {
+            return None;
+        }
+        let reasons: Vec<_> = self
+            .counts
+            .iter()
+            .map(|(reason, count)| format!("{reason} ({count})"))
+            .collect();
+        let total = decoded.records + decoded.rejected;
+        Some(format!(
+            "refused {} of {total} records: {}",
+            decoded.rejected,
+            reasons.join(", ")
+        ))
+    }
+}
+
+impl RecordVisitor for Rejects {
+    fn resource(&mut self, _: &Resource<'_>) {}
+    fn scope(&mut self, _: &Scope<'_>) {}
+    fn span(&mut self, _: &Span<'_>) {}
+    fn log(&mut self, _: &LogRecord<'_>) {}
+    fn rejected(&mut self, reason: RejectReason) {
+        match self.counts.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => self.counts.push((reason, 1)),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+import type { ErrorBody, Field, LogPage, Run, Service, Status, Trace, TracePage, TypedValue } from './types';
+
+/** An answer of the API that is not a success. `status` 0 means that there was no answer. */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly body: ErrorBody;
+
+  constructor(status: number, body: ErrorBody) {
+    super(body.message);
+    this.name = 'ApiError';
+    this.status = status;
+    this.body = body;
+  }
+
+  get unreachable(): boolean {
+    return this.status === 0;
+  }
+}
+
+type Params = Record<string, string | number | null | undefined>;
+
+/** Told of every attempt, so that one place can say whether the backend answers. */
+type Watcher = (reachable: boolean) => void;
+let watcher: Watcher = () => undefined;
+
+export function watchReachability(callback: Watcher): void {
+  watcher = callback;
+}
+
+async function request<T>(path: string, params: Params = {}, signal?: AbortSignal): Promise<T> {
+  const search = new URLSearchParams();
+  for (const [key, value] of Object.entries(params)) {
+    if (value !== null && value !== undefined && value !== '') search.set(key, String(value));
+  }
+  const suffix = search.size > 0 ? `?${search}` : '';
+  let response: Response;
+  try {
+    response = await fetch(`/api/v1/${path}${suffix}`, {
+      headers: { accept: 'application/json' },
+      ...(signal ? { signal } : {}),
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    watcher(false);
+    throw new ApiError(0, { code: 'unreachable', message: 'The backend does not answer.' });
+  }
+  watcher(true);
+  if (!response.ok) throw new ApiError(response.status, await errorBody(response));
+  return (await response.json()) as T;
+}
+
+async function errorBody(response: Response): Promise<ErrorBody> {
+  try {
+    const json = (await response.json()) as { error?: ErrorBody };
+    if (json.error) return json.error;
+  } catch {
+    // Not our JSON: a proxy, or a crash half-way. The status line is what there is to tell.
+  }
+  return { code: `http_${response.status}`, message: `The backend answered ${response.status}.` };
+}
+
+export interface Search {
+  q?: string;
+  from?: string | null;
+  to?: string | null;
+  limit?: number;
+  cursor?: string | null;
+  run?: string | null;
+}
+
+export const api = {
+  status: (signal?: AbortSignal) => request<Status>('status', {}, signal),
+  services: async () => (await request<{ services: Service[] }>('services')).services,
+  runs: async () => (await request<{ runs: Run[] }>('runs')).runs,
+  traces: (search: Search, signal?: AbortSignal) => request<TracePage>('traces', { ...search }, signal),
+  trace: (id: string, signal?: AbortSignal) => request<Trace>(`traces/${encodeURIComponent(id)}`, {}, signal),
+  logs: (search: Search & { trace_id?: string; span_id?: string }, signal?: AbortSignal) =>
+    request<LogPage>('logs', { ...search }, signal),
+  attributes: async (signalName: string, prefix: string, limit: number, signal?: AbortSignal) =>
+    (await request<{ attributes: Field[] }>('attributes', { signal: signalName, prefix, limit }, signal))
+      .attributes,
+  values: async (
+    key: string,
+    params: { signal: string; scope: string; prefix: string; limit: number },
+    signal?: AbortSignal,
+  ) =>
+    (await request<{ values: TypedValue[] }>(`attributes/${encodeURIComponent(key)}/values`, params, signal))
+      .values,
+};

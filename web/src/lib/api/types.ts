@@ -1,0 +1,209 @@
+/** The JSON of `/api/v1`. Times are Unix nanoseconds as decimal strings, because they do not fit a double. */
+
+export type Nanos = string;
+
+export type AttributeType = 'string' | 'bool' | 'int' | 'double' | 'bytes' | 'array' | 'map' | 'empty';
+
+export interface TypedValue {
+  type: AttributeType;
+  value: string | number | boolean | null | TypedValue[] | Attribute[];
+}
+
+export interface Attribute extends TypedValue {
+  key: string;
+}
+
+export type SignalName = 'traces' | 'logs' | 'metrics' | 'profiles';
+
+export interface SignalStatus {
+  requests: number;
+  accepted: number;
+  stored: number;
+  duplicates: number;
+  not_stored: number;
+  rejected: Record<string, number>;
+  bytes_received: number;
+}
+
+export interface Refusal {
+  time_unix_nano: Nanos;
+  listener: string;
+  peer: string;
+  reason: string;
+  detail: string;
+}
+
+export interface LedgerCells {
+  submitted: number;
+  exported: number;
+  rejected: number;
+  dropped: Record<string, number>;
+  in_flight: number;
+  spooled: number;
+  balanced: boolean;
+}
+
+export interface ClientLedger {
+  service: string;
+  instance: string;
+  last_report_unix_nano: Nanos;
+  final: boolean;
+  signals: Partial<Record<SignalName, LedgerCells>>;
+  stored: Partial<Record<SignalName, number>>;
+}
+
+export interface StoreStatus {
+  bytes: number;
+  size_limit_bytes: number;
+  retention_seconds: number;
+  slices: number;
+  blocks: number;
+  head_records: number;
+  disk_full: boolean;
+  oldest_unix_nano: Nanos | null;
+  newest_unix_nano: Nanos | null;
+}
+
+export interface Status {
+  version: string;
+  started_unix_nano: Nanos;
+  uptime_seconds: number;
+  run_id: string;
+  data_dir: string;
+  listen: { otlp_grpc: string; otlp_http: string; ui: string };
+  signals: Record<SignalName, SignalStatus>;
+  refused_requests: Record<string, number>;
+  recent_refusals: Refusal[];
+  store: StoreStatus;
+  clients: ClientLedger[];
+}
+
+export interface Service {
+  name: string;
+  span_count: number;
+  log_count: number;
+  first_unix_nano: Nanos;
+  last_unix_nano: Nanos;
+}
+
+export interface Run {
+  id: string;
+  command: string;
+  started_unix_nano: Nanos;
+  ended_unix_nano: Nanos | null;
+  span_count: number;
+  log_count: number;
+}
+
+export interface ScanStats {
+  blocks_total: number;
+  blocks_read: number;
+  records_scanned: number;
+}
+
+export interface TraceSummary {
+  trace_id: string;
+  root_service: string;
+  root_name: string;
+  start_unix_nano: Nanos;
+  duration_nano: number;
+  span_count: number;
+  error_count: number;
+  services: string[];
+}
+
+export interface TracePage {
+  traces: TraceSummary[];
+  next: string | null;
+  stats?: ScanStats;
+}
+
+export interface SpanEvent {
+  time_unix_nano: Nanos;
+  name: string;
+  attributes: Attribute[];
+  dropped_attributes_count: number;
+}
+
+export interface SpanLink {
+  trace_id: string;
+  span_id: string;
+  trace_state: string;
+  attributes: Attribute[];
+}
+
+export interface Span {
+  span_id: string;
+  parent_span_id: string;
+  name: string;
+  kind: string;
+  start_unix_nano: Nanos;
+  duration_nano: number;
+  status: { code: string; message: string };
+  resource: number;
+  scope: number;
+  attributes: Attribute[];
+  dropped_attributes_count: number;
+  events: SpanEvent[];
+  dropped_events_count: number;
+  links: SpanLink[];
+  dropped_links_count: number;
+  trace_state: string;
+  flags: number;
+}
+
+export interface Resource {
+  service: string;
+  attributes: Attribute[];
+  dropped_attributes_count: number;
+}
+
+export interface Scope {
+  name: string;
+  version: string;
+  attributes: Attribute[];
+}
+
+export interface Trace {
+  trace_id: string;
+  resources: Resource[];
+  scopes: Scope[];
+  spans: Span[];
+}
+
+export interface LogRecord {
+  time_unix_nano: Nanos;
+  observed_unix_nano: Nanos;
+  severity_number: number;
+  severity: string;
+  severity_text: string;
+  event_name: string;
+  body: TypedValue;
+  service: string;
+  scope: string;
+  trace_id: string;
+  span_id: string;
+  attributes: Attribute[];
+  resource: Attribute[];
+}
+
+export interface LogPage {
+  logs: LogRecord[];
+  next: string | null;
+  stats?: ScanStats;
+}
+
+export type FieldScope = 'intrinsic' | 'span' | 'resource' | 'event' | 'log';
+
+export interface Field {
+  scope: FieldScope;
+  key: string;
+  type: AttributeType | string;
+}
+
+export interface ErrorBody {
+  code: string;
+  message: string;
+  hint?: string | null;
+  position?: { offset: number; length: number } | null;
+}

@@ -1,0 +1,52 @@
+import { describe, expect, test } from 'vitest';
+
+import { ago, bytes, count, duration, percent, plural } from './format';
+
+describe('duration', () => {
+  test.each([
+    [0, '0 ns'],
+    [1, '1 ns'],
+    [999, '999 ns'],
+    [1000, '1 µs'],
+    [12_345, '12.3 µs'],
+    [999_960, '1 ms'],
+    [1_050_000_000, '1.05 s'],
+    [59_999_999_999, '60 s'],
+    [60e9, '1 m 00 s'],
+    [125e9, '2 m 05 s'],
+    [11_220e9, '3 h 07 m'],
+    [604_800e9, '7 d 00 h'],
+    [-1500, '-1.5 µs'],
+    [NaN, '?'],
+  ])('%d ns is %s', (nanos, text) => expect(duration(nanos)).toBe(text));
+});
+
+test.each([
+  [0, '0 B'],
+  [1023, '1023 B'],
+  [1536, '1.5 KiB'],
+  [4 * 1024 ** 3, '4 GiB'],
+])('%d bytes are %s', (value, text) => expect(bytes(value)).toBe(text));
+
+test.each([
+  [0, 'now'],
+  [12_000, '12 s ago'],
+  [61_000, '1 min ago'],
+  [7_200_000, '2 h ago'],
+  [200_000_000, '2 d ago'],
+  [-60_000, 'in the future'],
+])('%d ms are %s', (age, text) => expect(ago(1e12 - age, 1e12)).toBe(text));
+
+test('percent never rounds to all or nothing', () => {
+  expect(percent(1, 1_000_000)).toBe('< 0.1 %');
+  expect(percent(999_999, 1_000_000)).toBe('> 99.9 %');
+  expect(percent(0, 10)).toBe('0 %');
+  expect(percent(10, 10)).toBe('100 %');
+  expect(percent(1, 0)).toBe('0 %');
+});
+
+test('numbers are grouped and counted', () => {
+  expect(count(1_234_567)).toBe('1,234,567');
+  expect(plural(1, 'span')).toBe('1 span');
+  expect(plural(1200, 'child', 'children')).toBe('1,200 children');
+});

@@ -1,0 +1,48 @@
+import type { ClientLedger, LedgerCells, SignalName, SignalStatus } from './api/types';
+
+export function sum(counts: Record<string, number>): number {
+  return Object.values(counts).reduce((total, value) => total + value, 0);
+}
+
+/** What must hold for a client: submitted = exported + rejected + dropped + in flight + spooled. */
+export function accountedFor(cells: LedgerCells): number {
+  return cells.exported + cells.rejected + sum(cells.dropped) + cells.in_flight + cells.spooled;
+}
+
+export type Agreement = 'agree' | 'pending' | 'differ';
+
+/**
+ * Whether client and backend tell the same story. A client counts what was acknowledged, and reports every now and
+ * then: until its last report the backend may be ahead of it, but never behind.
+ */
+export function agreement(exported: number, stored: number | undefined, final: boolean): Agreement {
+  if (stored === undefined || stored < exported) return 'differ';
+  if (stored === exported) return 'agree';
+  return final ? 'differ' : 'pending';
+}
+
+/** What must hold for the backend: accepted = stored + duplicates + not stored. */
+export function signalBalance(signal: SignalStatus): number {
+  return signal.accepted - signal.stored - signal.duplicates - signal.not_stored;
+}
+
+export interface LedgerLine {
+  client: ClientLedger;
+  signal: SignalName;
+  cells: LedgerCells;
+  stored: number | undefined;
+}
+
+/** One line a client and signal that has anything to tell, clients by name and the latest first among equals. */
+export function ledgerLines(clients: readonly ClientLedger[]): LedgerLine[] {
+  const sorted = [...clients].sort(
+    (a, b) =>
+      a.service.localeCompare(b.service) || (a.last_report_unix_nano < b.last_report_unix_nano ? 1 : -1),
+  );
+  return sorted.flatMap((client) =>
+    (['traces', 'logs', 'metrics', 'profiles'] as const).flatMap((signal) => {
+      const cells = client.signals[signal];
+      return cells && cells.submitted > 0 ? [{ client, signal, cells, stored: client.stored[signal] }] : [];
+    }),
+  );
+}

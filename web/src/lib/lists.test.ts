@@ -1,0 +1,140 @@
+import { describe, expect, test } from 'vitest';
+
+import type { ClientLedger } from './api/types';
+import { accountedFor, agreement, ledgerLines } from './ledger';
+import { mergeNewest } from './merge';
+import { bounds, rangeFrom, rangeParams } from './range';
+import { explain } from './refusals';
+import { parseLocation } from './router.svelte';
+import { severityOf } from './severity';
+import { valueLine, valueText } from './values';
+
+describe('live refresh', () => {
+  const key = (row: string, occurrence: number) => `${row[0]}#${occurrence}`;
+  const merge = (old: string, fresh: string) =>
+    mergeNewest(old.split(' ').filter(Boolean), fresh.split(' ').filter(Boolean), key);
+
+  test.each([
+    ['c b a', 'd c b', 'd c b a', 1, false],
+    ['c b a', 'c2 b a', 'c2 b a', 0, false],
+    ['', 'b a', 'b a', 2, false],
+    ['c b a', '', 'c b a', 0, false],
+    ['c b a', 'z y x', 'z y x', 3, true],
+    ['a a', 'a a a', 'a a a', 1, false],
+  ])('%j and then %j', (old, fresh, rows, added, gap) => {
+    expect(merge(old, fresh)).toEqual({ rows: rows.split(' '), added, gap });
+  });
+});
+
+describe('addresses', () => {
+  test.each([
+    ['/', 'traces', ''],
+    ['/traces', 'traces', ''],
+    ['/traces/', 'traces', ''],
+    ['/traces/4BF92F', 'trace', '4bf92f'],
+    ['/logs', 'logs', ''],
+    ['/health', 'health', ''],
+    ['/metrics', 'missing', ''],
+    ['/traces/a/b', 'missing', ''],
+    ['/logs/x', 'missing', ''],
+  ])('%s', (path, page, id) => expect(parseLocation(path, '')).toMatchObject({ page, id }));
+
+  test('ranges survive the address', () => {
+    for (const text of ['last=1h', 'from=1000&to=2000', 'to=5', '']) {
+      const params = new URLSearchParams(text);
+      const back = Object.entries(rangeParams(rangeFrom(params))).filter(([, value]) => value !== null);
+      expect(new URLSearchParams(back as [string, string][]).toString()).toBe(text);
+    }
+    expect(rangeFrom(new URLSearchParams('last=bogus&from=-1'))).toEqual({
+      last: '',
+      fromMillis: null,
+      toMillis: null,
+    });
+    expect(bounds(rangeFrom(new URLSearchParams('last=5m')), 1_000_000)).toEqual({
+      from: '700000000000',
+      to: null,
+    });
+  });
+});
+
+describe('ledgers', () => {
+  const cells = {
+    submitted: 10,
+    exported: 6,
+    rejected: 1,
+    dropped: { full: 2 },
+    in_flight: 1,
+    spooled: 0,
+    balanced: true,
+  };
+
+  test('everything submitted is somewhere', () => {
+    expect(accountedFor(cells)).toBe(10);
+  });
+
+  test.each([
+    [6, 6, false, 'agree'],
+    [6, 8, false, 'pending'],
+    [6, 8, true, 'differ'],
+    [6, 5, false, 'differ'],
+    [6, undefined, false, 'differ'],
+  ] as const)('exported %d, stored %s, final %s: %s', (exported, stored, final, state) => {
+    expect(agreement(exported, stored, final)).toBe(state);
+  });
+
+  test('signals without records have no line', () => {
+    const client: ClientLedger = {
+      service: 'shop',
+      instance: 'i',
+      last_report_unix_nano: '1',
+      final: false,
+      signals: { traces: cells, logs: { ...cells, submitted: 0 } },
+      stored: { traces: 6 },
+    };
+    expect(ledgerLines([client]).map((line) => line.signal)).toEqual(['traces']);
+  });
+});
+
+test('refusals are explained, unknown ones shown as they are', () => {
+  expect(explain('unsupported_content_type', '').hint).toContain('application/x-protobuf');
+  expect(explain('brand_new_reason', '')).toEqual({ title: 'brand new reason', hint: '' });
+});
+
+test('severity numbers come in fours', () => {
+  expect([0, 1, 4, 5, 9, 13, 17, 21, 24, 25].map(severityOf)).toEqual([
+    'unset',
+    'trace',
+    'trace',
+    'debug',
+    'info',
+    'warn',
+    'error',
+    'fatal',
+    'fatal',
+    'unset',
+  ]);
+});
+
+test('values are text, whatever they hold', () => {
+  expect(valueText({ type: 'int', value: '9223372036854775807' })).toBe('9223372036854775807');
+  expect(valueLine({ type: 'string', value: '<b>\n  x' })).toBe('<b> ⏎ x');
+  expect(
+    valueLine({
+      type: 'array',
+      value: [
+        { type: 'int', value: '9007199254740993' },
+        { type: 'bool', value: true },
+      ],
+    }),
+  ).toBe('["9007199254740993",true]');
+  expect(
+    valueLine({
+      type: 'map',
+      value: [
+        { key: '__proto__', type: 'string', value: 'x' },
+        { key: 'n', type: 'double', value: 1.5 },
+      ],
+    }),
+  ).toContain('"n":1.5');
+  expect(valueText({ type: 'empty', value: null })).toBe('');
+});

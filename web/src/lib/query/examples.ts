@@ -1,0 +1,23 @@
+import type { SignalName } from '../api/types';
+
+/** Filters to start from, for the help and beside an error. Tests in the browser run each of them. */
+export const EXAMPLES: readonly { signal: SignalName; query: string; meaning: string }[] = [
+  { signal: 'traces', query: '{ duration > 100ms }', meaning: 'spans that took long' },
+  { signal: 'traces', query: '{ status = error }', meaning: 'spans that failed' },
+  {
+    signal: 'traces',
+    query: '{ resource.service.name = "agent" && name =~ "llm\\\\..*" }',
+    meaning: 'one service; a regular expression matches the whole value',
+  },
+  {
+    signal: 'traces',
+    query: '{ rootName = "agent.turn" && !(status = error) } | count() > 3',
+    meaning: 'traces with more than three such spans',
+  },
+  { signal: 'logs', query: '{ severity >= warn }', meaning: 'warnings and worse' },
+  {
+    signal: 'logs',
+    query: '{ severity >= info && body =~ ".*retry.*" }',
+    meaning: 'a text anywhere in the body',
+  },
+];

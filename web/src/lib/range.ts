@@ -1,0 +1,51 @@
+import { nanosFromMillis } from './time';
+
+/** A time range as the address holds it: a span back from now, or two fixed ends in Unix milliseconds. */
+export interface Range {
+  /** Key of a preset; empty when the ends are fixed, or for any time. */
+  last: string;
+  fromMillis: number | null;
+  toMillis: number | null;
+}
+
+export const PRESETS: readonly { key: string; label: string; seconds: number }[] = [
+  { key: '5m', label: 'Last 5 minutes', seconds: 300 },
+  { key: '15m', label: 'Last 15 minutes', seconds: 900 },
+  { key: '1h', label: 'Last hour', seconds: 3600 },
+  { key: '6h', label: 'Last 6 hours', seconds: 21_600 },
+  { key: '24h', label: 'Last 24 hours', seconds: 86_400 },
+  { key: '7d', label: 'Last 7 days', seconds: 604_800 },
+];
+
+export function rangeFrom(params: URLSearchParams): Range {
+  const preset = PRESETS.find(({ key }) => key === params.get('last'));
+  if (preset) return { last: preset.key, fromMillis: null, toMillis: null };
+  return { last: '', fromMillis: millis(params.get('from')), toMillis: millis(params.get('to')) };
+}
+
+function millis(text: string | null): number | null {
+  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
+}
+
+/** The ends to ask the API for, at the moment of asking. */
+export function bounds(range: Range, nowMillis: number): { from: string | null; to: string | null } {
+  const preset = PRESETS.find(({ key }) => key === range.last);
+  if (preset) return { from: nanosFromMillis(nowMillis - preset.seconds * 1000), to: null };
+  return {
+    from: range.fromMillis === null ? null : nanosFromMillis(range.fromMillis),
+    to: range.toMillis === null ? null : nanosFromMillis(range.toMillis),
+  };
+}
+
+export function rangeParams(range: Range): Record<string, string | null> {
+  return {
+    last: range.last || null,
+    from: range.last || range.fromMillis === null ? null : String(range.fromMillis),
+    to: range.last || range.toMillis === null ? null : String(range.toMillis),
+  };
+}
+
+/** Whether new records can still fall into it. */
+export function isOpenEnded(range: Range): boolean {
+  return range.last !== '' || range.toMillis === null;
+}

@@ -1,0 +1,113 @@
+import { tick } from 'svelte';
+
+/**
+ * State that a person would want to send to someone else or get back with the back button lives in the address.
+ * `route` is a reactive reading of it; only `go` and `setParams` write it.
+ */
+export const PAGES = [
+  { page: 'traces', path: '/traces', label: 'Traces', key: 't' },
+  { page: 'logs', path: '/logs', label: 'Logs', key: 'l' },
+  { page: 'health', path: '/health', label: 'Health', key: 'h' },
+] as const;
+
+export type PageName = (typeof PAGES)[number]['page'] | 'trace' | 'missing';
+
+export interface Location {
+  page: PageName;
+  /** The trace id on the page of a trace, else empty. */
+  id: string;
+  path: string;
+  params: URLSearchParams;
+}
+
+export function parseLocation(path: string, search: string): Location {
+  const segments = path.split('/').filter((segment) => segment !== '');
+  const params = new URLSearchParams(search);
+  const [first = 'traces', second] = segments;
+  if (segments.length <= 1) {
+    const found = PAGES.find(({ page }) => page === first);
+    return { page: found?.page ?? 'missing', id: '', path: found?.path ?? path, params };
+  }
+  if (first === 'traces' && second && segments.length === 2) {
+    return { page: 'trace', id: decodeURIComponent(second).toLowerCase(), path, params };
+  }
+  return { page: 'missing', id: '', path, params };
+}
+
+export function href(path: string, params: Record<string, string | null | undefined> = {}): string {
+  const search = new URLSearchParams();
+  for (const [key, value] of Object.entries(params)) if (value) search.set(key, value);
+  return search.size > 0 ? `${path}?${search}` : path;
+}
+
+class Router {
+  current: Location = $state.raw(parseLocation('/', ''));
+  /** Whether this session came here from another of our pages, so that "back" stays inside. */
+  depth = $state(0);
+  #scroll = new Map<string, number>();
+
+  start(): void {
+    history.scrollRestoration = 'manual';
+    this.#read();
+    addEventListener('popstate', () => {
+      this.depth = Math.max(0, this.depth - 1);
+      this.#read();
+    });
+    document.addEventListener('click', (event) => this.#followLink(event));
+  }
+
+  /** Goes to another address, as a link does. */
+  go(target: string): void {
+    this.remember();
+    history.pushState({}, '', target);
+    this.depth += 1;
+    this.#read();
+    void tick().then(() => scrollTo(0, 0));
+  }
+
+  /** Changes parameters of this page; `null` or an empty value removes one. */
+  setParams(patch: Record<string, string | null>, mode: 'push' | 'replace' = 'push'): void {
+    const params = new URLSearchParams(this.current.params);
+    for (const [key, value] of Object.entries(patch)) {
+      if (value === null || value === '') params.delete(key);
+      else params.set(key, value);
+    }
+    if (params.toString() === this.current.params.toString()) return;
+    const target = params.size > 0 ? `${location.pathname}?${params}` : location.pathname;
+    if (mode === 'push') {
+      history.pushState({}, '', target);
+      this.depth += 1;
+    } else {
+      history.replaceState(history.state, '', target);
+    }
+    this.#read();
+  }
+
+  /** Keeps the scroll position of this address for a later return. */
+  remember(): void {
+    this.#scroll.set(location.href, scrollY);
+  }
+
+  /** The position this address was left at; asked for once its content is there. */
+  restoreScroll(): void {
+    const top = this.#scroll.get(location.href);
+    if (top !== undefined) void tick().then(() => scrollTo(0, top));
+  }
+
+  #read(): void {
+    this.current = parseLocation(location.pathname, location.search);
+  }
+
+  #followLink(event: MouseEvent): void {
+    if (event.defaultPrevented || event.button !== 0) return;
+    if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    const link = event.target instanceof Element ? event.target.closest('a') : null;
+    if (!link || link.target !== '' || link.origin !== location.origin || link.hasAttribute('download'))
+      return;
+    if (link.pathname.startsWith('/api/')) return;
+    event.preventDefault();
+    this.go(link.pathname + link.search);
+  }
+}
+
+export const router = new Router();

@@ -1,0 +1,65 @@
+import { api, ApiError } from './api/client';
+import type { ErrorBody, LogRecord } from './api/types';
+import { compareNanos, millisOf } from './time';
+import { buildTree, type TraceTree } from './waterfall/tree';
+
+const LOGS_MAX = 1000;
+/** A trace that ended longer ago is taken to be complete. */
+const YOUNG_MS = 30_000;
+/** Asking again for more than this would cost more than it tells. */
+const REFRESH_SPANS_MAX = 5000;
+
+/** One trace with its log records, kept fresh while it may still grow. */
+export class TraceState {
+  tree: TraceTree | null = $state.raw(null);
+  logs: LogRecord[] = $state.raw([]);
+  moreLogs = $state(false);
+  problem: ErrorBody | null = $state.raw(null);
+  loading = $state(true);
+  readonly #id: string;
+
+  constructor(id: string) {
+    this.#id = id;
+  }
+
+  /** True while the trace may still grow. */
+  get growing(): boolean {
+    if (this.problem && this.problem.code !== 'unreachable') return this.#missing;
+    if (!this.tree || this.tree.count > REFRESH_SPANS_MAX) return false;
+    const end = Number(this.tree.startUnixNano / 1_000_000n) + this.tree.duration / 1e6;
+    return Date.now() - end < YOUNG_MS;
+  }
+
+  #missing = false;
+
+  async load(signal: AbortSignal): Promise<void> {
+    try {
+      const [trace, page] = await Promise.all([
+        api.trace(this.#id, signal),
+        api.logs({ trace_id: this.#id, limit: LOGS_MAX }, signal).catch(() => null),
+      ]);
+      const logs = page
+        ? [...page.logs].sort((a, b) => compareNanos(a.time_unix_nano, b.time_unix_nano))
+        : [];
+      if (page && (logs.length !== this.logs.length || !this.tree)) this.logs = logs;
+      this.moreLogs = page?.next !== null && page?.next !== undefined;
+      // The same spans again would throw away what the reader folded and measured.
+      if (trace.spans.length !== this.tree?.count) this.tree = buildTree(trace);
+      this.problem = null;
+      this.#missing = false;
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof ApiError) {
+        if (!error.unreachable || !this.tree) this.problem = error.body;
+        this.#missing = error.status === 404;
+      } else {
+        this.problem = { code: 'client', message: error instanceof Error ? error.message : String(error) };
+      }
+    }
+    this.loading = false;
+  }
+}
+
+export function startMillis(tree: TraceTree): number {
+  return millisOf(tree.startUnixNano.toString());
+}

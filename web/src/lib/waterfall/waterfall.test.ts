@@ -1,0 +1,214 @@
+import { describe, expect, test } from 'vitest';
+
+import type { Span, Trace } from '../api/types';
+import {
+  buildTree,
+  collapsedBelow,
+  displayIndex,
+  findRows,
+  reveal,
+  selfTime,
+  spanAt,
+  visibleRows,
+} from './tree';
+import { clampView, fullView, isFull, pan, ticks, viewFromText, viewToText, zoom } from './view';
+
+const EPOCH = 1_795_166_107_348_123_456n;
+
+interface Brief {
+  id: string;
+  parent?: string;
+  at?: number;
+  for?: number;
+  error?: boolean;
+  name?: string;
+}
+
+function trace(spans: Brief[]): Trace {
+  return {
+    trace_id: 'a'.repeat(32),
+    resources: [{ service: 'shop', attributes: [], dropped_attributes_count: 0 }],
+    scopes: [{ name: '', version: '', attributes: [] }],
+    spans: spans.map((brief): Span => ({
+      span_id: brief.id,
+      parent_span_id: brief.parent ?? '',
+      name: brief.name ?? brief.id,
+      kind: 'internal',
+      start_unix_nano: (EPOCH + BigInt(brief.at ?? 0)).toString(),
+      duration_nano: brief.for ?? 10,
+      status: { code: brief.error ? 'error' : 'unset', message: '' },
+      resource: 0,
+      scope: 0,
+      attributes: [{ key: 'user.id', type: 'string', value: `user-${brief.id}` }],
+      dropped_attributes_count: 0,
+      events: [],
+      dropped_events_count: 0,
+      links: [],
+      dropped_links_count: 0,
+      trace_state: '',
+      flags: 0,
+    })),
+  };
+}
+
+function shape(spans: Brief[]): string {
+  const tree = buildTree(trace(spans));
+  return Array.from(
+    { length: tree.count },
+    (_, row) => '-'.repeat(tree.depth[row]!) + spanAt(tree, row).span_id,
+  ).join(' ');
+}
+
+describe('the order of rows', () => {
+  test('children follow their parent by start, wherever they came in the list', () => {
+    const spans = [
+      { id: 'c', parent: 'r', at: 20 },
+      { id: 'b', parent: 'r', at: 10 },
+      { id: 'r' },
+      { id: 'd', parent: 'b', at: 12 },
+    ];
+    expect(shape(spans)).toBe('r -b --d -c');
+  });
+
+  test('a span whose parent is missing is a root and says so', () => {
+    const tree = buildTree(trace([{ id: 'r' }, { id: 'x', parent: 'gone', at: 5 }]));
+    expect([...tree.depth]).toEqual([0, 0]);
+    expect([...tree.orphan]).toEqual([0, 1]);
+  });
+
+  test('circles of ancestors end, with every span in its place', () => {
+    expect(
+      shape([
+        { id: 'a', parent: 'b' },
+        { id: 'b', parent: 'a', at: 1 },
+      ]),
+    ).toBe('a -b');
+    expect(shape([{ id: 'a', parent: 'a' }])).toBe('a');
+    expect(
+      shape([
+        { id: 'a', parent: 'c' },
+        { id: 'b', parent: 'a', at: 1 },
+        { id: 'c', parent: 'b', at: 2 },
+        { id: 'd', parent: 'c', at: 3 },
+      ]),
+    ).toBe('a -b --c ---d');
+  });
+
+  test('of two spans with one id the first is the parent', () => {
+    expect(shape([{ id: 'r' }, { id: 'r', at: 1 }, { id: 'k', parent: 'r', at: 2 }])).toBe('r -k r');
+  });
+
+  test('a chain of a hundred thousand spans does not overflow the stack', () => {
+    const spans = Array.from({ length: 100_000 }, (_, index) => ({
+      id: String(index),
+      ...(index > 0 ? { parent: String(index - 1) } : {}),
+      at: index,
+    }));
+    const tree = buildTree(trace(spans));
+    expect(tree.maxDepth).toBe(99_999);
+    expect(tree.size[0]).toBe(100_000);
+  });
+
+  test('an empty trace is empty', () => {
+    expect(buildTree(trace([])).count).toBe(0);
+  });
+});
+
+describe('times', () => {
+  test('the trace reaches from the first start to the last end', () => {
+    const tree = buildTree(
+      trace([
+        { id: 'r', at: 100, for: 50 },
+        { id: 'early', parent: 'r', at: 90 },
+        { id: 'late', parent: 'r', at: 140, for: 100 },
+      ]),
+    );
+    expect(tree.startUnixNano).toBe(EPOCH + 90n);
+    expect(tree.duration).toBe(150);
+  });
+
+  test('self time leaves out the union of the children, not their sum', () => {
+    const tree = buildTree(
+      trace([
+        { id: 'r', for: 100 },
+        { id: 'a', parent: 'r', at: 10, for: 40 },
+        { id: 'b', parent: 'r', at: 30, for: 40 },
+        { id: 'outside', parent: 'r', at: 90, for: 500 },
+      ]),
+    );
+    expect(selfTime(tree, 0)).toBe(100 - 60 - 10);
+  });
+
+  test('a negative duration counts as zero', () => {
+    const tree = buildTree(trace([{ id: 'r', for: -5 }]));
+    expect(tree.duration).toBe(0);
+  });
+});
+
+describe('folding', () => {
+  const tree = buildTree(
+    trace([
+      { id: 'r' },
+      { id: 'a', parent: 'r', at: 1 },
+      { id: 'b', parent: 'a', at: 2, error: true },
+      { id: 'c', parent: 'r', at: 3 },
+    ]),
+  );
+  const ids = (rows: Int32Array) => [...rows].map((row) => spanAt(tree, row).span_id).join('');
+
+  test('a folded row hides its subtree', () => {
+    expect(ids(visibleRows(tree, new Set()))).toBe('rabc');
+    expect(ids(visibleRows(tree, new Set([1])))).toBe('rac');
+    expect(ids(visibleRows(tree, new Set([0, 1])))).toBe('r');
+    expect(ids(visibleRows(tree, collapsedBelow(tree, 1)))).toBe('rac');
+  });
+
+  test('a hidden row is stood for by its folded ancestor, until it is revealed', () => {
+    const folded = new Set([1]);
+    expect(displayIndex(visibleRows(tree, folded), 2)).toBe(1);
+    expect(reveal(tree, folded, 2)).toEqual(new Set());
+    expect(reveal(tree, folded, 3)).toBe(folded);
+  });
+
+  test('what failed below is counted', () => {
+    expect([...tree.errorsBelow]).toEqual([1, 1, 0, 0]);
+    expect(tree.errors).toBe(1);
+  });
+
+  test('search looks at names, attributes and status', () => {
+    expect([...findRows(tree, 'USER-b')]).toEqual([2]);
+    expect([...findRows(tree, 'user.id')]).toEqual([0, 1, 2, 3]);
+    expect([...findRows(tree, 'error')]).toEqual([2]);
+    expect([...findRows(tree, '  ')]).toEqual([]);
+  });
+});
+
+describe('the view', () => {
+  test('zooming keeps the time under the pointer', () => {
+    const view = zoom(fullView(1000), 0.5, 0.25, 1000);
+    expect(view).toEqual({ from: 125, to: 625 });
+  });
+
+  test('it never leaves the trace and never becomes empty', () => {
+    expect(pan({ from: 0, to: 100 }, -50, 1000)).toEqual({ from: 0, to: 100 });
+    expect(pan({ from: 900, to: 1000 }, 50, 1000)).toEqual({ from: 900, to: 1000 });
+    const tiny = clampView({ from: 500, to: 500 }, 1000);
+    expect(tiny.to - tiny.from).toBe(10);
+    expect(isFull(zoom(fullView(1000), 9, 0.5, 1000), 1000)).toBe(true);
+    expect(clampView({ from: 0, to: 0 }, 0)).toEqual({ from: 0, to: 1 });
+  });
+
+  test('it survives the address, and a broken one shows everything', () => {
+    expect(viewToText({ from: 10.4, to: 99.6 }, 1000)).toBe('10-100');
+    expect(viewFromText('10-100', 1000)).toEqual({ from: 10, to: 100 });
+    expect(viewToText(fullView(1000), 1000)).toBe('');
+    for (const text of [null, '', 'x', '9-1', '-5-10'])
+      expect(viewFromText(text, 1000)).toEqual(fullView(1000));
+  });
+
+  test('grid lines are round and inside', () => {
+    expect(ticks({ from: 0, to: 1000 }, 5)).toEqual([0, 200, 400, 600, 800, 1000]);
+    expect(ticks({ from: 130, to: 170 }, 4)).toEqual([130, 140, 150, 160, 170]);
+    expect(ticks({ from: 5, to: 5 }, 4)).toEqual([]);
+  });
+});

@@ -1,0 +1,308 @@
+//! What there is to ask for: services, runs, attributes and their values.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State as Shared};
+use axum::response::Response;
+use ringlight_model::Signal;
+use ringlight_store::{AttributeSearch, KeyScope, Run, ServiceSummary, ValueSearch};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::answer::{Call, json};
+use super::error::{ApiError, ErrorBody};
+use super::params::Params;
+use super::value::{TypedValue, text};
+use super::Context;
+
+const COMPLETIONS_DEFAULT: usize = 100;
+const COMPLETIONS_MAX: usize = 1000;
+const PREFIX_CHARS_MAX: usize = 256;
+
+/// The services something is stored of.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Services {
+    services: Vec<Service>,
+}
+
+/// A service and what is stored of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Service {
+    /// `service.name`.
+    name: String,
+    /// Spans stored.
+    span_count: u64,
+    /// Log records stored.
+    log_count: u64,
+    /// Time of its first record, Unix nanoseconds.
+    #[serde(serialize_with = "text")]
+    #[schema(value_type = String, pattern = "^[0-9]+$")]
+    first_unix_nano: u64,
+    /// Time of its last record, Unix nanoseconds.
+    #[serde(serialize_with = "text")]
+    #[schema(value_type = String, pattern = "^[0-9]+$")]
+    last_unix_nano: u64,
+}
+
+/// The services something is stored of, by name.
+#[utoipa::path(
+    get,
+    path = "/api/v1/services",
+    responses(
+        (status = 200, body = Services),
+        (status = 400, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn services(
+    Shared(context): Shared<Arc<Context>>,
+    call: Call,
+) -> Result<Response, ApiError> {
+    call.params(&[])?;
+    call.answer(&context, |store| {
+        let services = store.services().into_iter().map(Into::into).collect();
+        json(&Services { services })
+    })
+    .await
+}
+
+impl From<ServiceSummary> for Service {
+    fn from(summary: ServiceSummary) -> Self {
+        Self {
+            name: summary.name,
+            span_count: summary.span_count,
+            log_count: summary.log_count,
+            first_unix_nano: summary.first_unix_nano,
+            last_unix_nano: summary.last_unix_nano,
+        }
+    }
+}
+
+/// The runs something is stored of.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Runs {
+    runs: Vec<RunSummary>,
+}
+
+/// One time the store was open.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Run)]
+pub(super) struct RunSummary {
+    /// Its number, counted from 1.
+    id: u64,
+    /// The command that opened the store.
+    command: String,
+    /// When, Unix nanoseconds.
+    #[serde(serialize_with = "text")]
+    #[schema(value_type = String, pattern = "^[0-9]+$")]
+    started_unix_nano: u64,
+    /// When it was closed, Unix nanoseconds; null for the current run.
+    #[schema(required, pattern = "^[0-9]+$")]
+    ended_unix_nano: Option<String>,
+    /// Spans of it that are stored.
+    span_count: u64,
+    /// Log records of it that are stored.
+    log_count: u64,
+}
+
+/// The runs something is stored of, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/runs",
+    responses(
+        (status = 200, body = Runs),
+        (status = 400, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn runs(
+    Shared(context): Shared<Arc<Context>>,
+    call: Call,
+) -> Result<Response, ApiError> {
+    call.params(&[])?;
+    call.answer(&context, |store| {
+        let runs = store.runs().into_iter().map(Into::into).collect();
+        json(&Runs { runs })
+    })
+    .await
+}
+
+impl From<Run> for RunSummary {
+    fn from(run: Run) -> Self {
+        Self {
+            id: run.id,
+            command: run.command,
+            started_unix_nano: run.started_unix_nano,
+            ended_unix_nano: run.ended_unix_nano.map(|nanos| nanos.to_string()),
+            span_count: run.span_count,
+            log_count: run.log_count,
+        }
+    }
+}
+
+/// Keys a query can use.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AttributeKeys {
+    attributes: Vec<AttributeKey>,
+}
+
+/// A key seen in stored records.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AttributeKey {
+    /// Where it was found.
+    #[schema(inline, value_type = ScopeName)]
+    scope: &'static str,
+    /// The key.
+    key: String,
+    /// The type of its values.
+    #[serde(rename = "type")]
+    value_type: &'static str,
+}
+
+/// Where a key is found.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes the names in the document")]
+pub(super) enum ScopeName {
+    /// A field every record of the signal has.
+    Intrinsic,
+    /// An attribute of a span.
+    Span,
+    /// An attribute of a resource.
+    Resource,
+    /// An attribute of a span event.
+    Event,
+    /// An attribute of a log record.
+    Log,
+}
+
+/// Signals that can be searched.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes the names in the document")]
+pub(super) enum SignalName {
+    /// Spans.
+    Traces,
+    /// Log records.
+    Logs,
+}
+
+/// Keys that queries can use, for completion: intrinsics first, then attributes.
+#[utoipa::path(
+    get,
+    path = "/api/v1/attributes",
+    params(
+        ("signal" = inline(Option<SignalName>), Query, description = "Of which records. Default `traces`."),
+        ("prefix" = Option<String>, Query, max_length = 256, description = "What the key begins with."),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Keys wanted at most. Default 100."),
+    ),
+    responses(
+        (status = 200, body = AttributeKeys),
+        (status = 400, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn attributes(
+    Shared(context): Shared<Arc<Context>>,
+    call: Call,
+) -> Result<Response, ApiError> {
+    let params = call.params(&["signal", "prefix", "limit"])?;
+    let signal = signal(&params)?;
+    let prefix = params.bounded("prefix", PREFIX_CHARS_MAX)?.to_owned();
+    let limit = params.limit(COMPLETIONS_DEFAULT, COMPLETIONS_MAX)?;
+    call.answer(&context, move |store| {
+        let found = store.attributes(&AttributeSearch {
+            signal,
+            prefix: &prefix,
+            limit,
+        });
+        let attributes = found
+            .into_iter()
+            .map(|found| AttributeKey {
+                scope: found.scope.as_str(),
+                key: found.key,
+                value_type: found.value_type.as_str(),
+            })
+            .collect();
+        json(&AttributeKeys { attributes })
+    })
+    .await
+}
+
+/// Values of a key.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AttributeValues<'a> {
+    #[schema(value_type = Vec<TypedValue>)]
+    values: Vec<TypedValue<'a>>,
+}
+
+/// Values a key has in the newest records, for completion. The key may also be one of the
+/// intrinsics `name`, `status`, `kind`, `severity`, `rootName` and `rootServiceName`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/attributes/{key}/values",
+    params(
+        ("key" = String, Path, description = "The key, or the name of an intrinsic."),
+        ("signal" = inline(Option<SignalName>), Query, description = "Of which records. Default `traces`."),
+        ("scope" = inline(Option<ScopeName>), Query, description = "Where the key is looked for. Default everywhere."),
+        ("prefix" = Option<String>, Query, max_length = 256, description = "What the value, as text, begins with."),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Values wanted at most. Default 100."),
+    ),
+    responses(
+        (status = 200, body = AttributeValues),
+        (status = 400, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn values(
+    Shared(context): Shared<Arc<Context>>,
+    Path(key): Path<String>,
+    call: Call,
+) -> Result<Response, ApiError> {
+    const SCOPES: [KeyScope; 5] = [
+        KeyScope::Intrinsic,
+        KeyScope::Span,
+        KeyScope::Resource,
+        KeyScope::Event,
+        KeyScope::Log,
+    ];
+    let params = call.params(&["signal", "scope", "prefix", "limit"])?;
+    let signal = signal(&params)?;
+    let scope = match params.text("scope") {
+        None => None,
+        Some(name) => match SCOPES.into_iter().find(|scope| scope.as_str() == name) {
+            Some(scope) => Some(scope),
+            None => {
+                let allowed = SCOPES.map(KeyScope::as_str).join(", ");
+                return Err(ApiError::parameter("scope", name, &allowed));
+            }
+        },
+    };
+    let prefix = params.bounded("prefix", PREFIX_CHARS_MAX)?.to_owned();
+    let limit = params.limit(COMPLETIONS_DEFAULT, COMPLETIONS_MAX)?;
+    call.answer(&context, move |store| {
+        let found = store.attribute_values(&ValueSearch {
+            signal,
+            scope,
+            key: &key,
+            prefix: &prefix,
+            limit,
+        });
+        json(&AttributeValues {
+            values: found.iter().map(TypedValue).collect(),
+        })
+    })
+    .await
+}
+
+fn signal(params: &Params) -> Result<Signal, ApiError> {
+    match params.text("signal") {
+        None | Some("traces") => Ok(Signal::Traces),
+        Some("logs") => Ok(Signal::Logs),
+        Some(other) => Err(ApiError::parameter("signal", other, "traces, logs")),
+    }
+}

@@ -1,0 +1,148 @@
+//! The API under `/api/v1`, and the UI beside it.
+
+mod answer;
+mod catalogue;
+mod error;
+mod guard;
+mod logs;
+mod openapi;
+mod params;
+pub(crate) mod status;
+mod traces;
+mod ui;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::{MethodRouter, get};
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full};
+use ringlight_store::Store;
+use tokio::sync::Semaphore;
+use tower::ServiceExt as _;
+
+use crate::config::ServerConfig;
+use crate::server::Addresses;
+use crate::state::ServerState;
+use error::ApiError;
+
+/// What the handlers share.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) store: Arc<Store>,
+    pub(crate) state: Arc<ServerState>,
+    pub(crate) addresses: Addresses,
+    started: Instant,
+    started_unix_nano: u64,
+    queries: Arc<Semaphore>,
+    query_wait: Duration,
+}
+
+/// Too many searches are under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Busy;
+
+impl Context {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        state: Arc<ServerState>,
+        addresses: Addresses,
+        config: &ServerConfig,
+    ) -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            store,
+            state,
+            addresses,
+            started: Instant::now(),
+            started_unix_nano: since_epoch
+                .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)),
+            queries: Arc::new(Semaphore::new(config.queries_max)),
+            query_wait: config.query_wait,
+        }
+    }
+
+    /// Asks the store on a thread that may block, at most so many at a time.
+    async fn query<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Store) -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        let turn = Arc::clone(&self.queries).acquire_owned();
+        let permit = tokio::time::timeout(self.query_wait, turn)
+            .await
+            .map_err(|_| Busy)?
+            .map_err(|_| Busy)?;
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            ask(&store)
+        })
+        .await
+        .map_err(|_| Busy)
+    }
+}
+
+/// Every path of the API and what answers it. The document is checked against this table.
+fn routes() -> [(&'static str, MethodRouter<Arc<Context>>); 9] {
+    [
+        ("/api/v1/status", get(status::status)),
+        ("/api/v1/services", get(catalogue::services)),
+        ("/api/v1/runs", get(catalogue::runs)),
+        ("/api/v1/traces", get(traces::search)),
+        ("/api/v1/traces/{trace_id}", get(traces::trace)),
+        ("/api/v1/logs", get(logs::search)),
+        ("/api/v1/attributes", get(catalogue::attributes)),
+        ("/api/v1/attributes/{key}/values", get(catalogue::values)),
+        ("/api/v1/openapi.json", get(openapi::document)),
+    ]
+}
+
+/// Everything the UI's port serves.
+pub(crate) fn router(context: Arc<Context>) -> Router {
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, (path, method)| {
+            router.route(path, method)
+        })
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .route("/api", get(unknown))
+        .route("/api/{*rest}", get(unknown))
+        .fallback(ui::file)
+        .layer(axum::middleware::from_fn_with_state(
+            Arc::clone(&context),
+            guard::guard,
+        ))
+        .with_state(context)
+}
+
+/// Answers one request that came over a connection from `peer`.
+pub(crate) async fn answer(
+    router: Router,
+    mut request: Request<hyper::body::Incoming>,
+    peer: SocketAddr,
+) -> Response<Full<Bytes>> {
+    request.extensions_mut().insert(Peer(peer));
+    let (parts, body) = match router.oneshot(request).await {
+        Ok(response) => response.into_parts(),
+        Err(never) => match never {},
+    };
+    // Every body is whole already, so this waits for nothing and cannot fail.
+    let body = body.collect().await.map(|body| body.to_bytes());
+    Response::from_parts(parts, Full::new(body.unwrap_or_default()))
+}
+
+/// Who sent a request.
+#[derive(Debug, Clone, Copy)]
+struct Peer(SocketAddr);
+
+async fn unknown(uri: Uri) -> ApiError {
+    ApiError::not_found(format!("the API has no `{}`", params::shown(uri.path())))
+        .hint("see /api/v1/openapi.json for what there is")
+}

@@ -1,0 +1,61 @@
+//! The description of the API, from the annotations of the handlers.
+
+use std::sync::Arc;
+
+use axum::extract::State as Shared;
+use axum::response::Response;
+use utoipa::OpenApi as _;
+
+use super::answer::{Call, json};
+use super::error::{ApiError, ErrorBody};
+use super::value::{Attribute, TypedValue};
+use super::{catalogue, logs, status, traces};
+use super::Context;
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Ringlight API",
+        description = "What is stored of traces and logs, and the state of the backend. Times are Unix nanoseconds \
+                       as decimal strings, durations nanoseconds as numbers, ids lower-case hexadecimal. An unknown \
+                       parameter is refused.",
+        license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT"),
+    ),
+    paths(
+        status::status,
+        catalogue::services,
+        catalogue::runs,
+        traces::search,
+        traces::trace,
+        logs::search,
+        catalogue::attributes,
+        catalogue::values,
+        document,
+    ),
+    components(schemas(Attribute, TypedValue)),
+)]
+struct Document;
+
+/// The OpenAPI document.
+pub(super) fn openapi() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// This document: the description of the API as OpenAPI 3.1.
+#[utoipa::path(
+    get,
+    path = "/api/v1/openapi.json",
+    responses(
+        (status = 200, body = Object),
+        (status = 400, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn document(
+    Shared(context): Shared<Arc<Context>>,
+    call: Call,
+) -> Result<Response, ApiError> {
+    call.params(&[])?;
+    call.answer(&context, |_| json(&openapi())).await
+}

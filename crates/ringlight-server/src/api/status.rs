@@ -1,0 +1,332 @@
+//! `GET /api/v1/status`: what came in, what is stored, and whether it adds up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State as Shared;
+use axum::response::Response;
+use ringlight_model::{Account, DropReason, Signal};
+use ringlight_store::{InstanceStored, StoreStats};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::answer::{Call, json};
+use super::error::{ApiError, ErrorBody};
+use super::value::text;
+use super::Context;
+use crate::state::{Client, Refusal, SignalCounts};
+
+/// The state of a server, as the API answers it.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[non_exhaustive]
+pub struct Status {
+    /// The version of the server.
+    pub version: &'static str,
+    /// Its process.
+    pub pid: u32,
+    /// When it started, Unix nanoseconds.
+    #[serde(serialize_with = "text")]
+    #[schema(value_type = String, pattern = "^[0-9]+$")]
+    pub started_unix_nano: u64,
+    /// Seconds since then.
+    pub uptime_seconds: u64,
+    /// The run that data is stored under now.
+    pub run_id: u64,
+    /// Where the data is.
+    pub data_dir: String,
+    /// The addresses it listens on.
+    pub listen: Listen,
+    /// What came in since the start, by signal: `traces`, `logs`, `metrics`, `profiles`.
+    pub signals: BTreeMap<&'static str, SignalStatus>,
+    /// Requests refused as a whole since the start, by reason.
+    pub refused_requests: BTreeMap<&'static str, u64>,
+    /// The newest of them, newest first.
+    pub recent_refusals: Vec<RecentRefusal>,
+    /// The store.
+    pub store: StoreStatus,
+    /// The clients that report what became of their records.
+    pub clients: Vec<ClientStatus>,
+}
+
+/// The addresses a server listens on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Listen {
+    /// OTLP over gRPC.
+    pub otlp_grpc: String,
+    /// OTLP over HTTP.
+    pub otlp_http: String,
+    /// The UI and the API.
+    pub ui: String,
+}
+
+/// What came in for one signal since the start.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
+pub struct SignalStatus {
+    /// Requests.
+    pub requests: u64,
+    /// Records the sender may consider delivered: stored, known already, or of a kind that is not
+    /// stored yet.
+    pub accepted: u64,
+    /// Records stored.
+    pub stored: u64,
+    /// Records that were stored before.
+    pub duplicates: u64,
+    /// Records of a kind that is not stored yet.
+    pub not_stored: u64,
+    /// Records refused, by reason.
+    pub rejected: BTreeMap<&'static str, u64>,
+    /// Bytes of their bodies as they came, compressed or not.
+    pub bytes_received: u64,
+    /// Spans that ended before they started, stored with a duration of zero.
+    pub negative_durations: u64,
+    /// Texts that were not UTF-8, stored with U+FFFD in place of the bad bytes.
+    pub repaired_texts: u64,
+}
+
+/// A request that was refused as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RecentRefusal {
+    /// When, Unix nanoseconds.
+    #[serde(serialize_with = "text")]
+    #[schema(value_type = String, pattern = "^[0-9]+$")]
+    pub time_unix_nano: u64,
+    /// Where it arrived: `otlp_grpc`, `otlp_http` or `ui`.
+    pub listener: &'static str,
+    /// Where it came from.
+    pub peer: String,
+    /// Why, as a word.
+    pub reason: &'static str,
+    /// Why, as a sentence.
+    pub detail: String,
+}
+
+/// The store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct StoreStatus {
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// The limit for them.
+    pub size_limit_bytes: u64,
+    /// Seconds a record is kept.
+    pub retention_seconds: u64,
+    /// Time slices, each a file.
+    pub slices: u64,
+    /// Sealed blocks.
+    pub blocks: u64,
+    /// Blocks and requests that were found damaged.
+    pub corrupt: u64,
+    /// Records in memory. They are durable nevertheless.
+    pub head_records: u64,
+    /// Spans stored.
+    pub span_count: u64,
+    /// Log records stored.
+    pub log_count: u64,
+    /// Whether the last write failed for lack of space.
+    pub disk_full: bool,
+    /// Time of the oldest record, Unix nanoseconds; 0 if there is none.
+    #[serde(serialize_with = "text")]
+    #[schema(value_type = String, pattern = "^[0-9]+$")]
+    pub oldest_unix_nano: u64,
+    /// Time of the newest record, Unix nanoseconds; 0 if there is none.
+    #[serde(serialize_with = "text")]
+    #[schema(value_type = String, pattern = "^[0-9]+$")]
+    pub newest_unix_nano: u64,
+}
+
+/// A client that reports its ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ClientStatus {
+    /// Its service.
+    pub service: String,
+    /// Its instance.
+    pub instance: String,
+    /// When its last report arrived, Unix nanoseconds.
+    #[serde(serialize_with = "text")]
+    #[schema(value_type = String, pattern = "^[0-9]+$")]
+    pub last_report_unix_nano: u64,
+    /// Whether that was its last one.
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    /// Its accounts, by signal: `traces` and `logs`.
+    pub signals: BTreeMap<&'static str, ClientAccount>,
+    /// What is stored of it since this server started.
+    pub stored: ClientStored,
+}
+
+/// What became of the records of one signal, as the client says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ClientAccount {
+    /// Records the application handed over.
+    pub submitted: u64,
+    /// Records the backend accepted.
+    pub exported: u64,
+    /// Records the backend refused for good.
+    pub rejected: u64,
+    /// Records dropped, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Records on their way.
+    pub in_flight: u64,
+    /// Records on disk, waiting.
+    pub spooled: u64,
+    /// Whether the others add up to `submitted`.
+    pub balanced: bool,
+}
+
+/// Records of a client that this server stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
+pub struct ClientStored {
+    /// Spans.
+    pub traces: u64,
+    /// Log records.
+    pub logs: u64,
+}
+
+/// The state of the server: what came in, what was refused and why, what is stored, and the
+/// accounts of the clients.
+#[utoipa::path(
+    get,
+    path = "/api/v1/status",
+    responses(
+        (status = 200, body = Status),
+        (status = 400, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ),
+)]
+pub(super) async fn status(
+    Shared(context): Shared<Arc<Context>>,
+    call: Call,
+) -> Result<Response, ApiError> {
+    call.params(&[])?;
+    let shared = Arc::clone(&context);
+    call.answer(&context, move |_| json(&Status::of(&shared)))
+        .await
+}
+
+impl Status {
+    /// The state now.
+    pub(crate) fn of(context: &Context) -> Self {
+        let (store, state) = (&context.store, &context.state);
+        let stored = store.stored_by_instance();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            started_unix_nano: context.started_unix_nano,
+            uptime_seconds: context.started.elapsed().as_secs(),
+            run_id: store.run_id(),
+            data_dir: store.data_dir().display().to_string(),
+            listen: Listen {
+                otlp_grpc: context.addresses.grpc.to_string(),
+                otlp_http: context.addresses.http.to_string(),
+                ui: context.addresses.ui.to_string(),
+            },
+            signals: Signal::ALL
+                .into_iter()
+                .map(|signal| (signal.as_str(), state.signal(signal).into()))
+                .collect(),
+            refused_requests: state
+                .refused()
+                .into_iter()
+                .map(|(reason, count)| (reason.as_str(), count))
+                .collect(),
+            recent_refusals: state.recent_refusals().into_iter().map(Into::into).collect(),
+            store: store.stats().into(),
+            clients: state
+                .clients()
+                .into_iter()
+                .map(|client| ClientStatus::new(client, &stored))
+                .collect(),
+        }
+    }
+}
+
+impl From<SignalCounts> for SignalStatus {
+    fn from(counts: SignalCounts) -> Self {
+        Self {
+            requests: counts.requests,
+            accepted: counts.accepted,
+            stored: counts.stored,
+            duplicates: counts.duplicates,
+            not_stored: counts.not_stored,
+            rejected: counts
+                .rejected
+                .into_iter()
+                .map(|(reason, count)| (reason.as_str(), count))
+                .collect(),
+            bytes_received: counts.bytes_received,
+            negative_durations: counts.negative_durations,
+            repaired_texts: counts.repaired_texts,
+        }
+    }
+}
+
+impl From<Refusal> for RecentRefusal {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            time_unix_nano: refusal.time_unix_nano,
+            listener: refusal.listener.as_str(),
+            peer: refusal.peer.to_string(),
+            reason: refusal.reason.as_str(),
+            detail: refusal.detail,
+        }
+    }
+}
+
+impl From<StoreStats> for StoreStatus {
+    fn from(stats: StoreStats) -> Self {
+        Self {
+            bytes: stats.bytes,
+            size_limit_bytes: stats.size_limit_bytes,
+            retention_seconds: stats.retention_seconds,
+            slices: stats.slices,
+            blocks: stats.blocks,
+            corrupt: stats.corrupt,
+            head_records: stats.head_records,
+            span_count: stats.span_count,
+            log_count: stats.log_count,
+            disk_full: stats.disk_full,
+            oldest_unix_nano: stats.oldest_unix_nano,
+            newest_unix_nano: stats.newest_unix_nano,
+        }
+    }
+}
+
+impl ClientStatus {
+    fn new(client: Client, stored: &[InstanceStored]) -> Self {
+        let report = client.report;
+        let of_client = stored
+            .iter()
+            .find(|one| one.instance == report.instance && one.service == report.service);
+        Self {
+            last_report_unix_nano: client.last_report_unix_nano,
+            is_final: report.is_final,
+            signals: [Signal::Traces, Signal::Logs]
+                .map(|signal| (signal.as_str(), report.ledger.account(signal).into()))
+                .into(),
+            stored: of_client.map_or_else(ClientStored::default, |one| ClientStored {
+                traces: one.spans,
+                logs: one.logs,
+            }),
+            service: report.service,
+            instance: report.instance,
+        }
+    }
+}
+
+impl From<&Account> for ClientAccount {
+    fn from(account: &Account) -> Self {
+        Self {
+            submitted: account.submitted,
+            exported: account.exported,
+            rejected: account.rejected,
+            dropped: DropReason::ALL
+                .into_iter()
+                .map(|reason| (reason.as_str(), account.dropped[reason as usize]))
+                .filter(|(_, count)| *count > 0)
+                .collect(),
+            in_flight: account.in_flight,
+            spooled: account.spooled,
+            balanced: account.balances(),
+        }
+    }
+}

@@ -37,8 +37,10 @@ const LOOK_SELDOM: Duration = Duration::from_millis(100);
 /// dropped instead.
 const HOLD_MAX: Duration = Duration::from_millis(200);
 
-/// Part of a shutdown's time kept for what comes after the last batch.
-const CLOSING_PART: u32 = 20;
+/// Time of a shutdown kept for the last report, and as much again for the end after it: a part of
+/// the whole, at most the second.
+const CLOSING_PART: u32 = 8;
+const CLOSING_MAX: Duration = Duration::from_millis(100);
 
 /// What the collector thread is made of.
 pub(crate) struct Parts {
@@ -210,7 +212,7 @@ impl Collector {
         let now = Instant::now();
         // No clock expresses it: a year stands for "as long as it takes".
         let timeout = timeout.min(Duration::from_secs(365 * 24 * 3600));
-        let closing = (timeout / CLOSING_PART).min(Duration::from_secs(1));
+        let closing = (timeout / CLOSING_PART).min(CLOSING_MAX);
         self.leaving = Some(Leaving {
             deadline: now + (timeout - 2 * closing),
             end: now + (timeout - closing),

@@ -1,5 +1,11 @@
 //! The pipeline with exporters that do as they are told, without any network.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 mod delivery;
 mod encoding;
 mod ending;

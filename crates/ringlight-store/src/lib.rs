@@ -15,12 +15,23 @@
 //! or what the answers are shown in.
 #![forbid(unsafe_code)]
 
+mod block;
+mod catalogue;
+mod codec;
 mod config;
 mod directory;
+mod duplicates;
 mod error;
+mod intake;
+mod open;
 pub mod query;
+mod search;
+mod slice;
+mod state;
 mod store;
+mod table;
 mod types;
+mod writer;
 
 pub use config::{Durability, StoreConfig};
 pub use error::{IngestError, SearchError, StoreError};

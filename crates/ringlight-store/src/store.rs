@@ -1,29 +1,53 @@
 //! The store itself: opening, and the operations it offers.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-use ringlight_model::{Decoder, TraceId};
+use ringlight_model::{Decoder, Signal, TraceId, Value};
 
+use crate::catalogue::{Catalogue, RunRow};
 use crate::directory::DataDirectory;
+use crate::open::{Opened, open_slices};
+use crate::slice::database_error;
+use crate::state::{Shared, now_unix_nano};
+use crate::writer::{Message, Pending, Start, Writer, run_sealer};
 use crate::{
     AttributeKey, AttributeSearch, Ingest, IngestError, IngestReceipt, InstanceStored, LogPage,
     LogSearch, Run, SearchError, ServiceSummary, StoreConfig, StoreError, StoreStats, Trace,
-    TracePage, TraceSearch, ValueSearch,
+    TracePage, TraceSearch, ValueSearch, duplicates, intake, search,
 };
+
+/// What is counted for a request beside its bytes, so that tiny ones are bounded, too.
+const REQUEST_OVERHEAD_BYTES: usize = 4096;
+/// When a refused request should be sent again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An open store. All operations may be called from any thread; they block, so an asynchronous
 /// caller moves them to a thread that may.
 pub struct Store {
     directory: DataDirectory,
-    config: StoreConfig,
     decoder: Arc<dyn Decoder>,
+    shared: Arc<Shared>,
+    messages: Sender<Message>,
+    open: Mutex<OpenParts>,
+}
+
+/// What closing takes away.
+struct OpenParts {
+    catalogue: Option<Catalogue>,
+    runs: Vec<RunRow>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store")
             .field("directory", &self.directory)
-            .field("config", &self.config)
+            .field("config", &self.shared.config)
             .finish_non_exhaustive()
     }
 }
@@ -37,23 +61,54 @@ impl Store {
     pub fn open(config: StoreConfig, decoder: Arc<dyn Decoder>) -> Result<Self, StoreError> {
         config.validate()?;
         let directory = DataDirectory::open(&config.data_dir)?;
+        let (catalogue, was_damaged) = Catalogue::open(directory.path())?;
+        let now = now_unix_nano();
+        let opened = open_slices(&config, now)?;
+        let error = database_error("begin a run in", directory.path());
+        end_crashed_runs(&catalogue, &opened).map_err(&error)?;
+        let run = catalogue
+            .begin_run(opened.last_run(), &config.command, now)
+            .map_err(&error)?;
+        let runs = catalogue.runs().map_err(&error)?;
+        let shared = Arc::new(Shared::new(config, run, opened.state));
+        let corrupt = opened.corrupt + u64::from(was_damaged);
+        shared.corrupt.store(corrupt, Ordering::Relaxed);
+        let (messages, inbox) = channel();
+        // One job a signal at a time, so that handing one over never waits.
+        let (jobs, job_inbox) = sync_channel(2);
+        let start = Start {
+            shared: Arc::clone(&shared),
+            slices: opened.writers,
+            active: opened.active,
+            next_seq: opened.last_seq + 1,
+            batches: opened.batches,
+        };
+        let mut writer = Writer::new(start, inbox, jobs);
+        writer.replay_intake(&*decoder);
+        let threads = start_threads(writer, job_inbox, messages.clone())?;
         Ok(Self {
             directory,
-            config,
             decoder,
+            shared,
+            messages,
+            open: Mutex::new(OpenParts {
+                catalogue: Some(catalogue),
+                runs,
+                threads,
+            }),
         })
     }
 
     /// The directory it lives in.
     #[must_use]
-    pub fn data_dir(&self) -> &std::path::Path {
+    pub fn data_dir(&self) -> &Path {
         self.directory.path()
     }
 
     /// The number of the current run.
     #[must_use]
     pub fn run_id(&self) -> u64 {
-        1
+        self.shared.run
     }
 
     /// Stores a request. Returns once it is durable and searches see it.
@@ -62,8 +117,51 @@ impl Store {
     /// When the request does not decode, too much is waiting already, the disk is full, writing
     /// fails or the store is closed. [`IngestError`] says when to try again.
     pub fn ingest(&self, ingest: Ingest<'_>) -> Result<IngestReceipt, IngestError> {
-        let _ = (ingest, &self.decoder);
-        Err(IngestError::Closed)
+        let Ingest {
+            signal,
+            request,
+            batch_id,
+        } = ingest;
+        if !matches!(signal, Signal::Traces | Signal::Logs) {
+            return Err(IngestError::UnsupportedSignal(signal));
+        }
+        let mut reserved = Reserved::new(&self.shared, request.len() + REQUEST_OVERHEAD_BYTES)?;
+        let received_unix_nano = now_unix_nano();
+        let (records, rejected) =
+            intake::decode(&*self.decoder, signal, request, received_unix_nano)
+                .map_err(IngestError::Decode)?;
+        if records.rows() == 0 {
+            return Ok(IngestReceipt {
+                rejected,
+                ..IngestReceipt::default()
+            });
+        }
+        let compressed = lz4_flex::block::compress(request);
+        reserved.set(records.memory_bytes() + compressed.len() + REQUEST_OVERHEAD_BYTES);
+        let (reply, answer) = sync_channel(1);
+        let pending = Pending {
+            records,
+            request: compressed,
+            length: request.len(),
+            batch: batch_id.map(duplicates::batch_hash),
+            received_unix_nano,
+            reserved_bytes: reserved.hand_over(),
+            reply,
+        };
+        if let Err(refused) = self.messages.send(Message::Ingest(Box::new(pending))) {
+            if let Message::Ingest(pending) = refused.0 {
+                let bytes = pending.reserved_bytes;
+                self.shared.head_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            }
+            return Err(IngestError::Closed);
+        }
+        let outcome = answer.recv().map_err(|_| IngestError::Closed)??;
+        Ok(IngestReceipt {
+            accepted: outcome.stored + outcome.duplicates,
+            stored: outcome.stored,
+            duplicates: outcome.duplicates,
+            rejected,
+        })
     }
 
     /// Traces that match, newest first.
@@ -71,15 +169,13 @@ impl Store {
     /// # Errors
     /// When the query is not for traces or the cursor is not one of this store.
     pub fn search_traces(&self, search: &TraceSearch) -> Result<TracePage, SearchError> {
-        let _ = search;
-        Ok(TracePage::default())
+        search::search_traces(&self.shared, search)
     }
 
     /// A whole trace, if any span of it is stored.
     #[must_use]
     pub fn trace(&self, trace_id: TraceId) -> Option<Trace> {
-        let _ = trace_id;
-        None
+        search::trace(&self.shared, trace_id)
     }
 
     /// Log records that match, newest first.
@@ -87,54 +183,153 @@ impl Store {
     /// # Errors
     /// When the query is not for logs or the cursor is not one of this store.
     pub fn search_logs(&self, search: &LogSearch) -> Result<LogPage, SearchError> {
-        let _ = search;
-        Ok(LogPage::default())
+        search::search_logs(&self.shared, search)
     }
 
     /// All services something is stored of, sorted by name.
     #[must_use]
     pub fn services(&self) -> Vec<ServiceSummary> {
-        Vec::new()
+        search::services(&self.shared)
     }
 
     /// All runs, newest first. A run of which nothing is stored any more is left out, except for the
     /// current one.
     #[must_use]
     pub fn runs(&self) -> Vec<Run> {
-        Vec::new()
+        search::runs(&self.shared, &self.open_parts().runs)
     }
 
     /// Keys that queries can use, intrinsics first, then sorted.
     #[must_use]
     pub fn attributes(&self, search: &AttributeSearch<'_>) -> Vec<AttributeKey> {
-        let _ = search;
-        Vec::new()
+        search::attributes(&self.shared, search)
     }
 
     /// Values a key has in the newest records, sorted. Looks at a bounded number of them.
     #[must_use]
-    pub fn attribute_values(
-        &self,
-        search: &ValueSearch<'_>,
-    ) -> Vec<ringlight_model::Value<'static>> {
-        let _ = search;
-        Vec::new()
+    pub fn attribute_values(&self, search: &ValueSearch<'_>) -> Vec<Value<'static>> {
+        search::attribute_values(&self.shared, search)
     }
 
     /// The state of the store.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
-        StoreStats::default()
+        search::stats(&self.shared)
     }
 
     /// What each instance of a service has stored since the store was opened. Bounded: beyond
     /// 10 000 instances the oldest are forgotten.
     #[must_use]
     pub fn stored_by_instance(&self) -> Vec<InstanceStored> {
-        Vec::new()
+        self.shared.instances().all()
     }
 
     /// Seals what is in memory, ends the run and closes the files. Does nothing the second time.
-    /// Dropping the store does the same.
-    pub fn close(&self) {}
+    /// Dropping the store does the same. Searches still answer from what was sealed.
+    pub fn close(&self) {
+        let mut open = self.open_parts();
+        let Some(catalogue) = open.catalogue.take() else {
+            return;
+        };
+        // Fails only if the writer has ended already.
+        let _ = self.messages.send(Message::Close);
+        for thread in open.threads.drain(..) {
+            let _ = thread.join();
+        }
+        let ended = now_unix_nano();
+        // If this fails, the next start takes the run for one that crashed and ends it.
+        let _ = catalogue.end_run(self.shared.run, ended);
+        let run = self.shared.run;
+        if let Some(row) = open.runs.iter_mut().find(|row| row.id == run) {
+            row.ended_unix_nano = Some(ended);
+        }
+    }
+
+    fn open_parts(&self) -> MutexGuard<'_, OpenParts> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ask(&self, message: impl FnOnce(std::sync::mpsc::SyncSender<()>) -> Message) {
+        let (reply, answer) = sync_channel(1);
+        assert!(self.messages.send(message(reply)).is_ok());
+        answer.recv().unwrap();
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Memory set aside for a request until the writer takes care of it.
+struct Reserved<'a> {
+    shared: &'a Shared,
+    bytes: usize,
+}
+
+impl<'a> Reserved<'a> {
+    /// Refused when the head is full; a request that alone is larger is let in when it is empty.
+    fn new(shared: &'a Shared, bytes: usize) -> Result<Self, IngestError> {
+        let before = shared.head_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let reserved = Self { shared, bytes };
+        if before > 0 && before.saturating_add(bytes) > shared.config.head_bytes_max {
+            return Err(IngestError::Overloaded {
+                retry_after: RETRY_AFTER,
+            });
+        }
+        Ok(reserved)
+    }
+
+    fn set(&mut self, bytes: usize) {
+        let head_bytes = &self.shared.head_bytes;
+        head_bytes.fetch_add(bytes, Ordering::Relaxed);
+        head_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+
+    fn hand_over(mut self) -> usize {
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.shared
+            .head_bytes
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+// A run that was not closed ended when the last of its requests arrived, for all that is known.
+fn end_crashed_runs(catalogue: &Catalogue, opened: &Opened) -> Result<(), rusqlite::Error> {
+    for run in catalogue.runs()? {
+        if run.ended_unix_nano.is_none() {
+            let last = opened.last_received(run.id);
+            catalogue.end_run(run.id, last.max(run.started_unix_nano))?;
+        }
+    }
+    Ok(())
+}
+
+fn start_threads(
+    writer: Writer,
+    jobs: Receiver<crate::writer::SealJob>,
+    messages: Sender<Message>,
+) -> Result<Vec<JoinHandle<()>>, StoreError> {
+    let builder = |name: &str| std::thread::Builder::new().name(name.to_owned());
+    let thread_error = |source| StoreError::Thread { source };
+    let sealer = builder("ringlight-sealer")
+        .spawn(move || run_sealer(&jobs, &messages))
+        .map_err(thread_error)?;
+    let writer = builder("ringlight-store")
+        .spawn(move || writer.run())
+        .map_err(thread_error)?;
+    Ok(vec![writer, sealer])
 }

@@ -1,0 +1,215 @@
+//! What is known about a block without reading it.
+
+use ringlight_model::Signal;
+
+use super::section::{pack, unpack};
+use crate::codec::{Corrupt, Reader, put_bytes, put_varint};
+use crate::{AttributeKey, KeyScope, ValueType};
+
+/// Version of the form below and of the sections.
+const VERSION: u8 = 1;
+
+/// Names a block's info lists; with more, only the filter knows them.
+const NAMES_MAX: usize = 64;
+/// Bytes of the names it lists, together.
+const NAMES_BYTES_MAX: usize = 2048;
+
+/// The index entry of a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BlockInfo {
+    pub(crate) signal: Signal,
+    pub(crate) run: u64,
+    pub(crate) rows: u32,
+    /// First and last request its rows came with.
+    pub(crate) first_seq: u64,
+    pub(crate) last_seq: u64,
+    /// Range of what rows are sorted by: start of a span, time of a log record.
+    pub(crate) time_min: u64,
+    pub(crate) time_max: u64,
+    /// Latest end of a span; for logs the same as `time_max`.
+    pub(crate) end_max: u64,
+    pub(crate) duration_min: u64,
+    pub(crate) duration_max: u64,
+    /// Spans with an error status.
+    pub(crate) error_count: u64,
+    /// Bit n is set if a span has status n.
+    pub(crate) statuses: u8,
+    /// Bit n is set if a span has kind n.
+    pub(crate) kinds: u8,
+    pub(crate) severity_min: u8,
+    pub(crate) severity_max: u8,
+    /// Spans without a parent.
+    pub(crate) root_count: u64,
+    /// When the last of its requests was received.
+    pub(crate) received_max: u64,
+    /// Services and how many rows they have.
+    pub(crate) services: Vec<(Box<str>, u64)>,
+    /// Names of spans.
+    pub(crate) names: Names,
+    /// Keys of attributes; moved out once the block is known to the store.
+    pub(crate) keys: Vec<AttributeKey>,
+}
+
+/// The names in a block, as far as they are listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// All of them.
+    All(Vec<Box<str>>),
+    /// Too many to list.
+    Many,
+}
+
+impl Names {
+    pub(crate) fn of<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> Self {
+        if names.len() > NAMES_MAX {
+            return Self::Many;
+        }
+        let names: Vec<Box<str>> = names.map(Into::into).collect();
+        if names.iter().map(|name| name.len()).sum::<usize>() > NAMES_BYTES_MAX {
+            return Self::Many;
+        }
+        Self::All(names)
+    }
+
+    /// Whether a name may be among them.
+    pub(crate) fn may_contain(&self, name: &str) -> bool {
+        match self {
+            Self::All(names) => names.iter().any(|known| **known == *name),
+            Self::Many => true,
+        }
+    }
+}
+
+impl BlockInfo {
+    /// Packed like a section, so that damage is noticed.
+    pub(crate) fn write(&self) -> Vec<u8> {
+        let mut out = vec![VERSION, self.signal as u8];
+        for number in [
+            self.run,
+            u64::from(self.rows),
+            self.first_seq,
+            self.last_seq - self.first_seq,
+            self.time_min,
+            self.time_max - self.time_min,
+            self.end_max,
+            self.duration_min,
+            self.duration_max,
+            self.error_count,
+            self.root_count,
+            self.received_max,
+        ] {
+            put_varint(&mut out, number);
+        }
+        out.extend_from_slice(&[
+            self.statuses,
+            self.kinds,
+            self.severity_min,
+            self.severity_max,
+        ]);
+        put_varint(&mut out, self.services.len() as u64);
+        for (name, rows) in &self.services {
+            put_bytes(&mut out, name.as_bytes());
+            put_varint(&mut out, *rows);
+        }
+        match &self.names {
+            Names::Many => out.push(0),
+            Names::All(names) => {
+                out.push(1);
+                put_varint(&mut out, names.len() as u64);
+                for name in names {
+                    put_bytes(&mut out, name.as_bytes());
+                }
+            }
+        }
+        put_varint(&mut out, self.keys.len() as u64);
+        for key in &self.keys {
+            out.push(key.scope as u8);
+            out.push(key.value_type as u8);
+            put_bytes(&mut out, key.key.as_bytes());
+        }
+        pack(&out)
+    }
+
+    pub(crate) fn read(packed: &[u8]) -> Result<Self, Corrupt> {
+        let bytes = unpack(packed)?;
+        let mut reader = Reader::new(&bytes);
+        if reader.u8()? != VERSION {
+            return Err(Corrupt("version of a block is unknown"));
+        }
+        let signal = match reader.u8()? {
+            0 => Signal::Traces,
+            1 => Signal::Logs,
+            _ => return Err(Corrupt("signal of a block is unknown")),
+        };
+        let mut numbers = [0_u64; 12];
+        for number in &mut numbers {
+            *number = reader.varint()?;
+        }
+        let [statuses, kinds, severity_min, severity_max] = reader.array()?;
+        let mut services = Vec::new();
+        for _ in 0..reader.count()? {
+            services.push((reader.text()?.into(), reader.varint()?));
+        }
+        let names = match reader.u8()? {
+            0 => Names::Many,
+            _ => {
+                let count = reader.count()?;
+                let names = (0..count).map(|_| reader.text().map(Into::into));
+                Names::All(names.collect::<Result<_, _>>()?)
+            }
+        };
+        let mut keys = Vec::new();
+        for _ in 0..reader.count()? {
+            keys.push(read_key(&mut reader)?);
+        }
+        let sum = |a: u64, b: u64| a.checked_add(b).ok_or(Corrupt("range is out of range"));
+        Ok(Self {
+            signal,
+            run: numbers[0],
+            rows: u32::try_from(numbers[1]).map_err(|_| Corrupt("block has too many rows"))?,
+            first_seq: numbers[2],
+            last_seq: sum(numbers[2], numbers[3])?,
+            time_min: numbers[4],
+            time_max: sum(numbers[4], numbers[5])?,
+            end_max: numbers[6],
+            duration_min: numbers[7],
+            duration_max: numbers[8],
+            error_count: numbers[9],
+            root_count: numbers[10],
+            received_max: numbers[11],
+            statuses,
+            kinds,
+            severity_min,
+            severity_max,
+            services,
+            names,
+            keys,
+        })
+    }
+}
+
+fn read_key(reader: &mut Reader<'_>) -> Result<AttributeKey, Corrupt> {
+    let scope = match reader.u8()? {
+        1 => KeyScope::Span,
+        2 => KeyScope::Resource,
+        3 => KeyScope::Event,
+        4 => KeyScope::Log,
+        _ => return Err(Corrupt("scope of a key is unknown")),
+    };
+    let value_type = match reader.u8()? {
+        0 => ValueType::Empty,
+        1 => ValueType::String,
+        2 => ValueType::Bool,
+        3 => ValueType::Int,
+        4 => ValueType::Double,
+        5 => ValueType::Bytes,
+        6 => ValueType::Array,
+        7 => ValueType::Map,
+        _ => return Err(Corrupt("type of a key is unknown")),
+    };
+    Ok(AttributeKey {
+        scope,
+        key: reader.text()?.to_owned(),
+        value_type,
+    })
+}

@@ -1,0 +1,9 @@
+//! Blocks: some thousand records, sealed into compressed columns with an index of what they hold.
+
+pub(crate) mod filter;
+mod info;
+mod seal;
+pub(crate) mod section;
+
+pub(crate) use info::{BlockInfo, Names};
+pub(crate) use seal::{SealedBlock, seal_logs, seal_spans};

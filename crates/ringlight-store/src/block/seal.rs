@@ -1,0 +1,265 @@
+//! Making a block from the columns of the head.
+
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
+use ringlight_model::{Resource, Signal, StatusCode};
+
+use super::filter::{FilterBuilder, trace_hash, trigram_hash, trigrams};
+use super::section::{Section, pack};
+use super::{BlockInfo, Names};
+use crate::table::{Attributes, Cell, LogTable, Owners, SpanTable, Texts};
+use crate::{AttributeKey, KeyScope, ValueType};
+
+/// Keys a block's info lists; those beyond can still be searched for but are not offered.
+const KEYS_MAX: usize = 512;
+/// Bytes of a key that is offered.
+const KEY_BYTES_MAX: usize = 256;
+
+const FILTER_BITS: usize = 8;
+const FILTER_BYTES_MAX: usize = 64 * 1024;
+/// More than for keys: a trace is looked up in every block there is.
+const TRACE_FILTER_BITS: usize = 16;
+const TRACE_FILTER_BYTES_MAX: usize = 256 * 1024;
+const BODY_FILTER_BITS: usize = 6;
+
+/// A block ready to be written.
+#[derive(Debug)]
+pub(crate) struct SealedBlock {
+    pub(crate) info: BlockInfo,
+    pub(crate) sections: Vec<(Section, Vec<u8>)>,
+}
+
+/// Seals spans of one run. The table is whole and has at least one row.
+pub(crate) fn seal_spans(table: &SpanTable, run: u64, received_max: u64) -> SealedBlock {
+    let mut filter = FilterBuilder::default();
+    let mut sections = Vec::new();
+    for section in [
+        Section::Dictionary,
+        Section::Core,
+        Section::Traces,
+        Section::Ids,
+        Section::Values,
+        Section::Attributes,
+        Section::Extra,
+    ] {
+        sections.push((section, pack(&table.write_section(section, &mut filter))));
+    }
+    let filter = filter.build(FILTER_BITS, FILTER_BYTES_MAX);
+    sections.push((Section::Filter, pack(&filter)));
+    let mut traces = FilterBuilder::default();
+    for &id in &table.trace_ids {
+        traces.hash(trace_hash(id));
+    }
+    let traces = traces.build(TRACE_FILTER_BITS, TRACE_FILTER_BYTES_MAX);
+    sections.push((Section::TraceFilter, pack(&traces)));
+    SealedBlock {
+        info: span_info(table, run, received_max),
+        sections,
+    }
+}
+
+fn span_info(table: &SpanTable, run: u64, received_max: u64) -> BlockInfo {
+    let rows = table.rows();
+    let (first_seq, last_seq) = seq_range(table.origins.iter());
+    let names: BTreeSet<u32> = table.names.iter().copied().collect();
+    let errors = (0..rows).filter(|&row| table.status(row) == StatusCode::Error);
+    let mut keys = Keys::default();
+    keys.add(KeyScope::Span, &table.attributes, &table.texts);
+    keys.add(KeyScope::Event, &table.event_attributes, &table.texts);
+    keys.add_resources(&table.owners);
+    BlockInfo {
+        signal: Signal::Traces,
+        run,
+        rows: rows as u32,
+        first_seq,
+        last_seq,
+        time_min: table.starts.iter().copied().min().unwrap_or(0),
+        time_max: table.starts.iter().copied().max().unwrap_or(0),
+        end_max: (0..rows).map(|row| table.end(row)).max().unwrap_or(0),
+        duration_min: table.durations.iter().copied().min().unwrap_or(0),
+        duration_max: table.durations.iter().copied().max().unwrap_or(0),
+        error_count: errors.count() as u64,
+        statuses: table.statuses.iter().fold(0, |mask, &s| mask | bit(s)),
+        kinds: table.kinds.iter().fold(0, |mask, &kind| mask | bit(kind)),
+        severity_min: 0,
+        severity_max: 0,
+        root_count: table.is_root.iter().filter(|&&root| root).count() as u64,
+        received_max,
+        services: services(&table.owners, &table.resources),
+        names: Names::of(
+            names
+                .iter()
+                .map(|&name| table.texts.names.get(name))
+                .collect::<Vec<_>>()
+                .into_iter(),
+        ),
+        keys: keys.found,
+    }
+}
+
+/// Seals log records of one run. The table is whole and has at least one row.
+pub(crate) fn seal_logs(table: &LogTable, run: u64, received_max: u64) -> SealedBlock {
+    let mut filter = FilterBuilder::default();
+    let mut sections = Vec::new();
+    for section in [
+        Section::Dictionary,
+        Section::Core,
+        Section::Traces,
+        Section::Ids,
+        Section::Values,
+        Section::Attributes,
+        Section::Extra,
+        Section::Body,
+    ] {
+        sections.push((section, pack(&table.write_section(section, &mut filter))));
+    }
+    let filter = filter.build(FILTER_BITS, FILTER_BYTES_MAX);
+    sections.push((Section::Filter, pack(&filter)));
+    let mut traces = FilterBuilder::default();
+    for &id in table.trace_ids.iter().filter(|id| id.is_valid()) {
+        traces.hash(trace_hash(id));
+    }
+    let traces = traces.build(TRACE_FILTER_BITS, TRACE_FILTER_BYTES_MAX);
+    sections.push((Section::TraceFilter, pack(&traces)));
+    sections.push((Section::BodyFilter, pack(&body_filter(table))));
+    SealedBlock {
+        info: log_info(table, run, received_max),
+        sections,
+    }
+}
+
+fn log_info(table: &LogTable, run: u64, received_max: u64) -> BlockInfo {
+    let (first_seq, last_seq) = seq_range(table.origins.iter());
+    let time_max = table.timestamps.iter().copied().max().unwrap_or(0);
+    let mut keys = Keys::default();
+    keys.add(KeyScope::Log, &table.attributes, &table.texts);
+    keys.add_resources(&table.owners);
+    BlockInfo {
+        signal: Signal::Logs,
+        run,
+        rows: table.rows() as u32,
+        first_seq,
+        last_seq,
+        time_min: table.timestamps.iter().copied().min().unwrap_or(0),
+        time_max,
+        end_max: time_max,
+        duration_min: 0,
+        duration_max: 0,
+        error_count: 0,
+        statuses: 0,
+        kinds: 0,
+        severity_min: table.severities.iter().copied().min().unwrap_or(0),
+        severity_max: table.severities.iter().copied().max().unwrap_or(0),
+        root_count: 0,
+        received_max,
+        services: services(&table.owners, &table.resources),
+        names: Names::All(Vec::new()),
+        keys: keys.found,
+    }
+}
+
+// Texts of every body, of those that are not text in the form a query sees them in.
+fn body_filter(table: &LogTable) -> Vec<u8> {
+    // One bit for each of the 2^24 trigrams: telling them apart costs nothing then.
+    let mut seen = vec![0_u64; 1 << 18];
+    let mut distinct = Vec::new();
+    let mut add = |text: &str| {
+        for trigram in trigrams(text) {
+            let (word, mask) = (&mut seen[(trigram >> 6) as usize], 1 << (trigram & 63));
+            if *word & mask == 0 {
+                *word |= mask;
+                distinct.push(trigram);
+            }
+        }
+    };
+    table.bodies.iter().for_each(&mut add);
+    for (row, cell) in table.body_cells.iter().enumerate() {
+        if !matches!(cell, Cell::Str(_)) {
+            add(&table.body(row).to_string());
+        }
+    }
+    let mut filter = FilterBuilder::default();
+    for trigram in distinct {
+        filter.hash(trigram_hash(trigram));
+    }
+    filter.build(BODY_FILTER_BITS, FILTER_BYTES_MAX)
+}
+
+const fn bit(number: u8) -> u8 {
+    1 << (number & 7)
+}
+
+fn seq_range(origins: impl Iterator<Item = (u32, u64)>) -> (u64, u64) {
+    let mut range: Option<(u64, u64)> = None;
+    for (_, seq) in origins {
+        range = Some(range.map_or((seq, seq), |(first, _)| (first, seq)));
+    }
+    range.unwrap_or((0, 0))
+}
+
+fn services(owners: &Owners, resources: &[u32]) -> Vec<(Box<str>, u64)> {
+    let mut rows = vec![0_u64; owners.resources().len()];
+    for &resource in resources {
+        if let Some(count) = rows.get_mut(resource as usize) {
+            *count += 1;
+        }
+    }
+    let mut services: HashMap<&str, u64, foldhash::fast::RandomState> = HashMap::default();
+    for (resource, count) in owners.resources().iter().zip(rows) {
+        *services.entry(resource.service_name()).or_default() += count;
+    }
+    let mut services: Vec<(Box<str>, u64)> = services
+        .into_iter()
+        .filter(|&(_, count)| count > 0)
+        .map(|(name, count)| (name.into(), count))
+        .collect();
+    services.sort_unstable();
+    services
+}
+
+/// Collects distinct keys, up to a limit.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    found: Vec<AttributeKey>,
+}
+
+impl Keys {
+    fn add(&mut self, scope: KeyScope, attributes: &Attributes, texts: &Texts) {
+        let mut seen: BTreeSet<(u32, ValueType)> = BTreeSet::new();
+        let mut last = None;
+        for attribute in attributes.items() {
+            let key = (attribute.key, attribute.cell.value_type());
+            if last != Some(key) && seen.insert(key) {
+                self.push(scope, texts.names.get(key.0), key.1);
+            }
+            last = Some(key);
+        }
+    }
+
+    fn add_resources(&mut self, owners: &Owners) {
+        for Resource { attributes, .. } in owners.resources().iter().map(AsRef::as_ref) {
+            for attribute in attributes {
+                let value_type = ValueType::of(&attribute.value);
+                let known = self.found.iter().any(|known| {
+                    known.scope == KeyScope::Resource
+                        && known.value_type == value_type
+                        && known.key == attribute.key
+                });
+                if !known {
+                    self.push(KeyScope::Resource, &attribute.key, value_type);
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, scope: KeyScope, key: &str, value_type: ValueType) {
+        if self.found.len() < KEYS_MAX && key.len() <= KEY_BYTES_MAX && !key.is_empty() {
+            self.found.push(AttributeKey {
+                scope,
+                key: key.to_owned(),
+                value_type,
+            });
+        }
+    }
+}

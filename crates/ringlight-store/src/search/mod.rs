@@ -1,0 +1,16 @@
+//! Searching: which blocks can hold a match, which rows of them match, in which order they are
+//! shown.
+
+mod complete;
+mod cursor;
+mod fields;
+mod logs;
+mod prune;
+mod source;
+mod summary;
+mod traces;
+
+pub(crate) use complete::{attribute_values, attributes};
+pub(crate) use logs::search_logs;
+pub(crate) use summary::{runs, services, stats};
+pub(crate) use traces::{search_traces, trace};

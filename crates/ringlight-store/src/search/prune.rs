@@ -1,0 +1,180 @@
+//! Which blocks certainly hold no match.
+
+use std::cell::OnceCell;
+
+use ringlight_model::{Signal, TraceId};
+
+use crate::block::BlockInfo;
+use crate::block::filter::{
+    FilterScope, form_hash, key_hash, may_contain, trace_hash, trigram_hash, trigrams,
+};
+use crate::block::section::Section;
+use crate::query::{AttributeScope, Constraint, Constraints, EqualityForm, Intrinsic};
+use crate::slice::ReadError;
+use crate::state::{Block, Shared};
+
+/// A block's index, its filters read when first needed.
+pub(crate) struct Index<'a> {
+    block: &'a Block,
+    shared: &'a Shared,
+    filter: OnceCell<Vec<u8>>,
+    body_filter: OnceCell<Vec<u8>>,
+}
+
+impl<'a> Index<'a> {
+    pub(crate) fn new(block: &'a Block, shared: &'a Shared) -> Self {
+        Self {
+            block,
+            shared,
+            filter: OnceCell::new(),
+            body_filter: OnceCell::new(),
+        }
+    }
+
+    fn info(&self) -> &BlockInfo {
+        &self.block.info
+    }
+
+    /// Whether the block may hold a row that meets all the conditions.
+    pub(crate) fn may_match(&self, constraints: &Constraints) -> Result<bool, ReadError> {
+        // What is in memory first, so that a filter is read only if it can still matter.
+        for constraint in &constraints.all {
+            if !self.may_match_in_memory(constraint) {
+                return Ok(false);
+            }
+        }
+        for constraint in &constraints.all {
+            if !self.may_match_by_filter(constraint)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn may_match_in_memory(&self, constraint: &Constraint) -> bool {
+        let info = self.info();
+        match constraint {
+            Constraint::Never => false,
+            Constraint::Duration { min_nano, max_nano } => {
+                info.duration_max >= *min_nano && info.duration_min <= *max_nano
+            }
+            Constraint::Status(code) => info.statuses & (1 << *code as u8) != 0,
+            Constraint::Kind(kind) => info.kinds & (1 << *kind as u8) != 0,
+            Constraint::Severity { min, max } => {
+                info.severity_max >= *min && info.severity_min <= *max
+            }
+            Constraint::Intrinsic(Intrinsic::Name, name) => info.names.may_contain(name),
+            Constraint::Equals {
+                scope: AttributeScope::Resource,
+                key,
+                form: EqualityForm::Str(name),
+            } if key == "service.name" => self.may_have_service(name),
+            _ => true,
+        }
+    }
+
+    // A resource whose service name is missing, empty or no text is listed under a stand-in.
+    pub(crate) fn may_have_service(&self, name: &str) -> bool {
+        self.info()
+            .services
+            .iter()
+            .any(|(known, _)| **known == *name || **known == *"unknown_service")
+    }
+
+    fn may_match_by_filter(&self, constraint: &Constraint) -> Result<bool, ReadError> {
+        Ok(match constraint {
+            Constraint::Intrinsic(Intrinsic::TraceId, text) => match text.parse() {
+                Ok(trace_id) => self.may_have_trace(trace_id)?,
+                Err(_) => true,
+            },
+            Constraint::Intrinsic(
+                intrinsic @ (Intrinsic::Name
+                | Intrinsic::StatusMessage
+                | Intrinsic::EventName
+                | Intrinsic::ScopeName
+                | Intrinsic::ScopeVersion
+                | Intrinsic::SeverityText),
+                text,
+            ) => self.may_have_intrinsic(*intrinsic, text)?,
+            Constraint::Present { scope, key } => self.any_scope(*scope, key, |key| key)?,
+            Constraint::Equals { scope, key, form } => {
+                self.any_scope(*scope, key, |key| form_hash(key, form))?
+            }
+            Constraint::BodyContains(text) => self.may_have_body(text)?,
+            Constraint::AnyOf(alternatives) => {
+                for alternative in alternatives {
+                    if self.may_match(alternative)? {
+                        return Ok(true);
+                    }
+                }
+                alternatives.is_empty()
+            }
+            _ => true,
+        })
+    }
+
+    pub(crate) fn may_have_intrinsic(
+        &self,
+        intrinsic: Intrinsic,
+        text: &str,
+    ) -> Result<bool, ReadError> {
+        let key = key_hash(FilterScope::Intrinsic, intrinsic.as_str());
+        let hash = form_hash(key, &EqualityForm::text(text));
+        Ok(may_contain(self.filter()?, hash))
+    }
+
+    /// Whether a key may be there in a scope.
+    pub(crate) fn may_have_key(&self, scope: FilterScope, key: &str) -> Result<bool, ReadError> {
+        Ok(may_contain(self.filter()?, key_hash(scope, key)))
+    }
+
+    pub(crate) fn may_have_trace(&self, trace_id: TraceId) -> Result<bool, ReadError> {
+        let filter = self.shared.trace_filter(self.block)?;
+        Ok(may_contain(&filter, trace_hash(trace_id)))
+    }
+
+    fn any_scope(
+        &self,
+        scope: AttributeScope,
+        key: &str,
+        hash: impl Fn(u64) -> u64,
+    ) -> Result<bool, ReadError> {
+        let own = match self.info().signal {
+            Signal::Logs => FilterScope::Log,
+            _ => FilterScope::Span,
+        };
+        let filter = self.filter()?;
+        let has = |scope| may_contain(filter, hash(key_hash(scope, key)));
+        Ok(match scope {
+            AttributeScope::Any => has(own) || has(FilterScope::Resource),
+            AttributeScope::Span => has(FilterScope::Span),
+            AttributeScope::Resource => has(FilterScope::Resource),
+            AttributeScope::Event => has(FilterScope::Event),
+            AttributeScope::Log => has(FilterScope::Log),
+        })
+    }
+
+    fn may_have_body(&self, text: &str) -> Result<bool, ReadError> {
+        if text.len() < 3 {
+            return Ok(true);
+        }
+        let filter = read_once(&self.body_filter, || {
+            self.block.section(Section::BodyFilter)
+        })?;
+        Ok(trigrams(text).all(|trigram| may_contain(filter, trigram_hash(trigram))))
+    }
+
+    fn filter(&self) -> Result<&[u8], ReadError> {
+        read_once(&self.filter, || self.block.section(Section::Filter))
+    }
+}
+
+fn read_once(
+    cell: &OnceCell<Vec<u8>>,
+    read: impl FnOnce() -> Result<Vec<u8>, ReadError>,
+) -> Result<&[u8], ReadError> {
+    if cell.get().is_none() {
+        let _ = cell.set(read()?);
+    }
+    Ok(cell.get().map_or(&[], Vec::as_slice))
+}

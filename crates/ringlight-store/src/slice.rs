@@ -1,0 +1,477 @@
+//! Time slices: one SQLite file each, with an intake and blocks.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ringlight_model::Signal;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+
+use crate::block::section::{Section, unpack};
+use crate::block::{BlockInfo, SealedBlock};
+use crate::codec::Corrupt;
+use crate::{Durability, StoreError};
+
+/// Format of the files, in `PRAGMA user_version`.
+pub(crate) const FORMAT: u32 = 1;
+/// `RngL`, in `PRAGMA application_id`.
+pub(crate) const APPLICATION_ID: u32 = 0x526e_674c;
+
+/// Sections of a block have row ids from `block * SECTIONS` on.
+const SECTIONS: i64 = 16;
+
+/// Idle connections kept for reading, a slice.
+const READERS_IDLE_MAX: usize = 2;
+
+const SCHEMA: &str = "
+    CREATE TABLE slice (created_unix_nano INTEGER NOT NULL);
+    CREATE TABLE intake_traces (
+        seq INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL,
+        received_unix_nano INTEGER NOT NULL,
+        length INTEGER NOT NULL,
+        request BLOB NOT NULL);
+    CREATE TABLE intake_logs (
+        seq INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL,
+        received_unix_nano INTEGER NOT NULL,
+        length INTEGER NOT NULL,
+        request BLOB NOT NULL);
+    CREATE TABLE batch (seq INTEGER PRIMARY KEY, id BLOB NOT NULL);
+    CREATE TABLE block (id INTEGER PRIMARY KEY, info BLOB NOT NULL);
+    CREATE TABLE section (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+";
+
+/// A slice as readers see it.
+#[derive(Debug)]
+pub(crate) struct Slice {
+    pub(crate) id: u32,
+    path: PathBuf,
+    pub(crate) created_unix_nano: u64,
+    /// Bytes on disk, brought up to date by the writer now and then.
+    bytes: AtomicU64,
+    readers: Mutex<Vec<Connection>>,
+}
+
+/// A section could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+    #[error(transparent)]
+    Database(#[from] rusqlite::Error),
+}
+
+/// A request in the intake.
+#[derive(Debug)]
+pub(crate) struct IntakeRow {
+    pub(crate) seq: u64,
+    pub(crate) run: u64,
+    pub(crate) received_unix_nano: u64,
+    pub(crate) length: usize,
+    pub(crate) request: Vec<u8>,
+}
+
+/// The name of a slice's file.
+pub(crate) fn file_name(id: u32) -> String {
+    format!("slice-{id:08}.db")
+}
+
+/// The slice a file name belongs to.
+pub(crate) fn parse_file_name(name: &str) -> Option<u32> {
+    name.strip_prefix("slice-")?
+        .strip_suffix(".db")?
+        .parse()
+        .ok()
+}
+
+pub(crate) fn database_error(
+    action: &'static str,
+    path: &Path,
+) -> impl Fn(rusqlite::Error) -> StoreError + use<> {
+    let path = path.to_owned();
+    move |source| StoreError::Database {
+        action,
+        path: path.clone(),
+        source,
+    }
+}
+
+impl Slice {
+    pub(crate) fn new(directory: &Path, id: u32, created_unix_nano: u64) -> Self {
+        let slice = Self {
+            id,
+            path: directory.join(file_name(id)),
+            created_unix_nano,
+            bytes: AtomicU64::new(0),
+            readers: Mutex::new(Vec::new()),
+        };
+        slice.measure();
+        slice
+    }
+
+    /// Bytes on disk when it was last measured.
+    pub(crate) fn bytes(&self) -> u64 {
+        // Relaxed: a number for people and for the size limit, nothing else depends on it.
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Measures the bytes on disk.
+    pub(crate) fn measure(&self) {
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let total = self.files().iter().map(|path| size(path)).sum();
+        self.bytes.store(total, Ordering::Relaxed);
+    }
+
+    fn files(&self) -> [PathBuf; 3] {
+        ["", "-wal", "-shm"].map(|suffix| {
+            let mut name = self.path.clone().into_os_string();
+            name.push(suffix);
+            name.into()
+        })
+    }
+
+    /// Deletes the files. A search that still reads them goes on doing so.
+    pub(crate) fn unlink(&self) {
+        self.lock_readers().clear();
+        for path in self.files() {
+            // A file that is not there needs no deleting; one that cannot be deleted is found again
+            // at the next start.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    fn lock_readers(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_reader<R>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<R, ReadError>,
+    ) -> Result<R, ReadError> {
+        let idle = self.lock_readers().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.open_reader()?,
+        };
+        let result = read(&connection);
+        let mut idle = self.lock_readers();
+        if result.is_ok() && idle.len() < READERS_IDLE_MAX {
+            idle.push(connection);
+        }
+        result
+    }
+
+    fn open_reader(&self) -> Result<Connection, rusqlite::Error> {
+        // Opened for writing, as a log left behind must be brought in; nothing else is written.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.execute_batch(
+            "PRAGMA query_only = ON; PRAGMA cache_size = -128; PRAGMA busy_timeout = 1000;",
+        )?;
+        Ok(connection)
+    }
+
+    /// The bytes of a section; empty if the block has none of the kind.
+    pub(crate) fn section(&self, block: u64, section: Section) -> Result<Vec<u8>, ReadError> {
+        self.with_reader(|connection| {
+            let id = section_id(block, section);
+            let mut statement =
+                connection.prepare_cached("SELECT data FROM section WHERE id = ?1")?;
+            let unpacked = statement
+                .query_row([id], |row| Ok(unpack(row.get_ref(0)?.as_blob()?)))
+                .optional()?;
+            match unpacked {
+                Some(bytes) => Ok(bytes?),
+                None => Ok(Vec::new()),
+            }
+        })
+    }
+}
+
+fn section_id(block: u64, section: Section) -> i64 {
+    block.cast_signed() * SECTIONS + section as i64
+}
+
+fn intake_table(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Logs => "intake_logs",
+        _ => "intake_traces",
+    }
+}
+
+/// What a slice held when it was opened.
+#[derive(Debug, Default)]
+pub(crate) struct SliceContents {
+    /// Blocks in the order they were sealed; `None` for one whose entry is damaged.
+    pub(crate) blocks: Vec<(u64, Option<BlockInfo>)>,
+    /// The newest request the slice ever held.
+    pub(crate) last_seq: u64,
+    /// Requests that are not sealed yet.
+    pub(crate) intake_rows: u64,
+}
+
+/// The only connection that writes to a slice.
+#[derive(Debug)]
+pub(crate) struct SliceWriter {
+    connection: Connection,
+    next_block: u64,
+    durability: Durability,
+}
+
+impl SliceWriter {
+    /// Opens the file of a slice, creating it first if asked to. Gives when it was created, too.
+    pub(crate) fn open(
+        directory: &Path,
+        id: u32,
+        create_at_unix_nano: Option<u64>,
+        durability: Durability,
+    ) -> Result<(Self, u64), StoreError> {
+        let path = directory.join(file_name(id));
+        let error = database_error("open", &path);
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        if create_at_unix_nano.is_some() {
+            flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        }
+        let connection = Connection::open_with_flags(&path, flags).map_err(&error)?;
+        let prepare = || {
+            connection.execute_batch(
+                "PRAGMA page_size = 8192;
+                 PRAGMA journal_mode = WAL;
+                 PRAGMA wal_autocheckpoint = 2000;
+                 PRAGMA journal_size_limit = 33554432;
+                 PRAGMA cache_size = -2048;
+                 PRAGMA busy_timeout = 5000;",
+            )?;
+            if let Some(created) = create_at_unix_nano {
+                let exists = connection.query_row(
+                    "SELECT count(*) FROM sqlite_master WHERE name = 'slice'",
+                    [],
+                    |row| row.get::<_, i64>(0),
+                )? > 0;
+                if !exists {
+                    connection.execute_batch(&format!(
+                        "BEGIN IMMEDIATE;
+                         PRAGMA application_id = {APPLICATION_ID};
+                         PRAGMA user_version = {FORMAT};
+                         {SCHEMA}
+                         INSERT INTO slice VALUES ({});
+                         COMMIT;",
+                        created.cast_signed()
+                    ))?;
+                }
+            }
+            let created: i64 =
+                connection
+                    .query_row("SELECT created_unix_nano FROM slice", [], |row| row.get(0))?;
+            let last: Option<i64> =
+                connection.query_row("SELECT max(id) FROM block", [], |row| row.get(0))?;
+            Ok((created.cast_unsigned(), last))
+        };
+        let (created, last) = prepare().map_err(&error)?;
+        let found: u32 = connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .map_err(&error)?;
+        if found > FORMAT {
+            return Err(StoreError::NewerFormat {
+                path,
+                found,
+                supported: FORMAT,
+            });
+        }
+        let writer = Self {
+            connection,
+            next_block: last.map_or(1, |last| last.cast_unsigned() + 1),
+            durability,
+        };
+        Ok((writer, created))
+    }
+
+    /// Reads the index of the slice.
+    pub(crate) fn contents(&self) -> Result<SliceContents, rusqlite::Error> {
+        let mut contents = SliceContents::default();
+        let mut statement = self
+            .connection
+            .prepare("SELECT id, info FROM block ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let id = row.get::<_, i64>(0)?.cast_unsigned();
+            let info = BlockInfo::read(row.get_ref(1)?.as_blob()?).ok();
+            if let Some(info) = &info {
+                contents.last_seq = contents.last_seq.max(info.last_seq);
+            }
+            contents.blocks.push((id, info));
+        }
+        for table in ["intake_traces", "intake_logs"] {
+            let (count, last): (i64, Option<i64>) = self.connection.query_row(
+                &format!("SELECT count(*), max(seq) FROM {table}"),
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            contents.intake_rows += count.cast_unsigned();
+            contents.last_seq = contents.last_seq.max(last.unwrap_or(0).cast_unsigned());
+        }
+        let last: Option<i64> =
+            self.connection
+                .query_row("SELECT max(seq) FROM batch", [], |row| row.get(0))?;
+        contents.last_seq = contents.last_seq.max(last.unwrap_or(0).cast_unsigned());
+        Ok(contents)
+    }
+
+    /// Batch ids, newest first, up to a number of them.
+    pub(crate) fn batches(&self, count_max: usize) -> Result<Vec<u128>, rusqlite::Error> {
+        let mut statement = self
+            .connection
+            .prepare("SELECT id FROM batch ORDER BY seq DESC LIMIT ?1")?;
+        let rows = statement.query_map([count_max as i64], |row| {
+            let bytes = row.get_ref(0)?.as_blob()?;
+            Ok(bytes.try_into().map_or(0, u128::from_le_bytes))
+        })?;
+        rows.collect()
+    }
+
+    /// Requests of a signal that are not sealed, in order.
+    pub(crate) fn intake(
+        &self,
+        signal: Signal,
+        mut each: impl FnMut(IntakeRow),
+    ) -> Result<(), rusqlite::Error> {
+        let mut statement = self.connection.prepare(&format!(
+            "SELECT seq, run, received_unix_nano, length, request FROM {} ORDER BY seq",
+            intake_table(signal)
+        ))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            each(IntakeRow {
+                seq: row.get::<_, i64>(0)?.cast_unsigned(),
+                run: row.get::<_, i64>(1)?.cast_unsigned(),
+                received_unix_nano: row.get::<_, i64>(2)?.cast_unsigned(),
+                length: usize::try_from(row.get::<_, i64>(3)?).unwrap_or(0),
+                request: row.get(4)?,
+            });
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction whose commit is durable.
+    pub(crate) fn begin(&self) -> Result<(), rusqlite::Error> {
+        let synchronous = match self.durability {
+            Durability::PowerLoss => "FULL",
+            Durability::ProcessDeath => "NORMAL",
+        };
+        self.begin_with(synchronous)
+    }
+
+    fn begin_with(&self, synchronous: &str) -> Result<(), rusqlite::Error> {
+        self.connection.execute_batch(&format!(
+            "PRAGMA synchronous = {synchronous}; BEGIN IMMEDIATE;"
+        ))
+    }
+
+    pub(crate) fn insert_intake(
+        &self,
+        signal: Signal,
+        row: &IntakeRow,
+    ) -> Result<(), rusqlite::Error> {
+        let sql = match signal {
+            Signal::Logs => "INSERT INTO intake_logs VALUES (?1, ?2, ?3, ?4, ?5)",
+            _ => "INSERT INTO intake_traces VALUES (?1, ?2, ?3, ?4, ?5)",
+        };
+        self.connection.prepare_cached(sql)?.execute(params![
+            row.seq.cast_signed(),
+            row.run.cast_signed(),
+            row.received_unix_nano.cast_signed(),
+            row.length as i64,
+            row.request
+        ])?;
+        Ok(())
+    }
+
+    pub(crate) fn insert_batch(&self, seq: u64, batch: u128) -> Result<(), rusqlite::Error> {
+        self.connection
+            .prepare_cached("INSERT INTO batch VALUES (?1, ?2)")?
+            .execute(params![seq.cast_signed(), batch.to_le_bytes()])?;
+        Ok(())
+    }
+
+    pub(crate) fn commit(&self) -> Result<(), rusqlite::Error> {
+        self.connection.execute_batch("COMMIT")
+    }
+
+    /// Ends a transaction that failed. One that SQLite ended by itself needs nothing.
+    pub(crate) fn rollback(&self) {
+        if !self.connection.is_autocommit() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+    }
+
+    /// Writes a block and deletes the requests it was made from, in one transaction; old batch ids
+    /// are forgotten with them. Gives the block's number.
+    ///
+    /// It need not be synced: if it is lost, the requests it replaces are not.
+    pub(crate) fn insert_block(
+        &mut self,
+        block: &SealedBlock,
+        forget_batches_until: u64,
+    ) -> Result<u64, rusqlite::Error> {
+        let id = self.next_block;
+        self.begin_with("NORMAL")?;
+        let result = self.insert_block_parts(id, block, forget_batches_until);
+        if let Err(error) = result.and_then(|()| self.commit()) {
+            self.rollback();
+            return Err(error);
+        }
+        self.next_block += 1;
+        Ok(id)
+    }
+
+    fn insert_block_parts(
+        &self,
+        id: u64,
+        block: &SealedBlock,
+        forget_batches_until: u64,
+    ) -> Result<(), rusqlite::Error> {
+        let connection = &self.connection;
+        connection
+            .prepare_cached("INSERT INTO block VALUES (?1, ?2)")?
+            .execute(params![id.cast_signed(), block.info.write()])?;
+        let mut insert = connection.prepare_cached("INSERT INTO section VALUES (?1, ?2)")?;
+        for (section, data) in &block.sections {
+            insert.execute(params![section_id(id, *section), data])?;
+        }
+        let (first, last) = (block.info.first_seq, block.info.last_seq);
+        let delete = match block.info.signal {
+            Signal::Logs => "DELETE FROM intake_logs WHERE seq BETWEEN ?1 AND ?2",
+            _ => "DELETE FROM intake_traces WHERE seq BETWEEN ?1 AND ?2",
+        };
+        connection
+            .prepare_cached(delete)?
+            .execute(params![first.cast_signed(), last.cast_signed()])?;
+        connection
+            .prepare_cached("DELETE FROM batch WHERE seq <= ?1")?
+            .execute([forget_batches_until.cast_signed()])?;
+        Ok(())
+    }
+
+    /// Brings the log into the file, as far as readers allow.
+    pub(crate) fn checkpoint(&self) {
+        // It is only an optimization: what is not brought in now is brought in at the next opening.
+        let _ = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
+
+    /// Bounds the file, as a full disk would.
+    #[cfg(test)]
+    pub(crate) fn limit_pages(&self, pages: u32) {
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        self.connection.query_row(&sql, [], |_| Ok(())).unwrap();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn page_count(&self) -> u32 {
+        self.connection
+            .query_row("PRAGMA page_count", [], |row| row.get(0))
+            .unwrap()
+    }
+}

@@ -1,0 +1,122 @@
+//! Records in columns: what the head holds, what a block is made from and what it is read into.
+
+mod attributes;
+mod logs;
+mod nested;
+mod origins;
+mod owners;
+mod pool;
+mod spans;
+
+pub(crate) use attributes::{Attribute, Attributes, Cell, Texts};
+pub(crate) use logs::LogTable;
+pub(crate) use origins::Origins;
+pub(crate) use owners::Owners;
+pub(crate) use pool::Pool;
+pub(crate) use spans::SpanTable;
+
+use ringlight_model::Signal;
+
+use crate::block::section::{Section, SectionSet};
+use crate::block::{SealedBlock, seal_logs, seal_spans};
+use crate::codec::Corrupt;
+use crate::state::{SignalState, State};
+
+/// What the records of both signals have in common.
+pub(crate) trait Table: Default + std::fmt::Debug + Send + Sync + 'static {
+    const SIGNAL: Signal;
+
+    fn rows(&self) -> usize;
+    /// What rows are sorted by, a row.
+    fn times(&self) -> &[u64];
+    fn set_origins(&mut self, origins: Origins);
+    fn owners(&self) -> &Owners;
+    /// Number in the owners' resources, a row.
+    fn resources(&self) -> &[u32];
+    fn take_all(&mut self, from: &Self);
+    fn memory_bytes(&self) -> usize;
+    fn loaded(&self) -> SectionSet;
+    fn read_section(&mut self, section: Section, rows: usize, bytes: &[u8]) -> Result<(), Corrupt>;
+    fn seal(&self, run: u64, received_max: u64) -> SealedBlock;
+
+    fn state(state: &State) -> &SignalState<Self>;
+    fn state_mut(state: &mut State) -> &mut SignalState<Self>;
+}
+
+macro_rules! table {
+    ($table:ty, $signal:expr, $times:ident, $field:ident, $take_all:expr, $seal:ident) => {
+        impl Table for $table {
+            const SIGNAL: Signal = $signal;
+
+            fn rows(&self) -> usize {
+                self.rows()
+            }
+
+            fn times(&self) -> &[u64] {
+                &self.$times
+            }
+
+            fn set_origins(&mut self, origins: Origins) {
+                self.origins = origins;
+            }
+
+            fn owners(&self) -> &Owners {
+                &self.owners
+            }
+
+            fn resources(&self) -> &[u32] {
+                &self.resources
+            }
+
+            fn take_all(&mut self, from: &Self) {
+                $take_all(self, from);
+            }
+
+            fn memory_bytes(&self) -> usize {
+                self.memory_bytes()
+            }
+
+            fn loaded(&self) -> SectionSet {
+                self.loaded
+            }
+
+            fn read_section(
+                &mut self,
+                section: Section,
+                rows: usize,
+                bytes: &[u8],
+            ) -> Result<(), Corrupt> {
+                self.read_section(section, rows, bytes)
+            }
+
+            fn seal(&self, run: u64, received_max: u64) -> SealedBlock {
+                $seal(self, run, received_max)
+            }
+
+            fn state(state: &State) -> &SignalState<Self> {
+                &state.$field
+            }
+
+            fn state_mut(state: &mut State) -> &mut SignalState<Self> {
+                &mut state.$field
+            }
+        }
+    };
+}
+
+table!(
+    SpanTable,
+    Signal::Traces,
+    starts,
+    spans,
+    |to: &mut SpanTable, from: &SpanTable| to.take(from, |_| true),
+    seal_spans
+);
+table!(
+    LogTable,
+    Signal::Logs,
+    timestamps,
+    logs,
+    LogTable::take,
+    seal_logs
+);

@@ -1,0 +1,183 @@
+//! Sealing: from the head to blocks.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Instant;
+
+use ringlight_model::Signal;
+
+use super::{Message, RETRY_AFTER, Writer, is_disk_full};
+use crate::block::SealedBlock;
+use crate::duplicates::BATCHES_MAX;
+use crate::state::{Block, Chunk, State};
+use crate::table::{LogTable, SpanTable, Table};
+
+/// Bytes of memory of the head of a signal after which it is sealed, however few records it has.
+const HEAD_SEAL_BYTES: usize = 16 << 20;
+
+/// Requests to be made into a block: of one slice and one run.
+pub(crate) enum SealJob {
+    Spans(Vec<Arc<Chunk<SpanTable>>>),
+    Logs(Vec<Arc<Chunk<LogTable>>>),
+}
+
+/// A block that is ready, made from the first so many requests of the head.
+pub(crate) struct Sealed {
+    block: SealedBlock,
+    slice: u32,
+    chunks: usize,
+    memory_bytes: usize,
+}
+
+/// Makes blocks until nobody asks for any more.
+pub(crate) fn run_sealer(jobs: &Receiver<SealJob>, writer: &Sender<Message>) {
+    while let Ok(job) = jobs.recv() {
+        let sealed = match job {
+            SealJob::Spans(chunks) => seal(&chunks),
+            SealJob::Logs(chunks) => seal(&chunks),
+        };
+        let Some(sealed) = sealed else { continue };
+        if writer.send(Message::Sealed(Box::new(sealed))).is_err() {
+            return;
+        }
+    }
+}
+
+fn seal<T: Table>(chunks: &[Arc<Chunk<T>>]) -> Option<Sealed> {
+    let first = chunks.first()?;
+    let received_max = chunks.iter().map(|chunk| chunk.received_unix_nano).max()?;
+    let block = if chunks.len() == 1 {
+        first.table.seal(first.run, received_max)
+    } else {
+        let mut table = T::default();
+        for chunk in chunks {
+            table.take_all(&chunk.table);
+        }
+        table.seal(first.run, received_max)
+    };
+    Some(Sealed {
+        block,
+        slice: first.slice,
+        chunks: chunks.len(),
+        memory_bytes: chunks.iter().map(|chunk| chunk.memory_bytes).sum(),
+    })
+}
+
+impl Writer {
+    /// When the next block is due because of its age.
+    pub(super) fn next_seal_due(&self) -> Option<Instant> {
+        let age = self.shared.config.block_age;
+        let state = self.shared.read();
+        let spans = state.spans.head.front().map(|chunk| chunk.since);
+        let logs = state.logs.head.front().map(|chunk| chunk.since);
+        [spans, logs]
+            .into_iter()
+            .zip(self.is_sealing)
+            .filter(|&(_, is_sealing)| !is_sealing)
+            .filter_map(|(since, _)| since?.checked_add(age))
+            .min()
+    }
+
+    /// Hands what is due to the sealer: at most one block a signal at a time.
+    pub(super) fn start_seals(&mut self) {
+        if let Some(chunks) = self.due::<SpanTable>() {
+            self.is_sealing[Signal::Traces as usize] = true;
+            let _ = self.jobs.send(SealJob::Spans(chunks));
+        }
+        if let Some(chunks) = self.due::<LogTable>() {
+            self.is_sealing[Signal::Logs as usize] = true;
+            let _ = self.jobs.send(SealJob::Logs(chunks));
+        }
+    }
+
+    fn due<T: Table>(&self) -> Option<Vec<Arc<Chunk<T>>>> {
+        if self.is_sealing[T::SIGNAL as usize] {
+            return None;
+        }
+        let state = self.shared.read();
+        let head = &T::state(&state).head;
+        let first = head.front()?;
+        let (mut rows, mut bytes, mut count) = (0, 0, 0);
+        let mut is_due = self.must_seal_all()
+            || first.slice != self.active
+            || first.since.elapsed() >= self.shared.config.block_age;
+        for chunk in head {
+            // A block is of one run and replaces requests of one slice.
+            if chunk.run != first.run || chunk.slice != first.slice {
+                is_due = true;
+                break;
+            }
+            rows += chunk.table.rows();
+            bytes += chunk.memory_bytes;
+            count += 1;
+            if rows >= self.shared.config.block_records || bytes >= HEAD_SEAL_BYTES {
+                is_due = true;
+                break;
+            }
+        }
+        is_due.then(|| head.iter().take(count).cloned().collect())
+    }
+
+    /// Writes the blocks that are ready. One that cannot be written is tried again later; until
+    /// then its records stay in the head.
+    pub(super) fn write_sealed(&mut self) {
+        if self.retry_at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        self.retry_at = None;
+        while let Some(sealed) = self.unwritten.pop() {
+            if let Err(error) = self.write_one(&sealed) {
+                if is_disk_full(&error) {
+                    self.shared.disk_full.store(true, Ordering::Relaxed);
+                }
+                self.unwritten.push(sealed);
+                self.retry_at = Some(Instant::now() + RETRY_AFTER);
+                return;
+            }
+            self.after_write(&sealed);
+        }
+    }
+
+    fn write_one(&mut self, sealed: &Sealed) -> Result<(), rusqlite::Error> {
+        let forget_until = self.next_seq.saturating_sub(BATCHES_MAX);
+        let writer = self
+            .slices
+            .get_mut(&sealed.slice)
+            .ok_or(rusqlite::Error::InvalidQuery)?;
+        let id = writer.insert_block(&sealed.block, forget_until)?;
+        let mut state = self.shared.write();
+        let slice = state.slices.iter().find(|slice| slice.id == sealed.slice);
+        let Some(slice) = slice.cloned() else {
+            return Ok(());
+        };
+        let mut info = sealed.block.info.clone();
+        state.add_keys(&mut info);
+        let signal = info.signal;
+        let block = Arc::new(Block { slice, id, info });
+        match signal {
+            Signal::Logs => replace::<LogTable>(&mut state, sealed.chunks, block),
+            _ => replace::<SpanTable>(&mut state, sealed.chunks, block),
+        }
+        Ok(())
+    }
+
+    fn after_write(&mut self, sealed: &Sealed) {
+        self.is_sealing[sealed.block.info.signal as usize] = false;
+        self.shared
+            .head_bytes
+            .fetch_sub(sealed.memory_bytes, Ordering::Relaxed);
+        self.measure(sealed.slice);
+        self.retire_slices();
+        if self.is_over_size() {
+            self.maintain_at = Instant::now();
+        }
+    }
+}
+
+// In one step, so that a search sees the records either in the head or in the block.
+fn replace<T: Table>(state: &mut State, chunks: usize, block: Arc<Block>) {
+    let signal = T::state_mut(state);
+    signal.head.drain(..chunks.min(signal.head.len()));
+    Arc::make_mut(&mut signal.blocks).push(block);
+}

@@ -1,0 +1,169 @@
+//! Ringlight beside its peers: the same work, in processes of their own, counted in spans that a
+//! server received, decoded and compared with what was sent.
+//!
+//! `record` measures what a span costs the thread that records it; `deliver` measures what a
+//! delivered span costs the process. See `README.md` for how.
+
+mod aims;
+mod child;
+mod machine;
+mod meter;
+mod parent;
+mod plan;
+mod report;
+mod sample;
+mod server;
+mod stats;
+mod subjects;
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::{
+    parent::{Results, Runner},
+    plan::{Delivery, Shape, Sizes, Subject},
+};
+
+#[global_allocator]
+static ALLOCATOR: meter::CountingAllocator = meter::CountingAllocator;
+
+/// Measures Ringlight beside its peers, counted in delivered spans.
+#[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Arguments {
+    /// What to measure.
+    #[arg(value_enum, default_value_t = Bench::All)]
+    bench: Bench,
+    /// Few and short runs: for a look, not for a report.
+    #[arg(long)]
+    quick: bool,
+    /// One line of JSON a figure, instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Also write `README.md` and `results.jsonl` into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    report: Option<PathBuf>,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Bench {
+    /// CPU time and allocations of the recording thread, a span.
+    Record,
+    /// CPU time of the process, a delivered span.
+    Deliver,
+    /// Both.
+    All,
+}
+
+/// What the program does when it runs itself.
+#[derive(Debug, Subcommand)]
+enum Role {
+    #[command(hide = true)]
+    Serve,
+    #[command(hide = true)]
+    ChildRecord {
+        subject: Subject,
+        shape: Shape,
+        endpoint: String,
+        rounds: usize,
+        bursts: u64,
+    },
+    #[command(hide = true)]
+    ChildDeliver {
+        subject: Subject,
+        delivery: Delivery,
+        endpoint: String,
+        bursts: u64,
+    },
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    match &arguments.role {
+        Some(Role::Serve) => server::run()?,
+        Some(Role::ChildRecord {
+            subject,
+            shape,
+            endpoint,
+            rounds,
+            bursts,
+        }) => {
+            print_line(&child::record(
+                *subject, *shape, endpoint, *rounds, *bursts,
+            )?)?;
+        }
+        Some(Role::ChildDeliver {
+            subject,
+            delivery,
+            endpoint,
+            bursts,
+        }) => {
+            print_line(&child::deliver(*subject, *delivery, endpoint, *bursts)?)?;
+        }
+        None => return measure(&arguments),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(arguments: &Arguments) -> Result<ExitCode> {
+    let sizes = if arguments.quick {
+        Sizes::QUICK
+    } else {
+        Sizes::FULL
+    };
+    let mut runner = Runner::start(sizes)?;
+    if arguments.bench != Bench::Deliver {
+        runner.record()?;
+    }
+    if arguments.bench != Bench::Record {
+        runner.deliver()?;
+    }
+    let results = runner.finish();
+    if arguments.json {
+        for figure in &results.figures {
+            print_line(figure)?;
+        }
+    } else {
+        write!(std::io::stdout(), "{}", report::tables(&results))?;
+    }
+    if let Some(folder) = &arguments.report {
+        write_report(folder, arguments.quick, &results)?;
+    }
+    for difference in &results.differences {
+        writeln!(
+            std::io::stderr(),
+            "received is not what was sent: {difference}"
+        )?;
+    }
+    // Figures about something else than what was asked for are no figures.
+    Ok(if results.differences.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn write_report(folder: &std::path::Path, quick: bool, results: &Results) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut lines = String::new();
+    for figure in &results.figures {
+        lines.push_str(&serde_json::to_string(figure)?);
+        lines.push('\n');
+    }
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write("results.jsonl", lines)?;
+    write("README.md", report::document(results, quick))
+}
+
+fn print_line(value: &impl serde::Serialize) -> Result<()> {
+    let mut line = serde_json::to_string(value)?;
+    line.push('\n');
+    Ok(std::io::stdout().lock().write_all(line.as_bytes())?)
+}

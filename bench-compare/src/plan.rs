@@ -1,0 +1,219 @@
+//! What is measured: subjects, shapes, cases and sizes.
+
+use std::{fmt, time::Duration};
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// Who is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Subject {
+    /// The product, as `init` sets it up.
+    Ringlight,
+    /// `tracing-opentelemetry` on a registry, with the SDK's batch processor.
+    TracingOpentelemetry,
+    /// The same without source location, threads, inactivity and target.
+    TracingOpentelemetryLean,
+    /// The OpenTelemetry SDK's tracer, called directly.
+    OpentelemetrySdk,
+    /// fastrace with its OpenTelemetry reporter.
+    Fastrace,
+    /// Two readings of `std::time::Instant`: what a span costs that does nothing else.
+    ClockInstant,
+    /// Two readings of the time stamp counter.
+    ClockTsc,
+    /// `tracing` macros with no subscriber.
+    TracingNone,
+    /// `tracing` macros with a subscriber that does nothing.
+    TracingEmpty,
+    /// Nothing at all: what the pacer costs.
+    Null,
+}
+
+impl Subject {
+    /// Those that record and deliver.
+    pub(crate) const DELIVERING: [Self; 5] = [
+        Self::Ringlight,
+        Self::TracingOpentelemetry,
+        Self::TracingOpentelemetryLean,
+        Self::OpentelemetrySdk,
+        Self::Fastrace,
+    ];
+
+    /// Those that only bound the others from below.
+    pub(crate) const REFERENCE: [Self; 4] = [
+        Self::ClockInstant,
+        Self::ClockTsc,
+        Self::TracingNone,
+        Self::TracingEmpty,
+    ];
+
+    /// Whether it sends anything.
+    pub(crate) fn delivers(self) -> bool {
+        Self::DELIVERING.contains(&self)
+    }
+
+    /// The name in results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ringlight => "ringlight",
+            Self::TracingOpentelemetry => "tracing-opentelemetry",
+            Self::TracingOpentelemetryLean => "tracing-opentelemetry-lean",
+            Self::OpentelemetrySdk => "opentelemetry-sdk",
+            Self::Fastrace => "fastrace",
+            Self::ClockInstant => "clock-instant",
+            Self::ClockTsc => "clock-tsc",
+            Self::TracingNone => "tracing-none",
+            Self::TracingEmpty => "tracing-empty",
+            Self::Null => "null",
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What is recorded: a unit is one span, or one tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Shape {
+    /// A span without attributes.
+    Flat,
+    /// A span with three attributes: an integer, a string and a `Display` value.
+    Flat3,
+    /// A span without attributes and one event in it, with one attribute.
+    Event,
+    /// A root and ten children, one after the other, without attributes.
+    Tree,
+    /// The same, each with the three attributes.
+    Tree3,
+}
+
+impl Shape {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Flat,
+        Self::Flat3,
+        Self::Event,
+        Self::Tree,
+        Self::Tree3,
+    ];
+
+    /// Children of a tree's root.
+    pub(crate) const CHILDREN_COUNT: u64 = 10;
+
+    /// The name in results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Flat => "flat",
+            Self::Flat3 => "flat3",
+            Self::Event => "event",
+            Self::Tree => "tree",
+            Self::Tree3 => "tree3",
+        }
+    }
+
+    /// Spans of one unit.
+    pub(crate) fn spans_per_unit(self) -> u64 {
+        match self {
+            Self::Flat | Self::Flat3 | Self::Event => 1,
+            Self::Tree | Self::Tree3 => 1 + Self::CHILDREN_COUNT,
+        }
+    }
+
+    /// Units of a burst: a thousand spans, rounded up to whole trees.
+    pub(crate) fn units_per_burst(self) -> u64 {
+        1_000_u64.div_ceil(self.spans_per_unit())
+    }
+
+    /// Whether spans carry the three attributes.
+    pub(crate) fn has_attributes(self) -> bool {
+        matches!(self, Self::Flat3 | Self::Tree3)
+    }
+}
+
+/// How spans are produced for the delivery bench; all of shape `tree3`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Delivery {
+    /// 100 000 spans a second, in bursts of a thousand.
+    #[value(name = "paced-100k")]
+    Paced100k,
+    /// As fast as it goes, with the subject's default settings.
+    FlatDrop,
+    /// As fast as it goes, with settings that lose nothing.
+    FlatBlock,
+}
+
+impl Delivery {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Paced100k, Self::FlatDrop, Self::FlatBlock];
+
+    /// The name in results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Paced100k => "paced-100k",
+            Self::FlatDrop => "flat-drop",
+            Self::FlatBlock => "flat-block",
+        }
+    }
+}
+
+/// How much room a subject is given between recording and exporting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Room {
+    /// Its default settings.
+    Default,
+    /// Default settings, but a queue of 65 536 spans where there is a queue to size, so that a
+    /// burst fits.
+    Burst,
+    /// Nothing is lost: the producer waits, or the queue holds the whole run.
+    Lossless,
+}
+
+/// Spans a peer's queue holds with [`Room::Burst`].
+pub(crate) const BURST_QUEUE_SPANS: usize = 65_536;
+
+/// Time between the starts of two bursts: a thousand spans each make 100 000 a second.
+pub(crate) const BURST_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    /// Processes for each subject and shape of `record`.
+    pub(crate) record_processes: usize,
+    /// Rounds in each of them.
+    pub(crate) record_rounds: usize,
+    /// Bursts in each round.
+    pub(crate) record_bursts: u64,
+    /// Processes for each subject and case of `deliver`; each is one sample.
+    pub(crate) deliver_processes: usize,
+    /// Bursts of a paced process.
+    pub(crate) paced_bursts: u64,
+    /// Bursts of a flat-out process.
+    pub(crate) flat_bursts: u64,
+}
+
+impl Sizes {
+    /// For the report.
+    pub(crate) const FULL: Self = Self {
+        record_processes: 3,
+        record_rounds: 7,
+        record_bursts: 40,
+        deliver_processes: 7,
+        paced_bursts: 300,
+        flat_bursts: 1_000,
+    };
+
+    /// For a look.
+    pub(crate) const QUICK: Self = Self {
+        record_processes: 1,
+        record_rounds: 7,
+        record_bursts: 10,
+        deliver_processes: 3,
+        paced_bursts: 100,
+        flat_bursts: 200,
+    };
+}

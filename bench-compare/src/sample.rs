@@ -1,0 +1,239 @@
+//! A sample of what arrived, compared with what was sent: names, parents, attributes, times.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use opentelemetry_proto::tonic::{
+    common::v1::{AnyValue, KeyValue, any_value},
+    logs::v1::LogRecord,
+    trace::v1::Span,
+};
+
+use crate::{
+    plan::Shape,
+    server::Received,
+    subjects::{Took, id, route},
+};
+
+/// One trace in so many is kept.
+const EVERY: u32 = 32;
+/// Traces kept at most.
+const TRACES_MAX: usize = 4_000;
+/// Differences told at most.
+const DIFFERENCES_MAX: usize = 5;
+
+/// The traces kept, whole.
+pub(crate) struct Sample {
+    shape: Shape,
+    traces: HashMap<Vec<u8>, Trace>,
+}
+
+#[derive(Default)]
+struct Trace {
+    spans: Vec<Span>,
+    logs: Vec<LogRecord>,
+}
+
+impl Sample {
+    pub(crate) fn new(shape: Shape) -> Self {
+        Self {
+            shape,
+            traces: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn offer_span(&mut self, span: &Span) {
+        if let Some(trace) = self.trace(&span.trace_id) {
+            trace.spans.push(span.clone());
+        }
+    }
+
+    pub(crate) fn offer_log(&mut self, log: &LogRecord) {
+        if let Some(trace) = self.trace(&log.trace_id) {
+            trace.logs.push(log.clone());
+        }
+    }
+
+    /// The trace of an id, if that is kept. Ids are random, but not in every byte for everyone.
+    fn trace(&mut self, trace_id: &[u8]) -> Option<&mut Trace> {
+        let hash = trace_id.iter().fold(0_u32, |hash, byte| {
+            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+        });
+        let kept = (hash >> 8) % EVERY == 0
+            && (self.traces.len() < TRACES_MAX || self.traces.contains_key(trace_id));
+        kept.then(|| self.traces.entry(trace_id.to_vec()).or_default())
+    }
+
+    /// Compares everything kept.
+    pub(crate) fn compare(&self, received: &mut Received) {
+        for (trace_id, trace) in &self.traces {
+            received.compared += (trace.spans.len() + trace.logs.len()) as u64;
+            if (trace.spans.len() as u64) < self.shape.spans_per_unit() {
+                received.incomplete += 1;
+            }
+            let result = check_ids(trace_id, trace)
+                .and_then(|()| check_structure(self.shape, trace))
+                .and_then(|()| check_attributes(self.shape, trace))
+                .and_then(|()| check_event(self.shape, trace));
+            if let Err(difference) = result
+                && received.differences.len() < DIFFERENCES_MAX
+            {
+                received.differences.push(difference);
+            }
+        }
+    }
+}
+
+type Check = Result<(), String>;
+
+fn check_ids(trace_id: &[u8], trace: &Trace) -> Check {
+    if trace_id.len() != 16 || trace_id.iter().all(|byte| *byte == 0) {
+        return Err(format!("trace id {trace_id:02x?}"));
+    }
+    let mut ids = BTreeSet::new();
+    for span in &trace.spans {
+        let id = &span.span_id;
+        if id.len() != 8 || id.iter().all(|byte| *byte == 0) || !ids.insert(id) {
+            return Err(format!("span id {id:02x?}, twice or not valid"));
+        }
+        if span.start_time_unix_nano == 0 || span.end_time_unix_nano < span.start_time_unix_nano {
+            return Err(format!(
+                "span `{}` from {} to {}",
+                span.name, span.start_time_unix_nano, span.end_time_unix_nano
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// At most one root, all others its children.
+fn check_structure(shape: Shape, trace: &Trace) -> Check {
+    if trace.spans.len() as u64 > shape.spans_per_unit() {
+        return Err(format!("{} spans in a trace", trace.spans.len()));
+    }
+    let is_root = |span: &&Span| span.parent_span_id.iter().all(|byte| *byte == 0);
+    let roots: Vec<&Span> = trace.spans.iter().filter(is_root).collect();
+    if roots.len() > 1 || roots.iter().any(|root| root.name != "root") {
+        return Err(format!(
+            "roots {:?}",
+            roots.iter().map(|span| &span.name).collect::<Vec<_>>()
+        ));
+    }
+    // Where the root was dropped, the children still agree on it.
+    let mut parents: BTreeSet<&[u8]> = roots.iter().map(|root| root.span_id.as_slice()).collect();
+    for child in trace.spans.iter().filter(|span| !is_root(span)) {
+        parents.insert(&child.parent_span_id);
+        if child.name != "child" {
+            return Err(format!("a child called `{}`", child.name));
+        }
+    }
+    if parents.len() > 1 {
+        return Err(format!("parents {parents:02x?} in one trace"));
+    }
+    Ok(())
+}
+
+/// The three attributes of every span belong to one unit's sequence numbers.
+fn check_attributes(shape: Shape, trace: &Trace) -> Check {
+    if !shape.has_attributes() {
+        return Ok(());
+    }
+    let mut units = BTreeMap::new();
+    let mut sequences = BTreeSet::new();
+    for span in &trace.spans {
+        let sequence = integer(&span.attributes, "id")?;
+        let expected_route = route(sequence);
+        let expected_took = Took(sequence).to_string();
+        let found = (
+            text(&span.attributes, "route")?,
+            text(&span.attributes, "took")?,
+        );
+        if found != (expected_route, expected_took.as_str()) {
+            return Err(format!("span {sequence}: route and took are {found:?}"));
+        }
+        let is_root = sequence.is_multiple_of(shape.spans_per_unit());
+        if is_root != (span.name == "root") || !sequences.insert(sequence) {
+            return Err(format!(
+                "span {sequence} is called `{}`, or came twice",
+                span.name
+            ));
+        }
+        *units
+            .entry(sequence / shape.spans_per_unit())
+            .or_insert(0_u64) += 1;
+    }
+    if units.len() > 1 {
+        return Err(format!("spans of units {units:?} in one trace"));
+    }
+    Ok(())
+}
+
+/// The event is a span event, or a log record with the span's ids.
+fn check_event(shape: Shape, trace: &Trace) -> Check {
+    let events = trace.spans.iter().flat_map(|span| {
+        span.events.iter().map(|event| {
+            (
+                span.span_id.as_slice(),
+                event.name.as_str(),
+                &event.attributes,
+            )
+        })
+    });
+    let logs = trace.logs.iter().map(|log| {
+        let body = log.body.as_ref().and_then(as_text).unwrap_or_default();
+        (log.span_id.as_slice(), body, &log.attributes)
+    });
+    let all: Vec<_> = events.chain(logs).collect();
+    if shape != Shape::Event {
+        return if all.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} events", all.len()))
+        };
+    }
+    // Either half may have been dropped.
+    if all.len() > 1 {
+        return Err(format!("{} events in one span", all.len()));
+    }
+    for (span_id, name, attributes) in all {
+        let known =
+            trace.spans.is_empty() || trace.spans.iter().any(|span| span.span_id == span_id);
+        if name != "ping" || !known {
+            return Err(format!("an event `{name}` of span {span_id:02x?}"));
+        }
+        integer(attributes, "id")?;
+    }
+    Ok(())
+}
+
+fn value<'a>(attributes: &'a [KeyValue], key: &str) -> Result<&'a AnyValue, String> {
+    let attribute = attributes.iter().find(|attribute| attribute.key == key);
+    attribute
+        .and_then(|attribute| attribute.value.as_ref())
+        .ok_or_else(|| format!("no attribute `{key}` in {attributes:?}"))
+}
+
+fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Result<&'a str, String> {
+    let value = value(attributes, key)?;
+    as_text(value).ok_or_else(|| format!("attribute `{key}` is {value:?}"))
+}
+
+fn as_text(value: &AnyValue) -> Option<&str> {
+    match &value.value {
+        Some(any_value::Value::StringValue(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// An integer, or one as text for the subject that knows only text.
+fn integer(attributes: &[KeyValue], key: &str) -> Result<u64, String> {
+    let value = value(attributes, key)?;
+    let number = match &value.value {
+        Some(any_value::Value::IntValue(number)) => Some(*number),
+        Some(any_value::Value::StringValue(text)) => text.parse().ok(),
+        _ => None,
+    };
+    let number = number.filter(|number| id(number.cast_unsigned()) == *number && *number >= 0);
+    number
+        .map(i64::cast_unsigned)
+        .ok_or_else(|| format!("attribute `{key}` is {value:?}"))
+}

@@ -1,0 +1,79 @@
+//! What each subject does to record the same spans.
+
+mod fastrace;
+mod macros;
+mod opentelemetry;
+mod reference;
+mod ringlight;
+
+use std::fmt;
+
+use anyhow::Result;
+
+use crate::plan::{Room, Shape, Subject};
+
+/// A subject set up and running.
+pub(crate) trait Recording {
+    /// Records units `first` to `first + count`, of one shape.
+    fn burst(&self, shape: Shape, first: u64, count: u64);
+
+    /// Delivers what is left and ends.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// Where and how a subject sends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings<'a> {
+    /// The counting server, `http://127.0.0.1:PORT`.
+    pub(crate) endpoint: &'a str,
+    /// Queue sizes and policies.
+    pub(crate) room: Room,
+    /// How many spans the run will make.
+    pub(crate) spans_count: u64,
+}
+
+/// Sets a subject up; at most once a process, as subscribers are global.
+pub(crate) fn start(subject: Subject, settings: &Settings<'_>) -> Result<Box<dyn Recording>> {
+    Ok(match subject {
+        Subject::Ringlight => Box::new(ringlight::start(settings)?),
+        Subject::TracingOpentelemetry => Box::new(opentelemetry::start_layer(settings, false)?),
+        Subject::TracingOpentelemetryLean => Box::new(opentelemetry::start_layer(settings, true)?),
+        Subject::OpentelemetrySdk => Box::new(opentelemetry::start_tracer(settings)?),
+        Subject::Fastrace => Box::new(fastrace::start(settings)?),
+        Subject::ClockInstant => Box::new(reference::ClockInstant),
+        Subject::ClockTsc => Box::new(reference::ClockTsc),
+        Subject::TracingNone => Box::new(reference::TracingNone),
+        Subject::TracingEmpty => Box::new(reference::start_empty()?),
+        Subject::Null => Box::new(reference::Null),
+    })
+}
+
+/// The values of the string attribute.
+pub(crate) const ROUTES: [&str; 4] = [
+    "/orders",
+    "/orders/{id}",
+    "/customers/{id}/invoices",
+    "/health",
+];
+
+/// The string attribute of a span.
+#[inline]
+pub(crate) fn route(sequence: u64) -> &'static str {
+    ROUTES[(sequence % 4) as usize]
+}
+
+/// The integer attribute of a span.
+#[inline]
+pub(crate) fn id(sequence: u64) -> i64 {
+    sequence.cast_signed()
+}
+
+/// The attribute of a span that is formatted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Took(pub(crate) u64);
+
+impl fmt::Display for Took {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}us", self.0 % 1_000)
+    }
+}

@@ -1,0 +1,105 @@
+//! Rows that bound the others from below.
+
+use std::{hint::black_box, time::Instant};
+
+use anyhow::Result;
+use tracing::{Event, Metadata, Subscriber, span};
+
+use super::{Recording, macros};
+use crate::{meter, plan::Shape};
+
+/// Nothing: what is left is the pacer.
+pub(super) struct Null;
+
+impl Recording for Null {
+    fn burst(&self, _shape: Shape, _first: u64, _count: u64) {}
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Two readings of the standard library's clock a span.
+pub(super) struct ClockInstant;
+
+impl Recording for ClockInstant {
+    fn burst(&self, shape: Shape, _first: u64, count: u64) {
+        for _ in 0..count * shape.spans_per_unit() {
+            black_box(Instant::now());
+            black_box(Instant::now());
+        }
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Two readings of the time stamp counter a span.
+pub(super) struct ClockTsc;
+
+impl Recording for ClockTsc {
+    fn burst(&self, shape: Shape, _first: u64, count: u64) {
+        for _ in 0..count * shape.spans_per_unit() {
+            black_box(meter::tsc());
+            black_box(meter::tsc());
+        }
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The macros with nobody listening.
+pub(super) struct TracingNone;
+
+impl Recording for TracingNone {
+    fn burst(&self, shape: Shape, first: u64, count: u64) {
+        macros::burst(shape, first, count);
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The macros with a listener that is interested in everything and does nothing.
+pub(super) struct TracingEmpty;
+
+pub(super) fn start_empty() -> Result<TracingEmpty> {
+    tracing::subscriber::set_global_default(Empty)?;
+    Ok(TracingEmpty)
+}
+
+impl Recording for TracingEmpty {
+    fn burst(&self, shape: Shape, first: u64, count: u64) {
+        macros::burst(shape, first, count);
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+struct Empty;
+
+impl Subscriber for Empty {
+    fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _span: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &span::Id, _values: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &span::Id, _follows: &span::Id) {}
+
+    fn event(&self, _event: &Event<'_>) {}
+
+    fn enter(&self, _span: &span::Id) {}
+
+    fn exit(&self, _span: &span::Id) {}
+}

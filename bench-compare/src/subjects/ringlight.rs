@@ -1,0 +1,41 @@
+//! The product.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use ringlight::{LogFormat, OverflowPolicy, Telemetry};
+
+use super::{Recording, Settings, macros};
+use crate::plan::{Room, Shape};
+
+/// As `init` sets it up, except that log lines go nowhere: the peers print none.
+pub(super) struct Ringlight {
+    telemetry: Telemetry,
+}
+
+pub(super) fn start(settings: &Settings<'_>) -> Result<Ringlight> {
+    let builder = ringlight::builder()
+        .service_name("bench-compare")
+        .otlp_endpoint(settings.endpoint)
+        .log_format(LogFormat::Off);
+    let telemetry = match settings.room {
+        // A burst fits its rings as they are.
+        Room::Default | Room::Burst => builder.init()?,
+        Room::Lossless => builder.overflow(OverflowPolicy::Block).init()?,
+    };
+    Ok(Ringlight { telemetry })
+}
+
+impl Recording for Ringlight {
+    fn burst(&self, shape: Shape, first: u64, count: u64) {
+        macros::burst(shape, first, count);
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        let ledger = self.telemetry.shutdown(Duration::from_secs(120));
+        if !ledger.balances() {
+            bail!("the ledger does not balance: {ledger:?}");
+        }
+        Ok(())
+    }
+}

@@ -163,14 +163,15 @@ impl Exporter for OtlpGrpcExporter {
         let request = self.request(&batch);
         let target = &self.targets[batch.signal as usize];
         let (mut channel, mut give_up) = self.channel(target.connection);
-        let answer = async {
-            std::future::poll_fn(|context| channel.poll_ready(context))
-                .await
-                .map_err(failure::unreachable)?;
-            let response = channel.call(request).await.map_err(failure::unreachable)?;
-            read(response).await
+        // A channel that cannot even take a request is beyond repair: its worker went down with the
+        // runtime it was made on.
+        std::future::poll_fn(|context| channel.poll_ready(context))
+            .await
+            .map_err(failure::unreachable)?;
+        let outcome = match channel.call(request).await {
+            Ok(response) => read(response).await,
+            Err(error) => Err(failure::unreachable(error)),
         };
-        let outcome = answer.await;
         give_up.armed = false;
         outcome
     }

@@ -1,0 +1,12 @@
+//! The exporters, alone and in a pipeline, against a backend that does as it is told.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod answers;
+mod connections;
+mod conservation;
+mod support;

@@ -103,15 +103,16 @@ pub async fn serve(
 }
 
 async fn completions(State(model): State<Arc<Model>>, headers: HeaderMap, body: Bytes) -> Response {
-    let span = tracing::info_span!(
-        "POST /v1/chat/completions",
-        otel.kind = "server",
-        http.request.method = "POST",
-        http.route = "/v1/chat/completions",
-        http.request.body.size = body.len(),
-        http.response.status_code = tracing::field::Empty,
-    );
-    propagation::extract(&headers, &span);
+    let span = propagation::continue_trace(&headers, || {
+        tracing::info_span!(
+            "POST /v1/chat/completions",
+            otel.kind = "server",
+            http.request.method = "POST",
+            http.route = "/v1/chat/completions",
+            http.request.body.size = body.len(),
+            http.response.status_code = tracing::field::Empty,
+        )
+    });
     async {
         let response = match answer(&model, &headers, &body).await {
             Ok(completion) => Json(completion).into_response(),

@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use ringlight::TraceContext;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use crate::app::Counters;
 use crate::{BoundedReceiver, BoundedSender, Chunk, Samples, StreamId, analyze};
@@ -55,6 +57,9 @@ pub struct Job {
     priority: Priority,
     previous: Option<Chunk>,
     changed: Chunk,
+    /// The span the job was made in. Its identity is carried along, not the span itself, which
+    /// would stay open while the job waits.
+    made_in: Option<TraceContext>,
 }
 
 impl Job {
@@ -65,6 +70,7 @@ impl Job {
             priority,
             previous,
             changed,
+            made_in: TraceContext::current(),
         }
     }
 
@@ -163,15 +169,27 @@ pub(crate) async fn run_scheduler(mut jobs: BoundedReceiver<Job>, counters: Arc<
     }
 }
 
+/// Analyzes the samples of a job. The span continues the trace in which the job was made.
 async fn run_job(job: Job) {
-    let samples: Vec<i16> = job.samples().collect();
-    let analysis = analyze(job.stream_id(), &samples).await;
-    tracing::debug!(
-        stream_id = %job.stream_id(),
-        analysis.dominant,
-        analysis.share,
-        "analysis done"
-    );
+    let open = || {
+        tracing::info_span!(
+            "run_job",
+            stream_id = %job.stream_id(),
+            chunk_len = job.changed.bytes.len(),
+            job.priority = job.priority.as_str(),
+        )
+    };
+    let span = match job.made_in {
+        Some(context) => context.parent_of(open),
+        None => open(),
+    };
+    async {
+        let samples: Vec<i16> = job.samples().collect();
+        let analysis = analyze(job.stream_id(), &samples).await;
+        tracing::debug!(analysis.dominant, analysis.share, "analysis done");
+    }
+    .instrument(span)
+    .await;
 }
 
 #[cfg(test)]

@@ -1,0 +1,161 @@
+//! The command line as it is written. It is parsed once, and turned into a validated configuration
+//! by [`crate::config`]; nothing else looks at it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  it failed; `demo`: not everything the applications submitted was stored
+  2  the command line is wrong
+  3  an address cannot be listened on, for example because its port is in use
+  4  the data directory cannot be used, for example because another process has it open";
+
+const UP_HELP: &str = "\
+Examples:
+  ringlight up
+  ringlight up -- cargo run
+  ringlight up --data-dir ./telemetry --retention 2d --size-limit 500MiB
+
+With a program, its exit code is passed on (128 + n if signal n ended it; 126 if it cannot be run, 127
+if it is not found), and so are SIGINT, SIGTERM and SIGHUP. On a terminal the backend stays after the
+program ended, until Ctrl-C, so that the data can be looked at; otherwise it ends with the program.
+
+Exit codes:
+  0  done
+  1  it failed
+  2  the command line is wrong
+  3  an address cannot be listened on, for example because its port is in use
+  4  the data directory cannot be used, for example because another process has it open";
+
+const DEMO_HELP: &str = "\
+Examples:
+  ringlight demo
+  ringlight demo --duration 20s
+  ringlight demo --duration 20s --rate 1000 --json";
+
+const COMPLETIONS_HELP: &str = "\
+Example:
+  ringlight completions bash > ~/.local/share/bash-completion/completions/ringlight
+
+Exit codes:
+  0  done
+  2  the command line is wrong";
+
+/// Logs, metrics, traces and profiles of Rust services: one process that receives, stores and shows
+/// them
+#[derive(Debug, Parser)]
+#[command(name = "ringlight", version, disable_help_subcommand = true,
+    subcommand_required = true, arg_required_else_help = true,
+    after_help = format!("Example:\n  ringlight up -- cargo run\n\n{EXIT_CODES}"))]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Receive, store and show telemetry; start a program pointed at it
+    #[command(after_help = UP_HELP)]
+    Up(UpArgs),
+    /// See it work: the backend and two sample applications
+    #[command(after_help = format!("{DEMO_HELP}\n\n{EXIT_CODES}"))]
+    Demo(DemoArgs),
+    /// Print completions for a shell
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Run a sample application, as `demo` does
+    #[command(
+        hide = true,
+        subcommand,
+        after_help = "Example:\n  ringlight app streaming --duration 20s"
+    )]
+    App(AppCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppCommand {
+    /// Bounded-channel stream processing
+    Streaming(ringlight_app_streaming::Args),
+    /// An agent loop with tools, memory and a model provider
+    Agent(ringlight_app_agent::Args),
+    /// The stand-in model the agent talks to
+    Model(ringlight_app_agent::model::Args),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackendArgs {
+    /// Where telemetry is stored [default: `ringlight/up` (for `demo`: `ringlight/demo`) in
+    /// $XDG_DATA_HOME or ~/.local/share]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// How long it is kept; units `m`, `h`, `d`, `w`
+    #[arg(long, value_name = "DURATION", default_value = "7d")]
+    pub(crate) retention: String,
+
+    /// How much of it is kept, the oldest goes first; units `MiB`, `GiB`, `MB`, `GB`
+    #[arg(long, value_name = "SIZE", default_value = "4GiB")]
+    pub(crate) size_limit: String,
+
+    /// The loopback address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) listen: String,
+
+    /// Port for OTLP over gRPC; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 4317)]
+    pub(crate) grpc_port: u16,
+
+    /// Port for OTLP over HTTP; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 4318)]
+    pub(crate) http_port: u16,
+
+    /// Port for the browser and the API; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 4320)]
+    pub(crate) ui_port: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(crate) backend: BackendArgs,
+
+    /// Print the addresses as one line of JSON on standard output once everything is ready
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// A program to start with its telemetry pointed here, and its arguments
+    #[arg(last = true, value_name = "PROGRAM")]
+    pub(crate) program: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    #[command(flatten)]
+    pub(crate) backend: BackendArgs,
+
+    /// End by itself after this long [default: until Ctrl-C]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) duration: Option<String>,
+
+    /// Chunks a second the streaming application reads, about four spans each; the agent is paced
+    /// by its model
+    #[arg(long, value_name = "N", default_value_t = 200,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) rate: u32,
+
+    /// Print the addresses and the closing account as one line of JSON each on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Show what the applications write to standard error
+    #[arg(long)]
+    pub(crate) verbose: bool,
+}

@@ -1,0 +1,130 @@
+//! The backend: the store and the server before it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ringlight_server::{Addresses, Server, ServerConfig, ServerError};
+use ringlight_store::{InstanceStored, Store, StoreConfig, StoreError, StoreStats};
+use serde::Serialize;
+
+use crate::config::BackendConfig;
+use crate::error::{CliError, Exit, with_causes};
+
+/// A backend that runs.
+pub(crate) struct Backend {
+    store: Arc<Store>,
+    server: Server,
+}
+
+/// Where a backend is, as printed with `--json`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Ready {
+    url: String,
+    otlp_grpc: String,
+    otlp_http: String,
+    data_dir: String,
+    run: String,
+    pid: u32,
+}
+
+impl Backend {
+    /// Opens the store and starts to listen. `command` names the run.
+    pub(crate) async fn start(config: &BackendConfig, command: String) -> Result<Self, CliError> {
+        let store_config = StoreConfig {
+            retention: config.retention,
+            size_limit_bytes: config.size_limit_bytes,
+            command,
+            ..StoreConfig::new(&config.data_dir)
+        };
+        let opened = tokio::task::spawn_blocking(move || {
+            Store::open(
+                store_config,
+                Arc::new(ringlight_otlp::OtlpDecoder::default()),
+            )
+        });
+        let store = match opened.await {
+            Ok(Ok(store)) => Arc::new(store),
+            Ok(Err(error)) => return Err(store_error(&error)),
+            Err(error) => return Err(CliError::new(Exit::Failure, error.to_string())),
+        };
+        let server_config = ServerConfig {
+            grpc: config.grpc,
+            http: config.http,
+            ui: config.ui,
+            ..ServerConfig::default()
+        };
+        match Server::start(server_config, Arc::clone(&store)).await {
+            Ok(server) => Ok(Self { store, server }),
+            Err(error) => {
+                close(store).await;
+                Err(server_error(&error))
+            }
+        }
+    }
+
+    /// The one address to open in a browser.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.addresses().ui)
+    }
+
+    pub(crate) fn addresses(&self) -> Addresses {
+        self.server.addresses()
+    }
+
+    pub(crate) fn stats(&self) -> StoreStats {
+        self.store.stats()
+    }
+
+    /// What every client has stored since the backend was started.
+    pub(crate) fn stored(&self) -> Vec<InstanceStored> {
+        self.store.stored_by_instance()
+    }
+
+    pub(crate) fn ready(&self) -> Ready {
+        let addresses = self.addresses();
+        Ready {
+            url: self.url(),
+            otlp_grpc: http_url(addresses.grpc),
+            otlp_http: http_url(addresses.http),
+            data_dir: self.store.data_dir().display().to_string(),
+            run: self.store.run_id().to_string(),
+            pid: std::process::id(),
+        }
+    }
+
+    /// Stops listening, lets requests that have begun finish, and closes the store.
+    pub(crate) async fn stop(self) {
+        self.server.shutdown().await;
+        close(self.store).await;
+    }
+}
+
+pub(crate) fn http_url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+async fn close(store: Arc<Store>) {
+    // Closing joins threads and writes to the disk. A panic in there has been reported by itself.
+    let _ = tokio::task::spawn_blocking(move || store.close()).await;
+}
+
+fn store_error(error: &StoreError) -> CliError {
+    let described = CliError::new(Exit::Data, with_causes(error));
+    match error.hint() {
+        Some(hint) => described.with_hint(hint),
+        None => described.with_hint(
+            "check the directory's rights and the room on its disk, or choose another with \
+             `--data-dir`",
+        ),
+    }
+}
+
+fn server_error(error: &ServerError) -> CliError {
+    let described = CliError::new(Exit::Listen, with_causes(error));
+    match error.hint() {
+        Some(hint) => described.with_hint(hint),
+        None => {
+            described.with_hint("choose other ports with `--grpc-port`, `--http-port`, `--ui-port`")
+        }
+    }
+}

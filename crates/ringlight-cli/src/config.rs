@@ -1,0 +1,207 @@
+//! The validated configuration: what the rest of the program works from.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ringlight_app_harness::parse_duration;
+
+use crate::args::{BackendArgs, DemoArgs, UpArgs};
+use crate::error::{CliError, Exit};
+use crate::size::parse_size;
+
+/// How the backend is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BackendConfig {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) retention: Duration,
+    pub(crate) size_limit_bytes: u64,
+    pub(crate) grpc: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) ui: SocketAddr,
+}
+
+/// What `up` does.
+#[derive(Debug)]
+pub(crate) struct UpConfig {
+    pub(crate) backend: BackendConfig,
+    pub(crate) json: bool,
+    pub(crate) program: Option<Program>,
+}
+
+/// A program to be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Program {
+    pub(crate) name: OsString,
+    pub(crate) args: Vec<OsString>,
+}
+
+/// What `demo` does.
+#[derive(Debug)]
+pub(crate) struct DemoConfig {
+    pub(crate) backend: BackendConfig,
+    pub(crate) duration: Option<Duration>,
+    pub(crate) rate: u32,
+    pub(crate) json: bool,
+    pub(crate) verbose: bool,
+}
+
+/// What the configuration depends on beside the command line.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Surroundings {
+    pub(crate) xdg_data_home: Option<PathBuf>,
+    pub(crate) home: Option<PathBuf>,
+}
+
+impl Surroundings {
+    pub(crate) fn of_process() -> Self {
+        let path = |name| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        Self {
+            xdg_data_home: path("XDG_DATA_HOME"),
+            home: path("HOME"),
+        }
+    }
+
+    /// The data directory where none is given. A relative `XDG_DATA_HOME` is ignored, as its
+    /// specification demands.
+    fn data_dir(&self, name: &str) -> Result<PathBuf, CliError> {
+        let base = self
+            .xdg_data_home
+            .clone()
+            .filter(|path| path.is_absolute())
+            .or_else(|| Some(self.home.as_ref()?.join(".local/share")));
+        match base {
+            Some(base) => Ok(base.join("ringlight").join(name)),
+            None => Err(CliError::new(
+                Exit::Data,
+                "there is no place to store telemetry: neither `XDG_DATA_HOME` nor `HOME` is set",
+            )
+            .with_hint("name a directory with `--data-dir`")),
+        }
+    }
+}
+
+impl UpConfig {
+    pub(crate) fn new(args: UpArgs, surroundings: &Surroundings) -> Result<Self, CliError> {
+        let mut program = args.program.into_iter();
+        Ok(Self {
+            backend: BackendConfig::new(args.backend, "up", surroundings)?,
+            json: args.json,
+            program: program.next().map(|name| Program {
+                name,
+                args: program.collect(),
+            }),
+        })
+    }
+}
+
+impl DemoConfig {
+    pub(crate) fn new(args: DemoArgs, surroundings: &Surroundings) -> Result<Self, CliError> {
+        Ok(Self {
+            backend: BackendConfig::new(args.backend, "demo", surroundings)?,
+            duration: args
+                .duration
+                .map(|text| duration("--duration", &text))
+                .transpose()?,
+            rate: args.rate,
+            json: args.json,
+            verbose: args.verbose,
+        })
+    }
+}
+
+impl BackendConfig {
+    fn new(
+        args: BackendArgs,
+        directory: &str,
+        surroundings: &Surroundings,
+    ) -> Result<Self, CliError> {
+        let address = loopback(&args.listen)?;
+        let retention = duration("--retention", &args.retention)?;
+        if retention < Duration::from_secs(60) {
+            return Err(
+                usage("--retention", &args.retention, "it is less than a minute")
+                    .with_hint("keep at least `1m`"),
+            );
+        }
+        let size_limit_bytes = parse_size(&args.size_limit).map_err(|(message, hint)| {
+            usage("--size-limit", &args.size_limit, &message).with_hint(hint)
+        })?;
+        if size_limit_bytes < 16 << 20 {
+            return Err(usage("--size-limit", &args.size_limit, "it is too small")
+                .with_hint("keep at least `16MiB`"));
+        }
+        let ports = [
+            ("--grpc-port", args.grpc_port),
+            ("--http-port", args.http_port),
+            ("--ui-port", args.ui_port),
+        ];
+        for (index, (name, port)) in ports.iter().enumerate() {
+            if let Some((other, _)) = ports[..index]
+                .iter()
+                .find(|(_, taken)| taken == port && *port != 0)
+            {
+                return Err(CliError::new(
+                    Exit::Usage,
+                    format!("`{name}` and `{other}` are both {port}"),
+                )
+                .with_hint("give each its own port, or 0 for a free one"));
+            }
+        }
+        Ok(Self {
+            data_dir: match args.data_dir {
+                Some(given) => given,
+                None => surroundings.data_dir(directory)?,
+            },
+            retention,
+            size_limit_bytes,
+            grpc: SocketAddr::new(address, args.grpc_port),
+            http: SocketAddr::new(address, args.http_port),
+            ui: SocketAddr::new(address, args.ui_port),
+        })
+    }
+}
+
+fn usage(flag: &str, value: &str, message: &str) -> CliError {
+    CliError::new(
+        Exit::Usage,
+        format!("`{flag} {value}` cannot be used: {message}"),
+    )
+}
+
+fn duration(flag: &str, text: &str) -> Result<Duration, CliError> {
+    parse_duration(text)
+        .map_err(|error| usage(flag, text, &error.to_string()).with_hint(error.hint()))
+}
+
+/// Only loopback addresses: whoever can reach the ports can read and write everything.
+fn loopback(text: &str) -> Result<IpAddr, CliError> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let address = if bare == "localhost" {
+        IpAddr::V4(Ipv4Addr::LOCALHOST)
+    } else {
+        bare.parse::<IpAddr>().map_err(|_| {
+            usage("--listen", text, "it is no IP address").with_hint(
+                "write for example `--listen 127.0.0.1` or `--listen ::1`; ports have flags of \
+                 their own",
+            )
+        })?
+    };
+    if address.is_loopback() {
+        return Ok(address);
+    }
+    Err(usage(
+        "--listen",
+        text,
+        "only loopback addresses are allowed, since nothing protects others yet",
+    )
+    .with_hint("listen on 127.0.0.1, and reach it from elsewhere through `ssh -L 4320:127.0.0.1:4320 HOST`"))
+}
+
+#[cfg(test)]
+mod tests;

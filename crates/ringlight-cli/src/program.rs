@@ -1,0 +1,138 @@
+//! Running a program with its telemetry pointed here.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::ExitStatus;
+
+use rustix::process::Signal;
+use tokio::process::{Child, Command};
+
+use crate::config::Program;
+use crate::error::{CliError, Exit};
+use crate::signals::{self, Signals};
+
+/// Variables that would point a single signal elsewhere, or switch telemetry off.
+const REMOVED: [&str; 9] = [
+    "OTEL_SDK_DISABLED",
+    "OTEL_CONFIG_FILE",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+];
+
+/// Starts the program. It shares the terminal and all streams with this process.
+pub(crate) fn start(program: &Program, grpc_url: &str, http_url: &str) -> Result<Child, CliError> {
+    let mut command = Command::new(&program.name);
+    command
+        .args(&program.args)
+        .env("OTLP_ENDPOINT", grpc_url)
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", http_url)
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
+    for name in REMOVED {
+        command.env_remove(name);
+    }
+    if std::env::var_os("OTEL_SERVICE_NAME").is_none()
+        && let Some(name) = service_name(program)
+    {
+        command.env("OTEL_SERVICE_NAME", name);
+    }
+    command.spawn().map_err(|error| cannot_run(program, &error))
+}
+
+fn cannot_run(program: &Program, error: &io::Error) -> CliError {
+    let name = program.name.to_string_lossy();
+    if error.kind() == io::ErrorKind::NotFound {
+        CliError::new(Exit::NotFound, format!("there is no program `{name}`"))
+            .with_hint("check its spelling, or give its path")
+    } else {
+        CliError::new(Exit::CannotRun, format!("cannot run `{name}`: {error}"))
+            .with_hint("check that it is a program and may be executed")
+    }
+}
+
+/// Waits for the program to end, passing signals on meanwhile.
+pub(crate) async fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
+    loop {
+        tokio::select! {
+            // The child first: a signal must not be sent to a process that has been waited for.
+            biased;
+            status = child.wait() => return status,
+            received = signals.next() => {
+                if !(received.from_terminal && received.signal == Signal::INT) {
+                    signals::send(child, received.signal);
+                }
+            }
+        }
+    }
+}
+
+/// The exit code to end with after the program did: its own, or 128 plus its signal's number.
+pub(crate) fn exit_code(status: ExitStatus) -> u8 {
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+/// What the service is called unless it says so itself: the program's file name, or the script's
+/// where the program is an interpreter. A launcher's name would be wrong, so there is none then.
+fn service_name(program: &Program) -> Option<OsString> {
+    const LAUNCHERS: [&str; 18] = [
+        "cargo", "sh", "bash", "zsh", "fish", "dash", "env", "make", "just", "npm", "npx", "pnpm",
+        "yarn", "sudo", "nice", "timeout", "time", "uv",
+    ];
+    const INTERPRETERS: [&str; 6] = ["python", "node", "ruby", "perl", "php", "deno"];
+    let stem = |name: &OsStr| Path::new(name).file_stem().map(OsStr::to_owned);
+    let name = stem(&program.name)?;
+    let text = name.to_string_lossy();
+    if LAUNCHERS.contains(&text.as_ref()) {
+        return None;
+    }
+    let bare = text.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    if INTERPRETERS.contains(&bare) {
+        let script = program.args.first()?;
+        if script.to_string_lossy().starts_with('-') {
+            return None;
+        }
+        return stem(script);
+    }
+    Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(words: &[&str], expected: Option<&str>) {
+        let program = Program {
+            name: words[0].into(),
+            args: words[1..].iter().map(Into::into).collect(),
+        };
+        assert_eq!(service_name(&program).as_deref(), expected.map(OsStr::new));
+    }
+
+    #[test]
+    fn a_service_is_named_after_its_program() {
+        check(&["./target/release/shop"], Some("shop"));
+        check(&["python3", "app/main.py"], Some("main"));
+        check(&["/usr/bin/python3.12", "-m", "app"], None);
+        check(&["node", "server.js"], Some("server"));
+        check(&["python3"], None);
+        check(&["cargo", "run"], None);
+        check(&["/bin/sh", "-c", "x"], None);
+    }
+
+    #[test]
+    fn an_exit_status_becomes_an_exit_code() {
+        for (wait_status, code) in [(0, 0), (7 << 8, 7), (15, 143), (9, 137)] {
+            assert_eq!(exit_code(ExitStatus::from_raw(wait_status)), code);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! `ringlight up`: the backend, and a program beside it.
+
+use std::process::ExitCode;
+
+use ringlight_app_harness::print_json_line;
+
+use crate::backend::{Backend, http_url};
+use crate::config::{Program, UpConfig};
+use crate::console::Console;
+use crate::error::{CliError, Exit};
+use crate::program;
+use crate::signals::Signals;
+
+pub(crate) async fn run(config: UpConfig, console: Console) -> Result<ExitCode, CliError> {
+    let mut signals = Signals::listen().map_err(cannot_listen)?;
+    let backend = Backend::start(&config.backend, command_line()).await?;
+    announce(&backend, &config, console)?;
+    let outcome = match &config.program {
+        None => {
+            signals.next().await;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(program) => beside(&backend, program, &mut signals, console).await,
+    };
+    stop(backend, &mut signals, console).await;
+    outcome
+}
+
+/// Runs the program to its end; on a terminal, stays for who wants to look at what it did.
+async fn beside(
+    backend: &Backend,
+    program: &Program,
+    signals: &mut Signals,
+    console: Console,
+) -> Result<ExitCode, CliError> {
+    let addresses = backend.addresses();
+    let mut child = program::start(
+        program,
+        &http_url(addresses.grpc),
+        &http_url(addresses.http),
+    )?;
+    let status = program::wait(&mut child, signals).await.map_err(|error| {
+        CliError::new(
+            Exit::Failure,
+            format!("cannot wait for the program: {error}"),
+        )
+    })?;
+    let code = program::exit_code(status);
+    if console.is_terminal() {
+        console.line(&format!(
+            "{} ended with exit code {code}; what it sent can be looked at until Ctrl-C",
+            program.name.to_string_lossy()
+        ));
+        signals.next().await;
+    }
+    Ok(ExitCode::from(code))
+}
+
+fn announce(backend: &Backend, config: &UpConfig, console: Console) -> Result<(), CliError> {
+    console.line(&format!("Ringlight: {}", console.bold(&backend.url())));
+    if config.program.is_none() {
+        let addresses = backend.addresses();
+        console.line(&format!(
+            "receiving OTLP on port {} (gRPC) and {} (HTTP), storing in {}; Ctrl-C ends",
+            addresses.grpc.port(),
+            addresses.http.port(),
+            config.backend.data_dir.display()
+        ));
+    }
+    if config.json {
+        print_json_line(&backend.ready()).map_err(cannot_print)?;
+    }
+    Ok(())
+}
+
+/// Stops the backend; a second signal does not wait for it.
+pub(crate) async fn stop(backend: Backend, signals: &mut Signals, console: Console) {
+    tokio::select! {
+        () = backend.stop() => {}
+        _ = signals.next() => console.warning(
+            "ended before everything was written; what was acknowledged is in the intake and is \
+             there at the next start",
+        ),
+    }
+}
+
+pub(crate) fn cannot_listen(error: std::io::Error) -> CliError {
+    CliError::new(Exit::Failure, format!("cannot take signals over: {error}"))
+}
+
+pub(crate) fn cannot_print(error: std::io::Error) -> CliError {
+    CliError::new(
+        Exit::Failure,
+        format!("cannot write to standard output: {error}"),
+    )
+    .with_hint("check the room on the disk it is redirected to")
+}
+
+/// The command line of this process, which names the run.
+pub(crate) fn command_line() -> String {
+    let words: Vec<String> = std::env::args_os()
+        .enumerate()
+        .map(|(index, word)| {
+            if index == 0 {
+                "ringlight".to_owned()
+            } else {
+                word.to_string_lossy().into_owned()
+            }
+        })
+        .collect();
+    words.join(" ")
+}

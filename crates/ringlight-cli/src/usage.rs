@@ -1,0 +1,99 @@
+//! Wrong command lines, told in one line and a hint.
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+
+use crate::console::Console;
+use crate::error::{CliError, Exit};
+
+/// Prints what clap has to say and gives the exit code: help and version to standard output, an
+/// error as one line and a hint.
+pub(crate) fn explain(error: &clap::Error, console: Console) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A closed pipe is no error, and for another there is nobody to tell.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            console.line(&error.render().to_string());
+            Exit::Usage.into()
+        }
+        _ => {
+            console.error(&described(&error.render().to_string()));
+            Exit::Usage.into()
+        }
+    }
+}
+
+/// One line and a hint, from the paragraphs clap writes: what is wrong, tips, usage.
+fn described(rendered: &str) -> CliError {
+    let what: Vec<&str> = rendered
+        .lines()
+        .take_while(|line| !line.trim().is_empty())
+        .map(str::trim)
+        .collect();
+    let what = what.join(" ");
+    let message = what.strip_prefix("error: ").unwrap_or(&what);
+    let tip = rendered
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("tip: "));
+    let command = rendered
+        .lines()
+        .find_map(|line| line.strip_prefix("Usage: "))
+        .map(|usage| {
+            usage
+                .split_whitespace()
+                .take_while(|word| !word.starts_with(['[', '<', '-']))
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+        .unwrap_or_else(|| "ringlight".to_owned());
+    let see = format!("`{command} --help` shows what there is");
+    CliError::new(Exit::Usage, message).with_hint(match tip {
+        Some(tip) => format!("{tip}; {see}"),
+        None => see,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::Cli;
+
+    #[track_caller]
+    fn check(args: &[&str], message: &str, hint: &str) {
+        let words = ["ringlight"].iter().chain(args);
+        let error = Cli::try_parse_from(words).unwrap_err();
+        let error = described(&error.render().to_string());
+        assert_eq!(error.message, message);
+        assert_eq!(error.hint.unwrap(), hint);
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_one_line_and_a_hint() {
+        check(
+            &["up", "--prot", "1"],
+            "unexpected argument '--prot' found",
+            "to pass '--prot' as a value, use '-- --prot'; `ringlight up --help` shows what there is",
+        );
+        check(
+            &["up", "--grpc-prot", "1"],
+            "unexpected argument '--grpc-prot' found",
+            "a similar argument exists: '--grpc-port'; `ringlight up --help` shows what there is",
+        );
+        check(
+            &["demo", "--rate", "0"],
+            "invalid value '0' for '--rate <N>': 0 is not in 1..=1000000",
+            "`ringlight --help` shows what there is",
+        );
+        check(
+            &["dmeo"],
+            "unrecognized subcommand 'dmeo'",
+            "a similar subcommand exists: 'demo'; `ringlight --help` shows what there is",
+        );
+    }
+}

@@ -1,0 +1,97 @@
+//! What a wrong command line gets, and how output behaves.
+
+use std::process::Stdio;
+
+use crate::common::{ringlight, run, text};
+
+#[track_caller]
+fn check(args: &[&str], code: i32, error: &str, hint: &str) {
+    let output = run(args);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
+    assert!(output.stdout.is_empty(), "{args:?}");
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{args:?}: {stderr}");
+    assert!(lines[0].starts_with("error: "), "{stderr}");
+    assert!(lines[0].contains(error), "{stderr}");
+    assert!(lines[1].starts_with("hint: "), "{stderr}");
+    assert!(lines[1].contains(hint), "{stderr}");
+}
+
+#[test]
+fn a_wrong_command_line_is_one_line_a_hint_and_exit_code_2() {
+    check(&["up", "--lisen", "::1"], 2, "'--lisen'", "'--listen'");
+    check(&["dmeo"], 2, "'dmeo'", "'demo'");
+    check(
+        &["demo", "--duration", "20"],
+        2,
+        "`20` has no unit",
+        "`20s`",
+    );
+    check(&["demo", "--rate", "x"], 2, "'x'", "--help");
+    check(&["up", "--size-limit", "1"], 2, "too small", "`16MiB`");
+    check(&["completions", "tcsh"], 2, "'tcsh'", "--help");
+}
+
+/// FAULTS 32.
+#[test]
+fn only_loopback_is_listened_on() {
+    check(&["up", "--listen", "0.0.0.0"], 2, "only loopback", "ssh -L");
+    check(
+        &["demo", "--listen", "10.0.0.1"],
+        2,
+        "only loopback",
+        "ssh -L",
+    );
+}
+
+#[test]
+fn help_is_data_with_an_example_and_the_exit_codes() {
+    for command in [&["--help"][..], &["up", "--help"], &["demo", "--help"]] {
+        let output = run(command);
+        let help = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(output.stderr.is_empty());
+        assert!(help.contains("  ringlight "), "{help}");
+        assert!(help.contains("Exit codes:"), "{help}");
+        assert!(!help.contains('\x1b'), "colour without a terminal: {help}");
+    }
+    assert_eq!(run(&[]).status.code(), Some(2));
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = run(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(text(&output.stdout).contains("demo"), "{shell}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    for args in [&["completions", "bash"][..], &["--help"]] {
+        let mut child = ringlight()
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(text(&output.stderr), "", "{args:?}");
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+    }
+}
+
+#[test]
+fn without_a_home_a_data_directory_must_be_named() {
+    let output = ringlight()
+        .arg("up")
+        .env_remove("HOME")
+        .env_remove("XDG_DATA_HOME")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(text(&output.stderr).contains("hint: name a directory with `--data-dir`"));
+}

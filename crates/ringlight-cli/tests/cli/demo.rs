@@ -1,0 +1,169 @@
+//! `ringlight demo`, the whole product at once.
+
+use std::process::Stdio;
+
+use crate::common::{Backend, FREE_PORTS, ringlight, text, until, wait};
+use rustix::process::Signal;
+
+fn demo(data_dir: &std::path::Path, flags: &[&str]) -> std::process::Command {
+    let mut command = ringlight();
+    command
+        .args(["demo", "--json", "--data-dir"])
+        .arg(data_dir)
+        .args(FREE_PORTS)
+        .args(flags);
+    command
+}
+
+#[track_caller]
+fn check_balanced(summary: &serde_json::Value) {
+    assert_eq!(summary["balanced"], true, "{summary:#}");
+    let apps = summary["apps"].as_array().unwrap();
+    let names: Vec<&str> = apps
+        .iter()
+        .filter_map(|app| app["service"].as_str())
+        .collect();
+    assert_eq!(names, ["streaming", "agent", "model"]);
+    for app in apps {
+        for signal in ["traces", "logs"] {
+            let account = &app["signals"][signal];
+            assert_eq!(account["submitted"], account["stored"], "{app:#}");
+            assert_eq!(account["submitted"], account["exported"], "{app:#}");
+        }
+        assert!(
+            app["signals"]["traces"]["submitted"].as_u64() > Some(0),
+            "{app:#}"
+        );
+    }
+}
+
+#[test]
+fn everything_the_applications_submit_is_stored() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let output = demo(data_dir.path(), &["--duration", "3s"])
+        .output()
+        .unwrap();
+    let stderr = text(&output.stderr);
+    let stdout = text(&output.stdout);
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{stdout}{stderr}");
+    check_balanced(&serde_json::from_str(lines[1]).unwrap());
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert_eq!(stderr.matches("http://").count(), 1, "{stderr}");
+}
+
+#[test]
+fn the_demo_shows_both_applications_and_ends_on_a_signal() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut backend = Backend::spawn(demo(data_dir.path(), &["--rate", "400"]));
+    until("all services are there", || {
+        let found = backend.get("/api/v1/services");
+        let names: Vec<&str> = found["services"]
+            .as_array()?
+            .iter()
+            .filter_map(|service| service["name"].as_str())
+            .collect();
+        ["streaming", "agent", "model"]
+            .iter()
+            .all(|name| names.contains(name))
+            .then_some(())
+    });
+    // One trace crosses from the agent's process into the model's.
+    let turn = until("a turn of the agent with the model's part is there", || {
+        let found = backend.get("/api/v1/traces?q=name%20%3D%20%22agent.turn%22&limit=50");
+        found["traces"].as_array()?.iter().find_map(|trace| {
+            let services = trace["services"].as_array()?;
+            services
+                .iter()
+                .any(|service| service == "model")
+                .then(|| trace["trace_id"].as_str().map(str::to_owned))?
+        })
+    });
+    let trace = backend.get(&format!("/api/v1/traces/{turn}"));
+    let names: Vec<&str> = trace["spans"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|span| span["name"].as_str())
+        .collect();
+    for name in [
+        "agent.turn",
+        "llm.chat",
+        "llm.http_request",
+        "POST /v1/chat/completions",
+    ] {
+        assert!(names.contains(&name), "{name} is missing in {names:?}");
+    }
+    backend.signal(Signal::INT);
+    let summary: serde_json::Value = serde_json::from_str(&backend.line()).unwrap();
+    check_balanced(&summary);
+    assert_eq!(wait(&mut backend.child).code(), Some(0));
+}
+
+#[test]
+fn the_applications_end_with_the_demo_even_when_it_is_killed() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut backend = Backend::spawn(demo(data_dir.path(), &[]));
+    let children = until("the applications run", || {
+        let children = children_of(backend.child.id());
+        (children.len() == 3).then_some(children)
+    });
+    backend.child.kill().unwrap();
+    backend.child.wait().unwrap();
+    until("the applications have ended", || {
+        children.iter().all(|pid| !is_running(*pid)).then_some(())
+    });
+}
+
+#[test]
+fn without_json_there_is_a_table_on_standard_output() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let output = ringlight()
+        .args(["demo", "--duration", "1s", "--data-dir"])
+        .arg(data_dir.path())
+        .args(FREE_PORTS)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    let stdout = text(&output.stdout);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{stdout}{}",
+        text(&output.stderr)
+    );
+    assert!(stdout.starts_with("application  signal"), "{stdout}");
+    assert!(
+        stdout.contains("everything submitted was stored"),
+        "{stdout}"
+    );
+    assert!(!stdout.contains('\x1b') && !text(&output.stderr).contains('\x1b'));
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let mut children = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        if stat(pid).is_some_and(|(state, of)| of == parent && state != "Z") {
+            children.push(pid);
+        }
+    }
+    children
+}
+
+fn is_running(pid: u32) -> bool {
+    stat(pid).is_some_and(|(state, _)| state != "Z")
+}
+
+/// The state and the parent of a process.
+fn stat(pid: u32) -> Option<(String, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
+}

@@ -1,0 +1,8 @@
+//! The real binary: command line, `up`, `demo`, and what survives its death.
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
+
+mod command_line;
+mod common;
+mod demo;
+mod kill;
+mod up;

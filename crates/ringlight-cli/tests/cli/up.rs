@@ -1,0 +1,270 @@
+//! `ringlight up`, alone and with a program.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::common::{
+    Backend, FREE_PORTS, get, ringlight, send, send_trace, spans_of, text, until, wait,
+};
+use rustix::process::Signal;
+
+fn up_with(data_dir: &std::path::Path, program: &[&str]) -> Command {
+    let mut command = ringlight();
+    command
+        .args(["up", "--data-dir"])
+        .arg(data_dir)
+        .args(FREE_PORTS)
+        .arg("--")
+        .args(program);
+    command
+}
+
+#[test]
+fn what_was_stored_is_there_after_a_restart() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let backend = Backend::up(data_dir.path());
+    assert!(send_trace(backend.http, "shop", 7, 20));
+    assert_eq!(spans_of(&backend, 7), Some(20));
+    assert_eq!(backend.stop().code(), Some(0));
+
+    let backend = Backend::up(data_dir.path());
+    assert_eq!(spans_of(&backend, 7), Some(20));
+    let services = backend.get("/api/v1/services");
+    assert_eq!(services["services"][0]["name"], "shop");
+    let runs = backend.get("/api/v1/runs");
+    let runs = runs["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2, "{runs:?}");
+    assert!(
+        runs[0]["command"]
+            .as_str()
+            .unwrap()
+            .starts_with("ringlight up")
+    );
+}
+
+#[test]
+fn every_signal_ends_it_in_order() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let data_dir = tempfile::tempdir().unwrap();
+        let mut backend = Backend::up(data_dir.path());
+        backend.signal(signal);
+        assert_eq!(wait(&mut backend.child).code(), Some(0), "{signal:?}");
+    }
+}
+
+#[track_caller]
+fn check_exit(script: &str, expected: i32) {
+    let data_dir = tempfile::tempdir().unwrap();
+    let output = up_with(data_dir.path(), &["sh", "-c", script])
+        .output()
+        .unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(expected), "{script}: {stderr}");
+    assert_eq!(stderr.matches("http://").count(), 1, "one URL: {stderr}");
+}
+
+#[test]
+fn the_exit_code_of_the_program_is_passed_on() {
+    check_exit("exit 0", 0);
+    check_exit("exit 7", 7);
+    check_exit("kill -9 $$", 128 + 9);
+}
+
+#[test]
+fn a_program_that_cannot_be_run_is_an_error_of_its_own() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let output = up_with(data_dir.path(), &["no-such-program"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(127));
+    let stderr = text(&output.stderr);
+    assert!(
+        stderr.contains("error: there is no program `no-such-program`"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("hint: "), "{stderr}");
+    let directory = data_dir.path().to_str().unwrap();
+    let output = up_with(data_dir.path(), &[directory]).output().unwrap();
+    assert_eq!(output.status.code(), Some(126));
+}
+
+#[test]
+fn the_program_finds_the_backend_in_its_environment() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let script = "echo $OTLP_ENDPOINT $OTEL_EXPORTER_OTLP_ENDPOINT $OTEL_EXPORTER_OTLP_PROTOCOL \
+                  [$OTEL_SERVICE_NAME] [$OTEL_SDK_DISABLED]";
+    let output = up_with(data_dir.path(), &["sh", "-c", script])
+        .env("OTEL_SERVICE_NAME", "mine")
+        .env("OTEL_SDK_DISABLED", "true")
+        .output()
+        .unwrap();
+    let stdout = text(&output.stdout);
+    let words: Vec<&str> = stdout.split_whitespace().collect();
+    assert!(words[0].starts_with("http://127.0.0.1:"), "{stdout}");
+    assert!(words[1].starts_with("http://127.0.0.1:"), "{stdout}");
+    assert_ne!(words[0], words[1]);
+    assert_eq!(words[2..], ["http/protobuf", "[mine]", "[]"]);
+    // Only the program writes to standard output.
+    assert_eq!(stdout.lines().count(), 1);
+}
+
+/// Starts a program under `up` and reads its standard output up to the line `ready`.
+fn ready_program(data_dir: &std::path::Path, script: &str) -> (Child, impl FnMut() -> String) {
+    let mut child = up_with(data_dir, &["sh", "-c", script])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = move || {
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    };
+    assert_eq!(line(), "ready");
+    (child, line)
+}
+
+#[test]
+fn signals_are_passed_to_the_program() {
+    for (signal, name) in [
+        (Signal::INT, "INT"),
+        (Signal::TERM, "TERM"),
+        (Signal::HUP, "HUP"),
+    ] {
+        let data_dir = tempfile::tempdir().unwrap();
+        let script = format!(
+            "trap 'echo got {name}; exit 9' {name}; echo ready; while :; do read -r x < /dev/tty || sleep 0.05; done"
+        );
+        let (mut child, mut line) = ready_program(data_dir.path(), &script);
+        send(&child, signal);
+        assert_eq!(line(), format!("got {name}"));
+        assert_eq!(wait(&mut child).code(), Some(9), "{name}");
+    }
+}
+
+#[test]
+fn a_program_ended_by_the_signal_gives_128_and_its_number() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let (mut child, _line) = ready_program(data_dir.path(), "echo ready; exec tail -f /dev/null");
+    send(&child, Signal::TERM);
+    assert_eq!(wait(&mut child).code(), Some(128 + 15));
+}
+
+/// The whole way: a Rust program with `ringlight::init()`, its data in the API.
+#[test]
+fn a_rust_program_is_seen_in_the_api_while_it_runs() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let backend = Backend::up(data_dir.path());
+    let mut client = ringlight()
+        .args(["app", "streaming", "--until-stdin-closes"])
+        .env(
+            "OTLP_ENDPOINT",
+            backend.ready["otlp_grpc"].as_str().unwrap(),
+        )
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let query = "/api/v1/traces?q=name%20%3D%20%22process_message%22&limit=5";
+    until("its traces are there", || {
+        let found = backend.get(query);
+        (!found["traces"].as_array()?.is_empty()).then_some(())
+    });
+    until("its logs are there", || {
+        let found = backend.get("/api/v1/logs?limit=5");
+        (!found["logs"].as_array()?.is_empty()).then_some(())
+    });
+    drop(client.stdin.take());
+    let output = client.wait_with_output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let submitted = &report["ledger"]["traces"]["submitted"];
+    let status = backend.get("/api/v1/status");
+    let clients = status["clients"].as_array().unwrap();
+    let client = clients
+        .iter()
+        .find(|client| client["instance"] == report["instance"])
+        .unwrap();
+    assert_eq!(&client["stored"]["traces"], submitted, "{client}");
+    assert_eq!(client["final"], true, "{client}");
+    assert_eq!(client["signals"]["traces"]["submitted"], *submitted);
+}
+
+/// FAULTS 31.
+#[test]
+fn a_second_one_on_the_same_directory_names_the_first() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let first = Backend::up(data_dir.path());
+    let output = ringlight()
+        .args(["up", "--data-dir"])
+        .arg(data_dir.path())
+        .args(FREE_PORTS)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let stderr = text(&output.stderr);
+    let pid = first.child.id();
+    assert!(
+        stderr.contains(&format!("is in use by process {pid}")),
+        "{stderr}"
+    );
+    assert!(stderr.contains("hint: "), "{stderr}");
+    assert_eq!(get(first.ui, "/api/v1/status").0, 200);
+}
+
+/// FAULTS 31.
+#[test]
+fn a_second_one_on_the_same_port_names_the_first() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let other_dir = tempfile::tempdir().unwrap();
+    let first = Backend::up(data_dir.path());
+    let ui = first.ui.port().to_string();
+    let flags = ["--grpc-port", "0", "--http-port", "0", "--ui-port", &ui];
+    let output = ringlight()
+        .args(["up", "--data-dir"])
+        .arg(other_dir.path())
+        .args(flags)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains(&format!("port {ui}")), "{stderr}");
+    assert!(
+        stderr.contains(&format!("process {}", first.child.id())),
+        "{stderr}"
+    );
+    assert!(stderr.contains("hint: "), "{stderr}");
+}
+
+#[test]
+fn a_port_of_another_program_is_an_error_with_a_hint() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port().to_string();
+    let output = ringlight()
+        .args(["up", "--data-dir"])
+        .arg(data_dir.path())
+        .args(["--grpc-port", &port, "--http-port", "0", "--ui-port", "0"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains(&format!("port {port}")), "{stderr}");
+    assert!(stderr.contains("hint: "), "{stderr}");
+}
+
+#[test]
+fn a_directory_of_something_else_is_left_alone() {
+    let data_dir = tempfile::tempdir().unwrap();
+    std::fs::write(data_dir.path().join("letter.txt"), "dear").unwrap();
+    let output = ringlight()
+        .args(["up", "--data-dir"])
+        .arg(data_dir.path())
+        .args(FREE_PORTS)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(text(&output.stderr).contains("not a data directory"));
+    assert_eq!(std::fs::read_dir(data_dir.path()).unwrap().count(), 1);
+}

@@ -152,7 +152,7 @@ pub(super) struct AttributeKeys {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AttributeKey {
     /// Where it was found.
-    #[schema(inline, value_type = ScopeName)]
+    #[schema(value_type = ScopeName)]
     scope: &'static str,
     /// The key.
     key: String,

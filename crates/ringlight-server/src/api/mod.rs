@@ -113,6 +113,7 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         })
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .route("/api", get(unknown))
+        .route("/api/", get(unknown))
         .route("/api/{*rest}", get(unknown))
         .fallback(ui::file)
         .layer(axum::middleware::from_fn_with_state(

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use ringlight_model::{KeyValue, Value};
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::json;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -48,7 +48,7 @@ impl Serialize for TypedValue<'_> {
     }
 }
 
-fn serialize_entries<M: serde::ser::SerializeMap>(
+fn serialize_entries<M: SerializeMap>(
     map: &mut M,
     value: &Value<'_>,
 ) -> Result<(), M::Error> {
@@ -118,34 +118,51 @@ impl Serialize for Members<'_> {
     }
 }
 
-// Written by hand: each type has its own kind of value, and lists and maps hold values again.
+/// A schema for each type of value, since each has its own kind of `value`; lists and maps hold
+/// values again, by reference.
+fn schema_of_each_type(description: &str, key: Option<serde_json::Value>) -> RefOr<Schema> {
+    let number = json!({"oneOf": [
+        {"type": "number"},
+        {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]},
+    ]});
+    let list = |of: &str| json!({"type": "array", "items": {"$ref": of}});
+    let types = [
+        ("string", json!({"type": "string"})),
+        ("bool", json!({"type": "boolean"})),
+        ("int", json!({"type": "string", "pattern": "^-?[0-9]+$"})),
+        ("double", number),
+        ("bytes", json!({"type": "string", "format": "byte"})),
+        ("array", list("#/components/schemas/TypedValue")),
+        ("map", list("#/components/schemas/Attribute")),
+        ("empty", json!({"type": "null"})),
+    ];
+    let each = types.map(|(name, value)| {
+        let mut schema = json!({
+            "type": "object",
+            "required": ["type", "value"],
+            "properties": {"type": {"type": "string", "enum": [name]}, "value": value},
+        });
+        if let Some(key) = &key {
+            schema["required"] = json!(["key", "type", "value"]);
+            schema["properties"]["key"] = key.clone();
+        }
+        schema
+    });
+    read_schema(json!({"description": description, "oneOf": each}))
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "what is read is built just above from constants, and every test of the document reads it"
+)]
+fn read_schema(schema: serde_json::Value) -> RefOr<Schema> {
+    serde_json::from_value(schema).expect("a schema")
+}
+
 impl PartialSchema for TypedValue<'_> {
     fn schema() -> RefOr<Schema> {
-        let of = |name: &str, value: serde_json::Value| {
-            json!({
-                "type": "object",
-                "required": ["type", "value"],
-                "properties": {"type": {"type": "string", "enum": [name]}, "value": value},
-            })
-        };
-        let number = json!({"oneOf": [
-            {"type": "number"},
-            {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]},
-        ]});
-        let list = |of: &str| json!({"type": "array", "items": {"$ref": of}});
-        read_schema(json!({
-            "description": "A value and its type. Integers are decimal text, bytes base64.",
-            "oneOf": [
-                of("string", json!({"type": "string"})),
-                of("bool", json!({"type": "boolean"})),
-                of("int", json!({"type": "string", "pattern": "^-?[0-9]+$"})),
-                of("double", number),
-                of("bytes", json!({"type": "string", "format": "byte"})),
-                of("array", list("#/components/schemas/TypedValue")),
-                of("map", list("#/components/schemas/Attribute")),
-                of("empty", json!({"type": "null"})),
-            ],
-        }))
+        let description = "A value and its type. Integers are decimal text, bytes base64.";
+        schema_of_each_type(description, None)
     }
 }
 
@@ -157,17 +174,8 @@ impl ToSchema for TypedValue<'_> {
 
 impl PartialSchema for Attribute<'_> {
     fn schema() -> RefOr<Schema> {
-        read_schema(json!({
-            "description": "An attribute: its key, the type of its value and the value.",
-            "allOf": [
-                {"$ref": "#/components/schemas/TypedValue"},
-                {
-                    "type": "object",
-                    "required": ["key"],
-                    "properties": {"key": {"type": "string"}},
-                },
-            ],
-        }))
+        let description = "An attribute: its key, the type of its value and the value.";
+        schema_of_each_type(description, Some(json!({"type": "string"})))
     }
 }
 
@@ -175,9 +183,4 @@ impl ToSchema for Attribute<'_> {
     fn name() -> Cow<'static, str> {
         "Attribute".into()
     }
-}
-
-#[expect(clippy::expect_used, reason = "the schemas above are constants, and a test reads them")]
-fn read_schema(schema: serde_json::Value) -> RefOr<Schema> {
-    serde_json::from_value(schema).expect("a schema")
 }

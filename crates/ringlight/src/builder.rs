@@ -13,9 +13,9 @@ use ringlight_model::{CallsiteRegistry, KeyValue, Value};
 use tracing_core::Dispatch;
 
 use crate::InitError;
+use crate::LogFormat;
 use crate::clock::Clock;
 use crate::config::{Environment, Inputs, Protocol, Route, Routes, Settings};
-use crate::lines::{LineSink, LogFormat};
 use crate::subscriber::{Outputs, RinglightSubscriber};
 use crate::telemetry::{Shared, Telemetry};
 
@@ -184,10 +184,7 @@ impl Builder {
             crate::notice::say(format_args!("{warning}"));
         }
 
-        let lines = match self.log_writer {
-            Some(writer) => LineSink::into_writer(settings.format, writer),
-            None => LineSink::new(settings.format, settings.no_colour),
-        };
+        let lines = lines(&settings, self.log_writer);
         let has_lines = lines.is_some();
         let has_others = !self.sinks.is_empty() || exporters.len() > usize::from(routes.is_some());
         let sent = |route: fn(&Routes) -> &Option<Route>| {
@@ -202,7 +199,7 @@ impl Builder {
         };
 
         let mut sinks = self.sinks;
-        sinks.extend(lines.map(|lines| Box::new(lines) as Box<dyn RecordSink>));
+        sinks.extend(lines);
         let mut config = settings.pipeline;
         config.notices = Notices::new(|notice| crate::notice::say(format_args!("{notice}")));
         let limits = config.limits;
@@ -244,6 +241,33 @@ impl Builder {
         crate::panic_hook::install(Arc::downgrade(&telemetry.shared));
         Ok(telemetry)
     }
+}
+
+/// What makes log lines, if anything does.
+#[cfg(feature = "fmt")]
+fn lines(
+    settings: &Settings,
+    writer: Option<Box<dyn io::Write + Send>>,
+) -> Option<Box<dyn RecordSink>> {
+    use crate::lines::LineSink;
+    let lines = match writer {
+        Some(writer) => LineSink::into_writer(settings.format, writer),
+        None => LineSink::new(settings.format, settings.no_colour),
+    };
+    lines.map(|lines| Box::new(lines) as Box<dyn RecordSink>)
+}
+
+#[cfg(not(feature = "fmt"))]
+fn lines(
+    settings: &Settings,
+    writer: Option<Box<dyn io::Write + Send>>,
+) -> Option<Box<dyn RecordSink>> {
+    if settings.format == LogFormat::Json || writer.is_some() {
+        crate::notice::say(format_args!(
+            "this build writes no log lines; hint: enable the feature `fmt`"
+        ));
+    }
+    None
 }
 
 #[cfg(feature = "otel")]

@@ -1,4 +1,108 @@
-//! Logs, metrics, traces and profiles for Rust services at a cost measured in nanoseconds.
+//! Logs and traces of Rust services, at a cost measured in nanoseconds.
+//!
+//! A service adds this crate and one line; the [`tracing`] spans and events it and its libraries
+//! already have then leave the process as OpenTelemetry traces and logs (OTLP), and readable lines
+//! appear on stderr. With no endpoint configured those lines are all there is.
+//!
+//! ```
+//! fn main() -> Result<(), ringlight::InitError> {
+//!     let _telemetry = ringlight::init()?;
+//!     let span = tracing::info_span!("order", id = 7, customer = "ada");
+//!     span.in_scope(|| tracing::info!(items = 3, "order placed"));
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`tracing`]: https://docs.rs/tracing
+//!
+//! # What becomes of spans and events
+//!
+//! - A **span** is exported once, when its last handle is dropped: with its fields as attributes,
+//!   in the types they have. Only what is just `Debug` (`?`) or `Display` (`%`) becomes text.
+//! - An **event** is one log record. It carries the ids of the span it happened in, so that a log
+//!   line leads to its trace and back. Its message is the record's body.
+//! - An event at level **error**, or a **panic** that passes through it, gives its span the status
+//!   error, with the first such message.
+//! - The fields `otel.name`, `otel.kind`, `otel.status_code` and `otel.status_message` of a span set
+//!   what they say instead of becoming attributes.
+//! - `follows_from` becomes a link. `parent: &span` and `parent: None` are followed.
+//! - A span that is recorded to later (`Span::record`) keeps the last value of each field.
+//! - Fields over the limits (128 a record, 32 KiB a text, 64 KiB a record) are dropped or cut, and
+//!   the record says so.
+//!
+//! To take a trace over into another task, process or machine, see [`TraceContext`].
+//!
+//! # What it does to the service
+//!
+//! - **It never waits.** Records go into a ring of the recording thread; a thread of our own, with
+//!   a small runtime of its own, takes them out, encodes and sends them. A backend that is slow,
+//!   gone or never answers changes nothing for the application: when a ring is full the newest
+//!   record is dropped and counted. [`Builder::overflow`] chooses otherwise.
+//! - **It never fails the start.** [`init`] returns at once whether a backend is there or not; a bad
+//!   variable is warned about and ignored. Only what the program itself says is checked: see
+//!   [`InitError`].
+//! - **Every record is accounted for**: submitted = exported + rejected + dropped (by reason) + in
+//!   flight, at every moment. See [`Telemetry::ledger`].
+//! - **It does not observe itself.** What the exporter logs on its own threads is not recorded.
+//! - **What is filtered out costs a load and a branch.** The filter is asked once a callsite.
+//!
+//! # Configuration
+//!
+//! From the command line (`TelemetryArgs`, feature `clap`), then code ([`builder`]), then the
+//! signal's own `OTEL_*` variables, then `OTLP_ENDPOINT`, then the generic `OTEL_*` variables: the
+//! first that says something wins. An empty variable is an unset one.
+//!
+//! | variable | what it does |
+//! |---|---|
+//! | `OTLP_ENDPOINT` | where to send traces and logs, such as `http://localhost:4317`; gRPC unless the port is 4318 or the protocol is given below |
+//! | `RUST_LOG` | what is recorded: directives such as `info,my_crate=debug,hyper=off`; default `info` |
+//! | `NO_COLOR` | lines without colour, also on a terminal |
+//! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | what the service is called, and more about it |
+//! | `OTEL_SDK_DISABLED` | `true`: nothing is exported |
+//! | `OTEL_TRACES_EXPORTER`, `OTEL_LOGS_EXPORTER` | `none` turns a signal off; `otlp` without any endpoint means `http://localhost:4318` |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | where to send everything; over HTTP, `/v1/traces` and so on are appended |
+//! | `OTEL_EXPORTER_OTLP_PROTOCOL` | `grpc` or `http/protobuf` (the default unless the port is 4317). Where both endpoint variables are set it belongs to this one |
+//! | `OTEL_EXPORTER_OTLP_HEADERS` | `key=value` pairs, separated by commas, percent-encoded |
+//! | `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds one attempt may take; default 10 000 |
+//! | `OTEL_EXPORTER_OTLP_{TRACES,LOGS}_*` | the four above for one signal; the endpoint is used as it is |
+//! | `OTEL_BSP_SCHEDULE_DELAY`, `OTEL_BLRP_SCHEDULE_DELAY` | milliseconds a record waits for others; the shorter holds for both signals; default 200 |
+//! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE` | records in a batch at most |
+//! | `OTEL_BSP_EXPORT_TIMEOUT`, `OTEL_BLRP_EXPORT_TIMEOUT` | as the OTLP timeout, where that is not set |
+//! | `OTEL_ATTRIBUTE_COUNT_LIMIT`, `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` | limits, also as `OTEL_SPAN_*` and `OTEL_LOGRECORD_*` |
+//!
+//! `OTEL_BSP_MAX_QUEUE_SIZE` is not used: buffers are bounded in bytes, see
+//! [`Builder::pipeline`].
+//!
+//! # The end of the process
+//!
+//! | how it ends | what is still delivered |
+//! |---|---|
+//! | `main` returns or panics, the guard is dropped | everything, within [`Builder::shutdown_timeout`] (5 s) |
+//! | [`Telemetry::flush`], then `process::exit` | everything recorded before the flush |
+//! | a panic with `panic = "abort"` | what was recorded before; the panic hook waits up to 1 s for it. Spans still open are lost |
+//! | `process::exit`, a signal without a handler, the guard forgotten | what left already: all but about the last 0.2 s |
+//! | `fork` without `exec` | the parent goes on as before; the child has no collector, and what it records fills its rings and is dropped |
+//!
+//! No statics are destroyed at the end of a Rust process and safe code cannot ask to be called
+//! then, hence the guard.
+//!
+//! # Tests
+//!
+//! [`Builder::build`] gives a `tracing` dispatcher without making it the process's, for
+//! `tracing::dispatcher::with_default`; [`Builder::environment`] keeps the process's variables out.
+//! `tracing` keeps a scoped subscriber from seeing what is recorded while it records (inside of a
+//! field's `Debug`), and threads do not inherit it.
+//!
+//! # Features
+//!
+//! | feature | default | gives |
+//! |---|---|---|
+//! | `otel` | yes | export over OTLP |
+//! | `fmt` | yes | log lines for people, and JSON lines |
+//! | `clap` | no | `TelemetryArgs`, for applications that parse their arguments with `clap` |
+//!
+//! This crate must not know the store, the server or the UI: a service that depends on it compiles
+//! none of them.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "clap")]
@@ -10,6 +114,7 @@ mod config;
 mod destinations;
 mod error;
 mod filter;
+#[cfg(feature = "fmt")]
 mod lines;
 mod notice;
 mod panic_hook;
@@ -20,21 +125,37 @@ mod trace_context;
 #[cfg(feature = "clap")]
 pub use args::TelemetryArgs;
 pub use builder::Builder;
-pub use config::Protocol;
+pub use config::{LogFormat, Protocol};
 pub use error::InitError;
-pub use lines::LogFormat;
 pub use ringlight_collector::{FlushError, OverflowPolicy, PipelineConfig, RecordSink};
 pub use ringlight_model::{Account, DropReason, LedgerSnapshot, Signal};
 pub use subscriber::RinglightSubscriber;
 pub use telemetry::Telemetry;
 pub use trace_context::TraceContext;
 
-/// Starts telemetry with what the environment says.
+/// Starts telemetry for the whole process, as the environment says.
+///
+/// Returns at once, whether or not a backend is there. Keep the guard until the end of `main`.
+///
+/// # Errors
+/// There is a global subscriber already; an endpoint asks for TLS, which this build does not have;
+/// the system has no thread to give.
 pub fn init() -> Result<Telemetry, InitError> {
     builder().init()
 }
 
-/// Settings in code.
+/// Settings in code, then [`init`](Builder::init) or [`build`](Builder::build).
+///
+/// ```
+/// # fn main() -> Result<(), ringlight::InitError> {
+/// let _telemetry = ringlight::builder()
+///     .service_name("orders")
+///     .default_filter("info,orders=debug")
+///     .log_format(ringlight::LogFormat::Json)
+///     .init()?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn builder() -> Builder {
     Builder::default()
 }

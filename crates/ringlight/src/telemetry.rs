@@ -84,3 +84,29 @@ impl fmt::Debug for Telemetry {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    // A real fork needs unsafe code; what a child sees is a process id that is not the one
+    // telemetry was started in, and a collector thread that does not answer.
+    #[test]
+    fn a_forked_child_waits_for_nothing() {
+        let (_, mut child) = crate::builder()
+            .environment::<String, String>([])
+            .log_format(crate::LogFormat::Off)
+            .build()
+            .unwrap();
+        let shared = Arc::get_mut(&mut child.shared).unwrap();
+        shared.process = shared.process.wrapping_add(1);
+        let long = Duration::from_secs(600);
+        let begin = Instant::now();
+        assert_eq!(child.flush(long), Err(FlushError::Closed));
+        assert!(child.shutdown(long).balances());
+        drop(child);
+        assert!(begin.elapsed() < long);
+    }
+}

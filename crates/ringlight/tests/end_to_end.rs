@@ -1,5 +1,7 @@
 //! From the macros to what a backend decodes, over real connections.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;

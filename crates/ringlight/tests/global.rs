@@ -2,6 +2,8 @@
 //! while they record, and takes them away before a thread's locals are gone. The faults are number
 //! 4 of the fault catalogue.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod kept;
 
 use std::cell::Cell;

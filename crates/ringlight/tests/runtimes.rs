@@ -1,6 +1,8 @@
 //! Flush and shutdown from wherever an application may call them, with backends that answer, do
 //! not exist, or never answer. The faults are numbers 7 and 14 of the fault catalogue.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::{Duration, Instant};
 
 use ringlight::{FlushError, LogFormat, Signal, Telemetry};

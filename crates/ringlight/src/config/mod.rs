@@ -18,11 +18,36 @@ use ringlight_collector::PipelineConfig;
 use ringlight_model::{KeyValue, Signal};
 
 use crate::filter::Filter;
-use crate::lines::LogFormat;
 pub(crate) use environment::Environment;
 use environment::Reader;
 pub use otlp::Protocol;
 pub(crate) use otlp::{Origin, Route, Routes};
+
+/// How log lines look, and where they go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// One readable line an event, on stderr; in colour on a terminal unless `NO_COLOR` is set.
+    #[default]
+    Text,
+    /// One JSON object an event, on stdout.
+    Json,
+    /// No lines; all there is without the feature `fmt`.
+    Off,
+}
+
+impl LogFormat {
+    /// The format of a name: `text`, `json` or `off`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "text" => Some(Self::Text),
+            "json" => Some(Self::Json),
+            "off" => Some(Self::Off),
+            _ => None,
+        }
+    }
+}
 
 /// What the application said in code and on its command line.
 #[derive(Debug, Default)]
@@ -48,6 +73,7 @@ pub(crate) struct Settings {
     pub(crate) routes: Option<Routes>,
     pub(crate) filter: Filter,
     pub(crate) format: LogFormat,
+    #[cfg(feature = "fmt")]
     pub(crate) no_colour: bool,
     pub(crate) pipeline: PipelineConfig,
     /// To be shown to a person.
@@ -73,6 +99,7 @@ impl Settings {
             routes,
             filter,
             format: inputs.argument_format.or(inputs.format).unwrap_or_default(),
+            #[cfg(feature = "fmt")]
             no_colour: reader.text("NO_COLOR").is_some(),
             pipeline,
             warnings: reader.warnings,

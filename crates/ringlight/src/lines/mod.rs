@@ -21,31 +21,7 @@ use ringlight_collector::RecordSink;
 use ringlight_collector::record::{FieldRole, Item, KeyRef, LogRecord, Record, Text, ValueRef};
 use ringlight_model::{Callsite, CallsiteId, CallsiteRegistry};
 
-/// How log lines look, and where they go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum LogFormat {
-    /// One readable line an event, on stderr; in colour on a terminal unless `NO_COLOR` is set.
-    #[default]
-    Text,
-    /// One JSON object an event, on stdout.
-    Json,
-    /// No lines.
-    Off,
-}
-
-impl LogFormat {
-    /// The format of a name: `text`, `json` or `off`.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "text" => Some(Self::Text),
-            "json" => Some(Self::Json),
-            "off" => Some(Self::Off),
-            _ => None,
-        }
-    }
-}
+use crate::LogFormat;
 
 /// Lines are handed to the operating system at the latest when this many bytes have gathered.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;

@@ -30,6 +30,8 @@ mod slice;
 mod state;
 mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 mod types;
 mod writer;
 

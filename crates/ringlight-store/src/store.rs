@@ -250,11 +250,6 @@ impl Store {
     }
 
     #[cfg(test)]
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
-    #[cfg(test)]
     pub(crate) fn ask(&self, message: impl FnOnce(std::sync::mpsc::SyncSender<()>) -> Message) {
         let (reply, answer) = sync_channel(1);
         assert!(self.messages.send(message(reply)).is_ok());

@@ -55,6 +55,9 @@ pub(crate) fn trigrams(text: &str) -> impl Iterator<Item = u32> {
         .map(|bytes| u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]))
 }
 
+/// The smallest filter. Small blocks are read for nothing less often, at the cost of a few bytes.
+const BITS_MIN: usize = 2048;
+
 /// Collects the hashes a filter is made of.
 #[derive(Debug, Default)]
 pub(crate) struct FilterBuilder {
@@ -86,7 +89,7 @@ impl FilterBuilder {
         self.hashes.dedup();
         let bits = (self.hashes.len() * bits_per_hash)
             .next_multiple_of(64)
-            .clamp(64, bytes_max * 8);
+            .clamp(BITS_MIN, bytes_max * 8);
         let probes = (bits / self.hashes.len().max(1)) * 7 / 10;
         let probes = probes.clamp(1, 12) as u8;
         let mut filter = vec![0_u8; 1 + bits / 8];

@@ -169,7 +169,7 @@ mod tests {
         ) {
             let mut packed = pack(&bytes);
             let index = position.index(packed.len());
-            packed[index] ^= 1 << bit;
+            packed[index] ^= 1_u8 << bit;
             prop_assert!(unpack(&packed).is_err());
         }
     }

@@ -11,8 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::api::{self, Context};
 use crate::api::status::Status;
+use crate::api::{self, Context};
 use crate::config::ServerConfig;
 use crate::error::{Holder, ServerError};
 use crate::listen::{self, Connections};
@@ -161,11 +161,13 @@ async fn holder(address: SocketAddr, ui: SocketAddr) -> Option<Holder> {
 
 async fn ask_for_status(ui: SocketAddr) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(ui).await?;
-    let request =
-        format!("GET /api/v1/status HTTP/1.1\r\nHost: {ui}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET /api/v1/status HTTP/1.1\r\nHost: {ui}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
-    stream.take(PROBE_BYTES_MAX).read_to_end(&mut answer).await?;
+    stream
+        .take(PROBE_BYTES_MAX)
+        .read_to_end(&mut answer)
+        .await?;
     Ok(answer)
 }
 

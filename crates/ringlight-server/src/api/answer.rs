@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::error::ApiError;
 use super::params::Params;
-use super::Context;
+use super::{Context, Effort};
 
 /// The content type of the API.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -51,11 +51,12 @@ impl Call {
     pub(super) async fn answer(
         &self,
         context: &Context,
+        effort: Effort,
         ask: impl FnOnce(&Store) -> Result<Vec<u8>, ApiError> + Send + 'static,
     ) -> Result<Response, ApiError> {
         let accepts_gzip = self.accepts_gzip;
         let (body, is_compressed) = context
-            .query(move |store| {
+            .query(effort, move |store| {
                 let body = ask(store)?;
                 if !accepts_gzip || body.len() < COMPRESS_BYTES_MIN {
                     return Ok((body, false));
@@ -65,6 +66,7 @@ impl Call {
                     .map_err(|error| ApiError::internal(error.to_string()))
             })
             .await??;
+        let body = context.body(body).await?;
         let mut response = (StatusCode::OK, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, JSON);
@@ -97,7 +99,8 @@ pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
         for coding in value.split(',') {
             let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
             let weight = weight.trim().trim_start_matches("q=");
-            let accepted = weight.is_empty() || weight.parse().is_ok_and(|weight: f32| weight > 0.0);
+            let accepted =
+                weight.is_empty() || weight.parse().is_ok_and(|weight: f32| weight > 0.0);
             match name.trim() {
                 name if name.eq_ignore_ascii_case("gzip") => return accepted,
                 "*" => by_star = accepted,

@@ -13,7 +13,7 @@ use super::answer::{Call, json};
 use super::error::{ApiError, ErrorBody};
 use super::params::Params;
 use super::value::{TypedValue, text};
-use super::Context;
+use super::{Context, Effort};
 
 const COMPLETIONS_DEFAULT: usize = 100;
 const COMPLETIONS_MAX: usize = 1000;
@@ -60,7 +60,7 @@ pub(super) async fn services(
     call: Call,
 ) -> Result<Response, ApiError> {
     call.params(&[])?;
-    call.answer(&context, |store| {
+    call.answer(&context, Effort::Lookup, |store| {
         let services = store.services().into_iter().map(Into::into).collect();
         json(&Services { services })
     })
@@ -122,7 +122,7 @@ pub(super) async fn runs(
     call: Call,
 ) -> Result<Response, ApiError> {
     call.params(&[])?;
-    call.answer(&context, |store| {
+    call.answer(&context, Effort::Lookup, |store| {
         let runs = store.runs().into_iter().map(Into::into).collect();
         json(&Runs { runs })
     })
@@ -213,7 +213,7 @@ pub(super) async fn attributes(
     let signal = signal(&params)?;
     let prefix = params.bounded("prefix", PREFIX_CHARS_MAX)?.to_owned();
     let limit = params.limit(COMPLETIONS_DEFAULT, COMPLETIONS_MAX)?;
-    call.answer(&context, move |store| {
+    call.answer(&context, Effort::Lookup, move |store| {
         let found = store.attributes(&AttributeSearch {
             signal,
             prefix: &prefix,
@@ -284,7 +284,7 @@ pub(super) async fn values(
     };
     let prefix = params.bounded("prefix", PREFIX_CHARS_MAX)?.to_owned();
     let limit = params.limit(COMPLETIONS_DEFAULT, COMPLETIONS_MAX)?;
-    call.answer(&context, move |store| {
+    call.answer(&context, Effort::Search, move |store| {
         let found = store.attribute_values(&ValueSearch {
             signal,
             scope,

@@ -7,9 +7,9 @@ use ringlight_store::query::QueryError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::Busy;
 use super::answer::JSON;
 use super::params::shown;
-use super::Busy;
 
 /// The body of every answer that is not a success.
 #[derive(Debug, Serialize, ToSchema)]
@@ -91,11 +91,7 @@ impl ApiError {
 
     /// Something that cannot happen did; the answer is one nevertheless.
     pub(super) fn internal(message: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            message,
-        )
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
     /// What went wrong, for the account of refusals.
@@ -136,7 +132,7 @@ impl From<Busy> for ApiError {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "busy",
-            "too many searches are under way",
+            "too many requests are under way",
         )
         .hint("try again in a second")
     }

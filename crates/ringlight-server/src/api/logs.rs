@@ -14,7 +14,7 @@ use super::answer::{Call, json};
 use super::error::{ApiError, ErrorBody};
 use super::traces::{Stats, span_id, trace_id};
 use super::value::{Attribute, TypedValue, attributes, text};
-use super::Context;
+use super::{Context, Effort};
 
 const LOGS_DEFAULT: usize = 100;
 const LOGS_MAX: usize = 10_000;
@@ -118,7 +118,7 @@ pub(super) async fn search(
         trace_id: params.parsed("trace_id", "32 hexadecimal digits")?,
         span_id: params.parsed("span_id", "16 hexadecimal digits")?,
     };
-    call.answer(&context, move |store| {
+    call.answer(&context, Effort::Search, move |store| {
         let page: LogPage = store.search_logs(&search)?;
         json(&Logs {
             logs: page.logs.iter().map(LogBody::new).collect(),

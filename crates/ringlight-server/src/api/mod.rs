@@ -25,7 +25,7 @@ use axum::routing::{MethodRouter, get};
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
 use ringlight_store::Store;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 
 use crate::config::ServerConfig;
@@ -41,11 +41,30 @@ pub(crate) struct Context {
     pub(crate) addresses: Addresses,
     started: Instant,
     started_unix_nano: u64,
-    queries: Arc<Semaphore>,
+    searches: Arc<Semaphore>,
+    lookups: Arc<Semaphore>,
+    /// One permit a KiB of answers that are not sent yet.
+    answers: Arc<Semaphore>,
     query_wait: Duration,
 }
 
-/// Too many searches are under way.
+/// How much a request asks of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    /// May read many blocks.
+    Search,
+    /// Is answered from what is at hand. Searches under way do not hold it up.
+    Lookup,
+}
+
+/// Lookups at once.
+const LOOKUPS_MAX: usize = 8;
+
+/// KiB that answers may take while they wait for their clients to read them. A single one that is
+/// larger takes all of it.
+const ANSWERS_KIB_MAX: u32 = 256 * 1024;
+
+/// Too many requests are under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Busy;
 
@@ -62,9 +81,12 @@ impl Context {
             state,
             addresses,
             started: Instant::now(),
-            started_unix_nano: since_epoch
-                .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)),
-            queries: Arc::new(Semaphore::new(config.queries_max)),
+            started_unix_nano: since_epoch.map_or(0, |since| {
+                u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+            }),
+            searches: Arc::new(Semaphore::new(config.queries_max)),
+            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+            answers: Arc::new(Semaphore::new(ANSWERS_KIB_MAX as usize)),
             query_wait: config.query_wait,
         }
     }
@@ -72,13 +94,14 @@ impl Context {
     /// Asks the store on a thread that may block, at most so many at a time.
     async fn query<T: Send + 'static>(
         &self,
+        effort: Effort,
         ask: impl FnOnce(&Store) -> T + Send + 'static,
     ) -> Result<T, Busy> {
-        let turn = Arc::clone(&self.queries).acquire_owned();
-        let permit = tokio::time::timeout(self.query_wait, turn)
-            .await
-            .map_err(|_| Busy)?
-            .map_err(|_| Busy)?;
+        let turns = match effort {
+            Effort::Search => &self.searches,
+            Effort::Lookup => &self.lookups,
+        };
+        let permit = self.turn(turns, 1).await?;
         let store = Arc::clone(&self.store);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -86,6 +109,33 @@ impl Context {
         })
         .await
         .map_err(|_| Busy)
+    }
+
+    /// The body of an answer, which counts against what all of them may take until it is sent.
+    async fn body(&self, body: Vec<u8>) -> Result<Bytes, Busy> {
+        struct Held {
+            body: Vec<u8>,
+            _permit: OwnedSemaphorePermit,
+        }
+        impl AsRef<[u8]> for Held {
+            fn as_ref(&self) -> &[u8] {
+                &self.body
+            }
+        }
+        let kib = u32::try_from(body.len() / 1024).unwrap_or(u32::MAX);
+        let permit = self.turn(&self.answers, kib.min(ANSWERS_KIB_MAX)).await?;
+        Ok(Bytes::from_owner(Held {
+            body,
+            _permit: permit,
+        }))
+    }
+
+    async fn turn(&self, turns: &Arc<Semaphore>, count: u32) -> Result<OwnedSemaphorePermit, Busy> {
+        let turn = Arc::clone(turns).acquire_many_owned(count);
+        tokio::time::timeout(self.query_wait, turn)
+            .await
+            .map_err(|_| Busy)?
+            .map_err(|_| Busy)
     }
 }
 

@@ -9,8 +9,8 @@ use utoipa::OpenApi as _;
 use super::answer::{Call, json};
 use super::error::{ApiError, ErrorBody};
 use super::value::{Attribute, TypedValue};
+use super::{Context, Effort};
 use super::{catalogue, logs, status, traces};
-use super::Context;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -32,7 +32,7 @@ use super::Context;
         catalogue::values,
         document,
     ),
-    components(schemas(Attribute, TypedValue)),
+    components(schemas(Attribute, TypedValue))
 )]
 struct Document;
 
@@ -57,5 +57,6 @@ pub(super) async fn document(
     call: Call,
 ) -> Result<Response, ApiError> {
     call.params(&[])?;
-    call.answer(&context, |_| json(&openapi())).await
+    call.answer(&context, Effort::Lookup, |_| json(&openapi()))
+        .await
 }

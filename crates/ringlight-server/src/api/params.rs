@@ -86,7 +86,11 @@ impl Params {
         };
         // `parse` alone would take a plus sign.
         let is_digits = value.bytes().all(|byte| byte.is_ascii_digit());
-        match value.parse().ok().filter(|number| is_digits && range.contains(number)) {
+        match value
+            .parse()
+            .ok()
+            .filter(|number| is_digits && range.contains(number))
+        {
             Some(number) => Ok(Some(number)),
             None => {
                 let allowed = if *range.end() == u64::MAX {

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::answer::{Call, json};
 use super::error::{ApiError, ErrorBody};
 use super::value::text;
-use super::Context;
+use super::{Context, Effort};
 use crate::state::{Client, Refusal, SignalCounts};
 
 /// The state of a server, as the API answers it.
@@ -199,8 +199,10 @@ pub(super) async fn status(
 ) -> Result<Response, ApiError> {
     call.params(&[])?;
     let shared = Arc::clone(&context);
-    call.answer(&context, move |_| json(&Status::of(&shared)))
-        .await
+    call.answer(&context, Effort::Lookup, move |_| {
+        json(&Status::of(&shared))
+    })
+    .await
 }
 
 impl Status {
@@ -229,7 +231,11 @@ impl Status {
                 .into_iter()
                 .map(|(reason, count)| (reason.as_str(), count))
                 .collect(),
-            recent_refusals: state.recent_refusals().into_iter().map(Into::into).collect(),
+            recent_refusals: state
+                .recent_refusals()
+                .into_iter()
+                .map(Into::into)
+                .collect(),
             store: store.stats().into(),
             clients: state
                 .clients()

@@ -2,11 +2,91 @@
 
 use std::collections::BTreeSet;
 
-use http::HeaderMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{HeaderMap, Request, StatusCode};
+use ringlight_otlp::OtlpDecoder;
+use ringlight_store::{Store, StoreConfig};
+use tempfile::TempDir;
+use tower::ServiceExt as _;
 
 use super::answer::accepts_gzip;
 use super::params::{Params, shown};
-use super::{openapi, routes};
+use super::{Busy, Context, openapi, router, routes};
+use crate::config::ServerConfig;
+use crate::server::Addresses;
+use crate::state::ServerState;
+
+/// A context whose requests do not wait for their turn.
+fn impatient(directory: &TempDir) -> Arc<Context> {
+    let config = ServerConfig {
+        query_wait: Duration::ZERO,
+        ..ServerConfig::default()
+    };
+    let addresses = Addresses {
+        grpc: config.grpc,
+        http: config.http,
+        ui: config.ui,
+    };
+    let decoder = Arc::new(OtlpDecoder::default());
+    let store = Store::open(StoreConfig::new(directory.path()), decoder).unwrap();
+    let state = Arc::new(ServerState::new());
+    Arc::new(Context::new(Arc::new(store), state, addresses, &config))
+}
+
+#[tokio::test]
+async fn too_many_searches_are_refused_and_hold_up_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let context = impatient(&directory);
+    let get = async |target: &str| {
+        let request = Request::get(target)
+            .header("host", "localhost")
+            .body(Body::empty())
+            .unwrap();
+        router(Arc::clone(&context)).oneshot(request).await.unwrap()
+    };
+    assert_eq!(get("/api/v1/traces").await.status(), StatusCode::OK);
+    let under_way = Arc::clone(&context.searches).acquire_many_owned(4).await;
+    for target in [
+        "/api/v1/traces",
+        "/api/v1/logs",
+        "/api/v1/attributes/a/values",
+    ] {
+        let reply = get(target).await;
+        assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE, "{target}");
+        assert_eq!(reply.headers()["retry-after"], "1");
+        assert_eq!(reply.headers()["content-type"], "application/json");
+    }
+    for target in ["/api/v1/status", "/api/v1/services", "/api/v1/runs", "/"] {
+        assert_eq!(get(target).await.status(), StatusCode::OK, "{target}");
+    }
+    drop(under_way);
+    assert_eq!(get("/api/v1/traces").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_are_bounded_together() {
+    const MIB: usize = 1024 * 1024;
+    let directory = tempfile::tempdir().unwrap();
+    let context = impatient(&directory);
+    // Never touched, so that it takes no memory.
+    let unread = context.body(vec![0; 200 * MIB]).await.unwrap();
+    assert_eq!(context.body(vec![0; 100 * MIB]).await, Err(Busy));
+    let small = context.body(vec![1, 2]).await.unwrap();
+    assert_eq!(small, [1, 2].as_slice());
+    // Taking it apart keeps it counted; only the last part lets it go.
+    let tail = unread.slice(199 * MIB..);
+    drop(unread);
+    assert_eq!(context.body(vec![0; 100 * MIB]).await, Err(Busy));
+    drop((tail, small));
+    // More than all of it is taken alone.
+    let huge = context.body(vec![0; 300 * MIB]).await.unwrap();
+    assert_eq!(context.body(vec![0; MIB]).await, Err(Busy));
+    drop(huge);
+    assert!(context.body(vec![0; MIB]).await.is_ok());
+}
 
 #[test]
 fn the_document_describes_exactly_the_paths_that_are_served() {

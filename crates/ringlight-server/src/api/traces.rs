@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::answer::{Call, json};
 use super::error::{ApiError, ErrorBody};
 use super::value::{Attribute, attributes, text};
-use super::Context;
+use super::{Context, Effort};
 
 const TRACES_DEFAULT: usize = 50;
 const TRACES_MAX: usize = 1000;
@@ -130,7 +130,7 @@ pub(super) async fn search(
         cursor: params.cursor()?,
         run: params.number("run", 1..=u64::MAX)?,
     };
-    call.answer(&context, move |store| {
+    call.answer(&context, Effort::Search, move |store| {
         let page = store.search_traces(&search)?;
         json(&Traces {
             traces: page.traces.into_iter().map(Into::into).collect(),
@@ -338,15 +338,15 @@ pub(super) async fn trace(
     call: Call,
 ) -> Result<Response, ApiError> {
     let params = call.params(&["format"])?;
-    let trace_id: TraceId = id.parse().map_err(|_| {
-        ApiError::parameter("trace_id", &id, "32 hexadecimal digits")
-    })?;
+    let trace_id: TraceId = id
+        .parse()
+        .map_err(|_| ApiError::parameter("trace_id", &id, "32 hexadecimal digits"))?;
     let as_otlp = match params.text("format") {
         None => false,
         Some("otlp") => true,
         Some(other) => return Err(ApiError::parameter("format", other, "otlp, or none")),
     };
-    call.answer(&context, move |store| {
+    call.answer(&context, Effort::Search, move |store| {
         let Some(trace) = store.trace(trace_id) else {
             return Err(
                 ApiError::not_found(format!("no span of trace `{trace_id}` is stored"))
@@ -395,7 +395,13 @@ impl<'a> ScopeBody<'a> {
 }
 
 impl<'a> SpanBody<'a> {
-    fn new(TraceSpan { span, resource, scope }: &'a TraceSpan) -> Self {
+    fn new(
+        TraceSpan {
+            span,
+            resource,
+            scope,
+        }: &'a TraceSpan,
+    ) -> Self {
         Self {
             span_id: span.span_id,
             parent_span_id: span.parent_span_id,

@@ -60,8 +60,10 @@ fn is_tag(given: &str, etag: &str) -> bool {
 /// of it; one that tries is refused all the same.
 fn is_plain(path: &str) -> bool {
     !path.contains("//")
-        && !path.split('/').any(|segment| segment == "." || segment == "..")
-        && path
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~' | '@' | '+'))
+        && !path
+            .split('/')
+            .any(|segment| segment == "." || segment == "..")
+        && path.chars().all(|c| {
+            c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~' | '@' | '+')
+        })
 }

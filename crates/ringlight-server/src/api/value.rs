@@ -48,10 +48,7 @@ impl Serialize for TypedValue<'_> {
     }
 }
 
-fn serialize_entries<M: SerializeMap>(
-    map: &mut M,
-    value: &Value<'_>,
-) -> Result<(), M::Error> {
+fn serialize_entries<M: SerializeMap>(map: &mut M, value: &Value<'_>) -> Result<(), M::Error> {
     match value {
         Value::Empty => {
             map.serialize_entry("type", "empty")?;

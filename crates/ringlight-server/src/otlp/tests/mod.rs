@@ -31,10 +31,13 @@ struct Gate {
     go_on: Mutex<std::sync::mpsc::Receiver<()>>,
 }
 
+/// A request as the intake got it: its signal, its bytes and its batch id.
+type KeptRequest = (Signal, Vec<u8>, Option<String>);
+
 /// Keeps what it is given; refuses where it is told to.
 #[derive(Default)]
 struct Kept {
-    requests: Mutex<Vec<(Signal, Vec<u8>, Option<String>)>>,
+    requests: Mutex<Vec<KeptRequest>>,
     errors: Mutex<VecDeque<IngestError>>,
     gate: Option<Gate>,
 }
@@ -47,7 +50,7 @@ impl Kept {
         }
     }
 
-    fn requests(&self) -> Vec<(Signal, Vec<u8>, Option<String>)> {
+    fn requests(&self) -> Vec<KeptRequest> {
         self.requests.lock().unwrap().clone()
     }
 }

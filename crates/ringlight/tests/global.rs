@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use kept::{Kept, KeptRecord};
-use ringlight::{InitError, LogFormat, Telemetry};
+use ringlight::{InitError, LogFormat, OverflowPolicy, Telemetry};
 use tracing::{Span, info, info_span};
 
 static TELEMETRY: OnceLock<(Telemetry, Kept)> = OnceLock::new();
@@ -25,6 +25,7 @@ fn telemetry() -> &'static (Telemetry, Kept) {
             .environment([("RUST_LOG", "trace")])
             .log_format(LogFormat::Off)
             .sink(kept.clone())
+            .overflow(OverflowPolicy::Block)
             .init()
             .unwrap();
         (telemetry, kept)

@@ -120,6 +120,19 @@ impl RinglightSubscriber {
         }
     }
 
+    /// Registers a callsite whose record is about to be made, if that may not have happened yet.
+    ///
+    /// `tracing` has one thread register a callsite; others that meet it in the meantime ask
+    /// [`enabled`](Subscriber::enabled) and go on. Their records must not come out of the rings as
+    /// those of an unknown callsite.
+    #[inline]
+    fn make_sure(&self, thread: Option<&Thread>, metadata: &'static Metadata<'static>) {
+        if thread.is_none_or(Thread::take_unsure) {
+            self.register(metadata);
+        }
+    }
+
+    #[cold]
     fn register(&self, metadata: &'static Metadata<'static>) {
         let address = address(metadata);
         self.callsites
@@ -133,6 +146,7 @@ impl RinglightSubscriber {
     /// Opens a span; [`SlotId::NONE`] when it cannot be recorded.
     #[inline]
     fn open(&self, thread: Option<&Thread>, attributes: &Attributes<'_>) -> SlotId {
+        self.make_sure(thread, attributes.metadata());
         let parent = if attributes.is_contextual() {
             self.current(thread)
         } else {
@@ -322,6 +336,7 @@ impl RinglightSubscriber {
             event.parent().and_then(|id| self.explicit(id))
         };
         let metadata = event.metadata();
+        self.make_sure(thread, metadata);
         let callsite = CallsiteId::new(address(metadata));
         let mut words = thread.map(Thread::take_scratch).unwrap_or_default();
         words.resize(LOG_HEADER_WORDS, 0);
@@ -405,7 +420,7 @@ impl RinglightSubscriber {
 
 impl Subscriber for RinglightSubscriber {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.enabled(metadata) {
+        if self.filter.enabled(metadata) {
             self.register(metadata);
             Interest::always()
         } else {
@@ -414,7 +429,11 @@ impl Subscriber for RinglightSubscriber {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.filter.enabled(metadata)
+        let enabled = self.filter.enabled(metadata);
+        if enabled {
+            with_thread(|thread| thread.map(Thread::set_unsure));
+        }
+        enabled
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

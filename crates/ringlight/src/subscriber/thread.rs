@@ -62,6 +62,8 @@ pub(super) struct Thread {
     scratch: Cell<Vec<u64>>,
     /// What a span that would be a root is a child of, while work from elsewhere is taken over.
     remote_parent: Cell<Option<SpanContext>>,
+    /// Whether the callsite of the next record may not have been registered yet.
+    unsure: Cell<bool>,
 }
 
 impl Thread {
@@ -72,7 +74,24 @@ impl Thread {
             magazine: Magazine::new(),
             scratch: Cell::new(Vec::new()),
             remote_parent: Cell::new(None),
+            unsure: Cell::new(false),
         }
+    }
+
+    /// Notes that a callsite was asked about one by one, which happens while another thread is
+    /// still registering it.
+    pub(super) fn set_unsure(&self) {
+        self.unsure.set(true);
+    }
+
+    /// Whether to register the callsite at hand, to be on the safe side; only once.
+    #[inline]
+    pub(super) fn take_unsure(&self) -> bool {
+        let unsure = self.unsure.get();
+        if unsure {
+            self.unsure.set(false);
+        }
+        unsure
     }
 
     /// The span of another thread or process whose work is being taken over.

@@ -66,13 +66,13 @@ pub struct PipelineConfig {
     /// A batch is sent when it holds this many records. Range 1 to 1 000 000, default 8192.
     pub batch_records_max: usize,
     /// A batch is sent when it holds about this many bytes. Range 1 KiB to 60 MiB, default
-    /// 128 KiB: an export request stays far under the 4 MiB that common receivers accept.
+    /// 256 KiB: an export request stays far under the 4 MiB that common receivers accept.
     pub batch_bytes_max: usize,
     /// A batch is sent when its oldest record has waited this long. Range 1 ms to 1 h, default
     /// 200 ms, so that a span is visible within a second of its end.
     pub batch_delay: Duration,
     /// Bytes of batches waiting for, or on their way to, one destination. At least
-    /// `batch_bytes_max`, at most 1 GiB, default 768 KiB. When it is exceeded the newest batch is
+    /// `batch_bytes_max`, at most 1 GiB, default 512 KiB. When it is exceeded the newest batch is
     /// dropped and counted.
     pub queue_bytes_max: usize,
     /// Requests under way to one destination at a time. Range 1 to 64, default 4.
@@ -103,9 +103,9 @@ impl Default for PipelineConfig {
             producers_max: 16,
             policy: OverflowPolicy::Drop,
             batch_records_max: 8192,
-            batch_bytes_max: 128 * 1024,
+            batch_bytes_max: 256 * 1024,
             batch_delay: Duration::from_millis(200),
-            queue_bytes_max: 768 * 1024,
+            queue_bytes_max: 512 * 1024,
             concurrent_exports_max: 4,
             export_timeout: Duration::from_secs(10),
             retry: RetryConfig::default(),
@@ -247,7 +247,7 @@ mod tests {
         );
         check(
             |c| c.queue_bytes_max = 1,
-            "`queue_bytes_max` is 1, allowed is 131072 to 1073741824",
+            "`queue_bytes_max` is 1, allowed is 262144 to 1073741824",
         );
         check(
             |c| c.batch_delay = Duration::ZERO,

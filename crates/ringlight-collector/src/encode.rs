@@ -13,15 +13,19 @@ use ringlight_model::{
     Callsite, CallsiteId, CallsiteKind, CallsiteRegistry, Limits, Scope, Severity, SpanKind,
     Status, StatusCode,
 };
-use ringlight_otlp::encode::{self, EncodedKey, Key, Owner, Scalar};
+use ringlight_otlp::encode::{self, Owner, Scalar};
 
 use crate::record::{
     FieldRole, Item, KeyRef, LogRecord, SpanRecord, Text, ValueRef, parse_span_kind,
     parse_status_code,
 };
+use crate::template::{self, AttributeTemplate, SpanBasics};
 
 /// What follows a text that was cut while recording.
 const CUT_MARK: &str = "…";
+
+/// Callsites that are found without hashing.
+const RECENT: usize = 64;
 
 /// `Span.Link.flags`.
 const LINK_FLAGS: u32 = 6;
@@ -30,9 +34,9 @@ const LINK_FLAGS: u32 = 6;
 struct CallsiteBytes {
     /// Index of its scope among [`Encoder::scopes`].
     scope: usize,
-    /// Name of the span, or of the event where the source gave it one.
-    name: &'static str,
-    fields: Vec<(FieldRole, EncodedKey)>,
+    /// Name of the span, or of the event where the source gave it one, as a field of the record.
+    name_field: Box<[u8]>,
+    fields: Vec<(FieldRole, AttributeTemplate)>,
     /// Where it is in the source, as ready attributes of its record.
     location: Box<[u8]>,
 }
@@ -49,8 +53,8 @@ pub(crate) struct Encoder {
     by_target: HashMap<&'static str, usize, RandomState>,
     /// Encoded `InstrumentationScope` messages. The first one has no name.
     scopes: Vec<Box<[u8]>>,
-    /// The callsite met last: records of one callsite tend to come together.
-    last: Option<(CallsiteId, usize)>,
+    /// Callsites met lately, by a few bits of their address.
+    recent: [Option<(CallsiteId, usize)>; RECENT],
     scratch: String,
 }
 
@@ -72,13 +76,13 @@ impl Encoder {
             callsites: Vec::new(),
             by_target: HashMap::default(),
             scopes: Vec::new(),
-            last: None,
+            recent: [None; RECENT],
             scratch: String::new(),
         };
         let scope = encoder.scope_of("");
         encoder.callsites.push(CallsiteBytes {
             scope,
-            name: "",
+            name_field: Box::default(),
             fields: Vec::new(),
             location: Box::default(),
         });
@@ -94,8 +98,11 @@ impl Encoder {
     #[inline]
     pub(crate) fn callsite(&mut self, id: Option<CallsiteId>) -> Result<usize, UnknownCallsite> {
         let Some(id) = id else { return Ok(0) };
-        if let Some((last, index)) = self.last
-            && last == id
+        // Metadata are statics of more than a hundred bytes.
+        let address = id.get();
+        let place = (address >> 5 ^ address >> 11) as usize % RECENT;
+        if let Some((known, index)) = self.recent[place]
+            && known == id
         {
             return Ok(index);
         }
@@ -103,7 +110,7 @@ impl Encoder {
             Some(&index) => index,
             None => self.learn(id)?,
         };
-        self.last = Some((id, index));
+        self.recent[place] = Some((id, index));
         Ok(index)
     }
 
@@ -117,17 +124,28 @@ impl Encoder {
     fn learn(&mut self, id: CallsiteId) -> Result<usize, UnknownCallsite> {
         let callsite = self.registry.lookup(id).ok_or(UnknownCallsite)?;
         let scope = self.scope_of(callsite.target);
-        let is_unnamed =
-            callsite.kind == CallsiteKind::Event && callsite.name.starts_with("event ");
+        let mut name_field = Vec::new();
+        let owner = match callsite.kind {
+            CallsiteKind::Span => {
+                encode::span_name(&mut name_field, callsite.name);
+                Owner::Span
+            }
+            CallsiteKind::Event => {
+                // `tracing` names an event after its place in the source unless told otherwise.
+                if !callsite.name.starts_with("event ") {
+                    encode::log_event_name(&mut name_field, callsite.name);
+                }
+                Owner::Log
+            }
+        };
+        let field = |name: &&'static str| {
+            let role = FieldRole::of(callsite.kind, name);
+            (role, AttributeTemplate::new(owner, name))
+        };
         let bytes = CallsiteBytes {
             scope,
-            // `tracing` names an event after its place in the source unless told otherwise.
-            name: if is_unnamed { "" } else { callsite.name },
-            fields: callsite
-                .fields
-                .iter()
-                .map(|name| (FieldRole::of(callsite.kind, name), EncodedKey::new(name)))
-                .collect(),
+            name_field: name_field.into_boxed_slice(),
+            fields: callsite.fields.iter().map(field).collect(),
             location: if self.source_location {
                 location(&callsite)
             } else {
@@ -160,15 +178,16 @@ impl Encoder {
     pub(crate) fn span(&mut self, buf: &mut Vec<u8>, callsite: usize, record: &SpanRecord<'_>) {
         let callsite = &self.callsites[callsite];
         let head = record.head();
-        let message = encode::open_span(buf);
-        encode::span_ids(
-            buf,
-            record.trace_id(),
-            record.span_id(),
-            record.parent_span_id(),
-        );
-        let start = record.start_unix_nano();
-        encode::span_times(buf, start, record.end_unix_nano().max(start));
+        let start_unix_nano = record.start_unix_nano();
+        let basics = SpanBasics {
+            trace_id: record.trace_id(),
+            span_id: record.span_id(),
+            parent_span_id: record.parent_span_id(),
+            start_unix_nano,
+            end_unix_nano: record.end_unix_nano().max(start_unix_nano),
+            flags: head.flags(),
+        };
+        let message = template::open_span(buf, &basics);
         let mut meaning = SpanMeaning {
             name: None,
             kind: head.kind(),
@@ -178,15 +197,15 @@ impl Encoder {
         let mut attributes = Attributes::new(Owner::Span, &self.limits, &mut self.scratch);
         for item in record.items() {
             match item {
-                Item::Attribute(key, value) => match role(callsite, key) {
-                    Some((FieldRole::Attribute, key)) => attributes.push(buf, key, value),
-                    Some((role, key)) => {
-                        if !meaning.take(role, value) {
-                            attributes.push(buf, key, value);
-                        }
+                Item::Attribute(key, value) => {
+                    let Some((role, key)) = meaning_of(callsite, key) else {
+                        attributes.dropped += 1;
+                        continue;
+                    };
+                    if role == FieldRole::Attribute || !meaning.take(role, value) {
+                        attributes.push(buf, key, value);
                     }
-                    None => attributes.dropped += 1,
-                },
+                }
                 Item::Link {
                     trace_id,
                     span_id,
@@ -209,9 +228,9 @@ impl Encoder {
         buf.extend_from_slice(&callsite.location);
         match meaning.name {
             Some(name) => encode::span_name(buf, &marked(name)),
-            None => encode::span_name(buf, callsite.name),
+            None => buf.extend_from_slice(&callsite.name_field),
         }
-        encode::span_kind(buf, meaning.kind);
+        message.set_kind(buf, meaning.kind as u8);
         if meaning.status != StatusCode::Unset {
             let status = Status {
                 code: meaning.status,
@@ -219,16 +238,15 @@ impl Encoder {
             };
             encode::span_status(buf, &status);
         }
-        encode::span_flags(buf, u32::from(head.flags()));
         encode::span_dropped_attributes(buf, dropped);
-        encode::close(buf, message);
+        message.close(buf);
     }
 
     /// Appends a log record to the items of its scope.
     pub(crate) fn log(&mut self, buf: &mut Vec<u8>, callsite: usize, record: &LogRecord<'_>) {
         let callsite = &self.callsites[callsite];
         let head = record.head();
-        let message = encode::open_log(buf);
+        let message = template::open_log(buf);
         encode::log_time(buf, record.time_unix_nano());
         encode::log_observed(buf, record.time_unix_nano());
         encode::log_severity(buf, head.severity(), severity_text(head.severity()));
@@ -238,7 +256,7 @@ impl Encoder {
             let Item::Attribute(key, value) = item else {
                 continue;
             };
-            match role(callsite, key) {
+            match meaning_of(callsite, key) {
                 Some((FieldRole::Body, _)) => body(buf, attributes.scratch, value),
                 Some((_, key)) => attributes.push(buf, key, value),
                 None => attributes.dropped += 1,
@@ -246,10 +264,10 @@ impl Encoder {
         }
         let dropped = attributes.dropped + u32::from(head.dropped_attributes());
         buf.extend_from_slice(&callsite.location);
-        encode::log_event_name(buf, callsite.name);
+        buf.extend_from_slice(&callsite.name_field);
         encode::log_flags(buf, u32::from(head.flags()));
         encode::log_dropped_attributes(buf, dropped);
-        encode::close(buf, message);
+        message.close(buf);
     }
 }
 
@@ -304,7 +322,7 @@ impl<'a> Attributes<'a> {
     }
 
     #[inline]
-    fn push(&mut self, buf: &mut Vec<u8>, key: Key<'_>, value: ValueRef<'_>) {
+    fn push(&mut self, buf: &mut Vec<u8>, key: AttributeKey<'_>, value: ValueRef<'_>) {
         if self.room == 0 {
             self.dropped += 1;
             return;
@@ -325,21 +343,33 @@ impl<'a> Attributes<'a> {
             }
             ValueRef::Bytes(bytes, _) => Scalar::Bytes(bytes),
         };
-        encode::attribute(buf, self.owner, key, scalar);
+        match key {
+            AttributeKey::Known(template) => template.push(buf, scalar),
+            AttributeKey::Text(key) => encode::attribute(buf, self.owner, key, scalar),
+        }
     }
+}
+
+#[derive(Clone, Copy)]
+enum AttributeKey<'a> {
+    Known(&'a AttributeTemplate),
+    Text(&'a str),
 }
 
 /// What a field is for and its key; `None` for an index the callsite does not have.
 #[inline]
-fn role<'a>(callsite: &'a CallsiteBytes, key: KeyRef<'a>) -> Option<(FieldRole, Key<'a>)> {
+fn meaning_of<'a>(
+    callsite: &'a CallsiteBytes,
+    key: KeyRef<'a>,
+) -> Option<(FieldRole, AttributeKey<'a>)> {
     match key {
-        KeyRef::Field(index) => callsite
-            .fields
-            .get(usize::from(index))
-            .map(|(role, key)| (*role, Key::Encoded(key))),
+        KeyRef::Field(index) => {
+            let (role, template) = callsite.fields.get(usize::from(index))?;
+            Some((*role, AttributeKey::Known(template)))
+        }
         KeyRef::Name(name) => {
             let name = std::str::from_utf8(name).ok()?;
-            Some((FieldRole::Attribute, Key::Text(name)))
+            Some((FieldRole::Attribute, AttributeKey::Text(name)))
         }
     }
 }
@@ -347,11 +377,9 @@ fn role<'a>(callsite: &'a CallsiteBytes, key: KeyRef<'a>) -> Option<(FieldRole, 
 /// The text as it goes on the wire, with a mark where it was cut.
 #[inline]
 fn marked(text: Text<'_>) -> Cow<'_, str> {
-    let shown = text.to_str();
-    if text.cut {
-        Cow::Owned(shown.into_owned() + CUT_MARK)
-    } else {
-        shown
+    match std::str::from_utf8(text.bytes) {
+        Ok(shown) if !text.cut => Cow::Borrowed(shown),
+        _ => Cow::Owned(text.to_str().into_owned() + if text.cut { CUT_MARK } else { "" }),
     }
 }
 

@@ -32,6 +32,7 @@ pub mod record;
 mod recorder;
 mod report;
 mod sink;
+mod template;
 
 pub use config::{OverflowPolicy, PipelineConfig, PipelineConfigError, RetryConfig};
 pub use export::{

@@ -135,11 +135,12 @@ impl Ring {
 
     /// The current value of a counter; 0 for an index that does not exist.
     pub(crate) fn counter(&self, index: usize) -> u64 {
-        // Relaxed: a value by itself. One that was added before a record was committed is visible
-        // to who has drained the record, by the tail's Release and Acquire.
+        // Acquire pairs with the Release in `Producer::add`: whoever sees an addition also sees what
+        // the producer added to any counter before it. One added before a record was committed is
+        // visible to who has drained the record, by the tail's Release and Acquire.
         self.counters
             .get(index)
-            .map_or(0, |counter| counter.load(Ordering::Relaxed))
+            .map_or(0, |counter| counter.load(Ordering::Acquire))
     }
 }
 
@@ -297,9 +298,10 @@ impl Producer {
     pub(crate) fn add(&mut self, index: usize, amount: u64) {
         debug_assert!(index < COUNTERS, "counter {index} does not exist");
         if let Some(counter) = self.ring.counters.get(index) {
-            // Relaxed, and no read-modify-write: only this end writes it.
+            // No read-modify-write, and Relaxed to load: only this end writes it. Release pairs with
+            // the Acquire in `Ring::counter`.
             let value = counter.load(Ordering::Relaxed);
-            counter.store(value.wrapping_add(amount), Ordering::Relaxed);
+            counter.store(value.wrapping_add(amount), Ordering::Release);
         }
     }
 }

@@ -12,8 +12,8 @@ Exit codes:
   0  done
   1  it failed; `demo`: not everything the applications submitted was stored
   2  the command line is wrong
-  3  an address cannot be listened on, for example because its port is in use
-  4  the data directory cannot be used, for example because another process has it open";
+  3  an address cannot be listened on, for example its port is in use
+  4  the data directory cannot be used, for example another process has it open";
 
 const UP_HELP: &str = "\
 Examples:
@@ -21,16 +21,17 @@ Examples:
   ringlight up -- cargo run
   ringlight up --data-dir ./telemetry --retention 2d --size-limit 500MiB
 
-With a program, its exit code is passed on (128 + n if signal n ended it; 126 if it cannot be run, 127
-if it is not found), and so are SIGINT, SIGTERM and SIGHUP. On a terminal the backend stays after the
-program ended, until Ctrl-C, so that the data can be looked at; otherwise it ends with the program.
+With a program, SIGINT, SIGTERM and SIGHUP are passed to it, and its exit code is
+passed on: 128 + n if signal n ended it, 126 if it cannot be run, 127 if it is not
+found. On a terminal the backend stays after the program ended, until Ctrl-C, so
+that the data can be looked at; otherwise it ends with the program.
 
 Exit codes:
   0  done
   1  it failed
   2  the command line is wrong
-  3  an address cannot be listened on, for example because its port is in use
-  4  the data directory cannot be used, for example because another process has it open";
+  3  an address cannot be listened on, for example its port is in use
+  4  the data directory cannot be used, for example another process has it open";
 
 const DEMO_HELP: &str = "\
 Examples:

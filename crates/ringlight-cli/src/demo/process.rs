@@ -5,7 +5,6 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use ringlight_app_harness::Report;
-use rustix::process::Signal;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -14,7 +13,6 @@ use tokio::task::JoinHandle;
 
 use crate::console::Console;
 use crate::error::{CliError, Exit};
-use crate::signals;
 
 /// How long an application may take to end once asked to: its own deadline for delivering what it
 /// has recorded, and some.
@@ -30,8 +28,9 @@ const LINE_BYTES_MAX: u64 = 64 * 1024;
 pub(super) struct AppProcess {
     name: &'static str,
     child: Child,
-    /// Closes when this process ends, however it does, which ends the application.
-    _stdin: Option<ChildStdin>,
+    /// The application ends when this closes: because it is asked to, or because this process has
+    /// ended, however it did. A signal could come before the application has a handler for it.
+    stdin: Option<ChildStdin>,
     listening: Option<oneshot::Receiver<String>>,
     report: JoinHandle<Option<Report>>,
     tail: JoinHandle<VecDeque<String>>,
@@ -81,7 +80,7 @@ impl AppProcess {
         let (sender, listening) = oneshot::channel();
         Ok(Self {
             name,
-            _stdin: child.stdin.take(),
+            stdin: child.stdin.take(),
             listening: Some(listening),
             report: tokio::spawn(read_reports(child.stdout.take(), sender)),
             tail: tokio::spawn(read_tail(name, child.stderr.take(), verbose)),
@@ -103,9 +102,7 @@ impl AppProcess {
 
     /// Asks the application to end and waits for it; one that does not is killed.
     pub(super) async fn stop(mut self) -> Ended {
-        if let Ok(None) = self.child.try_wait() {
-            signals::send(&self.child, Signal::TERM);
-        }
+        drop(self.stdin.take());
         let status = match tokio::time::timeout(STOP_TIMEOUT, self.child.wait()).await {
             Ok(status) => status.ok(),
             Err(_) => {

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use crate::common::{Backend, send_trace, spans_of};
 
 const KILLS: u64 = 50;
-const SPANS: u64 = 250;
+const SPANS: u64 = 150;
 const SENDERS: u64 = 3;
 
 /// Fifty times: several clients send, the process is killed after some acknowledgements while more
@@ -24,7 +24,7 @@ fn what_was_acknowledged_survives_fifty_kills() {
         check_whole(&backend, &acknowledged, kill);
         acknowledged.clear();
 
-        let wanted = 1 + random.below(60);
+        let wanted = 1 + random.below(50);
         let stop = AtomicBool::new(false);
         let (sender, receiver) = mpsc::channel();
         let address = backend.http;

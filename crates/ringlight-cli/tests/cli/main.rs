@@ -5,4 +5,5 @@ mod command_line;
 mod common;
 mod demo;
 mod kill;
+mod terminal;
 mod up;

@@ -108,9 +108,24 @@ fn the_program_finds_the_backend_in_its_environment() {
     assert_eq!(stdout.lines().count(), 1);
 }
 
+#[test]
+fn a_directory_that_cannot_be_made_is_an_error_with_a_hint() {
+    let output = ringlight()
+        .args(["up", "--data-dir", "/dev/null/telemetry"])
+        .args(FREE_PORTS)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("`/dev/null/telemetry`"), "{stderr}");
+    assert!(stderr.contains("hint: "), "{stderr}");
+}
+
 /// Starts a program under `up` and reads its standard output up to the line `ready`.
 fn ready_program(data_dir: &std::path::Path, script: &str) -> (Child, impl FnMut() -> String) {
     let mut child = up_with(data_dir, &["sh", "-c", script])
+        // Kept open, so that a script can wait by reading it.
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -134,7 +149,7 @@ fn signals_are_passed_to_the_program() {
     ] {
         let data_dir = tempfile::tempdir().unwrap();
         let script = format!(
-            "trap 'echo got {name}; exit 9' {name}; echo ready; while :; do read -r x < /dev/tty || sleep 0.05; done"
+            "trap 'echo got {name}; exit 9' {name}; echo ready; while :; do read -r line; done"
         );
         let (mut child, mut line) = ready_program(data_dir.path(), &script);
         send(&child, signal);

@@ -1,0 +1,147 @@
+//! On a terminal: a real one, of the kind a terminal emulator opens.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::common::{FREE_PORTS, ringlight, wait};
+
+/// A process on a terminal of its own.
+struct OnTerminal {
+    child: Child,
+    terminal: File,
+    shown: String,
+}
+
+impl OnTerminal {
+    fn start(program: &Command) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(name.to_str().unwrap())
+            .unwrap();
+        let stream = || OwnedFd::from(slave.try_clone().unwrap());
+        let mut command = Command::new("setsid");
+        command
+            .arg("--ctty")
+            .arg(program.get_program())
+            .args(program.get_args())
+            .env("TERM", "xterm")
+            .env_remove("NO_COLOR");
+        for (name, value) in program.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let child = command
+            .stdin(stream())
+            .stdout(stream())
+            .stderr(stream())
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            terminal: File::from(master),
+            shown: String::new(),
+        }
+    }
+
+    /// Reads what is shown until it contains `text`.
+    fn wait_for(&mut self, text: &str) {
+        let mut buffer = [0; 4096];
+        while !self.shown.contains(text) {
+            // The terminal fails to be read once nothing has it open any more.
+            let count = self.terminal.read(&mut buffer).unwrap_or(0);
+            assert!(count > 0, "waited in vain for `{text}` in: {}", self.shown);
+            self.shown
+                .push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+    }
+
+    fn press_ctrl_c(&mut self) {
+        self.terminal.write_all(b"\x03").unwrap();
+    }
+}
+
+impl Drop for OnTerminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn up(data_dir: &std::path::Path, script: &str) -> Command {
+    let mut command = ringlight();
+    command
+        .args(["up", "--data-dir"])
+        .arg(data_dir)
+        .args(FREE_PORTS)
+        .args(["--", "sh", "-c", script]);
+    command
+}
+
+#[test]
+fn the_backend_stays_after_the_program_until_ctrl_c() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut up = OnTerminal::start(&up(data_dir.path(), "echo hello; exit 5"));
+    up.wait_for("hello");
+    up.wait_for("ended with exit code 5");
+    up.wait_for("until Ctrl-C");
+    assert_eq!(up.child.try_wait().unwrap(), None);
+    up.press_ctrl_c();
+    assert_eq!(wait(&mut up.child).code(), Some(5));
+}
+
+#[test]
+fn ctrl_c_reaches_the_program_once() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let script = "count=0; trap 'count=$((count+1)); echo interrupted $count' INT; echo ready; \
+                  while [ $count -lt 2 ]; do read -r line; done; exit 3";
+    let mut up = OnTerminal::start(&up(data_dir.path(), script));
+    up.wait_for("ready");
+    up.press_ctrl_c();
+    up.wait_for("interrupted 1");
+    // A second delivery of the same Ctrl-C would have been counted before this line is read.
+    up.terminal.write_all(b"line\n").unwrap();
+    up.press_ctrl_c();
+    up.wait_for("interrupted 2");
+    up.wait_for("ended with exit code 3");
+    up.press_ctrl_c();
+    assert_eq!(wait(&mut up.child).code(), Some(3));
+    assert_eq!(up.shown.matches("interrupted").count(), 2, "{}", up.shown);
+}
+
+#[test]
+fn the_demo_shows_its_progress_and_its_account() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut command = ringlight();
+    command
+        .args(["demo", "--data-dir"])
+        .arg(data_dir.path())
+        .args(FREE_PORTS);
+    let mut demo = OnTerminal::start(&command);
+    demo.wait_for("spans and");
+    demo.wait_for("on disk");
+    demo.press_ctrl_c();
+    demo.wait_for("everything submitted was stored");
+    assert_eq!(wait(&mut demo.child).code(), Some(0));
+}
+
+#[test]
+fn no_color_is_respected() {
+    for (value, coloured) in [("", true), ("1", false)] {
+        let mut command = ringlight();
+        command.args(["up", "--listen", "0.0.0.0"]);
+        let mut up = OnTerminal::start(command.env("NO_COLOR", value));
+        up.wait_for("hint:");
+        assert_eq!(up.shown.contains("\x1b[1;31m"), coloured, "{:?}", up.shown);
+    }
+}

@@ -66,9 +66,10 @@ pub(crate) fn table(results: &Results) -> String {
         );
     }
     text.push_str(
-        "\nWith `drop`, the run itself is the proof that the ledger is exact: a process whose \
-         ledger does not balance fails the bench. The other aims of the design (native spans, \
-         unsampled spans, requests, the backend, the profiler) have no figure here yet.\n",
+        "\nWith `drop` the ledger is exact: in every process, what it counts as dropped and what \
+         the server received are what was recorded, to the span; otherwise the bench fails. The \
+         other aims of the design (native spans, unsampled spans, requests, the backend, the \
+         profiler) have no figure here yet.\n",
     );
     text
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     meter,
     plan::{BURST_INTERVAL, Delivery, Room, Shape, Subject},
-    subjects::{self, Recording, Settings},
+    subjects::{self, Account, Recording, Settings},
 };
 
 /// Bursts before measuring, which fault in memory and fill caches.
@@ -26,6 +26,8 @@ pub(crate) struct RecordRun {
     pub(crate) allocations: f64,
     /// Spans recorded in all, the warm-up's included.
     pub(crate) produced: u64,
+    /// What the subject says it dropped.
+    pub(crate) account: Option<Account>,
 }
 
 /// What a `deliver` process found.
@@ -37,6 +39,8 @@ pub(crate) struct DeliverRun {
     pub(crate) elapsed_ns: u64,
     /// Spans recorded.
     pub(crate) produced: u64,
+    /// What the subject says it dropped.
+    pub(crate) account: Option<Account>,
     /// The most memory it had resident.
     pub(crate) resident_mib: f64,
 }
@@ -120,11 +124,12 @@ pub(crate) fn record(
         pacer.wait();
     }
     let produced = producer.spans();
-    producer.recording.finish()?;
+    let account = producer.recording.finish()?;
     Ok(RecordRun {
         rounds_ns,
         allocations: allocations as f64 / (bursts * burst_spans) as f64,
         produced,
+        account,
     })
 }
 
@@ -167,11 +172,12 @@ pub(crate) fn deliver(
         }
     }
     let produced = producer.spans();
-    producer.recording.finish()?;
+    let account = producer.recording.finish()?;
     Ok(DeliverRun {
         cpu_ns: meter::process_cpu_ns() - cpu_before_ns,
         elapsed_ns: u64::try_from(started.elapsed().as_nanos())?,
         produced,
+        account,
         resident_mib: meter::resident_max_mib(),
     })
 }

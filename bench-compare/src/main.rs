@@ -15,6 +15,7 @@ mod sample;
 mod server;
 mod stats;
 mod subjects;
+mod wire;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 

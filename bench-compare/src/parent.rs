@@ -15,6 +15,7 @@ use crate::{
     plan::{Delivery, Shape, Sizes, Subject},
     server::{Hello, Received},
     stats::Estimate,
+    subjects::Account,
 };
 
 /// One line of results.
@@ -47,6 +48,8 @@ pub(crate) struct Results {
     pub(crate) figures: Vec<Figure>,
     /// Spans and log records that were compared with what was sent, by subject.
     pub(crate) compared: BTreeMap<String, u64>,
+    /// What the subjects that keep account say they dropped, by run and reason.
+    pub(crate) dropped: BTreeMap<String, Account>,
     /// What differed from what was sent, each with its run.
     pub(crate) differences: Vec<String>,
 }
@@ -186,7 +189,9 @@ impl Runner {
             self.sizes.record_rounds.to_string(),
             self.sizes.record_bursts.to_string(),
         ];
-        self.child(subject, shape, &arguments, |run: &RecordRun| run.produced)
+        self.child(subject, shape, &arguments, |run: &RecordRun| {
+            (run.produced, run.account.clone())
+        })
     }
 
     /// Client CPU a delivered span.
@@ -230,7 +235,7 @@ impl Runner {
             bursts.to_string(),
         ];
         self.child(subject, Shape::Tree3, &arguments, |run: &DeliverRun| {
-            run.produced
+            (run.produced, run.account.clone())
         })
     }
 
@@ -240,7 +245,7 @@ impl Runner {
         subject: Subject,
         shape: Shape,
         arguments: &[String],
-        produced: impl Fn(&T) -> u64,
+        outcome: impl Fn(&T) -> (u64, Option<Account>),
     ) -> Result<(T, Received)> {
         self.server.reset(shape)?;
         let output = this_program()?
@@ -255,10 +260,13 @@ impl Runner {
         let run: T = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("`{what}` printed no result"))?;
         let mut received = self.server.report()?;
-        let produced = produced(&run);
+        let (produced, account) = outcome(&run);
         if subject.delivers() && received.spans > produced {
             let excess = format!("{} of {produced} spans received", received.spans);
             received.differences.push(excess);
+        }
+        if let Some(account) = account {
+            self.check_account(&what, produced, account, &mut received);
         }
         if received.spans == produced && received.incomplete > 0 {
             received
@@ -276,6 +284,27 @@ impl Runner {
                 .push(format!("{what}: {difference}"));
         }
         Ok((run, received))
+    }
+
+    /// What a subject says it dropped must be exactly what did not arrive.
+    fn check_account(
+        &mut self,
+        what: &str,
+        produced: u64,
+        account: Account,
+        received: &mut Received,
+    ) {
+        let dropped: u64 = account.values().sum();
+        if received.spans + dropped != produced {
+            received.differences.push(format!(
+                "{} received and {dropped} dropped are not the {produced} spans recorded",
+                received.spans
+            ));
+        }
+        let total = self.results.dropped.entry(what.to_owned()).or_default();
+        for (reason, count) in account {
+            *total.entry(reason).or_default() += count;
+        }
     }
 }
 

@@ -66,6 +66,7 @@ pub(crate) fn document(results: &Results, quick: bool) -> String {
     }
     section(&mut text, "The aims", &aims::table(results));
     section(&mut text, "The machine", &Machine::look().to_string());
+    text.push('\n');
     text.push_str(&tables(results));
     section(&mut text, "What arrived", &arrived(results));
     section(&mut text, "How it was measured", &method(quick));
@@ -182,7 +183,8 @@ fn delivered(figure: &Figure) -> String {
 
 fn arrived(results: &Results) -> String {
     let mut text = String::from(
-        "One trace in 32 was kept by the server, decoded by `opentelemetry-proto`, and compared \
+        "The server counted every record; one trace in 32 it kept whole, decoded with \
+         `opentelemetry-proto` and compared \
          with what was sent: ids, names, parents, order of times, the three attributes by value, \
          the event with the ids of its span. An event is a log record from Ringlight and a span \
          event from the others; fastrace's attributes are text.\n\n\
@@ -200,6 +202,35 @@ fn arrived(results: &Results) -> String {
     for difference in &results.differences {
         let _ = writeln!(text, "- {difference}");
     }
+    if has_bench(results, "record") {
+        text.push_str(&lost_while_recording(results));
+    }
+    text.push_str(
+        "\nRinglight's own account of what it dropped, which with what was received makes exactly \
+         what was recorded, in every process:\n\n",
+    );
+    for (run, account) in &results.dropped {
+        let reasons: Vec<String> = account
+            .iter()
+            .map(|(reason, count)| format!("{count} {reason}"))
+            .collect();
+        if !reasons.is_empty() {
+            let run = run.trim_start_matches("child-");
+            let _ = writeln!(text, "- {run}: {}", reasons.join(", "));
+        }
+    }
+    if results
+        .dropped
+        .values()
+        .all(std::collections::BTreeMap::is_empty)
+    {
+        text.push_str("- nothing\n");
+    }
+    text
+}
+
+/// What was dropped although the bench means nothing to be: it makes spans look cheap.
+fn lost_while_recording(results: &Results) -> String {
     let lossy = |figure: &&Figure| {
         figure.bench == "record"
             && figure.unit == "ns_cpu_per_span"
@@ -210,10 +241,9 @@ fn arrived(results: &Results) -> String {
     };
     let lossy: Vec<&Figure> = results.figures.iter().filter(lossy).collect();
     if lossy.is_empty() {
-        text.push_str("\nIn `record` everything that was recorded was delivered.\n");
-    } else {
-        text.push_str("\nIn `record`, not everything was delivered:\n\n");
+        return "\nIn `record` everything that was recorded was delivered.\n".to_owned();
     }
+    let mut text = "\nIn `record`, not everything was delivered:\n\n".to_owned();
     for figure in lossy {
         let _ = writeln!(
             text,

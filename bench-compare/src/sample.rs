@@ -7,11 +7,13 @@ use opentelemetry_proto::tonic::{
     logs::v1::LogRecord,
     trace::v1::Span,
 };
+use prost::Message as _;
 
 use crate::{
     plan::Shape,
-    server::Received,
+    server::{Received, Signal},
     subjects::{Took, id, route},
+    wire,
 };
 
 /// One trace in so many is kept.
@@ -31,6 +33,8 @@ pub(crate) struct Sample {
 struct Trace {
     spans: Vec<Span>,
     logs: Vec<LogRecord>,
+    /// Records that the generated types refuse.
+    undecodable: u32,
 }
 
 impl Sample {
@@ -41,16 +45,22 @@ impl Sample {
         }
     }
 
-    pub(crate) fn offer_span(&mut self, span: &Span) {
-        if let Some(trace) = self.trace(&span.trace_id) {
-            trace.spans.push(span.clone());
-        }
-    }
-
-    pub(crate) fn offer_log(&mut self, log: &LogRecord) {
-        if let Some(trace) = self.trace(&log.trace_id) {
-            trace.logs.push(log.clone());
-        }
+    /// Keeps a record, as bytes, if its trace is kept.
+    pub(crate) fn offer(&mut self, signal: Signal, record: &[u8]) {
+        let trace_id_field = match signal {
+            Signal::Traces => 1,
+            Signal::Logs => 9,
+            Signal::Metrics => return,
+        };
+        let trace_id = wire::bytes_field(record, trace_id_field).unwrap_or_default();
+        let Some(trace) = self.trace(trace_id) else {
+            return;
+        };
+        let decoded = match signal {
+            Signal::Traces => Span::decode(record).map(|span| trace.spans.push(span)),
+            _ => LogRecord::decode(record).map(|log| trace.logs.push(log)),
+        };
+        trace.undecodable += u32::from(decoded.is_err());
     }
 
     /// The trace of an id, if that is kept. Ids are random, but not in every byte for everyone.
@@ -86,6 +96,9 @@ impl Sample {
 type Check = Result<(), String>;
 
 fn check_ids(trace_id: &[u8], trace: &Trace) -> Check {
+    if trace.undecodable > 0 {
+        return Err(format!("{} records that do not decode", trace.undecodable));
+    }
     if trace_id.len() != 16 || trace_id.iter().all(|byte| *byte == 0) {
         return Err(format!("trace id {trace_id:02x?}"));
     }

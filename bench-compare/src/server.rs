@@ -1,38 +1,34 @@
-//! The counting server: receives OTLP over gRPC, decodes it with types that are not ours, counts,
-//! and compares a sample of the spans with what was sent.
+//! The counting server: receives OTLP over gRPC, counts, and compares a sample of the records with
+//! what was sent, decoded with types that are not ours.
 //!
 //! It runs as a process of its own, so that its CPU time is nobody's. It takes commands as lines
 //! on standard input and answers each with one line of JSON.
 
 use std::{
+    convert::Infallible,
+    future::Ready,
     io::{BufRead, Write},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll},
 };
 
 use anyhow::{Context as _, Result};
+use bytes::{Buf, BufMut, Bytes};
 use clap::ValueEnum;
-use opentelemetry_proto::tonic::collector::{
-    logs::v1::{
-        ExportLogsServiceRequest, ExportLogsServiceResponse,
-        logs_service_server::{LogsService, LogsServiceServer},
-    },
-    metrics::v1::{
-        ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-        metrics_service_server::{MetricsService, MetricsServiceServer},
-    },
-    trace::v1::{
-        ExportTraceServiceRequest, ExportTraceServiceResponse,
-        trace_service_server::{TraceService, TraceServiceServer},
-    },
-};
 use serde::{Deserialize, Serialize};
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, codec::CompressionEncoding};
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codegen::{BoxFuture, Service, http},
+    server::{Grpc, NamedService, UnaryService},
+};
 
-use crate::{plan::Shape, sample::Sample};
+use crate::{plan::Shape, sample::Sample, wire};
 
 /// Larger than any peer's request, so that none is refused.
 const REQUEST_BYTES_MAX: usize = 256 << 20;
@@ -66,10 +62,32 @@ struct Counts {
     spans: AtomicU64,
     logs: AtomicU64,
     requests: AtomicU64,
+    broken: AtomicU64,
     sample: Mutex<Option<Sample>>,
 }
 
 impl Counts {
+    fn take_in(&self, signal: Signal, request: &[u8]) {
+        let mut records = 0;
+        let mut walked = true;
+        self.with_sample(|sample| {
+            walked = wire::for_each_record(request, &mut |record| {
+                records += 1;
+                sample.offer(signal, record);
+            });
+        });
+        let count = match signal {
+            Signal::Traces => &self.spans,
+            Signal::Logs => &self.logs,
+            // A client may report on itself; that is accepted and not counted.
+            Signal::Metrics => return,
+        };
+        // Relaxed here and below: the numbers are read when nobody sends any more.
+        count.fetch_add(records, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.broken.fetch_add(u64::from(!walked), Ordering::Relaxed);
+    }
+
     fn with_sample(&self, work: impl FnOnce(&mut Sample)) {
         let mut sample = self.sample.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sample) = &mut *sample {
@@ -78,10 +96,10 @@ impl Counts {
     }
 
     fn reset(&self, shape: Shape) {
-        // Relaxed here and below: the numbers are read when nobody sends any more.
         self.spans.store(0, Ordering::Relaxed);
         self.logs.store(0, Ordering::Relaxed);
         self.requests.store(0, Ordering::Relaxed);
+        self.broken.store(0, Ordering::Relaxed);
         *self.sample.lock().unwrap_or_else(PoisonError::into_inner) = Some(Sample::new(shape));
     }
 
@@ -92,76 +110,120 @@ impl Counts {
             requests: self.requests.load(Ordering::Relaxed),
             ..Received::default()
         };
+        let broken = self.broken.load(Ordering::Relaxed);
+        if broken > 0 {
+            received
+                .differences
+                .push(format!("{broken} requests that cannot be decoded"));
+        }
         self.with_sample(|sample| sample.compare(&mut received));
         received
     }
 }
 
-#[tonic::async_trait]
-impl TraceService for Service {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let request = request.into_inner();
-        let scopes = || {
-            request
-                .resource_spans
-                .iter()
-                .flat_map(|resource| &resource.scope_spans)
-        };
-        let spans_count: usize = scopes().map(|scope| scope.spans.len()).sum();
-        self.0
-            .spans
-            .fetch_add(spans_count as u64, Ordering::Relaxed);
-        self.0.requests.fetch_add(1, Ordering::Relaxed);
-        self.0.with_sample(|sample| {
-            for span in scopes().flat_map(|scope| &scope.spans) {
-                sample.offer_span(span);
-            }
-        });
-        Ok(Response::new(ExportTraceServiceResponse::default()))
+/// What a request is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// Spans.
+    Traces,
+    /// Log records.
+    Logs,
+    /// Metrics, which are not looked at.
+    Metrics,
+}
+
+/// Messages as they are on the wire.
+#[derive(Debug, Clone, Copy, Default)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
     }
 }
 
-#[tonic::async_trait]
-impl LogsService for Service {
-    async fn export(
-        &self,
-        request: Request<ExportLogsServiceRequest>,
-    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        let request = request.into_inner();
-        let scopes = || {
-            request
-                .resource_logs
-                .iter()
-                .flat_map(|resource| &resource.scope_logs)
-        };
-        let logs_count: usize = scopes().map(|scope| scope.log_records.len()).sum();
-        self.0.logs.fetch_add(logs_count as u64, Ordering::Relaxed);
-        self.0.requests.fetch_add(1, Ordering::Relaxed);
-        self.0.with_sample(|sample| {
-            for log in scopes().flat_map(|scope| &scope.log_records) {
-                sample.offer_log(log);
-            }
-        });
-        Ok(Response::new(ExportLogsServiceResponse::default()))
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(item);
+        Ok(())
     }
 }
 
-#[tonic::async_trait]
-impl MetricsService for Service {
-    /// A client may report on itself; that is accepted and not counted.
-    async fn export(
-        &self,
-        _request: Request<ExportMetricsServiceRequest>,
-    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        Ok(Response::new(ExportMetricsServiceResponse::default()))
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
     }
 }
 
+/// Takes the requests of one signal. An empty message is a full success of any of them.
 #[derive(Clone)]
-struct Service(Arc<Counts>);
+struct Export {
+    counts: Arc<Counts>,
+    signal: Signal,
+}
+
+impl UnaryService<Bytes> for Export {
+    type Response = Bytes;
+    type Future = Ready<Result<Response<Bytes>, Status>>;
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        self.counts.take_in(self.signal, request.get_ref());
+        std::future::ready(Ok(Response::new(Bytes::new())))
+    }
+}
+
+macro_rules! services {
+    ($($service:ident is $name:literal;)*) => {$(
+        #[derive(Clone)]
+        struct $service(Export);
+
+        impl NamedService for $service {
+            const NAME: &'static str = $name;
+        }
+
+        impl Service<http::Request<Body>> for $service {
+            type Response = http::Response<Body>;
+            type Error = Infallible;
+            type Future = BoxFuture<Self::Response, Infallible>;
+
+            fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+                // Each of the services has one method, `Export`.
+                let export = self.0.clone();
+                Box::pin(async move {
+                    let mut grpc = Grpc::new(Raw)
+                        .max_decoding_message_size(REQUEST_BYTES_MAX)
+                        .accept_compressed(CompressionEncoding::Gzip);
+                    Ok(grpc.unary(export, request).await)
+                })
+            }
+        }
+    )*};
+}
+
+services! {
+    Traces is "opentelemetry.proto.collector.trace.v1.TraceService";
+    Logs is "opentelemetry.proto.collector.logs.v1.LogsService";
+    Metrics is "opentelemetry.proto.collector.metrics.v1.MetricsService";
+}
 
 /// Serves until standard input ends.
 pub(crate) fn run() -> Result<()> {
@@ -172,18 +234,14 @@ pub(crate) fn run() -> Result<()> {
         .build()?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
     let endpoint = format!("http://{}", listener.local_addr()?);
-    let service = Service(Arc::clone(&counts));
-    macro_rules! sized {
-        ($server:ident) => {
-            $server::new(service.clone())
-                .max_decoding_message_size(REQUEST_BYTES_MAX)
-                .accept_compressed(CompressionEncoding::Gzip)
-        };
-    }
+    let export = |signal| Export {
+        counts: Arc::clone(&counts),
+        signal,
+    };
     let server = tonic::transport::Server::builder()
-        .add_service(sized!(TraceServiceServer))
-        .add_service(sized!(LogsServiceServer))
-        .add_service(sized!(MetricsServiceServer));
+        .add_service(Traces(export(Signal::Traces)))
+        .add_service(Logs(export(Signal::Logs)))
+        .add_service(Metrics(export(Signal::Metrics)));
     runtime.spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     answer(&Hello { endpoint })?;
     for line in std::io::stdin().lock().lines() {

@@ -11,7 +11,7 @@ use fastrace::{
 use fastrace_opentelemetry::OpenTelemetryReporter;
 use tokio::runtime::Runtime;
 
-use super::{Recording, Settings, Took, id, opentelemetry, route};
+use super::{Account, Recording, Settings, Took, id, opentelemetry, route};
 use crate::plan::Shape;
 
 /// fastrace reports from a thread of its own; the runtime carries its connection.
@@ -76,8 +76,8 @@ impl Recording for Fastrace {
         }
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
+    fn finish(self: Box<Self>) -> Result<Option<Account>> {
         ::fastrace::flush();
-        Ok(())
+        Ok(None)
     }
 }

@@ -6,7 +6,7 @@ mod opentelemetry;
 mod reference;
 mod ringlight;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use anyhow::Result;
 
@@ -17,9 +17,13 @@ pub(crate) trait Recording {
     /// Records units `first` to `first + count`, of one shape.
     fn burst(&self, shape: Shape, first: u64, count: u64);
 
-    /// Delivers what is left and ends.
-    fn finish(self: Box<Self>) -> Result<()>;
+    /// Delivers what is left and ends; with what the subject itself says about spans it dropped,
+    /// if it does say.
+    fn finish(self: Box<Self>) -> Result<Option<Account>>;
 }
+
+/// Spans a subject says it has dropped, by reason.
+pub(crate) type Account = BTreeMap<String, u64>;
 
 /// Where and how a subject sends.
 #[derive(Debug, Clone, Copy)]

@@ -15,7 +15,7 @@ use opentelemetry_sdk::{
 use tokio::runtime::Runtime;
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt};
 
-use super::{Recording, Settings, Took, id, macros, route};
+use super::{Account, Recording, Settings, Took, id, macros, route};
 use crate::plan::{BURST_QUEUE_SPANS, Room, Shape};
 
 /// The SDK, its exporter and the runtime that its connection lives on.
@@ -103,8 +103,9 @@ impl Recording for Layer {
         macros::burst(shape, first, count);
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
-        self.0.finish()
+    fn finish(self: Box<Self>) -> Result<Option<Account>> {
+        self.0.finish()?;
+        Ok(None)
     }
 }
 
@@ -185,7 +186,8 @@ impl Recording for Direct {
         }
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
-        self.sdk.finish()
+    fn finish(self: Box<Self>) -> Result<Option<Account>> {
+        self.sdk.finish()?;
+        Ok(None)
     }
 }

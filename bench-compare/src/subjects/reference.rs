@@ -5,7 +5,7 @@ use std::{hint::black_box, time::Instant};
 use anyhow::Result;
 use tracing::{Event, Metadata, Subscriber, span};
 
-use super::{Recording, macros};
+use super::{Account, Recording, macros};
 use crate::{meter, plan::Shape};
 
 /// Nothing: what is left is the pacer.
@@ -14,8 +14,8 @@ pub(super) struct Null;
 impl Recording for Null {
     fn burst(&self, _shape: Shape, _first: u64, _count: u64) {}
 
-    fn finish(self: Box<Self>) -> Result<()> {
-        Ok(())
+    fn finish(self: Box<Self>) -> Result<Option<Account>> {
+        Ok(None)
     }
 }
 
@@ -30,8 +30,8 @@ impl Recording for ClockInstant {
         }
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
-        Ok(())
+    fn finish(self: Box<Self>) -> Result<Option<Account>> {
+        Ok(None)
     }
 }
 
@@ -46,8 +46,8 @@ impl Recording for ClockTsc {
         }
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
-        Ok(())
+    fn finish(self: Box<Self>) -> Result<Option<Account>> {
+        Ok(None)
     }
 }
 
@@ -59,8 +59,8 @@ impl Recording for TracingNone {
         macros::burst(shape, first, count);
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
-        Ok(())
+    fn finish(self: Box<Self>) -> Result<Option<Account>> {
+        Ok(None)
     }
 }
 
@@ -77,8 +77,8 @@ impl Recording for TracingEmpty {
         macros::burst(shape, first, count);
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
-        Ok(())
+    fn finish(self: Box<Self>) -> Result<Option<Account>> {
+        Ok(None)
     }
 }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use ringlight::{LogFormat, OverflowPolicy, Telemetry};
+use ringlight::{DropReason, LogFormat, OverflowPolicy, Signal, Telemetry};
 
-use super::{Recording, Settings, macros};
+use super::{Account, Recording, Settings, macros};
 use crate::plan::{Room, Shape};
 
 /// As `init` sets it up, except that log lines go nowhere: the peers print none.
@@ -31,11 +31,18 @@ impl Recording for Ringlight {
         macros::burst(shape, first, count);
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
+    fn finish(self: Box<Self>) -> Result<Option<Account>> {
         let ledger = self.telemetry.shutdown(Duration::from_secs(120));
         if !ledger.balances() {
             bail!("the ledger does not balance: {ledger:?}");
         }
-        Ok(())
+        let spans = ledger.account(Signal::Traces);
+        let mut account = Account::new();
+        for reason in DropReason::ALL {
+            account.insert(reason.as_str().to_owned(), spans.dropped[reason as usize]);
+        }
+        account.insert("rejected".to_owned(), spans.rejected);
+        account.retain(|_, count| *count > 0);
+        Ok(Some(account))
     }
 }

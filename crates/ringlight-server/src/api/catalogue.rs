@@ -48,6 +48,8 @@ pub(super) struct Service {
 #[utoipa::path(
     get,
     path = "/api/v1/services",
+    operation_id = "services",
+    tag = "catalogue",
     responses(
         (status = 200, body = Services),
         (status = 400, body = ErrorBody),
@@ -110,6 +112,8 @@ pub(super) struct RunSummary {
 #[utoipa::path(
     get,
     path = "/api/v1/runs",
+    operation_id = "runs",
+    tag = "catalogue",
     responses(
         (status = 200, body = Runs),
         (status = 400, body = ErrorBody),
@@ -158,6 +162,7 @@ pub(super) struct AttributeKey {
     key: String,
     /// The type of its values.
     #[serde(rename = "type")]
+    #[schema(pattern = "^(string|bool|int|double|bytes|array|map|empty)$")]
     value_type: &'static str,
 }
 
@@ -189,10 +194,14 @@ pub(super) enum SignalName {
     Logs,
 }
 
-/// Keys that queries can use, for completion: intrinsics first, then attributes.
+/// Keys that queries can use, for completion.
+///
+/// Intrinsics first, then attributes.
 #[utoipa::path(
     get,
     path = "/api/v1/attributes",
+    operation_id = "attributes",
+    tag = "catalogue",
     params(
         ("signal" = inline(Option<SignalName>), Query, description = "Of which records. Default `traces`."),
         ("prefix" = Option<String>, Query, max_length = 256, description = "What the key begins with."),
@@ -239,11 +248,15 @@ pub(super) struct AttributeValues<'a> {
     values: Vec<TypedValue<'a>>,
 }
 
-/// Values a key has in the newest records, for completion. The key may also be one of the
-/// intrinsics `name`, `status`, `kind`, `severity`, `rootName` and `rootServiceName`.
+/// Values a key has in the newest records, for completion.
+///
+/// The key may also be one of the intrinsics `name`, `status`, `kind`, `severity`, `rootName` and
+/// `rootServiceName`.
 #[utoipa::path(
     get,
     path = "/api/v1/attributes/{key}/values",
+    operation_id = "attributeValues",
+    tag = "catalogue",
     params(
         ("key" = String, Path, description = "The key, or the name of an intrinsic."),
         ("signal" = inline(Option<SignalName>), Query, description = "Of which records. Default `traces`."),

@@ -46,7 +46,8 @@ pub(super) struct LogBody<'a> {
     /// OTLP's severity number, 1 to 24; 0 where unspecified.
     #[schema(maximum = 24)]
     severity_number: u8,
-    /// `trace`, `debug`, `info`, `warn`, `error`, `fatal`; empty where unspecified.
+    /// Its name; empty where unspecified.
+    #[schema(pattern = "^(trace|debug|info|warn|error|fatal|)$")]
     severity: &'static str,
     /// The severity as the source named it.
     severity_text: &'a str,
@@ -83,6 +84,8 @@ pub(super) struct LogBody<'a> {
 #[utoipa::path(
     get,
     path = "/api/v1/logs",
+    operation_id = "searchLogs",
+    tag = "logs",
     params(
         ("q" = Option<String>, Query, description = "The query; see the guide to the query language. Default everything.", example = "severity >= trace"),
         ("from" = Option<u64>, Query, description = "First time, Unix nanoseconds, included."),

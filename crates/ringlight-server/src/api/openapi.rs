@@ -41,10 +41,14 @@ pub(super) fn openapi() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
-/// This document: the description of the API as OpenAPI 3.1.
+/// This document.
+///
+/// The description of the API as OpenAPI 3.1.
 #[utoipa::path(
     get,
     path = "/api/v1/openapi.json",
+    operation_id = "openapi",
+    tag = "state",
     responses(
         (status = 200, body = Object),
         (status = 400, body = ErrorBody),

@@ -90,7 +90,8 @@ pub struct RecentRefusal {
     #[serde(serialize_with = "text")]
     #[schema(value_type = String, pattern = "^[0-9]+$")]
     pub time_unix_nano: u64,
-    /// Where it arrived: `otlp_grpc`, `otlp_http` or `ui`.
+    /// Where it arrived.
+    #[schema(pattern = "^(otlp_grpc|otlp_http|ui)$")]
     pub listener: &'static str,
     /// Where it came from.
     pub peer: String,
@@ -181,11 +182,14 @@ pub struct ClientStored {
     pub logs: u64,
 }
 
-/// The state of the server: what came in, what was refused and why, what is stored, and the
-/// accounts of the clients.
+/// The state of the server.
+///
+/// What came in, what was refused and why, what is stored, and the accounts of the clients.
 #[utoipa::path(
     get,
     path = "/api/v1/status",
+    operation_id = "status",
+    tag = "state",
     responses(
         (status = 200, body = Status),
         (status = 400, body = ErrorBody),

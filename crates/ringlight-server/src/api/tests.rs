@@ -100,6 +100,16 @@ fn the_document_describes_exactly_the_paths_that_are_served() {
     let routes = routes();
     let served: BTreeSet<&str> = routes.iter().map(|(path, _)| *path).collect();
     assert_eq!(described, served);
+
+    let operations = || document["paths"].as_object().unwrap().values();
+    let ids: BTreeSet<&str> = operations()
+        .map(|path| path["get"]["operationId"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), served.len(), "{ids:?}");
+    for path in operations() {
+        let summary = path["get"]["summary"].as_str().unwrap();
+        assert!(!summary.contains('\n'), "not one line: {summary}");
+    }
 }
 
 #[test]

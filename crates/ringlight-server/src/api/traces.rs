@@ -101,6 +101,8 @@ impl From<TraceSummary> for FoundTrace {
 #[utoipa::path(
     get,
     path = "/api/v1/traces",
+    operation_id = "searchTraces",
+    tag = "traces",
     params(
         ("q" = Option<String>, Query, description = "The query; see the guide to the query language. Default everything.", example = "{ duration > 1ns }"),
         ("from" = Option<u64>, Query, description = "First start of a matching span, Unix nanoseconds, included."),
@@ -201,7 +203,8 @@ pub(super) struct SpanBody<'a> {
     parent_span_id: SpanId,
     /// Its name.
     name: &'a str,
-    /// `server`, `client`, `producer`, `consumer`, `internal` or `unspecified`.
+    /// Its role.
+    #[schema(pattern = "^(server|client|producer|consumer|internal|unspecified)$")]
     kind: &'static str,
     /// When it started, Unix nanoseconds.
     #[serde(serialize_with = "text")]
@@ -239,7 +242,8 @@ pub(super) struct SpanBody<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = SpanStatus)]
 pub(super) struct StatusBody<'a> {
-    /// `ok`, `error` or `unset`.
+    /// In one word.
+    #[schema(pattern = "^(ok|error|unset)$")]
     code: &'static str,
     /// What there is to say about it.
     message: &'a str,
@@ -306,6 +310,28 @@ pub(super) fn span_id<S: serde::Serializer>(id: &SpanId, serializer: S) -> Resul
     }
 }
 
+/// A trace in one of its forms.
+#[derive(ToSchema)]
+#[schema(as = TraceAnswer)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes the forms in the document")]
+pub(super) enum TraceAnswer<'a> {
+    /// The form of this API.
+    Plain(WholeTrace<'a>),
+    /// OTLP/JSON.
+    Otlp(OtlpTraces),
+}
+
+/// OTLP/JSON: an `ExportTraceServiceRequest`.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes the form in the document")]
+pub(super) struct OtlpTraces {
+    /// See opentelemetry-proto for what is in it.
+    #[schema(value_type = Vec<Object>)]
+    resource_spans: Vec<()>,
+}
+
 /// In which form a trace is answered.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
@@ -315,17 +341,20 @@ pub(super) enum TraceFormat {
     Otlp,
 }
 
-/// A whole trace, with everything its spans carry. With `format=otlp` it is OTLP/JSON instead: an
-/// object with `resourceSpans`.
+/// A whole trace, with everything its spans carry.
+///
+/// With `format=otlp` it is OTLP/JSON instead, which can be sent to any OTLP receiver.
 #[utoipa::path(
     get,
     path = "/api/v1/traces/{trace_id}",
+    operation_id = "trace",
+    tag = "traces",
     params(
         ("trace_id" = String, Path, pattern = "^[0-9a-fA-F]{32}$", description = "The id, in either case."),
         ("format" = inline(Option<TraceFormat>), Query, description = "Another form than this document's."),
     ),
     responses(
-        (status = 200, body = WholeTrace),
+        (status = 200, body = TraceAnswer),
         (status = 400, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody, description = "No span of the trace is stored."),

@@ -2,16 +2,20 @@
 
 use std::fmt;
 use std::io::{self, Read as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use flate2::bufread::MultiGzDecoder;
 use http_body::Body;
 use http_body_util::BodyExt as _;
 
 /// The smallest step in which a buffer grows.
 const STEP_BYTES: usize = 4096;
+
+/// Decompressed bytes that are kept without knowing how many follow.
+const UNMEASURED_BYTES: usize = 1024 * 1024;
 
 /// The memory all requests in flight share.
 #[derive(Debug, Clone)]
@@ -46,6 +50,10 @@ impl Memory {
                 used.checked_add(bytes).filter(|used| *used <= pool.max)
             });
         taken.map(|_| ()).map_err(|_| BodyError::Memory)
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -116,24 +124,45 @@ impl Buffer {
         Ok(())
     }
 
-    /// Counts bytes that were made elsewhere.
-    pub(super) fn adopt(memory: &Memory, bytes: Vec<u8>) -> Result<Self, BodyError> {
-        let taken = bytes.capacity();
-        memory.take(taken)?;
-        Ok(Self {
-            max: taken,
-            bytes,
-            start: 0,
-            memory: memory.clone(),
-            taken,
-        })
+    /// Makes room for exactly `length` bytes in all.
+    fn reserve(&mut self, length: usize) -> Result<(), BodyError> {
+        if length > self.taken {
+            self.memory.take(length - self.taken)?;
+            self.taken = length;
+            self.bytes.reserve_exact(length - self.bytes.len());
+        }
+        Ok(())
+    }
+
+    /// The bytes that `make` makes, of which there are about `expected`.
+    pub(super) fn made<E>(
+        memory: &Memory,
+        expected: usize,
+        make: impl FnOnce() -> Result<Vec<u8>, E>,
+        refused: impl FnOnce(BodyError) -> E,
+    ) -> Result<Self, E> {
+        let mut buffer = Self::new(memory, usize::MAX);
+        if let Err(error) = buffer.memory.take(expected) {
+            return Err(refused(error));
+        }
+        buffer.taken = expected;
+        buffer.bytes = make()?;
+        let size = buffer.bytes.capacity();
+        if let Some(more) = size.checked_sub(expected) {
+            if let Err(error) = buffer.memory.take(more) {
+                return Err(refused(error));
+            }
+        } else {
+            buffer.memory.give_back(expected - size);
+        }
+        buffer.taken = size;
+        Ok(buffer)
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // Pairs with nothing: the count guards no other data.
-        self.memory.0.used.fetch_sub(self.taken, Ordering::Relaxed);
+        self.memory.give_back(self.taken);
     }
 }
 
@@ -185,20 +214,94 @@ where
 }
 
 /// Decompresses gzip, any number of members, to at most `max` bytes. Blocks.
+///
+/// What grows large is measured before it is kept, so that a bomb costs time and no memory, and
+/// large requests take no more than their size.
 pub(super) fn gunzip(compressed: &[u8], memory: &Memory, max: usize) -> Result<Buffer, BodyError> {
     let mut buffer = Buffer::new(memory, max);
     if compressed.is_empty() {
         return Ok(buffer);
     }
-    let mut decoder = flate2::bufread::MultiGzDecoder::new(compressed);
+    let mut decoder = MultiGzDecoder::new(compressed);
     let mut chunk = [0; 16 * 1024];
-    loop {
-        match decoder.read(&mut chunk) {
-            Ok(0) => return Ok(buffer),
-            Ok(length) => buffer.append(&chunk[..length])?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(BodyError::Corrupt),
+    while buffer.bytes.len() < UNMEASURED_BYTES {
+        match read(&mut decoder, &mut chunk)? {
+            0 => return Ok(buffer),
+            length => buffer.append(&chunk[..length])?,
         }
+    }
+    let mut size = buffer.bytes.len();
+    loop {
+        match read(&mut decoder, &mut chunk)? {
+            0 => break,
+            length => size += length,
+        }
+        if size > max {
+            return Err(BodyError::TooLarge);
+        }
+    }
+    let kept = buffer.bytes.len();
+    buffer.reserve(size)?;
+    // What is kept already is read again and passed over: a decoder cannot go back.
+    let mut decoder = MultiGzDecoder::new(compressed);
+    let mut passed = 0;
+    loop {
+        let length = match read(&mut decoder, &mut chunk)? {
+            0 => return Ok(buffer),
+            length => length,
+        };
+        let known = kept.saturating_sub(passed).min(length);
+        buffer.append(&chunk[known..length])?;
+        passed += length;
+    }
+}
+
+fn read(decoder: &mut MultiGzDecoder<&[u8]>, chunk: &mut [u8]) -> Result<usize, BodyError> {
+    loop {
+        match decoder.read(chunk) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result.map_err(|_| BodyError::Corrupt),
+        }
+    }
+}
+
+/// Places for work that needs a processor, so that it does not take the memory of more requests
+/// than there are processors to work on them.
+#[derive(Debug)]
+pub(super) struct Turns {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Turns {
+    pub(super) fn new(count: usize) -> Self {
+        Self {
+            free: Mutex::new(count),
+            freed: Condvar::new(),
+        }
+    }
+
+    /// Does `work` as soon as there is a place. Blocks.
+    pub(super) fn take<T>(&self, work: impl FnOnce() -> T) -> T {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self
+            .freed
+            .wait_while(free, |free| *free == 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        drop(free);
+        let _turn = Turn(self);
+        work()
+    }
+}
+
+/// Gives its place back, also when the work panics.
+struct Turn<'a>(&'a Turns);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
     }
 }
 
@@ -222,7 +325,75 @@ mod tests {
         assert!(second.as_slice().is_empty());
         drop(second);
         assert_eq!(memory.used(), 0);
-        assert!(Buffer::adopt(&memory, Vec::with_capacity(10_001)).is_err());
+    }
+
+    #[test]
+    fn bytes_made_elsewhere_are_counted_before_and_after() {
+        let memory = Memory::new(10_000);
+        let make = |expected, size| {
+            let make = || {
+                assert_eq!(memory.used(), expected);
+                Ok(Vec::with_capacity(size))
+            };
+            Buffer::made(&memory, expected, make, |error| error)
+        };
+        for (expected, size) in [(100, 5000), (5000, 100), (100, 100)] {
+            let buffer = make(expected, size).unwrap();
+            assert_eq!(memory.used(), size);
+            drop(buffer);
+            assert_eq!(memory.used(), 0);
+        }
+        assert_eq!(make(100, 10_001).unwrap_err(), BodyError::Memory);
+        let never = || unreachable!("there is no memory for it");
+        let refused = Buffer::made(&memory, 10_001, never, |error| error);
+        assert_eq!(refused.unwrap_err(), BodyError::Memory);
         assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn large_gzip_takes_the_memory_of_its_content_and_bombs_take_none() {
+        use std::io::Write as _;
+        let gzip = |bytes: &[u8]| {
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        let content: Vec<u8> = (0..5_000_000_u32).map(|i| (i / 7) as u8).collect();
+        let memory = Memory::new(content.len());
+        let members = [gzip(&content[..1_500_000]), gzip(&content[1_500_000..])].concat();
+        for compressed in [gzip(&content), members] {
+            let buffer = gunzip(&compressed, &memory, content.len()).unwrap();
+            assert!(buffer.as_slice() == content);
+            assert_eq!(memory.used(), content.len());
+            drop(buffer);
+            let refused = gunzip(&compressed, &memory, content.len() - 1);
+            assert_eq!(refused.unwrap_err(), BodyError::TooLarge);
+            let cut = &compressed[..compressed.len() - 5];
+            let refused = gunzip(cut, &memory, content.len());
+            assert_eq!(refused.unwrap_err(), BodyError::Corrupt);
+        }
+        assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn turns_are_taken_by_no_more_than_there_are() {
+        let turns = Turns::new(2);
+        let (working, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        turns.take(|| {
+                            let now = working.fetch_add(1, Ordering::SeqCst) + 1;
+                            most.fetch_max(now, Ordering::SeqCst);
+                            std::thread::yield_now();
+                            working.fetch_sub(1, Ordering::SeqCst);
+                        });
+                    }
+                });
+            }
+        });
+        assert!((1..=2).contains(&most.load(Ordering::SeqCst)));
     }
 }

@@ -58,6 +58,8 @@ struct Inner {
     memory: body::Memory,
     /// One permit for each request being worked on.
     requests: Arc<Semaphore>,
+    /// A place for each request being decompressed and decoded.
+    turns: body::Turns,
 }
 
 impl std::fmt::Debug for Receiver {
@@ -85,6 +87,7 @@ impl Receiver {
                 state,
                 memory: body::Memory::new(config.memory_bytes_max),
                 requests: Arc::new(Semaphore::new(config.requests_max)),
+                turns: body::Turns::new(processors()),
                 config,
             }),
         })
@@ -129,4 +132,9 @@ impl Receiver {
             .state
             .refuse(listener, peer, refused.reason, &refused.message);
     }
+}
+
+/// Processors this process may use; two where the system does not say.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }

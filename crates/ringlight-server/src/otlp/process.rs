@@ -193,8 +193,43 @@ pub(super) async fn take(
     }
 }
 
+/// A request that is known to be good but for the records that are counted as bad.
+struct Prepared {
+    signal: Signal,
+    body: Buffer,
+    batch_id: Option<String>,
+    decoded: Decoded,
+    rejects: Rejects,
+    warning: Option<String>,
+}
+
 /// Decompresses, converts, checks and stores a request. Blocks.
 fn work(inner: &Inner, received: Received) -> Result<ExportResponse, Refused> {
+    let prepared = inner.turns.take(|| prepare(inner, received))?;
+    let signal = prepared.signal;
+    let body = prepared.body.as_slice();
+    let decoded = &prepared.decoded;
+    let taken = match signal {
+        Signal::Traces | Signal::Logs => store(inner, &prepared)?,
+        Signal::Metrics => not_stored(decoded, ledgers(inner, body)?),
+        Signal::Profiles => not_stored(decoded, 0),
+    };
+    inner.state.count_taken(signal, &taken);
+    let message = prepared
+        .rejects
+        .describe(decoded)
+        .into_iter()
+        .chain(prepared.warning)
+        .collect::<Vec<_>>()
+        .join("; ");
+    Ok(ExportResponse {
+        rejected: decoded.rejected,
+        message,
+    })
+}
+
+/// Decompresses, converts and checks a request.
+fn prepare(inner: &Inner, received: Received) -> Result<Prepared, Refused> {
     let Received {
         signal,
         format,
@@ -213,62 +248,46 @@ fn work(inner: &Inner, received: Received) -> Result<ExportResponse, Refused> {
     };
     let mut warning = None;
     if format == Format::Json {
-        let converted = json::to_protobuf(signal, body.as_slice(), &limits).map_err(undecodable)?;
-        warning = converted
-            .snake_case
-            .map(|name| format!("member `{name}` was ignored: OTLP/JSON names are lowerCamelCase"));
-        body = Buffer::adopt(&inner.memory, converted.request).map_err(refused)?;
+        let convert = || {
+            let converted =
+                json::to_protobuf(signal, body.as_slice(), &limits).map_err(undecodable)?;
+            warning = converted.snake_case.map(|name| {
+                format!("member `{name}` was ignored: OTLP/JSON names are lowerCamelCase")
+            });
+            Ok(converted.request)
+        };
+        let size = body.as_slice().len();
+        body = Buffer::made(&inner.memory, size, convert, refused)?;
     }
     let mut rejects = Rejects::default();
     let decoded = OtlpDecoder::new(limits)
         .walk(signal, body.as_slice(), &mut rejects)
         .map_err(undecodable)?;
-    let taken = match signal {
-        Signal::Traces | Signal::Logs => store(
-            inner,
-            signal,
-            body.as_slice(),
-            batch_id.as_deref(),
-            &decoded,
-            &rejects,
-        )?,
-        Signal::Metrics => not_stored(&decoded, ledgers(inner, body.as_slice())?),
-        Signal::Profiles => not_stored(&decoded, 0),
-    };
-    inner.state.count_taken(signal, &taken);
-    let message = rejects
-        .describe(&decoded)
-        .into_iter()
-        .chain(warning)
-        .collect::<Vec<_>>()
-        .join("; ");
-    Ok(ExportResponse {
-        rejected: decoded.rejected,
-        message,
+    Ok(Prepared {
+        signal,
+        body,
+        batch_id,
+        decoded,
+        rejects,
+        warning,
     })
 }
 
-fn store(
-    inner: &Inner,
-    signal: Signal,
-    request: &[u8],
-    batch_id: Option<&str>,
-    decoded: &Decoded,
-    rejects: &Rejects,
-) -> Result<Taken, Refused> {
+fn store(inner: &Inner, prepared: &Prepared) -> Result<Taken, Refused> {
+    let decoded = &prepared.decoded;
     if decoded.records == 0 {
         // Nothing to store, but what was refused counts.
         return Ok(Taken {
-            rejected: rejects.counts.clone(),
+            rejected: prepared.rejects.counts.clone(),
             ..Taken::default()
         });
     }
     let receipt = inner
         .intake
         .ingest(Ingest {
-            signal,
-            request,
-            batch_id,
+            signal: prepared.signal,
+            request: prepared.body.as_slice(),
+            batch_id: prepared.batch_id.as_deref(),
         })
         .map_err(refused_by_store)?;
     Ok(Taken {

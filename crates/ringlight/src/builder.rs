@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ringlight_clock::Clock;
 use ringlight_collector::{
     ExporterBoxed, Notices, OverflowPolicy, Pipeline, PipelineConfig, RecordSink,
 };
@@ -14,7 +15,6 @@ use tracing_core::Dispatch;
 
 use crate::InitError;
 use crate::LogFormat;
-use crate::clock::Clock;
 use crate::config::{Environment, Inputs, Protocol, Route, Routes, Settings};
 use crate::subscriber::{Outputs, RinglightSubscriber};
 use crate::telemetry::{Shared, Telemetry};

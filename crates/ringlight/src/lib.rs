@@ -108,7 +108,6 @@
 #[cfg(feature = "clap")]
 mod args;
 mod builder;
-mod clock;
 mod config;
 #[cfg(feature = "otel")]
 mod destinations;

@@ -24,6 +24,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use ringlight_clock::Clock;
 use ringlight_collector::record::{
     Head, Item, ItemWriter, KeyRef, LOG_HEADER_WORDS, LogHeader, Record as RecordBytes, ValueRef,
     Words, copy_words, item_field,
@@ -37,7 +38,6 @@ use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::subscriber::Interest;
 use tracing_core::{Event, Level, LevelFilter, Metadata, Subscriber};
 
-use crate::clock::Clock;
 use crate::filter::Filter;
 
 pub(crate) use slab::OPEN_SPANS_MAX;
@@ -207,7 +207,7 @@ impl RinglightSubscriber {
         });
         items.finish();
         std::mem::forget(unpublished);
-        slot.publish(index, now.unix_nano, now.monotonic_nano)
+        slot.publish(index, now)
     }
 
     /// The span the thread is in.
@@ -260,7 +260,7 @@ impl RinglightSubscriber {
     #[inline]
     fn close(&self, thread: Option<&Thread>, index: u32, slot: &Slot) {
         if self.outputs.spans {
-            slot.end(self.clock.monotonic_nano());
+            slot.end(&self.clock);
             let len_bytes = slot.record_words() * 8;
             self.recorder
                 .record(Signal::Traces, len_bytes, |buffer| slot.copy_record(buffer));
@@ -403,7 +403,11 @@ impl RinglightSubscriber {
         };
         let mut bytes = vec![0; record.len() * 8];
         copy_words(record.iter().copied(), &mut bytes);
-        let message = metadata.fields().field("message").map(|f| f.index());
+        // `#[instrument(err)]` writes an event of nothing but the field `error`.
+        let field = |name| metadata.fields().field(name);
+        let message = field("message")
+            .or_else(|| field("error"))
+            .map(|f| f.index());
         let message = RecordBytes::parse(&bytes).ok().and_then(|record| {
             record.items().find_map(|item| match item {
                 Item::Attribute(KeyRef::Field(index), ValueRef::Text(text))

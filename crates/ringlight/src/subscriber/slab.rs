@@ -18,6 +18,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use ringlight_clock::{Clock, Moment, Reading};
 use ringlight_collector::record::{Head, SPAN_HEADER_WORDS, Words, item_words};
 use ringlight_model::StatusCode;
 
@@ -86,7 +87,7 @@ pub(super) struct SpanContext {
 pub(super) struct Slot {
     /// Generation and reference count; no references while the slot is free.
     state: AtomicU64,
-    /// Monotonic nanoseconds at the start.
+    /// The clock's reading at the start.
     started: AtomicU64,
     /// The id of the parent's slot, zero without one.
     parent: AtomicU64,
@@ -171,9 +172,10 @@ impl Slot {
 
     /// Sets the start and makes the span known under the returned id, with one reference.
     #[inline]
-    pub(super) fn publish(&self, index: u32, unix_nano: u64, monotonic_nano: u64) -> SlotId {
-        self.set_word(START, unix_nano);
-        self.started.store(monotonic_nano, Ordering::Relaxed);
+    pub(super) fn publish(&self, index: u32, start: Moment) -> SlotId {
+        self.set_word(START, start.unix_nano);
+        self.started
+            .store(start.reading.to_bits(), Ordering::Relaxed);
         // Relaxed: the slot is ours, nobody else changes the state.
         let generation = self.state.load(Ordering::Relaxed) & !LOW_MASK;
         // Pairs with the `Acquire` loads in `Slab::slot` and of the reference count.
@@ -249,11 +251,15 @@ impl Slot {
         self.set_word(HEAD, head.word());
     }
 
-    /// Sets the end, `monotonic_nano`, for a span that is closing.
+    /// Sets the end, now, for a span that is closing.
     #[inline]
-    pub(super) fn end(&self, monotonic_nano: u64) {
-        let duration = monotonic_nano.saturating_sub(self.started.load(Ordering::Relaxed));
-        self.set_word(END, self.word(START).saturating_add(duration));
+    pub(super) fn end(&self, clock: &Clock) {
+        let started = Reading::from_bits(self.started.load(Ordering::Relaxed));
+        let start = self.word(START);
+        let duration = clock.nanos_between(started, clock.reading());
+        // Without a common clock for start and end, the wall clock has to do.
+        let duration = duration.unwrap_or_else(|| clock.now().unix_nano.saturating_sub(start));
+        self.set_word(END, start.saturating_add(duration));
     }
 
     /// Words of the whole record.

@@ -3,12 +3,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use ringlight_clock::ManualTime;
 use ringlight_collector::record::{KeyRef, Record as RecordRef};
 use ringlight_collector::{Pipeline, PipelineConfig, RecordSink};
 use tracing::{Dispatch, Span, debug, error, info, info_span, span};
 
 use super::*;
-use crate::clock::ManualClock;
 
 const SECOND: u64 = 1_000_000_000;
 const HOUR: u64 = 3600 * SECOND;
@@ -148,7 +148,7 @@ impl RecordSink for Keep {
 struct Recording {
     pipeline: Pipeline,
     kept: Arc<Mutex<Kept>>,
-    times: ManualClock,
+    times: ManualTime,
     dispatch: Dispatch,
     slab: Arc<Slab>,
 }
@@ -168,7 +168,7 @@ impl Recording {
             vec![Box::new(Keep(Arc::clone(&kept)))],
         )
         .unwrap();
-        let times = ManualClock::default();
+        let times = ManualTime::default();
         times.set_wall(1000 * HOUR);
         let outputs = Outputs {
             spans: true,

@@ -201,8 +201,9 @@ impl LlmClient {
             http.response.status_code,
             http.response.body.size,
             error.type,
-        ),
-        err
+            otel.status_code,
+            otel.status_message,
+        )
     )]
     async fn http_request(&self, body: Bytes, attempt: u32) -> Result<ChatResponse, LlmError> {
         let span = Span::current();
@@ -210,7 +211,10 @@ impl LlmClient {
             .await
             .unwrap_or(Err(LlmError::Timeout));
         if let Err(error) = &exchanged {
+            // The attempt failed; whether that is an error to be logged is for the caller to say.
             span.record("error.type", error.kind());
+            span.record("otel.status_code", "ERROR");
+            span.record("otel.status_message", tracing::field::display(error));
         }
         exchanged
     }

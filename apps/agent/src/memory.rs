@@ -9,7 +9,7 @@ use tracing::Span;
 use crate::Role;
 
 /// Messages kept; older ones are forgotten.
-const MESSAGES_MAX: i64 = 20_000;
+const MESSAGES_MAX: i64 = 2_000;
 
 /// Terms of a question that are looked for.
 const TERMS_MAX: usize = 12;

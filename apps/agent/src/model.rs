@@ -1,7 +1,7 @@
 //! The stand-in model: a server of its own process that speaks the chat-completions protocol.
 //!
-//! It serves a few requests at a time and answers 429 beyond that, unless the client prefers to
-//! wait; some requests fail with 500. It thinks by sleeping, in proportion to what it reads and
+//! It serves a few requests at a time, holds others for a moment, and answers 429 then unless the
+//! client prefers to wait longer; some requests fail with 500. It thinks by sleeping, in proportion to what it reads and
 //! writes: the only sleeps of the application.
 
 mod reply;
@@ -28,6 +28,9 @@ use tracing::{Instrument as _, Span};
 use crate::propagation;
 use crate::{ChatRequest, ChatResponse, Choice, ErrorBody, ErrorResponse, Message, Usage};
 
+/// How long a request is held for a slot unless the client prefers otherwise.
+const WAIT_DEFAULT: Duration = Duration::from_millis(40);
+
 /// The longest a client may ask to be held.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -42,7 +45,7 @@ pub struct Args {
     #[arg(long, default_value_t = 8090, value_name = "PORT")]
     pub port: u16,
 
-    /// Requests answered at the same time; one more gets 429
+    /// Requests answered at the same time; one more waits for a moment and gets 429 then
     #[arg(long, default_value_t = 3, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub slots: u32,
@@ -168,7 +171,7 @@ async fn answer(
     fields(
         model.slots = model.slots_total,
         model.slots_free = model.slots.available_permits(),
-        model.wait_allowed_s = wait.as_secs(),
+        model.wait_allowed_ms = wait.as_millis() as u64,
     )
 )]
 async fn admit(model: &Model, wait: Duration) -> Result<SemaphorePermit<'_>, ProviderError> {
@@ -217,7 +220,7 @@ fn usage(request: &ChatRequest, message: &Message) -> Usage {
     }
 }
 
-/// How long the client prefers to wait (`Prefer: wait=10`, RFC 7240); not at all unless it says so.
+/// How long the client prefers to wait (`Prefer: wait=10`, RFC 7240).
 fn preferred_wait(headers: &HeaderMap) -> Duration {
     headers
         .get("prefer")
@@ -228,7 +231,7 @@ fn preferred_wait(headers: &HeaderMap) -> Duration {
                 .find_map(|part| part.trim().strip_prefix("wait="))
         })
         .and_then(|seconds| seconds.parse().ok())
-        .map_or(Duration::ZERO, Duration::from_secs)
+        .map_or(WAIT_DEFAULT, Duration::from_secs)
         .min(WAIT_MAX)
 }
 
@@ -279,23 +282,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_waits_only_if_it_says_so() {
-        let check = |prefer: Option<&'static str>, seconds: u64| {
+    fn a_client_says_how_long_it_prefers_to_wait() {
+        let check = |prefer: Option<&'static str>, expected: Duration| {
             let mut headers = HeaderMap::new();
             if let Some(prefer) = prefer {
                 headers.insert("prefer", HeaderValue::from_static(prefer));
             }
-            assert_eq!(
-                preferred_wait(&headers),
-                Duration::from_secs(seconds),
-                "{prefer:?}"
-            );
+            assert_eq!(preferred_wait(&headers), expected, "{prefer:?}");
         };
-        check(None, 0);
-        check(Some("wait=10"), 10);
-        check(Some("respond-async, wait=5"), 5);
-        check(Some("wait=99999999999999999999"), 0);
-        check(Some("wait=600"), 30);
-        check(Some("wait=soon"), 0);
+        check(None, WAIT_DEFAULT);
+        check(Some("wait=10"), Duration::from_secs(10));
+        check(Some("respond-async, wait=5"), Duration::from_secs(5));
+        check(Some("wait=0"), Duration::ZERO);
+        check(Some("wait=99999999999999999999"), WAIT_DEFAULT);
+        check(Some("wait=600"), WAIT_MAX);
+        check(Some("wait=soon"), WAIT_DEFAULT);
     }
 }

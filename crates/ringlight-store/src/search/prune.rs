@@ -83,10 +83,7 @@ impl<'a> Index<'a> {
 
     fn may_match_by_filter(&self, constraint: &Constraint) -> Result<bool, ReadError> {
         Ok(match constraint {
-            Constraint::Intrinsic(Intrinsic::TraceId, text) => match text.parse() {
-                Ok(trace_id) => self.may_have_trace(trace_id)?,
-                Err(_) => true,
-            },
+            Constraint::TraceId(trace_id) => self.may_have_trace(*trace_id)?,
             Constraint::Intrinsic(
                 intrinsic @ (Intrinsic::Name
                 | Intrinsic::StatusMessage

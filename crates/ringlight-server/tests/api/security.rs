@@ -1,12 +1,16 @@
 //! FAULTS 32, 34 and 35: who is answered, and that text stays text.
 
+use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use ringlight_model::{
     KeyValue, LogRecord, Severity, Span, SpanEvent, SpanId, Status, StatusCode as SpanStatusCode,
     TraceId,
 };
 use ringlight_server::{Server, ServerConfig, ServerError};
+
+use tokio::net::TcpStream;
 
 use super::{Backend, any_ports, open_store};
 
@@ -145,6 +149,35 @@ async fn only_this_machine_and_its_own_pages_are_answered() {
             .all(|refusal| refusal.listener == "ui")
     );
     assert!(status.recent_refusals[0].detail.contains("another site"));
+}
+
+// 34
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_2_the_authority_is_the_host() {
+    let backend = Backend::start().await;
+    let ui = backend.server.addresses().ui;
+    for (authority, host, expected) in [
+        (ui.to_string(), None, 200),
+        ("evil.example".to_owned(), None, 403),
+        (ui.to_string(), Some("evil.example"), 403),
+        ("evil.example".to_owned(), Some("localhost"), 403),
+    ] {
+        let stream = TcpStream::connect(ui).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .unwrap();
+        let connection = tokio::spawn(connection);
+        let mut request = Request::get(format!("http://{authority}/api/v1/status"));
+        if let Some(host) = host {
+            request = request.header("host", host);
+        }
+        let request = request.body(Full::<Bytes>::default()).unwrap();
+        let reply = sender.send_request(request).await.unwrap();
+        assert_eq!(reply.status(), expected, "{authority} {host:?}");
+        drop((sender, reply));
+        connection.await.unwrap().unwrap();
+    }
 }
 
 // 34

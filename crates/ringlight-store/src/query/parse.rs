@@ -472,7 +472,7 @@ impl Parser<'_> {
                 .map(Literal::Kind),
             Field::Intrinsic(Intrinsic::Severity) => Level::ALL
                 .into_iter()
-                .find(|level| level.as_str() == word)
+                .find(|level| level.as_str().eq_ignore_ascii_case(&word))
                 .map(Literal::Level),
             _ => None,
         };

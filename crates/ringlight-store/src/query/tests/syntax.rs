@@ -198,7 +198,7 @@ fn queries_about_log_records() {
     insta::assert_snapshot!(canonical(QuerySignal::Logs, &[
         "",
         r#"severity >= warn && body =~ ".*timeout.*""#,
-        "severity = error", "severity != trace", "info < severity", "severity > 12",
+        "severity = error", "severity != trace", "info < severity", "severity >= WARN", "severity > 12",
         "severity = fatal || severity = debug", "severity = nil",
         r#"{ resource.service.name = "shop" && log.user.id = 7 }"#, r#".thread.name = "main""#,
         r#"eventName = "login""#, r#"event_name = "login""#, r#"event:name = "login""#,
@@ -210,6 +210,7 @@ fn queries_about_log_records() {
     severity = error                                   => { severity = error }
     severity != trace                                  => { severity != trace }
     info < severity                                    => { severity > info }
+    severity >= WARN                                   => { severity >= warn }
     severity > 12                                      => { severity > 12 }
     severity = fatal || severity = debug               => { severity = fatal || severity = debug }
     severity = nil                                     => { severity = nil }

@@ -11,6 +11,16 @@ export interface FeedPage<T> {
 /** Rows beyond this are dropped at the old end while a feed grows by itself; "load more" brings them back. */
 const ROWS_MAX = 2000;
 
+interface Kept {
+  rows: unknown[];
+  next: string | null;
+  stats: ScanStats | undefined;
+}
+
+/** Lists that were left, by what they showed, for the back button. */
+const kept = new Map<string, Kept>();
+const KEPT_MAX = 8;
+
 /** A newest-first list with a cursor at its old end and live refresh at its new one. */
 export class Feed<T> {
   rows: T[] = $state.raw([]);
@@ -24,7 +34,7 @@ export class Feed<T> {
   waiting = $state(0);
 
   readonly #keyOf: (row: T, occurrence: number) => string;
-  #held: T[] | null = null;
+  #held: { rows: T[]; next: string | null } | null = null;
 
   constructor(keyOf: (row: T, occurrence: number) => string) {
     this.#keyOf = keyOf;
@@ -59,24 +69,47 @@ export class Feed<T> {
       this.problem = null;
       this.stats = page.stats;
       this.loading = false;
-      if (merged.gap) this.next = page.next;
-      if (this.rows.length === 0) this.next = page.next;
+      const next = merged.gap || this.rows.length === 0 ? page.next : this.next;
       const rows = merged.rows.length > ROWS_MAX && !hold ? merged.rows.slice(0, ROWS_MAX) : merged.rows;
       if (hold && merged.added > 0) {
-        this.#held = rows;
+        this.#held = { rows, next };
         this.waiting = merged.added;
       } else {
         this.#held = null;
         this.waiting = 0;
         this.rows = rows;
+        this.next = next;
       }
     } catch (error) {
       this.#fail(error);
     }
   }
 
+  /** Remembers the list under `key`, for a later `restore`. */
+  keep(key: string): void {
+    if (this.rows.length === 0) return;
+    kept.delete(key);
+    kept.set(key, { rows: this.rows, next: this.next, stats: this.stats });
+    for (const oldest of [...kept.keys()].slice(0, -KEPT_MAX)) kept.delete(oldest);
+  }
+
+  /** Shows a list as it was left; false when there is none. */
+  restore(key: string): boolean {
+    const found = kept.get(key);
+    if (!found) return false;
+    this.rows = found.rows as T[];
+    this.next = found.next;
+    this.stats = found.stats;
+    this.problem = null;
+    this.loading = false;
+    return true;
+  }
+
   release(): void {
-    if (this.#held) this.rows = this.#held;
+    if (this.#held) {
+      this.rows = this.#held.rows;
+      this.next = this.#held.next;
+    }
     this.#held = null;
     this.waiting = 0;
   }

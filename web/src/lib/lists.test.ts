@@ -96,8 +96,8 @@ describe('ledgers', () => {
 });
 
 test('refusals are explained, unknown ones shown as they are', () => {
-  expect(explain('unsupported_content_type', '').hint).toContain('application/x-protobuf');
-  expect(explain('brand_new_reason', '')).toEqual({ title: 'brand new reason', hint: '' });
+  expect(explain('content_type').hint).toContain('application/x-protobuf');
+  expect(explain('brand_new_reason')).toEqual({ title: 'brand new reason', hint: '' });
 });
 
 test('severity numbers come in fours', () => {

@@ -1,92 +1,65 @@
-/** What a refusal means and what to do about it. An unknown reason is shown as it is. */
+/** What a refusal means and what to do about it. */
 export interface Meaning {
   title: string;
   hint: string;
 }
 
-const MEANINGS: readonly [RegExp, Meaning][] = [
-  [
-    /http.*grpc|http1.*grpc|wrong_protocol_grpc/,
-    {
-      title: 'Plain HTTP on the gRPC port',
-      hint: 'Port 4317 speaks gRPC. For http/protobuf or http/json send to port 4318, or set OTEL_EXPORTER_OTLP_PROTOCOL=grpc.',
-    },
-  ],
-  [
-    /grpc.*http|wrong_protocol/,
-    {
-      title: 'gRPC on the HTTP port',
-      hint: 'Port 4318 speaks HTTP. For gRPC send to port 4317, or set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf.',
-    },
-  ],
-  [
-    /tls/,
-    {
-      title: 'A TLS connection',
-      hint: 'The receivers on this machine speak plain HTTP: use http:// instead of https:// in the endpoint.',
-    },
-  ],
-  [
-    /content_type|unsupported_media|415/,
-    {
-      title: 'Content type not supported',
-      hint: 'Send application/x-protobuf or application/json.',
-    },
-  ],
-  [/encoding/, { title: 'Content encoding not supported', hint: 'Send gzip, or no compression.' }],
-  [
-    /not_found|unknown_path|path|404/,
-    {
-      title: 'Unknown path',
-      hint: 'OTLP over HTTP goes to /v1/traces, /v1/logs, /v1/metrics. OTEL_EXPORTER_OTLP_ENDPOINT is the base address: the path is added to it.',
-    },
-  ],
-  [/method|405/, { title: 'Wrong HTTP method', hint: 'OTLP requests are POST.' }],
-  [
-    /too_large|size|413/,
-    {
-      title: 'Request too large',
-      hint: 'Send smaller batches (OTEL_BSP_MAX_EXPORT_BATCH_SIZE, OTEL_BLRP_MAX_EXPORT_BATCH_SIZE).',
-    },
-  ],
-  [
-    /depth|deep|nest/,
-    {
-      title: 'Values nested too deeply',
-      hint: 'An attribute holds lists or maps inside each other beyond the limit.',
-    },
-  ],
-  [
-    /decompress|gzip|bomb|ratio/,
-    { title: 'Compressed body not accepted', hint: 'It is damaged, or unpacks to more than the limit.' },
-  ],
-  [
-    /decode|malformed|invalid|protobuf|json|utf/,
-    { title: 'Not a valid OTLP request', hint: 'The body could not be decoded.' },
-  ],
-  [
-    /overload|busy|backpressure|queue/,
-    {
-      title: 'Overloaded',
-      hint: 'More arrives than the disk takes; senders were told to wait and try again.',
-    },
-  ],
-  [
-    /disk|full|space/,
-    { title: 'Disk full', hint: 'Free some space or lower --size-limit; receiving resumes by itself.' },
-  ],
-  [
-    /host|origin|forbidden|403/,
-    { title: 'Foreign host or origin', hint: 'The UI answers to its own address only.' },
-  ],
-  [/time_?out|slow/, { title: 'Too slow', hint: 'The sender did not finish its request in time.' }],
-  [/connection/, { title: 'Too many connections', hint: 'Close idle ones, or let a client keep one open.' }],
-];
+const MEANINGS: Readonly<Record<string, Meaning>> = {
+  wrong_protocol: {
+    title: 'Another protocol than the port speaks',
+    hint: 'gRPC goes to port 4317, HTTP (http/protobuf, http/json) to port 4318. Change the port of the endpoint, or set OTEL_EXPORTER_OTLP_PROTOCOL to what the port speaks.',
+  },
+  tls: {
+    title: 'A TLS connection',
+    hint: 'The receivers speak plain text on this machine: write http:// instead of https:// in the endpoint.',
+  },
+  unknown_path: {
+    title: 'Unknown path',
+    hint: 'OTLP over HTTP goes to /v1/traces, /v1/logs and /v1/metrics. OTEL_EXPORTER_OTLP_ENDPOINT is the base address, the path is added to it; OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is used as it stands.',
+  },
+  method: { title: 'Wrong HTTP method', hint: 'OTLP requests are POST.' },
+  content_type: {
+    title: 'Content type not taken',
+    hint: 'Send application/x-protobuf or application/json.',
+  },
+  encoding: { title: 'Content encoding not taken', hint: 'Send gzip, or no compression.' },
+  too_large: {
+    title: 'Request too large',
+    hint: 'Send smaller batches: OTEL_BSP_MAX_EXPORT_BATCH_SIZE, OTEL_BLRP_MAX_EXPORT_BATCH_SIZE.',
+  },
+  undecodable: {
+    title: 'Not a valid OTLP request',
+    hint: 'The body is damaged or is something else; see the detail.',
+  },
+  incomplete: {
+    title: 'Ended half-way',
+    hint: 'The sender closed the connection before its request was complete.',
+  },
+  slow: { title: 'Took too long to arrive', hint: 'The sender did not finish its request in time.' },
+  overloaded: {
+    title: 'Overloaded',
+    hint: 'More arrives than can be stored; senders were told to wait and try again.',
+  },
+  disk_full: {
+    title: 'Disk full',
+    hint: 'Make room, or lower --size-limit; receiving resumes by itself.',
+  },
+  store_failed: { title: 'Storing failed', hint: 'See what `ringlight` prints on its standard error.' },
+  connections: {
+    title: 'Too many connections',
+    hint: 'Let a client keep one connection open instead of many.',
+  },
+  foreign_host: {
+    title: 'Asked under another name',
+    hint: 'The UI answers at 127.0.0.1 and localhost only.',
+  },
+  foreign_origin: {
+    title: 'Asked by a page of another site',
+    hint: 'Another page in the browser tried to read from here and was kept out.',
+  },
+};
 
-export function explain(reason: string, detail: string): Meaning {
-  const text = reason.toLowerCase();
-  const found = MEANINGS.find(([pattern]) => pattern.test(text));
-  if (found) return found[1];
-  const byDetail = MEANINGS.slice(0, 3).find(([pattern]) => pattern.test(detail.toLowerCase()));
-  return byDetail ? byDetail[1] : { title: reason.replaceAll('_', ' '), hint: '' };
+/** An unknown reason, of a newer server, is shown as it is. */
+export function explain(reason: string): Meaning {
+  return MEANINGS[reason] ?? { title: reason.replaceAll('_', ' '), hint: '' };
 }

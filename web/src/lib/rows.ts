@@ -28,3 +28,23 @@ export function rowKeys(list: () => HTMLElement | undefined): Bindings {
     },
   };
 }
+
+/** How long after a movement of the pointer a list is taken to be aimed at. */
+const AIM_MS = 2000;
+
+/**
+ * Whether a list that changes by itself should stand still for now: somebody scrolled down, walks through it by
+ * keyboard, or is about to click. What arrives meanwhile waits.
+ */
+export class Attention {
+  #moved = -Infinity;
+
+  readonly onpointermove = (): void => {
+    this.#moved = performance.now();
+  };
+
+  holds(list: HTMLElement | undefined): boolean {
+    if (scrollY > 150 || performance.now() - this.#moved < AIM_MS) return true;
+    return list?.contains(document.activeElement) ?? false;
+  }
+}

@@ -23,6 +23,8 @@ export interface SignalStatus {
   not_stored: number;
   rejected: Record<string, number>;
   bytes_received: number;
+  negative_durations: number;
+  repaired_texts: number;
 }
 
 export interface Refusal {
@@ -58,7 +60,10 @@ export interface StoreStatus {
   retention_seconds: number;
   slices: number;
   blocks: number;
+  corrupt: number;
   head_records: number;
+  span_count: number;
+  log_count: number;
   disk_full: boolean;
   oldest_unix_nano: Nanos | null;
   newest_unix_nano: Nanos | null;
@@ -68,7 +73,8 @@ export interface Status {
   version: string;
   started_unix_nano: Nanos;
   uptime_seconds: number;
-  run_id: string;
+  pid: number;
+  run_id: number;
   data_dir: string;
   listen: { otlp_grpc: string; otlp_http: string; ui: string };
   signals: Record<SignalName, SignalStatus>;
@@ -87,7 +93,7 @@ export interface Service {
 }
 
 export interface Run {
-  id: string;
+  id: number;
   command: string;
   started_unix_nano: Nanos;
   ended_unix_nano: Nanos | null;

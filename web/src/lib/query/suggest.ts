@@ -80,7 +80,8 @@ function fieldSuggestions(
   text: string,
 ): Suggestion[] {
   const wanted = expected.prefix.toLowerCase();
-  const opens = text.trim() === '';
+  // The first word of a query opens its braces.
+  const opens = text.trim() === text.slice(expected.start, expected.end).trim();
   const scored = fields
     .map((field) => ({ field, label: fieldName(field.scope, field.key) }))
     .map((entry) => ({ ...entry, score: score(entry.label.toLowerCase(), wanted) }))

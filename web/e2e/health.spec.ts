@@ -1,0 +1,49 @@
+import { expect, test } from '@playwright/test';
+
+import type { Status } from '../src/lib/api/types';
+import { someTrace, watch } from './support';
+
+test('the ledgers of both applications balance and agree with the backend', async ({ page, request }) => {
+  const complaints = watch(page);
+  await someTrace(request);
+  await page.goto('/health');
+  const clients = page.locator('#clients');
+  for (const service of ['agent', 'streaming']) {
+    const row = clients.getByRole('row').filter({ hasText: service }).filter({ hasText: 'traces' }).first();
+    await expect(row).toContainText('balanced');
+    await expect(row).not.toContainText('differs');
+  }
+  await expect(page.locator('#signals').getByRole('row', { name: /^Traces/ })).toContainText('balanced');
+  expect(complaints).toEqual([]);
+});
+
+test('a request at the wrong port is shown with the hint that mends it', async ({ page, request }) => {
+  const status = (await (await request.get('/api/v1/status')).json()) as Status;
+  const answer = await request
+    .post(`http://${status.listen.otlp_http}/v1/nonsense`, {
+      data: '{}',
+      headers: { 'content-type': 'application/json' },
+    })
+    .catch(() => null);
+  expect(answer?.status()).toBe(404);
+  await page.goto('/health');
+  const refusals = page.locator('#refusals');
+  await expect(refusals).toContainText('Unknown path');
+  await expect(refusals).toContainText('/v1/nonsense');
+  await expect(refusals).toContainText('Hint:');
+});
+
+test('runs lead to their traces', async ({ page, request }) => {
+  await someTrace(request);
+  await page.goto('/health');
+  const run = page.getByRole('row').filter({ hasText: 'this run' });
+  await run.getByRole('link').click();
+  await expect(page).toHaveURL(/\/traces\?run=/);
+  await expect(page.locator('[data-row]').first()).toBeVisible();
+});
+
+test('a page that does not exist names those that do', async ({ page }) => {
+  await page.goto('/nowhere');
+  await expect(page.getByRole('heading', { name: /There is no page/ })).toBeVisible();
+  await expect(page.getByRole('main').getByRole('link', { name: 'Traces' })).toBeVisible();
+});

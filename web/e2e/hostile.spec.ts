@@ -1,0 +1,84 @@
+import { randomBytes } from 'node:crypto';
+
+import { expect, test } from '@playwright/test';
+
+import type { Status } from '../src/lib/api/types';
+import { watch } from './support';
+
+/** Markup, escape sequences and direction marks where a name or a value is expected. */
+const HOSTILE =
+  "<img src=x onerror=\"document.title='owned'\"><script>alert(1)</script>\u001b[31m\u202e'; DROP TABLE spans;--";
+
+test('names, values and bodies are text, whatever they hold', async ({ page, request }) => {
+  const complaints = watch(page);
+  const status = (await (await request.get('/api/v1/status')).json()) as Status;
+  const base = `http://${status.listen.otlp_http}`;
+  const traceId = randomBytes(16).toString('hex');
+  const spanId = randomBytes(8).toString('hex');
+  const now = `${Date.now()}000000`;
+  const attributes = [
+    { key: HOSTILE, value: { stringValue: HOSTILE } },
+    {
+      key: 'nested',
+      value: { kvlistValue: { values: [{ key: '__proto__', value: { stringValue: HOSTILE } }] } },
+    },
+  ];
+  const resource = { attributes: [{ key: 'service.name', value: { stringValue: HOSTILE } }] };
+  const span = {
+    traceId,
+    spanId,
+    name: HOSTILE,
+    kind: 2,
+    startTimeUnixNano: now,
+    endTimeUnixNano: now,
+    attributes,
+    status: { code: 2, message: HOSTILE },
+    events: [{ timeUnixNano: now, name: HOSTILE, attributes }],
+    links: [{ traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8), attributes }],
+  };
+  const sent = await request.post(`${base}/v1/traces`, {
+    data: { resourceSpans: [{ resource, scopeSpans: [{ scope: { name: HOSTILE }, spans: [span] }] }] },
+  });
+  expect(sent.status(), await sent.text()).toBe(200);
+  const logged = await request.post(`${base}/v1/logs`, {
+    data: {
+      resourceLogs: [
+        {
+          resource,
+          scopeLogs: [
+            {
+              scope: { name: HOSTILE },
+              logRecords: [
+                {
+                  timeUnixNano: now,
+                  severityNumber: 17,
+                  severityText: HOSTILE,
+                  body: { stringValue: HOSTILE },
+                  attributes,
+                  traceId,
+                  spanId,
+                },
+              ],
+            },
+          ],
+        },
+      ],
+    },
+  });
+  expect(logged.status(), await logged.text()).toBe(200);
+
+  await page.goto(`/traces/${traceId}?span=${spanId}`);
+  const panel = page.getByRole('complementary', { name: 'Selected span' });
+  await expect(panel.getByRole('heading', { level: 2 }).first()).toContainText('<script>alert(1)</script>');
+  await panel.getByRole('button', { name: /^Logs/ }).click();
+  await expect(page.getByRole('complementary')).toContainText('<script>alert(1)</script>');
+  await page.goto(`/logs?trace=${traceId}`);
+  await page.locator('[data-row]').first().click();
+  await expect(page.locator('.detail')).toContainText('<script>alert(1)</script>');
+  // The service's menu and its colour come from the same text.
+  await page.goto('/traces');
+  await expect(page.getByLabel('Service', { exact: true })).toContainText('<img src=x');
+  expect(await page.locator('main img').count()).toBe(0);
+  expect(await page.title()).not.toContain('owned');
+  expect(complaints).toEqual([]);
+});

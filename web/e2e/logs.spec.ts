@@ -1,0 +1,74 @@
+import { expect, test } from '@playwright/test';
+
+import { logs, watch } from './support';
+
+test.beforeEach(async ({ request }) => {
+  await expect(async () => {
+    expect((await logs(request, { limit: '1' })).logs).toHaveLength(1);
+  }).toPass({ timeout: 30_000 });
+});
+
+test('a record expands to its attributes and leads to its span in the trace', async ({ page, request }) => {
+  const complaints = watch(page);
+  await expect(async () => {
+    const page = await logs(request, { limit: '500' });
+    expect(page.logs.some((log) => log.trace_id !== '')).toBe(true);
+  }).toPass({ timeout: 30_000 });
+  await page.goto('/logs?live=0');
+  const row = page
+    .locator('li', { has: page.getByRole('link', { name: 'To its span in the trace' }) })
+    .first();
+  await row.locator('[data-row]').click();
+  await expect(row.getByRole('heading', { name: /^Attributes/ })).toBeVisible();
+  await expect(row.getByText('Severity', { exact: true })).toBeVisible();
+  await row.getByRole('link', { name: 'To its span in the trace' }).click();
+  await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}\?span=/);
+  await expect(page.getByRole('tree').or(page.getByRole('alert'))).toBeVisible();
+  await page.goBack();
+  await expect(page).toHaveURL(/\/logs/);
+  expect(complaints).toEqual([]);
+});
+
+test('the least severity is part of the filter, and every row names its severity', async ({ page }) => {
+  await page.goto('/logs?live=0');
+  await page.getByLabel('Least severity').selectOption('info');
+  await expect(page.getByRole('combobox', { name: 'Filter' })).toHaveValue('{ severity >= info }');
+  await expect(page.locator('[data-row]').first()).toBeVisible();
+  for (const text of await page.locator('[data-row]').allInnerTexts()) {
+    expect(text).toMatch(/INFO|WARN|ERROR|FATAL/);
+  }
+  await page.getByLabel('Least severity').selectOption('');
+  await expect(page.getByRole('combobox', { name: 'Filter' })).toHaveValue('');
+});
+
+test('plain words search the bodies', async ({ page, request }) => {
+  const found = (await logs(request, { limit: '200' })).logs.find(
+    ({ body }) => body.type === 'string' && /^[a-z]{3,} [a-z]{3,}/.test(String(body.value)),
+  );
+  test.skip(found === undefined, 'no record of the demo has two plain words in its body');
+  const words = /^[a-z]+ [a-z]+/.exec(String(found!.body.value))![0];
+  await page.goto('/logs?live=0');
+  await page.keyboard.press('/');
+  await page.keyboard.type(words);
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('combobox', { name: 'Filter' })).toHaveValue(`{ body =~ ".*${words}.*" }`);
+  await expect(page.locator('[data-row]').first()).toContainText(words);
+});
+
+test('new records appear by themselves', async ({ page, request }) => {
+  await page.goto('/logs');
+  await expect(page.locator('[data-row]').first()).toBeVisible();
+  const newest = (await logs(request, { limit: '1' })).logs[0]!.time_unix_nano;
+  let body = '';
+  await expect(async () => {
+    const record = (await logs(request, { limit: '1' })).logs[0]!;
+    expect(record.time_unix_nano).not.toBe(newest);
+    body = String(record.body.value);
+  }).toPass({ timeout: 30_000 });
+  await expect(
+    page
+      .locator('[data-row]')
+      .filter({ hasText: body.split('\n')[0]!.slice(0, 60) })
+      .first(),
+  ).toBeVisible();
+});

@@ -1,0 +1,130 @@
+import { expect, test } from '@playwright/test';
+
+import { logs, paintedPixels, someTrace, watch, wholeTrace } from './support';
+
+test('the waterfall draws, and the keyboard walks through it', async ({ page, request }) => {
+  const complaints = watch(page);
+  const summary = await someTrace(request, '{ name = "agent.turn" }');
+  await page.goto(`/traces/${summary.trace_id}`);
+  const tree = page.getByRole('tree');
+  await expect(tree).toBeVisible();
+  await expect.poll(() => paintedPixels(page)).toBeGreaterThan(2000);
+  await page.keyboard.press('j');
+  const selected = page.getByRole('treeitem', { selected: true });
+  await expect(selected).toContainText('agent.turn');
+  await expect(selected).toHaveAttribute('aria-level', '1');
+  await expect(selected).toHaveAttribute('aria-expanded', 'true');
+  await page.keyboard.press('ArrowRight');
+  await expect(selected).toHaveAttribute('aria-level', '2');
+  await expect(page).toHaveURL(/span=[0-9a-f]{16}/);
+  await page.keyboard.press('ArrowLeft');
+  await page.keyboard.press('ArrowLeft');
+  await expect(selected).toHaveAttribute('aria-level', '1');
+  expect(complaints).toEqual([]);
+});
+
+test('folding hides the children, unfolding brings them back', async ({ page, request }) => {
+  const summary = await someTrace(request, '{ name = "agent.turn" }');
+  await page.goto(`/traces/${summary.trace_id}`);
+  const tree = page.getByRole('tree');
+  await expect(tree).toHaveAttribute('aria-label', /rows/);
+  const all = await tree.getAttribute('aria-label');
+  await page.getByRole('button', { name: 'Fold all' }).click();
+  await expect(tree).not.toHaveAttribute('aria-label', all ?? '');
+  await page.getByRole('button', { name: 'Unfold all' }).click();
+  await expect(tree).toHaveAttribute('aria-label', all ?? '');
+});
+
+test('a span shows its attributes with their types, and a value leads to a search for it', async ({
+  page,
+  request,
+}) => {
+  const summary = await someTrace(request, '{ name = "agent.turn" }');
+  const trace = await wholeTrace(request, summary.trace_id);
+  const span = trace.spans.find((candidate) => candidate.attributes.some(({ type }) => type === 'string'))!;
+  const attribute = span.attributes.find(({ type }) => type === 'string')!;
+  await page.goto(`/traces/${trace.trace_id}?span=${span.span_id}`);
+  const panel = page.getByRole('complementary', { name: 'Selected span' });
+  await expect(panel.getByRole('heading', { name: span.name, exact: true })).toBeVisible();
+  await expect(panel.locator(`dt[title="${attribute.key}"]`)).toBeVisible();
+  await panel
+    .getByRole('link', { name: `Find this value of ${attribute.key}`, exact: true })
+    .first()
+    .click();
+  await expect(page).toHaveURL(/\/traces\?q=/);
+  await expect(page.locator('[data-row]').first()).toBeVisible();
+});
+
+test('zooming by wheel, key and drag changes the part on display, and back restores it', async ({
+  page,
+  request,
+}) => {
+  const summary = await someTrace(request, '{ name = "agent.turn" }');
+  await page.goto(`/traces/${summary.trace_id}`);
+  const canvas = page.getByRole('tree').locator('canvas');
+  await expect(canvas).toBeVisible();
+  await page.keyboard.press('+');
+  await expect(page).toHaveURL(/zoom=\d+-\d+/);
+  await page.keyboard.press('0');
+  await expect(page).not.toHaveURL(/zoom=/);
+  const box = (await canvas.boundingBox())!;
+  await page.mouse.move(box.x + box.width * 0.6, box.y + 60);
+  await page.keyboard.down('Control');
+  await page.mouse.wheel(0, -400);
+  await page.keyboard.up('Control');
+  await expect(page).toHaveURL(/zoom=/);
+  await page.getByRole('button', { name: 'Whole trace' }).click();
+  await expect(page).not.toHaveURL(/zoom=/);
+  await page.mouse.move(box.x + box.width * 0.5, box.y + 60);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.7, box.y + 80, { steps: 5 });
+  await page.mouse.up();
+  await expect(page).toHaveURL(/zoom=/);
+});
+
+test('search inside the trace counts its matches and jumps to them', async ({ page, request }) => {
+  const summary = await someTrace(request, '{ name = "llm.chat" }');
+  await page.goto(`/traces/${summary.trace_id}`);
+  await expect(page.getByRole('tree')).toBeVisible();
+  await page.keyboard.press('/');
+  await page.keyboard.type('llm.chat');
+  await expect(page.getByText(/\d+ match/)).toBeVisible();
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('treeitem')).toContainText('llm.chat');
+  await page.keyboard.press('Escape');
+  await expect(page.getByText(/\d+ match/)).toBeHidden();
+});
+
+test('from a span to its log records, to the Logs page, and back', async ({ page, request }) => {
+  let id = '';
+  let span = '';
+  await expect(async () => {
+    const record = (await logs(request, { limit: '500' })).logs.find(
+      (log) => log.trace_id !== '' && log.span_id !== '',
+    );
+    expect(record).toBeDefined();
+    const trace = await wholeTrace(request, record!.trace_id);
+    expect(trace.spans.some((candidate) => candidate.span_id === record!.span_id)).toBe(true);
+    id = record!.trace_id;
+    span = record!.span_id;
+  }).toPass({ timeout: 30_000 });
+  await page.goto(`/traces/${id}?span=${span}&tab=logs`);
+  const panel = page.getByRole('complementary', { name: 'Log records of the trace' });
+  await panel.getByLabel('Only the selected span').check();
+  await expect(panel.getByRole('listitem').first()).toBeVisible();
+  await panel.getByRole('link', { name: 'On the Logs page' }).click();
+  await expect(page).toHaveURL(new RegExp(`/logs\\?trace=${id}`));
+  await page.getByRole('link', { name: 'To its span in the trace' }).first().click();
+  await expect(page).toHaveURL(new RegExp(`/traces/${id}\\?span=`));
+  await expect(page.getByRole('treeitem')).not.toBeEmpty();
+  await page.goBack();
+  await expect(page).toHaveURL(new RegExp(`/logs\\?trace=${id}`));
+  await page.goBack();
+  await expect(page.getByRole('tree')).toBeVisible();
+});
+
+test('a trace that is not there says so', async ({ page }) => {
+  await page.goto(`/traces/${'f'.repeat(32)}`);
+  await expect(page.getByRole('alert')).toContainText('f'.repeat(32));
+  await expect(page.getByRole('link', { name: 'All traces' })).toBeVisible();
+});

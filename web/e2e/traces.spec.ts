@@ -1,0 +1,211 @@
+import { expect, test } from '@playwright/test';
+
+import { EXAMPLES } from '../src/lib/query/examples';
+import { expectNoSidewaysScroll, someTrace, traces, watch } from './support';
+
+test('both applications of the demo are in the list, and a row opens its trace', async ({
+  page,
+  request,
+}) => {
+  const complaints = watch(page);
+  await someTrace(request, '{ resource.service.name = "agent" }');
+  await someTrace(request, '{ resource.service.name = "streaming" }');
+  for (const service of ['agent', 'streaming']) {
+    await page.goto('/traces');
+    await page.getByLabel('Service', { exact: true }).selectOption({ value: service });
+    await expect(page).toHaveURL(/resource\.service\.name/);
+    const row = page.locator('[data-row]').first();
+    await expect(row).toContainText(service);
+    await row.click();
+    await expect(page.getByRole('tree')).toBeVisible();
+    await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}/);
+    await page.goBack();
+    await expect(page.locator('[data-row]').first()).toBeVisible();
+  }
+  expect(complaints).toEqual([]);
+});
+
+test('a trace that happens is on the screen within a second of being answered by the API', async ({
+  page,
+  request,
+}) => {
+  // One application, because all of them together make more traces than a page has rows.
+  const q = '{ name = "agent.turn" }';
+  await someTrace(request, q);
+  await page.goto(`/traces?q=${encodeURIComponent(q)}`);
+  await expect(page.locator('[data-row]').first()).toBeVisible();
+  const known = new Set((await traces(request, q)).map((trace) => trace.trace_id));
+  let fresh = '';
+  await expect(async () => {
+    fresh = (await traces(request, q)).find((trace) => !known.has(trace.trace_id))?.trace_id ?? '';
+    expect(fresh).not.toBe('');
+  }).toPass({ timeout: 30_000 });
+  // The bound is generous for a loaded machine; the page asks every 0.7 s.
+  await expect(page.locator(`a[href="/traces/${fresh}"]`)).toBeVisible({ timeout: 5000 });
+});
+
+test('paused, the list stands still', async ({ page, request }) => {
+  await someTrace(request);
+  await page.goto('/traces?live=0');
+  const first = page.locator('[data-row]').first();
+  const before = await first.getAttribute('href');
+  const known = new Set((await traces(request)).map((trace) => trace.trace_id));
+  await expect(async () => {
+    expect((await traces(request)).some((trace) => !known.has(trace.trace_id))).toBe(true);
+  }).toPass({ timeout: 30_000 });
+  expect(await first.getAttribute('href')).toBe(before);
+});
+
+test('a wrong filter is marked at its character, says what was expected and offers one that works', async ({
+  page,
+}) => {
+  const complaints = watch(page);
+  await page.goto('/traces');
+  const bar = page.getByRole('combobox', { name: 'Filter' });
+  await bar.fill('{ duration >> 100ms }');
+  await bar.press('Enter');
+  const alert = page.locator('form').getByRole('alert');
+  await expect(alert).toContainText('at character 12');
+  await expect(page.locator('.marker .point')).toHaveText('>>');
+  await expect(bar).toHaveAttribute('aria-invalid', 'true');
+  await page.getByRole('button', { name: '{ duration > 100ms }' }).click();
+  await expect(alert).toBeHidden();
+  await expect(bar).toHaveValue('{ duration > 100ms }');
+  expect(complaints).toEqual([]);
+});
+
+test('the filter completes fields, operators and values from what was received', async ({
+  page,
+  request,
+}) => {
+  await someTrace(request, '{ resource.service.name = "agent" }');
+  await page.goto('/traces');
+  const bar = page.getByRole('combobox', { name: 'Filter' });
+  const options = page.getByRole('option');
+  await page.keyboard.press('/');
+  await expect(bar).toBeFocused();
+  await page.keyboard.type('service.na');
+  await expect(options.filter({ hasText: 'resource.service.name' })).toBeVisible();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  await expect(bar).toHaveValue('{ resource.service.name ');
+  await expect(options.filter({ hasText: 'equals' })).toBeVisible();
+  await page.keyboard.type('= "ag');
+  await expect(options.filter({ hasText: 'agent' }).first()).toBeVisible();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  await expect(bar).toHaveValue(/^\{ resource\.service\.name = "agent" $/);
+  await page.keyboard.type('}');
+  await page.keyboard.press('Enter');
+  await expect(page.locator('[data-row]').first()).toContainText('agent');
+});
+
+test('every example of the help is a filter the server takes', async ({ request }) => {
+  for (const { signal, query } of EXAMPLES) {
+    const response = await request.get(`/api/v1/${signal}`, { params: { q: query } });
+    expect(response.status(), `${query}: ${await response.text()}`).toBe(200);
+  }
+});
+
+test('filter, range and selection are in the address; back and forward walk through them', async ({
+  page,
+  request,
+}) => {
+  await someTrace(request);
+  await page.goto('/traces');
+  const bar = page.getByRole('combobox', { name: 'Filter' });
+  await bar.fill('{ duration > 1ns }');
+  await bar.press('Enter');
+  await expect(page).toHaveURL(/q=/);
+  await page.getByLabel('Time range: Any time').click();
+  await page.getByRole('button', { name: 'Last hour' }).click();
+  await expect(page).toHaveURL(/last=1h/);
+  await page.goBack();
+  await expect(page).not.toHaveURL(/last=/);
+  await expect(bar).toHaveValue('{ duration > 1ns }');
+  await page.goBack();
+  await expect(bar).toHaveValue('');
+  await page.goForward();
+  await page.goForward();
+  await expect(page).toHaveURL(/last=1h/);
+  await page.reload();
+  await expect(bar).toHaveValue('{ duration > 1ns }');
+});
+
+test('j, k and Enter move through the list', async ({ page, request }) => {
+  await someTrace(request);
+  await page.goto('/traces?live=0');
+  const rows = page.locator('[data-row]');
+  await expect(rows.nth(1)).toBeVisible();
+  await page.keyboard.press('j');
+  await expect(rows.nth(0)).toBeFocused();
+  await page.keyboard.press('j');
+  await expect(rows.nth(1)).toBeFocused();
+  await page.keyboard.press('k');
+  await expect(rows.nth(0)).toBeFocused();
+  const target = await rows.nth(0).getAttribute('href');
+  await page.keyboard.press('Enter');
+  await expect(page).toHaveURL(new RegExp(target ?? 'none'));
+});
+
+test('a filter that leaves nothing says so and can be taken back', async ({ page, request }) => {
+  await someTrace(request);
+  await page.goto(`/traces?q=${encodeURIComponent('{ name = "no span is called this" }')}`);
+  await expect(page.getByText('No trace matches.')).toBeVisible();
+  await page.getByRole('button', { name: 'Show all traces' }).click();
+  await expect(page.locator('[data-row]').first()).toBeVisible();
+});
+
+test('the chart opens a trace too', async ({ page, request }) => {
+  await someTrace(request);
+  await page.goto('/traces?live=0');
+  await expect(page.getByRole('img', { name: /Durations of the/ })).toBeVisible();
+});
+
+for (const colorScheme of ['dark', 'light'] as const) {
+  test(`the pages stand in ${colorScheme}, wide and narrow`, async ({ browser, request, baseURL }) => {
+    const trace = await someTrace(request);
+    for (const width of [1280, 400]) {
+      const page = await browser.newPage({
+        colorScheme,
+        viewport: { width, height: 800 },
+        baseURL: baseURL!,
+      });
+      const complaints = watch(page);
+      for (const path of ['/traces', `/traces/${trace.trace_id}`, '/logs', '/health']) {
+        await page.goto(path);
+        await expect(page.locator('main')).not.toBeEmpty();
+        await expectNoSidewaysScroll(page);
+        const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+        const [red = 0] = (background.match(/\d+/g) ?? []).map(Number);
+        expect(red < 128).toBe(colorScheme === 'dark');
+      }
+      expect(complaints).toEqual([]);
+      await page.close();
+    }
+  });
+}
+
+test('the theme can be chosen against the system and stays', async ({ page }) => {
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.goto('/traces');
+  const toggle = page.getByRole('button', { name: /^Theme:/ });
+  await toggle.click();
+  await toggle.click();
+  await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
+  await page.reload();
+  await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
+  await toggle.click();
+  await expect(page.locator('html')).not.toHaveAttribute('data-theme', /./);
+});
+
+test('help opens with ? and closes with Escape', async ({ page }) => {
+  await page.goto('/traces');
+  await page.keyboard.press('?');
+  await expect(page.getByRole('dialog', { name: 'Keyboard and filters' })).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('dialog')).toBeHidden();
+  await page.keyboard.press('g');
+  await page.keyboard.press('l');
+  await expect(page).toHaveURL(/\/logs$/);
+});

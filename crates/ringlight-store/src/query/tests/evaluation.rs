@@ -324,7 +324,7 @@ fn constraints(signal: QuerySignal, queries: &[&str]) -> String {
 #[test]
 fn what_a_block_must_have() {
     insta::assert_snapshot!(constraints(QuerySignal::Traces, &[
-        "", "false", "!true", "span.a && false", "false || false", "span.a || true",
+        "{ }", "false", "!true", "span.a && false", "false || false", "span.a || true",
         r#"name = "x" && status = error && kind = server && duration > 100ms"#,
         r#"resource.service.name = "shop" && span.code = 500.0 && .flag"#,
         "duration < 1s", "duration = 5", "duration < 0s", "duration > -1s", "duration != 1s",
@@ -335,6 +335,7 @@ fn what_a_block_must_have() {
         r#"rootName = "x""#, r#"event:name = "exception""#,
         r#"trace:id = "000000000000000000000000000000aa""#,
     ]), @r#"
+    { }
       []
     false
       [Never]

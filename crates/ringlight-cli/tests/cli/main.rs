@@ -5,5 +5,6 @@ mod command_line;
 mod common;
 mod demo;
 mod kill;
+mod spans;
 mod terminal;
 mod up;

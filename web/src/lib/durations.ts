@@ -11,6 +11,16 @@ export interface Dot {
   trace: TraceSummary;
 }
 
+/**
+ * The length of a bar, as a share: logarithmic, because one list holds microseconds and seconds. The shortest keeps a
+ * bar that can be seen.
+ */
+export function logShare(nanos: number, shortest: number, longest: number): number {
+  const low = Math.log10(Math.max(1, shortest)) - 0.3;
+  const high = Math.max(low + 1, Math.log10(Math.max(1, longest)));
+  return Math.min(1, Math.max(0.01, (Math.log10(Math.max(1, nanos)) - low) / (high - low)));
+}
+
 export interface DotChart {
   dots: Dot[];
   lines: { y: number; label: string }[];

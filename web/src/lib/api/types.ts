@@ -190,6 +190,7 @@ export interface LogRecord {
   trace_id: string;
   span_id: string;
   attributes: Attribute[];
+  dropped_attributes_count: number;
   resource: Attribute[];
 }
 

@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use super::error::ApiError;
 use super::params::shown;
 use super::{Context, Peer};
+use crate::server::Addresses;
 use crate::state::{Listener, RefusalReason};
 
 /// What no page may do with an answer of the API that is opened by itself.
@@ -28,18 +29,22 @@ pub(super) async fn guard(
     next: Next,
 ) -> Response {
     let is_api = request.uri().path().starts_with("/api");
-    let mut response = match check(request.method(), request.uri(), request.headers()) {
+    let unknown = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+    let peer = request.extensions().get::<Peer>();
+    let peer = peer.map_or(unknown, |peer| peer.0);
+    let refuse = |reason, message: &str| context.state.refuse(Listener::Ui, peer, reason, message);
+    let checked = check(request.method(), request.uri(), request.headers())
+        .and_then(|()| check_port(context.addresses, request.uri(), request.headers()));
+    let mut response = match checked {
         Ok(()) => next.run(request).await,
         Err((reason, error)) => {
-            let unknown = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-            let peer = request.extensions().get::<Peer>();
-            let peer = peer.map_or(unknown, |peer| peer.0);
-            context
-                .state
-                .refuse(Listener::Ui, peer, reason, error.message());
+            refuse(reason, error.message());
             error.into_response()
         }
     };
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        refuse(RefusalReason::Overloaded, "too many searches are under way");
+    }
     let headers = response.headers_mut();
     let mut insert = |name: HeaderName, value: &'static str| {
         headers
@@ -103,7 +108,7 @@ fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), (Refusal
             "only pages of this server may ask it",
         );
     }
-    if is_simple_body(method, headers) {
+    if is_simple_body(method, headers) && !is_grpc(headers) {
         let error = ApiError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
@@ -113,6 +118,39 @@ fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), (Refusal
         return Err((RefusalReason::ContentType, error));
     }
     Ok(())
+}
+
+/// Tells a sender of telemetry that it is at the wrong port, and which one is right.
+fn check_port(
+    addresses: Addresses,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<(), (RefusalReason, ApiError)> {
+    const OTLP_PATHS: [&str; 4] = [
+        "/v1/traces",
+        "/v1/logs",
+        "/v1/metrics",
+        "/v1development/profiles",
+    ];
+    let (right, protocol) = if is_grpc(headers) {
+        (addresses.grpc, "gRPC")
+    } else if OTLP_PATHS.contains(&uri.path()) {
+        (addresses.http, "HTTP")
+    } else {
+        return Ok(());
+    };
+    let message = format!(
+        "this is the port of the UI; OTLP over {protocol} is received on port {}",
+        right.port()
+    );
+    let error = ApiError::new(StatusCode::NOT_FOUND, "wrong_port", message)
+        .hint(format!("send it to http://{right}"));
+    Err((RefusalReason::WrongProtocol, error))
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type.is_some_and(|name| name.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// The host a request is for, if there is exactly one answer to that.

@@ -17,7 +17,7 @@ use super::params::{Params, shown};
 use super::{Busy, Context, openapi, router, routes};
 use crate::config::ServerConfig;
 use crate::server::Addresses;
-use crate::state::ServerState;
+use crate::state::{RefusalReason, ServerState};
 
 /// A context whose requests do not wait for their turn.
 fn impatient(directory: &TempDir) -> Arc<Context> {
@@ -62,6 +62,8 @@ async fn too_many_searches_are_refused_and_hold_up_nothing_else() {
     for target in ["/api/v1/status", "/api/v1/services", "/api/v1/runs", "/"] {
         assert_eq!(get(target).await.status(), StatusCode::OK, "{target}");
     }
+    let refused = context.state.refused();
+    assert_eq!(refused[&RefusalReason::Overloaded], 3);
     drop(under_way);
     assert_eq!(get("/api/v1/traces").await.status(), StatusCode::OK);
 }

@@ -207,6 +207,35 @@ async fn bodies_a_foreign_page_could_send_are_refused() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn telemetry_at_the_wrong_port_is_told_the_right_one() {
+    let backend = Backend::start().await;
+    let addresses = backend.server.addresses();
+    for (target, content_type, right) in [
+        ("/v1/traces", "application/x-protobuf", addresses.http),
+        ("/v1/logs", "application/json", addresses.http),
+        (
+            "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            "application/grpc",
+            addresses.grpc,
+        ),
+    ] {
+        let request = Request::post(target)
+            .header("content-type", content_type)
+            .body(Full::from("x"))
+            .unwrap();
+        let reply = backend.send(request).await;
+        assert_eq!(reply.status, StatusCode::NOT_FOUND, "{target}");
+        let hint = format!("send it to http://{right}");
+        assert_eq!(reply.error()["hint"], hint, "{target}");
+        let status = backend.server.status();
+        let refusal = &status.recent_refusals[0];
+        assert_eq!((refusal.listener, refusal.reason), ("ui", "wrong_protocol"));
+        let port = format!("on port {}", right.port());
+        assert!(refusal.detail.ends_with(&port), "{}", refusal.detail);
+    }
+}
+
 // 34
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_says_what_browsers_may_do_with_it() {

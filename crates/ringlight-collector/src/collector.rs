@@ -213,14 +213,15 @@ impl Collector {
         // No clock expresses it: a year stands for "as long as it takes".
         let timeout = timeout.min(Duration::from_secs(365 * 24 * 3600));
         let closing = (timeout / CLOSING_PART).min(CLOSING_MAX);
+        let deadline = now + (timeout - 2 * closing);
         self.leaving = Some(Leaving {
-            deadline: now + (timeout - 2 * closing),
+            deadline,
             end: now + (timeout - closing),
             rings_are_empty: false,
         });
         self.receiver.sender().close();
         for destination in &self.inbox.destinations {
-            destination.leave();
+            destination.leave(deadline);
         }
     }
 

@@ -53,7 +53,8 @@ struct Settings {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<EncodedBatch>,
+    /// Batches and when they came.
+    queue: VecDeque<(EncodedBatch, Instant)>,
     /// Bytes in the queue and in requests.
     held_bytes: usize,
     /// Batches that have left the queue and have not been settled: signal and records by sequence
@@ -63,8 +64,12 @@ struct State {
     /// Its queue stayed full for too long; holding the drain up for it again is futile until a
     /// batch has left.
     is_stalled: bool,
-    /// The application is leaving: no long waits, and few chances for a backend that is away.
-    leaving: bool,
+    /// The application is leaving, at this time at the latest: no long waits, and few chances for a
+    /// backend that is away.
+    leaving: Option<Instant>,
+    /// Nothing is sent before this: the backend asked for it, and an answer to a request that was
+    /// under way already does not change that.
+    throttled_until: Option<Instant>,
     /// Attempts failed in a row since the application began to leave.
     failures_leaving: u32,
     told_rejected: bool,
@@ -78,7 +83,7 @@ struct Health {
     told_away: bool,
     /// Attempts failed since the last success.
     failures: u32,
-    /// Nothing is sent before this.
+    /// Nothing is sent before this: our own backoff.
     pause_until: Option<Instant>,
     /// While the destination is away, one attempt at a time finds out whether it is back.
     is_probing: bool,
@@ -161,7 +166,7 @@ impl Destination {
         );
         let mut state = self.state();
         state.held_bytes += batch.bytes.len();
-        state.queue.push_back(batch);
+        state.queue.push_back((batch, Instant::now()));
         drop(state);
         self.queued.notify_one();
     }
@@ -169,7 +174,7 @@ impl Destination {
     /// Whether every batch up to this sequence number has been settled.
     pub(crate) fn is_settled_up_to(&self, sequence: u64) -> bool {
         let state = self.state();
-        let queued = state.queue.front().map(|batch| batch.id.sequence());
+        let queued = state.queue.front().map(|(batch, _)| batch.id.sequence());
         let sent = state.requests.keys().next().copied();
         [queued, sent]
             .iter()
@@ -177,10 +182,10 @@ impl Destination {
             .all(|&first| first > sequence)
     }
 
-    /// Says that the application is leaving.
-    pub(crate) fn leave(&self) {
+    /// Says that the application is leaving, by `deadline`.
+    pub(crate) fn leave(&self, deadline: Instant) {
         let mut state = self.state();
-        state.leaving = true;
+        state.leaving = Some(deadline);
         state.health.pause_until = None;
         drop(state);
         self.changed.notify_waiters();
@@ -190,15 +195,15 @@ impl Destination {
     pub(crate) async fn work(self: Arc<Self>) {
         loop {
             match self.take() {
-                Some(batch) => self.deliver(batch).await,
+                Some((batch, since)) => self.deliver(batch, since).await,
                 None => self.queued.notified().await,
             }
         }
     }
 
-    fn take(&self) -> Option<EncodedBatch> {
+    fn take(&self) -> Option<(EncodedBatch, Instant)> {
         let mut state = self.state();
-        let batch = state.queue.pop_front()?;
+        let (batch, since) = state.queue.pop_front()?;
         let records = u64::from(batch.records);
         state
             .requests
@@ -211,12 +216,12 @@ impl Destination {
             Stage::Queue,
             Stage::Request,
         );
-        Some(batch)
+        Some((batch, since))
     }
 
-    async fn deliver(&self, batch: EncodedBatch) {
+    async fn deliver(&self, batch: EncodedBatch, since: Instant) {
         let records = u64::from(batch.records);
-        let fate = self.attempts(&batch).await;
+        let fate = self.attempts(&batch, since).await;
         self.accounts
             .settled(self.index, batch.signal, records, Stage::Request, fate);
         let mut state = self.state();
@@ -235,7 +240,7 @@ impl Destination {
         state.held_bytes = 0;
         drop(state);
         let fate = Fate::Dropped(DropReason::Shutdown);
-        for batch in queue {
+        for (batch, _) in queue {
             let records = u64::from(batch.records);
             self.accounts
                 .settled(self.index, batch.signal, records, Stage::Queue, fate);
@@ -246,12 +251,15 @@ impl Destination {
         }
     }
 
-    async fn attempts(&self, batch: &EncodedBatch) -> Fate {
-        let started = Instant::now();
+    async fn attempts(&self, batch: &EncodedBatch, since: Instant) -> Fate {
+        // Waits for its turn end there, too: a destination that is away is asked by one batch for
+        // all of them.
+        let until = since + self.settings.retry.total_max;
         let mut failures = 0_u32;
         loop {
-            let Some(is_probe) = self.turn().await else {
-                return Fate::Dropped(DropReason::Shutdown);
+            let is_probe = match self.turn(until).await {
+                Ok(is_probe) => is_probe,
+                Err(reason) => return Fate::Dropped(reason),
             };
             let error = match self.attempt(batch).await {
                 Ok(outcome) => return self.succeeded(outcome),
@@ -263,7 +271,7 @@ impl Destination {
                 return Fate::Rejected;
             }
             failures = failures.saturating_add(1);
-            if started.elapsed() >= self.settings.retry.total_max {
+            if Instant::now() >= until {
                 return Fate::Dropped(DropReason::RetriesExhausted);
             }
             if let ExportError::Retryable { after: None, .. } = error {
@@ -292,39 +300,44 @@ impl Destination {
         }
     }
 
-    /// Waits until the destination may be sent to. Returns whether the attempt is the probe, or
-    /// `None` when there is to be no further attempt.
-    async fn turn(&self) -> Option<bool> {
+    /// Waits until the destination may be sent to. Returns whether the attempt is the probe, or why
+    /// there is to be no further attempt.
+    async fn turn(&self, until: Instant) -> Result<bool, DropReason> {
         loop {
             // Registered before the state is read, so that no change in between is missed.
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            match self.next_turn() {
-                Turn::Go { is_probe } => return Some(is_probe),
-                Turn::GiveUp => return None,
-                Turn::Sleep(until) => {
-                    tokio::select! {
-                        () = tokio::time::sleep_until(until) => {}
-                        () = changed => {}
-                    }
-                }
-                Turn::Wait => changed.await,
+            let wake = match self.next_turn() {
+                Turn::Go { is_probe } => return Ok(is_probe),
+                Turn::GiveUp => return Err(DropReason::Shutdown),
+                Turn::Sleep(wake) => wake.min(until),
+                Turn::Wait => until,
+            };
+            if Instant::now() >= until {
+                return Err(DropReason::RetriesExhausted);
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(wake) => {}
+                () = changed => {}
             }
         }
     }
 
     fn next_turn(&self) -> Turn {
         let mut state = self.state();
-        if state.leaving && state.failures_leaving >= FAILURES_TO_LEAVE {
-            return Turn::GiveUp;
+        if let Some(deadline) = state.leaving {
+            let is_throttled_past = state.throttled_until.is_some_and(|until| until >= deadline);
+            if is_throttled_past || state.failures_leaving >= FAILURES_TO_LEAVE {
+                return Turn::GiveUp;
+            }
+        }
+        let pause_until = state.health.pause_until.max(state.throttled_until);
+        if let Some(until) = pause_until
+            && until > Instant::now()
+        {
+            return Turn::Sleep(until);
         }
         let health = &mut state.health;
-        if let Some(until) = health.pause_until {
-            if until > Instant::now() {
-                return Turn::Sleep(until);
-            }
-            health.pause_until = None;
-        }
         if health.away_since.is_some() {
             if health.is_probing {
                 return Turn::Wait;
@@ -339,7 +352,7 @@ impl Destination {
     async fn sleep(&self, delay: Duration) {
         let mut changed = std::pin::pin!(self.changed.notified());
         changed.as_mut().enable();
-        let delay = if self.state().leaving {
+        let delay = if self.state().leaving.is_some() {
             delay.min(DELAY_LEAVING)
         } else {
             delay
@@ -396,8 +409,9 @@ impl Destination {
         };
         let now = Instant::now();
         let mut state = self.state();
-        let is_leaving = state.leaving;
+        let is_leaving = state.leaving.is_some();
         let mut failures_leaving = state.failures_leaving;
+        let mut throttled_until = state.throttled_until;
         let health = &mut state.health;
         if is_probe {
             health.is_probing = false;
@@ -412,8 +426,7 @@ impl Destination {
             }
             health.pause_until = Some(now + delay);
         } else if let Some(after) = after {
-            let until = now + after.min(SERVER_DELAY_MAX);
-            health.pause_until = health.pause_until.max(Some(until));
+            throttled_until = throttled_until.max(Some(now + after.min(SERVER_DELAY_MAX)));
         }
         let tell = !health.told_away && (is_away || health.failures >= FAILURES_TO_TELL);
         if tell {
@@ -421,6 +434,7 @@ impl Destination {
             health.away_since.get_or_insert(now);
         }
         state.failures_leaving = failures_leaving;
+        state.throttled_until = throttled_until;
         drop(state);
         self.changed.notify_waiters();
         if tell {
@@ -471,3 +485,6 @@ fn backoff(retry: &RetryConfig, failures: u32) -> Duration {
         .min(retry.delay_max);
     whole.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,6 +74,19 @@ fn a_backend_that_is_away_does_not_keep_a_leaving_application() {
 }
 
 #[test]
+fn an_application_does_not_stay_for_a_backend_that_asks_for_more_time_than_it_has() {
+    let backend = Scripted::new("backend", Answer::Retryable(Some(Duration::MAX)));
+    let pipeline = start(config(), &[&backend]);
+    record_span(&pipeline.recorder(), 1);
+    backend.wait_attempts(1);
+    // The longest delay that is heeded is a minute: if it waited, the test would take as long.
+    let ledger = pipeline.shutdown(Duration::from_secs(50));
+    let account = ledger.account(Signal::Traces);
+    assert_eq!(account.dropped[DropReason::Shutdown as usize], 1);
+    assert_eq!(backend.attempts().len(), 1, "and it is not bothered either");
+}
+
+#[test]
 fn shutdown_does_not_wait_for_a_long_backoff() {
     let backend = Scripted::new("backend", Answer::Ok);
     backend.script([Answer::Retryable(None)]);

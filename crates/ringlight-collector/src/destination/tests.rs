@@ -1,0 +1,232 @@
+//! Waits and retries on a clock that jumps: time passes when nothing else is left to do.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use ringlight_ring::{RingConfig, RingReceiver};
+
+use super::*;
+use crate::export::{BatchId, ExportFuture};
+
+/// An exporter that answers the n-th attempt, from 0, as a function says.
+struct Answers<F> {
+    answer: F,
+    attempts: Mutex<Vec<Instant>>,
+    under_way: AtomicUsize,
+    under_way_max: AtomicUsize,
+}
+
+impl<F> ExporterBoxed for Answers<F>
+where
+    F: Fn(usize) -> Result<ExportOutcome, ExportError> + Send + Sync,
+{
+    fn export_boxed(&self, _: EncodedBatch) -> ExportFuture<'_> {
+        Box::pin(async move {
+            let attempt = {
+                let mut attempts = self.attempts.lock().unwrap();
+                attempts.push(Instant::now());
+                attempts.len() - 1
+            };
+            let under_way = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+            self.under_way_max.fetch_max(under_way, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            self.under_way.fetch_sub(1, Ordering::Relaxed);
+            (self.answer)(attempt)
+        })
+    }
+
+    fn name_boxed(&self) -> &str {
+        "answers"
+    }
+}
+
+fn away() -> Result<ExportOutcome, ExportError> {
+    Err(ExportError::Unreachable {
+        reason: "nobody there".to_owned(),
+        source: None,
+    })
+}
+
+fn busy(after: Option<Duration>) -> Result<ExportOutcome, ExportError> {
+    Err(ExportError::Retryable {
+        reason: "busy".to_owned(),
+        after,
+    })
+}
+
+struct Outcome {
+    /// When each attempt began, from the first one on.
+    attempts: Vec<Duration>,
+    under_way_max: usize,
+    elapsed: Duration,
+    account: ringlight_model::Account,
+    // Keeps the rings open.
+    _receiver: RingReceiver,
+}
+
+/// Delivers `batches` batches of one record each with four workers.
+fn deliver(
+    batches: u64,
+    answer: impl Fn(usize) -> Result<ExportOutcome, ExportError> + Send + Sync + 'static,
+) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let (sender, receiver) = ringlight_ring::channel(RingConfig::default()).unwrap();
+    let accounts = Arc::new(Accounts::new(sender, 1));
+    let exporter = Arc::new(Answers {
+        answer,
+        attempts: Mutex::default(),
+        under_way: AtomicUsize::new(0),
+        under_way_max: AtomicUsize::new(0),
+    });
+    let (start, elapsed) = runtime.block_on(async {
+        let start = Instant::now();
+        let settled = Arc::new(Notify::new());
+        let destination = Arc::new(Destination::new(
+            0,
+            Arc::clone(&exporter) as Arc<dyn ExporterBoxed>,
+            Arc::clone(&accounts),
+            &PipelineConfig::default(),
+            Arc::clone(&settled),
+        ));
+        accounts.drained(Signal::Traces, batches);
+        for sequence in 1..=batches {
+            destination.push(EncodedBatch {
+                signal: Signal::Traces,
+                bytes: Bytes::from_static(b"batch"),
+                records: 1,
+                id: BatchId::new("test".into(), sequence),
+            });
+        }
+        for _ in 0..4 {
+            tokio::spawn(Arc::clone(&destination).work());
+        }
+        while !destination.is_settled_up_to(batches) {
+            settled.notified().await;
+        }
+        (start, start.elapsed())
+    });
+    let attempts = exporter.attempts.lock().unwrap();
+    Outcome {
+        attempts: attempts.iter().map(|&at| at - start).collect(),
+        under_way_max: exporter.under_way_max.load(Ordering::Relaxed),
+        elapsed,
+        account: *accounts.snapshot(0).account(Signal::Traces),
+        _receiver: receiver,
+    }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn the_delay_a_backend_asks_for_is_kept() {
+    let outcome = deliver(1, |attempt| match attempt {
+        0 => busy(Some(seconds(7))),
+        _ => Ok(ExportOutcome::default()),
+    });
+    assert!(outcome.attempts[1] >= seconds(7) && outcome.attempts[1] < seconds(8));
+    assert_eq!(outcome.account.exported, 1);
+}
+
+#[test]
+fn the_delay_a_backend_asks_for_holds_for_every_batch() {
+    let outcome = deliver(8, |attempt| match attempt {
+        0 => busy(Some(seconds(7))),
+        _ => Ok(ExportOutcome::default()),
+    });
+    let early = outcome.attempts.iter().filter(|at| **at < seconds(7));
+    assert_eq!(early.count(), 4, "only those that were under way already");
+}
+
+#[test]
+fn an_absurd_delay_is_cut() {
+    for absurd in [Duration::MAX, seconds(1_000_000_000_000_000_000)] {
+        let outcome = deliver(1, move |attempt| match attempt {
+            0 => busy(Some(absurd)),
+            _ => Ok(ExportOutcome::default()),
+        });
+        assert!(outcome.elapsed >= SERVER_DELAY_MAX);
+        assert!(outcome.elapsed < SERVER_DELAY_MAX + seconds(1));
+    }
+}
+
+#[test]
+fn waits_grow_up_to_a_limit_and_differ() {
+    for failure in [away as fn() -> _, || busy(None)] {
+        let outcome = deliver(1, move |attempt| match attempt {
+            0..12 => failure(),
+            _ => Ok(ExportOutcome::default()),
+        });
+        let retry = RetryConfig::default();
+        for (index, pair) in outcome.attempts.windows(2).enumerate() {
+            let waited = pair[1] - pair[0];
+            let whole = (retry.delay_first * (1 << index)).min(retry.delay_max);
+            // The attempt itself takes a millisecond, and timers count in milliseconds.
+            let slack = Duration::from_millis(4);
+            assert!(
+                waited + slack >= whole / 2 && waited <= whole + slack,
+                "{waited:?}"
+            );
+        }
+    }
+    let retry = RetryConfig::default();
+    let waits: std::collections::BTreeSet<_> = (0..10).map(|_| backoff(&retry, 8)).collect();
+    assert!(
+        waits.len() > 5,
+        "ten processes do not come back in step: {waits:?}"
+    );
+}
+
+#[test]
+fn a_backend_that_stays_away_is_asked_by_one_batch_at_a_time() {
+    let outcome = deliver(8, |attempt| match attempt {
+        0..200 => away(),
+        _ => Ok(ExportOutcome::default()),
+    });
+    let late = outcome.attempts.iter().filter(|at| **at > seconds(60));
+    let pairs: Vec<_> = late.collect();
+    for pair in pairs.windows(2).take(20) {
+        let apart = *pair[1] - *pair[0];
+        assert!(apart >= RetryConfig::default().delay_max / 2, "{apart:?}");
+    }
+    assert!(outcome.under_way_max <= 4);
+}
+
+#[test]
+fn retries_end_after_their_time() {
+    let outcome = deliver(8, |_| away());
+    let exhausted = outcome.account.dropped[DropReason::RetriesExhausted as usize];
+    assert_eq!(exhausted, 8);
+    assert_eq!(outcome.account.in_flight, 0);
+    // All of them came at the same time.
+    assert!(outcome.elapsed >= seconds(300) && outcome.elapsed < seconds(301));
+}
+
+#[test]
+fn a_backend_that_comes_back_gets_what_waits_at_once() {
+    let outcome = deliver(50, |attempt| match attempt {
+        0..20 => away(),
+        _ => Ok(ExportOutcome::default()),
+    });
+    assert_eq!(outcome.account.exported, 50);
+    let back = outcome.attempts[20];
+    assert!(
+        outcome.elapsed - back < seconds(1),
+        "no batch waits out a backoff of its own"
+    );
+}
+
+#[test]
+fn half_of_all_requests_may_fail() {
+    let outcome = deliver(200, |attempt| match attempt % 2 {
+        0 => busy(None),
+        _ => Ok(ExportOutcome::default()),
+    });
+    assert_eq!(outcome.account.exported, 200);
+    assert_eq!(outcome.attempts.len(), 400);
+}

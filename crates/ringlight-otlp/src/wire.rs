@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next field's number and value; `None` at the end of the message.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<(u32, Field<'a>)>, WireError> {
         if self.at == self.bytes.len() {
             return Ok(None);
@@ -121,6 +121,7 @@ impl<'a> Reader<'a> {
         Ok(Some((number, field)))
     }
 
+    #[inline(always)]
     fn tag(&mut self) -> Result<(u32, u8), WireError> {
         let tag = self.varint()?;
         let Ok(tag) = u32::try_from(tag) else {
@@ -132,6 +133,7 @@ impl<'a> Reader<'a> {
         Ok((tag >> 3, (tag & 7) as u8))
     }
 
+    #[inline(always)]
     fn value(&mut self, wire: u8) -> Result<Field<'a>, WireError> {
         match wire {
             0 => self.varint().map(Field::Varint),
@@ -142,7 +144,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self) -> Result<u64, WireError> {
         if let Some(&byte) = self.bytes.get(self.at)
             && byte < 0x80
@@ -153,6 +155,7 @@ impl<'a> Reader<'a> {
         self.varint_long()
     }
 
+    #[inline(never)]
     fn varint_long(&mut self) -> Result<u64, WireError> {
         let mut value = 0_u64;
         for index in 0..10 {
@@ -171,6 +174,7 @@ impl<'a> Reader<'a> {
         Err(self.error("a number is longer than 64 bits"))
     }
 
+    #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
         match self.bytes[self.at..].first_chunk() {
             Some(array) => {
@@ -181,7 +185,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn delimited(&mut self) -> Result<Slice<'a>, WireError> {
         let length = self.varint()?;
         let rest = &self.bytes[self.at..];
@@ -199,6 +203,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Skips to the end of the group that `number` began, without recursion.
+    #[cold]
     fn skip_group(&mut self, number: u32) -> Result<(), WireError> {
         let mut open = [0_u32; GROUPS_MAX];
         open[0] = number;

@@ -283,7 +283,7 @@ proptest! {
             *first = kind;
         }
         for word in words.iter_mut().skip(1) {
-            *word = (*word & 0x0000_000f_0003_0300) | (*word ^ tags) % 12;
+            *word = (*word & 0x0000_000f_0003_0300) | ((*word ^ tags) % 12);
         }
         if let Ok(record) = Record::parse(&bytes(&words, &[])) {
             let header = if matches!(record, Record::Span(_)) { SPAN_HEADER_WORDS } else { LOG_HEADER_WORDS };

@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 
 use super::answer::{Call, json};
 use super::error::{ApiError, ErrorBody};
-use super::traces::{Stats, span_id, trace_id};
-use super::value::{Attribute, TypedValue, attributes, text};
+use super::traces::Stats;
+use super::value::{Attribute, TypedValue, attributes, span_id, text, trace_id};
 use super::{Context, Effort};
 
 const LOGS_DEFAULT: usize = 100;

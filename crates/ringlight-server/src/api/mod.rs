@@ -8,6 +8,7 @@ mod logs;
 mod openapi;
 mod params;
 pub(crate) mod status;
+mod trace;
 mod traces;
 mod ui;
 mod value;
@@ -146,7 +147,7 @@ fn routes() -> [(&'static str, MethodRouter<Arc<Context>>); 9] {
         ("/api/v1/services", get(catalogue::services)),
         ("/api/v1/runs", get(catalogue::runs)),
         ("/api/v1/traces", get(traces::search)),
-        ("/api/v1/traces/{trace_id}", get(traces::trace)),
+        ("/api/v1/traces/{trace_id}", get(trace::trace)),
         ("/api/v1/logs", get(logs::search)),
         ("/api/v1/attributes", get(catalogue::attributes)),
         ("/api/v1/attributes/{key}/values", get(catalogue::values)),

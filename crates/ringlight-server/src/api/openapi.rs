@@ -10,7 +10,7 @@ use super::answer::{Call, json};
 use super::error::{ApiError, ErrorBody};
 use super::value::{Attribute, TypedValue};
 use super::{Context, Effort};
-use super::{catalogue, logs, status, traces};
+use super::{catalogue, logs, status, trace, traces};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -26,7 +26,7 @@ use super::{catalogue, logs, status, traces};
         catalogue::services,
         catalogue::runs,
         traces::search,
-        traces::trace,
+        trace::trace,
         logs::search,
         catalogue::attributes,
         catalogue::values,

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
-use ringlight_model::{KeyValue, Value};
+use ringlight_model::{KeyValue, SpanId, TraceId, Value};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::json;
 use utoipa::openapi::{RefOr, Schema};
@@ -29,6 +29,24 @@ pub(super) fn attributes<S: Serializer>(
 /// Anything that is shown as text.
 pub(super) fn text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
+}
+
+/// A trace id; empty where there is none.
+pub(super) fn trace_id<S: Serializer>(id: &TraceId, serializer: S) -> Result<S::Ok, S::Error> {
+    if id.is_valid() {
+        serializer.collect_str(id)
+    } else {
+        serializer.serialize_str("")
+    }
+}
+
+/// A span id; empty where there is none.
+pub(super) fn span_id<S: Serializer>(id: &SpanId, serializer: S) -> Result<S::Ok, S::Error> {
+    if id.is_valid() {
+        serializer.collect_str(id)
+    } else {
+        serializer.serialize_str("")
+    }
 }
 
 impl Serialize for Attribute<'_> {

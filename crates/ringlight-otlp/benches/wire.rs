@@ -3,6 +3,8 @@
 //! `cargo bench -p ringlight-otlp`. Each figure is the median of repeated passes over a request of
 //! 512 spans with three attributes, as a batch of the collector is.
 
+#![expect(clippy::print_stdout, reason = "the figures are its output")]
+
 use std::hint::black_box;
 use std::time::Instant;
 

@@ -13,6 +13,8 @@ use crate::encode::{self, Owner, proto};
 use crate::testing::{self, Records};
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn traces_of_an_independent_encoder_are_read(
         resource in testing::resource(),

@@ -14,6 +14,8 @@ use super::*;
 use crate::testing;
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn an_independent_decoder_reads_our_traces(
         resource in testing::resource(),

@@ -52,6 +52,8 @@ fn value_of(value: &str) -> Value<'static> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn our_traces_are_read_by_others_and_by_us(
         resource in testing::resource(),

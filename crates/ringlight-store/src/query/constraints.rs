@@ -314,8 +314,8 @@ fn body_contains(text: String) -> Constraints {
     Constraints::one(Constraint::BodyContains(text))
 }
 
-// Texts that every match of the pattern contains: the literal parts of its outermost sequence.
-fn required_texts(pattern: &str) -> Vec<String> {
+/// Texts that every match of the pattern contains: the literal parts of its outermost sequence.
+pub(super) fn required_texts(pattern: &str) -> Vec<String> {
     fn collect(hir: &Hir, texts: &mut Vec<String>) {
         match hir.kind() {
             HirKind::Literal(literal) => {

@@ -1,6 +1,6 @@
 //! Open batches: encoded records by scope, until they become one request.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use ringlight_otlp::encode::{self, proto};
@@ -16,9 +16,6 @@ mod field {
     pub(super) const SCOPES: u32 = 2;
     pub(super) const SCOPE: u32 = 1;
 }
-
-/// Buffers kept for the next request.
-const SPARE_BUFFERS_MAX: usize = 2;
 
 /// The batch of one signal that is being filled.
 pub(crate) struct OpenBatch {
@@ -98,7 +95,7 @@ impl OpenBatch {
         // What the busiest scopes needed is kept, as long as all of them together stay near one
         // batch.
         let held: usize = self.scopes.iter().map(Vec::capacity).sum();
-        let shrink = held > 4 * self.bytes.max(4096);
+        let shrink = held > 2 * self.bytes.max(4096);
         for &scope in &self.used {
             self.scopes[scope].clear();
         }
@@ -118,21 +115,44 @@ const fn field_len(content: usize) -> usize {
 }
 
 /// Buffers of requests that have been answered, for the requests to come.
-#[derive(Clone, Default)]
+///
+/// Spare buffers and buffers in use together keep to the bound of a destination's queue, unless the
+/// queue alone is over it.
+#[derive(Clone)]
 pub(crate) struct Spare {
-    buffers: Arc<Mutex<Vec<Vec<u8>>>>,
+    shared: Arc<Mutex<Buffers>>,
+}
+
+struct Buffers {
+    spare: Vec<Vec<u8>>,
+    /// Capacity of all buffers, spare and lent.
+    bytes: usize,
+    bytes_max: usize,
 }
 
 impl Spare {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self {
+            shared: Arc::new(Mutex::new(Buffers {
+                spare: Vec::new(),
+                bytes: 0,
+                bytes_max,
+            })),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Buffers> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An empty buffer with room for at least `capacity` bytes.
     fn take(&self, capacity: usize) -> Vec<u8> {
-        let spare = self
-            .buffers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        let mut buffer = spare.unwrap_or_default();
+        let mut buffers = self.lock();
+        let mut buffer = buffers.spare.pop().unwrap_or_default();
+        let before = buffer.capacity();
         buffer.clear();
         buffer.reserve_exact(capacity);
+        buffers.bytes += buffer.capacity() - before;
         buffer
     }
 
@@ -158,13 +178,39 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let mut buffers = self
-            .home
-            .buffers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if buffers.len() < SPARE_BUFFERS_MAX {
-            buffers.push(std::mem::take(&mut self.buffer));
+        let mut buffers = self.home.lock();
+        if buffers.bytes <= buffers.bytes_max {
+            buffers.spare.push(std::mem::take(&mut self.buffer));
+        } else {
+            buffers.bytes -= self.buffer.capacity();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_used_again_and_keep_to_their_bound() {
+        let spare = Spare::new(4096);
+        let lend = || {
+            let mut buffer = spare.take(1500);
+            buffer.push(7);
+            spare.lend(buffer)
+        };
+        let lent: Vec<_> = (0..4).map(|_| lend()).collect();
+        let places: Vec<_> = lent.iter().map(|bytes| bytes.as_ptr()).collect();
+        assert_eq!(spare.lock().bytes, 6000);
+        drop(lent);
+        assert!(spare.lock().bytes <= 4096);
+        assert!(places.contains(&lend().as_ptr()));
+        // Over and over, nothing grows.
+        for _ in 0..100 {
+            drop((lend(), lend()));
+        }
+        assert!(spare.lock().bytes <= 4096);
+        let held: usize = spare.lock().spare.iter().map(Vec::capacity).sum();
+        assert_eq!(held, spare.lock().bytes);
     }
 }

@@ -33,6 +33,10 @@ const PASS_BYTES: usize = 128 * 1024;
 const LOOK_SOON: Duration = Duration::from_millis(10);
 const LOOK_SELDOM: Duration = Duration::from_millis(100);
 
+/// A batch is full when it comes this close to its limit, so that the record that fills it stays
+/// below, as a rule, and its buffer does not grow for it.
+const HEADROOM_PART: usize = 64;
+
 /// How long a full queue of a destination that answers holds up the drain before its batches are
 /// dropped instead.
 const HOLD_MAX: Duration = Duration::from_millis(200);
@@ -401,14 +405,14 @@ impl Inbox {
             sealed: VecDeque::new(),
             held_since: None,
             unposted: [0; 2],
-            spare: Spare::default(),
+            spare: Spare::new(config.queue_bytes_max),
             resource,
             instance,
             sequence: 0,
             sinks_are_dirty: false,
             policy: config.policy,
             batch_records_max: config.batch_records_max,
-            batch_bytes_max: config.batch_bytes_max,
+            batch_bytes_max: config.batch_bytes_max - config.batch_bytes_max / HEADROOM_PART,
             batch_delay: config.batch_delay,
         }
     }

@@ -428,3 +428,6 @@ fn location(callsite: &Callsite) -> Box<[u8]> {
     }
     buf.into_boxed_slice()
 }
+
+#[cfg(test)]
+mod tests;

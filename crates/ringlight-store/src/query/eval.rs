@@ -147,6 +147,10 @@ impl Program {
     pub(super) fn matches<F: Fields + ?Sized>(&self, record: &F) -> bool {
         self.root.holds(&self.fields, record)
     }
+
+    pub(super) fn judge<F: Fields + ?Sized>(&self, record: &F) -> Option<bool> {
+        self.root.judge(&self.fields, record)
+    }
 }
 
 struct Compiler {
@@ -257,7 +261,46 @@ impl Node {
     }
 }
 
+impl Node {
+    // Like `holds`, with fields of the trace unknown: `None` if it depends on them.
+    fn judge<F: Fields + ?Sized>(&self, fields: &[Field], record: &F) -> Option<bool> {
+        match self {
+            Self::Not(inner) => inner.judge(fields, record).map(|holds| !holds),
+            Self::And(items) => {
+                let mut verdict = Some(true);
+                for item in items {
+                    match item.judge(fields, record) {
+                        Some(false) => return Some(false),
+                        Some(true) => {}
+                        None => verdict = None,
+                    }
+                }
+                verdict
+            }
+            Self::Or(items) => {
+                let mut verdict = Some(false);
+                for item in items {
+                    match item.judge(fields, record) {
+                        Some(true) => return Some(true),
+                        Some(false) => {}
+                        None => verdict = None,
+                    }
+                }
+                verdict
+            }
+            Self::Leaf(leaf) if leaf.is_of_trace(fields) => None,
+            Self::Constant(_) | Self::Leaf(_) => Some(self.holds(fields, record)),
+        }
+    }
+}
+
 impl Leaf {
+    fn is_of_trace(&self, fields: &[Field]) -> bool {
+        self.slots.iter().any(
+            |&slot| matches!(&fields[slot], Field::Intrinsic(intrinsic) if intrinsic.is_of_trace()),
+        )
+    }
+
     fn holds<F: Fields + ?Sized>(&self, fields: &[Field], record: &F) -> bool {
         for &slot in &self.slots {
             let mut is_present = false;

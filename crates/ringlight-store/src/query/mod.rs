@@ -121,6 +121,13 @@ impl Query {
         self.inner.program.matches(record)
     }
 
+    /// Whether a span matches as far as it can be told without its trace: `None` if that depends on
+    /// a field of the whole trace (see [`needs_trace`](Self::needs_trace)), which is not asked for.
+    #[must_use]
+    pub fn judge<F: Fields + ?Sized>(&self, record: &F) -> Option<bool> {
+        self.inner.program.judge(record)
+    }
+
     /// Whether every record matches, so that none needs to be looked at.
     #[must_use]
     pub fn is_everything(&self) -> bool {

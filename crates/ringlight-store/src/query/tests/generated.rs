@@ -537,6 +537,29 @@ proptest! {
     }
 
     #[test]
+    fn a_verdict_without_the_trace_is_that_of_every_trace(
+        ast in query().prop_map(|(_, ast)| ast),
+        record in record(),
+        traces in proptest::collection::vec((proptest::option::of(text()), any::<u32>()), 1..8),
+    ) {
+        let Ok(query) = Query::parse(&ast.to_string(), QuerySignal::Traces) else {
+            return Ok(());
+        };
+        let verdict = query.judge(&record);
+        prop_assert!(verdict.is_some() || query.needs_trace(), "`{}`", query);
+        for (root_name, duration) in traces {
+            let in_trace = TestRecord {
+                root_name,
+                trace_duration_nano: duration.into(),
+                ..record.clone()
+            };
+            if let Some(verdict) = verdict {
+                prop_assert_eq!(query.matches(&in_trace), verdict, "`{}`", query);
+            }
+        }
+    }
+
+    #[test]
     fn constraints_never_exclude_a_match(
         (signal, ast) in query(),
         records in proptest::collection::vec(record(), 1..8),

@@ -290,12 +290,18 @@ fn store(inner: &Inner, prepared: &Prepared) -> Result<Taken, Refused> {
             batch_id: prepared.batch_id.as_deref(),
         })
         .map_err(refused_by_store)?;
+    // A client that got no answer sends the same again; what was refused then is counted already.
+    let came_before = receipt.stored == 0 && receipt.duplicates > 0;
     Ok(Taken {
         accepted: receipt.accepted,
         stored: receipt.stored,
         duplicates: receipt.duplicates,
         not_stored: 0,
-        rejected: receipt.rejected,
+        rejected: if came_before {
+            Vec::new()
+        } else {
+            receipt.rejected
+        },
         negative_durations: decoded.negative_durations,
         repaired_texts: decoded.repaired_texts,
     })

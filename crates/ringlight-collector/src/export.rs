@@ -13,15 +13,15 @@ use ringlight_model::Signal;
 /// every other batch of every process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BatchId {
-    instance: Arc<str>,
+    process: Arc<str>,
     sequence: u64,
 }
 
 impl BatchId {
-    /// The id of the batch with this sequence number from this process instance.
+    /// The id of the batch with this sequence number, from the process with this random name.
     #[must_use]
-    pub const fn new(instance: Arc<str>, sequence: u64) -> Self {
-        Self { instance, sequence }
+    pub const fn new(process: Arc<str>, sequence: u64) -> Self {
+        Self { process, sequence }
     }
 
     /// The number of the batch within its process, in the order batches were sealed.
@@ -33,7 +33,7 @@ impl BatchId {
 
 impl fmt::Display for BatchId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.instance, self.sequence)
+        write!(f, "{}-{}", self.process, self.sequence)
     }
 }
 

@@ -25,6 +25,7 @@ mod config;
 mod destination;
 mod encode;
 mod export;
+mod inbox;
 mod mark;
 mod notice;
 mod pipeline;

@@ -76,8 +76,24 @@ fn signals_travel_in_batches_of_their_own() {
             (0, 1)
         };
         assert_eq!((decoded.spans.len(), decoded.logs.len()), expected);
-        assert!(batch.id.to_string().starts_with("instance-1-"));
     }
+}
+
+#[test]
+fn batches_of_two_runs_of_one_instance_have_different_names() {
+    let names = || {
+        let backend = Scripted::new("backend", Answer::Ok);
+        // The same `service.instance.id` both times, as a user may set it.
+        let pipeline = start(config(), &[&backend]);
+        record_span(&pipeline.recorder(), 1);
+        pipeline.shutdown(PATIENCE);
+        let taken = backend.taken();
+        assert_eq!(taken.len(), 1);
+        taken[0].id.to_string()
+    };
+    let (first, second) = (names(), names());
+    assert!(first.ends_with("-1") && second.ends_with("-1"));
+    assert_ne!(first, second);
 }
 
 #[test]

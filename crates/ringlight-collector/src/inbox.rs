@@ -1,0 +1,301 @@
+//! What a record goes through once it has left its ring: sinks, the open batch of its signal, the
+//! sealed batches that wait for room at the destinations.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringlight_model::{CallsiteRegistry, DropReason, Signal};
+use ringlight_otlp::encode;
+use tokio::time::Instant;
+
+use crate::accounts::{Accounts, Fate};
+use crate::batch::{OpenBatch, Spare};
+use crate::config::{OverflowPolicy, PipelineConfig};
+use crate::destination::Destination;
+use crate::encode::Encoder;
+use crate::export::{BatchId, EncodedBatch};
+use crate::record::Record;
+use crate::sink::RecordSink;
+
+/// A batch is full when it comes this close to its limit, so that the record that fills it stays
+/// below, as a rule, and its buffer does not grow for it.
+const HEADROOM_PART: usize = 64;
+
+/// How long a full queue of a destination that answers holds up the drain before its batches are
+/// dropped instead.
+const HOLD_MAX: Duration = Duration::from_millis(200);
+
+/// Everything a drained record goes through on the collector thread.
+pub(crate) struct Inbox {
+    accounts: Arc<Accounts>,
+    destinations: Vec<Arc<Destination>>,
+    sinks: Vec<Box<dyn RecordSink>>,
+    callsites: Arc<CallsiteRegistry>,
+    encoder: Encoder,
+    /// Open batches of traces and of logs.
+    open: [OpenBatch; 2],
+    /// Batches the destinations have no room for at the moment. While there are any, nothing is
+    /// drained, so there are never more than one pass over the rings makes.
+    sealed: VecDeque<EncodedBatch>,
+    held_since: Option<Instant>,
+    /// Records drained and not yet in the books, of traces and of logs.
+    unposted: [u64; 2],
+    spare: Spare,
+    resource: Vec<u8>,
+    /// First part of the batch ids; no other process ever has it.
+    process: Arc<str>,
+    /// Sequence number of the batch sealed last; the first one has 1.
+    sequence: u64,
+    sinks_are_dirty: bool,
+    policy: OverflowPolicy,
+    batch_records_max: usize,
+    batch_bytes_max: usize,
+    batch_delay: Duration,
+}
+
+/// The signals that come through rings, by the index of their open batch.
+pub(crate) const LANES: [Signal; 2] = [Signal::Traces, Signal::Logs];
+
+/// The lane of a record by its first byte, which tells a span. Whatever else it may be is booked as
+/// a log record.
+pub(crate) fn lane_of(bytes: &[u8]) -> usize {
+    usize::from(bytes.first() != Some(&1))
+}
+
+impl Inbox {
+    pub(crate) fn new(
+        config: PipelineConfig,
+        callsites: Arc<CallsiteRegistry>,
+        destinations: Vec<Arc<Destination>>,
+        sinks: Vec<Box<dyn RecordSink>>,
+        accounts: Arc<Accounts>,
+    ) -> Self {
+        let mut resource = Vec::new();
+        encode::resource_message(&mut resource, &config.resource);
+        // Not the resource's `service.instance.id`, which may be the same after a restart: a backend
+        // would take the batches of the new process for those of the old one.
+        let process = Arc::from(format!("{:032x}", fastrand::u128(..)).as_str());
+        Self {
+            accounts,
+            destinations,
+            sinks,
+            encoder: Encoder::new(
+                Arc::clone(&callsites),
+                config.limits,
+                config.source_location,
+            ),
+            callsites,
+            open: [OpenBatch::new(), OpenBatch::new()],
+            sealed: VecDeque::new(),
+            held_since: None,
+            unposted: [0; 2],
+            spare: Spare::new(config.queue_bytes_max),
+            resource,
+            process,
+            sequence: 0,
+            sinks_are_dirty: false,
+            policy: config.policy,
+            batch_records_max: config.batch_records_max,
+            batch_bytes_max: config.batch_bytes_max - config.batch_bytes_max / HEADROOM_PART,
+            batch_delay: config.batch_delay,
+        }
+    }
+
+    /// One record out of a ring.
+    #[inline]
+    pub(crate) fn take(&mut self, bytes: &[u8], now: Instant) {
+        let Ok(record) = Record::parse(bytes) else {
+            return self.malformed(lane_of(bytes));
+        };
+        if !self.sinks.is_empty() {
+            self.show(&record);
+        }
+        let lane = match record {
+            Record::Span(_) => 0,
+            Record::Log(_) => 1,
+        };
+        if self.destinations.is_empty() {
+            self.unposted[lane] += 1;
+            return;
+        }
+        let Ok(callsite) = self.encoder.callsite(record.callsite()) else {
+            return self.malformed(lane);
+        };
+        self.unposted[lane] += 1;
+        let encoder = &mut self.encoder;
+        let batch = &mut self.open[lane];
+        let scope = encoder.scope_index(callsite);
+        batch.add(scope, now, |buf| match &record {
+            Record::Span(span) => encoder.span(buf, callsite, span),
+            Record::Log(log) => encoder.log(buf, callsite, log),
+        });
+        let is_full = batch.bytes() >= self.batch_bytes_max
+            || batch.records() as usize >= self.batch_records_max;
+        if is_full {
+            self.seal(lane);
+        }
+    }
+
+    fn show(&mut self, record: &Record<'_>) {
+        self.sinks_are_dirty = true;
+        let callsites = &self.callsites;
+        // A sink that panics is not shown anything again.
+        self.sinks.retain_mut(|sink| {
+            catch_unwind(AssertUnwindSafe(|| sink.record(record, callsites))).is_ok()
+        });
+    }
+
+    #[cold]
+    fn malformed(&mut self, lane: usize) {
+        self.accounts.drained(LANES[lane], 1);
+        let fate = Fate::Dropped(DropReason::Malformed);
+        self.accounts.settle_batch(LANES[lane], 1, fate);
+    }
+
+    /// Books what was drained since the last time.
+    pub(crate) fn post(&mut self) {
+        for (lane, signal) in LANES.into_iter().enumerate() {
+            let records = std::mem::take(&mut self.unposted[lane]);
+            if records == 0 {
+                continue;
+            }
+            self.accounts.drained(signal, records);
+            if self.destinations.is_empty() {
+                let fate = Fate::Delivered { rejected: 0 };
+                self.accounts.settle_batch(signal, records, fate);
+            }
+        }
+    }
+
+    fn seal(&mut self, lane: usize) {
+        let records = self.open[lane].records();
+        if records == 0 {
+            return;
+        }
+        self.post();
+        self.sequence += 1;
+        let bytes = self.open[lane].seal(&self.resource, &self.encoder, &self.spare);
+        self.sealed.push_back(EncodedBatch {
+            signal: LANES[lane],
+            bytes,
+            records,
+            id: BatchId::new(Arc::clone(&self.process), self.sequence),
+        });
+    }
+
+    pub(crate) fn seal_all(&mut self) {
+        self.seal(0);
+        self.seal(1);
+    }
+
+    /// Drops everything: `left_in_rings` records by lane, open and sealed batches, and what the
+    /// destinations, whose workers have ended, still have.
+    pub(crate) fn abandon(&mut self, left_in_rings: [u64; LANES.len()]) {
+        self.post();
+        let fate = Fate::Dropped(DropReason::Shutdown);
+        for batch in self.sealed.drain(..) {
+            let records = u64::from(batch.records);
+            self.accounts.settle_batch(batch.signal, records, fate);
+        }
+        for (lane, signal) in LANES.into_iter().enumerate() {
+            let open = u64::from(self.open[lane].records());
+            self.open[lane] = OpenBatch::new();
+            self.accounts.drained(signal, left_in_rings[lane]);
+            self.accounts
+                .settle_batch(signal, open + left_in_rings[lane], fate);
+        }
+        for destination in &self.destinations {
+            destination.abandon();
+        }
+    }
+
+    /// Tells the destinations that the application is leaving.
+    pub(crate) fn leave(&self, deadline: Instant) {
+        for destination in &self.destinations {
+            destination.leave(deadline);
+        }
+    }
+
+    /// Whether sealed batches wait for room at a destination.
+    pub(crate) fn is_held(&self) -> bool {
+        !self.sealed.is_empty()
+    }
+
+    /// Sequence number of the batch sealed last, 0 before the first.
+    pub(crate) const fn last_sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Seals what has waited long enough, unless there is nowhere to put it.
+    pub(crate) fn seal_due(&mut self, now: Instant) {
+        if self.is_held() {
+            return;
+        }
+        for lane in 0..LANES.len() {
+            let is_due = self.open[lane]
+                .oldest()
+                .is_some_and(|oldest| now >= oldest + self.batch_delay);
+            if is_due {
+                self.seal(lane);
+            }
+        }
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let oldest = self.open.iter().filter_map(OpenBatch::oldest).min()?;
+        Some(oldest + self.batch_delay)
+    }
+
+    /// Hands sealed batches to the destinations. Whether all are gone, so that draining may go on.
+    ///
+    /// A destination that answers but has no room holds everything up for a moment, since the
+    /// rings have room; with a blocking policy, and at the end, for as long as it takes.
+    pub(crate) fn offer(&mut self, now: Instant, is_leaving: bool) -> bool {
+        let waits = is_leaving || self.policy != OverflowPolicy::Drop;
+        while let Some(front) = self.sealed.front() {
+            let bytes = front.bytes.len();
+            let is_full = |d: &&Arc<Destination>| !d.has_room(bytes) && (waits || d.is_lively());
+            if self.destinations.iter().any(|d| is_full(&d)) {
+                let since = *self.held_since.get_or_insert(now);
+                if waits || now < since + HOLD_MAX {
+                    return false;
+                }
+                for destination in self.destinations.iter().filter(is_full) {
+                    destination.set_stalled();
+                }
+            }
+            self.held_since = None;
+            if let Some(batch) = self.sealed.pop_front() {
+                for destination in &self.destinations {
+                    destination.push(batch.clone());
+                }
+            }
+        }
+        true
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_settled_up_to(self.sequence)
+    }
+
+    pub(crate) fn is_settled_up_to(&self, sequence: u64) -> bool {
+        let is_handed_over = self
+            .sealed
+            .front()
+            .is_none_or(|batch| batch.id.sequence() > sequence);
+        is_handed_over
+            && self
+                .destinations
+                .iter()
+                .all(|destination| destination.is_settled_up_to(sequence))
+    }
+
+    pub(crate) fn flush_sinks(&mut self) {
+        if std::mem::take(&mut self.sinks_are_dirty) {
+            self.sinks
+                .retain_mut(|sink| catch_unwind(AssertUnwindSafe(|| sink.flush())).is_ok());
+        }
+    }
+}

@@ -91,7 +91,7 @@ enum Test {
 #[derive(Debug)]
 enum Operand {
     Str(String),
-    Regex(Pattern),
+    Regex(Box<Pattern>),
     Int(i64),
     Double(f64),
     Bool(bool),
@@ -243,7 +243,7 @@ impl Compiler {
         } else {
             None
         };
-        let pattern = regex.map(|regex| Operand::Regex(Pattern::new(text, regex)));
+        let pattern = regex.map(|regex| Operand::Regex(Box::new(Pattern::new(text, regex))));
         id.or(pattern)
             .unwrap_or_else(|| Operand::Str(text.to_owned()))
     }

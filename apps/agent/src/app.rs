@@ -119,7 +119,10 @@ pub async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error + Send +
         "all sessions ended"
     );
     match last_failure {
-        Some(failure) if work.answered == 0 => Err(failure.into()),
+        Some(failure) if work.answered == 0 => Err(format!(
+            "{failure}; hint: start the model first, and name it with `--model-url`"
+        )
+        .into()),
         _ => Ok(work),
     }
 }

@@ -62,9 +62,9 @@ pub struct Args {
 pub fn main(args: &Args) -> ExitCode {
     ringlight_app_harness::run("model", &args.run, async |stop| {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            format!("cannot listen on {address}: {error}; hint: `--port 0` takes a free port")
+        })?;
         let address = listener.local_addr()?;
         print_json_line(&json!({"listening": format!("http://{address}/v1")}))?;
         let served = serve(listener, args.slots, args.failures, stop).await?;

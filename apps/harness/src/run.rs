@@ -46,8 +46,13 @@ where
     match try_run(service, args, app) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            let message = error.to_string();
+            let (what, hint) = match message.split_once("; hint: ") {
+                Some((what, hint)) => (what, format!("hint: {hint}\n")),
+                None => (message.as_str(), String::new()),
+            };
             // Standard error may be closed; the exit code still tells.
-            let _ = writeln!(std::io::stderr(), "error: {service}: {error}");
+            let _ = write!(std::io::stderr(), "error: {service}: {what}\n{hint}");
             ExitCode::FAILURE
         }
     }

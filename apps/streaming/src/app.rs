@@ -103,7 +103,7 @@ pub fn main(args: &Args) -> ExitCode {
 ///
 /// # Errors
 /// A part of it panicked.
-pub async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error + Send + Sync>> {
+pub(crate) async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error + Send + Sync>> {
     let counters = Arc::new(Counters::default());
     let mut parts = JoinSet::new();
     let (jobs, scheduled) = bounded("jobs", JOB_PLACES);

@@ -43,17 +43,11 @@ impl<T> Clone for BoundedSender<T> {
 impl<T> BoundedSender<T> {
     /// The share of places taken, 0..=1, at this moment.
     #[must_use]
-    pub fn fill_ratio(&self) -> f64 {
+    pub(crate) fn fill_ratio(&self) -> f64 {
         fill_ratio(self.sender.capacity(), self.sender.max_capacity())
     }
 
-    /// How many sends had to wait so far.
-    #[must_use]
-    pub fn waits(&self) -> u64 {
-        self.waits.load(Ordering::Relaxed)
-    }
-
-    /// The counter behind [`waits`](Self::waits), for who outlives the sender.
+    /// How many sends had to wait so far, for who outlives the sender.
     pub(crate) fn counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.waits)
     }
@@ -63,7 +57,7 @@ impl<T> BoundedSender<T> {
     ///
     /// # Errors
     /// The receiver is gone; the value comes back.
-    pub async fn send(&self, value: T) -> Result<(), T> {
+    pub(crate) async fn send(&self, value: T) -> Result<(), T> {
         let fill_ratio = self.fill_ratio();
         Span::current().record("channel.fill_ratio", fill_ratio);
         let permit = match self.sender.try_reserve() {
@@ -97,23 +91,24 @@ pub struct BoundedReceiver<T> {
 impl<T> BoundedReceiver<T> {
     /// The share of places taken, 0..=1, at this moment.
     #[must_use]
-    pub fn fill_ratio(&self) -> f64 {
+    pub(crate) fn fill_ratio(&self) -> f64 {
         fill_ratio(self.receiver.capacity(), self.receiver.max_capacity())
     }
 
     /// Waits for a value; `None` when every sender is gone and the channel is empty.
-    pub async fn recv(&mut self) -> Option<T> {
+    pub(crate) async fn recv(&mut self) -> Option<T> {
         self.receiver.recv().await
     }
 
     /// Waits for at least one value and appends up to `limit` to `values`; 0 when every sender is
     /// gone and the channel is empty.
-    pub async fn recv_many(&mut self, values: &mut Vec<T>, limit: usize) -> usize {
+    pub(crate) async fn recv_many(&mut self, values: &mut Vec<T>, limit: usize) -> usize {
         self.receiver.recv_many(values, limit).await
     }
 
     /// Takes a value that is there already.
-    pub fn try_recv(&mut self) -> Option<T> {
+    #[cfg(test)]
+    pub(crate) fn try_recv(&mut self) -> Option<T> {
         self.receiver.try_recv().ok()
     }
 }
@@ -129,18 +124,20 @@ mod tests {
     #[tokio::test]
     async fn a_full_channel_holds_the_sender_back() {
         let (sender, mut receiver) = bounded("test", 2);
+        let waits = sender.counter();
+        let waits = || waits.load(Ordering::Relaxed);
         assert_eq!(sender.fill_ratio(), 0.0);
         sender.send(1).await.unwrap();
         assert_eq!(sender.fill_ratio(), 0.5);
         sender.send(2).await.unwrap();
         assert_eq!(receiver.fill_ratio(), 1.0);
-        assert_eq!(sender.waits(), 0);
+        assert_eq!(waits(), 0);
 
         let waiting = tokio::spawn({
             let sender = sender.clone();
             async move { sender.send(3).await }
         });
-        while sender.waits() == 0 {
+        while waits() == 0 {
             tokio::task::yield_now().await;
         }
         assert!(!waiting.is_finished());
@@ -148,7 +145,7 @@ mod tests {
         waiting.await.unwrap().unwrap();
         assert_eq!(receiver.try_recv(), Some(2));
         assert_eq!(receiver.try_recv(), Some(3));
-        assert_eq!(sender.waits(), 1);
+        assert_eq!(waits(), 1);
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@
 //! with the stream's previous chunk, keep statistics over a window, and [`schedule`] an analysis
 //! where the signal changed. A scheduler runs the analyses, most urgent first.
 //!
-//! Every public async function is a span with `stream_id` and `chunk_len`; spans at a channel carry
+//! Every public async function is a span with `stream_id` and `chunk_len`; those at a channel carry
 //! its fill ratio, and a full channel is reported as a backpressure event. Some chunks arrive
 //! damaged or out of order; each is an error or a warning on its span.
 //!
@@ -26,7 +26,7 @@ mod source;
 mod statistics;
 
 pub use analysis::{Analysis, analyze};
-pub use app::{Args, Work, main, run};
+pub use app::{Args, Work, main};
 pub use channel::{BoundedReceiver, BoundedSender, bounded};
 pub use chunk::{Chunk, ChunkBuilder, ChunkError, Samples, StreamId};
 pub use process::{Difference, StreamState, compare, process_message, process_stream};

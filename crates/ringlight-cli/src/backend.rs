@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ringlight_server::{Addresses, Server, ServerConfig, ServerError};
+use ringlight_server::{Addresses, ClientStatus, Server, ServerConfig, ServerError};
 use ringlight_store::{InstanceStored, Store, StoreConfig, StoreError, StoreStats};
 use serde::Serialize;
 
@@ -78,6 +78,11 @@ impl Backend {
     /// What every client has stored since the backend was started.
     pub(crate) fn stored(&self) -> Vec<InstanceStored> {
         self.store.stored_by_instance()
+    }
+
+    /// What clients themselves reported of their records.
+    pub(crate) fn client_reports(&self) -> Vec<ClientStatus> {
+        self.server.status().clients
     }
 
     pub(crate) fn ready(&self) -> Ready {

@@ -25,11 +25,16 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals over from their default, which would end the process.
+    /// Takes the signals over from their default, which would end the process. SIGHUP stays ignored
+    /// where it is, since then `nohup` or the like was asked for.
     pub(crate) fn listen() -> io::Result<Self> {
+        let mut wanted = vec![SIGINT, SIGTERM];
+        if !is_ignored(SIGHUP) {
+            wanted.push(SIGHUP);
+        }
         // Nobody sends more signals than this before they are looked at; more would mean the same.
         let (sender, received) = mpsc::channel(64);
-        let mut signals = SignalsInfo::<WithOrigin>::new([SIGINT, SIGTERM, SIGHUP])?;
+        let mut signals = SignalsInfo::<WithOrigin>::new(&wanted)?;
         std::thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || {
@@ -55,6 +60,19 @@ impl Signals {
             None => std::future::pending().await,
         }
     }
+}
+
+/// Whether the process was started with a signal ignored. Linux tells; elsewhere, no.
+fn is_ignored(signal: i32) -> bool {
+    let mask = std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| {
+            let mask = status
+                .lines()
+                .find_map(|line| line.strip_prefix("SigIgn:"))?;
+            u64::from_str_radix(mask.trim(), 16).ok()
+        });
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// Sends a signal to a child that has not been waited for. A child that has ended is no error.

@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 
+use crate::args::Cli;
 use crate::console::Console;
 use crate::error::{CliError, Exit};
 
@@ -21,14 +23,15 @@ pub(crate) fn explain(error: &clap::Error, console: Console) -> ExitCode {
             Exit::Usage.into()
         }
         _ => {
-            console.error(&described(&error.render().to_string()));
+            let words: Vec<String> = std::env::args().skip(1).take(2).collect();
+            console.error(&described(&error.render().to_string(), &command_of(&words)));
             Exit::Usage.into()
         }
     }
 }
 
 /// One line and a hint, from the paragraphs clap writes: what is wrong, tips, usage.
-fn described(rendered: &str) -> CliError {
+fn described(rendered: &str, command: &str) -> CliError {
     let what: Vec<&str> = rendered
         .lines()
         .take_while(|line| !line.trim().is_empty())
@@ -39,17 +42,6 @@ fn described(rendered: &str) -> CliError {
     let tip = rendered
         .lines()
         .find_map(|line| line.trim().strip_prefix("tip: "));
-    let command = rendered
-        .lines()
-        .find_map(|line| line.strip_prefix("Usage: "))
-        .map(|usage| {
-            usage
-                .split_whitespace()
-                .take_while(|word| !word.starts_with(['[', '<', '-']))
-                .collect::<Vec<_>>()
-                .join(" ")
-        })
-        .unwrap_or_else(|| "ringlight".to_owned());
     let see = format!("`{command} --help` shows what there is");
     CliError::new(Exit::Usage, message).with_hint(match tip {
         Some(tip) => format!("{tip}; {see}"),
@@ -57,18 +49,32 @@ fn described(rendered: &str) -> CliError {
     })
 }
 
+/// The command that the first words name, as far as they name one.
+fn command_of(words: &[String]) -> String {
+    let mut known = Cli::command();
+    let mut name = known.get_name().to_owned();
+    for word in words {
+        let Some(next) = known.find_subcommand(word).cloned() else {
+            break;
+        };
+        known = next;
+        name = format!("{name} {word}");
+    }
+    name
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::args::Cli;
 
     #[track_caller]
     fn check(args: &[&str], message: &str, hint: &str) {
         let words = ["ringlight"].iter().chain(args);
         let error = Cli::try_parse_from(words).unwrap_err();
-        let error = described(&error.render().to_string());
+        let words: Vec<String> = args.iter().map(ToString::to_string).collect();
+        let error = described(&error.render().to_string(), &command_of(&words));
         assert_eq!(error.message, message);
         assert_eq!(error.hint.unwrap(), hint);
     }
@@ -88,7 +94,12 @@ mod tests {
         check(
             &["demo", "--rate", "0"],
             "invalid value '0' for '--rate <N>': 0 is not in 1..=1000000",
-            "`ringlight --help` shows what there is",
+            "`ringlight demo --help` shows what there is",
+        );
+        check(
+            &["app", "model", "--port", "x"],
+            "invalid value 'x' for '--port <PORT>': invalid digit found in string",
+            "`ringlight app model --help` shows what there is",
         );
         check(
             &["dmeo"],

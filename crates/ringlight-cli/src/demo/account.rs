@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use ringlight_app_harness::{AccountReport, Report};
+use ringlight_server::ClientStatus;
 use ringlight_store::InstanceStored;
 use serde::Serialize;
 use serde_json::Value;
@@ -25,6 +26,9 @@ pub(super) struct Summary {
 struct AppSummary {
     service: String,
     instance: String,
+    /// Whether the ledger the application sent to the backend is the one it ended with. The
+    /// records are accounted for without it.
+    reported: bool,
     signals: BTreeMap<String, SignalSummary>,
     work: Value,
 }
@@ -54,17 +58,22 @@ impl Summary {
         ran: Duration,
         ended: &[Ended],
         stored: &[InstanceStored],
+        clients: &[ClientStatus],
     ) -> Result<Self, CliError> {
         let mut apps = Vec::with_capacity(ended.len());
         for app in ended {
             let succeeded = app.status.is_some_and(|status| status.success());
             match &app.report {
-                Some(report) if succeeded => apps.push(AppSummary::new(report, stored)),
+                Some(report) if succeeded => {
+                    apps.push(AppSummary::new(report, stored, clients));
+                }
                 _ => return Err(app.error()),
             }
         }
         Ok(Self {
-            balanced: !apps.is_empty() && apps.iter().all(AppSummary::is_balanced),
+            // An account of nothing at all would prove nothing.
+            balanced: apps.iter().all(AppSummary::is_balanced)
+                && apps.iter().any(AppSummary::has_submitted),
             duration_seconds: ran.as_secs_f64(),
             apps,
         })
@@ -116,7 +125,7 @@ impl Summary {
 }
 
 impl AppSummary {
-    fn new(report: &Report, stored: &[InstanceStored]) -> Self {
+    fn new(report: &Report, stored: &[InstanceStored], clients: &[ClientStatus]) -> Self {
         let counts = stored
             .iter()
             .find(|instance| instance.instance == report.instance)
@@ -129,6 +138,9 @@ impl AppSummary {
         Self {
             service: report.service.clone(),
             instance: report.instance.clone(),
+            reported: clients
+                .iter()
+                .any(|client| client.instance == report.instance && agrees(client, report)),
             signals: signals
                 .into_iter()
                 .map(|(signal, stored, duplicates)| {
@@ -145,11 +157,30 @@ impl AppSummary {
         }
     }
 
-    /// An application that submitted nothing proves nothing.
     fn is_balanced(&self) -> bool {
         self.signals.values().all(SignalSummary::is_balanced)
-            && self.signals.values().any(|row| row.account.submitted > 0)
     }
+
+    fn has_submitted(&self) -> bool {
+        self.signals.values().any(|row| row.account.submitted > 0)
+    }
+}
+
+/// Whether the backend was told the same, and that it is final.
+fn agrees(client: &ClientStatus, report: &Report) -> bool {
+    let same = |signal: &str, account: &AccountReport| {
+        client.signals.get(signal).is_some_and(|told| {
+            told.submitted == account.submitted
+                && told.exported == account.exported
+                && told.rejected == account.rejected
+                && told.dropped.values().sum::<u64>() == account.dropped_total()
+        })
+    };
+    client.is_final
+        && report
+            .ledger
+            .iter()
+            .all(|(signal, account)| same(signal, account))
 }
 
 #[cfg(test)]
@@ -181,7 +212,7 @@ mod tests {
 
     #[track_caller]
     fn check(report: &Report, stored: &[InstanceStored], expected: bool) {
-        assert_eq!(AppSummary::new(report, stored).is_balanced(), expected);
+        assert_eq!(AppSummary::new(report, stored, &[]).is_balanced(), expected);
     }
 
     #[test]
@@ -192,12 +223,12 @@ mod tests {
         check(&report(10, 10, 0), &[stored("two", 10)], false);
         check(&report(10, 9, 1), &[stored("one", 9)], false);
         check(&report(10, 9, 0), &[stored("one", 9)], false);
-        check(&report(0, 0, 0), &[], false);
+        check(&report(0, 0, 0), &[], true);
     }
 
     #[test]
     fn the_table_marks_what_is_missing() {
-        let app = AppSummary::new(&report(10, 10, 0), &[stored("one", 9)]);
+        let app = AppSummary::new(&report(10, 10, 0), &[stored("one", 9)], &[]);
         let summary = Summary {
             balanced: false,
             duration_seconds: 2.0,

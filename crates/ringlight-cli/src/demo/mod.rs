@@ -66,7 +66,7 @@ async fn demonstrate(
     {
         return Err(failed.error());
     }
-    Summary::new(ran, &ended, &backend.stored())
+    Summary::new(ran, &ended, &backend.stored(), &backend.client_reports())
 }
 
 /// Starts the model, and when it listens the applications.

@@ -25,6 +25,7 @@ fn check_balanced(summary: &serde_json::Value) {
         .collect();
     assert_eq!(names, ["streaming", "agent", "model"]);
     for app in apps {
+        assert_eq!(app["reported"], true, "{app:#}");
         for signal in ["traces", "logs"] {
             let account = &app["signals"][signal];
             assert_eq!(account["submitted"], account["stored"], "{app:#}");

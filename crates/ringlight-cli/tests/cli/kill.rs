@@ -46,6 +46,11 @@ fn what_was_acknowledged_survives_fifty_kills() {
     }
     let backend = Backend::up(data_dir.path());
     check_whole(&backend, &acknowledged, KILLS);
+    let status = backend.get("/api/v1/status");
+    assert!(
+        status["store"]["blocks"].as_u64() > Some(0),
+        "nothing was sealed: {status:#}"
+    );
     let services = backend.get("/api/v1/services");
     let spans = services["services"][0]["span_count"].as_u64().unwrap();
     let traces = next_trace.load(Ordering::Relaxed) - 1;

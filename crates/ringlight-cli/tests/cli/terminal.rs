@@ -131,8 +131,9 @@ fn the_demo_shows_its_progress_and_its_account() {
     demo.wait_for("spans and");
     demo.wait_for("on disk");
     demo.press_ctrl_c();
-    demo.wait_for("everything submitted was stored");
-    assert_eq!(wait(&mut demo.child).code(), Some(0));
+    demo.wait_for("submitted was stored");
+    let code = wait(&mut demo.child).code();
+    assert_eq!(code, Some(0), "{}", demo.shown);
 }
 
 #[test]

@@ -52,6 +52,49 @@ fn every_signal_ends_it_in_order() {
     }
 }
 
+#[test]
+fn a_hangup_is_ignored_where_nohup_asks_for_it() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "trap '' HUP; exec \"$@\"", "sh"])
+        .arg(env!("CARGO_BIN_EXE_ringlight"))
+        .args(["up", "--json", "--data-dir"])
+        .arg(data_dir.path())
+        .args(FREE_PORTS)
+        .stdin(Stdio::null());
+    let backend = Backend::spawn(command);
+    backend.signal(Signal::HUP);
+    assert_eq!(get(backend.ui, "/api/v1/status").0, 200);
+    assert_eq!(backend.stop().code(), Some(0));
+}
+
+#[test]
+fn without_a_backend_an_application_works_and_its_ledger_says_what_was_lost() {
+    let output = ringlight()
+        .args(["app", "streaming", "--duration", "500ms"])
+        // The discard port: nothing listens there.
+        .args(["--otlp-endpoint", "http://127.0.0.1:9"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let traces = &report["ledger"]["traces"];
+    let lost: u64 = traces["dropped"]
+        .as_object()
+        .unwrap()
+        .values()
+        .filter_map(serde_json::Value::as_u64)
+        .sum();
+    assert!(lost > 0, "{report}");
+    assert_eq!(traces["submitted"].as_u64(), Some(lost));
+    let stderr = text(&output.stderr);
+    assert!(
+        stderr.contains("cannot send telemetry to http://127.0.0.1:9"),
+        "{stderr}"
+    );
+}
+
 #[track_caller]
 fn check_exit(script: &str, expected: i32) {
     let data_dir = tempfile::tempdir().unwrap();

@@ -61,6 +61,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
         &[
             "ringlight",
             "ringlight-app-agent",
+            "ringlight-app-harness",
             "ringlight-app-streaming",
             "ringlight-export",
             "ringlight-model",

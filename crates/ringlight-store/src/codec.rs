@@ -82,7 +82,19 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, Corrupt> {
+        // Most integers are small.
+        match self.rest.split_first() {
+            Some((&byte, rest)) if byte < 0x80 => {
+                self.rest = rest;
+                Ok(byte.into())
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Corrupt> {
         let mut value = 0_u64;
         for (index, &byte) in self.rest.iter().enumerate().take(10) {
             value |= u64::from(byte & 0x7f) << (7 * index);
@@ -124,31 +136,47 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(crate) fn varints_u32(&mut self, count: usize) -> Result<Vec<u32>, Corrupt> {
+    // Reads so many integers and keeps what `each` makes of them.
+    fn collect<T>(
+        &mut self,
+        count: usize,
+        mut each: impl FnMut(u64) -> T,
+    ) -> Result<Vec<T>, Corrupt> {
         self.check(count)?;
-        (0..count).map(|_| self.varint_u32()).collect()
+        let mut values = Vec::with_capacity(count);
+        for _ in 0..count {
+            values.push(each(self.varint()?));
+        }
+        Ok(values)
+    }
+
+    pub(crate) fn varints_u32(&mut self, count: usize) -> Result<Vec<u32>, Corrupt> {
+        let mut all = 0;
+        let values = self.collect(count, |value| {
+            all |= value;
+            value as u32
+        })?;
+        if all > u64::from(u32::MAX) {
+            return Err(Corrupt("integer is too large"));
+        }
+        Ok(values)
     }
 
     pub(crate) fn varints(&mut self, count: usize) -> Result<Vec<u64>, Corrupt> {
-        self.check(count)?;
-        (0..count).map(|_| self.varint()).collect()
+        self.collect(count, |value| value)
     }
 
     pub(crate) fn deltas(&mut self, count: usize) -> Result<Vec<u64>, Corrupt> {
-        self.check(count)?;
         let mut previous = 0_u64;
-        (0..count)
-            .map(|_| {
-                previous = previous.wrapping_add(self.zigzag()?.cast_unsigned());
-                Ok(previous)
-            })
-            .collect()
+        self.collect(count, |value| {
+            previous = previous.wrapping_add(unzigzag(value).cast_unsigned());
+            previous
+        })
     }
 
-    /// The differences themselves, not yet added up.
-    pub(crate) fn deltas_raw(&mut self, count: usize) -> Result<Vec<i64>, Corrupt> {
-        self.check(count)?;
-        (0..count).map(|_| self.zigzag()).collect()
+    /// Signed integers.
+    pub(crate) fn zigzags(&mut self, count: usize) -> Result<Vec<i64>, Corrupt> {
+        self.collect(count, unzigzag)
     }
 
     pub(crate) fn check(&self, count: usize) -> Result<(), Corrupt> {

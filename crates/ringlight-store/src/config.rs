@@ -20,9 +20,11 @@ pub struct StoreConfig {
     /// Records of a signal after which they are sealed into a block. Default 8192: packing more
     /// saves little, and a search would have to read more at once. From 64 to 65 536.
     pub block_records: usize,
-    /// Age after which a block is sealed however few records it has. Default 10 s. Until then they
-    /// are durable in the intake and answered from memory, so this only bounds how much is read
-    /// again at the next start; sealing sooner would make many small blocks.
+    /// Age after which records are sealed although there are fewer, provided that they are an eighth
+    /// of them or came in 512 requests; sixty times as old they are sealed however few they are.
+    /// Default 10 s. Until then they are durable in the intake and answered from memory, so this
+    /// only bounds how much is decoded again at the next start; sealing sooner would make many small
+    /// blocks.
     pub block_age: Duration,
     /// Bytes of memory for records that are not sealed yet, requests being decoded included.
     /// Default 64 MiB. Beyond it requests are refused with [`IngestError::Overloaded`].

@@ -9,8 +9,8 @@ use crate::table::{LogTable, SpanTable};
 /// The records of a request, before they have a place in the store.
 #[derive(Debug)]
 pub(crate) enum Records {
-    Spans(SpanTable),
-    Logs(LogTable),
+    Spans(Box<SpanTable>),
+    Logs(Box<LogTable>),
 }
 
 impl Records {
@@ -38,8 +38,8 @@ pub(crate) fn decode(
     received_unix_nano: u64,
 ) -> Result<(Records, Vec<(RejectReason, u64)>), DecodeError> {
     let records = match signal {
-        Signal::Logs => Records::Logs(LogTable::default()),
-        _ => Records::Spans(SpanTable::default()),
+        Signal::Logs => Records::Logs(Box::default()),
+        _ => Records::Spans(Box::default()),
     };
     let mut collector = Collector {
         records,

@@ -89,7 +89,8 @@ impl FilterBuilder {
         self.hashes.dedup();
         let bits = (self.hashes.len() * bits_per_hash)
             .next_multiple_of(64)
-            .clamp(BITS_MIN, bytes_max * 8);
+            .max(BITS_MIN)
+            .min(bytes_max * 8);
         let probes = (bits / self.hashes.len().max(1)) * 7 / 10;
         let probes = probes.clamp(1, 12) as u8;
         let mut filter = vec![0_u8; 1 + bits / 8];

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use ringlight_model::{Resource, Signal, StatusCode};
 
 use super::filter::{FilterBuilder, trace_hash, trigram_hash, trigrams};
-use super::section::{Section, pack};
+use super::section::{Packer, Section};
 use super::{BlockInfo, Names};
 use crate::table::{Attributes, Cell, LogTable, Owners, SpanTable, Texts};
 use crate::{AttributeKey, KeyScope, ValueType};
@@ -32,6 +32,7 @@ pub(crate) struct SealedBlock {
 
 /// Seals spans of one run. The table is whole and has at least one row.
 pub(crate) fn seal_spans(table: &SpanTable, run: u64, received_max: u64) -> SealedBlock {
+    let mut packer = Packer::default();
     let mut filter = FilterBuilder::default();
     let mut sections = Vec::new();
     for section in [
@@ -43,16 +44,17 @@ pub(crate) fn seal_spans(table: &SpanTable, run: u64, received_max: u64) -> Seal
         Section::Attributes,
         Section::Extra,
     ] {
-        sections.push((section, pack(&table.write_section(section, &mut filter))));
+        let bytes = table.write_section(section, &mut filter);
+        sections.push((section, packer.pack(&bytes)));
     }
     let filter = filter.build(FILTER_BITS, FILTER_BYTES_MAX);
-    sections.push((Section::Filter, pack(&filter)));
+    sections.push((Section::Filter, packer.pack(&filter)));
     let mut traces = FilterBuilder::default();
     for &id in &table.trace_ids {
         traces.hash(trace_hash(id));
     }
     let traces = traces.build(TRACE_FILTER_BITS, TRACE_FILTER_BYTES_MAX);
-    sections.push((Section::TraceFilter, pack(&traces)));
+    sections.push((Section::TraceFilter, packer.pack(&traces)));
     SealedBlock {
         info: span_info(table, run, received_max),
         sections,
@@ -100,6 +102,7 @@ fn span_info(table: &SpanTable, run: u64, received_max: u64) -> BlockInfo {
 
 /// Seals log records of one run. The table is whole and has at least one row.
 pub(crate) fn seal_logs(table: &LogTable, run: u64, received_max: u64) -> SealedBlock {
+    let mut packer = Packer::default();
     let mut filter = FilterBuilder::default();
     let mut sections = Vec::new();
     for section in [
@@ -112,17 +115,18 @@ pub(crate) fn seal_logs(table: &LogTable, run: u64, received_max: u64) -> Sealed
         Section::Extra,
         Section::Body,
     ] {
-        sections.push((section, pack(&table.write_section(section, &mut filter))));
+        let bytes = table.write_section(section, &mut filter);
+        sections.push((section, packer.pack(&bytes)));
     }
     let filter = filter.build(FILTER_BITS, FILTER_BYTES_MAX);
-    sections.push((Section::Filter, pack(&filter)));
+    sections.push((Section::Filter, packer.pack(&filter)));
     let mut traces = FilterBuilder::default();
     for &id in table.trace_ids.iter().filter(|id| id.is_valid()) {
         traces.hash(trace_hash(id));
     }
     let traces = traces.build(TRACE_FILTER_BITS, TRACE_FILTER_BYTES_MAX);
-    sections.push((Section::TraceFilter, pack(&traces)));
-    sections.push((Section::BodyFilter, pack(&body_filter(table))));
+    sections.push((Section::TraceFilter, packer.pack(&traces)));
+    sections.push((Section::BodyFilter, packer.pack(&body_filter(table))));
     SealedBlock {
         info: log_info(table, run, received_max),
         sections,

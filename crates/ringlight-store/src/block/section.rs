@@ -1,6 +1,7 @@
 //! Sections: the parts of a block that are read on their own, compressed and checked.
 
 use twox_hash::XxHash3_64;
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::codec::Corrupt;
 
@@ -86,6 +87,9 @@ const ZSTD: u8 = 1;
 /// zstd's own default. Level 1 is a fifth faster and leaves a tenth more.
 const LEVEL: i32 = 3;
 
+/// Shorter bytes are not worth compressing.
+const COMPRESSED_BYTES_MIN: usize = 32;
+
 /// No section is larger before compression; one that says so is damaged.
 const SECTION_BYTES_MAX: usize = 1 << 30;
 
@@ -100,15 +104,39 @@ fn checksum(coding: u8, length: u32, payload: &[u8]) -> u64 {
 /// A section as it is stored: coding (1 byte), length before compression (4, little-endian),
 /// checksum (8, little-endian), then the bytes, compressed where that helps.
 pub(crate) fn pack(bytes: &[u8]) -> Vec<u8> {
-    let compressed = if bytes.len() < 32 {
-        None
-    } else {
-        zstd::bulk::compress(bytes, LEVEL)
-            .ok()
-            .filter(|compressed| compressed.len() < bytes.len() - bytes.len() / 32)
-    };
-    let (coding, payload) = match &compressed {
-        Some(compressed) => (ZSTD, compressed.as_slice()),
+    Packer::default().pack(bytes)
+}
+
+/// [`pack`], for many sections: the compressor's tables are made once.
+#[derive(Default)]
+pub(crate) struct Packer {
+    compressor: Option<Compressor<'static>>,
+}
+
+impl Packer {
+    /// See [`pack`].
+    pub(crate) fn pack(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let compressed = if bytes.len() < COMPRESSED_BYTES_MIN {
+            None
+        } else {
+            self.compress(bytes)
+                .filter(|compressed| compressed.len() < bytes.len() - bytes.len() / 32)
+        };
+        assemble(bytes, compressed.as_deref())
+    }
+
+    // Bytes that cannot be compressed for lack of memory are stored as they are.
+    fn compress(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        if self.compressor.is_none() {
+            self.compressor = Compressor::new(LEVEL).ok();
+        }
+        self.compressor.as_mut()?.compress(bytes).ok()
+    }
+}
+
+fn assemble(bytes: &[u8], compressed: Option<&[u8]>) -> Vec<u8> {
+    let (coding, payload) = match compressed {
+        Some(compressed) => (ZSTD, compressed),
         None => (PLAIN, bytes),
     };
     let mut out = Vec::with_capacity(HEADER + payload.len());
@@ -121,6 +149,42 @@ pub(crate) fn pack(bytes: &[u8]) -> Vec<u8> {
 
 /// The bytes that [`pack`] was given.
 pub(crate) fn unpack(packed: &[u8]) -> Result<Vec<u8>, Corrupt> {
+    Unpacker::default().unpack(packed)
+}
+
+/// [`unpack`], for many sections: the decompressor's tables are made once.
+#[derive(Default)]
+pub(crate) struct Unpacker {
+    decompressor: Option<Decompressor<'static>>,
+}
+
+impl Unpacker {
+    /// See [`unpack`].
+    pub(crate) fn unpack(&mut self, packed: &[u8]) -> Result<Vec<u8>, Corrupt> {
+        let (coding, length, payload) = parts(packed)?;
+        let bytes = match coding {
+            PLAIN => payload.to_vec(),
+            ZSTD => self.decompress(payload, length)?,
+            _ => return Err(Corrupt("coding of a section is unknown")),
+        };
+        if bytes.len() != length {
+            return Err(Corrupt("section has another length than it says"));
+        }
+        Ok(bytes)
+    }
+
+    fn decompress(&mut self, payload: &[u8], length: usize) -> Result<Vec<u8>, Corrupt> {
+        const FAILED: Corrupt = Corrupt("section does not decompress");
+        let decompressor = match &mut self.decompressor {
+            Some(decompressor) => decompressor,
+            none => none.insert(Decompressor::new().map_err(|_| FAILED)?),
+        };
+        decompressor.decompress(payload, length).map_err(|_| FAILED)
+    }
+}
+
+// Coding, length before compression and the stored bytes, their checksum verified.
+fn parts(packed: &[u8]) -> Result<(u8, usize, &[u8]), Corrupt> {
     let (coding, rest) = packed
         .split_first()
         .ok_or(Corrupt("section has no header"))?;
@@ -138,16 +202,7 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<Vec<u8>, Corrupt> {
     if length > SECTION_BYTES_MAX {
         return Err(Corrupt("section is too large"));
     }
-    let bytes = match *coding {
-        PLAIN => payload.to_vec(),
-        ZSTD => zstd::bulk::decompress(payload, length)
-            .map_err(|_| Corrupt("section does not decompress"))?,
-        _ => return Err(Corrupt("coding of a section is unknown")),
-    };
-    if bytes.len() != length {
-        return Err(Corrupt("section has another length than it says"));
-    }
-    Ok(bytes)
+    Ok((*coding, length, payload))
 }
 
 #[cfg(test)]

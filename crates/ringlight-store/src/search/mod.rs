@@ -4,6 +4,7 @@
 mod complete;
 mod cursor;
 mod fields;
+mod gather;
 mod logs;
 mod prune;
 mod source;
@@ -11,6 +12,7 @@ mod summary;
 mod traces;
 
 pub(crate) use complete::{attribute_values, attributes};
+pub(crate) use gather::trace;
 pub(crate) use logs::search_logs;
 pub(crate) use summary::{runs, services, stats};
-pub(crate) use traces::{search_traces, trace};
+pub(crate) use traces::search_traces;

@@ -176,10 +176,6 @@ impl<'a, T: Table> Loader<'a, T> {
             self.shared.count_corrupt();
         }
     }
-
-    pub(crate) fn is_broken(&self, block: &Block) -> bool {
-        self.broken.contains(&block.key())
-    }
 }
 
 fn load<T: Table>(table: &mut T, block: &Block, sections: SectionSet) -> Result<(), ReadError> {

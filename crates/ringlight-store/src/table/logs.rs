@@ -6,7 +6,8 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use ringlight_model::{LogRecord, Severity, SpanId, TraceId, Value};
 
-use super::attributes::{TextsRemap, read_numbers, write_numbers};
+use super::attributes::TextsRemap;
+use super::columns::{read_numbers, write_numbers};
 use super::{Attributes, Cell, Origins, Owners, Pool, Texts, nested};
 use crate::ValueType;
 use crate::block::filter::{FilterBuilder, FilterScope};
@@ -314,8 +315,8 @@ impl LogTable {
     fn read_core(&mut self, rows: usize, reader: &mut Reader<'_>) -> Result<(), Corrupt> {
         self.origins = Origins::read(rows, reader)?;
         self.timestamps = reader.deltas(rows)?;
-        let times = reader.deltas_raw(rows)?;
-        let observed = reader.deltas_raw(rows)?;
+        let times = reader.zigzags(rows)?;
+        let observed = reader.zigzags(rows)?;
         let from_timestamps = |offsets: Vec<i64>| {
             self.timestamps
                 .iter()

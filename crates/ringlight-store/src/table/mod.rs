@@ -1,6 +1,7 @@
 //! Records in columns: what the head holds, what a block is made from and what it is read into.
 
 mod attributes;
+mod columns;
 mod logs;
 mod nested;
 mod origins;
@@ -28,7 +29,7 @@ pub(crate) trait Table: Default + std::fmt::Debug + Send + Sync + 'static {
 
     fn rows(&self) -> usize;
     /// What rows are sorted by, a row.
-    fn times(&self) -> &[u64];
+    fn sort_times(&self) -> &[u64];
     fn set_origins(&mut self, origins: Origins);
     fn owners(&self) -> &Owners;
     /// Number in the owners' resources, a row.
@@ -52,7 +53,7 @@ macro_rules! table {
                 self.rows()
             }
 
-            fn times(&self) -> &[u64] {
+            fn sort_times(&self) -> &[u64] {
                 &self.$times
             }
 

@@ -245,7 +245,7 @@ fn undecodable_requests_and_other_signals_are_refused() {
         receipt.rejected,
         [(ringlight_model::RejectReason::ZeroTraceId, 1)]
     );
-    assert_eq!(store.stats().head_bytes > 0, true);
+    assert!(store.stats().head_bytes > 0);
     flush(&store);
     assert_eq!(store.stats().head_bytes, 0);
 }

@@ -269,4 +269,5 @@ fn blocks_are_sealed_by_count_and_by_age() {
         std::thread::yield_now();
     }
     assert_eq!(found(&store, ""), [1]);
+    assert_eq!(store.stats().head_records, 0);
 }

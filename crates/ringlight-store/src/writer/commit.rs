@@ -12,7 +12,7 @@ use crate::duplicates::mark_stored_before;
 use crate::intake::Records;
 use crate::slice::IntakeRow;
 use crate::state::{Chunk, Shared, State};
-use crate::table::{LogTable, Origins, SpanTable, Table};
+use crate::table::{Origins, SpanTable, Table};
 
 /// A request with its place in the store.
 struct Prepared {
@@ -36,14 +36,14 @@ struct Undo {
 
 impl Writer {
     /// Commits a group of requests, shows it to searches and answers whoever waits.
-    pub(super) fn commit(&mut self, group: Vec<Box<Pending>>) {
+    pub(super) fn commit(&mut self, group: Vec<Pending>) {
         if group.is_empty() {
             return;
         }
         let mut undo = Undo::default();
         let mut prepared = Vec::with_capacity(group.len());
         for pending in group {
-            prepared.push(self.prepare(*pending, &mut undo));
+            prepared.push(self.prepare(pending, &mut undo));
         }
         if let Err(error) = self.insert(&prepared) {
             self.forget(undo);
@@ -139,10 +139,10 @@ impl Writer {
         match records {
             Records::Logs(mut table) => {
                 let mark = vec![is_known; table.rows()];
-                let by_resource = count_by_resource(&table, &mark);
+                let by_resource = count_by_resource(&*table, &mark);
                 if is_known {
                     let owners = std::mem::take(&mut table.owners);
-                    table = LogTable::default();
+                    table = Box::default();
                     table.owners = owners;
                 }
                 table.set_origins(Origins::one(table.rows() as u32, seq));
@@ -153,10 +153,10 @@ impl Writer {
                 if !is_known {
                     self.mark_known_spans(&table, &mut mark, undo);
                 }
-                let by_resource = count_by_resource(&table, &mark);
+                let by_resource = count_by_resource(&*table, &mark);
                 table.set_origins(Origins::one(table.rows() as u32, seq));
                 if mark.contains(&true) {
-                    let mut kept = SpanTable::default();
+                    let mut kept = Box::<SpanTable>::default();
                     kept.owners = table.owners.clone();
                     kept.take(&table, |row| !mark[row]);
                     table = kept;
@@ -220,15 +220,16 @@ impl Writer {
 
     fn show(&self, state: &mut State, row: &IntakeRow, records: Records) {
         match records {
-            Records::Spans(table) => self.show_table(state, row, table),
-            Records::Logs(table) => self.show_table(state, row, table),
+            Records::Spans(table) => self.show_table(state, row, *table),
+            Records::Logs(table) => self.show_table(state, row, *table),
         }
     }
 
     fn show_table<T: Table>(&self, state: &mut State, row: &IntakeRow, table: T) {
-        let (Some(&time_min), Some(&time_max)) =
-            (table.times().iter().min(), table.times().iter().max())
-        else {
+        let (Some(&time_min), Some(&time_max)) = (
+            table.sort_times().iter().min(),
+            table.sort_times().iter().max(),
+        ) else {
             return;
         };
         let chunk = Chunk {

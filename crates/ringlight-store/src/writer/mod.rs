@@ -187,12 +187,12 @@ impl Writer {
         until.saturating_duration_since(Instant::now())
     }
 
-    fn receive(&mut self, message: Message, group: &mut Vec<Box<Pending>>) {
+    fn receive(&mut self, message: Message, group: &mut Vec<Pending>) {
         match message {
             Message::Ingest(pending) if self.is_closing => {
                 self.refuse(&pending, IngestError::Closed);
             }
-            Message::Ingest(pending) => group.push(pending),
+            Message::Ingest(pending) => group.push(*pending),
             Message::Sealed(sealed) => {
                 self.unwritten.push(*sealed);
                 self.retry_at = None;

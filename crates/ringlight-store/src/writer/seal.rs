@@ -1,5 +1,6 @@
 //! Sealing: from the head to blocks.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
@@ -15,6 +16,13 @@ use crate::table::{LogTable, SpanTable, Table};
 
 /// Bytes of memory of the head of a signal after which it is sealed, however few records it has.
 const HEAD_SEAL_BYTES: usize = 16 << 20;
+
+/// Requests after which the head of a signal is sealed although it has few records.
+const REQUESTS_MAX: usize = 512;
+/// Part of a block's records that is worth a block when the oldest reach the age for sealing.
+const ROWS_PART: usize = 8;
+/// Ages for sealing after which any number of records is worth a block.
+const AGES_MAX: u32 = 60;
 
 /// Requests to be made into a block: of one slice and one run.
 pub(crate) enum SealJob {
@@ -67,16 +75,33 @@ fn seal<T: Table>(chunks: &[Arc<Chunk<T>>]) -> Option<Sealed> {
 impl Writer {
     /// When the next block is due because of its age.
     pub(super) fn next_seal_due(&self) -> Option<Instant> {
-        let age = self.shared.config.block_age;
         let state = self.shared.read();
-        let spans = state.spans.head.front().map(|chunk| chunk.since);
-        let logs = state.logs.head.front().map(|chunk| chunk.since);
+        let spans = self.due_at(&state.spans.head);
+        let logs = self.due_at(&state.logs.head);
         [spans, logs]
             .into_iter()
             .zip(self.is_sealing)
             .filter(|&(_, is_sealing)| !is_sealing)
-            .filter_map(|(since, _)| since?.checked_add(age))
+            .filter_map(|(due, _)| due)
             .min()
+    }
+
+    // When the head of a signal is old enough for what it holds.
+    fn due_at<T: Table>(&self, head: &VecDeque<Arc<Chunk<T>>>) -> Option<Instant> {
+        let config = &self.shared.config;
+        let wanted = config.block_records / ROWS_PART;
+        let mut rows = 0;
+        let is_worth_a_block = head.len() >= REQUESTS_MAX
+            || head.iter().any(|chunk| {
+                rows += chunk.table.rows();
+                rows >= wanted
+            });
+        let age = if is_worth_a_block {
+            config.block_age
+        } else {
+            config.block_age * AGES_MAX
+        };
+        head.front()?.since.checked_add(age)
     }
 
     /// Hands what is due to the sealer: at most one block a signal at a time.
@@ -101,7 +126,7 @@ impl Writer {
         let (mut rows, mut bytes, mut count) = (0, 0, 0);
         let mut is_due = self.must_seal_all()
             || first.slice != self.active
-            || first.since.elapsed() >= self.shared.config.block_age;
+            || self.due_at(head).is_some_and(|due| due <= Instant::now());
         for chunk in head {
             // A block is of one run and replaces requests of one slice.
             if chunk.run != first.run || chunk.slice != first.slice {

@@ -1,27 +1,13 @@
-//! Time slices: one SQLite file each, with an intake and blocks.
+//! Writing to a slice.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
 
 use ringlight_model::Signal;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OpenFlags, params};
 
-use crate::block::section::{Section, unpack};
+use super::{APPLICATION_ID, FORMAT, database_error, file_name, section_id};
 use crate::block::{BlockInfo, SealedBlock};
-use crate::codec::Corrupt;
 use crate::{Durability, StoreError};
-
-/// Format of the files, in `PRAGMA user_version`.
-pub(crate) const FORMAT: u32 = 1;
-/// `RngL`, in `PRAGMA application_id`.
-pub(crate) const APPLICATION_ID: u32 = 0x526e_674c;
-
-/// Sections of a block have row ids from `block * SECTIONS` on.
-const SECTIONS: i64 = 16;
-
-/// Idle connections kept for reading, a slice.
-const READERS_IDLE_MAX: usize = 2;
 
 const SCHEMA: &str = "
     CREATE TABLE slice (created_unix_nano INTEGER NOT NULL);
@@ -42,26 +28,6 @@ const SCHEMA: &str = "
     CREATE TABLE section (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 ";
 
-/// A slice as readers see it.
-#[derive(Debug)]
-pub(crate) struct Slice {
-    pub(crate) id: u32,
-    path: PathBuf,
-    pub(crate) created_unix_nano: u64,
-    /// Bytes on disk, brought up to date by the writer now and then.
-    bytes: AtomicU64,
-    readers: Mutex<Vec<Connection>>,
-}
-
-/// A section could not be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadError {
-    #[error(transparent)]
-    Corrupt(#[from] Corrupt),
-    #[error(transparent)]
-    Database(#[from] rusqlite::Error),
-}
-
 /// A request in the intake.
 #[derive(Debug)]
 pub(crate) struct IntakeRow {
@@ -70,127 +36,6 @@ pub(crate) struct IntakeRow {
     pub(crate) received_unix_nano: u64,
     pub(crate) length: usize,
     pub(crate) request: Vec<u8>,
-}
-
-/// The name of a slice's file.
-pub(crate) fn file_name(id: u32) -> String {
-    format!("slice-{id:08}.db")
-}
-
-/// The slice a file name belongs to.
-pub(crate) fn parse_file_name(name: &str) -> Option<u32> {
-    name.strip_prefix("slice-")?
-        .strip_suffix(".db")?
-        .parse()
-        .ok()
-}
-
-pub(crate) fn database_error(
-    action: &'static str,
-    path: &Path,
-) -> impl Fn(rusqlite::Error) -> StoreError + use<> {
-    let path = path.to_owned();
-    move |source| StoreError::Database {
-        action,
-        path: path.clone(),
-        source,
-    }
-}
-
-impl Slice {
-    pub(crate) fn new(directory: &Path, id: u32, created_unix_nano: u64) -> Self {
-        let slice = Self {
-            id,
-            path: directory.join(file_name(id)),
-            created_unix_nano,
-            bytes: AtomicU64::new(0),
-            readers: Mutex::new(Vec::new()),
-        };
-        slice.measure();
-        slice
-    }
-
-    /// Bytes on disk when it was last measured.
-    pub(crate) fn bytes(&self) -> u64 {
-        // Relaxed: a number for people and for the size limit, nothing else depends on it.
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// Measures the bytes on disk.
-    pub(crate) fn measure(&self) {
-        let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let total = self.files().iter().map(|path| size(path)).sum();
-        self.bytes.store(total, Ordering::Relaxed);
-    }
-
-    fn files(&self) -> [PathBuf; 3] {
-        ["", "-wal", "-shm"].map(|suffix| {
-            let mut name = self.path.clone().into_os_string();
-            name.push(suffix);
-            name.into()
-        })
-    }
-
-    /// Deletes the files. A search that still reads them goes on doing so.
-    pub(crate) fn unlink(&self) {
-        self.lock_readers().clear();
-        for path in self.files() {
-            // A file that is not there needs no deleting; one that cannot be deleted is found again
-            // at the next start.
-            let _ = std::fs::remove_file(path);
-        }
-    }
-
-    fn lock_readers(&self) -> MutexGuard<'_, Vec<Connection>> {
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn with_reader<R>(
-        &self,
-        read: impl FnOnce(&Connection) -> Result<R, ReadError>,
-    ) -> Result<R, ReadError> {
-        let idle = self.lock_readers().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.open_reader()?,
-        };
-        let result = read(&connection);
-        let mut idle = self.lock_readers();
-        if result.is_ok() && idle.len() < READERS_IDLE_MAX {
-            idle.push(connection);
-        }
-        result
-    }
-
-    fn open_reader(&self) -> Result<Connection, rusqlite::Error> {
-        // Opened for writing, as a log left behind must be brought in; nothing else is written.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.execute_batch(
-            "PRAGMA query_only = ON; PRAGMA cache_size = -128; PRAGMA busy_timeout = 1000;",
-        )?;
-        Ok(connection)
-    }
-
-    /// The bytes of a section; empty if the block has none of the kind.
-    pub(crate) fn section(&self, block: u64, section: Section) -> Result<Vec<u8>, ReadError> {
-        self.with_reader(|connection| {
-            let id = section_id(block, section);
-            let mut statement =
-                connection.prepare_cached("SELECT data FROM section WHERE id = ?1")?;
-            let unpacked = statement
-                .query_row([id], |row| Ok(unpack(row.get_ref(0)?.as_blob()?)))
-                .optional()?;
-            match unpacked {
-                Some(bytes) => Ok(bytes?),
-                None => Ok(Vec::new()),
-            }
-        })
-    }
-}
-
-fn section_id(block: u64, section: Section) -> i64 {
-    block.cast_signed() * SECTIONS + section as i64
 }
 
 fn intake_table(signal: Signal) -> &'static str {

@@ -1,0 +1,260 @@
+//! Gathering traces from all the blocks they are in.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ringlight_model::{Resource, Scope, StatusCode, TraceId};
+
+use super::fields::TraceFacts;
+use super::source::{Loader, Rows, Source};
+use crate::block::filter::{may_contain, trace_hash};
+use crate::block::section::{Section, SectionSet};
+use crate::state::{Shared, Snapshot};
+use crate::table::{SpanTable, Table as _};
+use crate::{Trace, TraceSpan, TraceSummary};
+
+/// Rows of one trace in one source.
+pub(super) struct TraceRows {
+    pub(super) source: Source<SpanTable>,
+    pub(super) table: Rows<SpanTable>,
+    pub(super) rows: Vec<usize>,
+}
+
+/// Finds the rows of traces in a snapshot.
+pub(super) struct Gatherer<'a> {
+    pub(super) loader: Loader<'a, SpanTable>,
+    pub(super) snapshot: Snapshot<SpanTable>,
+    /// Only rows of requests up to this one count.
+    pub(super) last_seq: u64,
+    /// The trace filter of each block, none for one left out. Read when first needed.
+    filters: Option<Vec<Option<Arc<[u8]>>>>,
+}
+
+impl<'a> Gatherer<'a> {
+    /// `last_seq` of the snapshot itself unless an earlier one is given.
+    pub(super) fn new(shared: &'a Shared, last_seq: Option<u64>) -> Self {
+        let snapshot = shared.snapshot::<SpanTable>();
+        Self {
+            loader: Loader::new(shared, snapshot.blocks.len()),
+            last_seq: last_seq.unwrap_or(snapshot.last_seq),
+            snapshot,
+            filters: None,
+        }
+    }
+
+    /// All rows of a trace, with at least the sections asked for.
+    pub(super) fn rows(&mut self, trace_id: TraceId, sections: SectionSet) -> Vec<TraceRows> {
+        let last_seq = self.last_seq;
+        let mut parts = Vec::new();
+        let mut add = |source: Source<SpanTable>, table: Rows<SpanTable>| {
+            let rows_max = table.origins.rows_until(last_seq) as usize;
+            let rows = table.rows_of(trace_id).iter().map(|&row| row as usize);
+            let rows: Vec<usize> = rows.take_while(|&row| row < rows_max).collect();
+            if !rows.is_empty() {
+                parts.push(TraceRows {
+                    source,
+                    table,
+                    rows,
+                });
+            }
+        };
+        for chunk in &self.snapshot.chunks {
+            if chunk.seq <= last_seq {
+                let source = Source::Chunk(Arc::clone(chunk));
+                add(source, Rows::Chunk(Arc::clone(chunk)));
+            }
+        }
+        let sections = sections.union(SectionSet::of([Section::Traces]));
+        for index in self.blocks_of(trace_id) {
+            let block = &self.snapshot.blocks[index];
+            if let Some(table) = self.loader.block(block, sections) {
+                add(Source::Block(Arc::clone(block)), Rows::Block(table));
+            }
+        }
+        parts
+    }
+
+    // The blocks that may hold a trace, by their filters.
+    fn blocks_of(&mut self, trace_id: TraceId) -> Vec<usize> {
+        let Self {
+            loader,
+            snapshot,
+            last_seq,
+            filters,
+        } = self;
+        let filters = filters.get_or_insert_with(|| {
+            let filter = |block: &Arc<crate::state::Block>| {
+                if block.info.first_seq > *last_seq {
+                    return None;
+                }
+                let filter = loader.shared.trace_filter(block);
+                filter
+                    .inspect_err(|error| loader.give_up(block, error))
+                    .ok()
+            };
+            snapshot.blocks.iter().map(filter).collect()
+        });
+        let hash = trace_hash(trace_id);
+        let has = |filter: &Option<Arc<[u8]>>| {
+            filter
+                .as_ref()
+                .is_some_and(|filter| may_contain(filter, hash))
+        };
+        filters
+            .iter()
+            .enumerate()
+            .filter(|(_, filter)| has(filter))
+            .map(|(index, _)| index)
+            .collect()
+    }
+}
+
+pub(super) fn service_of(table: &SpanTable, row: usize) -> &str {
+    let resource = table.resources.get(row).copied().unwrap_or(0);
+    table
+        .owners
+        .resources()
+        .get(resource as usize)
+        .map_or("unknown_service", |resource| resource.service_name())
+}
+
+/// The summary of a gathered trace; none if there are no rows.
+pub(super) fn summarize(
+    trace_id: TraceId,
+    parts: &[TraceRows],
+) -> Option<(TraceSummary, TraceFacts)> {
+    let (mut start, mut end) = (u64::MAX, 0);
+    let (mut span_count, mut error_count) = (0, 0);
+    let mut services: BTreeSet<&str> = BTreeSet::new();
+    // The earliest of several roots; of equally early ones that with the lowest name, so that the
+    // answer does not depend on how the trace is spread over blocks.
+    let mut root: Option<(u64, &str, &str)> = None;
+    for part in parts {
+        let table = &*part.table;
+        for &row in &part.rows {
+            start = start.min(table.starts[row]);
+            end = end.max(table.end(row));
+            span_count += 1;
+            error_count += u64::from(table.status(row) == StatusCode::Error);
+            let service = service_of(table, row);
+            services.insert(service);
+            if table.is_root[row] {
+                let found = (table.starts[row], table.name(row), service);
+                root = Some(root.map_or(found, |known| known.min(found)));
+            }
+        }
+    }
+    if span_count == 0 {
+        return None;
+    }
+    let duration_nano = end.saturating_sub(start);
+    let summary = TraceSummary {
+        trace_id,
+        root_service: root.map_or(String::new(), |(_, _, service)| service.to_owned()),
+        root_name: root.map_or(String::new(), |(_, name, _)| name.to_owned()),
+        start_unix_nano: start,
+        duration_nano,
+        span_count,
+        error_count,
+        services: services.into_iter().map(str::to_owned).collect(),
+    };
+    let facts = TraceFacts {
+        root: root.map(|(_, name, service)| (service.to_owned(), name.to_owned())),
+        duration_nano,
+    };
+    Some((summary, facts))
+}
+
+/// A whole trace.
+pub(crate) fn trace(shared: &Shared, trace_id: TraceId) -> Option<Trace> {
+    let sections = SectionSet::of([
+        Section::Ids,
+        Section::Values,
+        Section::Attributes,
+        Section::Extra,
+    ]);
+    let parts = Gatherer::new(shared, None).rows(trace_id, sections);
+    let mut resources: Vec<Arc<Resource<'static>>> = Vec::new();
+    let mut scopes: Vec<Arc<Scope<'static>>> = Vec::new();
+    let mut spans = Vec::new();
+    for part in &parts {
+        let table = &*part.table;
+        let owners = table.owners();
+        let resource_numbers: Vec<usize> = owners
+            .resources()
+            .iter()
+            .map(|resource| number_of(&mut resources, resource))
+            .collect();
+        let scope_numbers: Vec<usize> = owners
+            .scopes()
+            .iter()
+            .map(|scope| number_of(&mut scopes, scope))
+            .collect();
+        let number = |numbers: &[usize], column: &[u32], row: usize| {
+            let index = column.get(row).copied().unwrap_or(0) as usize;
+            numbers.get(index).copied().unwrap_or(0)
+        };
+        spans.extend(part.rows.iter().map(|&row| TraceSpan {
+            span: table.span(row),
+            resource: number(&resource_numbers, &table.resources, row),
+            scope: number(&scope_numbers, &table.scopes, row),
+        }));
+    }
+    if spans.is_empty() {
+        return None;
+    }
+    spans.sort_by_key(|span| (span.span.start_unix_nano, span.span.span_id));
+    let mut trace = Trace {
+        trace_id,
+        resources: resources.into_iter().map(Arc::unwrap_or_clone).collect(),
+        scopes: scopes.into_iter().map(Arc::unwrap_or_clone).collect(),
+        spans,
+    };
+    keep_used(&mut trace);
+    Some(trace)
+}
+
+fn number_of<T: PartialEq>(known: &mut Vec<Arc<T>>, item: &Arc<T>) -> usize {
+    known
+        .iter()
+        .position(|other| other == item)
+        .unwrap_or_else(|| {
+            known.push(Arc::clone(item));
+            known.len() - 1
+        })
+}
+
+// A block knows more resources and scopes than those of one trace. What is left is numbered by
+// first use.
+fn keep_used(trace: &mut Trace) {
+    let mut resources = Renumbered::default();
+    let mut scopes = Renumbered::default();
+    for span in &mut trace.spans {
+        span.resource = resources.number(span.resource);
+        span.scope = scopes.number(span.scope);
+    }
+    trace.resources = resources.pick(&trace.resources);
+    trace.scopes = scopes.pick(&trace.scopes);
+}
+
+#[derive(Default)]
+struct Renumbered(Vec<usize>);
+
+impl Renumbered {
+    fn number(&mut self, old: usize) -> usize {
+        self.0
+            .iter()
+            .position(|&known| known == old)
+            .unwrap_or_else(|| {
+                self.0.push(old);
+                self.0.len() - 1
+            })
+    }
+
+    fn pick<T: Clone>(&self, items: &[T]) -> Vec<T> {
+        self.0
+            .iter()
+            .filter_map(|&old| items.get(old).cloned())
+            .collect()
+    }
+}

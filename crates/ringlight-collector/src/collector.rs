@@ -175,10 +175,10 @@ impl Collector {
                     return leaving.end;
                 }
             }
+            self.inbox.flush_sinks();
             if more && !self.inbox.is_held() {
                 tokio::task::yield_now().await;
             } else {
-                self.inbox.flush_sinks();
                 self.wait(now).await;
             }
         }

@@ -12,6 +12,7 @@ pub trait RecordSink: Send {
     /// One record. Nothing of it may be kept.
     fn record(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry);
 
-    /// Called when the rings are empty for now, and before the pipeline ends.
+    /// Called after every pass over the rings that showed it a record, before a flush of the
+    /// pipeline is answered, and before the pipeline ends.
     fn flush(&mut self);
 }

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -280,6 +282,17 @@ async fn answer(
     if matches!(reply, Reply::Reset | Reply::TakeAndReset | Reply::Hang) {
         std::future::pending::<()>().await;
     }
+    if reply == Reply::Cut {
+        let mut response = taken(vec![0; 64], is_grpc);
+        let head = VecDeque::from([Frame::data(Bytes::from_static(b"\0\0\0"))]);
+        response.headers_mut().insert("content-length", 64.into());
+        *response.body_mut() = Frames {
+            frames: head,
+            kill: Some(kill),
+        }
+        .boxed_unsync();
+        return Ok(response);
+    }
     Ok(respond(&reply, is_grpc))
 }
 
@@ -344,7 +357,10 @@ fn taken(message: Vec<u8>, is_grpc: bool) -> Response<Body> {
     let mut trailers = HeaderMap::new();
     set(&mut trailers, "grpc-status", "0");
     let frames = [Frame::data(Bytes::from(framed)), Frame::trailers(trailers)];
-    let body = Frames(frames.into_iter().collect());
+    let body = Frames {
+        frames: frames.into_iter().collect(),
+        kill: None,
+    };
     let mut response = Response::new(body.boxed_unsync());
     set(response.headers_mut(), "content-type", "application/grpc");
     response
@@ -389,18 +405,27 @@ fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
     headers.insert(name, value.parse().expect("a header value is visible text"));
 }
 
-/// A body whose frames are all there already.
-struct Frames(VecDeque<Frame<Bytes>>);
+/// A body whose frames are all there already, and then perhaps the end of the connection.
+struct Frames {
+    frames: VecDeque<Frame<Bytes>>,
+    kill: Option<Arc<Notify>>,
+}
 
 impl http_body::Body for Frames {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
     fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        std::task::Poll::Ready(self.0.pop_front().map(Ok))
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match (self.frames.pop_front(), &self.kill) {
+            (None, Some(kill)) => {
+                kill.notify_one();
+                Poll::Pending
+            }
+            (frame, _) => Poll::Ready(frame.map(Ok)),
+        }
     }
 }
 

@@ -59,6 +59,8 @@ pub enum Reply {
     Reset,
     /// Takes the records, then closes the connection without an answer.
     TakeAndReset,
+    /// Takes the records, then closes the connection in the middle of the answer.
+    Cut,
 }
 
 impl Reply {
@@ -72,6 +74,7 @@ impl Reply {
                 | Self::Huge(_)
                 | Self::Delayed(_)
                 | Self::TakeAndReset
+                | Self::Cut
         )
     }
 }

@@ -266,3 +266,61 @@ fn without_a_destination_records_count_once_the_sinks_have_seen_them() {
     assert_eq!(ledger.account(Signal::Logs).exported, 1);
     assert!(ledger.balances());
 }
+
+thread_local! {
+    static LAST_WORDS: std::cell::RefCell<Option<LastWords>> = const { std::cell::RefCell::new(None) };
+}
+
+/// Records when the thread's locals are destroyed.
+struct LastWords(ringlight_collector::Recorder);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        assert!(record_span(&self.0, 2));
+    }
+}
+
+#[test]
+fn what_a_thread_records_while_its_locals_are_destroyed_is_delivered() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(config(), &[&backend]);
+    for has_recorded in [true, false] {
+        let recorder = pipeline.recorder();
+        std::thread::spawn(move || {
+            LAST_WORDS.set(Some(LastWords(recorder.clone())));
+            if has_recorded {
+                record_span(&recorder, 1);
+            }
+        })
+        .join()
+        .unwrap();
+    }
+    let ledger = pipeline.shutdown(PATIENCE);
+    assert_eq!(ledger.account(Signal::Traces).exported, 3);
+    let mut numbers = backend.span_numbers();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 2]);
+}
+
+#[test]
+fn two_pipelines_in_one_process_keep_their_records_apart() {
+    let backends = [
+        Scripted::new("one", Answer::Ok),
+        Scripted::new("two", Answer::Ok),
+    ];
+    let pipelines = [
+        start(config(), &[&backends[0]]),
+        start(config(), &[&backends[1]]),
+    ];
+    for number in 1..=100 {
+        for pipeline in &pipelines {
+            assert!(record_span(&pipeline.recorder(), number));
+        }
+    }
+    pipelines[0].shutdown(PATIENCE);
+    assert!(!record_span(&pipelines[0].recorder(), 101));
+    assert!(record_span(&pipelines[1].recorder(), 101));
+    pipelines[1].shutdown(PATIENCE);
+    assert_eq!(backends[0].span_numbers(), (1..=100).collect::<Vec<_>>());
+    assert_eq!(backends[1].span_numbers(), (1..=101).collect::<Vec<_>>());
+}

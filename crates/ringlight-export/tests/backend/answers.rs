@@ -189,7 +189,7 @@ fn a_redirect_is_not_followed() {
 #[test]
 fn a_connection_that_breaks_without_an_answer_means_again() {
     for protocol in PROTOCOLS {
-        for reply in [Reply::Reset, Reply::TakeAndReset] {
+        for reply in [Reply::Reset, Reply::TakeAndReset, Reply::Cut] {
             let name = format!("{protocol:?} {reply:?}");
             assert_eq!(verdict(protocol, reply), Verdict::Unreachable, "{name}");
         }

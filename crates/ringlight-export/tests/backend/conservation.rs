@@ -16,7 +16,7 @@ const RECORDS: u64 = 3_000;
 /// has one right account.
 fn bad_day(seed: u64, protocol: Protocol) -> Vec<Reply> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let replies = (0..40).map(|_| match random.u32(..12) {
+    let replies = (0..40).map(|_| match random.u32(..14) {
         0 => Reply::Reset,
         1 => Reply::TakeAndReset,
         2 => Reply::Grpc(Code::UNAVAILABLE, None),
@@ -29,6 +29,7 @@ fn bad_day(seed: u64, protocol: Protocol) -> Vec<Reply> {
         5 => Reply::Garbage,
         6 => Reply::Delayed(std::time::Duration::from_millis(2)),
         7 => Reply::Http(503, Some("0".to_owned())),
+        8 => Reply::Cut,
         _ => Reply::Ok,
     });
     replies.collect()

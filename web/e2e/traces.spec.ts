@@ -85,6 +85,10 @@ test('the filter completes fields, operators and values from what was received',
   await page.keyboard.press('/');
   await expect(bar).toBeFocused();
   await page.keyboard.type('service.na');
+  // The coloured text lies exactly under the field, whose own letters are transparent.
+  const [field, colours] = [await bar.boundingBox(), await page.locator('form .tokens').boundingBox()];
+  expect(Math.abs(colours!.y + colours!.height / 2 - (field!.y + field!.height / 2))).toBeLessThan(2);
+  await expect(page.locator('form .tokens')).toHaveText('service.na');
   await expect(options.filter({ hasText: 'resource.service.name' })).toBeVisible();
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('Enter');

@@ -25,8 +25,11 @@ export function poll(task: (signal: AbortSignal) => Promise<void>, pauseMs: numb
 
   async function round(): Promise<void> {
     if (signal.aborted) return;
+    const start = performance.now();
     if (!document.hidden) await task(signal).catch(() => undefined);
-    if (!signal.aborted) timer = setTimeout(() => void round(), pauseMs);
+    // At most a quarter of the backend's time is spent on asking it again.
+    const pause = Math.max(pauseMs, 3 * (performance.now() - start));
+    if (!signal.aborted) timer = setTimeout(() => void round(), pause);
   }
 
   function wake(): void {

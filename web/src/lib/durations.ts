@@ -116,7 +116,10 @@ export function drawDots(
 
 function disc(context: CanvasRenderingContext2D, dot: Dot, hovered: Dot | null, colors: Colors): void {
   context.globalAlpha = dot === hovered ? 1 : 0.8;
-  context.fillStyle = serviceColor(dot.trace.root_service || 'unknown service', colors.shade);
+  context.fillStyle = serviceColor(
+    dot.trace.root_service || dot.trace.services[0] || 'unknown service',
+    colors.shade,
+  );
   context.beginPath();
   context.arc(dot.x, dot.y, dot === hovered ? 6 : 3.5, 0, Math.PI * 2);
   context.fill();

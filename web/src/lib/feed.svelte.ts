@@ -1,6 +1,7 @@
 import { ApiError } from './api/client';
 import type { ErrorBody, ScanStats } from './api/types';
 import { mergeNewest } from './merge';
+import { nanosOf } from './time';
 
 export interface FeedPage<T> {
   rows: T[];
@@ -8,8 +9,11 @@ export interface FeedPage<T> {
   stats: ScanStats | undefined;
 }
 
-/** Rows beyond this are dropped at the old end while a feed grows by itself; "load more" brings them back. */
+/** A list that grew beyond this by itself starts again from its newest page. */
 const ROWS_MAX = 2000;
+const FULL_EVERY = 10;
+/** How far behind the newest row a refresh looks: traces that still run and records that overtook each other. */
+const OVERLAP_NANOS = 30_000_000_000n;
 
 interface Kept {
   rows: unknown[];
@@ -34,10 +38,14 @@ export class Feed<T> {
   waiting = $state(0);
 
   readonly #keyOf: (row: T, occurrence: number) => string;
+  readonly #timeOf: (row: T) => string;
+  #round = 0;
+  #gapped = false;
   #held: { rows: T[]; next: string | null } | null = null;
 
-  constructor(keyOf: (row: T, occurrence: number) => string) {
+  constructor(keyOf: (row: T, occurrence: number) => string, timeOf: (row: T) => string) {
     this.#keyOf = keyOf;
+    this.#timeOf = timeOf;
   }
 
   /** Another search: the old rows stay on the screen until the answer is there. */
@@ -61,28 +69,46 @@ export class Feed<T> {
     this.loading = false;
   }
 
-  /** The same search again. With `hold`, new rows wait, so that the list does not move under the reader. */
-  async refresh(fetch: () => Promise<FeedPage<T>>, hold: boolean): Promise<void> {
+  /**
+   * The same search again. With `hold`, new rows wait, so that the list does not move under the reader. Most rounds
+   * ask only for what is not older than the newest row (and a little), which costs the backend next to nothing; every
+   * tenth asks for the whole page, for rows that came late or changed.
+   */
+  async refresh(fetch: (since: string | null) => Promise<FeedPage<T>>, hold: boolean): Promise<void> {
     try {
-      const page = await fetch();
-      const merged = mergeNewest(this.rows, page.rows, this.#keyOf);
+      this.#round += 1;
+      const since = this.#gapped || this.#round % FULL_EVERY === 0 ? null : this.#since();
+      let page = await fetch(since);
+      let merged = mergeNewest(this.rows, page.rows, this.#keyOf);
+      this.#gapped = merged.gap || merged.rows.length > ROWS_MAX;
+      if (this.#gapped) {
+        if (since !== null) page = await fetch(null);
+        merged = { rows: page.rows, added: merged.added, gap: true };
+      }
       this.problem = null;
-      this.stats = page.stats;
       this.loading = false;
+      if (since === null) this.stats = page.stats;
       const next = merged.gap || this.rows.length === 0 ? page.next : this.next;
-      const rows = merged.rows.length > ROWS_MAX && !hold ? merged.rows.slice(0, ROWS_MAX) : merged.rows;
       if (hold && merged.added > 0) {
-        this.#held = { rows, next };
+        this.#held = { rows: merged.rows, next };
         this.waiting = merged.added;
       } else {
         this.#held = null;
         this.waiting = 0;
-        this.rows = rows;
+        this.rows = merged.rows;
         this.next = next;
       }
     } catch (error) {
-      this.#fail(error);
+      // Too busy for once is no reason to stop; the next round tells.
+      if (!(error instanceof ApiError && error.status === 503)) this.#fail(error);
     }
+  }
+
+  #since(): string | null {
+    const newest = this.rows[0];
+    if (newest === undefined) return null;
+    const since = nanosOf(this.#timeOf(newest)) - OVERLAP_NANOS;
+    return since > 0n ? since.toString() : null;
   }
 
   /** Remembers the list under `key`, for a later `restore`. */

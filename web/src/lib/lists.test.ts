@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 
 import type { ClientLedger } from './api/types';
+import { logShare } from './durations';
+import { rootGroups } from './groups';
 import { accountedFor, agreement, ledgerLines } from './ledger';
 import { mergeNewest } from './merge';
 import { bounds, rangeFrom, rangeParams } from './range';
@@ -50,6 +52,10 @@ describe('addresses', () => {
       fromMillis: null,
       toMillis: null,
     });
+    const hour = rangeFrom(new URLSearchParams('last=1h'));
+    expect(bounds(hour, 4_000_000, '399')).toEqual({ from: '400000000000', to: null });
+    expect(bounds(hour, 4_000_000, '400000000001')).toEqual({ from: '400000000001', to: null });
+    expect(bounds(rangeFrom(new URLSearchParams('')), 0, '7')).toEqual({ from: '7', to: null });
     expect(bounds(rangeFrom(new URLSearchParams('last=5m')), 1_000_000)).toEqual({
       from: '700000000000',
       to: null,
@@ -137,4 +143,28 @@ test('values are text, whatever they hold', () => {
     }),
   ).toContain('"n":1.5');
   expect(valueText({ type: 'empty', value: null })).toBe('');
+});
+
+test('roots are grouped, the most frequent first, the missing left out', () => {
+  const trace = (root_name: string, error_count = 0) => ({
+    trace_id: '',
+    root_service: 's',
+    root_name,
+    start_unix_nano: '0',
+    duration_nano: 1,
+    span_count: 1,
+    error_count,
+    services: [],
+  });
+  expect(rootGroups([trace('a'), trace('b', 2), trace('b'), trace('')])).toEqual([
+    { service: 's', name: 'b', traces: 2, failed: 1 },
+    { service: 's', name: 'a', traces: 1, failed: 0 },
+  ]);
+});
+
+test('bars tell microseconds from seconds and stay visible', () => {
+  expect(logShare(1e9, 1e3, 1e9)).toBe(1);
+  expect(logShare(1e3, 1e3, 1e9)).toBeGreaterThan(0.03);
+  expect(logShare(1e6, 1e3, 1e9)).toBeGreaterThan(logShare(1e5, 1e3, 1e9));
+  expect(logShare(0, 0, 0)).toBeGreaterThan(0);
 });

@@ -1,4 +1,4 @@
-import { nanosFromMillis } from './time';
+import { compareNanos, nanosFromMillis } from './time';
 
 /** A time range as the address holds it: a span back from now, or two fixed ends in Unix milliseconds. */
 export interface Range {
@@ -27,13 +27,19 @@ function millis(text: string | null): number | null {
   return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
 
-/** The ends to ask the API for, at the moment of asking. */
-export function bounds(range: Range, nowMillis: number): { from: string | null; to: string | null } {
+interface Bounds {
+  from: string | null;
+  to: string | null;
+}
+
+/** The ends to ask the API for, at the moment of asking; nothing before `since`, where that is given. */
+export function bounds(range: Range, nowMillis: number, since: string | null = null): Bounds {
   const preset = PRESETS.find(({ key }) => key === range.last);
-  if (preset) return { from: nanosFromMillis(nowMillis - preset.seconds * 1000), to: null };
+  const fromMillis = preset ? nowMillis - preset.seconds * 1000 : range.fromMillis;
+  const from = fromMillis === null ? null : nanosFromMillis(fromMillis);
   return {
-    from: range.fromMillis === null ? null : nanosFromMillis(range.fromMillis),
-    to: range.toMillis === null ? null : nanosFromMillis(range.toMillis),
+    from: from === null || (since !== null && compareNanos(since, from) > 0) ? since : from,
+    to: preset || range.toMillis === null ? null : nanosFromMillis(range.toMillis),
   };
 }
 

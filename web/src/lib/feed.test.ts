@@ -1,0 +1,115 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+
+import { ApiError } from './api/client';
+import { Feed, type FeedPage } from './feed.svelte';
+
+interface Row {
+  id: string;
+  at: string;
+}
+
+const SECOND = 1_000_000_000n;
+const row = (id: number): Row => ({ id: String(id), at: (BigInt(id) * SECOND).toString() });
+
+/** A backend that has the rows `1..newest`, one a second, and answers pages of four. */
+function backend(newest: () => number) {
+  const asked: (string | null)[] = [];
+  const page = (since: string | null, before = Infinity): FeedPage<Row> => {
+    const first = since === null ? 1 : Number(BigInt(since) / SECOND);
+    const ids = [];
+    for (let id = Math.min(newest(), before - 1); id >= Math.max(1, first) && ids.length < 4; id -= 1)
+      ids.push(id);
+    const last = ids.at(-1) ?? 1;
+    return { rows: ids.map(row), next: last > 1 ? String(last) : null, stats: undefined };
+  };
+  return {
+    asked,
+    fetch: (since: string | null) => {
+      asked.push(since);
+      return Promise.resolve(page(since));
+    },
+    more: (cursor: string) => Promise.resolve(page(null, Number(cursor))),
+  };
+}
+
+const ids = (feed: Feed<Row>) => feed.rows.map(({ id }) => id).join(' ');
+
+describe('a feed', () => {
+  let newest = 10;
+  let feed: Feed<Row>;
+  let source: ReturnType<typeof backend>;
+
+  beforeEach(async () => {
+    newest = 10;
+    feed = new Feed<Row>(
+      ({ id }) => id,
+      ({ at }) => at,
+    );
+    source = backend(() => newest);
+    await feed.load(() => source.fetch(null));
+  });
+
+  test('takes what is new and keeps what "load more" brought', async () => {
+    await feed.more(source.more);
+    expect(ids(feed)).toBe('10 9 8 7 6 5 4 3');
+    newest = 12;
+    await feed.refresh(source.fetch, false);
+    expect(ids(feed)).toBe('12 11 10 9 8 7 6 5 4 3');
+    expect(feed.next).toBe('3');
+  });
+
+  test('starts again when it fell behind by more than a page', async () => {
+    newest = 40;
+    await feed.refresh(source.fetch, false);
+    expect(ids(feed)).toBe('40 39 38 37');
+    expect(feed.next).toBe('37');
+  });
+
+  test('holds back what is new until it is asked for', async () => {
+    newest = 12;
+    await feed.refresh(source.fetch, true);
+    expect(ids(feed)).toBe('10 9 8 7');
+    expect(feed.waiting).toBe(2);
+    feed.release();
+    expect(ids(feed)).toBe('12 11 10 9 8 7');
+    expect(feed.waiting).toBe(0);
+  });
+
+  test('looks back half a minute most of the time, and at everything now and then', async () => {
+    newest = 100;
+    await feed.load(() => source.fetch(null));
+    source.asked.length = 0;
+    for (let round = 0; round < 10; round += 1) await feed.refresh(source.fetch, false);
+    expect(source.asked.filter((since) => since === null)).toHaveLength(1);
+    expect(source.asked[0]).toBe((70n * SECOND).toString());
+  });
+
+  test('an outage keeps the rows, a refused query empties the list, a busy backend is asked again', async () => {
+    const fail = (status: number) => () => Promise.reject(new ApiError(status, { code: 'x', message: 'no' }));
+    await feed.refresh(fail(0), false);
+    await feed.refresh(fail(503), false);
+    expect([ids(feed), feed.problem]).toEqual(['10 9 8 7', null]);
+    await feed.load(fail(0));
+    expect([ids(feed), feed.problem]).toEqual(['10 9 8 7', null]);
+    await feed.load(fail(400));
+    expect([ids(feed), feed.problem?.message]).toEqual(['', 'no']);
+  });
+
+  test('a request that was given up changes nothing', async () => {
+    await feed.load(() => Promise.reject(new DOMException('', 'AbortError')));
+    expect(ids(feed)).toBe('10 9 8 7');
+  });
+
+  test('a list is shown as it was left', async () => {
+    await feed.more(source.more);
+    feed.keep('here');
+    const later = new Feed<Row>(
+      ({ id }) => id,
+      ({ at }) => at,
+    );
+    expect(later.restore('elsewhere')).toBe(false);
+    expect(later.restore('here')).toBe(true);
+    expect(ids(later)).toBe('10 9 8 7 6 5 4 3');
+    expect(later.loading).toBe(false);
+  });
+});

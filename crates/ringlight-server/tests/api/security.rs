@@ -14,9 +14,8 @@ use tokio::net::TcpStream;
 
 use super::{Backend, any_ports, open_store};
 
-// 32
 #[tokio::test(flavor = "multi_thread")]
-async fn only_loopback_addresses_are_listened_on() {
+async fn fault_32_only_loopback_addresses_are_listened_on() {
     let default = ServerConfig::default();
     assert!(
         [default.grpc, default.http, default.ui]
@@ -61,9 +60,8 @@ async fn status_with(backend: &Backend, headers: &[(&str, &str)]) -> StatusCode 
     backend.send(request).await.status
 }
 
-// 34
 #[tokio::test(flavor = "multi_thread")]
-async fn only_this_machine_and_its_own_pages_are_answered() {
+async fn fault_34_only_this_machine_and_its_own_pages_are_answered() {
     let backend = Backend::start().await;
     let port = backend.server.addresses().ui.port();
     let own = format!("127.0.0.1:{port}");
@@ -151,9 +149,8 @@ async fn only_this_machine_and_its_own_pages_are_answered() {
     assert!(status.recent_refusals[0].detail.contains("another site"));
 }
 
-// 34
 #[tokio::test(flavor = "multi_thread")]
-async fn over_http_2_the_authority_is_the_host() {
+async fn fault_34_over_http_2_the_authority_is_the_host() {
     let backend = Backend::start().await;
     let ui = backend.server.addresses().ui;
     for (authority, host, expected) in [
@@ -180,9 +177,8 @@ async fn over_http_2_the_authority_is_the_host() {
     }
 }
 
-// 34
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_a_foreign_page_could_send_are_refused() {
+async fn fault_34_bodies_a_foreign_page_could_send_are_refused() {
     let backend = Backend::start().await;
     for (target, content_type, expected) in [
         ("/api/v1/status", Some("text/plain"), 415),
@@ -236,9 +232,8 @@ async fn telemetry_at_the_wrong_port_is_told_the_right_one() {
     }
 }
 
-// 34
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_says_what_browsers_may_do_with_it() {
+async fn fault_34_every_answer_says_what_browsers_may_do_with_it() {
     let backend = Backend::start().await;
     for target in [
         "/",
@@ -286,9 +281,8 @@ async fn every_answer_says_what_browsers_may_do_with_it() {
     assert_eq!(reply.header("access-control-allow-origin"), "");
 }
 
-// 35
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_text_comes_back_as_text() {
+async fn fault_35_hostile_text_comes_back_as_text() {
     const HOSTILE: [&str; 6] = [
         "<script>alert(1)</script><img src=x onerror=alert(1)>",
         "'; DROP TABLE spans; --\" OR 1=1",
@@ -382,9 +376,8 @@ async fn hostile_text_comes_back_as_text() {
     }
 }
 
-// 35
 #[tokio::test(flavor = "multi_thread")]
-async fn no_path_leads_out_of_the_ui() {
+async fn fault_35_no_path_leads_out_of_the_ui() {
     let backend = Backend::start().await;
     for target in [
         "/../../etc/passwd",

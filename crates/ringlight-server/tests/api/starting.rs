@@ -9,9 +9,8 @@ use tokio::net::TcpStream;
 
 use super::{Backend, any_ports, open_store};
 
-// 31
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_of_another_ringlight_is_named_with_its_holder() {
+async fn fault_31_a_port_of_another_ringlight_is_named_with_its_holder() {
     let first = Backend::start().await;
     let held = first.server.addresses();
     let directory = tempfile::tempdir().unwrap();
@@ -69,9 +68,8 @@ async fn a_port_of_another_ringlight_is_named_with_its_holder() {
     }
 }
 
-// 31
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_of_another_program_is_named() {
+async fn fault_31_a_port_of_another_program_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let store = open_store(&directory);
     // It accepts and says nothing; whoever asks it does not wait for ever.

@@ -55,7 +55,7 @@ pub use read::{Item, Items, KeyRef, LogRecord, Record, ScopePath, SpanRecord, Te
 pub use role::{FieldRole, parse_span_kind, parse_status_code};
 pub use write::{
     ItemWriter, Key, LogHeader, SpanHeader, TextPacker, Words, Written, copy_words, item_field,
-    item_words,
+    item_words, load_tail,
 };
 
 /// Bytes of a word.

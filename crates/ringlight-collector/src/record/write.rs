@@ -127,6 +127,35 @@ pub trait Words {
     /// is lost.
     fn push(&mut self, word: u64);
 
+    /// Appends two words, or none if there is no room for both.
+    #[inline]
+    fn push_pair(&mut self, first: u64, second: u64) -> bool {
+        let fits = self.room() >= 2;
+        if fits {
+            self.push(first);
+            self.push(second);
+        }
+        fits
+    }
+
+    /// Appends `head` and then the bytes, padded with zeros to whole words, or nothing if there is
+    /// no room for all of it.
+    #[inline]
+    fn push_bytes(&mut self, head: u64, bytes: &[u8]) -> bool {
+        let fits = self.room() > bytes.len().div_ceil(WORD_BYTES);
+        if fits {
+            self.push(head);
+            let (chunks, tail) = bytes.as_chunks::<WORD_BYTES>();
+            for chunk in chunks {
+                self.push(u64::from_le_bytes(*chunk));
+            }
+            if !tail.is_empty() {
+                self.push(load_tail(tail));
+            }
+        }
+        fits
+    }
+
     /// Replaces a word written before.
     fn set(&mut self, at: usize, word: u64);
 
@@ -203,27 +232,50 @@ impl<'w, W: Words> ItemWriter<'w, W> {
         self.fixed(TAG_BOOL, key, u32::from(value), &[])
     }
 
+    #[inline]
+    fn number(&mut self, tag: u8, key: Key<'_>, bits: u64) -> Written {
+        match key {
+            Key::Field(index) => {
+                let head = ItemHead::new(tag, 0, index, 0);
+                if self.words.push_pair(head.0, bits) {
+                    Written::Whole
+                } else {
+                    Written::Dropped
+                }
+            }
+            Key::Name(_) => self.fixed(tag, key, 0, &[bits]),
+        }
+    }
+
     /// A signed integer.
     #[inline]
     pub fn i64(&mut self, key: Key<'_>, value: i64) -> Written {
-        self.fixed(TAG_I64, key, 0, &[value.cast_unsigned()])
+        self.number(TAG_I64, key, value.cast_unsigned())
     }
 
     /// An unsigned integer.
     #[inline]
     pub fn u64(&mut self, key: Key<'_>, value: u64) -> Written {
-        self.fixed(TAG_U64, key, 0, &[value])
+        self.number(TAG_U64, key, value)
     }
 
     /// A floating-point number.
     #[inline]
     pub fn f64(&mut self, key: Key<'_>, value: f64) -> Written {
-        self.fixed(TAG_F64, key, 0, &[value.to_bits()])
+        self.number(TAG_F64, key, value.to_bits())
     }
 
     /// A text.
     #[inline]
     pub fn text(&mut self, key: Key<'_>, value: &str) -> Written {
+        if let Key::Field(index) = key
+            && value.len() <= self.text_bytes_max
+        {
+            let head = ItemHead::new(TAG_TEXT, 0, index, value.len() as u32);
+            if self.words.push_bytes(head.0, value.as_bytes()) {
+                return Written::Whole;
+            }
+        }
         self.packed(TAG_TEXT, key, |packer| packer.push_str(value))
     }
 
@@ -276,7 +328,6 @@ impl<'w, W: Words> ItemWriter<'w, W> {
         })
     }
 
-    #[inline]
     fn fixed(&mut self, tag: u8, key: Key<'_>, len: u32, value: &[u64]) -> Written {
         let (flags, key, name) = split(key);
         let key_words = name.len().div_ceil(WORD_BYTES);
@@ -301,19 +352,20 @@ impl<'w, W: Words> ItemWriter<'w, W> {
         let (flags, key, name) = split(key);
         let key_words = name.len().div_ceil(WORD_BYTES);
         let start = self.words.len();
-        let room = self.words.room();
         // One word of value at least, so that a text is not cut to nothing.
-        if room < 2 + key_words {
+        let Some(room) = self.words.room().checked_sub(2 + key_words) else {
             return Written::Dropped;
+        };
+        self.words.push(0);
+        if key_words > 0 {
+            push_padded(self.words, name);
         }
-        self.words.push(ItemHead::new(tag, flags, key, 0).0);
-        push_padded(self.words, name);
-        let room_bytes = (room - 1 - key_words) * WORD_BYTES;
+        let room_bytes = (room + 1) * WORD_BYTES;
         let mut packer = TextPacker {
             words: self.words,
             word: 0,
             len_bytes: 0,
-            bytes_max: self.text_bytes_max.min(room_bytes).min(u32::MAX as usize),
+            bytes_left: self.text_bytes_max.min(room_bytes).min(u32::MAX as usize),
             cut: false,
         };
         fill(&mut packer);
@@ -349,7 +401,8 @@ fn push_padded(words: &mut impl Words, bytes: &[u8]) {
 
 /// Up to seven bytes as the low bytes of a word, without a call to `memcpy` for their few bytes.
 #[inline]
-fn load_tail(tail: &[u8]) -> u64 {
+#[must_use]
+pub fn load_tail(tail: &[u8]) -> u64 {
     let mut word = 0;
     let mut rest = tail;
     let mut shift = 0;
@@ -376,7 +429,8 @@ pub struct TextPacker<'w, W> {
     // The bytes of the last, unfinished word: `len_bytes % 8` of them.
     word: u64,
     len_bytes: usize,
-    bytes_max: usize,
+    // None once something has been cut, so that nothing follows it.
+    bytes_left: usize,
     cut: bool,
 }
 
@@ -384,32 +438,33 @@ impl<W: Words> TextPacker<'_, W> {
     /// Appends text; what is over the limit is cut at a character boundary.
     #[inline]
     pub fn push_str(&mut self, text: &str) {
-        if text.len() <= self.bytes_max - self.len_bytes && !self.cut {
+        if text.len() <= self.bytes_left {
             self.pack(text.as_bytes());
         } else {
-            self.push_cut(text);
-        }
-    }
-
-    #[cold]
-    fn push_cut(&mut self, text: &str) {
-        if !self.cut {
-            self.cut = true;
-            let end = text.floor_char_boundary(self.bytes_max - self.len_bytes);
-            self.pack(&text.as_bytes()[..end]);
+            self.push_cut(text.floor_char_boundary(self.bytes_left), text.as_bytes());
         }
     }
 
     fn push_bytes(&mut self, bytes: &[u8]) {
-        let len = bytes.len().min(self.bytes_max - self.len_bytes);
-        self.cut |= len < bytes.len();
-        self.pack(&bytes[..len]);
+        if bytes.len() <= self.bytes_left {
+            self.pack(bytes);
+        } else {
+            self.push_cut(self.bytes_left, bytes);
+        }
+    }
+
+    #[cold]
+    fn push_cut(&mut self, end: usize, bytes: &[u8]) {
+        self.pack(&bytes[..end]);
+        self.bytes_left = 0;
+        self.cut = true;
     }
 
     #[inline]
     fn pack(&mut self, bytes: &[u8]) {
         let shift = (self.len_bytes % WORD_BYTES) as u32 * 8;
         self.len_bytes += bytes.len();
+        self.bytes_left -= bytes.len();
         let (chunks, tail) = bytes.as_chunks::<WORD_BYTES>();
         if shift == 0 {
             for chunk in chunks {

@@ -14,6 +14,7 @@
 
 mod ids;
 mod slab;
+mod stack;
 mod thread;
 mod visit;
 
@@ -42,7 +43,8 @@ use crate::filter::Filter;
 
 pub(crate) use slab::OPEN_SPANS_MAX;
 use slab::{ITEM_WORDS_MAX, Opening, Slab, Slot, SlotId, SpanContext};
-use thread::{Entered, Left, Thread, with_thread};
+use stack::Left;
+use thread::{Thread, with_thread};
 use visit::{FieldVisitor, RecordLimits};
 
 /// Enclosing spans a log record names at most, for the lines people read.
@@ -170,9 +172,10 @@ impl RinglightSubscriber {
         let mut head = Head::span(SpanKind::Internal, StatusCode::Unset, SAMPLED);
         let mut items = slot.items_unpublished();
         if self.outputs.spans {
-            let mut visitor = FieldVisitor::new(&mut items, &self.limits);
+            let mut visitor = FieldVisitor::new(items, &self.limits);
             attributes.record(&mut visitor);
             let (dropped, cut) = visitor.losses();
+            items = visitor.into_words();
             if dropped > 0 || cut > 0 {
                 head = head.with_dropped(dropped).with_cut(cut);
             }
@@ -213,8 +216,7 @@ impl RinglightSubscriber {
     /// The span the thread is in.
     #[inline]
     fn current(&self, thread: Option<&Thread>) -> Option<(SlotId, SpanContext)> {
-        let entered = thread?.current(self.number)?;
-        Some((entered.id, entered.context))
+        thread?.entered.current(self.number)
     }
 
     /// The ids of the span the calling thread is in.
@@ -284,6 +286,13 @@ impl RinglightSubscriber {
         }
     }
 
+    #[cold]
+    fn panicked(&self, id: SlotId) {
+        if let Some(slot) = self.slab.slot(id) {
+            slot.fail(Some("panicked"), STATUS_MESSAGE_BYTES_MAX);
+        }
+    }
+
     /// Merges items built in `scratch` into an open span: a later value of a field replaces the
     /// earlier one.
     fn merge(&self, slot: &Slot, scratch: &[u64], (dropped, cut): (u16, u8)) {
@@ -317,8 +326,7 @@ impl RinglightSubscriber {
     fn record_fields(&self, thread: Option<&Thread>, slot: &Slot, values: &Record<'_>) {
         // Formatted before the slot is locked: a field's `Debug` may use the same span.
         let mut scratch = thread.map(Thread::take_scratch).unwrap_or_default();
-        let mut words = Bounded(&mut scratch);
-        let mut visitor = FieldVisitor::new(&mut words, &self.limits);
+        let mut visitor = FieldVisitor::new(Bounded(&mut scratch), &self.limits);
         values.record(&mut visitor);
         let losses = visitor.losses();
         self.merge(slot, &scratch, losses);
@@ -341,10 +349,10 @@ impl RinglightSubscriber {
         let mut words = thread.map(Thread::take_scratch).unwrap_or_default();
         words.resize(LOG_HEADER_WORDS, 0);
 
-        let mut bounded = Bounded(&mut words);
-        let mut visitor = FieldVisitor::new(&mut bounded, &self.limits);
+        let mut visitor = FieldVisitor::new(Bounded(&mut words), &self.limits);
         event.record(&mut visitor);
         let (dropped, cut) = visitor.losses();
+        let mut bounded = visitor.into_words();
         if self.outputs.scope_paths
             && let Some((id, _)) = span
         {
@@ -487,15 +495,9 @@ impl Subscriber for RinglightSubscriber {
     fn enter(&self, span: &Id) {
         let id = SlotId::from_u64(span.into_u64());
         if let Some(slot) = self.slab.slot(id) {
-            let entered = Entered {
-                subscriber: self.number,
-                id,
-                context: slot.context(),
-                unwinding: std::thread::panicking(),
-            };
             with_thread(|thread| {
                 if let Some(thread) = thread {
-                    thread.enter(entered, &self.slab);
+                    thread.entered.enter(self.number, id, slot, &self.slab);
                 }
             });
         }
@@ -504,22 +506,19 @@ impl Subscriber for RinglightSubscriber {
     fn exit(&self, span: &Id) {
         let id = SlotId::from_u64(span.into_u64());
         let left = with_thread(|thread| match thread {
-            Some(thread) => thread.leave(self.number, id),
+            Some(thread) => thread.entered.leave(self.number, id),
             None => Left::NotEntered,
         });
-        let entered = match left {
-            Left::InOrder(entered) => entered,
-            Left::OutOfOrder(entered) => {
+        let was_unwinding = match left {
+            Left::InOrder { unwinding } => unwinding,
+            Left::OutOfOrder { unwinding } => {
                 self.left_out_of_order(self.slab.slot(id));
-                entered
+                unwinding
             }
             Left::NotEntered => return,
         };
-        if std::thread::panicking()
-            && !entered.unwinding
-            && let Some(slot) = self.slab.slot(id)
-        {
-            slot.fail(Some("panicked"), STATUS_MESSAGE_BYTES_MAX);
+        if std::thread::panicking() && !was_unwinding {
+            self.panicked(id);
         }
     }
 

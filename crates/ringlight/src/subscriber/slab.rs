@@ -19,7 +19,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ringlight_clock::{Clock, Moment, Reading};
-use ringlight_collector::record::{Head, SPAN_HEADER_WORDS, Words, item_words};
+use ringlight_collector::record::{
+    Head, SPAN_HEADER_WORDS, WORD_BYTES, Words, item_words, load_tail,
+};
 use ringlight_model::StatusCode;
 
 /// Words of items a slot holds itself; further ones go to the heap. With them a slot fills 512
@@ -271,11 +273,24 @@ impl Slot {
     /// The record, `record_words` long, into `buffer`.
     #[inline]
     pub(super) fn copy_record(&self, buffer: &mut [u8]) {
-        let (chunks, _) = buffer.as_chunks_mut::<8>();
+        const UNROLLED: usize = 4;
+        let (chunks, _) = buffer.as_chunks_mut::<WORD_BYTES>();
         let inline = chunks.len().min(self.words.len());
         let (here, spilled) = chunks.split_at_mut(inline);
-        for (chunk, word) in here.iter_mut().zip(&self.words) {
+        let store = |chunk: &mut [u8; WORD_BYTES], word: &AtomicU64| {
             *chunk = word.load(Ordering::Relaxed).to_le_bytes();
+        };
+        // Atomic loads are not vectorized; by hand there is at least one check for several.
+        let (fours, rest) = here.as_chunks_mut::<UNROLLED>();
+        let (word_fours, _) = self.words.as_chunks::<UNROLLED>();
+        let done = fours.len() * UNROLLED;
+        for (chunks, words) in fours.iter_mut().zip(word_fours) {
+            for (chunk, word) in chunks.iter_mut().zip(words) {
+                store(chunk, word);
+            }
+        }
+        for (chunk, word) in rest.iter_mut().zip(self.words.iter().skip(done)) {
+            store(chunk, word);
         }
         if !spilled.is_empty() {
             for (chunk, word) in spilled.iter_mut().zip(&*self.lock_spill()) {
@@ -388,6 +403,52 @@ impl Words for SlotItems<'_> {
             self.push_spilled(word);
         }
         self.len += 1;
+    }
+
+    #[inline]
+    fn push_pair(&mut self, first: u64, second: u64) -> bool {
+        let at = SPAN_HEADER_WORDS + self.len;
+        if let Some([a, b]) = self.slot.words.get(at..at + 2) {
+            a.store(first, Ordering::Relaxed);
+            b.store(second, Ordering::Relaxed);
+            self.len += 2;
+            return true;
+        }
+        let fits = self.room() >= 2;
+        if fits {
+            self.push(first);
+            self.push(second);
+        }
+        fits
+    }
+
+    #[inline]
+    fn push_bytes(&mut self, head: u64, bytes: &[u8]) -> bool {
+        let words = 1 + bytes.len().div_ceil(WORD_BYTES);
+        if self.room() < words {
+            return false;
+        }
+        let at = SPAN_HEADER_WORDS + self.len;
+        let (chunks, tail) = bytes.as_chunks::<WORD_BYTES>();
+        if let Some([first, places @ ..]) = self.slot.words.get(at..at + words) {
+            first.store(head, Ordering::Relaxed);
+            for (place, chunk) in places.iter().zip(chunks) {
+                place.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
+            }
+            if let (Some(last), false) = (places.last(), tail.is_empty()) {
+                last.store(load_tail(tail), Ordering::Relaxed);
+            }
+            self.len += words;
+            return true;
+        }
+        self.push(head);
+        for chunk in chunks {
+            self.push(u64::from_le_bytes(*chunk));
+        }
+        if !tail.is_empty() {
+            self.push(load_tail(tail));
+        }
+        true
     }
 
     #[inline]

@@ -9,16 +9,11 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::ids::IdGenerator;
-use super::slab::{Slab, SlotId, SpanContext};
+use super::slab::{Slab, SpanContext};
+use super::stack::Stack;
 
 /// Free slots a thread keeps at most; half of them move at a time.
 const MAGAZINE_SLOTS: usize = 64;
-/// Nested spans after which entries of spans that have closed are looked for. They are there only
-/// if a guard was leaked.
-const DEPTH_CHECKED: usize = 1024;
-/// Nested spans a thread keeps track of; deeper ones are recorded but do not become parents.
-const DEPTH_MAX: usize = 16 * DEPTH_CHECKED;
-
 thread_local! {
     static THREAD: Thread = const { Thread::new() };
 }
@@ -28,36 +23,19 @@ thread_local! {
 pub(super) fn with_thread<R>(body: impl Fn(Option<&Thread>) -> R) -> R {
     THREAD
         .try_with(|thread| body(Some(thread)))
-        .unwrap_or_else(|_| body(None))
+        .unwrap_or_else(|_| without_thread(body))
 }
 
-/// An entered span.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entered {
-    /// Whose span it is: several subscribers may live in one process, as tests have it.
-    pub(super) subscriber: u64,
-    pub(super) id: SlotId,
-    pub(super) context: SpanContext,
-    /// Whether the thread was already unwinding: what is entered then, by a destructor, does not
-    /// fail because of that panic.
-    pub(super) unwinding: bool,
-}
-
-/// How a span was left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Left {
-    /// It was the innermost one.
-    InOrder(Entered),
-    /// Spans entered after it have not been left yet.
-    OutOfOrder(Entered),
-    /// It was not entered on this thread.
-    NotEntered,
+#[cold]
+#[inline(never)]
+fn without_thread<R>(body: impl Fn(Option<&Thread>) -> R) -> R {
+    body(None)
 }
 
 /// The state of one thread.
 pub(super) struct Thread {
     pub(super) ids: IdGenerator,
-    entered: RefCell<Vec<Entered>>,
+    pub(super) entered: Stack,
     magazine: Magazine,
     scratch: Cell<Vec<u64>>,
     /// What a span that would be a root is a child of, while work from elsewhere is taken over.
@@ -70,7 +48,7 @@ impl Thread {
     const fn new() -> Self {
         Self {
             ids: IdGenerator::unseeded(),
-            entered: RefCell::new(Vec::new()),
+            entered: Stack::new(),
             magazine: Magazine::new(),
             scratch: Cell::new(Vec::new()),
             remote_parent: Cell::new(None),
@@ -103,51 +81,6 @@ impl Thread {
     /// Takes over the work of another thread or process, or none; gives what was before.
     pub(super) fn set_remote_parent(&self, parent: Option<SpanContext>) -> Option<SpanContext> {
         self.remote_parent.replace(parent)
-    }
-
-    /// The innermost span of `subscriber` this thread is in.
-    #[inline]
-    pub(super) fn current(&self, subscriber: u64) -> Option<Entered> {
-        let entered = self.entered.borrow();
-        match entered.last() {
-            Some(last) if last.subscriber == subscriber => Some(*last),
-            None => None,
-            Some(_) => entered
-                .iter()
-                .rfind(|entry| entry.subscriber == subscriber)
-                .copied(),
-        }
-    }
-
-    /// Enters a span.
-    #[inline]
-    pub(super) fn enter(&self, entry: Entered, slab: &Slab) {
-        let mut entered = self.entered.borrow_mut();
-        if entered.len() >= DEPTH_CHECKED && entered.len().is_multiple_of(DEPTH_CHECKED) {
-            entered.retain(|e| e.subscriber != entry.subscriber || slab.slot(e.id).is_some());
-            if entered.len() >= DEPTH_MAX {
-                return;
-            }
-        }
-        entered.push(entry);
-    }
-
-    /// Leaves a span.
-    #[inline]
-    pub(super) fn leave(&self, subscriber: u64, id: SlotId) -> Left {
-        let mut entered = self.entered.borrow_mut();
-        let is = |entry: &Entered| entry.id == id && entry.subscriber == subscriber;
-        match entered.last() {
-            Some(last) if is(last) => {
-                let last = *last;
-                entered.pop();
-                Left::InOrder(last)
-            }
-            _ => match entered.iter().rposition(is) {
-                Some(at) => Left::OutOfOrder(entered.remove(at)),
-                None => Left::NotEntered,
-            },
-        }
     }
 
     /// Takes a free slot.
@@ -275,61 +208,6 @@ impl Drop for Magazine {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn entry(subscriber: u64, id: u64) -> Entered {
-        let context = SpanContext {
-            trace_high: 0,
-            trace_low: 1,
-            span: id,
-        };
-        Entered {
-            subscriber,
-            id: SlotId::from_u64(id),
-            context,
-            unwinding: false,
-        }
-    }
-
-    #[test]
-    fn spans_may_be_left_in_any_order() {
-        let (thread, slab) = (Thread::new(), Slab::new());
-        for id in 1..=3 {
-            thread.enter(entry(1, id), &slab);
-        }
-        let current = || thread.current(1).map(|e| e.id.get());
-        assert_eq!(
-            thread.leave(1, SlotId::from_u64(2)),
-            Left::OutOfOrder(entry(1, 2))
-        );
-        assert_eq!(current(), Some(3));
-        assert_eq!(thread.leave(1, SlotId::from_u64(2)), Left::NotEntered);
-        assert_eq!(
-            thread.leave(1, SlotId::from_u64(3)),
-            Left::InOrder(entry(1, 3))
-        );
-        assert_eq!(current(), Some(1));
-    }
-
-    #[test]
-    fn a_subscriber_sees_only_its_own_spans() {
-        let (thread, slab) = (Thread::new(), Slab::new());
-        thread.enter(entry(1, 7), &slab);
-        thread.enter(entry(2, 8), &slab);
-        assert_eq!(thread.current(1), Some(entry(1, 7)));
-        assert_eq!(thread.current(2), Some(entry(2, 8)));
-        assert_eq!(thread.current(3), None);
-        assert_eq!(thread.leave(2, SlotId::from_u64(7)), Left::NotEntered);
-    }
-
-    #[test]
-    fn leaked_entries_do_not_pile_up() {
-        let (thread, slab) = (Thread::new(), Slab::new());
-        // No slot is open, so every entry is that of a span that has closed.
-        for id in 1..=(3 * DEPTH_CHECKED as u64) {
-            thread.enter(entry(1, id), &slab);
-        }
-        assert!(thread.entered.borrow().len() <= DEPTH_CHECKED);
-    }
 
     #[test]
     fn slots_come_back_when_a_thread_ends() {

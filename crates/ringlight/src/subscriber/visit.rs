@@ -18,17 +18,17 @@ pub(super) struct RecordLimits {
 ///
 /// Numbers, truth values and texts keep their type; what is only `Debug` or `Display` is formatted
 /// here and now, since it may be gone later.
-pub(super) struct FieldVisitor<'a, W> {
-    words: &'a mut W,
+pub(super) struct FieldVisitor<W> {
+    words: W,
     text_bytes_max: usize,
     attributes_left: usize,
     dropped: u16,
     cut: u8,
 }
 
-impl<'a, W: Words> FieldVisitor<'a, W> {
+impl<W: Words> FieldVisitor<W> {
     #[inline]
-    pub(super) const fn new(words: &'a mut W, limits: &RecordLimits) -> Self {
+    pub(super) const fn new(words: W, limits: &RecordLimits) -> Self {
         Self {
             words,
             text_bytes_max: limits.text_bytes_max,
@@ -44,6 +44,12 @@ impl<'a, W: Words> FieldVisitor<'a, W> {
         (self.dropped, self.cut)
     }
 
+    /// What was written.
+    #[inline]
+    pub(super) fn into_words(self) -> W {
+        self.words
+    }
+
     #[inline]
     fn write(
         &mut self,
@@ -51,20 +57,29 @@ impl<'a, W: Words> FieldVisitor<'a, W> {
         write: impl FnOnce(&mut ItemWriter<'_, W>, Key<'_>) -> Written,
     ) {
         let index = field.index();
-        if self.attributes_left == 0 || index > FIELD_INDEX_MAX {
-            self.dropped = self.dropped.saturating_add(1);
-            return;
-        }
-        let mut writer = ItemWriter::new(self.words, self.text_bytes_max);
-        match write(&mut writer, Key::Field(index as u16)) {
-            Written::Whole => {}
-            Written::Cut => self.cut = self.cut.saturating_add(1),
-            Written::Dropped => {
-                self.dropped = self.dropped.saturating_add(1);
-                return;
+        if self.attributes_left > 0 && index <= FIELD_INDEX_MAX {
+            let mut writer = ItemWriter::new(&mut self.words, self.text_bytes_max);
+            let written = write(&mut writer, Key::Field(index as u16));
+            if written == Written::Whole {
+                self.attributes_left -= 1;
+            } else {
+                self.lose(written);
             }
+        } else {
+            self.lose(Written::Dropped);
         }
-        self.attributes_left -= 1;
+    }
+
+    /// Counts what was not written, or not whole.
+    #[cold]
+    #[inline(never)]
+    fn lose(&mut self, written: Written) {
+        if written == Written::Cut {
+            self.cut = self.cut.saturating_add(1);
+            self.attributes_left -= 1;
+        } else {
+            self.dropped = self.dropped.saturating_add(1);
+        }
     }
 
     #[inline]
@@ -78,7 +93,7 @@ impl<'a, W: Words> FieldVisitor<'a, W> {
     }
 }
 
-impl<W: Words> Visit for FieldVisitor<'_, W> {
+impl<W: Words> Visit for FieldVisitor<W> {
     #[inline]
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.write(field, |writer, key| writer.f64(key, value));

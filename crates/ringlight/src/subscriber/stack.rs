@@ -1,0 +1,309 @@
+//! The spans a thread is in, innermost last.
+
+use std::cell::{Cell, RefCell};
+
+use super::slab::{Slab, Slot, SlotId, SpanContext};
+
+/// Nested spans kept in place; deeper ones go to the heap.
+const NEAR: usize = 32;
+/// Nested spans after which entries of spans that have closed are looked for. They are there only
+/// if a guard was leaked.
+const DEPTH_CHECKED: usize = 1024;
+/// Nested spans a thread keeps track of; deeper ones are recorded but do not become parents.
+const DEPTH_MAX: usize = 16 * DEPTH_CHECKED;
+
+/// How a span was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It was the innermost one. `unwinding`: as it was when the span was entered.
+    InOrder { unwinding: bool },
+    /// Spans entered after it have not been left yet.
+    OutOfOrder { unwinding: bool },
+    /// It was not entered on this thread.
+    NotEntered,
+}
+
+/// An entered span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    owner: Owner,
+    id: SlotId,
+    context: SpanContext,
+}
+
+/// Whose span it is, since several subscribers may live in one process, as tests have it; and, in
+/// the lowest bit, whether the thread was already unwinding: what is entered then, by a destructor,
+/// does not fail because of that panic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Owner(u64);
+
+impl Owner {
+    #[inline]
+    const fn new(subscriber: u64, unwinding: bool) -> Self {
+        Self(subscriber << 1 | unwinding as u64)
+    }
+
+    #[inline]
+    const fn is(self, subscriber: u64) -> bool {
+        self.0 >> 1 == subscriber
+    }
+
+    const fn unwinding(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
+
+/// The entered spans of one thread.
+///
+/// The first [`NEAR`] entries lie in cells of single words: entering a span is a few plain stores.
+pub(super) struct Stack {
+    depth: Cell<usize>,
+    near: [Place; NEAR],
+    /// Entries from [`NEAR`] on.
+    far: RefCell<Vec<Entry>>,
+}
+
+struct Place {
+    owner: Cell<u64>,
+    id: Cell<u64>,
+    trace_high: Cell<u64>,
+    trace_low: Cell<u64>,
+    span: Cell<u64>,
+}
+
+impl Place {
+    const fn new() -> Self {
+        Self {
+            owner: Cell::new(0),
+            id: Cell::new(0),
+            trace_high: Cell::new(0),
+            trace_low: Cell::new(0),
+            span: Cell::new(0),
+        }
+    }
+
+    #[inline]
+    fn set(&self, owner: Owner, id: SlotId, context: SpanContext) {
+        self.owner.set(owner.0);
+        self.id.set(id.get());
+        self.trace_high.set(context.trace_high);
+        self.trace_low.set(context.trace_low);
+        self.span.set(context.span);
+    }
+
+    #[inline]
+    fn is(&self, subscriber: u64, id: SlotId) -> bool {
+        self.id.get() == id.get() && Owner(self.owner.get()).is(subscriber)
+    }
+
+    #[inline]
+    fn span(&self) -> (SlotId, SpanContext) {
+        let context = SpanContext {
+            trace_high: self.trace_high.get(),
+            trace_low: self.trace_low.get(),
+            span: self.span.get(),
+        };
+        (SlotId::from_u64(self.id.get()), context)
+    }
+
+    fn entry(&self) -> Entry {
+        let (id, context) = self.span();
+        Entry {
+            owner: Owner(self.owner.get()),
+            id,
+            context,
+        }
+    }
+}
+
+impl Stack {
+    pub(super) const fn new() -> Self {
+        Self {
+            depth: Cell::new(0),
+            near: [const { Place::new() }; NEAR],
+            far: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// The innermost span of `subscriber`.
+    #[inline]
+    pub(super) fn current(&self, subscriber: u64) -> Option<(SlotId, SpanContext)> {
+        let last = self.depth.get().checked_sub(1)?;
+        match self.near.get(last) {
+            Some(place) if Owner(place.owner.get()).is(subscriber) => Some(place.span()),
+            _ => self.search(subscriber),
+        }
+    }
+
+    /// Enters a span of `subscriber`.
+    #[inline]
+    pub(super) fn enter(&self, subscriber: u64, id: SlotId, slot: &Slot, slab: &Slab) {
+        let owner = Owner::new(subscriber, std::thread::panicking());
+        let depth = self.depth.get();
+        match self.near.get(depth) {
+            Some(place) => {
+                place.set(owner, id, slot.context());
+                self.depth.set(depth + 1);
+            }
+            None => self.enter_far(owner, id, slot.context(), slab),
+        }
+    }
+
+    /// Leaves a span.
+    #[inline]
+    pub(super) fn leave(&self, subscriber: u64, id: SlotId) -> Left {
+        let last = self.depth.get().wrapping_sub(1);
+        match self.near.get(last) {
+            Some(place) if place.is(subscriber, id) => {
+                self.depth.set(last);
+                Left::InOrder {
+                    unwinding: Owner(place.owner.get()).unwinding(),
+                }
+            }
+            _ => self.remove(subscriber, id),
+        }
+    }
+
+    #[cold]
+    fn enter_far(&self, owner: Owner, id: SlotId, context: SpanContext, slab: &Slab) {
+        let entry = Entry { owner, id, context };
+        let mut entries = self.entries();
+        if entries.len() >= DEPTH_CHECKED && entries.len().is_multiple_of(DEPTH_CHECKED) {
+            let ours = |entry: &Entry| entry.owner.0 >> 1 == owner.0 >> 1;
+            entries.retain(|entry| !ours(entry) || slab.slot(entry.id).is_some());
+        }
+        if entries.len() < DEPTH_MAX {
+            entries.push(entry);
+        }
+        self.set_entries(entries);
+    }
+
+    #[cold]
+    fn search(&self, subscriber: u64) -> Option<(SlotId, SpanContext)> {
+        let entries = self.entries();
+        let found = entries.iter().rfind(|entry| entry.owner.is(subscriber));
+        let found = found.map(|entry| (entry.id, entry.context));
+        self.set_entries(entries);
+        found
+    }
+
+    #[cold]
+    fn remove(&self, subscriber: u64, id: SlotId) -> Left {
+        let mut entries = self.entries();
+        let found = entries
+            .iter()
+            .rposition(|entry| entry.id == id && entry.owner.is(subscriber));
+        let left = match found {
+            Some(at) => {
+                let in_order = at + 1 == entries.len();
+                let unwinding = entries.remove(at).owner.unwinding();
+                if in_order {
+                    Left::InOrder { unwinding }
+                } else {
+                    Left::OutOfOrder { unwinding }
+                }
+            }
+            None => Left::NotEntered,
+        };
+        self.set_entries(entries);
+        left
+    }
+
+    /// Takes all entries out, near and far, to be put back with
+    /// [`set_entries`](Self::set_entries).
+    fn entries(&self) -> Vec<Entry> {
+        let depth = self.depth.get();
+        let mut entries = Vec::with_capacity(depth + 1);
+        entries.extend(self.near.iter().take(depth).map(Place::entry));
+        entries.append(&mut self.far.borrow_mut());
+        entries
+    }
+
+    fn set_entries(&self, mut entries: Vec<Entry>) {
+        self.depth.set(entries.len());
+        let far = entries.split_off(entries.len().min(NEAR));
+        for (place, entry) in self.near.iter().zip(entries) {
+            place.set(entry.owner, entry.id, entry.context);
+        }
+        *self.far.borrow_mut() = far;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slab() -> Slab {
+        let slab = Slab::new();
+        slab.take(&mut [0]);
+        slab
+    }
+
+    fn enter(stack: &Stack, slab: &Slab, subscriber: u64, id: u64) {
+        if let Some(slot) = slab.slot_at(0) {
+            stack.enter(subscriber, SlotId::from_u64(id), slot, slab);
+        }
+    }
+
+    fn current(stack: &Stack, subscriber: u64) -> Option<u64> {
+        stack.current(subscriber).map(|(id, _)| id.get())
+    }
+
+    const IN_ORDER: Left = Left::InOrder { unwinding: false };
+    const OUT_OF_ORDER: Left = Left::OutOfOrder { unwinding: false };
+
+    #[test]
+    fn spans_may_be_left_in_any_order() {
+        let (stack, slab) = (Stack::new(), slab());
+        let leave = |id| stack.leave(1, SlotId::from_u64(id));
+        for id in 1..=3 {
+            enter(&stack, &slab, 1, id);
+        }
+        assert_eq!(leave(2), OUT_OF_ORDER);
+        assert_eq!(current(&stack, 1), Some(3));
+        assert_eq!(leave(2), Left::NotEntered);
+        assert_eq!(leave(3), IN_ORDER);
+        assert_eq!(current(&stack, 1), Some(1));
+        assert_eq!(leave(1), IN_ORDER);
+        assert_eq!(current(&stack, 1), None);
+        assert_eq!(leave(1), Left::NotEntered);
+    }
+
+    #[test]
+    fn a_subscriber_sees_only_its_own_spans() {
+        let (stack, slab) = (Stack::new(), slab());
+        enter(&stack, &slab, 1, 7);
+        enter(&stack, &slab, 2, 8);
+        assert_eq!(current(&stack, 1), Some(7));
+        assert_eq!(current(&stack, 2), Some(8));
+        assert_eq!(current(&stack, 3), None);
+        assert_eq!(stack.leave(2, SlotId::from_u64(7)), Left::NotEntered);
+        assert_eq!(stack.leave(1, SlotId::from_u64(7)), OUT_OF_ORDER);
+    }
+
+    #[test]
+    fn deep_nesting_goes_to_the_heap_and_comes_back() {
+        let (stack, slab) = (Stack::new(), slab());
+        let deep = NEAR as u64 * 3;
+        for id in 1..=deep {
+            enter(&stack, &slab, 1, id);
+            assert_eq!(current(&stack, 1), Some(id));
+        }
+        assert_eq!(stack.leave(1, SlotId::from_u64(5)), OUT_OF_ORDER);
+        for id in (1..=deep).rev().filter(|id| *id != 5) {
+            assert_eq!(current(&stack, 1), Some(id));
+            assert_eq!(stack.leave(1, SlotId::from_u64(id)), IN_ORDER);
+        }
+        assert_eq!(current(&stack, 1), None);
+    }
+
+    #[test]
+    fn leaked_entries_do_not_pile_up() {
+        let (stack, slab) = (Stack::new(), slab());
+        // No slot is open, so every entry is that of a span that has closed.
+        for id in 1..=(3 * DEPTH_CHECKED as u64) {
+            enter(&stack, &slab, 1, id);
+        }
+        assert!(stack.depth.get() <= DEPTH_CHECKED);
+    }
+}

@@ -17,6 +17,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ("ringlight-clock", &[]),
     ("ringlight-ring", &[]),
     ("ringlight-model", &[]),
+    ("ringlight-clock", &[]),
     ("ringlight-otlp", &["ringlight-model"]),
     (
         "ringlight-collector",
@@ -33,7 +34,6 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
             "ringlight-collector",
             "ringlight-export",
             "ringlight-model",
-            "ringlight-ring",
         ],
     ),
     ("ringlight-store", &["ringlight-model"]),
@@ -59,12 +59,9 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     (
         "ringlight-cli",
         &[
-            "ringlight",
             "ringlight-app-agent",
             "ringlight-app-harness",
             "ringlight-app-streaming",
-            "ringlight-export",
-            "ringlight-model",
             "ringlight-otlp",
             "ringlight-server",
             "ringlight-store",

@@ -189,20 +189,20 @@ fn npm(web_dir: &Path, arguments: &[&str]) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
+    // What went wrong comes first; advice about the registry, usage and log files follows.
     let said = String::from_utf8_lossy(&output.stderr).into_owned()
         + &String::from_utf8_lossy(&output.stdout);
-    let tail: Vec<_> = said
+    let said: Vec<_> = said
         .lines()
-        .rev()
-        .filter(|line| !line.trim().is_empty())
-        .take(12)
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("npm warn"))
+        .take(8)
         .collect();
-    let tail: Vec<_> = tail.into_iter().rev().collect();
     Err(format!(
         "`npm {}` failed, {}: {}",
         arguments.join(" "),
         output.status,
-        tail.join(" | ")
+        said.join(" | ")
     )
     .into())
 }

@@ -60,7 +60,13 @@ async fn demonstrate(
     });
     let early = until_done(config, backend, &mut apps, signals, console, started).await;
     let ran = started.elapsed();
-    let ended = stop_apps(apps, signals).await;
+    let Some(ended) = stop_apps(apps, signals).await else {
+        return Err(CliError::new(
+            Exit::Failure,
+            "the applications were killed before they could report",
+        )
+        .with_hint("after the first Ctrl-C they end by themselves within seconds"));
+    };
     if let Some(name) = early
         && let Some(failed) = ended.iter().find(|app| app.name == name)
     {
@@ -133,8 +139,8 @@ fn progress_line(backend: &Backend, elapsed: Duration, duration: Option<Duration
 }
 
 /// Asks the applications to stop, all but the model at once, and collects what they report. A
-/// signal meanwhile kills them.
-async fn stop_apps(mut apps: Vec<AppProcess>, signals: &mut Signals) -> Vec<Ended> {
+/// signal meanwhile kills them: then there is no report.
+async fn stop_apps(mut apps: Vec<AppProcess>, signals: &mut Signals) -> Option<Vec<Ended>> {
     let model = apps.pop();
     let stopping = async {
         let running: Vec<_> = apps
@@ -152,9 +158,9 @@ async fn stop_apps(mut apps: Vec<AppProcess>, signals: &mut Signals) -> Vec<Ende
         ended
     };
     tokio::select! {
-        ended = stopping => ended,
+        ended = stopping => Some(ended),
         // Dropping the processes kills them.
-        _ = signals.next() => Vec::new(),
+        _ = signals.next() => None,
     }
 }
 

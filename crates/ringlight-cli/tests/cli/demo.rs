@@ -1,9 +1,10 @@
 //! `ringlight demo`, the whole product at once.
 
+use std::io::Read as _;
 use std::process::Stdio;
 
 use crate::common::{Backend, FREE_PORTS, ringlight, text, until, wait};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 fn demo(data_dir: &std::path::Path, flags: &[&str]) -> std::process::Command {
     let mut command = ringlight();
@@ -114,6 +115,37 @@ fn the_applications_end_with_the_demo_even_when_it_is_killed() {
     until("the applications have ended", || {
         children.iter().all(|pid| !is_running(*pid)).then_some(())
     });
+}
+
+#[test]
+fn an_application_that_dies_ends_the_demo_and_is_named() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut backend = Backend::spawn(demo(data_dir.path(), &[]));
+    let streaming = until("the application runs", || {
+        children_of(backend.child.id())
+            .into_iter()
+            .find(|pid| command_line(*pid).contains("streaming"))
+    });
+    let pid = Pid::from_raw(i32::try_from(streaming).unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    assert_eq!(wait(&mut backend.child).code(), Some(1));
+    let mut stderr = String::new();
+    backend
+        .child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut stderr)
+        .unwrap();
+    assert!(
+        stderr.contains("error: the application `streaming` failed (signal: 9 (SIGKILL))"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("hint: "), "{stderr}");
+}
+
+fn command_line(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default()
 }
 
 #[test]

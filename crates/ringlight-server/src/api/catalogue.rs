@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{Call, json};
-use super::error::{ApiError, ErrorBody};
+use super::error::{ApiError, Refused};
 use super::params::Params;
 use super::value::{TypedValue, text};
 use super::{Context, Effort};
@@ -51,10 +51,8 @@ pub(super) struct Service {
     operation_id = "services",
     tag = "catalogue",
     responses(
-        (status = 200, body = Services),
-        (status = 400, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 503, body = ErrorBody),
+        (status = 200, description = "The services, by name.", body = Services),
+        Refused,
     ),
 )]
 pub(super) async fn services(
@@ -115,10 +113,8 @@ pub(super) struct RunSummary {
     operation_id = "runs",
     tag = "catalogue",
     responses(
-        (status = 200, body = Runs),
-        (status = 400, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 503, body = ErrorBody),
+        (status = 200, description = "The runs, newest first.", body = Runs),
+        Refused,
     ),
 )]
 pub(super) async fn runs(
@@ -208,10 +204,8 @@ pub(super) enum SignalName {
         ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Keys wanted at most. Default 100."),
     ),
     responses(
-        (status = 200, body = AttributeKeys),
-        (status = 400, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 503, body = ErrorBody),
+        (status = 200, description = "The keys.", body = AttributeKeys),
+        Refused,
     ),
 )]
 pub(super) async fn attributes(
@@ -265,10 +259,8 @@ pub(super) struct AttributeValues<'a> {
         ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Values wanted at most. Default 100."),
     ),
     responses(
-        (status = 200, body = AttributeValues),
-        (status = 400, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 503, body = ErrorBody),
+        (status = 200, description = "The values, sorted.", body = AttributeValues),
+        Refused,
     ),
 )]
 pub(super) async fn values(

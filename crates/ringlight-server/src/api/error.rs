@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 use ringlight_store::SearchError;
 use ringlight_store::query::QueryError;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use super::Busy;
 use super::answer::JSON;
@@ -16,6 +16,21 @@ use super::params::shown;
 pub(super) struct ErrorBody {
     /// What is wrong.
     error: ErrorDetail,
+}
+
+/// What every path may answer instead of a success.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes the answers in the document")]
+pub(super) enum Refused {
+    /// A parameter is not known, given twice or out of range, or `q` is not a query.
+    #[response(status = 400)]
+    BadRequest(ErrorBody),
+    /// The request is for another host than this machine, or from a page of another site.
+    #[response(status = 403)]
+    Forbidden(ErrorBody),
+    /// Too many requests are under way; `Retry-After` says when to come back.
+    #[response(status = 503)]
+    Busy(ErrorBody),
 }
 
 /// What is wrong with a request.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{Call, json};
-use super::error::{ApiError, ErrorBody};
+use super::error::{ApiError, Refused};
 use super::traces::Stats;
 use super::value::{Attribute, TypedValue, attributes, span_id, text, trace_id};
 use super::{Context, Effort};
@@ -97,10 +97,8 @@ pub(super) struct LogBody<'a> {
         ("span_id" = Option<String>, Query, pattern = "^[0-9a-fA-F]{16}$", description = "Only records of this span."),
     ),
     responses(
-        (status = 200, body = Logs),
-        (status = 400, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 503, body = ErrorBody),
+        (status = 200, description = "A page of log records.", body = Logs),
+        Refused,
     ),
 )]
 pub(super) async fn search(

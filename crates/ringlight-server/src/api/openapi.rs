@@ -7,7 +7,7 @@ use axum::response::Response;
 use utoipa::OpenApi as _;
 
 use super::answer::{Call, json};
-use super::error::{ApiError, ErrorBody};
+use super::error::{ApiError, Refused};
 use super::value::{Attribute, TypedValue};
 use super::{Context, Effort};
 use super::{catalogue, logs, status, trace, traces};
@@ -50,10 +50,8 @@ pub(super) fn openapi() -> utoipa::openapi::OpenApi {
     operation_id = "openapi",
     tag = "state",
     responses(
-        (status = 200, body = Object),
-        (status = 400, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 503, body = ErrorBody),
+        (status = 200, description = "The document.", body = Object),
+        Refused,
     ),
 )]
 pub(super) async fn document(

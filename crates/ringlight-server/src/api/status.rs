@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{Call, json};
-use super::error::{ApiError, ErrorBody};
+use super::error::{ApiError, Refused};
 use super::value::text;
 use super::{Context, Effort};
 use crate::state::{Client, Refusal, SignalCounts};
@@ -191,10 +191,8 @@ pub struct ClientStored {
     operation_id = "status",
     tag = "state",
     responses(
-        (status = 200, body = Status),
-        (status = 400, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 503, body = ErrorBody),
+        (status = 200, description = "The state now.", body = Status),
+        Refused,
     ),
 )]
 pub(super) async fn status(

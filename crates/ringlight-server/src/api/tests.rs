@@ -111,6 +111,10 @@ fn the_document_describes_exactly_the_paths_that_are_served() {
     for path in operations() {
         let summary = path["get"]["summary"].as_str().unwrap();
         assert!(!summary.contains('\n'), "not one line: {summary}");
+        for (status, response) in path["get"]["responses"].as_object().unwrap() {
+            // OpenAPI asks for it.
+            assert!(response["description"].is_string(), "{summary} {status}");
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{Call, json};
-use super::error::{ApiError, ErrorBody};
+use super::error::{ApiError, ErrorBody, Refused};
 use super::value::{Attribute, attributes, span_id, text, trace_id};
 use super::{Context, Effort};
 
@@ -206,11 +206,9 @@ pub(super) enum TraceFormat {
         ("format" = inline(Option<TraceFormat>), Query, description = "Another form than this document's."),
     ),
     responses(
-        (status = 200, body = TraceAnswer),
-        (status = 400, body = ErrorBody),
-        (status = 403, body = ErrorBody),
+        (status = 200, description = "The trace.", body = TraceAnswer),
         (status = 404, body = ErrorBody, description = "No span of the trace is stored."),
-        (status = 503, body = ErrorBody),
+        Refused,
     ),
 )]
 pub(super) async fn trace(

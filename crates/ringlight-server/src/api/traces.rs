@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{Call, json};
-use super::error::{ApiError, ErrorBody};
+use super::error::{ApiError, Refused};
 use super::value::text;
 use super::{Context, Effort};
 
@@ -110,10 +110,8 @@ impl From<TraceSummary> for FoundTrace {
         ("run" = Option<u64>, Query, minimum = 1, description = "Only spans of this run."),
     ),
     responses(
-        (status = 200, body = Traces),
-        (status = 400, body = ErrorBody),
-        (status = 403, body = ErrorBody),
-        (status = 503, body = ErrorBody),
+        (status = 200, description = "A page of traces.", body = Traces),
+        Refused,
     ),
 )]
 pub(super) async fn search(

@@ -75,18 +75,15 @@ pub fn main(args: &Args) -> ExitCode {
 /// The work directory or the model's address is unusable, or every session gave up because the
 /// model does not answer.
 pub async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error + Send + Sync>> {
-    let temporary = match &args.work_dir {
-        Some(_) => None,
-        None => Some(
-            tempfile::Builder::new()
+    let temporary;
+    let work_dir = match &args.work_dir {
+        Some(given) => given.as_path(),
+        None => {
+            temporary = tempfile::Builder::new()
                 .prefix("ringlight-agent-")
-                .tempdir()?,
-        ),
-    };
-    let work_dir = match (&args.work_dir, &temporary) {
-        (Some(given), _) => given.clone(),
-        (None, Some(temporary)) => temporary.path().to_path_buf(),
-        (None, None) => std::env::temp_dir(),
+                .tempdir()?;
+            temporary.path()
+        }
     };
     let sandbox = work_dir.join("sandbox");
     corpus::write_code_base(&sandbox)

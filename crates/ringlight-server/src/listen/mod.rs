@@ -123,7 +123,7 @@ async fn connection<H, F, B>(
     stream: TcpStream,
     peer: SocketAddr,
     connections: &Connections,
-    stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
     handler: H,
 ) where
     H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + 'static,
@@ -132,7 +132,14 @@ async fn connection<H, F, B>(
 {
     // Only a matter of latency, so a failure is no reason to refuse the connection.
     let _ = stream.set_nodelay(true);
-    let detected = tokio::time::timeout(connections.head_timeout, prefix::detect(stream)).await;
+    let detecting = tokio::time::timeout(connections.head_timeout, prefix::detect(stream));
+    let detected = tokio::select! {
+        // First, so that a request which has begun to arrive is answered.
+        biased;
+        detected = detecting => detected,
+        // Browsers open connections ahead of need; nothing was asked on this one.
+        () = stopped(&mut stop) => return,
+    };
     let Ok(Ok(Some((protocol, stream)))) = detected else {
         return;
     };

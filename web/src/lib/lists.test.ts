@@ -9,7 +9,7 @@ import { bounds, rangeFrom, rangeParams } from './range';
 import { explain } from './refusals';
 import { parseLocation } from './router.svelte';
 import { severityOf } from './severity';
-import { valueLine, valueText } from './values';
+import { valueLine, valueText, visible } from './values';
 
 describe('live refresh', () => {
   const key = (row: string, occurrence: number) => `${row[0]}#${occurrence}`;
@@ -119,6 +119,12 @@ test('severity numbers come in fours', () => {
     'fatal',
     'unset',
   ]);
+});
+
+test('control characters and direction marks are seen, not obeyed', () => {
+  expect(visible('\u001b[31mred\u0007')).toBe('␛[31mred␇');
+  expect(visible('a\u202eb\u2066c')).toBe('a<U+202E>b<U+2066>c');
+  expect(visible('tab\tline\nend é 😀')).toBe('tab\tline\nend é 😀');
 });
 
 test('values are text, whatever they hold', () => {

@@ -29,7 +29,7 @@ export function parseLocation(path: string, search: string): Location {
     return { page: found?.page ?? 'missing', id: '', path: found?.path ?? path, params };
   }
   if (first === 'traces' && second && segments.length === 2) {
-    return { page: 'trace', id: decodeURIComponent(second).toLowerCase(), path, params };
+    return { page: 'trace', id: second.toLowerCase(), path, params };
   }
   return { page: 'missing', id: '', path, params };
 }

@@ -16,10 +16,26 @@ export function valueText(value: TypedValue): string {
   }
 }
 
+/**
+ * Text from outside for the screen: control characters, which a terminal would obey, and marks that turn the direction
+ * of what follows are shown as what they are. Tabs and line ends stay.
+ */
+export function visible(text: string): string {
+  return text.replace(HIDDEN, (character) => {
+    const code = character.charCodeAt(0);
+    return code < 0x20
+      ? String.fromCharCode(0x2400 + code)
+      : `<U+${code.toString(16).toUpperCase().padStart(4, '0')}>`;
+  });
+}
+
+// eslint-disable-next-line no-control-regex -- control characters are what it looks for
+const HIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
 /** One line of it. */
 export function valueLine(value: TypedValue): string {
-  if (value.type === 'array' || value.type === 'map') return JSON.stringify(plain(value));
-  return valueText(value).replace(/\s*\n\s*/g, ' ⏎ ');
+  if (value.type === 'array' || value.type === 'map') return visible(JSON.stringify(plain(value)));
+  return visible(valueText(value).replace(/\s*\n\s*/g, ' ⏎ '));
 }
 
 /** Lists and maps as JSON has them. Integers that a double cannot hold stay text rather than become wrong. */

@@ -1,6 +1,7 @@
 import { duration as formatDuration } from '../format';
 import { serviceColor, type Shade } from '../palette.svelte';
 import { nanosOf } from '../time';
+import { visible } from '../values';
 import { serviceAt, spanAt, type LogMark, type TraceTree } from './tree';
 import { ticks, type View } from './view';
 
@@ -188,7 +189,7 @@ function drawName(context: CanvasRenderingContext2D, scene: Scene, row: number, 
   x += 8;
   if (tree.error[row]) x += drawErrorMark(context, colors, x, middle);
   const room = nameWidth - x - 6;
-  const name = spanAt(tree, row).name || '(no name)';
+  const name = visible(spanAt(tree, row).name) || '(no name)';
   const parent = tree.parent[row]!;
   const tells = parent < 0 || serviceAt(tree, parent) !== service;
   const suffix = suffixOf(scene, row);
@@ -200,7 +201,7 @@ function drawName(context: CanvasRenderingContext2D, scene: Scene, row: number, 
   context.fillStyle = colors.text;
   context.fillText(nameText, x, middle);
   x += context.measureText(nameText).width + 7;
-  const extra = [suffix, tells ? service : '', tree.orphan[row] ? 'parent missing' : '']
+  const extra = [suffix, tells ? visible(service) : '', tree.orphan[row] ? 'parent missing' : '']
     .filter(Boolean)
     .join('  ');
   if (extra && nameWidth - x > 24) {

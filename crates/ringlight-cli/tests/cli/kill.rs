@@ -1,10 +1,11 @@
 //! FAULTS 29: `kill -9` during ingest, with the real process.
 
 use std::net::SocketAddr;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 
-use crate::common::{Backend, send_trace, spans_of};
+use crate::common::{Backend, ringlight, send_trace, spans_of, until};
 
 const KILLS: u64 = 50;
 const SPANS: u64 = 150;
@@ -56,6 +57,60 @@ fn what_was_acknowledged_survives_fifty_kills() {
     let traces = next_trace.load(Ordering::Relaxed) - 1;
     assert_eq!(spans % SPANS, 0, "a request is stored whole or not at all");
     assert!(spans <= traces * SPANS, "nothing is stored twice");
+}
+
+/// A client that runs on while its backend is killed and started again: everything it submitted is
+/// stored in the end, and nothing twice.
+#[test]
+fn a_client_outlives_its_backend_and_everything_is_stored_once() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut backend = Backend::up(data_dir.path());
+    let endpoint = backend.ready["otlp_grpc"].as_str().unwrap().to_owned();
+    let port = endpoint.rsplit(':').next().unwrap().to_owned();
+    let mut client = ringlight()
+        .args(["app", "streaming", "--until-stdin-closes", "--rate", "400"])
+        .env("OTLP_ENDPOINT", &endpoint)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stored = 0;
+    for _ in 0..6 {
+        stored = until("more is stored", || {
+            let (spans, _) = counts(&backend, "streaming");
+            (spans > stored).then_some(spans)
+        });
+        backend.child.kill().unwrap();
+        backend.child.wait().unwrap();
+        backend = Backend::start(
+            data_dir.path(),
+            &["--grpc-port", &port, "--http-port", "0", "--ui-port", "0"],
+        );
+    }
+    drop(client.stdin.take());
+    let output = client.wait_with_output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let submitted = |signal: &str| {
+        let account = &report["ledger"][signal];
+        assert_eq!(account["submitted"], account["exported"], "{report:#}");
+        account["submitted"].as_u64().unwrap()
+    };
+    let expected = (submitted("traces"), submitted("logs"));
+    assert_eq!(counts(&backend, "streaming"), expected, "{report:#}");
+}
+
+/// How many spans and log records of a service are stored.
+fn counts(backend: &Backend, service: &str) -> (u64, u64) {
+    let found = backend.get("/api/v1/services");
+    let services = found["services"].as_array().unwrap();
+    let count = |service: &serde_json::Value, what: &str| service[what].as_u64().unwrap();
+    services
+        .iter()
+        .find(|found| found["name"] == service)
+        .map_or((0, 0), |found| {
+            (count(found, "span_count"), count(found, "log_count"))
+        })
 }
 
 /// Sends one trace after another until the backend is gone; reports those acknowledged.

@@ -5,10 +5,12 @@ import { chromiumPath, CHROMIUM_FLAGS } from './scripts/chromium';
 const url = process.env['RINGLIGHT_URL'];
 if (!url) throw new Error('RINGLIGHT_URL is not set; it is the address a running `ringlight demo` prints');
 
+const script = process.env['RINGLIGHT_SCRIPT'];
+
 export default defineConfig({
   testDir: './e2e',
-  // The pictures of the documentation are made on request: `npm run screenshots`.
-  ...(process.env['RINGLIGHT_PICTURES'] ? { testMatch: 'pictures.ts' } : {}),
+  // Not tests: `npm run screenshots` makes the pictures of the documentation, `npm run frames` measures the waterfall.
+  ...(script ? { testMatch: `${script}.ts` } : {}),
   outputDir: './test-results',
   forbidOnly: true,
   workers: 1,

@@ -1,9 +1,6 @@
-import { randomBytes } from 'node:crypto';
-
 import { expect, test } from '@playwright/test';
 
-import type { Status } from '../src/lib/api/types';
-import { watch } from './support';
+import { hex, send, watch } from './support';
 
 /** Markup, escape sequences and direction marks where a name or a value is expected. */
 const HOSTILE =
@@ -11,10 +8,8 @@ const HOSTILE =
 
 test('names, values and bodies are text, whatever they hold', async ({ page, request }) => {
   const complaints = watch(page);
-  const status = (await (await request.get('/api/v1/status')).json()) as Status;
-  const base = `http://${status.listen.otlp_http}`;
-  const traceId = randomBytes(16).toString('hex');
-  const spanId = randomBytes(8).toString('hex');
+  const traceId = hex(16);
+  const spanId = hex(8);
   const now = `${Date.now()}000000`;
   const attributes = [
     { key: HOSTILE, value: { stringValue: HOSTILE } },
@@ -36,36 +31,32 @@ test('names, values and bodies are text, whatever they hold', async ({ page, req
     events: [{ timeUnixNano: now, name: HOSTILE, attributes }],
     links: [{ traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8), attributes }],
   };
-  const sent = await request.post(`${base}/v1/traces`, {
-    data: { resourceSpans: [{ resource, scopeSpans: [{ scope: { name: HOSTILE }, spans: [span] }] }] },
+  await send(request, 'traces', {
+    resourceSpans: [{ resource, scopeSpans: [{ scope: { name: HOSTILE }, spans: [span] }] }],
   });
-  expect(sent.status(), await sent.text()).toBe(200);
-  const logged = await request.post(`${base}/v1/logs`, {
-    data: {
-      resourceLogs: [
-        {
-          resource,
-          scopeLogs: [
-            {
-              scope: { name: HOSTILE },
-              logRecords: [
-                {
-                  timeUnixNano: now,
-                  severityNumber: 17,
-                  severityText: HOSTILE,
-                  body: { stringValue: HOSTILE },
-                  attributes,
-                  traceId,
-                  spanId,
-                },
-              ],
-            },
-          ],
-        },
-      ],
-    },
+  await send(request, 'logs', {
+    resourceLogs: [
+      {
+        resource,
+        scopeLogs: [
+          {
+            scope: { name: HOSTILE },
+            logRecords: [
+              {
+                timeUnixNano: now,
+                severityNumber: 17,
+                severityText: HOSTILE,
+                body: { stringValue: HOSTILE },
+                attributes,
+                traceId,
+                spanId,
+              },
+            ],
+          },
+        ],
+      },
+    ],
   });
-  expect(logged.status(), await logged.text()).toBe(200);
 
   await page.goto(`/traces/${traceId}?span=${spanId}`);
   const panel = page.getByRole('complementary', { name: 'Selected span' });

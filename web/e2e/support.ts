@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
+
 import { expect, type APIRequestContext, type Page } from '@playwright/test';
 
-import type { LogPage, Trace, TracePage, TraceSummary } from '../src/lib/api/types';
+import type { LogPage, Status, Trace, TracePage, TraceSummary } from '../src/lib/api/types';
 
 /** What a page must not do whatever it shows: throw, break the content security policy, or ask another host. */
 export function watch(page: Page): string[] {
@@ -70,4 +72,58 @@ export async function paintedPixels(page: Page): Promise<number> {
       }
       return painted;
     });
+}
+
+export function hex(bytes: number): string {
+  return randomBytes(bytes).toString('hex');
+}
+
+/** Sends spans or log records as OTLP/HTTP with JSON to the backend behind the UI. */
+export async function send(
+  request: APIRequestContext,
+  signal: 'traces' | 'logs',
+  body: unknown,
+): Promise<void> {
+  const status = (await (await request.get('/api/v1/status')).json()) as Status;
+  const answer = await request.post(`http://${status.listen.otlp_http}/v1/${signal}`, { data: body });
+  expect(answer.status(), await answer.text()).toBe(200);
+}
+
+/**
+ * Sends a trace of `count` spans below one root, forty branches of which each has the same shape, and returns its id.
+ * In batches, because a request has a limit.
+ */
+export async function sendLargeTrace(request: APIRequestContext, count: number): Promise<string> {
+  const traceId = hex(16);
+  const start = BigInt(Date.now()) * 1_000_000n - 20_000_000_000n;
+  const length = 8_000_000_000;
+  const time = (nanos: number) => (start + BigInt(Math.round(nanos))).toString();
+  const rootId = hex(8);
+  const spans: object[] = [
+    { traceId, spanId: rootId, name: 'import', startTimeUnixNano: time(0), endTimeUnixNano: time(length) },
+  ];
+  const open = [{ id: rootId, from: 0, for: length, width: 40 }];
+  for (let parent = open.shift(); parent && spans.length < count; parent = open.shift()) {
+    for (let index = 0; index < parent.width && spans.length < count; index += 1) {
+      const spanId = hex(8);
+      const from = parent.from + (parent.for / parent.width) * index;
+      const length = (parent.for / parent.width) * 0.8;
+      spans.push({
+        traceId,
+        spanId,
+        parentSpanId: parent.id,
+        name: ['fetch', 'parse', 'validate', 'store'][index % 4],
+        startTimeUnixNano: time(from),
+        endTimeUnixNano: time(from + length),
+        attributes: [{ key: 'item.id', value: { intValue: String(spans.length) } }],
+      });
+      open.push({ id: spanId, from, for: length, width: 6 });
+    }
+  }
+  const resource = { attributes: [{ key: 'service.name', value: { stringValue: 'large' } }] };
+  for (let first = 0; first < spans.length; first += 4000) {
+    const batch = spans.slice(first, first + 4000);
+    await send(request, 'traces', { resourceSpans: [{ resource, scopeSpans: [{ spans: batch }] }] });
+  }
+  return traceId;
 }

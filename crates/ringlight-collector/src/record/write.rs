@@ -276,6 +276,13 @@ impl<'w, W: Words> ItemWriter<'w, W> {
                 return Written::Whole;
             }
         }
+        self.text_in_pieces(key, value)
+    }
+
+    /// A text that has to be cut, or whose key is text.
+    #[cold]
+    #[inline(never)]
+    fn text_in_pieces(&mut self, key: Key<'_>, value: &str) -> Written {
         self.packed(TAG_TEXT, key, |packer| packer.push_str(value))
     }
 

@@ -42,7 +42,7 @@ use tracing_core::{Event, Level, LevelFilter, Metadata, Subscriber};
 use crate::filter::Filter;
 
 pub(crate) use slab::OPEN_SPANS_MAX;
-use slab::{ITEM_WORDS_MAX, Opening, Slab, Slot, SlotId, SpanContext};
+use slab::{ITEM_WORDS_MAX, Slab, Slot, SlotId, SpanContext};
 use stack::Left;
 use thread::{Thread, with_thread};
 use visit::{FieldVisitor, RecordLimits};
@@ -149,11 +149,6 @@ impl RinglightSubscriber {
     #[inline]
     fn open(&self, thread: Option<&Thread>, attributes: &Attributes<'_>) -> SlotId {
         self.make_sure(thread, attributes.metadata());
-        let parent = if attributes.is_contextual() {
-            self.current(thread)
-        } else {
-            attributes.parent().and_then(|id| self.explicit(id))
-        };
         let taken = match thread {
             Some(thread) => thread.take_slot(self.number, &self.slab),
             None => self.take_slot_without_thread(),
@@ -169,6 +164,19 @@ impl RinglightSubscriber {
             slot,
         };
 
+        // What comes from the parent is written down before the fields are visited, so that nothing
+        // has to be kept meanwhile.
+        let parent = if attributes.is_contextual() {
+            self.current(thread).or_else(|| {
+                let remote = thread.and_then(Thread::remote_parent)?;
+                Some((SlotId::REMOTE, remote))
+            })
+        } else {
+            attributes.parent().and_then(|id| self.explicit(id))
+        };
+        let is_root = parent.is_none();
+        slot.open(address(attributes.metadata()), parent);
+
         let mut head = Head::span(SpanKind::Internal, StatusCode::Unset, SAMPLED);
         let mut items = slot.items_unpublished();
         if self.outputs.spans {
@@ -180,37 +188,15 @@ impl RinglightSubscriber {
                 head = head.with_dropped(dropped).with_cut(cut);
             }
         }
+        items.finish();
+
         let now = self.clock.now();
         let draw = || next_id(thread, now.unix_nano);
-        let span = draw();
-        let (trace_high, trace_low, parent_span, parent) = match parent {
-            Some((parent, context)) => (
-                context.trace_high,
-                context.trace_low,
-                context.span,
-                parent.get(),
-            ),
-            None => match thread.and_then(Thread::remote_parent) {
-                Some(remote) if attributes.is_contextual() => {
-                    (remote.trace_high, remote.trace_low, remote.span, 0)
-                }
-                _ => (draw(), draw(), 0, 0),
-            },
-        };
-        slot.open(&Opening {
-            head,
-            callsite: address(attributes.metadata()),
-            context: SpanContext {
-                trace_high,
-                trace_low,
-                span,
-            },
-            parent_span,
-            parent,
-        });
-        items.finish();
+        if is_root {
+            slot.set_trace(draw(), draw());
+        }
         std::mem::forget(unpublished);
-        slot.publish(index, now)
+        slot.publish(index, head, draw(), now)
     }
 
     /// The span the thread is in.
@@ -238,7 +224,11 @@ impl RinglightSubscriber {
         (self.slab.take(&mut index) == 1).then_some(index[0])
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "it is a few words on the way of every span, and called in two places"
+    )]
     fn give_slot(&self, thread: Option<&Thread>, index: u32, slot: &Slot) {
         slot.retire();
         match thread {
@@ -590,6 +580,7 @@ struct Unpublished<'a> {
 }
 
 impl Drop for Unpublished<'_> {
+    #[cold]
     fn drop(&mut self) {
         self.slot.discard();
         self.subscriber

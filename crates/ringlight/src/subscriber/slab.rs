@@ -50,6 +50,8 @@ pub(super) struct SlotId(u64);
 impl SlotId {
     /// The id of no slot: a span that is not recorded.
     pub(super) const NONE: Self = Self(u64::MAX);
+    /// The parent is in another process or thread: it has no slot that is known here.
+    pub(super) const REMOTE: Self = Self(0);
 
     pub(super) const fn from_u64(id: u64) -> Self {
         Self(id)
@@ -83,6 +85,15 @@ pub(super) struct SpanContext {
     pub(super) span: u64,
 }
 
+impl SpanContext {
+    /// No span.
+    const NONE: Self = Self {
+        trace_high: 0,
+        trace_low: 0,
+        span: 0,
+    };
+}
+
 /// One open span, or room for one.
 #[derive(Debug)]
 #[repr(align(64))]
@@ -100,19 +111,9 @@ pub(super) struct Slot {
     words: [AtomicU64; SPAN_HEADER_WORDS + INLINE_WORDS],
 }
 
-/// What a new span begins with.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Opening {
-    pub(super) head: Head,
-    pub(super) callsite: u64,
-    pub(super) context: SpanContext,
-    pub(super) parent_span: u64,
-    pub(super) parent: u64,
-}
-
 // All accesses to words are `Relaxed`: the state publishes them (see the module's documentation).
 impl Slot {
-    fn new() -> Self {
+    const fn new() -> Self {
         Self {
             state: AtomicU64::new(1 << LOW_BITS),
             started: AtomicU64::new(0),
@@ -133,17 +134,23 @@ impl Slot {
         self.words[at].store(word, Ordering::Relaxed);
     }
 
-    /// Fills the header of a slot that is not published yet, except for the times.
+    /// Begins to fill a slot that is not published yet: all but head, ids of its own and times.
     #[inline]
-    pub(super) fn open(&self, opening: &Opening) {
-        self.set_word(HEAD, opening.head.word());
-        self.set_word(CALLSITE, opening.callsite);
-        self.set_word(TRACE_HIGH, opening.context.trace_high);
-        self.set_word(TRACE_LOW, opening.context.trace_low);
-        self.set_word(SPAN, opening.context.span);
-        self.set_word(PARENT, opening.parent_span);
-        self.parent.store(opening.parent, Ordering::Relaxed);
+    pub(super) fn open(&self, callsite: u64, parent: Option<(SlotId, SpanContext)>) {
+        let (id, context) = parent.unwrap_or((SlotId::REMOTE, SpanContext::NONE));
+        self.set_word(CALLSITE, callsite);
+        self.set_word(TRACE_HIGH, context.trace_high);
+        self.set_word(TRACE_LOW, context.trace_low);
+        self.set_word(PARENT, context.span);
+        self.parent.store(id.0, Ordering::Relaxed);
         self.len.store(0, Ordering::Relaxed);
+    }
+
+    /// Makes an unpublished span the root of a trace.
+    #[inline]
+    pub(super) fn set_trace(&self, trace_high: u64, trace_low: u64) {
+        self.set_word(TRACE_HIGH, trace_high);
+        self.set_word(TRACE_LOW, trace_low);
     }
 
     /// The items of a slot that is not published yet.
@@ -172,9 +179,11 @@ impl Slot {
         self.spill.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the start and makes the span known under the returned id, with one reference.
+    /// Fills in the rest and makes the span known under the returned id, with one reference.
     #[inline]
-    pub(super) fn publish(&self, index: u32, start: Moment) -> SlotId {
+    pub(super) fn publish(&self, index: u32, head: Head, span: u64, start: Moment) -> SlotId {
+        self.set_word(HEAD, head.word());
+        self.set_word(SPAN, span);
         self.set_word(START, start.unix_nano);
         self.started
             .store(start.reading.to_bits(), Ordering::Relaxed);
@@ -376,6 +385,23 @@ impl SlotItems<'_> {
     }
 
     #[cold]
+    #[inline(never)]
+    fn push_bytes_spilled(&mut self, head: u64, bytes: &[u8]) -> bool {
+        let fits = self.room() > bytes.len().div_ceil(WORD_BYTES);
+        if fits {
+            self.push(head);
+            let (chunks, tail) = bytes.as_chunks::<WORD_BYTES>();
+            for chunk in chunks {
+                self.push(u64::from_le_bytes(*chunk));
+            }
+            if !tail.is_empty() {
+                self.push(load_tail(tail));
+            }
+        }
+        fits
+    }
+
+    #[cold]
     fn push_spilled(&mut self, word: u64) {
         let slot = self.slot;
         self.spill
@@ -425,29 +451,19 @@ impl Words for SlotItems<'_> {
     #[inline]
     fn push_bytes(&mut self, head: u64, bytes: &[u8]) -> bool {
         let words = 1 + bytes.len().div_ceil(WORD_BYTES);
-        if self.room() < words {
-            return false;
-        }
         let at = SPAN_HEADER_WORDS + self.len;
+        let Some([first, places @ ..]) = self.slot.words.get(at..at + words) else {
+            return self.push_bytes_spilled(head, bytes);
+        };
+        first.store(head, Ordering::Relaxed);
         let (chunks, tail) = bytes.as_chunks::<WORD_BYTES>();
-        if let Some([first, places @ ..]) = self.slot.words.get(at..at + words) {
-            first.store(head, Ordering::Relaxed);
-            for (place, chunk) in places.iter().zip(chunks) {
-                place.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
-            }
-            if let (Some(last), false) = (places.last(), tail.is_empty()) {
-                last.store(load_tail(tail), Ordering::Relaxed);
-            }
-            self.len += words;
-            return true;
+        for (place, chunk) in places.iter().zip(chunks) {
+            place.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
         }
-        self.push(head);
-        for chunk in chunks {
-            self.push(u64::from_le_bytes(*chunk));
+        if let Some(place) = places.get(chunks.len()) {
+            place.store(load_tail(tail), Ordering::Relaxed);
         }
-        if !tail.is_empty() {
-            self.push(load_tail(tail));
-        }
+        self.len += words;
         true
     }
 
@@ -473,7 +489,7 @@ impl Words for SlotItems<'_> {
 /// All slots of a subscriber.
 #[derive(Debug)]
 pub(super) struct Slab {
-    chunks: Box<[OnceLock<Box<[Slot]>>]>,
+    chunks: Box<[OnceLock<Box<[Slot; CHUNK_SLOTS]>>]>,
     free: Mutex<Free>,
 }
 
@@ -494,10 +510,8 @@ impl Slab {
     #[inline]
     pub(super) fn slot_at(&self, index: u32) -> Option<&Slot> {
         let index = index as usize;
-        self.chunks
-            .get(index / CHUNK_SLOTS)?
-            .get()?
-            .get(index % CHUNK_SLOTS)
+        let chunk = self.chunks.get(index / CHUNK_SLOTS)?.get()?;
+        Some(&chunk[index % CHUNK_SLOTS])
     }
 
     /// The open span of an id; `None` if it has closed.
@@ -515,7 +529,7 @@ impl Slab {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         if free.indices.is_empty() && free.chunks_used < CHUNKS_MAX {
             let chunk = free.chunks_used;
-            self.chunks[chunk].get_or_init(|| (0..CHUNK_SLOTS).map(|_| Slot::new()).collect());
+            self.chunks[chunk].get_or_init(|| Box::new([const { Slot::new() }; CHUNK_SLOTS]));
             free.chunks_used += 1;
             let first = (chunk * CHUNK_SLOTS) as u32;
             // Downwards, so that they are handed out upwards.
@@ -541,7 +555,7 @@ impl Slab {
         self.chunks
             .iter()
             .filter_map(OnceLock::get)
-            .flatten()
+            .flat_map(|chunk| chunk.iter())
             .filter(|slot| slot.state.load(Ordering::Acquire) & LOW_MASK != 0)
             .count()
     }

@@ -211,6 +211,19 @@ impl Accounts {
         (0..destinations).map(of).max().unwrap_or(0)
     }
 
+    /// Records dropped for a reason, all signals together, at the destination that lost most.
+    pub(crate) fn dropped(&self, reason: DropReason) -> u64 {
+        let destinations = self.books().destinations.len();
+        let of = |destination| {
+            let snapshot = self.snapshot(destination);
+            let signals = Signal::ALL.into_iter();
+            signals
+                .map(|s| snapshot.account(s).dropped[reason as usize])
+                .sum()
+        };
+        (0..destinations).map(of).max().unwrap_or(0)
+    }
+
     /// The ledger of one destination, exact at the moment of the call.
     pub(crate) fn snapshot(&self, destination: usize) -> LedgerSnapshot {
         let books = self.books();

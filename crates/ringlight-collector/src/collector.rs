@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use ringlight_model::CallsiteRegistry;
+use ringlight_model::{CallsiteRegistry, DropReason};
 use ringlight_ring::{RingReceiver, Wake};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -16,6 +16,7 @@ use crate::config::PipelineConfig;
 use crate::destination::Destination;
 use crate::export::ExporterBoxed;
 use crate::inbox::{Inbox, LANES, lane_of};
+use crate::notice::{Notice, Notices};
 use crate::pipeline::{Command, Control};
 use crate::report::Reporter;
 use crate::sink::RecordSink;
@@ -32,6 +33,9 @@ const LOOK_SELDOM: Duration = Duration::from_millis(100);
 /// the whole, at most the second.
 const CLOSING_PART: u32 = 8;
 const CLOSING_MAX: Duration = Duration::from_millis(100);
+
+/// How often is looked whether records were dropped, so that a person can be told.
+const DROPS_LOOK: Duration = Duration::from_secs(1);
 
 /// What the collector thread is made of.
 pub(crate) struct Parts {
@@ -68,6 +72,7 @@ pub(crate) struct Collector {
     flushes: Vec<Flush>,
     leaving: Option<Leaving>,
     look_after: Duration,
+    drops: Drops,
     /// Bytes all rings hold together when they are full.
     rings_bytes: usize,
 }
@@ -87,6 +92,33 @@ struct Leaving {
     /// When the thread ends.
     end: Instant,
     rings_are_empty: bool,
+}
+
+/// Tells a person once for each reason that records are dropped.
+struct Drops {
+    accounts: Arc<Accounts>,
+    notices: Notices,
+    told: Vec<DropReason>,
+    look_at: Instant,
+}
+
+impl Drops {
+    fn look(&mut self, now: Instant) {
+        if now < self.look_at {
+            return;
+        }
+        self.look_at = now + DROPS_LOOK;
+        for reason in DropReason::ALL {
+            if self.told.contains(&reason) {
+                continue;
+            }
+            let records = self.accounts.dropped(reason);
+            if records > 0 {
+                self.told.push(reason);
+                self.notices.send(&Notice::Dropped { reason, records });
+            }
+        }
+    }
 }
 
 impl Collector {
@@ -148,6 +180,12 @@ impl Collector {
             flushes: Vec::new(),
             leaving: None,
             look_after: LOOK_SOON,
+            drops: Drops {
+                accounts: Arc::clone(&parts.accounts),
+                notices: config.notices.clone(),
+                told: Vec::new(),
+                look_at: Instant::now() + DROPS_LOOK,
+            },
             rings_bytes,
             inbox: Inbox::new(
                 config,
@@ -169,6 +207,7 @@ impl Collector {
             self.inbox.seal_due(now);
             self.inbox.offer(now, self.leaving.is_some());
             self.answer_flushes();
+            self.drops.look(now);
             if let Some(leaving) = &self.leaving {
                 let is_done = leaving.rings_are_empty && self.inbox.is_settled();
                 if is_done || now >= leaving.deadline {
@@ -262,6 +301,7 @@ impl Collector {
         self.receiver
             .drain(usize::MAX, |bytes| left[lane_of(bytes)] += 1);
         self.inbox.abandon(left);
+        self.drops.look(self.drops.look_at);
     }
 
     fn answer_flushes(&mut self) {

@@ -16,6 +16,43 @@
 //!   deadline.
 //!
 //! It must not know `tracing`, nor any concrete backend.
+//!
+//! # Examples
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use ringlight_collector::record::{SpanHeader, copy_words};
+//! use ringlight_collector::{EncodedBatch, ExportError, ExportOutcome, Exporter};
+//! use ringlight_collector::{Pipeline, PipelineConfig};
+//! use ringlight_model::{CallsiteId, CallsiteRegistry, Signal, SpanId, TraceId};
+//!
+//! /// Takes every batch and keeps none.
+//! struct Sink;
+//!
+//! impl Exporter for Sink {
+//!     async fn export(&self, _: EncodedBatch) -> Result<ExportOutcome, ExportError> {
+//!         Ok(ExportOutcome::default())
+//!     }
+//!
+//!     fn name(&self) -> &str {
+//!         "sink"
+//!     }
+//! }
+//!
+//! let callsites = Arc::new(CallsiteRegistry::new());
+//! let config = PipelineConfig::default();
+//! let pipeline = Pipeline::start(config, callsites, vec![Arc::new(Sink)], vec![])?;
+//!
+//! let span = SpanHeader::new(CallsiteId::new(0), TraceId::new(1), SpanId::new(2)).to_words();
+//! let recorder = pipeline.recorder();
+//! assert!(recorder.record(Signal::Traces, span.len() * 8, |room| copy_words(span, room)));
+//!
+//! let ledger = pipeline.shutdown(Duration::from_secs(5));
+//! assert!(ledger.balances());
+//! assert_eq!(ledger.account(Signal::Traces).exported, 1);
+//! # Ok::<(), ringlight_collector::StartError>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod accounts;

@@ -5,6 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ringlight_model::DropReason;
+
 /// Something about a destination that a person may want to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -31,6 +33,13 @@ pub enum Notice {
         records: u64,
         /// What it said.
         reason: String,
+    },
+    /// Records were dropped inside the process. Said once for each reason.
+    Dropped {
+        /// Why.
+        reason: DropReason,
+        /// How many records so far, all signals together.
+        records: u64,
     },
     /// The destination took everything but had something to say. Said once for each destination.
     Warning {
@@ -64,11 +73,26 @@ impl fmt::Display for Notice {
                 records,
                 reason,
             } => write!(f, "{destination} refused {records} records: {reason}"),
+            Self::Dropped { reason, records } => {
+                write!(f, "dropped {records} records so far: {}", cause(*reason))
+            }
             Self::Warning {
                 destination,
                 message,
             } => write!(f, "{destination} says: {message}"),
         }
+    }
+}
+
+const fn cause(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::RingFull => "they came faster than they could be taken",
+        DropReason::TooLarge => "they are larger than a ring takes",
+        DropReason::QueueFull => "the destination takes them too slowly or not at all",
+        DropReason::RetriesExhausted => "the destination did not take them for too long",
+        DropReason::Closed => "they came after the end",
+        DropReason::Shutdown => "the end came before they could be delivered",
+        _ => "they do not decode, which is a defect of ringlight",
     }
 }
 

@@ -9,6 +9,20 @@
 //! read up to a limit, that redirects are not followed, and that nothing secret is in an error.
 //!
 //! It must not know where records come from.
+//!
+//! # Examples
+//! ```
+//! use ringlight_export::{EndpointError, OtlpConfig, OtlpGrpcExporter, OtlpHttpExporter};
+//!
+//! let config = OtlpConfig::new("http://localhost:4317").header("x-tenant", "shop");
+//! let exporter = OtlpGrpcExporter::new(&config)?;
+//!
+//! // Without TLS in the build, an https endpoint is an error and never sent in the clear.
+//! let secure = OtlpConfig::new("https://otlp.example.com");
+//! let refused = OtlpHttpExporter::new(&secure);
+//! assert!(matches!(refused, Err(EndpointError::TlsUnavailable { .. })));
+//! # Ok::<(), EndpointError>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod config;

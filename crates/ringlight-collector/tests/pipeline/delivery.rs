@@ -306,3 +306,72 @@ fn a_person_is_told_once_and_once_again() {
     assert_eq!(kinds, ["unreachable", "recovered", "rejected", "warning"]);
     assert!(notices.iter().all(|n| n.to_string().contains("backend")));
 }
+
+#[test]
+fn a_person_is_told_of_drops_once_for_each_reason() {
+    let backend = Scripted::new("backend", Answer::Unreachable);
+    let (told, tellings) = channel();
+    let pipeline = start(
+        PipelineConfig {
+            notices: Notices::new(move |notice| {
+                let _ = told.send(notice.clone());
+            }),
+            ..config()
+        },
+        &[&backend],
+    );
+    let recorder = pipeline.recorder();
+    for number in 1..=5 {
+        record_span(&recorder, number);
+    }
+    assert!(!recorder.record(Signal::Logs, 1 << 24, |_| ()));
+    backend.wait_attempts(1);
+    pipeline.shutdown(Duration::from_millis(200));
+    drop(pipeline);
+    let mut drops: Vec<_> = tellings
+        .iter()
+        .filter_map(|notice| match notice {
+            Notice::Dropped { reason, records } => Some((reason, records)),
+            _ => None,
+        })
+        .collect();
+    drops.sort_unstable();
+    assert_eq!(
+        drops,
+        [(DropReason::TooLarge, 1), (DropReason::Shutdown, 5)]
+    );
+}
+
+#[test]
+fn sixteen_producers_lose_nothing_and_keep_their_order() {
+    const PRODUCERS: u64 = 16;
+    const SPANS: u64 = 25_000;
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(
+        PipelineConfig {
+            concurrent_exports_max: 1,
+            policy: OverflowPolicy::Block,
+            ..config()
+        },
+        &[&backend],
+    );
+    std::thread::scope(|scope| {
+        for producer in 0..PRODUCERS {
+            let recorder = pipeline.recorder();
+            scope.spawn(move || {
+                for number in 0..SPANS {
+                    assert!(record_span(&recorder, (producer << 32) + number + 1));
+                }
+            });
+        }
+    });
+    let ledger = pipeline.shutdown(PATIENCE);
+    assert_eq!(ledger.account(Signal::Traces).exported, PRODUCERS * SPANS);
+    let mut next = [1; PRODUCERS as usize];
+    for number in backend.span_numbers() {
+        let (producer, number) = ((number >> 32) as usize, number & 0xffff_ffff);
+        assert_eq!(number, next[producer], "of producer {producer}");
+        next[producer] += 1;
+    }
+    assert_eq!(next, [SPANS + 1; PRODUCERS as usize]);
+}

@@ -1,5 +1,6 @@
 //! What the model is told before it answers.
 
+use crate::status::failed;
 use crate::{Memory, MemoryError, Message, Role};
 
 /// The most the context may take, in estimated tokens.
@@ -19,8 +20,14 @@ const INSTRUCTIONS: &str = "You answer questions about the code in your working 
 #[tracing::instrument(
     name = "agent.prepare_context",
     skip_all,
-    fields(session.id = session, context.messages, context.tokens, context.left_out),
-    err
+    fields(
+        session.id = session,
+        context.messages,
+        context.tokens,
+        context.left_out,
+        otel.status_code,
+        otel.status_message,
+    )
 )]
 pub async fn prepare_context(
     memory: &Memory,
@@ -28,7 +35,10 @@ pub async fn prepare_context(
     history: &[Message],
     question: &str,
 ) -> Result<Vec<Message>, MemoryError> {
-    let recalled = memory.recall(session, question, RECALL_MAX).await?;
+    let recalled = memory
+        .recall(session, question, RECALL_MAX)
+        .await
+        .inspect_err(failed)?;
     let mut messages = vec![Message::text(Role::System, INSTRUCTIONS)];
     if !recalled.is_empty() {
         let lines: String = recalled

@@ -22,6 +22,7 @@ mod prescreen;
 mod propagation;
 mod protocol;
 mod session;
+mod status;
 mod tools;
 
 pub use app::{Args, Work, main, run};

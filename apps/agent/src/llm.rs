@@ -11,6 +11,7 @@ use hyper_util::rt::TokioExecutor;
 use tracing::Span;
 
 use crate::propagation;
+use crate::status::failed;
 use crate::{ChatRequest, ChatResponse, ErrorResponse, Message, ToolDefinition};
 
 /// How often a question is sent at most.
@@ -125,8 +126,7 @@ impl LlmClient {
             gen_ai.usage.input_tokens,
             gen_ai.usage.output_tokens,
             llm.attempts,
-        ),
-        err
+        )
     )]
     pub async fn chat(
         &self,
@@ -152,7 +152,8 @@ impl LlmClient {
         }
         let span = Span::current();
         span.record("llm.attempts", attempts);
-        let response = outcome?;
+        let response = outcome
+            .inspect_err(|error| tracing::error!(%error, attempts, "the model gave no answer"))?;
         span.record("gen_ai.response.model", response.model.as_str());
         span.record("gen_ai.usage.input_tokens", response.usage.prompt_tokens);
         span.record(
@@ -160,6 +161,7 @@ impl LlmClient {
             response.usage.completion_tokens,
         );
         let Some(choice) = response.choices.into_iter().next() else {
+            tracing::error!("the model's answer has no choices");
             return Err(LlmError::Answer("it has no choices".to_owned()));
         };
         span.record(
@@ -213,8 +215,7 @@ impl LlmClient {
         if let Err(error) = &exchanged {
             // The attempt failed; whether that is an error to be logged is for the caller to say.
             span.record("error.type", error.kind());
-            span.record("otel.status_code", "ERROR");
-            span.record("otel.status_message", tracing::field::display(error));
+            failed(error);
         }
         exchanged
     }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 use tracing::Span;
 
 use crate::Role;
+use crate::status::failed;
 
 /// Messages kept; older ones are forgotten.
 const MESSAGES_MAX: i64 = 2_000;
@@ -72,8 +73,13 @@ impl Memory {
     #[tracing::instrument(
         name = "memory.remember",
         skip_all,
-        fields(session.id = session, message.role = role.as_str(), message.bytes = content.len()),
-        err
+        fields(
+            session.id = session,
+            message.role = role.as_str(),
+            message.bytes = content.len(),
+            otel.status_code,
+            otel.status_message,
+        )
     )]
     pub async fn remember(
         &self,
@@ -100,6 +106,7 @@ impl Memory {
             Ok(((), 1))
         })
         .await
+        .inspect_err(failed)
     }
 
     /// Recalls what bears most on `question`, best first, at most `limit` messages.
@@ -109,8 +116,13 @@ impl Memory {
     #[tracing::instrument(
         name = "memory.recall",
         skip_all,
-        fields(session.id = session, recall.limit = limit, recall.found),
-        err
+        fields(
+            session.id = session,
+            recall.limit = limit,
+            recall.found,
+            otel.status_code,
+            otel.status_message,
+        )
     )]
     pub async fn recall(
         &self,
@@ -143,7 +155,8 @@ impl Memory {
                 let rows = found.len();
                 Ok((found, rows))
             })
-            .await?;
+            .await
+            .inspect_err(failed)?;
         Span::current().record("recall.found", found.len());
         Ok(found)
     }

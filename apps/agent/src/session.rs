@@ -2,6 +2,7 @@
 
 use tracing::Span;
 
+use crate::status::failed;
 use crate::{
     LlmClient, LlmError, Memory, MemoryError, Message, Refusal, Role, ToolCall, Tools,
     prepare_context, prescreen,
@@ -89,8 +90,9 @@ impl Session {
             turn.number = self.turns,
             turn.outcome,
             turn.tool_calls,
-        ),
-        err
+            otel.status_code,
+            otel.status_message,
+        )
     )]
     pub async fn turn(&mut self, input: &str) -> Result<TurnOutcome, TurnError> {
         self.turns += 1;
@@ -108,7 +110,7 @@ impl Session {
                 "failed"
             },
         );
-        let (answer, tool_calls) = answered?;
+        let (answer, tool_calls) = answered.inspect_err(failed)?;
         span.record("turn.tool_calls", tool_calls);
         tracing::info!(tool_calls, answer.bytes = answer.len(), "answered");
         Ok(TurnOutcome::Answered { answer, tool_calls })
@@ -138,7 +140,12 @@ impl Session {
     #[tracing::instrument(
         name = "agent.tool_loop",
         skip_all,
-        fields(session.id = self.id, tool_loop.rounds)
+        fields(
+            session.id = self.id,
+            tool_loop.rounds,
+            otel.status_code,
+            otel.status_message,
+        )
     )]
     async fn tool_loop(
         &self,
@@ -155,8 +162,12 @@ impl Session {
                 let content = result.unwrap_or_else(|error| format!("error: {error}"));
                 messages.push(Message::tool_result(&call.id, content));
             }
-            let reply = self.llm.chat(&messages, &self.tools.definitions()).await?;
-            match process_response(&reply).await? {
+            let reply = self
+                .llm
+                .chat(&messages, &self.tools.definitions())
+                .await
+                .inspect_err(failed)?;
+            match process_response(&reply).await.inspect_err(failed)? {
                 Response::Answer(answer) => return Ok((answer, calls_total)),
                 Response::Calls(next) => {
                     messages.push(reply);
@@ -164,6 +175,7 @@ impl Session {
                 }
             }
         }
+        tracing::error!(rounds = ROUNDS_MAX, "the model does not come to an answer");
         Err(TurnError::TooManyRounds)
     }
 
@@ -171,10 +183,18 @@ impl Session {
     #[tracing::instrument(
         name = "agent.persist_message",
         skip_all,
-        fields(session.id = self.id, message.role = role.as_str())
+        fields(
+            session.id = self.id,
+            message.role = role.as_str(),
+            otel.status_code,
+            otel.status_message,
+        )
     )]
     async fn persist_message(&self, role: Role, content: &str) -> Result<(), MemoryError> {
-        self.memory.remember(&self.id, role, content).await
+        self.memory
+            .remember(&self.id, role, content)
+            .await
+            .inspect_err(failed)
     }
 }
 
@@ -182,8 +202,7 @@ impl Session {
 #[tracing::instrument(
     name = "agent.process_response",
     skip_all,
-    fields(response.kind, response.tool_calls = reply.tool_calls.len()),
-    err
+    fields(response.kind, response.tool_calls = reply.tool_calls.len())
 )]
 async fn process_response(reply: &Message) -> Result<Response, TurnError> {
     let span = Span::current();
@@ -192,7 +211,10 @@ async fn process_response(reply: &Message) -> Result<Response, TurnError> {
         return Ok(Response::Calls(reply.tool_calls.clone()));
     }
     match reply.content.as_deref().map(str::trim) {
-        None | Some("") => Err(TurnError::EmptyAnswer),
+        None | Some("") => {
+            tracing::error!("the model's answer is empty");
+            Err(TurnError::EmptyAnswer)
+        }
         Some(answer) => {
             span.record("response.kind", "answer");
             Ok(Response::Answer(answer.to_owned()))

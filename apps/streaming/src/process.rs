@@ -81,8 +81,7 @@ pub async fn process_stream(
         chunk_len = chunk.bytes.len(),
         chunk.sequence,
         loudness.score,
-    ),
-    err
+    )
 )]
 pub async fn process_message(
     state: &mut StreamState,
@@ -90,7 +89,8 @@ pub async fn process_message(
     jobs: &JobQueue,
 ) -> Result<Difference, ChunkError> {
     let span = Span::current();
-    let samples = Samples::parse(chunk)?;
+    let samples = Samples::parse(chunk)
+        .inspect_err(|error| tracing::error!(%error, "the chunk is damaged"))?;
     span.record("chunk.sequence", samples.sequence);
     if let Some(expected) = state.next_sequence
         && expected != samples.sequence

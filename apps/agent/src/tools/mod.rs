@@ -181,10 +181,15 @@ impl Tools {
             gen_ai.operation.name = "execute_tool",
             gen_ai.tool.name = call.function.name,
             gen_ai.tool.call.id = call.id,
-        ),
-        err
+        )
     )]
     pub async fn execute(&self, call: &ToolCall) -> Result<String, ToolError> {
+        self.dispatch(call)
+            .await
+            .inspect_err(|error| tracing::error!(%error, "the tool failed"))
+    }
+
+    async fn dispatch(&self, call: &ToolCall) -> Result<String, ToolError> {
         match call.function.name.as_str() {
             "file" => file::run(&self.sandbox, arguments("file", call)?).await,
             "search_code" => {

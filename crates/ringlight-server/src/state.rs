@@ -81,6 +81,26 @@ pub enum RefusalReason {
 }
 
 impl RefusalReason {
+    /// All reasons.
+    pub const ALL: [Self; 16] = [
+        Self::UnknownPath,
+        Self::Method,
+        Self::ContentType,
+        Self::Encoding,
+        Self::TooLarge,
+        Self::Undecodable,
+        Self::Incomplete,
+        Self::Slow,
+        Self::Overloaded,
+        Self::DiskFull,
+        Self::StoreFailed,
+        Self::WrongProtocol,
+        Self::Tls,
+        Self::Connections,
+        Self::ForeignHost,
+        Self::ForeignOrigin,
+    ];
+
     /// The name in counters and JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -98,7 +118,7 @@ impl RefusalReason {
             Self::StoreFailed => "store_failed",
             Self::WrongProtocol => "wrong_protocol",
             Self::Tls => "tls",
-            Self::Connections => "connections",
+            Self::Connections => "too_many_connections",
             Self::ForeignHost => "foreign_host",
             Self::ForeignOrigin => "foreign_origin",
         }
@@ -285,7 +305,8 @@ impl ServerState {
         }
     }
 
-    /// Takes a client's ledger, unless a later one of the same client is here already.
+    /// Takes a client's ledger, unless one that is further on is here already: reports may overtake
+    /// each other. The client's clock says nothing about that, since it may be set back.
     pub(crate) fn report(&self, report: LedgerReport) {
         let key = (report.service.clone(), report.instance.clone());
         let client = Client {
@@ -295,7 +316,7 @@ impl ServerState {
         let mut clients = lock(&self.clients);
         if clients
             .get(&key)
-            .is_some_and(|known| known.report.time_unix_nano > client.report.time_unix_nano)
+            .is_some_and(|known| progress(&known.report) > progress(&client.report))
         {
             return;
         }
@@ -310,6 +331,24 @@ impl ServerState {
         }
         clients.insert(key, client);
     }
+}
+
+/// How far a client's ledger has come: nothing in it ever shrinks but what is in flight or spooled,
+/// and nothing follows the last report.
+fn progress(report: &LedgerReport) -> (bool, u64) {
+    let settled = |signal| {
+        let account = report.ledger.account(signal);
+        [
+            account.submitted,
+            account.exported,
+            account.rejected,
+            account.dropped_total(),
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
+    };
+    let sum = Signal::ALL.into_iter().map(settled);
+    (report.is_final, sum.fold(0, u64::saturating_add))
 }
 
 /// Nothing is left half-done under these locks, so a poisoned one is as good as another.
@@ -331,13 +370,15 @@ mod tests {
 
     use super::*;
 
-    fn report(instance: &str, time_unix_nano: u64) -> LedgerReport {
+    fn report(instance: &str, submitted: u64, is_final: bool) -> LedgerReport {
+        let mut ledger = LedgerSnapshot::default();
+        ledger.account_mut(Signal::Traces).submitted = submitted;
         LedgerReport {
             service: "shop".to_owned(),
             instance: instance.to_owned(),
-            time_unix_nano,
-            is_final: false,
-            ledger: LedgerSnapshot::default(),
+            time_unix_nano: 1,
+            is_final,
+            ledger,
             points: 1,
         }
     }
@@ -358,14 +399,24 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_ledger_of_a_client_wins_and_clients_are_bounded() {
+    fn the_ledger_that_is_furthest_on_wins_and_clients_are_bounded() {
         let state = ServerState::new();
-        state.report(report("a", 2));
-        state.report(report("a", 1));
-        assert_eq!(state.clients().len(), 1);
-        assert_eq!(state.clients()[0].report.time_unix_nano, 2);
+        let submitted = |state: &ServerState| {
+            let client = state.clients().remove(0);
+            client.report.ledger.account(Signal::Traces).submitted
+        };
+        state.report(report("a", 2, false));
+        state.report(report("a", 1, false));
+        assert_eq!((state.clients().len(), submitted(&state)), (1, 2));
+        // The clock went back, the counts did not.
+        let mut later = report("a", 3, true);
+        later.time_unix_nano = 0;
+        state.report(later);
+        state.report(report("a", 3, false));
+        assert!(state.clients()[0].report.is_final);
+        assert_eq!(submitted(&state), 3);
         for index in 0..2 * CLIENTS_KEPT {
-            state.report(report(&index.to_string(), 1));
+            state.report(report(&index.to_string(), 1, false));
         }
         assert_eq!(state.clients().len(), CLIENTS_KEPT);
     }

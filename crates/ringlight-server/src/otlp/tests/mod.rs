@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use ringlight_model::{Resource, Scope, Signal, Span, SpanId, TraceId};
+use ringlight_model::{RejectReason, Resource, Scope, Signal, Span, SpanId, TraceId};
 use ringlight_otlp::{Ignore, OtlpDecoder, encode};
 use ringlight_store::{Ingest, IngestError, IngestReceipt};
 use tokio::net::TcpListener;
@@ -205,4 +205,26 @@ fn bomb(megabytes: usize) -> Vec<u8> {
         encoder.write_all(&zeros).unwrap();
     }
     encoder.finish().unwrap()
+}
+
+#[test]
+fn the_documentation_names_every_reason() {
+    let text = include_str!("../../../../../docs/otlp.md");
+    let records = [
+        RejectReason::ZeroTraceId,
+        RejectReason::ZeroSpanId,
+        RejectReason::IdLength,
+        RejectReason::TooDeep,
+        RejectReason::TooLarge,
+        RejectReason::Malformed,
+    ]
+    .map(RejectReason::as_str);
+    let foreign = [RefusalReason::ForeignHost, RefusalReason::ForeignOrigin];
+    let requests = RefusalReason::ALL
+        .into_iter()
+        .filter(|reason| !foreign.contains(reason))
+        .map(|reason| reason.as_str());
+    for reason in records.into_iter().chain(requests) {
+        assert!(text.contains(&format!("`{reason}`")), "{reason}");
+    }
 }

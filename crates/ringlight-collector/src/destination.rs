@@ -3,6 +3,10 @@
 //! A destination never touches another. Its workers run on the collector's runtime; all its state
 //! is changed there, so the lock around it is never contended.
 
+mod health;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,22 +17,11 @@ use ringlight_model::{DropReason, Signal};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use self::health::{Failure, Health, Turn, backoff};
 use crate::accounts::{Accounts, Fate, Stage};
 use crate::config::{PipelineConfig, RetryConfig};
 use crate::export::{EncodedBatch, ExportError, ExportOutcome, ExporterBoxed};
 use crate::notice::{Notice, Notices};
-
-/// The longest wait a backend may ask for; a longer one is cut to this.
-pub(crate) const SERVER_DELAY_MAX: Duration = Duration::from_secs(60);
-
-/// Answers of "not now" in a row after which a person is told.
-const FAILURES_TO_TELL: u32 = 3;
-
-/// The longest wait between attempts while the application leaves.
-const DELAY_LEAVING: Duration = Duration::from_millis(100);
-
-/// Attempts without an answer, in a row, after which a leaving application gives up.
-const FAILURES_TO_LEAVE: u32 = 3;
 
 pub(crate) struct Destination {
     index: usize,
@@ -64,36 +57,8 @@ struct State {
     /// Its queue stayed full for too long; holding the drain up for it again is futile until a
     /// batch has left.
     is_stalled: bool,
-    /// The application is leaving, at this time at the latest: no long waits, and few chances for a
-    /// backend that is away.
-    leaving: Option<Instant>,
-    /// Nothing is sent before this: the backend asked for it, and an answer to a request that was
-    /// under way already does not change that.
-    throttled_until: Option<Instant>,
-    /// Attempts failed in a row since the application began to leave.
-    failures_leaving: u32,
     told_rejected: bool,
     told_warning: bool,
-}
-
-#[derive(Default)]
-struct Health {
-    /// When the destination stopped answering.
-    away_since: Option<Instant>,
-    told_away: bool,
-    /// Attempts failed since the last success.
-    failures: u32,
-    /// Nothing is sent before this: our own backoff.
-    pause_until: Option<Instant>,
-    /// While the destination is away, one attempt at a time finds out whether it is back.
-    is_probing: bool,
-}
-
-enum Turn {
-    Go { is_probe: bool },
-    GiveUp,
-    Sleep(Instant),
-    Wait,
 }
 
 impl Destination {
@@ -134,13 +99,13 @@ impl Destination {
 
     /// Whether the destination does not answer, so that waiting for room in its queue is futile.
     pub(crate) fn is_away(&self) -> bool {
-        self.state().health.away_since.is_some()
+        self.state().health.is_away()
     }
 
     /// Whether it makes sense to wait for room in its queue.
     pub(crate) fn is_lively(&self) -> bool {
         let state = self.state();
-        !state.is_stalled && state.health.away_since.is_none()
+        !state.is_stalled && !state.health.is_away()
     }
 
     /// It makes no sense to wait for room in its queue until a batch has left.
@@ -184,10 +149,7 @@ impl Destination {
 
     /// Says that the application is leaving, by `deadline`.
     pub(crate) fn leave(&self, deadline: Instant) {
-        let mut state = self.state();
-        state.leaving = Some(deadline);
-        state.health.pause_until = None;
-        drop(state);
+        self.state().health.leave(deadline);
         self.changed.notify_waiters();
     }
 
@@ -307,7 +269,8 @@ impl Destination {
             // Registered before the state is read, so that no change in between is missed.
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            let wake = match self.next_turn() {
+            let turn = self.state().health.turn(Instant::now());
+            let wake = match turn {
                 Turn::Go { is_probe } => return Ok(is_probe),
                 Turn::GiveUp => return Err(DropReason::Shutdown),
                 Turn::Sleep(wake) => wake.min(until),
@@ -323,43 +286,17 @@ impl Destination {
         }
     }
 
-    fn next_turn(&self) -> Turn {
-        let mut state = self.state();
-        if let Some(deadline) = state.leaving {
-            let is_throttled_past = state.throttled_until.is_some_and(|until| until >= deadline);
-            if is_throttled_past || state.failures_leaving >= FAILURES_TO_LEAVE {
-                return Turn::GiveUp;
-            }
-        }
-        let pause_until = state.health.pause_until.max(state.throttled_until);
-        if let Some(until) = pause_until
-            && until > Instant::now()
-        {
-            return Turn::Sleep(until);
-        }
-        let health = &mut state.health;
-        if health.away_since.is_some() {
-            if health.is_probing {
-                return Turn::Wait;
-            }
-            health.is_probing = true;
-            return Turn::Go { is_probe: true };
-        }
-        Turn::Go { is_probe: false }
-    }
-
     /// A wait of one batch alone, cut short when the application leaves.
     async fn sleep(&self, delay: Duration) {
-        let mut changed = std::pin::pin!(self.changed.notified());
-        changed.as_mut().enable();
-        let delay = if self.state().leaving.is_some() {
-            delay.min(DELAY_LEAVING)
-        } else {
-            delay
-        };
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            () = changed => {}
+        let start = Instant::now();
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let wake = start + self.state().health.delay(delay);
+            tokio::select! {
+                () = tokio::time::sleep_until(wake) => return,
+                () = changed => {}
+            }
         }
     }
 
@@ -385,59 +322,28 @@ impl Destination {
 
     /// The destination answered something other than "not now".
     fn answered(&self) {
-        let mut state = self.state();
-        state.failures_leaving = 0;
-        let health = std::mem::take(&mut state.health);
-        drop(state);
-        if let Some(since) = health.away_since {
+        let away_since = self.state().health.answered();
+        if let Some(since) = away_since {
             self.changed.notify_waiters();
-            if health.told_away {
-                self.tell(&Notice::Recovered {
-                    destination: self.name(),
-                    outage: since.elapsed(),
-                });
-            }
+            self.tell(&Notice::Recovered {
+                destination: self.name(),
+                outage: since.elapsed(),
+            });
         }
     }
 
     fn failed(&self, error: &ExportError, is_probe: bool) {
-        let (is_away, after) = match error {
-            ExportError::Unreachable { .. } => (true, None),
-            ExportError::Retryable { after, .. } => (false, *after),
+        let failure = match error {
+            ExportError::Unreachable { .. } => Failure::NoAnswer,
+            ExportError::Retryable { after, .. } => Failure::NotNow(*after),
             // It answered: only this batch has a problem.
             _ => return self.answered(),
         };
         let now = Instant::now();
-        let mut state = self.state();
-        let is_leaving = state.leaving.is_some();
-        let mut failures_leaving = state.failures_leaving;
-        let mut throttled_until = state.throttled_until;
-        let health = &mut state.health;
-        if is_probe {
-            health.is_probing = false;
-        }
-        health.failures = health.failures.saturating_add(1);
-        if is_away {
-            health.away_since.get_or_insert(now);
-            failures_leaving += u32::from(is_leaving);
-            let mut delay = backoff(&self.settings.retry, health.failures);
-            if is_leaving {
-                delay = delay.min(DELAY_LEAVING);
-            }
-            health.pause_until = Some(now + delay);
-        } else if let Some(after) = after {
-            throttled_until = throttled_until.max(Some(now + after.min(SERVER_DELAY_MAX)));
-        }
-        let tell = !health.told_away && (is_away || health.failures >= FAILURES_TO_TELL);
-        if tell {
-            health.told_away = true;
-            health.away_since.get_or_insert(now);
-        }
-        state.failures_leaving = failures_leaving;
-        state.throttled_until = throttled_until;
-        drop(state);
+        let retry = &self.settings.retry;
+        let is_news = self.state().health.failed(failure, is_probe, now, retry);
         self.changed.notify_waiters();
-        if tell {
+        if is_news {
             self.tell(&Notice::Unreachable {
                 destination: self.name(),
                 reason: error.to_string(),
@@ -474,17 +380,3 @@ fn panicked() -> ExportError {
         reason: "the exporter panicked".to_owned(),
     }
 }
-
-/// The wait after the given number of failures in a row: exponential, of which a random part
-/// between one half and all is taken.
-fn backoff(retry: &RetryConfig, failures: u32) -> Duration {
-    let doublings = failures.saturating_sub(1).min(20);
-    let whole = retry
-        .delay_first
-        .saturating_mul(1 << doublings)
-        .min(retry.delay_max);
-    whole.mul_f64(0.5 + fastrand::f64() / 2.0)
-}
-
-#[cfg(test)]
-mod tests;

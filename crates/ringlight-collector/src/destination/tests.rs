@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use ringlight_ring::{RingConfig, RingReceiver};
 
+use super::health::SERVER_DELAY_MAX;
 use super::*;
 use crate::export::{BatchId, ExportFuture};
 
@@ -219,6 +220,20 @@ fn a_backend_that_comes_back_gets_what_waits_at_once() {
         outcome.elapsed - back < seconds(1),
         "no batch waits out a backoff of its own"
     );
+}
+
+#[test]
+fn failures_of_one_batch_do_not_hurry_the_others() {
+    for failure in [away as fn() -> _, || busy(None)] {
+        let outcome = deliver(4, move |_| failure());
+        // 300 s at 2.5 to 5 s a wait, one batch at a time, and the first ones closer together.
+        let attempts = outcome.attempts.len();
+        assert!(
+            (60..160).contains(&attempts),
+            "{attempts} attempts in 300 s"
+        );
+        assert!(outcome.elapsed < seconds(306));
+    }
 }
 
 #[test]

@@ -1,0 +1,165 @@
+//! What is known about a destination's ability to take batches, and what follows for the next
+//! attempt. Pure state: the caller brings the time.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::RetryConfig;
+
+/// The longest wait a backend may ask for; a longer one is cut to this.
+pub(super) const SERVER_DELAY_MAX: Duration = Duration::from_secs(60);
+
+/// Answers of "not now" in a row after which the destination counts as away.
+const FAILURES_TO_BE_AWAY: u32 = 3;
+
+/// The longest wait between attempts while the application leaves.
+const DELAY_LEAVING: Duration = Duration::from_millis(100);
+
+/// Attempts without an answer, in a row, after which a leaving application gives up.
+const FAILURES_TO_LEAVE: u32 = 3;
+
+#[derive(Default)]
+pub(super) struct Health {
+    /// When the destination stopped taking batches.
+    away_since: Option<Instant>,
+    /// Attempts failed since the last success.
+    failures: u32,
+    /// While the destination is away, one attempt at a time finds out whether it is back.
+    is_probing: bool,
+    /// Nothing is sent before this: our own backoff.
+    pause_until: Option<Instant>,
+    /// Nothing is sent before this: the backend asked for it, and an answer to a request that was
+    /// under way already does not change that.
+    throttled_until: Option<Instant>,
+    /// The application is leaving, at this time at the latest: no long waits, and few chances for a
+    /// backend that is away.
+    leaving: Option<Instant>,
+    /// Attempts without an answer, in a row, since the application began to leave.
+    failures_leaving: u32,
+}
+
+/// What a worker with a batch does now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Send it.
+    Go { is_probe: bool },
+    /// Drop it: the application leaves and there is no hope.
+    GiveUp,
+    /// Look again at this time, or when the health changes.
+    Sleep(Instant),
+    /// Look again when the health changes.
+    Wait,
+}
+
+/// An attempt that may be repeated.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Failure {
+    /// There was no answer.
+    NoAnswer,
+    /// The answer was "not now", perhaps with a time.
+    NotNow(Option<Duration>),
+}
+
+impl Health {
+    pub(super) const fn is_away(&self) -> bool {
+        self.away_since.is_some()
+    }
+
+    pub(super) const fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
+    }
+
+    pub(super) const fn leave(&mut self, deadline: Instant) {
+        self.leaving = Some(deadline);
+        self.pause_until = None;
+    }
+
+    /// Whose turn it is. After [`Turn::Go`] the attempt's end must be told.
+    pub(super) fn turn(&mut self, now: Instant) -> Turn {
+        if let Some(deadline) = self.leaving {
+            let is_throttled_past = self.throttled_until.is_some_and(|until| until >= deadline);
+            if is_throttled_past || self.failures_leaving >= FAILURES_TO_LEAVE {
+                return Turn::GiveUp;
+            }
+        }
+        if let Some(until) = self.pause_until.max(self.throttled_until)
+            && until > now
+        {
+            return Turn::Sleep(until);
+        }
+        if !self.is_away() {
+            return Turn::Go { is_probe: false };
+        }
+        if self.is_probing {
+            return Turn::Wait;
+        }
+        self.is_probing = true;
+        Turn::Go { is_probe: true }
+    }
+
+    /// The destination answered something other than "not now". Since when it had been away, if it
+    /// had.
+    pub(super) const fn answered(&mut self) -> Option<Instant> {
+        self.failures = 0;
+        self.failures_leaving = 0;
+        self.is_probing = false;
+        self.pause_until = None;
+        self.away_since.take()
+    }
+
+    /// An attempt failed. Whether that makes the destination count as away from now on.
+    pub(super) fn failed(
+        &mut self,
+        failure: Failure,
+        is_probe: bool,
+        now: Instant,
+        retry: &RetryConfig,
+    ) -> bool {
+        if is_probe {
+            self.is_probing = false;
+        }
+        self.failures = self.failures.saturating_add(1);
+        let is_news = match failure {
+            Failure::NoAnswer => {
+                self.failures_leaving += u32::from(self.is_leaving());
+                !self.is_away()
+            }
+            Failure::NotNow(after) => {
+                if let Some(after) = after {
+                    let until = now + after.min(SERVER_DELAY_MAX);
+                    self.throttled_until = self.throttled_until.max(Some(until));
+                }
+                !self.is_away() && self.failures >= FAILURES_TO_BE_AWAY
+            }
+        };
+        if is_news {
+            self.away_since = Some(now);
+        }
+        if self.is_away() {
+            let delay = self.delay(backoff(retry, self.failures));
+            self.pause_until = Some(now + delay);
+        }
+        is_news
+    }
+
+    /// A wait, cut where the application is leaving.
+    pub(super) fn delay(&self, delay: Duration) -> Duration {
+        if self.is_leaving() {
+            delay.min(DELAY_LEAVING)
+        } else {
+            delay
+        }
+    }
+}
+
+/// The wait after the given number of failures in a row: exponential, of which a random part
+/// between one half and all is taken.
+pub(super) fn backoff(retry: &RetryConfig, failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(20);
+    let whole = retry
+        .delay_first
+        .saturating_mul(1 << doublings)
+        .min(retry.delay_max);
+    whole.mul_f64(0.5 + fastrand::f64() / 2.0)
+}

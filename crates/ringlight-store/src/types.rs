@@ -130,7 +130,8 @@ pub struct LogSearch {
     pub from_unix_nano: Option<u64>,
     /// Last time, Unix nanoseconds, included.
     pub to_unix_nano: Option<u64>,
-    /// Records wanted at most, from 1 to 10 000; other numbers are brought into that range.
+    /// Records wanted at most, from 1 to 10 000; other numbers are brought into that range. A page
+    /// has fewer, and a next page, when they take more than 32 MiB.
     pub limit: usize,
     /// Where the previous page ended.
     pub cursor: Option<String>,

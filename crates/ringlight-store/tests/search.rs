@@ -556,3 +556,46 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn large_log_records_come_in_shorter_pages() {
+    const RECORD_BYTES: usize = 3 << 20;
+    const RECORDS: u64 = 14;
+    let logs: Vec<LogRecord<'_>> = (0..RECORDS)
+        .map(|number| LogRecord {
+            time_unix_nano: START + number,
+            body: "x".repeat(RECORD_BYTES).into(),
+            ..LogRecord::default()
+        })
+        .collect();
+    let stored = stored(Vec::new(), logs, 1, false);
+    let mut cursor = None;
+    let mut pages = Vec::new();
+    loop {
+        let page = stored
+            .store
+            .search_logs(&LogSearch {
+                query: Query::everything(QuerySignal::Logs),
+                from_unix_nano: None,
+                to_unix_nano: None,
+                limit: 100,
+                cursor,
+                run: None,
+                trace_id: None,
+                span_id: None,
+            })
+            .unwrap();
+        let times = page
+            .logs
+            .iter()
+            .map(|entry| entry.record.time_unix_nano - START);
+        pages.push(times.collect::<Vec<_>>());
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    // Ten of them are within 32 MiB, newest first, none twice and none left out.
+    assert_eq!(pages[0].len(), 10);
+    assert_eq!(pages.concat(), (0..RECORDS).rev().collect::<Vec<_>>());
+}

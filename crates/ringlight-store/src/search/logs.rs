@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use ringlight_model::{KeyValue, LogRecord, Value};
+
 use super::cursor::LogCursor;
 use super::fields::{LogRow, Places, sections_needed};
 use super::prune::Index;
@@ -13,6 +15,9 @@ use crate::slice::ReadError;
 use crate::state::Shared;
 use crate::table::LogTable;
 use crate::{LogEntry, LogPage, LogSearch, SearchError};
+
+/// Bytes the records of a page may take. Beyond it a page is shorter than was asked for.
+const PAGE_BYTES_MAX: usize = 32 << 20;
 
 /// The place of a record in the order they are shown: time, then request, then row in it. No two
 /// records have the same.
@@ -174,7 +179,10 @@ impl Search<'_> {
         let mut found: Vec<Found> = self.best.drain().map(|Reverse(found)| found).collect();
         found.sort_unstable_by(|a, b| b.cmp(a));
         found.truncate(self.limit);
-        let next = found.last().filter(|_| has_more).map(|&(key, ..)| {
+        let page = self.entries(sources, &found);
+        let has_more = has_more || page.kept < found.len();
+        let last = found.get(page.kept.wrapping_sub(1));
+        let next = last.filter(|_| has_more).map(|&(key, ..)| {
             let cursor = LogCursor {
                 last_seq: self.last_seq,
                 timestamp_unix_nano: key.0,
@@ -184,14 +192,14 @@ impl Search<'_> {
             cursor.write()
         });
         LogPage {
-            logs: self.entries(sources, &found),
+            logs: page.entries.into_iter().flatten().collect(),
             next,
             stats: self.loader.stats,
         }
     }
 
     // Source by source, so that each block is read once.
-    fn entries(&mut self, sources: &[Source<LogTable>], found: &[Found]) -> Vec<LogEntry> {
+    fn entries(&mut self, sources: &[Source<LogTable>], found: &[Found]) -> Entries {
         let sections = SectionSet::of([
             Section::Traces,
             Section::Ids,
@@ -202,9 +210,16 @@ impl Search<'_> {
         ]);
         let mut order: Vec<usize> = (0..found.len()).collect();
         order.sort_by_key(|&index| found[index].1);
-        let mut entries: Vec<Option<LogEntry>> = vec![None; found.len()];
+        let mut page = Entries {
+            entries: vec![None; found.len()],
+            kept: found.len(),
+            bytes: 0,
+        };
         let mut current = None;
         for index in order {
+            if index >= page.kept {
+                continue;
+            }
             let (_, number, row) = found[index];
             if current.as_ref().is_none_or(|(known, _)| *known != number) {
                 let rows = sources
@@ -214,13 +229,65 @@ impl Search<'_> {
             }
             if let Some((_, table)) = &current {
                 let owner = |column: &[u32]| column.get(row).copied().unwrap_or(0);
-                entries[index] = Some(LogEntry {
+                let entry = LogEntry {
                     record: table.record(row),
                     resource: table.owners.resource_at(owner(&table.resources)),
                     scope: table.owners.scope_at(owner(&table.scopes)),
-                });
+                };
+                page.put(index, entry);
             }
         }
-        entries.into_iter().flatten().collect()
+        page
+    }
+}
+
+/// The records of a page as they are gathered, newest first, within a bound of bytes: what is too
+/// much goes to the next page.
+struct Entries {
+    entries: Vec<Option<LogEntry>>,
+    /// So many of the records found are shown.
+    kept: usize,
+    /// About as much as the records take.
+    bytes: usize,
+}
+
+impl Entries {
+    fn put(&mut self, index: usize, entry: LogEntry) {
+        self.bytes += bytes_of(&entry.record);
+        self.entries[index] = Some(entry);
+        // One is always shown, or the next page would begin where this one did.
+        while self.bytes > PAGE_BYTES_MAX && self.kept > 1 {
+            self.kept -= 1;
+            if let Some(oldest) = self.entries[self.kept].take() {
+                self.bytes -= bytes_of(&oldest.record);
+            }
+        }
+        self.entries.truncate(self.kept);
+    }
+}
+
+fn bytes_of(record: &LogRecord<'_>) -> usize {
+    let attributes = record.attributes.iter().map(bytes_of_attribute);
+    size_of::<LogEntry>()
+        + record.severity_text.len()
+        + record.event_name.len()
+        + bytes_of_value(&record.body)
+        + attributes.sum::<usize>()
+}
+
+fn bytes_of_attribute(attribute: &KeyValue<'_>) -> usize {
+    size_of::<KeyValue<'_>>() + attribute.key.len() + bytes_of_value(&attribute.value)
+}
+
+fn bytes_of_value(value: &Value<'_>) -> usize {
+    match value {
+        Value::Str(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Array(items) => {
+            let each = |item| size_of::<Value<'_>>() + bytes_of_value(item);
+            items.iter().map(each).sum()
+        }
+        Value::Map(items) => items.iter().map(bytes_of_attribute).sum(),
+        Value::Empty | Value::Bool(_) | Value::Int(_) | Value::Double(_) => 0,
     }
 }

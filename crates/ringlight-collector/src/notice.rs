@@ -72,9 +72,10 @@ impl fmt::Display for Notice {
                 destination,
                 records,
                 reason,
-            } => write!(f, "{destination} refused {records} records: {reason}"),
+            } => write!(f, "{destination} refused {}: {reason}", counted(*records)),
             Self::Dropped { reason, records } => {
-                write!(f, "dropped {records} records so far: {}", cause(*reason))
+                let cause = cause(*reason);
+                write!(f, "dropped {} so far: {cause}", counted(*records))
             }
             Self::Warning {
                 destination,
@@ -84,15 +85,21 @@ impl fmt::Display for Notice {
     }
 }
 
+fn counted(records: u64) -> String {
+    format!("{records} record{}", if records == 1 { "" } else { "s" })
+}
+
 const fn cause(reason: DropReason) -> &'static str {
     match reason {
-        DropReason::RingFull => "they came faster than they could be taken",
-        DropReason::TooLarge => "they are larger than a ring takes",
-        DropReason::QueueFull => "the destination takes them too slowly or not at all",
-        DropReason::RetriesExhausted => "the destination did not take them for too long",
-        DropReason::Closed => "they came after the end",
+        DropReason::RingFull => "the rings were full, recording was faster than taking out",
+        DropReason::TooLarge => "larger than a ring takes",
+        DropReason::QueueFull => {
+            "the destination takes too little or nothing, and its queue is full"
+        }
+        DropReason::RetriesExhausted => "the destination took nothing for too long",
+        DropReason::Closed => "recorded after the end",
         DropReason::Shutdown => "the end came before they could be delivered",
-        _ => "they do not decode, which is a defect of ringlight",
+        _ => "not decodable, which is a defect of ringlight",
     }
 }
 

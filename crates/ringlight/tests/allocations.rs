@@ -1,7 +1,5 @@
 //! Recording allocates nothing once a thread has its ring, its slots and its buffer (M-7).
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::time::Duration;
 
 use allocation_counter::measure;

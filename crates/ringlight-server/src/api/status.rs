@@ -64,8 +64,8 @@ pub struct Listen {
 pub struct SignalStatus {
     /// Requests.
     pub requests: u64,
-    /// Records the sender may consider delivered: stored, known already, or of a kind that is not
-    /// stored yet.
+    /// Records the sender may consider delivered: stored, known already, part of a client's ledger,
+    /// or of a kind that is not stored yet.
     pub accepted: u64,
     /// Records stored.
     pub stored: u64,

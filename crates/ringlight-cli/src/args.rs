@@ -26,6 +26,12 @@ passed on: 128 + n if signal n ended it, 126 if it cannot be run, 127 if it is n
 found. On a terminal the backend stays after the program ended, until Ctrl-C, so
 that the data can be looked at; otherwise it ends with the program.
 
+Set for the program:
+  OTLP_ENDPOINT                gRPC, for services with Ringlight
+  OTEL_EXPORTER_OTLP_ENDPOINT  HTTP, for every other OpenTelemetry SDK
+  OTEL_EXPORTER_OTLP_PROTOCOL  http/protobuf
+  OTEL_SERVICE_NAME            the program's file name, unless set already
+
 Exit codes:
   0  done
   1  it failed

@@ -59,6 +59,37 @@ fn help_is_data_with_an_example_and_the_exit_codes() {
     assert_eq!(run(&[]).status.code(), Some(2));
 }
 
+/// The reference is what `--help` says, word for word.
+#[test]
+fn the_reference_is_what_help_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/command-line.md");
+    let mut reference = String::from(
+        "# The command line\n\n\
+         Made from `--help` by a test; `RINGLIGHT_UPDATE=1 cargo test -p ringlight-cli reference` \
+         writes it\nanew. Data goes to standard output, everything else to standard error; an error \
+         is one line and a\n`hint:` line.\n",
+    );
+    for command in ["", "up", "demo", "completions"] {
+        let mut args: Vec<&str> = command.split_whitespace().collect();
+        args.push("--help");
+        let help = text(&run(&args).stdout);
+        let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+        reference.push_str(&format!(
+            "\n## `{}`\n\n```text\n{}\n```\n",
+            format!("ringlight {command}").trim_end(),
+            help.join("\n").trim_end()
+        ));
+    }
+    if std::env::var_os("RINGLIGHT_UPDATE").is_some() {
+        std::fs::write(path, &reference).unwrap();
+    }
+    let found = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        found == reference,
+        "docs/command-line.md is not what `--help` says"
+    );
+}
+
 #[test]
 fn completions_are_printed_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -1,7 +1,7 @@
 import { expect, test } from '@playwright/test';
 
 import { EXAMPLES } from '../src/lib/query/examples';
-import { expectNoSidewaysScroll, someTrace, traces, watch } from './support';
+import { expectNoSidewaysScroll, someTrace, traces, watch, wholeTrace } from './support';
 
 test('both applications of the demo are in the list, and a row opens its trace', async ({
   page,
@@ -150,6 +150,20 @@ test('j, k and Enter move through the list', async ({ page, request }) => {
   const target = await rows.nth(0).getAttribute('href');
   await page.keyboard.press('Enter');
   await expect(page).toHaveURL(new RegExp(target ?? 'none'));
+});
+
+test('a pasted trace id opens that trace, a span id finds its trace', async ({ page, request }) => {
+  const summary = await someTrace(request, '{ name = "agent.turn" }');
+  const { spans } = await wholeTrace(request, summary.trace_id);
+  await page.goto('/traces?live=0');
+  const bar = page.getByRole('combobox', { name: 'Filter' });
+  await bar.fill(spans[0]!.span_id);
+  await bar.press('Enter');
+  await expect(page.locator(`a[href="/traces/${summary.trace_id}"]`)).toBeVisible();
+  await bar.fill(summary.trace_id.toUpperCase());
+  await bar.press('Enter');
+  await expect(page.getByRole('tree')).toBeVisible();
+  await expect(page).toHaveURL(new RegExp(summary.trace_id));
 });
 
 test('a filter that leaves nothing says so and can be taken back', async ({ page, request }) => {

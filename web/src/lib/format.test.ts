@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { ago, bytes, count, duration, percent, plural } from './format';
+import { ago, bytes, count, duration, percent, plural, timeMark } from './format';
 
 describe('duration', () => {
   test.each([
@@ -50,3 +50,13 @@ test('numbers are grouped and counted', () => {
   expect(plural(1, 'span')).toBe('1 span');
   expect(plural(1200, 'child', 'children')).toBe('1,200 children');
 });
+
+test.each([
+  [0, 10, '0'],
+  [52_450_000, 50_000, '52.45 ms'],
+  [50_000_000, 50_000_000, '50 ms'],
+  [1_000_000_000, 200_000_000, '1.0 s'],
+  [75_250_000_000, 250_000_000, '75.3 s'],
+  [999, 1, '999 ns'],
+  [1_000_001, 1, '1.000001 ms'],
+])('at %d ns on a scale of %d ns stands %s', (nanos, step, text) => expect(timeMark(nanos, step)).toBe(text));

@@ -18,6 +18,14 @@ export function duration(nanos: number): string {
   return `${sign}${text} ${unit}`;
 }
 
+/** A point in time on a scale with marks `step` apart: as many digits as tell two marks from each other. */
+export function timeMark(nanos: number, step: number): string {
+  if (nanos === 0) return '0';
+  const [factor, unit] = DURATION_UNITS.find(([factor]) => Math.abs(nanos) >= factor) ?? [1, 'ns'];
+  const digits = Math.min(9, Math.max(0, Math.ceil(-Math.log10(Math.max(step, 1e-3) / factor) - 1e-9)));
+  return `${(nanos / factor).toFixed(digits)} ${unit}`;
+}
+
 function significant(value: number): string {
   if (value >= 100) return String(Math.round(value));
   return String(Number(value.toFixed(value >= 10 ? 1 : 2)));

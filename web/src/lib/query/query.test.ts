@@ -4,7 +4,7 @@ import { expectationAt, splitField } from './complete';
 import { conditionValue, serviceOf, setCondition, setService } from './edit';
 import { EXAMPLES } from './examples';
 import { fieldName, literal, quote, tokenize, unquote, utf16Offset } from './lexer';
-import { plainTextFilter } from './suggest';
+import { plainTextFilter, traceIdIn } from './suggest';
 
 function kinds(text: string): string {
   return tokenize(text)
@@ -140,6 +140,14 @@ test('plain words become a filter, a filter stays as it is', () => {
   expect(plainTextFilter('GET /', 'traces')).toBe('{ name =~ ".*GET /.*" }');
   expect(plainTextFilter('{ status = error }', 'traces')).toBeNull();
   expect(plainTextFilter('  ', 'traces')).toBeNull();
+});
+
+test('a pasted id is a trace or a span', () => {
+  const id = '4bf92f3577b34da6a3ce929d0e0e4736';
+  expect(traceIdIn(` ${id.toUpperCase()} `)).toBe(id);
+  expect(traceIdIn('4bf92f35-77b3-4da6-a3ce-929d0e0e4736')).toBe(id);
+  expect(traceIdIn(id.slice(1))).toBeNull();
+  expect(plainTextFilter('00F067aa0ba902b7', 'logs')).toBe('{ span:id = "00f067aa0ba902b7" }');
 });
 
 test('examples have nothing the tokens do not know', () => {

@@ -174,9 +174,16 @@ function connectorSuggestions(
   }));
 }
 
+/** A trace id pasted where a filter goes, in hex with or without dashes: people mean that trace. */
+export function traceIdIn(text: string): string | null {
+  const bare = text.trim().replace(/^0x/i, '').replaceAll('-', '').toLowerCase();
+  return /^[0-9a-f]{32}$/.test(bare) ? bare : null;
+}
+
 /** Text that is not in the language, as the filter people mean by it. */
 export function plainTextFilter(text: string, signal: SignalName): string | null {
   const trimmed = text.trim();
+  if (/^[0-9a-f]{16}$/i.test(trimmed)) return `{ span:id = ${quote(trimmed.toLowerCase())} }`;
   if (trimmed === '' || /[{}=<>|&]/.test(trimmed)) return null;
   const pattern = quote(`.*${trimmed.replace(/[.*+?^$()[\]\\]/g, '\\$&')}.*`);
   return signal === 'logs' ? `{ body =~ ${pattern} }` : `{ name =~ ${pattern} }`;

@@ -1,4 +1,4 @@
-import { duration as formatDuration } from '../format';
+import { duration as formatDuration, timeMark } from '../format';
 import { serviceColor, type Shade } from '../palette.svelte';
 import { nanosOf } from '../time';
 import { visible } from '../values';
@@ -25,6 +25,7 @@ export interface Colors {
   hover: string;
   selected: string;
   accent: string;
+  onAccent: string;
   error: string;
   warn: string;
   match: string;
@@ -44,6 +45,7 @@ export function readColors(element: Element, shade: Shade): Colors {
     hover: color('--hover'),
     selected: color('--selected'),
     accent: color('--accent'),
+    onAccent: color('--accent-text'),
     error: color('--error'),
     warn: color('--warn'),
     match: color('--match'),
@@ -66,6 +68,8 @@ export interface Scene {
   logs: ReadonlyMap<number, LogMark[]>;
   /** A range being dragged, in pixels from the left edge of the bars. */
   drag: { from: number; to: number } | null;
+  /** Where the pointer is, in pixels from the left; null when it is elsewhere. */
+  pointerX: number | null;
   colors: Colors;
 }
 
@@ -100,6 +104,7 @@ export function drawWaterfall(context: CanvasRenderingContext2D, scene: Scene): 
   context.fillStyle = colors.line;
   context.fillRect(scene.nameWidth, 0, 1, height);
   drawRuler(context, scene, lines);
+  drawPointer(context, scene);
   drawDrag(context, scene);
 }
 
@@ -124,16 +129,36 @@ function drawRuler(context: CanvasRenderingContext2D, scene: Scene, lines: numbe
   context.fillRect(scene.nameWidth, 0, 1, RULER_HEIGHT);
   context.fillStyle = colors.muted;
   context.fillText('Service and operation', 10, RULER_HEIGHT / 2);
+  const step = lines.length > 1 ? lines[1]! - lines[0]! : scene.view.to - scene.view.from;
   for (const time of lines) {
     const x = Math.round(xOf(scene, time));
     context.fillStyle = colors.line;
     context.fillRect(x, RULER_HEIGHT - 7, 1, 6);
-    const label = time === 0 ? '0' : formatDuration(time);
+    const label = timeMark(time, step);
     const labelWidth = context.measureText(label).width;
     if (x + 4 + labelWidth > width) continue;
     context.fillStyle = colors.muted;
     context.fillText(label, x + 4, RULER_HEIGHT / 2);
   }
+}
+
+/** A line under the pointer, and its time in the ruler. */
+function drawPointer(context: CanvasRenderingContext2D, scene: Scene): void {
+  const { left, width: areaWidth } = barArea(scene);
+  const x = scene.pointerX;
+  if (x === null || x < left || x > left + areaWidth) return;
+  const time = scene.view.from + ((x - left) / areaWidth) * (scene.view.to - scene.view.from);
+  // Ten pixels are about as exact as a hand is.
+  const label = timeMark(time, ((scene.view.to - scene.view.from) / areaWidth) * 10);
+  const labelWidth = context.measureText(label).width + 10;
+  const labelLeft = Math.min(Math.max(x - labelWidth / 2, left - 6), scene.width - labelWidth - 2);
+  context.fillStyle = scene.colors.accent;
+  context.globalAlpha = 0.55;
+  context.fillRect(Math.round(x), RULER_HEIGHT, 1, scene.height);
+  context.globalAlpha = 1;
+  context.fillRect(labelLeft, 3, labelWidth, RULER_HEIGHT - 7);
+  context.fillStyle = scene.colors.onAccent;
+  context.fillText(label, labelLeft + 5, RULER_HEIGHT / 2);
 }
 
 function drawDrag(context: CanvasRenderingContext2D, scene: Scene): void {

@@ -8,7 +8,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn look() -> Self {
+    pub(crate) fn look(load_before: Option<&str>) -> Self {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let lines = [
             (
@@ -22,6 +22,11 @@ impl Machine {
                 "clock source",
                 read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
             ),
+            (
+                "load average before the run",
+                load_before.map(str::to_owned),
+            ),
+            ("priority (nice)", priority()),
             ("compiler", output("rustc", &["--version"])),
             ("allocator", Some(allocator())),
             (
@@ -81,6 +86,15 @@ fn memory() -> Option<String> {
         .find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: f64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(format!("{:.0} GiB", kib / 1024.0 / 1024.0))
+}
+
+/// The load average over the last minute.
+pub(crate) fn load() -> Option<String> {
+    Some(read("/proc/loadavg")?.split(' ').next()?.to_owned())
+}
+
+fn priority() -> Option<String> {
+    Some(rustix::process::getpriority_process(None).ok()?.to_string())
 }
 
 fn allocator() -> String {

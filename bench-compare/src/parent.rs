@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     child::{DeliverRun, RecordRun},
+    machine,
     plan::{Delivery, Shape, Sizes, Subject},
     server::{Hello, Received},
     stats::Estimate,
@@ -46,6 +47,8 @@ pub(crate) struct Figure {
 pub(crate) struct Results {
     /// The figures, in the order of the report.
     pub(crate) figures: Vec<Figure>,
+    /// How many processes wanted a core in the minute before, told by the system.
+    pub(crate) load_before: Option<String>,
     /// Spans and log records that were compared with what was sent, by subject.
     pub(crate) compared: BTreeMap<String, u64>,
     /// What the subjects that keep account say they dropped, by run and reason.
@@ -140,7 +143,10 @@ impl Runner {
         Ok(Self {
             server: Server::start()?,
             sizes,
-            results: Results::default(),
+            results: Results {
+                load_before: machine::load(),
+                ..Results::default()
+            },
         })
     }
 

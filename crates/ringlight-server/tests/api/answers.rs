@@ -3,9 +3,11 @@
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use ringlight_model::{
-    Account, DropReason, KeyValue, LedgerSnapshot, LogRecord, Resource, Severity, Signal, Span,
-    SpanEvent, SpanId, SpanKind, SpanLink, Status, StatusCode as SpanStatusCode, TraceId, Value,
+    Account, Decoder as _, DropReason, KeyValue, LedgerSnapshot, Limits, LogRecord, RecordVisitor,
+    RejectReason, Resource, Scope, Severity, Signal, Span, SpanEvent, SpanId, SpanKind, SpanLink,
+    Status, StatusCode as SpanStatusCode, TraceId, Value,
 };
+use ringlight_otlp::OtlpDecoder;
 use serde_json::{Value as Json, json};
 
 use super::Backend;
@@ -25,10 +27,9 @@ fn span(trace: u128, id: u64, parent: u64, name: &'static str) -> Span<'static> 
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_trace_with_everything_a_span_can_carry() {
-    let backend = Backend::start().await;
-    let root = Span {
+/// A span with everything a span can carry.
+fn rich() -> Span<'static> {
+    Span {
         kind: SpanKind::Server,
         end_unix_nano: START + 5_000_000,
         trace_state: "vendor=1".into(),
@@ -66,9 +67,14 @@ async fn a_trace_with_everything_a_span_can_carry() {
             message: "no more cups".into(),
         },
         ..span(0xaa, 1, 0, "GET /cart")
-    };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_with_everything_a_span_can_carry() {
+    let backend = Backend::start().await;
     let child = span(0xaa, 2, 1, "query");
-    backend.export_spans("shop", &[child, root]).await;
+    backend.export_spans("shop", &[child, rich()]).await;
     let trace = backend
         .json("/api/v1/traces/000000000000000000000000000000AA")
         .await;
@@ -237,6 +243,54 @@ async fn a_trace_with_everything_a_span_can_carry() {
       "trace_id": "000000000000000000000000000000aa"
     }
     "#);
+}
+
+/// Keeps what it is shown.
+#[derive(Default)]
+struct Collected {
+    resources: Vec<Resource<'static>>,
+    scopes: Vec<Scope<'static>>,
+    spans: Vec<Span<'static>>,
+}
+
+impl RecordVisitor for Collected {
+    fn resource(&mut self, resource: &Resource<'_>) {
+        self.resources.push(resource.clone().into_owned());
+    }
+    fn scope(&mut self, scope: &Scope<'_>) {
+        self.scopes.push(scope.clone().into_owned());
+    }
+    fn span(&mut self, span: &Span<'_>) {
+        self.spans.push(span.clone().into_owned());
+    }
+    fn log(&mut self, _: &LogRecord<'_>) {
+        panic!("a log record among spans");
+    }
+    fn rejected(&mut self, reason: RejectReason) {
+        panic!("{reason}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_as_otlp_holds_everything() {
+    let backend = Backend::start().await;
+    let child = span(0xaa, 2, 1, "query");
+    backend.export_spans("shop", &[child.clone(), rich()]).await;
+    let target = "/api/v1/traces/000000000000000000000000000000aa?format=otlp";
+    let reply = backend.get(target).await;
+    let limits = Limits::default();
+    let converted =
+        ringlight_otlp::json::to_protobuf(Signal::Traces, &reply.body, &limits).unwrap();
+    assert_eq!(converted.snake_case, None);
+    let mut collected = Collected::default();
+    OtlpDecoder::default()
+        .decode(Signal::Traces, &converted.request, &mut collected)
+        .unwrap();
+    assert_eq!(collected.spans, [rich(), child]);
+    assert_eq!(collected.resources.len(), 1);
+    assert_eq!(collected.resources[0].service_name(), "shop");
+    assert_eq!(collected.scopes.len(), 1);
+    assert_eq!(collected.scopes[0].version, "1.2.0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The size limit and the retention are kept to the precision of a slice, which is this part of
+/// them.
+const SLICES: u32 = 16;
+const SLICE_AGE_MAX: Duration = Duration::from_secs(6 * 60 * 60);
+
 /// How a store is opened. [`StoreConfig::new`] gives the defaults; every field may be changed.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
@@ -60,6 +65,16 @@ impl StoreConfig {
             head_bytes_max: 64 << 20,
             durability: Durability::default(),
         }
+    }
+
+    /// The size at which a slice ends.
+    pub(crate) const fn slice_bytes_max(&self) -> u64 {
+        self.size_limit_bytes / SLICES as u64
+    }
+
+    /// The age at which a slice ends.
+    pub(crate) fn slice_age_max(&self) -> Duration {
+        (self.retention / SLICES).clamp(Duration::from_secs(1), SLICE_AGE_MAX)
     }
 
     /// Checks every field against its range.

@@ -51,24 +51,46 @@ fn io_error(
 }
 
 fn create_private(path: &Path) -> Result<(), StoreError> {
+    if path.is_dir() {
+        return Ok(());
+    }
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder
         .create(path)
-        .map_err(io_error("create directory", path))
+        .map_err(io_error("create directory", path))?;
+    sync_parent(path)
+}
+
+// So that a power loss does not take the directory with all that was acknowledged in it.
+#[cfg(unix)]
+fn sync_parent(path: &Path) -> Result<(), StoreError> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(parent)
+        .and_then(|parent| parent.sync_all())
+        .map_err(io_error("sync directory", parent))
+}
+
+#[cfg(not(unix))]
+fn sync_parent(_path: &Path) -> Result<(), StoreError> {
+    Ok(())
 }
 
 fn is_ours_or_empty(path: &Path) -> Result<bool, StoreError> {
+    // Another process may be about to create the catalogue; it has the lock file already then.
     let mut is_empty = true;
     let entries = fs::read_dir(path).map_err(io_error("read directory", path))?;
     for entry in entries {
         let entry = entry.map_err(io_error("read directory", path))?;
-        if entry.file_name() == CATALOGUE_FILE || entry.file_name() == LOCK_FILE {
+        if entry.file_name() == CATALOGUE_FILE {
             return Ok(true);
         }
-        is_empty = false;
+        is_empty &= entry.file_name() == LOCK_FILE;
     }
     Ok(is_empty)
 }

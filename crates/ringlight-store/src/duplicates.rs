@@ -16,7 +16,7 @@ use crate::table::SpanTable;
 pub(crate) const BATCHES_MAX: u64 = 65_536;
 
 /// Spans whose ids are kept in memory, in each of two generations.
-const GENERATION_SPANS: usize = 131_072;
+const GENERATION_SPANS: usize = 262_144;
 
 /// What a batch id is remembered as.
 pub(crate) fn batch_hash(id: &str) -> u128 {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ringlight_model::{Decoder, Signal};
 
 use crate::duplicates::{BATCHES_MAX, Batches};
-use crate::slice::{Slice, SliceContents, SliceWriter, parse_file_name};
+use crate::slice::{Slice, SliceContents, SliceWriter, is_unfinished, parse_file_name};
 use crate::state::{Block, State};
 use crate::writer::Writer;
 use crate::{StoreConfig, StoreError, intake};
@@ -61,10 +61,14 @@ pub(crate) fn open_slices(config: &StoreConfig, now_unix_nano: u64) -> Result<Op
     let mut batches: Vec<u128> = Vec::new();
     // The newest first, so that the newest batches are found first.
     for &id in ids.iter().rev() {
-        let found = SliceWriter::open(directory, id, None, config.durability);
+        let found = SliceWriter::open(config, id, None);
         let (writer, created) = match found {
             Ok(found) => found,
             Err(error @ StoreError::NewerFormat { .. }) => return Err(error),
+            Err(_) if is_unfinished(directory, id) => {
+                Slice::new(directory, id, 0).unlink();
+                continue;
+            }
             Err(_) => {
                 opened.corrupt += 1;
                 continue;
@@ -121,8 +125,7 @@ fn begin_first(
     now_unix_nano: u64,
 ) -> Result<(), StoreError> {
     let id = ids.last().copied().unwrap_or(0) + 1;
-    let (writer, created) =
-        SliceWriter::open(&config.data_dir, id, Some(now_unix_nano), config.durability)?;
+    let (writer, created) = SliceWriter::open(config, id, Some(now_unix_nano))?;
     let slice = Slice::new(&config.data_dir, id, created);
     opened.writers.insert(id, writer);
     opened.state.slices.push(Arc::new(slice));

@@ -23,6 +23,8 @@ use crate::{
 
 /// What is counted for a request beside its bytes, so that tiny ones are bounded, too.
 const REQUEST_OVERHEAD_BYTES: usize = 4096;
+/// Bytes of memory a byte of a request is expected to become, until that is known.
+const COLUMNS_PER_WIRE_BYTE: usize = 3;
 /// When a refused request should be sent again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -125,7 +127,8 @@ impl Store {
         if !matches!(signal, Signal::Traces | Signal::Logs) {
             return Err(IngestError::UnsupportedSignal(signal));
         }
-        let mut reserved = Reserved::new(&self.shared, request.len() + REQUEST_OVERHEAD_BYTES)?;
+        let expected = request.len().saturating_mul(COLUMNS_PER_WIRE_BYTE) + REQUEST_OVERHEAD_BYTES;
+        let mut reserved = Reserved::new(&self.shared, expected)?;
         let received_unix_nano = now_unix_nano();
         let (records, rejected) =
             intake::decode(&*self.decoder, signal, request, received_unix_nano)

@@ -4,6 +4,12 @@
 //! The process is this test binary itself, started with `RINGLIGHT_STORE_KILL_DIR` set: then the
 //! test stores until it is killed and prints each acknowledged request.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -28,7 +34,7 @@ fn config(directory: &Path) -> StoreConfig {
         // Small and soon, so that sealing and new slices happen all the time.
         block_records: 64,
         block_age: Duration::from_millis(20),
-        size_limit_bytes: 64 << 20,
+        size_limit_bytes: 16 << 20,
         durability: Durability::ProcessDeath,
         ..StoreConfig::new(directory)
     }
@@ -49,7 +55,7 @@ fn resource() -> Resource<'static> {
 fn request(round: u64, thread: u64, number: u64) -> (Signal, String, Vec<u8>) {
     let name = format!("{round}.{thread}.{number}");
     let (resource, scope) = (resource(), Scope::default());
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         let record = LogRecord {
             time_unix_nano: 1 + number,
             severity: Severity::INFO,
@@ -171,7 +177,9 @@ fn acknowledged_requests_survive_fifty_kills() {
     for (round, stored) in acknowledged.iter().enumerate() {
         check_round(&store, round as u64, stored);
     }
-    assert_eq!(store.stats().corrupt, 0);
+    let stats = store.stats();
+    assert_eq!(stats.corrupt, 0);
+    assert!(stats.slices > 1, "too few slices were begun: {stats:?}");
 }
 
 fn check_round(store: &Store, round: u64, acknowledged: &BTreeMap<u64, u64>) {
@@ -179,7 +187,7 @@ fn check_round(store: &Store, round: u64, acknowledged: &BTreeMap<u64, u64>) {
     for (&thread, &count) in acknowledged {
         for number in 0..count {
             let name = format!("{round}.{thread}.{number}");
-            if number % 3 == 0 {
+            if number.is_multiple_of(3) {
                 assert!(bodies.contains(&name), "log record {name} is lost");
                 continue;
             }

@@ -13,8 +13,8 @@ use crate::state::Shared;
 use crate::table::{Attributes, LogTable, Owners, SpanTable, Table, Texts};
 use crate::{AttributeKey, AttributeSearch, KeyScope, ValueSearch, ValueType};
 
-/// Sources values are looked for in at most, the newest first.
-const SOURCES_MAX: usize = 64;
+/// Blocks values are looked for in at most, the newest first.
+const BLOCKS_MAX: usize = 64;
 
 /// Characters of a text value that are offered; longer ones are of no use for completion.
 const TEXT_CHARS_MAX: usize = 256;
@@ -119,6 +119,19 @@ pub(crate) fn attribute_values(shared: &Shared, search: &ValueSearch<'_>) -> Vec
         limit: search.limit.clamp(1, 1000),
         found: BTreeMap::new(),
     };
+    if search.key == "service.name" && search.scope == Some(KeyScope::Resource) {
+        // Known of all records.
+        for service in super::services(shared) {
+            let count = match search.signal {
+                Signal::Logs => service.log_count,
+                _ => service.span_count,
+            };
+            if count > 0 {
+                values.add_text(&service.name);
+            }
+        }
+        return values.found.into_values().collect();
+    }
     match search.signal {
         Signal::Traces => collect::<SpanTable>(shared, search, &mut values),
         Signal::Logs => collect::<LogTable>(shared, search, &mut values),
@@ -315,9 +328,9 @@ fn collect<T: Completed>(shared: &Shared, search: &ValueSearch<'_>, values: &mut
     }
     let snapshot = shared.snapshot::<T>();
     let mut loader = Loader::new(shared, snapshot.blocks.len());
-    let mut visited = 0;
+    let mut blocks_read = 0;
     for source in Source::newest_first(&snapshot, snapshot.last_seq) {
-        if values.is_full() || visited >= SOURCES_MAX {
+        if values.is_full() || blocks_read >= BLOCKS_MAX {
             return;
         }
         if let Source::Block(block) = &source
@@ -336,7 +349,7 @@ fn collect<T: Completed>(shared: &Shared, search: &ValueSearch<'_>, values: &mut
                 continue;
             }
         }
-        visited += 1;
+        blocks_read += usize::from(matches!(source, Source::Block(_)));
         let Some(table) = loader.rows(&source, sections) else {
             continue;
         };

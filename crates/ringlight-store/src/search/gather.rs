@@ -9,7 +9,8 @@ use super::fields::TraceFacts;
 use super::source::{Loader, Rows, Source};
 use crate::block::filter::{may_contain, trace_hash};
 use crate::block::section::{Section, SectionSet};
-use crate::state::{Shared, Snapshot};
+use crate::state::{Block, Shared, Snapshot};
+use crate::table::traces_contain;
 use crate::table::{SpanTable, Table as _};
 use crate::{Trace, TraceSpan, TraceSummary};
 
@@ -67,6 +68,9 @@ impl<'a> Gatherer<'a> {
         let sections = sections.union(SectionSet::of([Section::Traces]));
         for index in self.blocks_of(trace_id) {
             let block = &self.snapshot.blocks[index];
+            if !has_trace(&mut self.loader, block, trace_id) {
+                continue;
+            }
             if let Some(table) = self.loader.block(block, sections) {
                 add(Source::Block(Arc::clone(block)), Rows::Block(table));
             }
@@ -83,7 +87,7 @@ impl<'a> Gatherer<'a> {
             filters,
         } = self;
         let filters = filters.get_or_insert_with(|| {
-            let filter = |block: &Arc<crate::state::Block>| {
+            let filter = |block: &Arc<Block>| {
                 if block.info.first_seq > *last_seq {
                     return None;
                 }
@@ -116,6 +120,18 @@ pub(super) fn service_of(table: &SpanTable, row: usize) -> &str {
         .resources()
         .get(resource as usize)
         .map_or("unknown_service", |resource| resource.service_name())
+}
+
+// What the filter lets pass by chance is found out before the whole block is read.
+fn has_trace(loader: &mut Loader<'_, SpanTable>, block: &Block, trace_id: TraceId) -> bool {
+    if let Some(table) = loader.kept(block)
+        && table.loaded.contains(Section::Traces)
+    {
+        return !table.rows_of(trace_id).is_empty();
+    }
+    loader
+        .section(block, Section::Traces)
+        .is_some_and(|bytes| traces_contain(&bytes, trace_id))
 }
 
 /// The summary of a gathered trace; none if there are no rows.

@@ -161,6 +161,25 @@ impl<'a, T: Table> Loader<'a, T> {
         Some(table)
     }
 
+    /// The bytes of a section on its own; `None` for a block that cannot be read.
+    pub(crate) fn section(&mut self, block: &Block, section: Section) -> Option<Vec<u8>> {
+        if self.broken.contains(&block.key()) {
+            return None;
+        }
+        match block.section(section) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                self.give_up(block, &error);
+                None
+            }
+        }
+    }
+
+    /// The rows of a block that was read before and is still kept.
+    pub(crate) fn kept(&self, block: &Block) -> Option<&Arc<T>> {
+        self.loaded.get(&block.key())
+    }
+
     /// Leaves a block out of the rest of the search.
     pub(crate) fn give_up(&mut self, block: &Block, error: &ReadError) {
         if !self.broken.insert(block.key()) {

@@ -5,7 +5,7 @@
 //! not found yet at most the newest row of the next source: so the order is exact although only
 //! the traces that are shown (and few others) are gathered from all blocks.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 use ringlight_model::TraceId;
@@ -31,8 +31,8 @@ enum Finder {
         name: Option<String>,
         service: Option<String>,
     },
-    /// All in the blocks in question: a span cannot be judged without its trace.
-    Any,
+    /// Those that may match, as far as that can be told without their trace.
+    Possible,
 }
 
 impl Finder {
@@ -53,7 +53,7 @@ impl Finder {
         if name.is_some() || service.is_some() {
             Self::Roots { name, service }
         } else {
-            Self::Any
+            Self::Possible
         }
     }
 }
@@ -122,6 +122,16 @@ impl<'a> Judge<'a> {
             .entry(key)
             .or_insert_with(|| self.query.matches(&span))
     }
+
+    fn may_match(&self, row: usize) -> bool {
+        let span = SpanRow {
+            table: self.table,
+            places: &self.places,
+            row,
+            facts: None,
+        };
+        self.query.judge(&span) != Some(false)
+    }
 }
 
 struct Search<'a> {
@@ -129,6 +139,8 @@ struct Search<'a> {
     gatherer: Gatherer<'a>,
     constraints: Constraints,
     finder: Finder,
+    /// The only traces that can be found, where that is known beforehand.
+    only: Option<HashSet<TraceId, RandomState>>,
     sections: SectionSet,
     cursor: Option<TraceCursor>,
     /// The lowest bound of each trace found; none once it is gathered.
@@ -155,6 +167,7 @@ pub(crate) fn search_traces(
     let search = Search {
         gatherer: Gatherer::new(shared, cursor.map(|cursor| cursor.last_seq)),
         finder: Finder::of(&search.query, &constraints),
+        only: None,
         sections: sections_needed(&search.query),
         search,
         constraints,
@@ -167,6 +180,30 @@ pub(crate) fn search_traces(
 }
 
 impl Search<'_> {
+    fn is_narrowed(&self) -> bool {
+        self.search.from_unix_nano.is_some()
+            || self.search.to_unix_nano.is_some()
+            || self.search.run.is_some()
+    }
+
+    /// With a root in question and a window: a root may lie outside of it, so the traces of all such
+    /// roots are noted first, and only what may match in the window is gathered.
+    fn note_roots(&mut self, sources: &[Source<SpanTable>]) {
+        if !matches!(self.finder, Finder::Roots { .. }) || !self.is_narrowed() {
+            return;
+        }
+        let mut only = HashSet::default();
+        for source in sources {
+            only.extend(
+                self.candidates(source)
+                    .into_iter()
+                    .map(|(trace_id, _)| trace_id),
+            );
+        }
+        self.only = Some(only);
+        self.finder = Finder::Possible;
+    }
+
     fn run(mut self) -> TracePage {
         let limit = self.search.limit.clamp(1, 1000);
         let mut page = TracePage::default();
@@ -175,6 +212,7 @@ impl Search<'_> {
             return page;
         }
         let sources = Source::newest_first(&self.gatherer.snapshot, self.gatherer.last_seq);
+        self.note_roots(&sources);
         let mut sources = sources.iter().peekable();
         loop {
             let newest_unread = sources.peek().map(|source| source.time_max());
@@ -216,24 +254,37 @@ impl Search<'_> {
         page
     }
 
-    /// Finds candidates in a source, unless it certainly has none.
     fn scan(&mut self, source: &Source<SpanTable>) {
+        for (trace_id, bound) in self.candidates(source) {
+            if self
+                .only
+                .as_ref()
+                .is_none_or(|only| only.contains(&trace_id))
+            {
+                self.found(trace_id, bound);
+            }
+        }
+    }
+
+    /// The traces of the candidates in a source, each with the start of the first one. Reads the
+    /// source only if it may have some.
+    fn candidates(&mut self, source: &Source<SpanTable>) -> Vec<(TraceId, u64)> {
         match self.may_have_candidates(source) {
             Ok(true) => {}
-            Ok(false) => return,
+            Ok(false) => return Vec::new(),
             Err(error) => {
                 if let Source::Block(block) = source {
                     self.gatherer.loader.give_up(block, &error);
                 }
-                return;
+                return Vec::new();
             }
         }
         let sections = match self.finder {
-            Finder::Matching => self.sections,
-            Finder::Roots { .. } | Finder::Any => SectionSet::default(),
+            Finder::Matching | Finder::Possible => self.sections,
+            Finder::Roots { .. } => SectionSet::default(),
         };
         let Some(table) = self.gatherer.loader.rows(source, sections) else {
-            return;
+            return Vec::new();
         };
         let rows = table.origins.rows_until(self.gatherer.last_seq) as usize;
         self.gatherer.loader.stats.records_scanned += rows as u64;
@@ -248,19 +299,19 @@ impl Search<'_> {
             }
         }
         if found.is_empty() {
-            return;
+            return Vec::new();
         }
         drop(table);
         // The ids are needed only now.
         let sections = sections.union(SectionSet::of([Section::Traces]));
         let Some(table) = self.gatherer.loader.rows(source, sections) else {
-            return;
+            return Vec::new();
         };
-        for (trace, bound) in found {
-            if let Some(&trace_id) = table.trace_ids.get(trace as usize) {
-                self.found(trace_id, bound);
-            }
-        }
+        let id_of = |trace: u32| table.trace_ids.get(trace as usize).copied();
+        found
+            .into_iter()
+            .filter_map(|(trace, bound)| Some((id_of(trace)?, bound)))
+            .collect()
     }
 
     fn may_have_candidates(&self, source: &Source<SpanTable>) -> Result<bool, ReadError> {
@@ -306,7 +357,7 @@ impl Search<'_> {
     fn is_candidate(&self, table: &SpanTable, judge: &mut Judge<'_>, row: usize) -> bool {
         let start = table.starts[row];
         match &self.finder {
-            Finder::Any => self.is_in_window(start, start),
+            Finder::Possible => self.is_in_window(start, start) && judge.may_match(row),
             Finder::Matching => self.is_in_window(start, start) && judge.matches(row),
             Finder::Roots { name, service } => {
                 table.is_root[row]

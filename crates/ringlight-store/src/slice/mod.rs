@@ -12,7 +12,7 @@ use crate::StoreError;
 use crate::block::section::{Section, Unpacker};
 use crate::codec::Corrupt;
 
-pub(crate) use writer::{IntakeRow, SliceContents, SliceWriter};
+pub(crate) use writer::{IntakeRow, SliceContents, SliceWriter, is_unfinished};
 
 /// Format of the files, in `PRAGMA user_version`.
 pub(crate) const FORMAT: u32 = 1;
@@ -31,8 +31,9 @@ pub(crate) struct Slice {
     pub(crate) id: u32,
     path: PathBuf,
     pub(crate) created_unix_nano: u64,
-    /// Bytes on disk, brought up to date by the writer now and then.
-    bytes: AtomicU64,
+    /// Bytes of the file and of its log, brought up to date by the writer now and then.
+    file_bytes: AtomicU64,
+    log_bytes: AtomicU64,
     readers: Mutex<Vec<SliceReader>>,
 }
 
@@ -88,7 +89,8 @@ impl Slice {
             id,
             path: directory.join(file_name(id)),
             created_unix_nano,
-            bytes: AtomicU64::new(0),
+            file_bytes: AtomicU64::new(0),
+            log_bytes: AtomicU64::new(0),
             readers: Mutex::new(Vec::new()),
         };
         slice.measure();
@@ -97,15 +99,21 @@ impl Slice {
 
     /// Bytes on disk when it was last measured.
     pub(crate) fn bytes(&self) -> u64 {
+        self.file_bytes() + self.log_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The same without the log, which comes and goes.
+    pub(crate) fn file_bytes(&self) -> u64 {
         // Relaxed: a number for people and for the size limit, nothing else depends on it.
-        self.bytes.load(Ordering::Relaxed)
+        self.file_bytes.load(Ordering::Relaxed)
     }
 
     /// Measures the bytes on disk.
     pub(crate) fn measure(&self) {
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let total = self.files().iter().map(|path| size(path)).sum();
-        self.bytes.store(total, Ordering::Relaxed);
+        let [file, log, index] = self.files().map(|path| size(&path));
+        self.file_bytes.store(file, Ordering::Relaxed);
+        self.log_bytes.store(log + index, Ordering::Relaxed);
     }
 
     fn files(&self) -> [PathBuf; 3] {

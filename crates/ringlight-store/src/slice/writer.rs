@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use super::{APPLICATION_ID, FORMAT, database_error, file_name, section_id};
 use crate::block::{BlockInfo, SealedBlock};
-use crate::{Durability, StoreError};
+use crate::{Durability, StoreConfig, StoreError};
 
 const SCHEMA: &str = "
     CREATE TABLE slice (created_unix_nano INTEGER NOT NULL);
@@ -56,6 +56,28 @@ pub(crate) struct SliceContents {
     pub(crate) intake_rows: u64,
 }
 
+const PAGE_BYTES: u64 = 8192;
+
+/// Bytes after which the log is brought into the file: a quarter of a slice, at most 16 MiB. What
+/// is deleted before, as most of the intake is, need not be brought in.
+fn log_bytes_max(config: &StoreConfig) -> u64 {
+    (config.slice_bytes_max() / 4).clamp(64 * PAGE_BYTES, 16 << 20)
+}
+
+fn is_without_tables(connection: &Connection) -> Result<bool, rusqlite::Error> {
+    connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| {
+        Ok(row.get::<_, i64>(0)? == 0)
+    })
+}
+
+/// Whether a slice was never finished: the process ended between creating the file and committing
+/// its tables. Nothing was ever stored in it.
+pub(crate) fn is_unfinished(directory: &Path, id: u32) -> bool {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(directory.join(file_name(id)), flags)
+        .is_ok_and(|connection| is_without_tables(&connection).unwrap_or(false))
+}
+
 /// The only connection that writes to a slice.
 #[derive(Debug)]
 pub(crate) struct SliceWriter {
@@ -67,12 +89,11 @@ pub(crate) struct SliceWriter {
 impl SliceWriter {
     /// Opens the file of a slice, creating it first if asked to. Gives when it was created, too.
     pub(crate) fn open(
-        directory: &Path,
+        config: &StoreConfig,
         id: u32,
         create_at_unix_nano: Option<u64>,
-        durability: Durability,
     ) -> Result<(Self, u64), StoreError> {
-        let path = directory.join(file_name(id));
+        let path = config.data_dir.join(file_name(id));
         let error = database_error("open", &path);
         let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         if create_at_unix_nano.is_some() {
@@ -80,31 +101,28 @@ impl SliceWriter {
         }
         let connection = Connection::open_with_flags(&path, flags).map_err(&error)?;
         let prepare = || {
-            connection.execute_batch(
-                "PRAGMA page_size = 8192;
+            connection.execute_batch(&format!(
+                "PRAGMA page_size = {PAGE_BYTES};
                  PRAGMA journal_mode = WAL;
-                 PRAGMA wal_autocheckpoint = 2000;
-                 PRAGMA journal_size_limit = 33554432;
+                 PRAGMA wal_autocheckpoint = {};
+                 PRAGMA journal_size_limit = {};
                  PRAGMA cache_size = -2048;
                  PRAGMA busy_timeout = 5000;",
-            )?;
-            if let Some(created) = create_at_unix_nano {
-                let exists = connection.query_row(
-                    "SELECT count(*) FROM sqlite_master WHERE name = 'slice'",
-                    [],
-                    |row| row.get::<_, i64>(0),
-                )? > 0;
-                if !exists {
-                    connection.execute_batch(&format!(
-                        "BEGIN IMMEDIATE;
+                log_bytes_max(config) / PAGE_BYTES,
+                log_bytes_max(config),
+            ))?;
+            if let Some(created) = create_at_unix_nano
+                && is_without_tables(&connection)?
+            {
+                connection.execute_batch(&format!(
+                    "BEGIN IMMEDIATE;
                          PRAGMA application_id = {APPLICATION_ID};
                          PRAGMA user_version = {FORMAT};
                          {SCHEMA}
                          INSERT INTO slice VALUES ({});
                          COMMIT;",
-                        created.cast_signed()
-                    ))?;
-                }
+                    created.cast_signed()
+                ))?;
             }
             let created: i64 =
                 connection
@@ -127,7 +145,7 @@ impl SliceWriter {
         let writer = Self {
             connection,
             next_block: last.map_or(1, |last| last.cast_unsigned() + 1),
-            durability,
+            durability: config.durability,
         };
         Ok((writer, created))
     }

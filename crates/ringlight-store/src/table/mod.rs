@@ -14,7 +14,7 @@ pub(crate) use logs::LogTable;
 pub(crate) use origins::Origins;
 pub(crate) use owners::Owners;
 pub(crate) use pool::Pool;
-pub(crate) use spans::SpanTable;
+pub(crate) use spans::{SpanTable, traces_contain};
 
 use ringlight_model::Signal;
 

@@ -137,6 +137,28 @@ fn a_file_that_is_no_database_is_left_out() {
 }
 
 #[test]
+fn a_slice_that_was_never_finished_is_begun_again() {
+    let directory = tempfile::tempdir().unwrap();
+    three_blocks(directory.path());
+    // What a kill leaves between creating the file and committing its tables.
+    let path = directory.path().join("slice-00000002.db");
+    let connection = Connection::open(&path).unwrap();
+    let set = "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL";
+    connection.execute_batch(set).unwrap();
+    drop(connection);
+    std::fs::write(directory.path().join("slice-00000003.db"), "").unwrap();
+    let store = open(config(directory.path()));
+    assert_eq!((found(&store, ""), store.stats().corrupt), (vec![2, 1], 0));
+    add(&store, "s", &[span(3, 1, "third", T0)]);
+    drop(store);
+    let store = open(config(directory.path()));
+    assert_eq!(
+        (found(&store, ""), store.stats().corrupt),
+        (vec![2, 3, 1], 0)
+    );
+}
+
+#[test]
 fn a_damaged_catalogue_costs_only_the_names_of_runs() {
     let directory = tempfile::tempdir().unwrap();
     three_blocks(directory.path());

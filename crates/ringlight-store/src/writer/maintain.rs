@@ -7,9 +7,6 @@ use super::Writer;
 use crate::slice::{Slice, SliceWriter};
 use crate::state::State;
 
-/// The size limit and the retention are kept to the precision of this part of them.
-const PARTS: u32 = 16;
-const SLICE_AGE_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 /// Looks again at least this often, in case the clock was set.
 const PATIENCE_MAX: Duration = Duration::from_secs(60 * 60);
 /// After a slice could not be begun.
@@ -34,23 +31,15 @@ impl Writer {
         self.maintain_at = Instant::now() + patience.max(Duration::from_secs(1));
     }
 
-    /// The longest time a slice is written to.
-    fn slice_age_max(&self) -> Duration {
-        (self.shared.config.retention / PARTS).clamp(Duration::from_secs(1), SLICE_AGE_MAX)
-    }
-
-    fn slice_bytes_max(&self) -> u64 {
-        self.shared.config.size_limit_bytes / u64::from(PARTS)
-    }
-
     fn is_slice_full(&self, now_unix_nano: u64) -> bool {
         let state = self.shared.read();
         let Some(active) = state.slices.last() else {
             return false;
         };
         let age = now_unix_nano.saturating_sub(active.created_unix_nano);
-        active.bytes() >= self.slice_bytes_max()
-            || (age >= nanos(self.slice_age_max()) && holds_records(&state, active.id))
+        active.file_bytes() >= self.shared.config.slice_bytes_max()
+            || (age >= nanos(self.shared.config.slice_age_max())
+                && holds_records(&state, active.id))
     }
 
     /// Whether a slice should be begun or deleted because of its size.
@@ -59,19 +48,18 @@ impl Writer {
         state
             .slices
             .last()
-            .is_some_and(|active| active.bytes() >= self.slice_bytes_max())
+            .is_some_and(|active| active.file_bytes() >= self.shared.config.slice_bytes_max())
             || total_bytes(&state) > self.shared.config.size_limit_bytes
     }
 
     // False if it could not be begun; then the active one goes on.
     fn begin_slice(&mut self, now_unix_nano: u64) -> bool {
         let id = self.active + 1;
-        let directory = &self.shared.config.data_dir;
-        let durability = self.shared.config.durability;
-        match SliceWriter::open(directory, id, Some(now_unix_nano), durability) {
+        let config = &self.shared.config;
+        match SliceWriter::open(config, id, Some(now_unix_nano)) {
             Ok((writer, created)) => {
                 self.slices.insert(id, writer);
-                let slice = Arc::new(Slice::new(directory, id, created));
+                let slice = Arc::new(Slice::new(&config.data_dir, id, created));
                 self.shared.write().slices.push(slice);
                 self.active = id;
                 self.retire_slices();
@@ -152,7 +140,7 @@ impl Writer {
         if let Some(active) = state.slices.last() {
             let end = active
                 .created_unix_nano
-                .saturating_add(nanos(self.slice_age_max()));
+                .saturating_add(nanos(self.shared.config.slice_age_max()));
             next = next.min(end);
         }
         // An active slice without records stays; it is looked at again with the usual patience.

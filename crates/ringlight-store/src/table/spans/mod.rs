@@ -2,6 +2,8 @@
 
 mod sections;
 
+pub(crate) use sections::traces_contain;
+
 use std::borrow::Cow;
 use std::sync::OnceLock;
 

@@ -13,6 +13,19 @@ use crate::table::columns::{read_numbers, write_numbers};
 use crate::table::owners::filter_owners;
 use crate::table::{Attributes, Origins, Owners, Pool};
 
+/// Whether a trace is among those of a section of traces; true for one that does not read.
+pub(crate) fn traces_contain(section: &[u8], trace_id: TraceId) -> bool {
+    let mut reader = Reader::new(section);
+    let Ok(count) = reader.count() else {
+        return true;
+    };
+    let Ok(ids) = reader.take(count.saturating_mul(16)) else {
+        return true;
+    };
+    let wanted = trace_id.to_bytes();
+    ids.chunks_exact(16).any(|id| id == wanted)
+}
+
 impl SpanTable {
     /// The bytes of a section, before compression. Keys and values go to `filter`.
     pub(crate) fn write_section(&self, section: Section, filter: &mut FilterBuilder) -> Vec<u8> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::common::{Backend, FREE_PORTS, ringlight, until};
+use crate::common::{Backend, FREE_PORTS, get, ringlight, until};
 
 /// A span and the one it must be found in.
 const EDGES: [(&str, &str); 28] = [
@@ -47,7 +47,7 @@ fn every_named_span_is_there_and_encloses_its_work() {
     let data_dir = tempfile::tempdir().unwrap();
     let mut command = ringlight();
     command
-        .args(["demo", "--json", "--data-dir"])
+        .args(["demo", "--json", "--rate", "800", "--data-dir"])
         .arg(data_dir.path())
         .args(FREE_PORTS);
     let backend = Backend::spawn(command);
@@ -65,6 +65,24 @@ fn every_named_span_is_there_and_encloses_its_work() {
         }
     }
     check_fields(&backend);
+    check_backpressure(&backend);
+}
+
+/// M-5: a full channel is an event of the span that waits, which carries the channel's fill ratio.
+fn check_backpressure(backend: &Backend) {
+    until("a channel was full", || {
+        let query = encoded("body =~ \"backpressure.*\"");
+        let found = backend.get(&format!("/api/v1/logs?limit=1&q={query}"));
+        let event = found["logs"].as_array()?.first()?.clone();
+        let name = text_of(&event, "channel.name")?;
+        assert!(["chunks", "jobs"].contains(&name), "{event}");
+        let trace = event["trace_id"].as_str()?;
+        let (status, body) = get(backend.ui, &format!("/api/v1/traces/{trace}"));
+        // The event arrives before its span does, which is still waiting.
+        let trace: Value = (status == 200).then(|| serde_json::from_slice(&body).unwrap())?;
+        let span = spans(&trace).find(|span| span["span_id"] == event["span_id"])?;
+        attribute(span, "channel.fill_ratio")?.as_f64().map(|_| ())
+    });
 }
 
 /// M-4 and M-5: the fields the source document asks for, with values.
@@ -105,6 +123,10 @@ fn traces_with(backend: &Backend, span: &str) -> Vec<Value> {
             backend.get(&format!("/api/v1/traces/{id}"))
         })
         .collect()
+}
+
+fn encoded(query: &str) -> String {
+    query.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
 
 fn spans(trace: &Value) -> impl Iterator<Item = &Value> {

@@ -1,5 +1,5 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
-import { defineConfig } from 'vitest/config';
+import { defineConfig } from 'vite';
 
 // `npm run dev` serves the sources and asks a running `ringlight up` for the data.
 const api = process.env['RINGLIGHT_URL'] ?? 'http://127.0.0.1:4320';
@@ -15,5 +15,4 @@ export default defineConfig({
     modulePreload: { polyfill: false },
   },
   server: { host: '127.0.0.1', proxy: { '/api': { target: api, changeOrigin: true } } },
-  test: { include: ['src/**/*.test.ts'], environment: 'node' },
 });

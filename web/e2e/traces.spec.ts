@@ -147,9 +147,14 @@ test('j, k and Enter move through the list', async ({ page, request }) => {
   await expect(rows.nth(1)).toBeFocused();
   await page.keyboard.press('k');
   await expect(rows.nth(0)).toBeFocused();
-  const target = await rows.nth(0).getAttribute('href');
+  await page.keyboard.press('j');
+  const target = await rows.nth(1).getAttribute('href');
   await page.keyboard.press('Enter');
   await expect(page).toHaveURL(new RegExp(target ?? 'none'));
+  await expect(page.getByRole('tree')).toBeVisible();
+  // Back is where it was left.
+  await page.keyboard.press('Escape');
+  await expect(page.locator(`a[href="${target}"]`)).toBeFocused();
 });
 
 test('a pasted trace id opens that trace, a span id finds its trace', async ({ page, request }) => {
@@ -174,10 +179,19 @@ test('a filter that leaves nothing says so and can be taken back', async ({ page
   await expect(page.locator('[data-row]').first()).toBeVisible();
 });
 
-test('the chart opens a trace too', async ({ page, request }) => {
+test('the chart names the trace under the pointer and opens it', async ({ page, request }) => {
   await someTrace(request);
   await page.goto('/traces?live=0');
-  await expect(page.getByRole('img', { name: /Durations of the/ })).toBeVisible();
+  const chart = page.getByRole('img', { name: /Durations of the/ });
+  const box = (await chart.boundingBox())!;
+  // The oldest trace is the leftmost dot; how high it is depends on its duration.
+  const tip = chart.locator('.tip');
+  let y = box.y + 8;
+  for (; y < box.y + box.height - 16 && !(await tip.isVisible()); y += 6)
+    await page.mouse.move(box.x + 59, y);
+  await expect(tip).toContainText(/s · \d\d:/);
+  await page.mouse.click(box.x + 59, y - 6);
+  await expect(page.getByRole('tree')).toBeVisible();
 });
 
 for (const colorScheme of ['dark', 'light'] as const) {

@@ -43,13 +43,16 @@ export function href(path: string, params: Record<string, string | null | undefi
 /** Chromium takes 200 writes in ten seconds, Safari 100 in thirty; a wheel or a held key makes more. */
 const WRITE_PAUSE_MS = 320;
 
+/** Addresses whose position is remembered. */
+const LEFT_MAX = 50;
+
 class Router {
   current: Location = $state.raw(parseLocation('/', ''));
   /** Whether this session came here from another of our pages, so that "back" stays inside. */
   depth = $state(0);
   /** Whether the last move was back or forward, so that a list may show what it showed before. */
   returning = false;
-  #scroll = new Map<string, number>();
+  #left = new Map<string, { top: number; link: string | null }>();
   /** An address that is shown already but not yet written: browsers refuse more than some writes a second. */
   #unwritten: string | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -70,7 +73,9 @@ class Router {
   /** Goes to another address, as a link does. */
   go(target: string): void {
     this.#write();
-    this.#scroll.set(location.href, scrollY);
+    const link = document.activeElement?.getAttribute('href') ?? null;
+    this.#left.set(location.href, { top: scrollY, link });
+    for (const oldest of [...this.#left.keys()].slice(0, -LEFT_MAX)) this.#left.delete(oldest);
     history.pushState({}, '', target);
     this.depth += 1;
     this.returning = false;
@@ -106,10 +111,17 @@ class Router {
     this.#unwritten = null;
   }
 
-  /** The position this address was left at; asked for once its content is there. */
-  restoreScroll(): void {
-    const top = this.#scroll.get(location.href);
-    if (top !== undefined) void tick().then(() => scrollTo(0, top));
+  /** Brings back the position this address was left at, and the link it was left by; once its content is there. */
+  restore(): void {
+    const left = this.#left.get(location.href);
+    if (!left) return;
+    void tick().then(() => {
+      scrollTo(0, left.top);
+      if (left.link === null) return;
+      document
+        .querySelector<HTMLElement>(`main a[href="${CSS.escape(left.link)}"]`)
+        ?.focus({ preventScroll: true });
+    });
   }
 
   #read(): void {

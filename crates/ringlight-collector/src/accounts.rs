@@ -34,6 +34,8 @@ pub(crate) enum Counted {
     TooLarge = 3,
     /// Dropped: whoever wrote it panicked; it was never published.
     Abandoned = 4,
+    /// Dropped before it could be made: too many spans were open.
+    TooManyOpen = 5,
 }
 
 impl Counted {
@@ -262,7 +264,7 @@ impl Accounts {
 /// The producers' side of one signal.
 struct Produced {
     submitted: u64,
-    dropped: [(DropReason, u64); 4],
+    dropped: [(DropReason, u64); 5],
 }
 
 impl Produced {
@@ -273,6 +275,7 @@ impl Produced {
             (DropReason::Closed, total(Counted::Closed)),
             (DropReason::TooLarge, total(Counted::TooLarge)),
             (DropReason::Malformed, total(Counted::Abandoned)),
+            (DropReason::TooManyOpen, total(Counted::TooManyOpen)),
         ];
         // Last, so that it covers every drop read before.
         let submitted = total(Counted::Submitted);

@@ -11,6 +11,7 @@ thread_local! {
 
 /// Whether the current thread belongs to a pipeline. Nothing may be recorded there, and nothing on
 /// it may wait for the pipeline.
+#[inline]
 #[must_use]
 pub fn in_pipeline() -> bool {
     // A thread whose locals are gone is ending; pipeline threads record nothing then either.

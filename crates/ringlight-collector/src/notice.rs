@@ -99,6 +99,7 @@ const fn cause(reason: DropReason) -> &'static str {
         DropReason::RetriesExhausted => "the destination took nothing for too long",
         DropReason::Closed => "recorded after the end",
         DropReason::Shutdown => "the end came before they could be delivered",
+        DropReason::TooManyOpen => "too many spans were open at a time",
         _ => "not decodable, which is a defect of ringlight",
     }
 }

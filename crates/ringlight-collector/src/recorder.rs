@@ -93,6 +93,16 @@ impl Recorder {
         }
     }
 
+    /// Counts a span that could not be recorded because too many were open.
+    #[cold]
+    pub fn count_too_many_open(&self) {
+        self.shared.sender.overflow(|producer| {
+            for counted in [Counted::Submitted, Counted::TooManyOpen] {
+                producer.add(counted.index(Signal::Traces), 1);
+            }
+        });
+    }
+
     /// Whether the pipeline takes no more records.
     #[must_use]
     pub fn is_closed(&self) -> bool {

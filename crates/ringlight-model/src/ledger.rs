@@ -26,11 +26,13 @@ pub enum DropReason {
     Shutdown = 5,
     /// The record's bytes did not decode: a defect of the product, counted rather than hidden.
     Malformed = 6,
+    /// So many spans were open that there was no place to keep another.
+    TooManyOpen = 7,
 }
 
 impl DropReason {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::RingFull,
         Self::Closed,
         Self::TooLarge,
@@ -38,6 +40,7 @@ impl DropReason {
         Self::RetriesExhausted,
         Self::Shutdown,
         Self::Malformed,
+        Self::TooManyOpen,
     ];
 
     /// The name in metrics and JSON.
@@ -51,6 +54,7 @@ impl DropReason {
             Self::RetriesExhausted => "retries_exhausted",
             Self::Shutdown => "shutdown",
             Self::Malformed => "malformed",
+            Self::TooManyOpen => "too_many_open",
         }
     }
 

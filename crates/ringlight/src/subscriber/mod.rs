@@ -90,8 +90,6 @@ pub(crate) struct Outputs {
 struct Warnings {
     left_out_of_order: AtomicBool,
     too_many_open: AtomicBool,
-    /// Spans not recorded because too many were open.
-    unrecorded: AtomicU64,
 }
 
 impl RinglightSubscriber {
@@ -239,7 +237,9 @@ impl RinglightSubscriber {
 
     #[cold]
     fn too_many_open(&self) {
-        self.warnings.unrecorded.fetch_add(1, Ordering::Relaxed);
+        if self.outputs.spans {
+            self.recorder.count_too_many_open();
+        }
         if !self.warnings.too_many_open.swap(true, Ordering::Relaxed) {
             crate::notice::say(format_args!(
                 "more than {OPEN_SPANS_MAX} spans are open: further ones are not recorded; \

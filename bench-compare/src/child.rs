@@ -45,7 +45,8 @@ pub(crate) struct DeliverRun {
     pub(crate) resident_mib: f64,
 }
 
-/// Starts a burst every [`BURST_INTERVAL`].
+/// Starts a burst every [`BURST_INTERVAL`]. One that is late moves those after it, so that bursts
+/// never run into each other because the machine was away.
 struct Pacer {
     next: Instant,
 }
@@ -53,13 +54,14 @@ struct Pacer {
 impl Pacer {
     fn new() -> Self {
         Self {
-            next: Instant::now(),
+            next: Instant::now() + BURST_INTERVAL,
         }
     }
 
     fn wait(&mut self) {
-        self.next += BURST_INTERVAL;
-        thread::sleep(self.next.saturating_duration_since(Instant::now()));
+        let now = Instant::now();
+        thread::sleep(self.next.saturating_duration_since(now));
+        self.next = self.next.max(now) + BURST_INTERVAL;
     }
 }
 

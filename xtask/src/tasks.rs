@@ -43,6 +43,12 @@ pub(crate) fn screenshots() -> Outcome {
     let mut steps = Steps::new();
     steps.cargo("build the binary", &["build", "--release", "--quiet"])?;
     let web = steps.root().join("web");
+    steps.run(
+        "web: packages",
+        Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund"])
+            .current_dir(&web),
+    )?;
     let demo = Demo::start(steps.root(), "release")?;
     steps.run(
         "take the screenshots",

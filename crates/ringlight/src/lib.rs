@@ -158,3 +158,8 @@ pub fn init() -> Result<Telemetry, InitError> {
 pub fn builder() -> Builder {
     Builder::default()
 }
+
+/// Compiles and runs the code of the project's README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

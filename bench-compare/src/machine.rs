@@ -3,12 +3,13 @@
 use std::{fmt, fs, process::Command};
 
 /// The machine, the system and the compiler, as far as they can be told.
+#[derive(Debug, Default)]
 pub(crate) struct Machine {
     lines: Vec<(&'static str, String)>,
 }
 
 impl Machine {
-    pub(crate) fn look(load_before: Option<&str>) -> Self {
+    pub(crate) fn look() -> Self {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let lines = [
             (
@@ -22,10 +23,7 @@ impl Machine {
                 "clock source",
                 read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
             ),
-            (
-                "load average before the run",
-                load_before.map(str::to_owned),
-            ),
+            ("load average before the run", load()),
             ("priority (nice)", priority()),
             ("compiler", output("rustc", &["--version"])),
             ("allocator", Some(allocator())),
@@ -89,7 +87,7 @@ fn memory() -> Option<String> {
 }
 
 /// The load average over the last minute.
-pub(crate) fn load() -> Option<String> {
+fn load() -> Option<String> {
     Some(read("/proc/loadavg")?.split(' ').next()?.to_owned())
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     child::{DeliverRun, RecordRun},
-    machine,
+    machine::Machine,
     plan::{Delivery, Shape, Sizes, Subject},
     server::{Hello, Received},
     stats::Estimate,
@@ -47,8 +47,8 @@ pub(crate) struct Figure {
 pub(crate) struct Results {
     /// The figures, in the order of the report.
     pub(crate) figures: Vec<Figure>,
-    /// How many processes wanted a core in the minute before, told by the system.
-    pub(crate) load_before: Option<String>,
+    /// What it ran on, looked at before.
+    pub(crate) machine: Machine,
     /// Spans and log records that were compared with what was sent, by subject.
     pub(crate) compared: BTreeMap<String, u64>,
     /// What the subjects that keep account say they dropped, by run and reason.
@@ -144,7 +144,7 @@ impl Runner {
             server: Server::start()?,
             sizes,
             results: Results {
-                load_before: machine::load(),
+                machine: Machine::look(),
                 ..Results::default()
             },
         })

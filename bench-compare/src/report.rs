@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use crate::{
     aims,
-    machine::Machine,
     parent::{Figure, Results},
     plan::{Delivery, Shape, Sizes, Subject},
 };
@@ -65,11 +64,7 @@ pub(crate) fn document(results: &Results, quick: bool) -> String {
         text.push_str("\n**A quick run: few and short samples, not for quoting.**\n");
     }
     section(&mut text, "The aims", &aims::table(results));
-    section(
-        &mut text,
-        "The machine",
-        &Machine::look(results.load_before.as_deref()).to_string(),
-    );
+    section(&mut text, "The machine", &results.machine.to_string());
     text.push('\n');
     text.push_str(&tables(results));
     section(&mut text, "What arrived", &arrived(results));

@@ -88,6 +88,9 @@ impl StoreError {
             Self::NewerFormat { .. } => {
                 Some("use the newer version, or another directory with `--data-dir`".to_owned())
             }
+            Self::Database { source, .. } if crate::writer::is_disk_full(source) => {
+                Some("make room on the disk, or choose another one with `--data-dir`".to_owned())
+            }
             _ => None,
         }
     }

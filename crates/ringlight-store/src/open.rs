@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ringlight_model::{Decoder, Signal};
 
 use crate::duplicates::{BATCHES_MAX, Batches};
-use crate::slice::{Slice, SliceContents, SliceWriter, is_unfinished, parse_file_name};
+use crate::slice::{IntakeRow, Slice, SliceContents, SliceWriter, is_unfinished, parse_file_name};
 use crate::state::{Block, State};
 use crate::writer::Writer;
 use crate::{StoreConfig, StoreError, intake};
@@ -163,16 +163,24 @@ fn sort_blocks(state: &mut State) {
     }
 }
 
+// A length that LZ4 cannot reach is damage; nothing is reserved for it.
+fn decompress(row: &IntakeRow) -> Option<Vec<u8>> {
+    const RATIO_MAX: usize = 255;
+    let reachable = row.request.len().saturating_mul(RATIO_MAX);
+    if row.length > reachable {
+        return None;
+    }
+    lz4_flex::block::decompress(&row.request, row.length).ok()
+}
+
 impl Writer {
     /// Shows the requests of the intake to searches, as if they had just been committed. Damaged
     /// ones are counted and left out.
     pub(crate) fn replay_intake(&mut self, decoder: &dyn Decoder) {
         for (slice, signal, row) in self.intake_rows() {
-            let decoded = lz4_flex::block::decompress(&row.request, row.length)
-                .ok()
-                .and_then(|request| {
-                    intake::decode(decoder, signal, &request, row.received_unix_nano).ok()
-                });
+            let decoded = decompress(&row).and_then(|request| {
+                intake::decode(decoder, signal, &request, row.received_unix_nano).ok()
+            });
             match decoded {
                 Some((records, _)) => self.replay(slice, &row, records),
                 None => self.shared.count_corrupt(),

@@ -70,6 +70,38 @@ fn is_without_tables(connection: &Connection) -> Result<bool, rusqlite::Error> {
     })
 }
 
+// Sets how the file is written, and creates the tables if asked to and there are none.
+fn prepare(
+    connection: &Connection,
+    config: &StoreConfig,
+    create_at_unix_nano: Option<u64>,
+) -> Result<(), rusqlite::Error> {
+    connection.execute_batch(&format!(
+        "PRAGMA page_size = {PAGE_BYTES};
+         PRAGMA journal_mode = WAL;
+         PRAGMA wal_autocheckpoint = {};
+         PRAGMA journal_size_limit = {};
+         PRAGMA cache_size = -2048;
+         PRAGMA busy_timeout = 5000;",
+        log_bytes_max(config) / PAGE_BYTES,
+        log_bytes_max(config),
+    ))?;
+    if let Some(created) = create_at_unix_nano
+        && is_without_tables(connection)?
+    {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             PRAGMA application_id = {APPLICATION_ID};
+             PRAGMA user_version = {FORMAT};
+             {SCHEMA}
+             INSERT INTO slice VALUES ({});
+             COMMIT;",
+            created.cast_signed()
+        ))?;
+    }
+    Ok(())
+}
+
 /// Whether a slice was never finished: the process ended between creating the file and committing
 /// its tables. Nothing was ever stored in it.
 pub(crate) fn is_unfinished(directory: &Path, id: u32) -> bool {
@@ -100,38 +132,7 @@ impl SliceWriter {
             flags |= OpenFlags::SQLITE_OPEN_CREATE;
         }
         let connection = Connection::open_with_flags(&path, flags).map_err(&error)?;
-        let prepare = || {
-            connection.execute_batch(&format!(
-                "PRAGMA page_size = {PAGE_BYTES};
-                 PRAGMA journal_mode = WAL;
-                 PRAGMA wal_autocheckpoint = {};
-                 PRAGMA journal_size_limit = {};
-                 PRAGMA cache_size = -2048;
-                 PRAGMA busy_timeout = 5000;",
-                log_bytes_max(config) / PAGE_BYTES,
-                log_bytes_max(config),
-            ))?;
-            if let Some(created) = create_at_unix_nano
-                && is_without_tables(&connection)?
-            {
-                connection.execute_batch(&format!(
-                    "BEGIN IMMEDIATE;
-                         PRAGMA application_id = {APPLICATION_ID};
-                         PRAGMA user_version = {FORMAT};
-                         {SCHEMA}
-                         INSERT INTO slice VALUES ({});
-                         COMMIT;",
-                    created.cast_signed()
-                ))?;
-            }
-            let created: i64 =
-                connection
-                    .query_row("SELECT created_unix_nano FROM slice", [], |row| row.get(0))?;
-            let last: Option<i64> =
-                connection.query_row("SELECT max(id) FROM block", [], |row| row.get(0))?;
-            Ok((created.cast_unsigned(), last))
-        };
-        let (created, last) = prepare().map_err(&error)?;
+        // Before anything is changed.
         let found: u32 = connection
             .query_row("PRAGMA user_version", [], |row| row.get(0))
             .map_err(&error)?;
@@ -142,12 +143,19 @@ impl SliceWriter {
                 supported: FORMAT,
             });
         }
+        prepare(&connection, config, create_at_unix_nano).map_err(&error)?;
+        let created: i64 = connection
+            .query_row("SELECT created_unix_nano FROM slice", [], |row| row.get(0))
+            .map_err(&error)?;
+        let last: Option<i64> = connection
+            .query_row("SELECT max(id) FROM block", [], |row| row.get(0))
+            .map_err(&error)?;
         let writer = Self {
             connection,
             next_block: last.map_or(1, |last| last.cast_unsigned() + 1),
             durability: config.durability,
         };
-        Ok((writer, created))
+        Ok((writer, created.cast_unsigned()))
     }
 
     /// Reads the index of the slice.

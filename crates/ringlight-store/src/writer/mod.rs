@@ -53,6 +53,8 @@ pub(crate) struct Outcome {
 pub(crate) enum Message {
     Ingest(Box<Pending>),
     Sealed(Box<Sealed>),
+    /// A block of this signal could not be made. Its records stay where they are.
+    NotSealed(Signal),
     /// Seal everything, then end.
     Close,
     /// Seal everything, then answer.
@@ -196,6 +198,11 @@ impl Writer {
             Message::Sealed(sealed) => {
                 self.unwritten.push(*sealed);
                 self.retry_at = None;
+            }
+            Message::NotSealed(signal) => {
+                self.is_sealing[signal as usize] = false;
+                self.shared.count_corrupt();
+                self.retry_at = Some(Instant::now() + RETRY_AFTER);
             }
             Message::Close => self.is_closing = true,
             #[cfg(test)]

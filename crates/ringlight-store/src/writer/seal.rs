@@ -1,6 +1,7 @@
 //! Sealing: from the head to blocks.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
@@ -41,12 +42,21 @@ pub(crate) struct Sealed {
 /// Makes blocks until nobody asks for any more.
 pub(crate) fn run_sealer(jobs: &Receiver<SealJob>, writer: &Sender<Message>) {
     while let Ok(job) = jobs.recv() {
-        let sealed = match job {
+        let signal = match job {
+            SealJob::Spans(_) => Signal::Traces,
+            SealJob::Logs(_) => Signal::Logs,
+        };
+        // A defect must not leave the writer waiting for ever. What was to be sealed is unharmed, as
+        // sealing only looks at it.
+        let sealed = catch_unwind(AssertUnwindSafe(|| match job {
             SealJob::Spans(chunks) => seal(&chunks),
             SealJob::Logs(chunks) => seal(&chunks),
+        }));
+        let message = match sealed {
+            Ok(Some(sealed)) => Message::Sealed(Box::new(sealed)),
+            Ok(None) | Err(_) => Message::NotSealed(signal),
         };
-        let Some(sealed) = sealed else { continue };
-        if writer.send(Message::Sealed(Box::new(sealed))).is_err() {
+        if writer.send(message).is_err() {
             return;
         }
     }
@@ -106,6 +116,9 @@ impl Writer {
 
     /// Hands what is due to the sealer: at most one block a signal at a time.
     pub(super) fn start_seals(&mut self) {
+        if self.retry_at.is_some() {
+            return;
+        }
         if let Some(chunks) = self.due::<SpanTable>() {
             self.is_sealing[Signal::Traces as usize] = true;
             let _ = self.jobs.send(SealJob::Spans(chunks));

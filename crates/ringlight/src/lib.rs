@@ -71,7 +71,8 @@
 //! | `OTEL_ATTRIBUTE_COUNT_LIMIT`, `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` | limits, also as `OTEL_SPAN_*` and `OTEL_LOGRECORD_*` |
 //!
 //! `OTEL_BSP_MAX_QUEUE_SIZE` is not used: buffers are bounded in bytes, see
-//! [`Builder::pipeline`].
+//! [`Builder::pipeline`]. Compression, TLS, samplers and `OTEL_CONFIG_FILE` are not supported yet;
+//! a variable that asks for one is warned about.
 //!
 //! # The end of the process
 //!

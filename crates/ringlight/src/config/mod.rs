@@ -91,9 +91,12 @@ impl Settings {
         } else {
             otlp::routes(&mut reader, &inputs)
         };
+        unsupported(&mut reader);
         let mut pipeline = inputs.pipeline;
+        let mut attributes = inputs.attributes;
+        attributes.append(&mut pipeline.resource.attributes);
         pipeline.resource.attributes =
-            resource::attributes(&mut reader, inputs.service_name, inputs.attributes);
+            resource::attributes(&mut reader, inputs.service_name, attributes);
         batching(&mut reader, inputs.batch_delay, &mut pipeline);
         Self {
             routes,
@@ -119,6 +122,37 @@ fn filter(reader: &mut Reader<'_>, default: Option<&str>) -> Filter {
         ));
     }
     filter
+}
+
+/// Says what of the specification's variables this version does not act on, rather than leave
+/// somebody to wonder.
+fn unsupported(reader: &mut Reader<'_>) {
+    let mut names = vec!["OTEL_CONFIG_FILE".to_owned()];
+    for signal in ["", "TRACES_", "LOGS_"] {
+        for what in [
+            "COMPRESSION",
+            "CERTIFICATE",
+            "CLIENT_CERTIFICATE",
+            "CLIENT_KEY",
+        ] {
+            names.push(format!("OTEL_EXPORTER_OTLP_{signal}{what}"));
+        }
+    }
+    for name in names {
+        if reader.text(&name).is_some_and(|value| value != "none") {
+            reader.say(format!(
+                "`{name}` is ignored: this version does not support it"
+            ));
+        }
+    }
+    let sampler = reader.text("OTEL_TRACES_SAMPLER");
+    if let Some(sampler) = sampler
+        && !["always_on", "parentbased_always_on"].contains(&sampler.as_str())
+    {
+        reader.say(format!(
+            "`OTEL_TRACES_SAMPLER` is `{sampler}`, which is ignored: this version records every span"
+        ));
+    }
 }
 
 /// Spans and logs share one pipeline, so of two settings for the same thing the shorter or smaller

@@ -242,3 +242,14 @@ fn rust_log_beats_the_default_of_the_code() {
     assert_eq!(level(&[]), LevelFilter::DEBUG);
     assert_eq!(level(&[("RUST_LOG", "warn")]), LevelFilter::WARN);
 }
+
+#[test]
+fn what_this_version_does_not_support_is_said() {
+    let warnings = |variables: &[(&str, &str)]| settings(variables, |_| {}).warnings.len();
+    assert_eq!(warnings(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "none")]), 0);
+    assert_eq!(warnings(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")]), 1);
+    assert_eq!(warnings(&[("OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", "k")]), 1);
+    assert_eq!(warnings(&[("OTEL_TRACES_SAMPLER", "always_on")]), 0);
+    assert_eq!(warnings(&[("OTEL_TRACES_SAMPLER", "traceidratio")]), 1);
+    assert_eq!(warnings(&[("OTEL_CONFIG_FILE", "otel.yaml")]), 1);
+}

@@ -2,10 +2,13 @@ import { fileURLToPath } from 'node:url';
 
 import { expect, test } from '@playwright/test';
 
-import { someTrace, wholeTrace } from './support';
+import { someTrace, traces, wholeTrace } from './support';
 
 /** Not a test: it makes the pictures that the documentation shows, from a demo that has run for a few seconds. */
 const FOLDER = fileURLToPath(new URL('../../docs/images/', import.meta.url));
+
+/** Long enough to tell something; the root has arrived. */
+const QUERY = '{ rootName = "agent.turn" && traceDuration > 80ms && status = error }';
 
 for (const colorScheme of ['dark', 'light'] as const) {
   test(`pictures in ${colorScheme}`, async ({ browser, request, baseURL }) => {
@@ -15,15 +18,18 @@ for (const colorScheme of ['dark', 'light'] as const) {
       baseURL: baseURL!,
     });
     const picture = (name: string) => page.screenshot({ path: `${FOLDER}${name}-${colorScheme}.png` });
-    const summary = await someTrace(request, '{ name = "agent.turn" && traceDuration > 50ms }');
-    const trace = await wholeTrace(request, summary.trace_id);
-    const chat = trace.spans.find(({ name }) => name === 'llm.chat') ?? trace.spans[0]!;
+    const newest = await someTrace(request, QUERY);
+    // One that fits the picture, with a failure to look at.
+    const fitting = (await traces(request, QUERY)).find(({ span_count: spans }) => spans > 24 && spans < 34);
+    const trace = await wholeTrace(request, (fitting ?? newest).trace_id);
+    const span = trace.spans.find(({ status, events }) => status.code === 'error' || events.length > 0)!;
 
-    await page.goto('/traces?live=0');
+    await page.goto(`/traces?live=0&q=${encodeURIComponent('{ traceDuration > 2ms }')}`);
     await expect(page.locator('[data-row]').nth(8)).toBeVisible();
     await picture('traces');
-    await page.goto(`/traces/${trace.trace_id}?span=${chat.span_id}`);
-    await expect(page.getByRole('treeitem')).toContainText('llm.chat');
+    await page.goto(`/traces/${trace.trace_id}?span=${span.span_id}`);
+    await expect(page.getByRole('treeitem')).toContainText(span.name);
+    await expect(page.getByRole('button', { name: /^Logs/ }).first()).toBeVisible();
     await picture('trace');
     await page.goto(`/logs?live=0&q=${encodeURIComponent('{ severity >= info }')}`);
     await page.locator('[data-row]').nth(2).click();

@@ -72,7 +72,7 @@ impl AppProcess {
             .kill_on_drop(true);
         // The demonstration is the same whatever the surroundings say about telemetry.
         for (variable, _) in std::env::vars_os() {
-            if variable.to_string_lossy().starts_with("OTEL_") {
+            if variable == "RUST_LOG" || variable.to_string_lossy().starts_with("OTEL_") {
                 command.env_remove(variable);
             }
         }

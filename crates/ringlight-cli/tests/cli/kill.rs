@@ -8,12 +8,15 @@ use std::sync::mpsc;
 use crate::common::{Backend, ringlight, send_trace, spans_of, until};
 
 const KILLS: u64 = 50;
-const SPANS: u64 = 150;
+const SPANS: u64 = 250;
 const SENDERS: u64 = 3;
 
+/// How many records the store seals into a block.
+const BLOCK_RECORDS: u64 = 8192;
+
 /// Fifty times: several clients send, the process is killed after some acknowledgements while more
-/// are under way, and after the restart every acknowledged trace is whole. Enough is sent between
-/// two kills that some of them fall into the sealing of blocks.
+/// are under way, and after the restart every acknowledged trace is whole. Every other kill is aimed
+/// at the sealing of a block.
 #[test]
 fn what_was_acknowledged_survives_fifty_kills() {
     let data_dir = tempfile::tempdir().unwrap();
@@ -25,7 +28,15 @@ fn what_was_acknowledged_survives_fifty_kills() {
         check_whole(&backend, &acknowledged, kill);
         acknowledged.clear();
 
-        let wanted = 1 + random.below(50);
+        // Every other kill is aimed at the moment when records in memory are sealed into a block.
+        let head = backend.get("/api/v1/status")["store"]["head_records"]
+            .as_u64()
+            .unwrap();
+        let wanted = if kill % 2 == 0 {
+            BLOCK_RECORDS.saturating_sub(head).div_ceil(SPANS) + random.below(4)
+        } else {
+            1 + random.below(30)
+        };
         let stop = AtomicBool::new(false);
         let (sender, receiver) = mpsc::channel();
         let address = backend.http;

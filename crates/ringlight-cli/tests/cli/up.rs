@@ -43,6 +43,16 @@ fn what_was_stored_is_there_after_a_restart() {
 }
 
 #[test]
+fn the_other_loopback_address_works_as_well() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let flags = [&["--listen", "::1"], &FREE_PORTS[..]].concat();
+    let backend = Backend::start(data_dir.path(), &flags);
+    assert!(backend.ui.is_ipv6());
+    assert!(send_trace(backend.http, "shop", 8, 3));
+    assert_eq!(spans_of(&backend, 8), Some(3));
+}
+
+#[test]
 fn every_signal_ends_it_in_order() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let data_dir = tempfile::tempdir().unwrap();

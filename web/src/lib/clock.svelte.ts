@@ -24,6 +24,7 @@ export function poll(task: (signal: AbortSignal) => Promise<void>, pauseMs: numb
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   async function round(): Promise<void> {
+    timer = undefined;
     if (signal.aborted) return;
     const start = performance.now();
     if (!document.hidden) await task(signal).catch(() => undefined);

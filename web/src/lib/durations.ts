@@ -2,7 +2,7 @@ import type { TraceSummary } from './api/types';
 import { duration } from './format';
 import { serviceColor } from './palette.svelte';
 import { clockTime, nanosBetween, nanosOf } from './time';
-import type { Colors } from './waterfall/draw';
+import type { Colors } from './waterfall/colors';
 
 /** Durations of traces over time: linear in time, logarithmic in duration. */
 export interface Dot {

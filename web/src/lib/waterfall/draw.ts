@@ -1,7 +1,9 @@
 import { duration as formatDuration, timeMark } from '../format';
-import { serviceColor, type Shade } from '../palette.svelte';
+import { serviceColor } from '../palette.svelte';
 import { nanosOf } from '../time';
 import { visible } from '../values';
+import type { Colors } from './colors';
+import { ellipsize } from './text';
 import { serviceAt, spanAt, type LogMark, type TraceTree } from './tree';
 import { ticks, type View } from './view';
 
@@ -12,45 +14,6 @@ const CARET_WIDTH = 14;
 const BAR_HEIGHT = 12;
 const LABEL_GUTTER = 64;
 const FONT = "12px 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', 'Liberation Sans', Arial, sans-serif";
-
-/** Colours of the canvas, read from the style sheet so that there is one place for them. */
-export interface Colors {
-  shade: Shade;
-  background: string;
-  ruler: string;
-  line: string;
-  grid: string;
-  text: string;
-  muted: string;
-  hover: string;
-  selected: string;
-  accent: string;
-  onAccent: string;
-  error: string;
-  warn: string;
-  match: string;
-}
-
-export function readColors(element: Element, shade: Shade): Colors {
-  const style = getComputedStyle(element);
-  const color = (name: string) => style.getPropertyValue(name).trim();
-  return {
-    shade,
-    background: color('--panel'),
-    ruler: color('--raised'),
-    line: color('--border'),
-    grid: color('--grid'),
-    text: color('--text'),
-    muted: color('--muted'),
-    hover: color('--hover'),
-    selected: color('--selected'),
-    accent: color('--accent'),
-    onAccent: color('--accent-text'),
-    error: color('--error'),
-    warn: color('--warn'),
-    match: color('--match'),
-  };
-}
 
 export interface Scene {
   tree: TraceTree;
@@ -385,63 +348,5 @@ function drawDurationLabel(
     const inside = Math.min(right, width) - labelWidth - 8;
     context.fillStyle = colors.background;
     context.fillText(label, Math.max(inside, left + 4), middle);
-  }
-}
-
-const ELLIPSIS = '…';
-const cut = new Map<string, string>();
-
-/** The longest start of `text` that fits. Remembered, because measuring is what a frame would spend its time on. */
-export function ellipsize(context: CanvasRenderingContext2D, text: string, room: number): string {
-  const width = Math.max(0, Math.floor(room));
-  if (text.length * 3 < width && context.measureText(text).width <= width) return text;
-  const key = `${width}\n${text}`;
-  const known = cut.get(key);
-  if (known !== undefined) return known;
-  if (cut.size > 5000) cut.clear();
-  let result = text.length > 400 ? text.slice(0, 400) : text;
-  if (context.measureText(result).width > width) {
-    let low = 0;
-    let high = result.length;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (context.measureText(result.slice(0, middle) + ELLIPSIS).width <= width) low = middle;
-      else high = middle - 1;
-    }
-    result = low > 0 ? result.slice(0, low) + ELLIPSIS : '';
-  }
-  cut.set(key, result);
-  return result;
-}
-
-/** The whole trace in little: every row a line, at most as many lines as there are pixels. */
-export function drawMinimap(
-  context: CanvasRenderingContext2D,
-  tree: TraceTree,
-  rows: Int32Array,
-  width: number,
-  height: number,
-  colors: Colors,
-): void {
-  context.fillStyle = colors.background;
-  context.fillRect(0, 0, width, height);
-  const whole = Math.max(tree.duration, 1);
-  const step = Math.max(1, Math.floor(rows.length / 6000));
-  const lineHeight = Math.max(1, Math.min(4, height / rows.length - 0.5));
-  const draw = (row: number, index: number, size: number, color: string) => {
-    const x = (tree.start[row]! / whole) * width;
-    const w = Math.max(1, ((tree.end[row]! - tree.start[row]!) / whole) * width);
-    context.fillStyle = color;
-    context.fillRect(x, 2 + (index / rows.length) * (height - 4), w, size);
-  };
-  for (let index = 0; index < rows.length; index += step) {
-    const row = rows[index]!;
-    draw(row, index, lineHeight, serviceColor(serviceAt(tree, row), colors.shade));
-  }
-  // Failed spans last, so that none is painted over.
-  const errorHeight = Math.max(1, Math.min(1.5, lineHeight));
-  for (let index = 0; index < rows.length; index += 1) {
-    const row = rows[index]!;
-    if (tree.error[row]) draw(row, index, errorHeight, colors.error);
   }
 }

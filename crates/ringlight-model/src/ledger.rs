@@ -3,8 +3,6 @@
 //! The rule: `submitted = exported + rejected + dropped (by reason) + in flight + spooled`. In
 //! flight is counted on its own, not derived, so that the equation can fail.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use crate::Signal;
 
 /// Why a record was dropped inside the process.
@@ -122,68 +120,6 @@ impl LedgerSnapshot {
     #[must_use]
     pub fn balances(&self) -> bool {
         self.accounts.iter().all(Account::balances)
-    }
-}
-
-#[derive(Debug, Default)]
-struct Cells {
-    exported: AtomicU64,
-    rejected: AtomicU64,
-    dropped: [AtomicU64; REASONS],
-}
-
-/// The consumer's side of the accounts: what became of records once they had left the rings.
-///
-/// Producers count their side (submitted, dropped before the ring) in counters of their own ring,
-/// so that the recording path shares no cache line. All cells only grow; they are `Relaxed` since
-/// each stands alone, and whoever wants a consistent snapshot takes it on the collector's thread.
-#[derive(Debug, Default)]
-pub struct Ledger {
-    cells: [Cells; SIGNALS],
-}
-
-impl Ledger {
-    /// A ledger of zeros.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The backend accepted `count` records.
-    pub fn add_exported(&self, signal: Signal, count: u64) {
-        self.cells[signal as usize]
-            .exported
-            .fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// The backend refused `count` records for good.
-    pub fn add_rejected(&self, signal: Signal, count: u64) {
-        self.cells[signal as usize]
-            .rejected
-            .fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// `count` records were dropped after they had left the ring.
-    pub fn add_dropped(&self, signal: Signal, reason: DropReason, count: u64) {
-        self.cells[signal as usize].dropped[reason as usize].fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// The consumer's side of the accounts; the caller adds the producers' side and what is in
-    /// flight.
-    #[must_use]
-    pub fn snapshot(&self) -> LedgerSnapshot {
-        let mut snapshot = LedgerSnapshot::default();
-        for signal in Signal::ALL {
-            let cells = &self.cells[signal as usize];
-            let account = snapshot.account_mut(signal);
-            account.exported = cells.exported.load(Ordering::Relaxed);
-            account.rejected = cells.rejected.load(Ordering::Relaxed);
-            for reason in DropReason::ALL {
-                account.dropped[reason as usize] =
-                    cells.dropped[reason as usize].load(Ordering::Relaxed);
-            }
-        }
-        snapshot
     }
 }
 

@@ -21,7 +21,7 @@ mod value;
 pub use callsite::{Callsite, CallsiteId, CallsiteKind, CallsiteRegistry};
 pub use decode::{DecodeError, Decoder, RecordVisitor, RejectReason};
 pub use ids::{ParseIdError, SpanId, TraceId};
-pub use ledger::{Account, DropReason, Ledger, LedgerSnapshot};
+pub use ledger::{Account, DropReason, LedgerSnapshot};
 pub use limits::Limits;
 pub use record::{
     LogRecord, Resource, Scope, Severity, Span, SpanEvent, SpanKind, SpanLink, Status, StatusCode,

@@ -1,7 +1,7 @@
 import { ApiError } from './api/client';
 import type { ErrorBody, ScanStats } from './api/types';
 import { mergeNewest } from './merge';
-import { nanosOf } from './time';
+import { nanosFromMillis, nanosOf } from './time';
 
 export interface FeedPage<T> {
   rows: T[];
@@ -11,7 +11,7 @@ export interface FeedPage<T> {
 
 /** A list that grew beyond this by itself starts again from its newest page. */
 const ROWS_MAX = 2000;
-const FULL_EVERY = 10;
+const FULL_EVERY = 5;
 /** How far behind the newest row a refresh looks: traces that still run and records that overtook each other. */
 const OVERLAP_NANOS = 30_000_000_000n;
 
@@ -72,7 +72,7 @@ export class Feed<T> {
   /**
    * The same search again. With `hold`, new rows wait, so that the list does not move under the reader. Most rounds
    * ask only for what is not older than the newest row (and a little), which costs the backend next to nothing; every
-   * tenth asks for the whole page, for rows that came late or changed.
+   * fifth asks for the whole page, for rows that came late or changed.
    */
   async refresh(fetch: (since: string | null) => Promise<FeedPage<T>>, hold: boolean): Promise<void> {
     try {
@@ -107,7 +107,10 @@ export class Feed<T> {
   #since(): string | null {
     const newest = this.rows[0];
     if (newest === undefined) return null;
-    const since = nanosOf(this.#timeOf(newest)) - OVERLAP_NANOS;
+    // A record dated in the future must not hide those of the present.
+    const now = nanosOf(nanosFromMillis(Date.now()));
+    const time = nanosOf(this.#timeOf(newest));
+    const since = (time < now ? time : now) - OVERLAP_NANOS;
     return since > 0n ? since.toString() : null;
   }
 

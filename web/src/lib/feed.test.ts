@@ -79,9 +79,19 @@ describe('a feed', () => {
     newest = 100;
     await feed.load(() => source.fetch(null));
     source.asked.length = 0;
-    for (let round = 0; round < 10; round += 1) await feed.refresh(source.fetch, false);
+    for (let round = 0; round < 5; round += 1) await feed.refresh(source.fetch, false);
     expect(source.asked.filter((since) => since === null)).toHaveLength(1);
     expect(source.asked[0]).toBe((70n * SECOND).toString());
+  });
+
+  test('a record dated in the future does not hide those of the present', async () => {
+    const future = Math.floor(Date.now() / 1000) + 86_400;
+    newest = future;
+    await feed.load(() => source.fetch(null));
+    source.asked.length = 0;
+    await feed.refresh(source.fetch, false);
+    const since = BigInt(source.asked[0] ?? '0') / SECOND;
+    expect(Number(since)).toBeLessThanOrEqual(Date.now() / 1000 - 29);
   });
 
   test('an outage keeps the rows, a refused query empties the list, a busy backend is asked again', async () => {

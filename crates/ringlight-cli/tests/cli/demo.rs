@@ -60,7 +60,7 @@ fn everything_the_applications_submit_is_stored() {
 #[test]
 fn the_demo_shows_both_applications_and_ends_on_a_signal() {
     let data_dir = tempfile::tempdir().unwrap();
-    let mut backend = Backend::spawn(demo(data_dir.path(), &["--rate", "400"]));
+    let mut backend = Backend::spawn(demo(data_dir.path(), &[]));
     until("all services are there", || {
         let found = backend.get("/api/v1/services");
         let names: Vec<&str> = found["services"]

@@ -219,17 +219,41 @@ fn a_program_ended_by_the_signal_gives_128_and_its_number() {
     assert_eq!(wait(&mut child).code(), Some(128 + 15));
 }
 
+#[test]
+fn what_the_program_sent_is_stored_when_up_ends() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let program = [
+        env!("CARGO_BIN_EXE_ringlight"),
+        "app",
+        "streaming",
+        "--duration",
+        "1s",
+    ];
+    let output = up_with(data_dir.path(), &program).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let spans = &report["ledger"]["traces"]["submitted"];
+    let backend = Backend::up(data_dir.path());
+    let services = backend.get("/api/v1/services");
+    assert_eq!(services["services"][0]["span_count"], *spans, "{report}");
+    assert!(spans.as_u64() > Some(0), "{report}");
+}
+
 /// The whole way: a Rust program with `ringlight::init()`, its data in the API.
 #[test]
 fn a_rust_program_is_seen_in_the_api_while_it_runs() {
+    check_seen("otlp_grpc", "grpc");
+    check_seen("otlp_http", "http/protobuf");
+}
+
+#[track_caller]
+fn check_seen(endpoint: &str, protocol: &str) {
     let data_dir = tempfile::tempdir().unwrap();
     let backend = Backend::up(data_dir.path());
     let mut client = ringlight()
         .args(["app", "streaming", "--until-stdin-closes"])
-        .env(
-            "OTLP_ENDPOINT",
-            backend.ready["otlp_grpc"].as_str().unwrap(),
-        )
+        .env("OTLP_ENDPOINT", backend.ready[endpoint].as_str().unwrap())
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -175,10 +175,11 @@ impl Store {
         search::search_traces(&self.shared, search)
     }
 
-    /// A whole trace, if any span of it is stored.
+    /// A whole trace, if any span of it is stored. Of one that takes more than 256 MiB the first
+    /// spans; [`Trace::spans_left_out`] says how many are missing.
     #[must_use]
     pub fn trace(&self, trace_id: TraceId) -> Option<Trace> {
-        search::trace(&self.shared, trace_id)
+        search::trace(&self.shared, trace_id, search::TRACE_BYTES_MAX)
     }
 
     /// Log records that match, newest first.
@@ -250,6 +251,11 @@ impl Store {
 
     fn open_parts(&self) -> MutexGuard<'_, OpenParts> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn trace_within(&self, trace_id: TraceId, bytes_max: usize) -> Option<Trace> {
+        search::trace(&self.shared, trace_id, bytes_max)
     }
 
     #[cfg(test)]

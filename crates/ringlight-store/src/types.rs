@@ -108,6 +108,8 @@ pub struct Trace {
     pub scopes: Vec<Scope<'static>>,
     /// The spans, sorted by start, then by span id.
     pub spans: Vec<TraceSpan>,
+    /// Later spans that are left out because the trace is too large for one answer.
+    pub spans_left_out: u64,
 }
 
 /// A span of a [`Trace`].

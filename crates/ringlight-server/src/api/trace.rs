@@ -30,6 +30,8 @@ pub(super) struct WholeTrace<'a> {
     scopes: Vec<ScopeBody<'a>>,
     /// The spans, by start.
     spans: Vec<SpanBody<'a>>,
+    /// Later spans that are left out because the trace is too large for one answer.
+    spans_left_out: u64,
 }
 
 /// What produced spans: a service, in a process, on a host.
@@ -248,6 +250,7 @@ impl<'a> WholeTrace<'a> {
             resources: trace.resources.iter().map(ResourceBody::new).collect(),
             scopes: trace.scopes.iter().map(ScopeBody::new).collect(),
             spans: trace.spans.iter().map(SpanBody::new).collect(),
+            spans_left_out: trace.spans_left_out,
         }
     }
 }

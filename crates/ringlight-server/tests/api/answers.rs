@@ -240,6 +240,7 @@ async fn a_trace_with_everything_a_span_can_carry() {
           "trace_state": ""
         }
       ],
+      "spans_left_out": 0,
       "trace_id": "000000000000000000000000000000aa"
     }
     "#);

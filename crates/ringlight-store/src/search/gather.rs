@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ringlight_model::{Resource, Scope, StatusCode, TraceId};
 
 use super::fields::TraceFacts;
+use super::size::bytes_of_span;
 use super::source::{Loader, Rows, Source};
 use crate::block::filter::{may_contain, trace_hash};
 use crate::block::section::{Section, SectionSet};
@@ -181,8 +182,11 @@ pub(super) fn summarize(
     Some((summary, facts))
 }
 
-/// A whole trace.
-pub(crate) fn trace(shared: &Shared, trace_id: TraceId) -> Option<Trace> {
+/// Bytes the spans of a trace may take in an answer.
+pub(crate) const TRACE_BYTES_MAX: usize = 256 << 20;
+
+/// The spans of a trace, the first ones if they take more than `bytes_max`.
+pub(crate) fn trace(shared: &Shared, trace_id: TraceId, bytes_max: usize) -> Option<Trace> {
     let sections = SectionSet::of([
         Section::Ids,
         Section::Values,
@@ -192,38 +196,48 @@ pub(crate) fn trace(shared: &Shared, trace_id: TraceId) -> Option<Trace> {
     let parts = Gatherer::new(shared, None).rows(trace_id, sections);
     let mut resources: Vec<Arc<Resource<'static>>> = Vec::new();
     let mut scopes: Vec<Arc<Scope<'static>>> = Vec::new();
-    let mut spans = Vec::new();
-    for part in &parts {
-        let table = &*part.table;
-        let owners = table.owners();
-        let resource_numbers: Vec<usize> = owners
-            .resources()
-            .iter()
-            .map(|resource| number_of(&mut resources, resource))
-            .collect();
-        let scope_numbers: Vec<usize> = owners
-            .scopes()
-            .iter()
-            .map(|scope| number_of(&mut scopes, scope))
-            .collect();
-        let number = |numbers: &[usize], column: &[u32], row: usize| {
-            let index = column.get(row).copied().unwrap_or(0) as usize;
-            numbers.get(index).copied().unwrap_or(0)
-        };
-        spans.extend(part.rows.iter().map(|&row| TraceSpan {
-            span: table.span(row),
-            resource: number(&resource_numbers, &table.resources, row),
-            scope: number(&scope_numbers, &table.scopes, row),
-        }));
+    let mut numbers: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
+    let mut order: Vec<(u64, usize, usize)> = Vec::new();
+    for (part_number, part) in parts.iter().enumerate() {
+        let owners = part.table.owners();
+        let known = owners.resources().iter();
+        let resource_numbers = known.map(|one| number_of(&mut resources, one)).collect();
+        let known = owners.scopes().iter();
+        let scope_numbers = known.map(|one| number_of(&mut scopes, one)).collect();
+        numbers.push((resource_numbers, scope_numbers));
+        let starts = &part.table.starts;
+        order.extend(part.rows.iter().map(|&row| (starts[row], part_number, row)));
     }
-    if spans.is_empty() {
+    if order.is_empty() {
         return None;
+    }
+    order.sort_unstable();
+    let number = |numbers: &[usize], column: &[u32], row: usize| {
+        let index = column.get(row).copied().unwrap_or(0) as usize;
+        numbers.get(index).copied().unwrap_or(0)
+    };
+    let mut spans: Vec<TraceSpan> = Vec::new();
+    let mut bytes = 0;
+    for &(_, part_number, row) in &order {
+        let table = &*parts[part_number].table;
+        let span = table.span(row);
+        bytes += bytes_of_span(&span);
+        if bytes > bytes_max && !spans.is_empty() {
+            break;
+        }
+        let (resource_numbers, scope_numbers) = &numbers[part_number];
+        spans.push(TraceSpan {
+            span,
+            resource: number(resource_numbers, &table.resources, row),
+            scope: number(scope_numbers, &table.scopes, row),
+        });
     }
     spans.sort_by_key(|span| (span.span.start_unix_nano, span.span.span_id));
     let mut trace = Trace {
         trace_id,
         resources: resources.into_iter().map(Arc::unwrap_or_clone).collect(),
         scopes: scopes.into_iter().map(Arc::unwrap_or_clone).collect(),
+        spans_left_out: (order.len() - spans.len()) as u64,
         spans,
     };
     keep_used(&mut trace);

@@ -3,11 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use ringlight_model::{KeyValue, LogRecord, Value};
-
 use super::cursor::LogCursor;
 use super::fields::{LogRow, Places, sections_needed};
 use super::prune::Index;
+use super::size::bytes_of_log;
 use super::source::{Loader, Source};
 use crate::block::section::{Section, SectionSet};
 use crate::query::{Constraints, QuerySignal};
@@ -253,41 +252,15 @@ struct Entries {
 
 impl Entries {
     fn put(&mut self, index: usize, entry: LogEntry) {
-        self.bytes += bytes_of(&entry.record);
+        self.bytes += bytes_of_log(&entry.record);
         self.entries[index] = Some(entry);
         // One is always shown, or the next page would begin where this one did.
         while self.bytes > PAGE_BYTES_MAX && self.kept > 1 {
             self.kept -= 1;
             if let Some(oldest) = self.entries[self.kept].take() {
-                self.bytes -= bytes_of(&oldest.record);
+                self.bytes -= bytes_of_log(&oldest.record);
             }
         }
         self.entries.truncate(self.kept);
-    }
-}
-
-fn bytes_of(record: &LogRecord<'_>) -> usize {
-    let attributes = record.attributes.iter().map(bytes_of_attribute);
-    size_of::<LogEntry>()
-        + record.severity_text.len()
-        + record.event_name.len()
-        + bytes_of_value(&record.body)
-        + attributes.sum::<usize>()
-}
-
-fn bytes_of_attribute(attribute: &KeyValue<'_>) -> usize {
-    size_of::<KeyValue<'_>>() + attribute.key.len() + bytes_of_value(&attribute.value)
-}
-
-fn bytes_of_value(value: &Value<'_>) -> usize {
-    match value {
-        Value::Str(text) => text.len(),
-        Value::Bytes(bytes) => bytes.len(),
-        Value::Array(items) => {
-            let each = |item| size_of::<Value<'_>>() + bytes_of_value(item);
-            items.iter().map(each).sum()
-        }
-        Value::Map(items) => items.iter().map(bytes_of_attribute).sum(),
-        Value::Empty | Value::Bool(_) | Value::Int(_) | Value::Double(_) => 0,
     }
 }

@@ -7,12 +7,13 @@ mod fields;
 mod gather;
 mod logs;
 mod prune;
+mod size;
 mod source;
 mod summary;
 mod traces;
 
 pub(crate) use complete::{attribute_values, attributes};
-pub(crate) use gather::trace;
+pub(crate) use gather::{TRACE_BYTES_MAX, trace};
 pub(crate) use logs::search_logs;
 pub(crate) use summary::{runs, services, stats};
 pub(crate) use traces::search_traces;

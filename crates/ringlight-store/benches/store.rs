@@ -5,6 +5,7 @@
 //! them back. CPU time is that of the whole process less what making the requests took.
 #![expect(clippy::print_stdout, reason = "a benchmark reports to a terminal")]
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -148,10 +149,32 @@ fn store_all(store: &Store, requests: u64) -> u64 {
     refused.load(Ordering::Relaxed)
 }
 
-fn report_times(what: &str, mut times: Vec<Duration>) {
+/// CPU time of the main thread, which is the one that searches.
+fn thread_cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanos = stat.split_whitespace().next();
+    Duration::from_nanos(nanos.and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
+}
+
+/// Calls something so many times and reports how long a call takes.
+fn report_times(what: impl Fn() -> String, calls: u64, mut call: impl FnMut(u64)) {
+    let cpu = thread_cpu_time();
+    let mut times: Vec<Duration> = (0..calls)
+        .map(|n| {
+            let start = Instant::now();
+            call(n);
+            start.elapsed()
+        })
+        .collect();
+    let cpu = (thread_cpu_time() - cpu).as_secs_f64() * 1e3 / calls as f64;
     times.sort_unstable();
     let at = |part: usize| times[(times.len() - 1) * part / 100].as_secs_f64() * 1e3;
-    println!("{what:<44} p50 {:>8.2} ms   p95 {:>8.2} ms", at(50), at(95));
+    println!(
+        "p50 {:>8.2} ms   p95 {:>8.2} ms   CPU {cpu:>8.2} ms   {}",
+        at(50),
+        at(95),
+        what()
+    );
 }
 
 fn search(store: &Store, text: &str, from: Option<u64>) -> (usize, u64) {
@@ -223,16 +246,15 @@ fn main() {
         resident_mib()
     );
     let traces = requests * TRACES_PER_REQUEST;
-    let times = (0..200)
-        .map(|n| {
+    report_times(
+        || "trace by id".to_owned(),
+        200,
+        |n| {
             let wanted = trace_id(mix(n) % traces);
-            let start = Instant::now();
             let found = store.trace(wanted).map_or(0, |trace| trace.spans.len());
             assert_eq!(found as u64, CHILDREN + 1);
-            start.elapsed()
-        })
-        .collect();
-    report_times("trace by id", times);
+        },
+    );
     let middle = T0 + traces / 2 * STEP_NANO;
     let rare = span(mix(5) % traces, 3).attributes[0].value.to_string();
     for (text, from) in [
@@ -250,17 +272,11 @@ fn main() {
         ("{ traceDuration > 13ms }", None),
         ("{ name = \"query\" } | count() > 2", None),
     ] {
-        let mut found = (0, 0);
-        let times = (0..10)
-            .map(|_| {
-                let start = Instant::now();
-                found = search(&store, text, from);
-                start.elapsed()
-            })
-            .collect();
+        let found = Cell::new((0, 0));
         report_times(
-            &format!("{text} [{} in {} blocks]", found.0, found.1),
-            times,
+            || format!("{text} [{} in {} blocks]", found.get().0, found.get().1),
+            10,
+            |_| found.set(search(&store, text, from)),
         );
     }
     println!("{} MiB at the end", resident_mib());

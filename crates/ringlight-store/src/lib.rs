@@ -11,6 +11,46 @@
 //! - Memory is bounded: what cannot be written in time is refused, never queued without limit.
 //! - Damage to a block costs that block, is counted and never ends the process.
 //!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use ringlight_model::{Resource, Scope, Signal, Span, SpanId, TraceId};
+//! use ringlight_otlp::{OtlpDecoder, encode};
+//! use ringlight_store::query::{Query, QuerySignal};
+//! use ringlight_store::{Ingest, Store, StoreConfig, TraceSearch};
+//!
+//! # let directory = tempfile::tempdir()?;
+//! let store = Store::open(
+//!     StoreConfig::new(directory.path()),
+//!     Arc::new(OtlpDecoder::default()),
+//! )?;
+//! let span = Span {
+//!     trace_id: TraceId::new(1),
+//!     span_id: SpanId::new(2),
+//!     name: "checkout".into(),
+//!     ..Span::default()
+//! };
+//! let request = encode::request(&Resource::default(), &Scope::default(), &[span]);
+//! let receipt = store.ingest(Ingest {
+//!     signal: Signal::Traces,
+//!     request: &request,
+//!     batch_id: None,
+//! })?;
+//! assert_eq!(receipt.stored, 1);
+//!
+//! let page = store.search_traces(&TraceSearch {
+//!     query: Query::parse("{ name = \"checkout\" }", QuerySignal::Traces)?,
+//!     from_unix_nano: None,
+//!     to_unix_nano: None,
+//!     limit: 20,
+//!     cursor: None,
+//!     run: None,
+//! })?;
+//! assert_eq!(page.traces[0].root_name, "checkout");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! It must not know the wire format (it is handed a [`Decoder`](ringlight_model::Decoder)), HTTP,
 //! or what the answers are shown in.
 #![forbid(unsafe_code)]

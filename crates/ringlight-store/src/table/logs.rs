@@ -8,7 +8,7 @@ use ringlight_model::{LogRecord, Severity, SpanId, TraceId, Value};
 
 use super::attributes::TextsRemap;
 use super::columns::{read_numbers, write_numbers};
-use super::{Attributes, Cell, Origins, Owners, Pool, Texts, nested};
+use super::{Attributes, Cell, Origins, Owners, Pool, TABLE_BYTES, Texts, nested};
 use crate::ValueType;
 use crate::block::filter::{FilterBuilder, FilterScope};
 use crate::block::section::{Section, SectionSet};
@@ -197,7 +197,8 @@ impl LogTable {
     /// Bytes of memory, roughly.
     pub(crate) fn memory_bytes(&self) -> usize {
         const ROW: usize = 4 * 8 + 7 * 4 + 1 + size_of::<Cell>();
-        ROW * self.timestamps.capacity()
+        TABLE_BYTES
+            + ROW * self.timestamps.capacity()
             + 48 * self.trace_ids.capacity()
             + self.bodies.memory_bytes()
             + self.texts.memory_bytes()

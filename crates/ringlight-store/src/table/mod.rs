@@ -23,6 +23,9 @@ use crate::block::{SealedBlock, seal_logs, seal_spans};
 use crate::codec::Corrupt;
 use crate::state::{SignalState, State};
 
+/// About what a table takes before it has rows: itself, and the smallest size of its many parts.
+const TABLE_BYTES: usize = 3072;
+
 /// What the records of both signals have in common.
 pub(crate) trait Table: Default + std::fmt::Debug + Send + Sync + 'static {
     const SIGNAL: Signal;

@@ -271,3 +271,18 @@ fn blocks_are_sealed_by_count_and_by_age() {
     assert_eq!(found(&store, ""), [1]);
     assert_eq!(store.stats().head_records, 0);
 }
+
+#[test]
+fn many_small_requests_are_sealed_although_they_have_few_records() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(config(directory.path()));
+    for n in 1..=2100_u64 {
+        add(&store, "s", &[span(n.into(), 1, "x", T0 + n)]);
+    }
+    while store.stats().blocks == 0 {
+        std::thread::yield_now();
+    }
+    let stats = store.stats();
+    assert_eq!(stats.span_count, 2100);
+    assert!(stats.head_records < 2048, "{stats:?}");
+}

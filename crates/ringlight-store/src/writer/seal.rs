@@ -18,8 +18,11 @@ use crate::table::{LogTable, SpanTable, Table};
 /// Bytes of memory of the head of a signal after which it is sealed, however few records it has.
 const HEAD_SEAL_BYTES: usize = 16 << 20;
 
-/// Requests after which the head of a signal is sealed although it has few records.
-const REQUESTS_MAX: usize = 512;
+/// Requests that are worth a block when the oldest reach the age for sealing.
+const REQUESTS_OLD: usize = 512;
+/// Requests after which the head of a signal is sealed however few records they have: a search
+/// looks at each.
+const REQUESTS_MAX: usize = 2048;
 /// Part of a block's records that is worth a block when the oldest reach the age for sealing.
 const ROWS_PART: usize = 8;
 /// Ages for sealing after which any number of records is worth a block.
@@ -101,7 +104,7 @@ impl Writer {
         let config = &self.shared.config;
         let wanted = config.block_records / ROWS_PART;
         let mut rows = 0;
-        let is_worth_a_block = head.len() >= REQUESTS_MAX
+        let is_worth_a_block = head.len() >= REQUESTS_OLD
             || head.iter().any(|chunk| {
                 rows += chunk.table.rows();
                 rows >= wanted
@@ -149,7 +152,10 @@ impl Writer {
             rows += chunk.table.rows();
             bytes += chunk.memory_bytes;
             count += 1;
-            if rows >= self.shared.config.block_records || bytes >= HEAD_SEAL_BYTES {
+            if rows >= self.shared.config.block_records
+                || bytes >= HEAD_SEAL_BYTES
+                || count >= REQUESTS_MAX
+            {
                 is_due = true;
                 break;
             }

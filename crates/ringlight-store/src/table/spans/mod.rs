@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use ringlight_model::{Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, StatusCode, TraceId};
 
 use super::attributes::TextsRemap;
-use super::{Attributes, Origins, Owners, Texts};
+use super::{Attributes, Origins, Owners, TABLE_BYTES, Texts};
 use crate::block::section::SectionSet;
 
 /// Spans, one row each, in the order they arrived.
@@ -373,7 +373,8 @@ impl SpanTable {
     /// Bytes of memory, roughly.
     pub(crate) fn memory_bytes(&self) -> usize {
         const ROW: usize = 4 * 8 + 11 * 4 + 3 + size_of::<Dropped>();
-        ROW * self.starts.capacity()
+        TABLE_BYTES
+            + ROW * self.starts.capacity()
             + 48 * self.trace_ids.capacity()
             + size_of::<EventRow>() * self.events.capacity()
             + size_of::<LinkRow>() * self.links.capacity()

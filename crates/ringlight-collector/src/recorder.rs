@@ -19,6 +19,9 @@ const REGISTER_AGAIN_RECORDS: u32 = 1024;
 /// A waiting producer looks at its ring at least this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// Records up to this size are written beside the shared ring without an allocation.
+const SHARED_BYTES: usize = 1024;
+
 /// How long a waiting thread holds the shared ring before others get a look.
 const SHARED_WAIT: Duration = Duration::from_millis(5);
 
@@ -229,6 +232,9 @@ impl Shared {
     }
 
     /// One record through the ring all threads share.
+    ///
+    /// It is written beside the ring first, so that the lock is held for a copy only and not while
+    /// code runs that may record in turn.
     #[cold]
     fn submit_shared(
         &self,
@@ -236,6 +242,37 @@ impl Shared {
         len_bytes: usize,
         fill: &mut Option<impl FnOnce(&mut [u8])>,
     ) -> bool {
+        let fits = self.sender.overflow(|producer| {
+            producer.add(Counted::Submitted.index(signal), 1);
+            if len_bytes <= producer.record_bytes_max() {
+                return true;
+            }
+            refuse(producer, signal, ReserveError::TooLarge)
+        });
+        if !fits {
+            return false;
+        }
+        let (mut few, mut many);
+        let bytes = if len_bytes <= SHARED_BYTES {
+            few = [0; SHARED_BYTES];
+            &mut few[..len_bytes]
+        } else {
+            many = vec![0; len_bytes];
+            &mut many[..]
+        };
+        if let Some(fill) = fill.take() {
+            let mut guard = AbandonShared {
+                sender: &self.sender,
+                signal,
+                armed: true,
+            };
+            fill(bytes);
+            guard.armed = false;
+        }
+        self.push_shared(signal, bytes)
+    }
+
+    fn push_shared(&self, signal: Signal, bytes: &[u8]) -> bool {
         let may_wait = self.may_wait();
         let patience = Patience::new(self.policy);
         let mut is_first = true;
@@ -244,13 +281,13 @@ impl Shared {
             // patience.
             let left = if may_wait { patience.left() } else { None };
             let done = self.sender.overflow(|producer| {
-                if std::mem::take(&mut is_first) {
-                    producer.add(Counted::Submitted.index(signal), 1);
-                } else if let Some(left) = left {
+                if !std::mem::take(&mut is_first)
+                    && let Some(left) = left
+                {
                     // Whether there is room shows in the attempt.
-                    let _ = producer.wait_room(len_bytes, left.min(SHARED_WAIT));
+                    let _ = producer.wait_room(bytes.len(), left.min(SHARED_WAIT));
                 }
-                match attempt(producer, signal, len_bytes, fill) {
+                match producer.push(bytes) {
                     Ok(()) => Some(true),
                     Err(ReserveError::Full) if left.is_some() => None,
                     Err(error) => Some(refuse(producer, signal, error)),
@@ -331,6 +368,22 @@ impl Drop for Abandon<'_> {
     fn drop(&mut self) {
         if self.armed {
             self.producer.add(Counted::Abandoned.index(self.signal), 1);
+        }
+    }
+}
+
+/// The same for a record on its way to the shared ring.
+struct AbandonShared<'a> {
+    sender: &'a RingSender,
+    signal: Signal,
+    armed: bool,
+}
+
+impl Drop for AbandonShared<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            let index = Counted::Abandoned.index(self.signal);
+            self.sender.overflow(|producer| producer.add(index, 1));
         }
     }
 }

@@ -324,3 +324,44 @@ fn two_pipelines_in_one_process_keep_their_records_apart() {
     assert_eq!(backends[0].span_numbers(), (1..=100).collect::<Vec<_>>());
     assert_eq!(backends[1].span_numbers(), (1..=101).collect::<Vec<_>>());
 }
+
+#[test]
+fn the_shared_ring_stands_everything_a_ring_of_ones_own_stands() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(
+        PipelineConfig {
+            producers_max: 1,
+            ..config()
+        },
+        &[&backend],
+    );
+    let recorder = pipeline.recorder();
+    // This thread takes the only slot and keeps it.
+    assert!(record_span(&recorder, 1));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(record_span(&recorder, 2));
+            // A record within a record.
+            assert!(recorder.record(Signal::Logs, 48, |buffer| {
+                assert!(record_span(&recorder, 3));
+                buffer.fill(0);
+                buffer[0] = 2;
+            }));
+            // A long one, one that is too long, and a writer that panics.
+            assert!(record_log(&recorder, &"long ".repeat(2_000)));
+            assert!(!recorder.record(Signal::Traces, 1 << 24, |_| ()));
+            let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                recorder.record(Signal::Traces, 64, |_| panic!("in the middle of a record"))
+            }));
+            assert!(panicked.is_err());
+            assert!(record_span(&recorder, 4));
+        });
+    });
+    let ledger = pipeline.shutdown(PATIENCE);
+    let traces = ledger.account(Signal::Traces);
+    assert_eq!((traces.submitted, traces.exported), (6, 4));
+    assert_eq!(traces.dropped[DropReason::TooLarge as usize], 1);
+    assert_eq!(traces.dropped[DropReason::Malformed as usize], 1);
+    assert_eq!(ledger.account(Signal::Logs).exported, 2);
+    assert!(ledger.balances());
+}

@@ -1,6 +1,7 @@
 //! Tests of the store as a whole, and what they share.
 
 mod bounds;
+mod concurrency;
 mod duplicates;
 mod faults;
 mod lifecycle;

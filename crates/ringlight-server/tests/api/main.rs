@@ -6,6 +6,7 @@
 )]
 
 mod answers;
+mod around;
 mod document;
 mod security;
 mod starting;

@@ -1,0 +1,228 @@
+//! What the API answers beside records: what there is to ask for, the state of the backend, the UI.
+
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use ringlight_model::{
+    Account, DropReason, KeyValue, LedgerSnapshot, LogRecord, Resource, Severity, Signal, Span,
+};
+use serde_json::{Value as Json, json};
+
+use super::Backend;
+use super::answers::{START, span};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_there_is_to_ask_for() {
+    let backend = Backend::start().await;
+    let paid = Span {
+        attributes: vec![KeyValue::new("retry", 2_i64), KeyValue::new("region", "eu")],
+        ..span(1, 1, 0, "pay")
+    };
+    backend
+        .export_spans("shop", &[paid, span(1, 2, 1, "query")])
+        .await;
+    let record = LogRecord {
+        time_unix_nano: START,
+        severity: Severity::INFO,
+        body: "hello".into(),
+        attributes: vec![KeyValue::new("user", "ada")],
+        ..LogRecord::default()
+    };
+    backend.export_logs("bank", &[record]).await;
+
+    let names = async |target: &str, list: &str, member: &str| -> Vec<String> {
+        let answer = backend.json(target).await;
+        let text = |one: &Json| one[member].as_str().unwrap().to_owned();
+        answer[list].as_array().unwrap().iter().map(text).collect()
+    };
+    assert_eq!(
+        names("/api/v1/services", "services", "name").await,
+        ["bank", "shop"]
+    );
+    let runs = backend.json("/api/v1/runs").await;
+    assert_eq!(runs["runs"][0]["command"], "ringlight up");
+    assert_eq!(runs["runs"][0]["ended_unix_nano"], Json::Null);
+    assert_eq!(runs["runs"][0]["span_count"], 2);
+
+    let keys = names(
+        "/api/v1/attributes?signal=traces&prefix=re",
+        "attributes",
+        "key",
+    )
+    .await;
+    assert_eq!(keys, ["region", "retry"]);
+    let keys = names("/api/v1/attributes?signal=logs", "attributes", "key").await;
+    assert!(
+        keys.contains(&"user".to_owned()) && keys.contains(&"severity".to_owned()),
+        "{keys:?}"
+    );
+    let values = names("/api/v1/attributes/name/values", "values", "value").await;
+    assert_eq!(values, ["pay", "query"]);
+    let values = names(
+        "/api/v1/attributes/service.name/values?scope=resource&signal=logs",
+        "values",
+        "value",
+    )
+    .await;
+    assert_eq!(values, ["bank"]);
+    let values = backend
+        .json("/api/v1/attributes/retry/values?scope=span")
+        .await;
+    assert_eq!(values, json!({"values": [{"type": "int", "value": "2"}]}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_accounts_for_everything() {
+    let backend = Backend::start().await;
+    backend
+        .export_spans("shop", &[span(1, 1, 0, "a"), span(1, 2, 1, "b")])
+        .await;
+    // Once more: known already.
+    backend.export_spans("shop", &[span(1, 1, 0, "a")]).await;
+    let mut ledger = LedgerSnapshot::default();
+    let account = ledger.account_mut(Signal::Traces);
+    *account = Account {
+        submitted: 4,
+        exported: 3,
+        ..Account::default()
+    };
+    account.dropped[DropReason::RingFull as usize] = 1;
+    let resource = Resource {
+        attributes: vec![
+            KeyValue::new("service.name", "shop"),
+            KeyValue::new("service.instance.id", "instance-1"),
+        ],
+        ..Resource::default()
+    };
+    let report = ringlight_otlp::ledger_report::encode(&resource, &ledger, START, START, true);
+    backend.export("/v1/metrics", report).await;
+
+    let mut status = backend.json("/api/v1/status").await;
+    assert_eq!(status["pid"], std::process::id());
+    assert_eq!(
+        status["data_dir"],
+        backend.directory.path().join("data").display().to_string()
+    );
+    assert_eq!(
+        status["listen"]["ui"],
+        backend.server.addresses().ui.to_string()
+    );
+    let client = &mut status["clients"][0];
+    assert!(client["last_report_unix_nano"].take().is_string());
+    insta::assert_snapshot!(format!("{:#}", client), @r#"
+    {
+      "final": true,
+      "instance": "instance-1",
+      "last_report_unix_nano": null,
+      "service": "shop",
+      "signals": {
+        "logs": {
+          "balanced": true,
+          "dropped": {},
+          "exported": 0,
+          "in_flight": 0,
+          "rejected": 0,
+          "spooled": 0,
+          "submitted": 0
+        },
+        "traces": {
+          "balanced": true,
+          "dropped": {
+            "ring_full": 1
+          },
+          "exported": 3,
+          "in_flight": 0,
+          "rejected": 0,
+          "spooled": 0,
+          "submitted": 4
+        }
+      },
+      "stored": {
+        "logs": 0,
+        "traces": 2
+      }
+    }
+    "#);
+    let traces = &mut status["signals"]["traces"];
+    assert!(traces["bytes_received"].take().as_u64() > Some(0));
+    insta::assert_snapshot!(format!("{:#}", traces), @r#"
+    {
+      "accepted": 3,
+      "bytes_received": null,
+      "duplicates": 1,
+      "negative_durations": 0,
+      "not_stored": 0,
+      "rejected": {},
+      "repaired_texts": 0,
+      "requests": 2,
+      "stored": 2
+    }
+    "#);
+    assert_eq!(
+        serde_json::to_value(backend.server.status()).unwrap()["signals"]["traces"]["stored"],
+        2
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ui_is_served_with_what_caches_need() {
+    let backend = Backend::start().await;
+    let index = backend.get("/").await;
+    assert_eq!(index.status, StatusCode::OK);
+    assert!(index.header("content-type").starts_with("text/html"));
+    assert_eq!(index.header("cache-control"), "no-cache");
+    let body = String::from_utf8(index.body).unwrap();
+    assert!(!body.contains("<script>"), "an inline script");
+    // The UI routes in the browser.
+    for page in [
+        "/traces",
+        "/traces/0af7651916cd43dd8448eb211c80319c",
+        "/logs?q=x",
+        "/health",
+    ] {
+        let reply = backend.get(page).await;
+        assert_eq!(reply.status, StatusCode::OK, "{page}");
+        assert_eq!(reply.header("etag"), index.headers["etag"], "{page}");
+    }
+    for file in ringlight_ui::files() {
+        let target = format!("/{}", file.path);
+        let plain = backend.get(&target).await;
+        assert_eq!(
+            (plain.status, plain.body.as_slice()),
+            (StatusCode::OK, file.body),
+            "{target}"
+        );
+        assert_eq!(plain.header("content-type"), file.content_type);
+        let with = |name: &str, value: &str| {
+            Request::get(&target)
+                .header(name, value)
+                .body(Full::default())
+                .unwrap()
+        };
+        let reply = backend.send(with("accept-encoding", "gzip")).await;
+        assert_eq!(
+            reply.header("content-encoding") == "gzip",
+            file.gzip.is_some(),
+            "{target}"
+        );
+        assert_eq!(reply.body, file.body, "{target}");
+        for tags in [
+            file.etag.to_owned(),
+            format!("\"x\", W/{}", file.etag),
+            "*".to_owned(),
+        ] {
+            let reply = backend.send(with("if-none-match", &tags)).await;
+            assert_eq!(
+                (reply.status, reply.body.len()),
+                (StatusCode::NOT_MODIFIED, 0),
+                "{target}"
+            );
+        }
+        let reply = backend.send(with("if-none-match", "\"other\"")).await;
+        assert_eq!(reply.status, StatusCode::OK, "{target}");
+    }
+    let head = backend
+        .send(Request::head("/").body(Full::default()).unwrap())
+        .await;
+    assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
+    assert_eq!(head.header("content-length"), body.len().to_string());
+}

@@ -34,6 +34,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             Ok(ExitCode::SUCCESS)
         }
         "exit" => exit(7),
+        "exit elsewhere" => match std::thread::spawn(|| exit(7)).join() {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(_) => Err("the thread panicked".into()),
+        },
         "flush and exit" => {
             telemetry.flush(Duration::from_secs(20))?;
             exit(7)

@@ -238,7 +238,7 @@ impl Builder {
             .map_err(|_| InitError::AlreadyInitialized)?;
         // Pairs with the load above; of two calls at once `set_global_default` lets one through.
         INITIALIZED.store(true, Ordering::Release);
-        crate::panic_hook::install(Arc::downgrade(&telemetry.shared));
+        crate::last_words::arrange(&Arc::downgrade(&telemetry.shared));
         Ok(telemetry)
     }
 }

@@ -103,6 +103,8 @@ describe('ledgers', () => {
 
 test('refusals are explained, unknown ones shown as they are', () => {
   expect(explain('content_type').hint).toContain('application/x-protobuf');
+  const listen = { otlp_grpc: '127.0.0.1:1', otlp_http: '[::1]:2', ui: '' };
+  expect(explain('wrong_protocol', listen).hint).toMatch(/port 1,.*port 2\./);
   expect(explain('brand_new_reason')).toEqual({ title: 'brand new reason', hint: '' });
 });
 

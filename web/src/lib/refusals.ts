@@ -1,7 +1,11 @@
+import type { Status } from './api/types';
+
 /** What a refusal means and what to do about it. */
 export interface Meaning {
   title: string;
   hint: string;
+  /** The detail of each such refusal says as much. */
+  plain?: boolean;
 }
 
 const MEANINGS: Readonly<Record<string, Meaning>> = {
@@ -12,17 +16,19 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   tls: {
     title: 'A TLS connection',
     hint: 'The receivers speak plain text on this machine: write http:// instead of https:// in the endpoint.',
+    plain: true,
   },
   unknown_path: {
     title: 'Unknown path',
     hint: 'OTLP over HTTP goes to /v1/traces, /v1/logs and /v1/metrics. OTEL_EXPORTER_OTLP_ENDPOINT is the base address, the path is added to it; OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is used as it stands.',
   },
-  method: { title: 'Wrong HTTP method', hint: 'OTLP requests are POST.' },
+  method: { title: 'Wrong HTTP method', hint: 'OTLP requests are POST.', plain: true },
   content_type: {
     title: 'Content type not taken',
     hint: 'Send application/x-protobuf or application/json.',
+    plain: true,
   },
-  encoding: { title: 'Content encoding not taken', hint: 'Send gzip, or no compression.' },
+  encoding: { title: 'Content encoding not taken', hint: 'Send gzip, or no compression.', plain: true },
   too_large: {
     title: 'Request too large',
     hint: 'Send smaller batches: OTEL_BSP_MAX_EXPORT_BATCH_SIZE, OTEL_BLRP_MAX_EXPORT_BATCH_SIZE.',
@@ -59,7 +65,13 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   },
 };
 
-/** An unknown reason, of a newer server, is shown as it is. */
-export function explain(reason: string): Meaning {
-  return MEANINGS[reason] ?? { title: reason.replaceAll('_', ' '), hint: '' };
+/** An unknown reason, of a newer server, is shown as it is. The ports named are those that are listened on. */
+export function explain(reason: string, listen?: Status['listen']): Meaning {
+  const meaning = MEANINGS[reason];
+  if (!meaning) return { title: reason.replaceAll('_', ' '), hint: '' };
+  const port = (address: string | undefined, usual: string) => address?.split(':').pop() || usual;
+  const hint = meaning.hint
+    .replace('4317', port(listen?.otlp_grpc, '4317'))
+    .replace('4318', port(listen?.otlp_http, '4318'));
+  return { ...meaning, hint };
 }

@@ -322,9 +322,11 @@ impl Destination {
 
     /// The destination answered something other than "not now".
     fn answered(&self) {
-        let away_since = self.state().health.answered();
-        if let Some(since) = away_since {
+        let answered = self.state().health.answered();
+        if answered.was_away {
             self.changed.notify_waiters();
+        }
+        if let Some(since) = answered.recovered_from {
             self.tell(&Notice::Recovered {
                 destination: self.name(),
                 outage: since.elapsed(),

@@ -25,6 +25,11 @@ pub(super) struct Health {
     away_since: Option<Instant>,
     /// Attempts failed since the last success.
     failures: u32,
+    /// Whether a person was told that it is away.
+    is_told: bool,
+    /// Whether it ever answered. One that did may close an idle connection at any time; that is
+    /// found out by an attempt that fails, and is no news.
+    has_answered: bool,
     /// While the destination is away, one attempt at a time finds out whether it is back.
     is_probing: bool,
     /// Nothing is sent before this: our own backoff.
@@ -50,6 +55,15 @@ pub(super) enum Turn {
     Sleep(Instant),
     /// Look again when the health changes.
     Wait,
+}
+
+/// What an answer changes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answered {
+    /// Others may wait for this.
+    pub(super) was_away: bool,
+    /// Since when it had been away, if a person was told so.
+    pub(super) recovered_from: Option<Instant>,
 }
 
 /// An attempt that may be repeated.
@@ -98,17 +112,23 @@ impl Health {
         Turn::Go { is_probe: true }
     }
 
-    /// The destination answered something other than "not now". Since when it had been away, if it
-    /// had.
-    pub(super) const fn answered(&mut self) -> Option<Instant> {
+    /// The destination answered something other than "not now".
+    pub(super) fn answered(&mut self) -> Answered {
+        let answered = Answered {
+            was_away: self.is_away(),
+            recovered_from: self.away_since.filter(|_| self.is_told),
+        };
+        self.away_since = None;
+        self.is_told = false;
+        self.has_answered = true;
         self.failures = 0;
         self.failures_leaving = 0;
         self.is_probing = false;
         self.pause_until = None;
-        self.away_since.take()
+        answered
     }
 
-    /// An attempt failed. Whether that makes the destination count as away from now on.
+    /// An attempt failed. Whether a person is to be told that the destination is away.
     pub(super) fn failed(
         &mut self,
         failure: Failure,
@@ -120,27 +140,30 @@ impl Health {
             self.is_probing = false;
         }
         self.failures = self.failures.saturating_add(1);
-        let is_news = match failure {
+        let (is_away, is_news) = match failure {
             Failure::NoAnswer => {
                 self.failures_leaving += u32::from(self.is_leaving());
-                !self.is_away()
+                (true, self.failures > 1 || !self.has_answered)
             }
             Failure::NotNow(after) => {
                 if let Some(after) = after {
                     let until = now + after.min(SERVER_DELAY_MAX);
                     self.throttled_until = self.throttled_until.max(Some(until));
                 }
-                !self.is_away() && self.failures >= FAILURES_TO_BE_AWAY
+                let is_away = self.failures >= FAILURES_TO_BE_AWAY;
+                (is_away, is_away)
             }
         };
-        if is_news {
-            self.away_since = Some(now);
+        if is_away {
+            self.away_since.get_or_insert(now);
         }
         if self.is_away() {
             let delay = self.delay(backoff(retry, self.failures));
             self.pause_until = Some(now + delay);
         }
-        is_news
+        let tell = is_news && !self.is_told;
+        self.is_told |= tell;
+        tell
     }
 
     /// A wait, cut where the application is leaving.

@@ -308,6 +308,40 @@ fn a_person_is_told_once_and_once_again() {
 }
 
 #[test]
+fn a_connection_that_was_closed_while_idle_is_no_news() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let (told, tellings) = channel();
+    let pipeline = start(
+        PipelineConfig {
+            notices: Notices::new(move |notice| {
+                let _ = told.send(notice.clone());
+            }),
+            ..config()
+        },
+        &[&backend],
+    );
+    for number in 1..=3 {
+        record_span(&pipeline.recorder(), number);
+        pipeline.flush(PATIENCE).unwrap();
+        backend.script([Answer::Unreachable]);
+    }
+    assert_eq!(backend.attempts().len(), 5);
+    backend.script([Answer::Unreachable, Answer::Unreachable]);
+    record_span(&pipeline.recorder(), 4);
+    pipeline.flush(PATIENCE).unwrap();
+    pipeline.shutdown(PATIENCE);
+    drop(pipeline);
+    let notices: Vec<_> = tellings.iter().collect();
+    assert!(
+        matches!(
+            notices[..],
+            [Notice::Unreachable { .. }, Notice::Recovered { .. }]
+        ),
+        "only the second failure in a row is: {notices:?}"
+    );
+}
+
+#[test]
 fn a_person_is_told_of_drops_once_for_each_reason() {
     let backend = Scripted::new("backend", Answer::Unreachable);
     let (told, tellings) = channel();

@@ -404,7 +404,7 @@ fn many_producers_lose_nothing_and_keep_their_order() {
 
 /// Ten thousand short-lived threads on four slots and the overflow ring.
 #[test]
-fn thread_churn_loses_nothing() {
+fn fault_2_thread_churn_loses_nothing() {
     let threads_count = scaled(10_000) as u32;
     const AT_ONCE: u32 = 8;
     const RECORDS_COUNT: u32 = 3;

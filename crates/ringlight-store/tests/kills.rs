@@ -117,7 +117,7 @@ fn run_and_kill(directory: &Path, round: u64, acknowledgements: u64) -> BTreeMap
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "acknowledged_requests_survive_fifty_kills",
+            "fault_29_acknowledged_requests_survive_fifty_kills",
             "--nocapture",
         ])
         .env(DIRECTORY, directory)
@@ -149,7 +149,7 @@ fn run_and_kill(directory: &Path, round: u64, acknowledgements: u64) -> BTreeMap
 }
 
 #[test]
-fn acknowledged_requests_survive_fifty_kills() {
+fn fault_29_acknowledged_requests_survive_fifty_kills() {
     if let (Some(directory), Ok(round)) = (std::env::var_os(DIRECTORY), std::env::var(ROUND)) {
         store_until_killed(&PathBuf::from(directory), round.parse().unwrap());
         return;

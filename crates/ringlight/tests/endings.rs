@@ -48,18 +48,18 @@ fn check_delivered(ending: &str, code: i32) {
 }
 
 #[test]
-fn returning_from_main_delivers_everything() {
+fn fault_6_returning_from_main_delivers_everything() {
     check_delivered("return", 0);
     check_delivered("error", 1);
 }
 
 #[test]
-fn flushing_before_exit_delivers_everything() {
+fn fault_6_flushing_before_exit_delivers_everything() {
     check_delivered("flush and exit", 7);
 }
 
 #[test]
-fn a_panic_in_main_delivers_everything_and_marks_the_span() {
+fn fault_6_a_panic_in_main_delivers_everything_and_marks_the_span() {
     let backend = Backend::start();
     let output = run_against(&backend, "panic");
     assert_eq!(output.status.code(), Some(101));
@@ -84,7 +84,7 @@ fn ending_on_another_thread_hangs_nowhere() {
 }
 
 #[test]
-fn a_process_ends_though_its_backend_never_answers() {
+fn fault_14_a_process_ends_though_its_backend_never_answers() {
     let backend = Backend::start();
     backend.set_default(Reply::Hang);
     backend.set_reports(Reply::Hang);

@@ -64,7 +64,7 @@ impl fmt::Debug for Talks {
 }
 
 #[test]
-fn a_field_whose_debug_records_is_harmless() {
+fn fault_4_a_field_whose_debug_records_is_harmless() {
     telemetry();
     {
         let outer = info_span!("outer", value = "unchanged");
@@ -93,7 +93,7 @@ fn a_field_whose_debug_records_is_harmless() {
 }
 
 #[test]
-fn spans_made_while_a_thread_ends_are_recorded() {
+fn fault_4_spans_made_while_a_thread_ends_are_recorded() {
     struct Late;
     impl Drop for Late {
         fn drop(&mut self) {
@@ -122,7 +122,7 @@ fn spans_made_while_a_thread_ends_are_recorded() {
 }
 
 #[test]
-fn ten_thousand_short_lived_threads_lose_nothing() {
+fn fault_2_ten_thousand_short_lived_threads_lose_nothing() {
     telemetry();
     for _ in 0..100 {
         let threads: Vec<_> = (0..100)
@@ -136,7 +136,7 @@ fn ten_thousand_short_lived_threads_lose_nothing() {
 }
 
 #[tokio::test]
-async fn an_enter_guard_held_across_await_mixes_up_parents_and_nothing_else() {
+async fn fault_3_an_enter_guard_held_across_await_mixes_up_parents_and_nothing_else() {
     telemetry();
     let local = tokio::task::LocalSet::new();
     local
@@ -169,7 +169,7 @@ async fn an_enter_guard_held_across_await_mixes_up_parents_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_cancelled_future_closes_its_span() {
+async fn fault_5_a_cancelled_future_closes_its_span() {
     use tracing::Instrument as _;
     telemetry();
     let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
@@ -188,7 +188,7 @@ async fn a_cancelled_future_closes_its_span() {
 }
 
 #[tokio::test]
-async fn a_panic_in_an_instrumented_future_fails_its_span() {
+async fn fault_5_a_panic_in_an_instrumented_future_fails_its_span() {
     use tracing::Instrument as _;
     telemetry();
     let task = tokio::spawn(

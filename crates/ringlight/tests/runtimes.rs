@@ -42,12 +42,12 @@ fn use_fully(backend: &Backend) {
 }
 
 #[test]
-fn without_a_runtime() {
+fn fault_7_without_a_runtime() {
     use_fully(&Backend::start());
 }
 
 #[test]
-fn inside_a_current_thread_runtime() {
+fn fault_7_inside_a_current_thread_runtime() {
     let backend = Backend::start();
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -57,7 +57,7 @@ fn inside_a_current_thread_runtime() {
 }
 
 #[test]
-fn inside_a_runtime_with_one_worker() {
+fn fault_7_inside_a_runtime_with_one_worker() {
     let backend = Backend::start();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -71,7 +71,7 @@ fn inside_a_runtime_with_one_worker() {
 }
 
 #[test]
-fn after_the_runtime_has_ended() {
+fn fault_7_after_the_runtime_has_ended() {
     let backend = Backend::start();
     let (dispatch, telemetry) = started(backend.url());
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -82,7 +82,7 @@ fn after_the_runtime_has_ended() {
 }
 
 #[test]
-fn export_goes_on_while_every_worker_of_the_application_is_busy() {
+fn fault_9_export_goes_on_while_every_worker_of_the_application_is_busy() {
     let backend = Backend::start();
     let (dispatch, telemetry) = started(backend.url());
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -117,19 +117,19 @@ fn gives_up_by_the_deadline(url: String) {
 }
 
 #[test]
-fn a_backend_that_is_not_there_delays_nothing_but_until_the_deadline() {
+fn fault_13_a_backend_that_is_not_there_delays_nothing_but_until_the_deadline() {
     gives_up_by_the_deadline(format!("http://{}", Backend::nobody()));
 }
 
 #[test]
-fn a_backend_that_never_answers_delays_nothing_but_until_the_deadline() {
+fn fault_14_a_backend_that_never_answers_delays_nothing_but_until_the_deadline() {
     let backend = Backend::start();
     backend.set_default(Reply::Hang);
     gives_up_by_the_deadline(backend.url());
 }
 
 #[test]
-fn producers_do_not_wait_for_a_backend_that_never_answers() {
+fn fault_14_producers_do_not_wait_for_a_backend_that_never_answers() {
     let backend = Backend::start();
     backend.set_default(Reply::Hang);
     backend.set_reports(Reply::Hang);

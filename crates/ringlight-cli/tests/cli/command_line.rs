@@ -33,9 +33,8 @@ fn a_wrong_command_line_is_one_line_a_hint_and_exit_code_2() {
     check(&["completions", "tcsh"], 2, "'tcsh'", "--help");
 }
 
-/// FAULTS 32.
 #[test]
-fn only_loopback_is_listened_on() {
+fn fault_32_only_loopback_is_listened_on() {
     check(&["up", "--listen", "0.0.0.0"], 2, "only loopback", "ssh -L");
     check(
         &["demo", "--listen", "10.0.0.1"],

@@ -18,7 +18,7 @@ const BLOCK_RECORDS: u64 = 8192;
 /// are under way, and after the restart every acknowledged trace is whole. Every other kill is aimed
 /// at the sealing of a block.
 #[test]
-fn what_was_acknowledged_survives_fifty_kills() {
+fn fault_29_what_was_acknowledged_survives_fifty_kills() {
     let data_dir = tempfile::tempdir().unwrap();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let next_trace = AtomicU64::new(1);

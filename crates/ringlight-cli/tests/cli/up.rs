@@ -283,9 +283,8 @@ fn check_seen(endpoint: &str, protocol: &str) {
     assert_eq!(client["signals"]["traces"]["submitted"], *submitted);
 }
 
-/// FAULTS 31.
 #[test]
-fn a_second_one_on_the_same_directory_names_the_first() {
+fn fault_31_a_second_one_on_the_same_directory_names_the_first() {
     let data_dir = tempfile::tempdir().unwrap();
     let first = Backend::up(data_dir.path());
     let output = ringlight()
@@ -305,9 +304,8 @@ fn a_second_one_on_the_same_directory_names_the_first() {
     assert_eq!(get(first.ui, "/api/v1/status").0, 200);
 }
 
-/// FAULTS 31.
 #[test]
-fn a_second_one_on_the_same_port_names_the_first() {
+fn fault_31_a_second_one_on_the_same_port_names_the_first() {
     let data_dir = tempfile::tempdir().unwrap();
     let other_dir = tempfile::tempdir().unwrap();
     let first = Backend::up(data_dir.path());

@@ -190,7 +190,7 @@ fn requests_under_way_are_limited() {
 }
 
 #[test]
-fn a_dead_destination_does_not_touch_the_other() {
+fn fault_16_a_dead_destination_does_not_touch_the_other() {
     let dead = Scripted::new("dead", Answer::Unreachable);
     let alive = Scripted::new("alive", Answer::Ok);
     let pipeline = start(

@@ -31,7 +31,7 @@ fn stuck() -> Vec<(&'static str, Answer)> {
 }
 
 #[test]
-fn shutdown_ends_in_every_state_and_counts_what_is_left() {
+fn fault_7_shutdown_ends_in_every_state_and_counts_what_is_left() {
     for (state, answer) in stuck() {
         let backend = Scripted::new(state, answer);
         let pipeline = start(config(), &[&backend]);
@@ -108,7 +108,7 @@ fn shutdown_does_not_wait_for_a_long_backoff() {
 }
 
 #[test]
-fn flush_returns_by_its_deadline_in_every_state() {
+fn fault_7_flush_returns_by_its_deadline_in_every_state() {
     for (state, answer) in stuck() {
         let backend = Scripted::new(state, answer);
         let pipeline = start(config(), &[&backend]);
@@ -184,7 +184,7 @@ fn after_the_end_records_are_refused_and_counted() {
 }
 
 #[test]
-fn shutdown_twice_and_from_two_threads_is_one_shutdown() {
+fn fault_7_shutdown_twice_and_from_two_threads_is_one_shutdown() {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(config(), &[&backend]);
     record_span(&pipeline.recorder(), 1);
@@ -201,7 +201,7 @@ fn shutdown_twice_and_from_two_threads_is_one_shutdown() {
 }
 
 #[test]
-fn it_works_inside_every_kind_of_runtime() {
+fn fault_7_it_works_inside_every_kind_of_runtime() {
     let check = |runtime: tokio::runtime::Runtime| {
         runtime.block_on(async {
             let backend = Scripted::new("backend", Answer::Ok);

@@ -281,7 +281,7 @@ impl Drop for LastWords {
 }
 
 #[test]
-fn what_a_thread_records_while_its_locals_are_destroyed_is_delivered() {
+fn fault_4_what_a_thread_records_while_its_locals_are_destroyed_is_delivered() {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(config(), &[&backend]);
     for has_recorded in [true, false] {

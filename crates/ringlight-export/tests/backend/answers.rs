@@ -38,7 +38,7 @@ fn verdict(protocol: Protocol, reply: Reply) -> Verdict {
 }
 
 #[test]
-fn every_grpc_status_means_what_the_table_says() {
+fn fault_10_every_grpc_status_means_what_the_table_says() {
     for number in 1..=16 {
         let code = Code(number);
         let expected = match code {
@@ -83,7 +83,7 @@ fn a_message_too_large_for_the_server_stays_too_large() {
 }
 
 #[test]
-fn every_http_status_means_what_the_table_says() {
+fn fault_10_every_http_status_means_what_the_table_says() {
     for number in [
         400, 401, 403, 404, 405, 408, 409, 413, 415, 418, 429, 500, 501, 502, 503, 504,
     ] {
@@ -117,7 +117,7 @@ fn an_http_status_instead_of_a_grpc_answer_is_understood() {
 }
 
 #[test]
-fn retry_after_is_read_in_every_form() {
+fn fault_11_retry_after_is_read_in_every_form() {
     let check = |value: &str, expected| {
         let reply = Reply::Http(503, Some(value.to_owned()));
         assert_eq!(verdict(Protocol::Http, reply), expected, "{value}");
@@ -161,7 +161,7 @@ fn a_success_that_cannot_be_understood_is_a_success() {
 }
 
 #[test]
-fn a_response_without_end_is_cut_off_for_good() {
+fn fault_12_a_response_without_end_is_cut_off_for_good() {
     for protocol in PROTOCOLS {
         assert_eq!(
             verdict(protocol, Reply::Huge(5 << 20)),

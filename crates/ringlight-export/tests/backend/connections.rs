@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 #[test]
-fn nobody_there_is_unreachable_and_says_why() {
+fn fault_13_nobody_there_is_unreachable_and_says_why() {
     for protocol in PROTOCOLS {
         let address = Backend::nobody();
         let exporter = protocol.exporter(&OtlpConfig::new(format!("http://{address}")));
@@ -31,7 +31,7 @@ fn nobody_there_is_unreachable_and_says_why() {
 }
 
 #[test]
-fn a_name_that_does_not_resolve_is_unreachable() {
+fn fault_13_a_name_that_does_not_resolve_is_unreachable() {
     for protocol in PROTOCOLS {
         let exporter = protocol.exporter(&OtlpConfig::new("http://nowhere.invalid:4317"));
         let error = export_once(&exporter).unwrap_err();
@@ -64,7 +64,7 @@ fn something_else_on_the_port_is_an_error_and_not_a_hang() {
 }
 
 #[test]
-fn without_tls_an_https_endpoint_is_an_error_and_never_plain_text() {
+fn fault_18_without_tls_an_https_endpoint_is_an_error_and_never_plain_text() {
     let config = OtlpConfig::new("https://example.com:4317");
     for error in [
         OtlpGrpcExporter::new(&config).unwrap_err(),
@@ -188,7 +188,7 @@ fn a_backend_that_restarts_gets_everything() {
 }
 
 #[test]
-fn a_backend_that_hangs_costs_a_timeout_and_nothing_else() {
+fn fault_14_a_backend_that_hangs_costs_a_timeout_and_nothing_else() {
     for protocol in PROTOCOLS {
         let backend = Backend::start();
         backend.script([Reply::Hang]);
@@ -208,7 +208,7 @@ fn a_backend_that_hangs_costs_a_timeout_and_nothing_else() {
 }
 
 #[test]
-fn shutdown_leaves_a_hanging_backend_by_its_deadline() {
+fn fault_14_shutdown_leaves_a_hanging_backend_by_its_deadline() {
     for protocol in PROTOCOLS {
         let backend = Backend::start();
         backend.set_default(Reply::Hang);

@@ -19,7 +19,7 @@ fn big_span(id: u64) -> Span<'static> {
 }
 
 #[test]
-fn a_full_disk_refuses_requests_until_there_is_room() {
+fn fault_29_a_full_disk_refuses_requests_until_there_is_room() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(config(directory.path()));
     add(&store, "s", &[span(1, 1, "x", T0)]);
@@ -190,7 +190,7 @@ fn a_damaged_request_in_the_intake_costs_that_request() {
 }
 
 #[test]
-fn overload_is_refused_and_nothing_of_it_is_stored() {
+fn fault_28_overload_is_refused_and_nothing_of_it_is_stored() {
     let directory = tempfile::tempdir().unwrap();
     let store = Arc::new(open(StoreConfig {
         head_bytes_max: 1 << 20,
@@ -273,7 +273,7 @@ fn undecodable_requests_and_other_signals_are_refused() {
 }
 
 #[test]
-fn a_million_values_a_huge_attribute_and_many_keys_are_stored_and_found() {
+fn fault_30_a_million_values_a_huge_attribute_and_many_keys_are_stored_and_found() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(StoreConfig {
         head_bytes_max: 256 << 20,

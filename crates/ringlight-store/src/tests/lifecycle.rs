@@ -87,7 +87,7 @@ fn a_run_that_crashed_has_an_end() {
 }
 
 #[test]
-fn a_directory_has_one_store_at_a_time() {
+fn fault_31_a_directory_has_one_store_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(config(directory.path()));
     let error =

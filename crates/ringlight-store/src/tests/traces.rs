@@ -83,6 +83,10 @@ fn summaries_describe_the_whole_trace() {
         };
         assert_eq!(trace.root_service, "shop");
         assert_eq!(trace.root_name, "GET /cart");
+        assert_eq!(
+            (trace.first_name.as_str(), trace.first_service.as_str()),
+            ("GET /cart", "shop")
+        );
         assert_eq!(trace.start_unix_nano, T0);
         assert_eq!(trace.duration_nano, 13 * MS);
         assert_eq!((trace.span_count, trace.error_count), (4, 1));
@@ -91,6 +95,10 @@ fn summaries_describe_the_whole_trace() {
         assert_eq!(
             (orphan.root_name.as_str(), orphan.root_service.as_str()),
             ("", "")
+        );
+        assert_eq!(
+            (orphan.first_name.as_str(), orphan.first_service.as_str()),
+            ("orphan", "bank")
         );
     });
 }

@@ -82,7 +82,7 @@ fn a_line_for_people() {
 }
 
 #[test]
-fn escape_sequences_in_values_stay_text() {
+fn fault_35_escape_sequences_in_values_stay_text() {
     let plain = Style::Text { colour: false };
     let found = line(
         plain,

@@ -1,221 +1,6 @@
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::time::Duration;
-
-use proptest::prelude::*;
-use ringlight_clock::ManualTime;
-use ringlight_collector::record::{KeyRef, Record as RecordRef};
-use ringlight_collector::{Pipeline, PipelineConfig, RecordSink};
-use ringlight_model::DropReason;
-use tracing::{Dispatch, Span, debug, error, info, info_span, span};
+//! One behaviour a test.
 
 use super::*;
-
-const SECOND: u64 = 1_000_000_000;
-const HOUR: u64 = 3600 * SECOND;
-const LONG: Duration = Duration::from_secs(20);
-
-/// A field, readable.
-#[derive(Debug, Clone, PartialEq)]
-enum Got {
-    Bool(bool),
-    Int(i128),
-    Float(f64),
-    Text(String),
-    CutText(String),
-    Bytes(Vec<u8>),
-}
-
-#[derive(Debug, Clone)]
-struct RecordedSpan {
-    name: String,
-    trace: TraceId,
-    id: SpanId,
-    parent: SpanId,
-    status: StatusCode,
-    status_message: Option<String>,
-    dropped: u16,
-    start: u64,
-    end: u64,
-    fields: Vec<(String, Got)>,
-    links: Vec<SpanId>,
-}
-
-#[derive(Debug, Clone)]
-struct RecordedLog {
-    trace: TraceId,
-    span: SpanId,
-    severity: Severity,
-    fields: Vec<(String, Got)>,
-    path: Vec<String>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Kept {
-    spans: Vec<RecordedSpan>,
-    logs: Vec<RecordedLog>,
-}
-
-impl Kept {
-    fn span(&self, name: &str) -> &RecordedSpan {
-        let mut found = self.spans.iter().filter(|span| span.name == name);
-        let span = found.next().unwrap_or_else(|| panic!("no span {name}"));
-        assert!(found.next().is_none(), "several spans {name}");
-        span
-    }
-}
-
-impl RecordedSpan {
-    fn field(&self, name: &str) -> Option<&Got> {
-        let mut found = self.fields.iter().filter(|(key, _)| key == name);
-        let value = found.next().map(|(_, value)| value);
-        assert!(found.next().is_none(), "{name} is there twice");
-        value
-    }
-}
-
-impl RecordedLog {
-    fn field(&self, name: &str) -> Option<&Got> {
-        self.fields
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|f| &f.1)
-    }
-}
-
-/// Keeps everything that comes out of the rings.
-struct Keep(Arc<Mutex<Kept>>);
-
-impl RecordSink for Keep {
-    fn record(&mut self, record: &RecordRef<'_>, callsites: &CallsiteRegistry) {
-        let callsite = callsites.lookup(record.callsite().unwrap()).unwrap();
-        let mut fields = Vec::new();
-        let mut links = Vec::new();
-        let mut path = Vec::new();
-        let mut status_message = None;
-        for item in record.items() {
-            match item {
-                Item::Attribute(KeyRef::Field(index), value) => {
-                    let name = callsite.fields[usize::from(index)].to_owned();
-                    let value = match value {
-                        ValueRef::Bool(value) => Got::Bool(value),
-                        ValueRef::I64(value) => Got::Int(value.into()),
-                        ValueRef::U64(value) => Got::Int(value.into()),
-                        ValueRef::F64(value) => Got::Float(value),
-                        ValueRef::Text(text) if text.cut => Got::CutText(text.to_str().into()),
-                        ValueRef::Text(text) => Got::Text(text.to_str().into()),
-                        ValueRef::Bytes(bytes, _) => Got::Bytes(bytes.to_vec()),
-                    };
-                    fields.push((name, value));
-                }
-                Item::Link { span_id, .. } => links.push(span_id),
-                Item::StatusMessage(text) => status_message = Some(text.to_str().into_owned()),
-                Item::ScopePath(found) => path.extend(
-                    found
-                        .iter()
-                        .map(|id| callsites.lookup(id).unwrap().name.to_owned()),
-                ),
-                other => panic!("unexpected {other:?}"),
-            }
-        }
-        let mut kept = self.0.lock().unwrap();
-        match record {
-            RecordRef::Span(span) => kept.spans.push(RecordedSpan {
-                name: callsite.name.to_owned(),
-                trace: span.trace_id(),
-                id: span.span_id(),
-                parent: span.parent_span_id(),
-                status: span.head().status(),
-                status_message,
-                dropped: span.head().dropped_attributes(),
-                start: span.start_unix_nano(),
-                end: span.end_unix_nano(),
-                fields,
-                links,
-            }),
-            RecordRef::Log(log) => kept.logs.push(RecordedLog {
-                trace: log.trace_id(),
-                span: log.span_id(),
-                severity: log.head().severity(),
-                fields,
-                path,
-            }),
-        }
-    }
-
-    fn flush(&mut self) {}
-}
-
-struct Recording {
-    pipeline: Pipeline,
-    kept: Arc<Mutex<Kept>>,
-    times: ManualTime,
-    dispatch: Dispatch,
-    slab: Arc<Slab>,
-}
-
-impl Recording {
-    fn new() -> Self {
-        Self::with("trace", &Limits::default())
-    }
-
-    fn with(directives: &str, limits: &Limits) -> Self {
-        let callsites = Arc::new(CallsiteRegistry::new());
-        let kept = Arc::new(Mutex::new(Kept::default()));
-        let pipeline = Pipeline::start(
-            PipelineConfig::default(),
-            Arc::clone(&callsites),
-            Vec::new(),
-            vec![Box::new(Keep(Arc::clone(&kept)))],
-        )
-        .unwrap();
-        let times = ManualTime::default();
-        times.set_wall(1000 * HOUR);
-        let outputs = Outputs {
-            spans: true,
-            logs: true,
-            scope_paths: true,
-        };
-        let subscriber = RinglightSubscriber::new(
-            pipeline.recorder(),
-            callsites,
-            Clock::manual(times.clone()),
-            Filter::parse(directives).0,
-            limits,
-            outputs,
-        );
-        let slab = Arc::clone(&subscriber.slab);
-        Self {
-            pipeline,
-            kept,
-            times,
-            dispatch: Dispatch::new(subscriber),
-            slab,
-        }
-    }
-
-    fn run<R>(&self, body: impl FnOnce() -> R) -> R {
-        tracing::dispatcher::with_default(&self.dispatch, body)
-    }
-
-    /// Runs `body`, then gives what it recorded. No span may be left open.
-    fn records(self, body: impl FnOnce(&Self)) -> Kept {
-        self.run(|| body(&self));
-        let ledger = self.pipeline.shutdown(LONG);
-        assert!(ledger.balances(), "{ledger:?}");
-        for signal in [Signal::Traces, Signal::Logs] {
-            assert_eq!(ledger.account(signal).dropped_total(), 0);
-        }
-        assert_eq!(self.slab.open_count(), 0, "a span is still open");
-        let kept = self.kept.lock().unwrap();
-        assert_eq!(
-            ledger.account(Signal::Traces).submitted,
-            kept.spans.len() as u64
-        );
-        kept.clone()
-    }
-}
 
 #[test]
 fn fields_keep_their_types() {
@@ -388,9 +173,8 @@ fn an_error_event_fails_its_span_with_its_first_message() {
     assert_eq!(got.logs[0].path, ["parent", "child"]);
 }
 
-// FAULTS 5.
 #[test]
-fn a_panic_closes_the_spans_it_passes_with_an_error() {
+fn fault_5_a_panic_closes_the_spans_it_passes_with_an_error() {
     let got = Recording::new().records(|_| {
         let outer = info_span!("outer");
         outer.in_scope(|| {
@@ -419,9 +203,8 @@ fn a_panic_closes_the_spans_it_passes_with_an_error() {
     assert_eq!(got.span("outer").status, StatusCode::Unset);
 }
 
-// FAULTS 3.
 #[test]
-fn a_span_may_close_on_another_thread_than_it_opened_on() {
+fn fault_3_a_span_may_close_on_another_thread_than_it_opened_on() {
     let recording = Recording::new();
     let dispatch = recording.dispatch.clone();
     let got = recording.records(|_| {
@@ -456,7 +239,7 @@ fn a_span_may_close_on_another_thread_than_it_opened_on() {
 }
 
 #[test]
-fn a_span_entered_on_two_threads_is_the_parent_on_both() {
+fn fault_3_a_span_entered_on_two_threads_is_the_parent_on_both() {
     let recording = Recording::new();
     let dispatch = recording.dispatch.clone();
     let got = recording.records(|_| {
@@ -478,7 +261,7 @@ fn a_span_entered_on_two_threads_is_the_parent_on_both() {
 }
 
 #[test]
-fn spans_left_out_of_order_are_reported_once_and_nothing_is_mixed_up() {
+fn fault_3_spans_left_out_of_order_are_reported_once_and_nothing_is_mixed_up() {
     let got = Recording::new().records(|recording| {
         for _ in 0..3 {
             let (first, second) = (
@@ -564,9 +347,8 @@ fn formatting_that_unwraps_survives_a_limit() {
     );
 }
 
-// FAULTS 8.
 #[test]
-fn a_wall_clock_that_jumps_back_leaves_durations_right() {
+fn fault_8_a_wall_clock_that_jumps_back_leaves_durations_right() {
     let got = Recording::new().records(|recording| {
         let span = info_span!("jumped");
         recording.times.pass(2 * SECOND);
@@ -700,171 +482,4 @@ fn a_span_too_many_is_not_recorded_and_counted() {
     assert_eq!(account.dropped[DropReason::TooManyOpen as usize], 1);
     let kept = recording.kept.lock().unwrap();
     assert_eq!((kept.spans.len(), kept.logs.len()), (1, 1));
-}
-
-/// One step in the life of some spans; numbers choose among those that are there.
-#[derive(Debug, Clone)]
-enum Step {
-    Open,
-    OpenUnder(usize),
-    OpenRoot,
-    Enter(usize),
-    Leave(usize),
-    Record(usize, u64),
-    Clone(usize),
-    Drop(usize),
-    Log,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let which = any::<usize>;
-    prop_oneof![
-        3 => Just(Step::Open),
-        1 => which().prop_map(Step::OpenUnder),
-        1 => Just(Step::OpenRoot),
-        5 => which().prop_map(Step::Enter),
-        3 => which().prop_map(Step::Leave),
-        2 => (which(), any::<u64>()).prop_map(|(which, value)| Step::Record(which, value)),
-        1 => which().prop_map(Step::Clone),
-        3 => which().prop_map(Step::Drop),
-        2 => Just(Step::Log),
-    ]
-}
-
-/// What a span is expected to come out as.
-#[derive(Debug, Clone, Copy)]
-struct Expected {
-    parent: Option<usize>,
-    value: u64,
-}
-
-/// Spans as simple as can be: who is open, who is entered, what is expected.
-#[derive(Default)]
-struct Model {
-    expected: Vec<Expected>,
-    handles: Vec<(usize, Span)>,
-    entered: Vec<(usize, tracing::span::Id)>,
-    logged_in: Vec<Option<usize>>,
-}
-
-impl Model {
-    fn current(&self) -> Option<usize> {
-        self.entered.last().map(|(index, _)| *index)
-    }
-
-    fn open(&mut self, parent: Option<usize>, open: impl FnOnce(u64) -> Span) {
-        let index = self.expected.len();
-        self.expected.push(Expected { parent, value: 0 });
-        self.handles.push((index, open(index as u64)));
-    }
-
-    fn step(&mut self, dispatch: &Dispatch, step: &Step) {
-        let handles = self.handles.len();
-        let chosen = |which: usize| which.checked_rem(handles);
-        match *step {
-            Step::Open => {
-                self.open(self.current(), |n| info_span!("modelled", n, value = 0_u64));
-            }
-            Step::OpenRoot => {
-                self.open(
-                    None,
-                    |n| info_span!(parent: None, "modelled", n, value = 0_u64),
-                );
-            }
-            Step::OpenUnder(which) => {
-                if let Some((parent, handle)) = chosen(which).map(|at| self.handles[at].clone()) {
-                    self.open(
-                        Some(parent),
-                        |n| info_span!(parent: &handle, "modelled", n, value = 0_u64),
-                    );
-                }
-            }
-            Step::Enter(which) => {
-                if let Some((index, handle)) = chosen(which).map(|at| self.handles[at].clone()) {
-                    let id = handle.id().unwrap();
-                    dispatch.enter(&id);
-                    self.entered.push((index, id));
-                }
-            }
-            Step::Leave(which) => {
-                if let Some(at) = which.checked_rem(self.entered.len()) {
-                    // Of a span entered several times the last entry is left.
-                    let (index, id) = self.entered[at].clone();
-                    dispatch.exit(&id);
-                    let last = self.entered.iter().rposition(|(i, _)| *i == index);
-                    self.entered.remove(last.unwrap());
-                }
-            }
-            Step::Record(which, value) => {
-                if let Some(at) = chosen(which) {
-                    self.handles[at].1.record("value", value);
-                    self.expected[self.handles[at].0].value = value;
-                }
-            }
-            Step::Clone(which) => {
-                self.handles
-                    .extend(chosen(which).map(|at| self.handles[at].clone()));
-            }
-            Step::Drop(which) => {
-                // A span that is entered keeps its last handle, as a guard would see to.
-                if let Some(at) = chosen(which) {
-                    let index = self.handles[at].0;
-                    let others = self.handles.iter().filter(|(i, _)| *i == index).count() > 1;
-                    if others || self.entered.iter().all(|(i, _)| *i != index) {
-                        self.handles.swap_remove(at);
-                    }
-                }
-            }
-            Step::Log => {
-                info!("modelled");
-                self.logged_in.push(self.current());
-            }
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_life_of_spans_comes_out_as_the_model_says(
-        steps in proptest::collection::vec(step(), 0..300)
-    ) {
-        let mut model = Model::default();
-        let got = Recording::new().records(|recording| {
-            for step in &steps {
-                model.step(&recording.dispatch, step);
-            }
-            for (_, id) in model.entered.drain(..).rev() {
-                recording.dispatch.exit(&id);
-            }
-            model.handles.clear();
-        });
-        prop_assert_eq!(got.spans.len(), model.expected.len());
-        prop_assert_eq!(got.logs.len(), model.logged_in.len());
-        let number = |span: &RecordedSpan, field: &str| match span.field(field) {
-            Some(Got::Int(value)) => *value,
-            other => panic!("{field}: {other:?}"),
-        };
-        let by_index: HashMap<usize, &RecordedSpan> = got
-            .spans
-            .iter()
-            .map(|span| (number(span, "n") as usize, span))
-            .collect();
-        for (index, expected) in model.expected.iter().enumerate() {
-            let span = by_index[&index];
-            prop_assert_eq!(number(span, "value"), i128::from(expected.value));
-            match expected.parent {
-                Some(parent) => {
-                    prop_assert_eq!(span.parent, by_index[&parent].id);
-                    prop_assert_eq!(span.trace, by_index[&parent].trace);
-                }
-                None => prop_assert_eq!(span.parent, SpanId::INVALID),
-            }
-        }
-        for (log, expected) in got.logs.iter().zip(&model.logged_in) {
-            let span = expected.map_or(SpanId::INVALID, |index| by_index[&index].id);
-            prop_assert_eq!(log.span, span);
-        }
-    }
 }

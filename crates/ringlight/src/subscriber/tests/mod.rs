@@ -1,0 +1,223 @@
+//! The subscriber over the real pipeline, with a sink that keeps what arrives.
+
+mod behaviour;
+mod model;
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use ringlight_clock::ManualTime;
+use ringlight_collector::record::{KeyRef, Record as RecordRef};
+use ringlight_collector::{Pipeline, PipelineConfig, RecordSink};
+use ringlight_model::DropReason;
+use tracing::{Dispatch, Span, debug, error, info, info_span, span};
+
+use super::*;
+
+const SECOND: u64 = 1_000_000_000;
+const HOUR: u64 = 3600 * SECOND;
+const LONG: Duration = Duration::from_secs(20);
+
+/// A field, readable.
+#[derive(Debug, Clone, PartialEq)]
+enum Got {
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Text(String),
+    CutText(String),
+    Bytes(Vec<u8>),
+}
+
+#[derive(Debug, Clone)]
+struct RecordedSpan {
+    name: String,
+    trace: TraceId,
+    id: SpanId,
+    parent: SpanId,
+    status: StatusCode,
+    status_message: Option<String>,
+    dropped: u16,
+    start: u64,
+    end: u64,
+    fields: Vec<(String, Got)>,
+    links: Vec<SpanId>,
+}
+
+#[derive(Debug, Clone)]
+struct RecordedLog {
+    trace: TraceId,
+    span: SpanId,
+    severity: Severity,
+    fields: Vec<(String, Got)>,
+    path: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Kept {
+    spans: Vec<RecordedSpan>,
+    logs: Vec<RecordedLog>,
+}
+
+impl Kept {
+    fn span(&self, name: &str) -> &RecordedSpan {
+        let mut found = self.spans.iter().filter(|span| span.name == name);
+        let span = found.next().unwrap_or_else(|| panic!("no span {name}"));
+        assert!(found.next().is_none(), "several spans {name}");
+        span
+    }
+}
+
+impl RecordedSpan {
+    fn field(&self, name: &str) -> Option<&Got> {
+        let mut found = self.fields.iter().filter(|(key, _)| key == name);
+        let value = found.next().map(|(_, value)| value);
+        assert!(found.next().is_none(), "{name} is there twice");
+        value
+    }
+}
+
+impl RecordedLog {
+    fn field(&self, name: &str) -> Option<&Got> {
+        self.fields
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|f| &f.1)
+    }
+}
+
+/// Keeps everything that comes out of the rings.
+struct Keep(Arc<Mutex<Kept>>);
+
+impl RecordSink for Keep {
+    fn record(&mut self, record: &RecordRef<'_>, callsites: &CallsiteRegistry) {
+        let callsite = callsites.lookup(record.callsite().unwrap()).unwrap();
+        let mut fields = Vec::new();
+        let mut links = Vec::new();
+        let mut path = Vec::new();
+        let mut status_message = None;
+        for item in record.items() {
+            match item {
+                Item::Attribute(KeyRef::Field(index), value) => {
+                    let name = callsite.fields[usize::from(index)].to_owned();
+                    let value = match value {
+                        ValueRef::Bool(value) => Got::Bool(value),
+                        ValueRef::I64(value) => Got::Int(value.into()),
+                        ValueRef::U64(value) => Got::Int(value.into()),
+                        ValueRef::F64(value) => Got::Float(value),
+                        ValueRef::Text(text) if text.cut => Got::CutText(text.to_str().into()),
+                        ValueRef::Text(text) => Got::Text(text.to_str().into()),
+                        ValueRef::Bytes(bytes, _) => Got::Bytes(bytes.to_vec()),
+                    };
+                    fields.push((name, value));
+                }
+                Item::Link { span_id, .. } => links.push(span_id),
+                Item::StatusMessage(text) => status_message = Some(text.to_str().into_owned()),
+                Item::ScopePath(found) => path.extend(
+                    found
+                        .iter()
+                        .map(|id| callsites.lookup(id).unwrap().name.to_owned()),
+                ),
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        let mut kept = self.0.lock().unwrap();
+        match record {
+            RecordRef::Span(span) => kept.spans.push(RecordedSpan {
+                name: callsite.name.to_owned(),
+                trace: span.trace_id(),
+                id: span.span_id(),
+                parent: span.parent_span_id(),
+                status: span.head().status(),
+                status_message,
+                dropped: span.head().dropped_attributes(),
+                start: span.start_unix_nano(),
+                end: span.end_unix_nano(),
+                fields,
+                links,
+            }),
+            RecordRef::Log(log) => kept.logs.push(RecordedLog {
+                trace: log.trace_id(),
+                span: log.span_id(),
+                severity: log.head().severity(),
+                fields,
+                path,
+            }),
+        }
+    }
+
+    fn flush(&mut self) {}
+}
+
+struct Recording {
+    pipeline: Pipeline,
+    kept: Arc<Mutex<Kept>>,
+    times: ManualTime,
+    dispatch: Dispatch,
+    slab: Arc<Slab>,
+}
+
+impl Recording {
+    fn new() -> Self {
+        Self::with("trace", &Limits::default())
+    }
+
+    fn with(directives: &str, limits: &Limits) -> Self {
+        let callsites = Arc::new(CallsiteRegistry::new());
+        let kept = Arc::new(Mutex::new(Kept::default()));
+        let pipeline = Pipeline::start(
+            PipelineConfig::default(),
+            Arc::clone(&callsites),
+            Vec::new(),
+            vec![Box::new(Keep(Arc::clone(&kept)))],
+        )
+        .unwrap();
+        let times = ManualTime::default();
+        times.set_wall(1000 * HOUR);
+        let outputs = Outputs {
+            spans: true,
+            logs: true,
+            scope_paths: true,
+        };
+        let subscriber = RinglightSubscriber::new(
+            pipeline.recorder(),
+            callsites,
+            Clock::manual(times.clone()),
+            Filter::parse(directives).0,
+            limits,
+            outputs,
+        );
+        let slab = Arc::clone(&subscriber.slab);
+        Self {
+            pipeline,
+            kept,
+            times,
+            dispatch: Dispatch::new(subscriber),
+            slab,
+        }
+    }
+
+    fn run<R>(&self, body: impl FnOnce() -> R) -> R {
+        tracing::dispatcher::with_default(&self.dispatch, body)
+    }
+
+    /// Runs `body`, then gives what it recorded. No span may be left open.
+    fn records(self, body: impl FnOnce(&Self)) -> Kept {
+        self.run(|| body(&self));
+        let ledger = self.pipeline.shutdown(LONG);
+        assert!(ledger.balances(), "{ledger:?}");
+        for signal in [Signal::Traces, Signal::Logs] {
+            assert_eq!(ledger.account(signal).dropped_total(), 0);
+        }
+        assert_eq!(self.slab.open_count(), 0, "a span is still open");
+        let kept = self.kept.lock().unwrap();
+        assert_eq!(
+            ledger.account(Signal::Traces).submitted,
+            kept.spans.len() as u64
+        );
+        kept.clone()
+    }
+}

@@ -89,21 +89,20 @@ pub struct BoundedReceiver<T> {
 }
 
 impl<T> BoundedReceiver<T> {
-    /// The share of places taken, 0..=1, at this moment.
-    #[must_use]
-    pub(crate) fn fill_ratio(&self) -> f64 {
-        fill_ratio(self.receiver.capacity(), self.receiver.max_capacity())
-    }
-
     /// Waits for a value; `None` when every sender is gone and the channel is empty.
     pub(crate) async fn recv(&mut self) -> Option<T> {
         self.receiver.recv().await
     }
 
-    /// Waits for at least one value and appends up to `limit` to `values`; 0 when every sender is
-    /// gone and the channel is empty.
-    pub(crate) async fn recv_many(&mut self, values: &mut Vec<T>, limit: usize) -> usize {
-        self.receiver.recv_many(values, limit).await
+    /// Waits for at least one value, appends up to `limit` to `values`, and gives the share of
+    /// places that were taken before; `None` when every sender is gone and the channel is empty.
+    pub(crate) async fn recv_many(&mut self, values: &mut Vec<T>, limit: usize) -> Option<f64> {
+        let count = self.receiver.recv_many(values, limit).await;
+        if count == 0 {
+            return None;
+        }
+        let free = self.receiver.capacity().saturating_sub(count);
+        Some(fill_ratio(free, self.receiver.max_capacity()))
     }
 
     /// Takes a value that is there already.
@@ -130,7 +129,7 @@ mod tests {
         sender.send(1).await.unwrap();
         assert_eq!(sender.fill_ratio(), 0.5);
         sender.send(2).await.unwrap();
-        assert_eq!(receiver.fill_ratio(), 1.0);
+        assert_eq!(sender.fill_ratio(), 1.0);
         assert_eq!(waits(), 0);
 
         let waiting = tokio::spawn({
@@ -143,9 +142,12 @@ mod tests {
         assert!(!waiting.is_finished());
         assert_eq!(receiver.recv().await, Some(1));
         waiting.await.unwrap().unwrap();
-        assert_eq!(receiver.try_recv(), Some(2));
-        assert_eq!(receiver.try_recv(), Some(3));
+        let mut rest = Vec::new();
+        assert_eq!(receiver.recv_many(&mut rest, 8).await, Some(1.0));
+        assert_eq!(rest, [2, 3]);
         assert_eq!(waits(), 1);
+        drop(sender);
+        assert_eq!(receiver.recv_many(&mut rest, 8).await, None);
     }
 
     #[tokio::test]

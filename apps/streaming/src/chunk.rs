@@ -14,6 +14,7 @@
 use std::fmt;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use ringlight::TraceContext;
 
 const MAGIC: [u8; 4] = *b"RLC1";
 const HEADER_BYTES: usize = 24;
@@ -74,6 +75,8 @@ pub struct Chunk {
     pub stream_id: StreamId,
     /// The bytes, in the format above unless damaged on the way.
     pub bytes: Bytes,
+    /// The span in which it was read, whose trace its processing continues.
+    pub read_in: Option<TraceContext>,
 }
 
 /// A verified chunk, borrowed.
@@ -187,6 +190,7 @@ impl ChunkBuilder {
         Chunk {
             stream_id,
             bytes: self.buffer.split().freeze(),
+            read_in: None,
         }
     }
 }
@@ -205,6 +209,7 @@ mod tests {
         Chunk {
             stream_id: StreamId(7),
             bytes: bytes.into(),
+            read_in: None,
         }
     }
 

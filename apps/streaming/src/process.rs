@@ -1,6 +1,6 @@
 //! Processing a stream's chunks, one after another.
 
-use tracing::Span;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     BoundedSender, Chunk, ChunkError, Job, JobQueue, Priority, Samples, StreamId, Window, schedule,
@@ -174,11 +174,7 @@ pub(crate) async fn run_shard(
     const TAKE_MAX: usize = 32;
     let mut states = std::collections::HashMap::new();
     let mut taken = Vec::with_capacity(TAKE_MAX);
-    loop {
-        let fill_ratio = chunks.fill_ratio();
-        if chunks.recv_many(&mut taken, TAKE_MAX).await == 0 {
-            return;
-        }
+    while let Some(fill_ratio) = chunks.recv_many(&mut taken, TAKE_MAX).await {
         // Stable, so that a stream's chunks stay in order.
         taken.sort_by_key(|chunk| chunk.stream_id);
         for group in taken.chunk_by(|a, b| a.stream_id == b.stream_id) {
@@ -186,10 +182,30 @@ pub(crate) async fn run_shard(
             let state = states
                 .entry(stream_id)
                 .or_insert_with(|| StreamState::new(stream_id));
-            let damaged = process_stream(state, group, fill_ratio, &jobs).await;
+            let damaged = process_stream(state, group, fill_ratio, &jobs)
+                .instrument(received(group))
+                .await;
             counters.processed(group.len() as u64, damaged);
         }
         taken.clear();
+    }
+}
+
+/// The receiving end of a group: continues the trace in which its first chunk was read, on the
+/// other side of the channel.
+fn received(group: &[Chunk]) -> Span {
+    let first = &group[0];
+    let open = || {
+        tracing::info_span!(
+            "handle_chunks",
+            otel.kind = "consumer",
+            stream_id = %first.stream_id,
+            chunks = group.len(),
+        )
+    };
+    match first.read_in {
+        Some(context) => context.parent_of(open),
+        None => open(),
     }
 }
 
@@ -241,6 +257,7 @@ mod tests {
         let bad = Chunk {
             stream_id: STREAM,
             bytes: good.bytes.slice(..30),
+            read_in: None,
         };
         let next = steady(&mut builder, 1, 10);
         let damaged = process_stream(&mut state, &[good, bad, next.clone()], 0.0, &jobs).await;

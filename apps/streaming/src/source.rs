@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ringlight::TraceContext;
 use ringlight_app_harness::Stop;
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -86,6 +87,7 @@ pub(crate) async fn run_source(
     name = "read_stream",
     skip_all,
     fields(
+        otel.kind = "producer",
         stream_id = %stream_id,
         chunk_len = group.iter().map(|chunk| chunk.bytes.len()).sum::<usize>(),
         chunks = group.len(),
@@ -97,8 +99,9 @@ async fn deliver(
     shard: &BoundedSender<Chunk>,
     group: &mut Vec<Chunk>,
 ) -> bool {
+    let read_in = TraceContext::current();
     for chunk in group.drain(..) {
-        if shard.send(chunk).await.is_err() {
+        if shard.send(Chunk { read_in, ..chunk }).await.is_err() {
             return false;
         }
     }

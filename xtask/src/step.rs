@@ -86,17 +86,22 @@ impl Steps {
 
 /// Fails with the line that installs a program when it is missing.
 pub(crate) fn require(program: &str, install: &str) -> Outcome {
-    let found = Command::new(program)
-        .arg("--version")
+    succeeds(
+        Command::new(program).arg("--version"),
+        &format!("`{program}` is needed and was not found\nhint: {install}"),
+    )
+}
+
+/// Fails with `otherwise` unless the command runs and succeeds; its output is not shown.
+pub(crate) fn succeeds(command: &mut Command, otherwise: &str) -> Outcome {
+    let status = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
-    match found {
+    match status {
         Ok(status) if status.success() => Ok(()),
-        _ => Err(format!(
-            "`{program}` is needed and was not found\nhint: {install}"
-        )),
+        _ => Err(otherwise.to_owned()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::demo::Demo;
-use crate::step::{Outcome, Steps, require};
+use crate::step::{Outcome, Steps, require, succeeds};
 
 /// Everything CI runs.
 pub(crate) fn test() -> Outcome {
@@ -62,8 +62,12 @@ pub(crate) fn screenshots() -> Outcome {
 
 fn prerequisites() -> Outcome {
     require("node", "install Node.js 20 or later with npm")?;
-    require("npm", "install npm 11 or later")?;
+    require("npm", "install npm, which comes with Node.js")?;
     require("python3", "apt-get install python3 python3-venv")?;
+    succeeds(
+        Command::new("python3").args(["-c", "import venv, ensurepip"]),
+        "Python's `venv` is needed and was not found\nhint: apt-get install python3-venv",
+    )?;
     require(&chromium().to_string_lossy(), "apt-get install chromium")
 }
 

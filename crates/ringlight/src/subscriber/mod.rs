@@ -27,10 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ringlight_clock::Clock;
-use ringlight_collector::record::{
-    Head, Item, ItemWriter, KeyRef, LOG_HEADER_WORDS, LogHeader, Record as RecordBytes, ValueRef,
-    Words, copy_words, item_field,
-};
+use ringlight_collector::record::{Head, ItemWriter, LOG_HEADER_WORDS, Words, item_field};
 use ringlight_collector::{Recorder, in_pipeline};
 use ringlight_model::{
     Callsite, CallsiteId, CallsiteKind, CallsiteRegistry, Limits, Severity, Signal, SpanId,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use ringlight_clock::ManualTime;
-use ringlight_collector::record::{KeyRef, Record as RecordRef};
+use ringlight_collector::record::{Item, KeyRef, Record as RecordRef, ValueRef};
 use ringlight_collector::{Pipeline, PipelineConfig, RecordSink};
 use ringlight_model::DropReason;
 use tracing::{Dispatch, Span, debug, error, info, info_span, span};

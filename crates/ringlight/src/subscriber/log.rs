@@ -1,0 +1,112 @@
+//! Events: one log record each.
+
+use ringlight_collector::record::{
+    Head, Item, ItemWriter, KeyRef, LOG_HEADER_WORDS, LogHeader, Record as RecordBytes, ValueRef,
+    Words, copy_words,
+};
+use ringlight_model::{CallsiteId, Signal, SpanId, TraceId};
+use tracing_core::{Event, Level, Metadata};
+
+use super::slab::SlotId;
+use super::thread::Thread;
+use super::visit::FieldVisitor;
+use super::{Bounded, RinglightSubscriber, SAMPLED, STATUS_MESSAGE_BYTES_MAX, address, severity};
+
+/// Enclosing spans a log record names at most, for the lines people read.
+const SCOPE_PATH_MAX: usize = 16;
+
+impl RinglightSubscriber {
+    /// Records an event as a log record.
+    #[inline]
+    pub(super) fn log(&self, thread: Option<&Thread>, event: &Event<'_>) {
+        let span = if event.is_contextual() {
+            self.current(thread)
+        } else {
+            event.parent().and_then(|id| self.explicit(id))
+        };
+        let metadata = event.metadata();
+        self.make_sure(thread, metadata);
+        let callsite = CallsiteId::new(address(metadata));
+        let mut words = thread.map(Thread::take_scratch).unwrap_or_default();
+        words.resize(LOG_HEADER_WORDS, 0);
+
+        let mut visitor = FieldVisitor::new(Bounded(&mut words), &self.limits);
+        event.record(&mut visitor);
+        let (dropped, cut) = visitor.losses();
+        let mut bounded = visitor.into_words();
+        if self.outputs.scope_paths
+            && let Some((id, _)) = span
+        {
+            self.write_scope_path(&mut bounded, id);
+        }
+
+        let mut header = LogHeader::new(
+            callsite,
+            severity(*metadata.level()),
+            self.clock.now().unix_nano,
+        );
+        if let Some((_, context)) = span {
+            header.head = Head::log(severity(*metadata.level()), SAMPLED);
+            header.trace_id =
+                TraceId::new(u128::from(context.trace_high) << 64 | u128::from(context.trace_low));
+            header.span_id = SpanId::new(context.span);
+        }
+        header.head = header.head.with_dropped(dropped).with_cut(cut);
+        words[..LOG_HEADER_WORDS].copy_from_slice(&header.to_words());
+        if *metadata.level() == Level::ERROR
+            && let Some((id, _)) = span
+        {
+            self.fail(id, &words, metadata);
+        }
+        if self.outputs.logs {
+            let len_bytes = words.len() * 8;
+            self.recorder.record(Signal::Logs, len_bytes, |buffer| {
+                copy_words(words.iter().copied(), buffer);
+            });
+        }
+        if let Some(thread) = thread {
+            thread.give_scratch(words);
+        }
+    }
+
+    /// Names the spans around a log record, innermost last.
+    fn write_scope_path(&self, words: &mut impl Words, innermost: SlotId) {
+        let mut callsites = [CallsiteId::new(0); SCOPE_PATH_MAX];
+        let mut first = SCOPE_PATH_MAX;
+        let mut next = Some(innermost);
+        while let Some(slot) = next.and_then(|id| self.slab.slot(id))
+            && first > 0
+        {
+            first -= 1;
+            callsites[first] = CallsiteId::new(slot.callsite());
+            next = slot.parent();
+        }
+        let _ = ItemWriter::new(words, 0).scope_path(&callsites[first..]);
+    }
+
+    /// An error event makes its span fail; its message becomes the status message.
+    #[cold]
+    fn fail(&self, id: SlotId, record: &[u64], metadata: &Metadata<'_>) {
+        let Some(slot) = self.slab.slot(id) else {
+            return;
+        };
+        let mut bytes = vec![0; record.len() * 8];
+        copy_words(record.iter().copied(), &mut bytes);
+        // `#[instrument(err)]` writes an event of nothing but the field `error`.
+        let field = |name| metadata.fields().field(name);
+        let message = field("message")
+            .or_else(|| field("error"))
+            .map(|f| f.index());
+        let message = RecordBytes::parse(&bytes).ok().and_then(|record| {
+            record.items().find_map(|item| match item {
+                Item::Attribute(KeyRef::Field(index), ValueRef::Text(text))
+                    if message == Some(usize::from(index)) =>
+                {
+                    Some(text.to_str())
+                }
+                _ => None,
+            })
+        });
+        slot.fail(message.as_deref(), STATUS_MESSAGE_BYTES_MAX);
+    }
+}

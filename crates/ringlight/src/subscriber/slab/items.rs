@@ -1,0 +1,163 @@
+//! The items of an open span: in its slot, and on the heap where they are many or long.
+
+use std::sync::MutexGuard;
+use std::sync::atomic::Ordering;
+
+use ringlight_collector::record::{SPAN_HEADER_WORDS, WORD_BYTES, Words, item_words, load_tail};
+
+use super::{INLINE_WORDS, ITEM_WORDS_MAX, Slot};
+
+/// The items of a slot as growing words.
+#[derive(Debug)]
+pub(in super::super) struct SlotItems<'a> {
+    pub(super) slot: &'a Slot,
+    pub(super) len: usize,
+    pub(super) spill: Option<MutexGuard<'a, Vec<u64>>>,
+}
+
+impl SlotItems<'_> {
+    /// Makes what was written part of the slot.
+    #[inline]
+    pub(in super::super) fn finish(self) {
+        self.slot.len.store(self.len as u64, Ordering::Relaxed);
+    }
+
+    fn word_at(&self, at: usize) -> u64 {
+        if at < INLINE_WORDS {
+            return self.slot.word(SPAN_HEADER_WORDS + at);
+        }
+        let spilled = self.spill.as_ref().and_then(|s| s.get(at - INLINE_WORDS));
+        spilled.copied().unwrap_or(0)
+    }
+
+    /// Removes the first item `is` says yes to; it is shown the item's first word.
+    pub(in super::super) fn remove_item(&mut self, is: impl Fn(u64) -> bool) {
+        let mut at = 0;
+        while at < self.len {
+            let word = self.word_at(at);
+            let Some(words) = item_words(word) else {
+                return;
+            };
+            if is(word) {
+                for from in (at + words)..self.len {
+                    let word = self.word_at(from);
+                    self.set(from - words, word);
+                }
+                self.truncate(self.len - words);
+                return;
+            }
+            at += words;
+        }
+    }
+
+    /// The first words of all items.
+    pub(in super::super) fn item_heads(&self) -> impl Iterator<Item = u64> + '_ {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let word = (at < self.len).then(|| self.word_at(at))?;
+            at += item_words(word)?;
+            Some(word)
+        })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_bytes_spilled(&mut self, head: u64, bytes: &[u8]) -> bool {
+        let fits = self.room() > bytes.len().div_ceil(WORD_BYTES);
+        if fits {
+            self.push(head);
+            let (chunks, tail) = bytes.as_chunks::<WORD_BYTES>();
+            for chunk in chunks {
+                self.push(u64::from_le_bytes(*chunk));
+            }
+            if !tail.is_empty() {
+                self.push(load_tail(tail));
+            }
+        }
+        fits
+    }
+
+    #[cold]
+    fn push_spilled(&mut self, word: u64) {
+        let slot = self.slot;
+        self.spill
+            .get_or_insert_with(|| slot.lock_spill())
+            .push(word);
+    }
+}
+
+impl Words for SlotItems<'_> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    fn room(&self) -> usize {
+        ITEM_WORDS_MAX - self.len
+    }
+
+    #[inline]
+    fn push(&mut self, word: u64) {
+        if self.len < INLINE_WORDS {
+            self.slot.set_word(SPAN_HEADER_WORDS + self.len, word);
+        } else {
+            self.push_spilled(word);
+        }
+        self.len += 1;
+    }
+
+    #[inline]
+    fn push_pair(&mut self, first: u64, second: u64) -> bool {
+        let at = SPAN_HEADER_WORDS + self.len;
+        if let Some([a, b]) = self.slot.words.get(at..at + 2) {
+            a.store(first, Ordering::Relaxed);
+            b.store(second, Ordering::Relaxed);
+            self.len += 2;
+            return true;
+        }
+        let fits = self.room() >= 2;
+        if fits {
+            self.push(first);
+            self.push(second);
+        }
+        fits
+    }
+
+    #[inline]
+    fn push_bytes(&mut self, head: u64, bytes: &[u8]) -> bool {
+        let words = 1 + bytes.len().div_ceil(WORD_BYTES);
+        let at = SPAN_HEADER_WORDS + self.len;
+        let Some([first, places @ ..]) = self.slot.words.get(at..at + words) else {
+            return self.push_bytes_spilled(head, bytes);
+        };
+        first.store(head, Ordering::Relaxed);
+        let (chunks, tail) = bytes.as_chunks::<WORD_BYTES>();
+        for (place, chunk) in places.iter().zip(chunks) {
+            place.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
+        }
+        if let Some(place) = places.get(chunks.len()) {
+            place.store(load_tail(tail), Ordering::Relaxed);
+        }
+        self.len += words;
+        true
+    }
+
+    #[inline]
+    fn set(&mut self, at: usize, word: u64) {
+        if at < INLINE_WORDS {
+            self.slot.set_word(SPAN_HEADER_WORDS + at, word);
+        } else if let Some(spill) = &mut self.spill
+            && let Some(place) = spill.get_mut(at - INLINE_WORDS)
+        {
+            *place = word;
+        }
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+        if let Some(spill) = &mut self.spill {
+            spill.truncate(self.len.saturating_sub(INLINE_WORDS));
+        }
+    }
+}

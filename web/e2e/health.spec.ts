@@ -17,6 +17,24 @@ test('the ledgers of both applications balance and agree with the backend', asyn
   expect(complaints).toEqual([]);
 });
 
+test('nothing on the page of a running demo is a problem', async ({ page, request }) => {
+  await someTrace(request);
+  // The ledgers of the clients arrive as metrics.
+  await expect(async () => {
+    const { metrics } = ((await (await request.get('/api/v1/status')).json()) as Status).signals;
+    expect(metrics.ledger_points).toBeGreaterThan(0);
+    expect(metrics.accepted).toBe(
+      metrics.stored + metrics.duplicates + metrics.not_stored + metrics.ledger_points,
+    );
+  }).toPass({ timeout: 30_000 });
+  await page.goto('/health');
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('Every record is accounted for');
+  await expect(page.getByRole('main').getByText('✕ problem')).toHaveCount(0);
+  const metrics = page.locator('#signals').getByRole('row', { name: /^Metrics/ });
+  await expect(metrics).toContainText('of client ledgers');
+  await expect(metrics).toContainText('balanced');
+});
+
 test('a request at the wrong port is shown with the hint that mends it', async ({ page, request }) => {
   const status = (await (await request.get('/api/v1/status')).json()) as Status;
   const answer = await request

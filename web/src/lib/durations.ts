@@ -1,5 +1,6 @@
 import type { TraceSummary } from './api/types';
 import { duration } from './format';
+import { titleOf } from './groups';
 import { serviceColor } from './palette.svelte';
 import { clockTime, nanosBetween, nanosOf } from './time';
 import type { Colors } from './waterfall/colors';
@@ -116,10 +117,7 @@ export function drawDots(
 
 function disc(context: CanvasRenderingContext2D, dot: Dot, hovered: Dot | null, colors: Colors): void {
   context.globalAlpha = dot === hovered ? 1 : 0.8;
-  context.fillStyle = serviceColor(
-    dot.trace.root_service || dot.trace.services[0] || 'unknown service',
-    colors.shade,
-  );
+  context.fillStyle = serviceColor(titleOf(dot.trace).service || 'unknown service', colors.shade);
   context.beginPath();
   context.arc(dot.x, dot.y, dot === hovered ? 6 : 3.5, 0, Math.PI * 2);
   context.fill();

@@ -8,6 +8,14 @@ export interface RootGroup {
   failed: number;
 }
 
+/** How a trace is called: by its root, or, as long as that is open or if it is lost, by the earliest span there is. */
+export function titleOf(trace: TraceSummary): { service: string; name: string; rooted: boolean } {
+  const rooted = trace.root_name !== '' || trace.root_service !== '';
+  return rooted
+    ? { service: trace.root_service, name: trace.root_name, rooted }
+    : { service: trace.first_service, name: trace.first_name, rooted };
+}
+
 /** The most frequent first; traces whose root has not arrived belong to none. */
 export function rootGroups(traces: readonly TraceSummary[]): RootGroup[] {
   const groups = new Map<string, RootGroup>();

@@ -21,18 +21,9 @@ export function agreement(exported: number, stored: number | undefined, final: b
   return final ? 'differ' : 'pending';
 }
 
-/** Metric points that were read as reports of client ledgers: accepted, put to use, and not stored. */
-export function ledgerPoints(name: string, signal: SignalStatus): number {
-  return name === 'metrics' ? Math.max(0, remainder(signal)) : 0;
-}
-
-/** What must be zero for the backend: accepted = stored + duplicates + not stored (+ ledger reports). */
-export function signalBalance(name: string, signal: SignalStatus): number {
-  return remainder(signal) - ledgerPoints(name, signal);
-}
-
-function remainder(signal: SignalStatus): number {
-  return signal.accepted - signal.stored - signal.duplicates - signal.not_stored;
+/** What must be zero for the backend: accepted = stored + duplicates + not stored + points of client ledgers. */
+export function signalBalance(signal: SignalStatus): number {
+  return signal.accepted - signal.stored - signal.duplicates - signal.not_stored - signal.ledger_points;
 }
 
 export interface LedgerLine {

@@ -2,9 +2,10 @@ import { describe, expect, test } from 'vitest';
 
 import type { ClientLedger } from './api/types';
 import { logShare } from './durations';
-import { rootGroups } from './groups';
-import { accountedFor, agreement, ledgerLines } from './ledger';
+import { rootGroups, titleOf } from './groups';
+import { accountedFor, agreement, ledgerLines, signalBalance } from './ledger';
 import { mergeNewest } from './merge';
+import { messageOf } from './message';
 import { bounds, rangeFrom, rangeParams } from './range';
 import { explain } from './refusals';
 import { parseLocation } from './router.svelte';
@@ -88,6 +89,31 @@ describe('ledgers', () => {
     expect(agreement(exported, stored, final)).toBe(state);
   });
 
+  test.each([
+    [156, 0, 0, 156, 0],
+    [156, 0, 2, 150, 4],
+    [156, 100, 50, 6, 0],
+    [3, 0, 2, 2, -1],
+  ])(
+    'accepted %d, stored %d, not stored %d, ledger points %d: off by %d',
+    (accepted, stored, not, points, off) => {
+      const signal = {
+        requests: 1,
+        accepted,
+        stored,
+        duplicates: 0,
+        not_stored: not,
+        ledger_points: points,
+        rejected: {},
+        bytes_received: 1,
+        negative_durations: 0,
+        repaired_texts: 0,
+      };
+      expect(signalBalance(signal)).toBe(off);
+      expect(signalBalance({ ...signal, accepted: accepted + 7, duplicates: 7 })).toBe(off);
+    },
+  );
+
   test('signals without records have no line', () => {
     const client: ClientLedger = {
       service: 'shop',
@@ -158,6 +184,8 @@ test('roots are grouped, the most frequent first, the missing left out', () => {
     trace_id: '',
     root_service: 's',
     root_name,
+    first_service: 'f',
+    first_name: 'first',
     start_unix_nano: '0',
     duration_nano: 1,
     span_count: 1,
@@ -168,6 +196,12 @@ test('roots are grouped, the most frequent first, the missing left out', () => {
     { service: 's', name: 'b', traces: 2, failed: 1 },
     { service: 's', name: 'a', traces: 1, failed: 0 },
   ]);
+  expect(titleOf(trace('a'))).toEqual({ service: 's', name: 'a', rooted: true });
+  expect(titleOf({ ...trace(''), root_service: '' })).toEqual({
+    service: 'f',
+    name: 'first',
+    rooted: false,
+  });
 });
 
 test('bars tell microseconds from seconds and stay visible', () => {
@@ -175,4 +209,24 @@ test('bars tell microseconds from seconds and stay visible', () => {
   expect(logShare(1e3, 1e3, 1e9)).toBeGreaterThan(0.03);
   expect(logShare(1e6, 1e3, 1e9)).toBeGreaterThan(logShare(1e5, 1e3, 1e9));
   expect(logShare(0, 0, 0)).toBeGreaterThan(0);
+});
+
+describe('the message of a record', () => {
+  const attribute = (key: string, value: string) => ({ key, type: 'string' as const, value });
+  const empty = { type: 'empty' as const, value: null };
+  const rows = attribute('rows', '3');
+  const error = attribute('error', 'no room\nleft');
+
+  test('is its body, then the name of its event', () => {
+    const body = { type: 'string' as const, value: 'done' };
+    expect(messageOf({ body, event_name: 'e', attributes: [rows] })).toEqual({ text: 'done', rest: [rows] });
+    expect(messageOf({ body: empty, event_name: 'cart.full', attributes: [rows] }).text).toBe('cart.full');
+  });
+
+  test('is else the attribute that tells most, which is not told twice', () => {
+    const log = { body: empty, event_name: '', attributes: [rows, error] };
+    expect(messageOf(log)).toEqual({ text: 'error=no room ⏎ left', rest: [rows] });
+    expect(messageOf({ ...log, attributes: [rows] })).toEqual({ text: 'rows=3', rest: [] });
+    expect(messageOf({ ...log, attributes: [] })).toEqual({ text: '', rest: [] });
+  });
 });

@@ -21,6 +21,8 @@ export interface SignalStatus {
   stored: number;
   duplicates: number;
   not_stored: number;
+  /** Metric points that were read as the ledgers of clients. */
+  ledger_points: number;
   rejected: Record<string, number>;
   bytes_received: number;
   negative_durations: number;
@@ -109,8 +111,12 @@ export interface ScanStats {
 
 export interface TraceSummary {
   trace_id: string;
+  /** Both are empty until the root has arrived, which is when it has ended. */
   root_service: string;
   root_name: string;
+  /** Of the earliest span that has arrived. */
+  first_service: string;
+  first_name: string;
   start_unix_nano: Nanos;
   duration_nano: number;
   span_count: number;
@@ -175,6 +181,8 @@ export interface Trace {
   resources: Resource[];
   scopes: Scope[];
   spans: Span[];
+  /** Later spans that the answer has no room for. */
+  spans_left_out: number;
 }
 
 export interface LogRecord {

@@ -48,6 +48,7 @@ function trace(spans: Brief[]): Trace {
       trace_state: '',
       flags: 0,
     })),
+    spans_left_out: 0,
   };
 }
 

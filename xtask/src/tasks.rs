@@ -89,6 +89,7 @@ fn rust(steps: &mut Steps) -> Outcome {
             "warnings",
         ],
     )?;
+    features(steps)?;
     dependencies(steps)?;
     steps.cargo("tests", &["test", "--quiet", "--workspace"])?;
     steps.run(
@@ -112,6 +113,28 @@ fn rust(steps: &mut Steps) -> Outcome {
             .args(["--target-dir", "target/loom"])
             .env("RUSTFLAGS", "--cfg ringlight_loom"),
     )
+}
+
+/// The facade alone, without what its features bring: each must compile by itself.
+fn features(steps: &mut Steps) -> Outcome {
+    for features in ["", "otel", "fmt", "clap"] {
+        steps.cargo(
+            &format!("facade with features `{features}` only"),
+            &[
+                "clippy",
+                "--quiet",
+                "--package",
+                "ringlight",
+                "--no-default-features",
+                "--features",
+                features,
+                "--",
+                "--deny",
+                "warnings",
+            ],
+        )?;
+    }
+    Ok(())
 }
 
 /// Licences, bans and sources of everything in the lock file, by `cargo-deny`, which is built below

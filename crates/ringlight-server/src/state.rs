@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -155,6 +154,8 @@ pub struct SignalCounts {
     pub duplicates: u64,
     /// Records accepted of a signal that is not stored.
     pub not_stored: u64,
+    /// Metric points accepted as the report of a client's ledger, and used as such.
+    pub ledger_points: u64,
     /// Records refused, by reason.
     pub rejected: BTreeMap<RejectReason, u64>,
     /// Spans that ended before they started, stored with a duration of zero.
@@ -172,19 +173,6 @@ pub struct Client {
     pub report: LedgerReport,
 }
 
-#[derive(Debug, Default)]
-struct SignalCells {
-    requests: AtomicU64,
-    bytes_received: AtomicU64,
-    accepted: AtomicU64,
-    stored: AtomicU64,
-    duplicates: AtomicU64,
-    not_stored: AtomicU64,
-    negative_durations: AtomicU64,
-    repaired_texts: AtomicU64,
-    rejected: Mutex<BTreeMap<RejectReason, u64>>,
-}
-
 /// What became of the records of one request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Taken {
@@ -192,6 +180,7 @@ pub(crate) struct Taken {
     pub(crate) stored: u64,
     pub(crate) duplicates: u64,
     pub(crate) not_stored: u64,
+    pub(crate) ledger_points: u64,
     pub(crate) rejected: Vec<(RejectReason, u64)>,
     pub(crate) negative_durations: u64,
     pub(crate) repaired_texts: u64,
@@ -206,11 +195,11 @@ struct Refusals {
 
 /// Counters, refusals and client ledgers of one server. Bounded in memory.
 ///
-/// Counters are `Relaxed`: each stands alone and only grows; a reader may see one of a request and
-/// not yet the other.
+/// What became of the records of a request is counted at once: `accepted` is the sum of `stored`,
+/// `duplicates`, `not_stored` and `ledger_points` whenever the counts of a signal are read.
 #[derive(Debug, Default)]
 pub struct ServerState {
-    signals: [SignalCells; Signal::ALL.len()],
+    signals: [Mutex<SignalCounts>; Signal::ALL.len()],
     refusals: Mutex<Refusals>,
     /// By service and instance, at most [`CLIENTS_KEPT`].
     clients: Mutex<HashMap<(String, String), Client>>,
@@ -226,19 +215,7 @@ impl ServerState {
     /// The counts of a signal.
     #[must_use]
     pub fn signal(&self, signal: Signal) -> SignalCounts {
-        let cells = &self.signals[signal as usize];
-        let load = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
-        SignalCounts {
-            requests: load(&cells.requests),
-            bytes_received: load(&cells.bytes_received),
-            accepted: load(&cells.accepted),
-            stored: load(&cells.stored),
-            duplicates: load(&cells.duplicates),
-            not_stored: load(&cells.not_stored),
-            rejected: lock(&cells.rejected).clone(),
-            negative_durations: load(&cells.negative_durations),
-            repaired_texts: load(&cells.repaired_texts),
-        }
+        lock(&self.signals[signal as usize]).clone()
     }
 
     /// Refused requests by reason.
@@ -283,25 +260,22 @@ impl ServerState {
     }
 
     pub(crate) fn count_request(&self, signal: Signal, bytes: u64) {
-        let cells = &self.signals[signal as usize];
-        cells.requests.fetch_add(1, Ordering::Relaxed);
-        cells.bytes_received.fetch_add(bytes, Ordering::Relaxed);
+        let mut counts = lock(&self.signals[signal as usize]);
+        counts.requests += 1;
+        counts.bytes_received += bytes;
     }
 
     pub(crate) fn count_taken(&self, signal: Signal, taken: &Taken) {
-        let cells = &self.signals[signal as usize];
-        let add = |cell: &AtomicU64, count: u64| cell.fetch_add(count, Ordering::Relaxed);
-        add(&cells.accepted, taken.accepted);
-        add(&cells.stored, taken.stored);
-        add(&cells.duplicates, taken.duplicates);
-        add(&cells.not_stored, taken.not_stored);
-        add(&cells.negative_durations, taken.negative_durations);
-        add(&cells.repaired_texts, taken.repaired_texts);
-        if !taken.rejected.is_empty() {
-            let mut rejected = lock(&cells.rejected);
-            for (reason, count) in &taken.rejected {
-                *rejected.entry(*reason).or_default() += count;
-            }
+        let mut counts = lock(&self.signals[signal as usize]);
+        counts.accepted += taken.accepted;
+        counts.stored += taken.stored;
+        counts.duplicates += taken.duplicates;
+        counts.not_stored += taken.not_stored;
+        counts.ledger_points += taken.ledger_points;
+        counts.negative_durations += taken.negative_durations;
+        counts.repaired_texts += taken.repaired_texts;
+        for (reason, count) in &taken.rejected {
+            *counts.rejected.entry(*reason).or_default() += count;
         }
     }
 

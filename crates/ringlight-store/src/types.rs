@@ -72,6 +72,10 @@ pub struct TraceSummary {
     pub root_service: String,
     /// Name of the root span; empty while no root has arrived.
     pub root_name: String,
+    /// Service of the span that started first, of those that have arrived.
+    pub first_service: String,
+    /// Name of the span that started first, of those that have arrived.
+    pub first_name: String,
     /// Start of the first span.
     pub start_unix_nano: u64,
     /// From the first start to the last end.

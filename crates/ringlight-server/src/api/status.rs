@@ -64,8 +64,8 @@ pub struct Listen {
 pub struct SignalStatus {
     /// Requests.
     pub requests: u64,
-    /// Records the sender may consider delivered: stored, known already, part of a client's ledger,
-    /// or of a kind that is not stored yet.
+    /// Records the sender may consider delivered: the sum of `stored`, `duplicates`, `not_stored`
+    /// and `ledger_points`.
     pub accepted: u64,
     /// Records stored.
     pub stored: u64,
@@ -73,6 +73,8 @@ pub struct SignalStatus {
     pub duplicates: u64,
     /// Records of a kind that is not stored yet.
     pub not_stored: u64,
+    /// Data points of metrics that were the report of a client's ledger; `clients` shows them.
+    pub ledger_points: u64,
     /// Records refused, by reason.
     pub rejected: BTreeMap<&'static str, u64>,
     /// Bytes of their bodies as they came, compressed or not.
@@ -256,6 +258,7 @@ impl From<SignalCounts> for SignalStatus {
             stored: counts.stored,
             duplicates: counts.duplicates,
             not_stored: counts.not_stored,
+            ledger_points: counts.ledger_points,
             rejected: counts
                 .rejected
                 .into_iter()

@@ -42,6 +42,10 @@ pub(super) struct FoundTrace {
     root_service: String,
     /// Name of the root span; empty while no root has arrived.
     root_name: String,
+    /// Service of the span that started first, of those that have arrived.
+    first_service: String,
+    /// Name of the span that started first, of those that have arrived.
+    first_name: String,
     /// Start of the first span, Unix nanoseconds.
     #[serde(serialize_with = "text")]
     #[schema(value_type = String, pattern = "^[0-9]+$")]
@@ -86,6 +90,8 @@ impl From<TraceSummary> for FoundTrace {
             trace_id: summary.trace_id,
             root_service: summary.root_service,
             root_name: summary.root_name,
+            first_service: summary.first_service,
+            first_name: summary.first_name,
             start_unix_nano: summary.start_unix_nano,
             duration_nano: summary.duration_nano,
             span_count: summary.span_count,

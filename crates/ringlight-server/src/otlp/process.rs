@@ -297,6 +297,7 @@ fn store(inner: &Inner, prepared: &Prepared) -> Result<Taken, Refused> {
         stored: receipt.stored,
         duplicates: receipt.duplicates,
         not_stored: 0,
+        ledger_points: 0,
         rejected: if came_before {
             Vec::new()
         } else {
@@ -307,10 +308,12 @@ fn store(inner: &Inner, prepared: &Prepared) -> Result<Taken, Refused> {
     })
 }
 
-fn not_stored(decoded: &Decoded, understood: u64) -> Taken {
+fn not_stored(decoded: &Decoded, ledger_points: u64) -> Taken {
+    let ledger_points = ledger_points.min(decoded.records);
     Taken {
         accepted: decoded.records,
-        not_stored: decoded.records.saturating_sub(understood),
+        not_stored: decoded.records - ledger_points,
+        ledger_points,
         ..Taken::default()
     }
 }

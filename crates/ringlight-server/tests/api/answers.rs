@@ -384,6 +384,8 @@ async fn searches_find_what_matches_newest_first() {
     {
       "duration_nano": 500,
       "error_count": 1,
+      "first_name": "pay",
+      "first_service": "shop",
       "root_name": "pay",
       "root_service": "shop",
       "services": [

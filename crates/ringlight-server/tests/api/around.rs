@@ -149,6 +149,7 @@ async fn the_status_accounts_for_everything() {
       "accepted": 3,
       "bytes_received": null,
       "duplicates": 1,
+      "ledger_points": 0,
       "negative_durations": 0,
       "not_stored": 0,
       "rejected": {},
@@ -157,6 +158,10 @@ async fn the_status_accounts_for_everything() {
       "stored": 2
     }
     "#);
+    let metrics = &status["signals"]["metrics"];
+    assert!(metrics["ledger_points"].as_u64() > Some(0));
+    assert_eq!(metrics["accepted"], metrics["ledger_points"]);
+    assert_eq!(metrics["not_stored"], 0);
     assert_eq!(
         serde_json::to_value(backend.server.status()).unwrap()["signals"]["traces"]["stored"],
         2

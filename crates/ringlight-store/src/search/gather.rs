@@ -143,8 +143,9 @@ pub(super) fn summarize(
     let (mut start, mut end) = (u64::MAX, 0);
     let (mut span_count, mut error_count) = (0, 0);
     let mut services: BTreeSet<&str> = BTreeSet::new();
-    // The earliest of several roots; of equally early ones that with the lowest name, so that the
-    // answer does not depend on how the trace is spread over blocks.
+    // The earliest span, and the earliest of several roots; of equally early ones that with the
+    // lowest name, so that the answer does not depend on how the trace is spread over blocks.
+    let mut first: Option<(u64, &str, &str)> = None;
     let mut root: Option<(u64, &str, &str)> = None;
     for part in parts {
         let table = &*part.table;
@@ -155,20 +156,21 @@ pub(super) fn summarize(
             error_count += u64::from(table.status(row) == StatusCode::Error);
             let service = service_of(table, row);
             services.insert(service);
+            let found = (table.starts[row], table.name(row), service);
+            first = Some(first.map_or(found, |known| known.min(found)));
             if table.is_root[row] {
-                let found = (table.starts[row], table.name(row), service);
                 root = Some(root.map_or(found, |known| known.min(found)));
             }
         }
     }
-    if span_count == 0 {
-        return None;
-    }
+    let (_, first_name, first_service) = first?;
     let duration_nano = end.saturating_sub(start);
     let summary = TraceSummary {
         trace_id,
         root_service: root.map_or(String::new(), |(_, _, service)| service.to_owned()),
         root_name: root.map_or(String::new(), |(_, name, _)| name.to_owned()),
+        first_service: first_service.to_owned(),
+        first_name: first_name.to_owned(),
         start_unix_nano: start,
         duration_nano,
         span_count,

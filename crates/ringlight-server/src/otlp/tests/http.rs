@@ -551,6 +551,8 @@ async fn metrics_and_profiles_are_counted_and_ledgers_are_kept() {
         (counts.requests, counts.not_stored, counts.stored),
         (2, 2, 0)
     );
+    assert!(counts.ledger_points > 0);
+    assert_eq!(counts.accepted, counts.not_stored + counts.ledger_points);
     let clients = bench.state.clients();
     assert_eq!(clients.len(), 1);
     assert_eq!(clients[0].report.service, "shop");

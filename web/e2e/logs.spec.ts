@@ -57,6 +57,25 @@ test('plain words search the bodies', async ({ page, request }) => {
   await expect(page.locator('[data-row]')).toContainText(words);
 });
 
+test('a record without a body shows what tells most of the rest', async ({ page, request }) => {
+  const mark = hex(8);
+  const attributes = [
+    { key: 'mark', value: { stringValue: mark } },
+    { key: 'error', value: { stringValue: 'no room left' } },
+  ];
+  const timeUnixNano = `${Date.now()}000000`;
+  const logRecords = [
+    { timeUnixNano, attributes },
+    { timeUnixNano, attributes, eventName: 'cart.full' },
+  ];
+  await send(request, 'logs', { resourceLogs: [{ scopeLogs: [{ logRecords }] }] });
+  await page.goto(`/logs?live=0&q=${encodeURIComponent(`{ .mark = "${mark}" }`)}`);
+  const rows = page.locator('[data-row]');
+  await expect(rows).toHaveCount(2);
+  await expect(rows.filter({ hasText: `error=no room left` })).toHaveCount(2);
+  await expect(rows.filter({ hasText: 'cart.full' })).toHaveCount(1);
+});
+
 test('new records appear by themselves', async ({ page, request }) => {
   await page.goto('/logs');
   await expect(page.locator('[data-row]').first()).toBeVisible();

@@ -1,7 +1,7 @@
 import { expect, test } from '@playwright/test';
 
 import { EXAMPLES } from '../src/lib/query/examples';
-import { expectNoSidewaysScroll, someTrace, traces, watch, wholeTrace } from './support';
+import { expectNoSidewaysScroll, hex, send, someTrace, traces, watch, wholeTrace } from './support';
 
 test('both applications of the demo are in the list, and a row opens its trace', async ({
   page,
@@ -42,6 +42,38 @@ test('a trace that happens is on the screen within a second of being answered by
   }).toPass({ timeout: 30_000 });
   // The bound is generous for a loaded machine; the page asks every 0.7 s.
   await expect(page.locator(`a[href="/traces/${fresh}"]`)).toBeVisible({ timeout: 5000 });
+});
+
+test('a trace whose root is open goes by its earliest span, and one that was cut says so', async ({
+  page,
+  request,
+}) => {
+  const [service, traceId] = [`open-${hex(4)}`, hex(16)];
+  const start = BigInt(Date.now()) * 1_000_000n;
+  const resource = { attributes: [{ key: 'service.name', value: { stringValue: service } }] };
+  const span = {
+    traceId,
+    spanId: hex(8),
+    parentSpanId: hex(8),
+    name: 'load the cart',
+    startTimeUnixNano: `${start}`,
+    endTimeUnixNano: `${start + 5_000_000n}`,
+  };
+  await send(request, 'traces', { resourceSpans: [{ resource, scopeSpans: [{ spans: [span] }] }] });
+  await page.goto(`/traces?live=0&q=${encodeURIComponent(`{ resource.service.name = "${service}" }`)}`);
+  const row = page.locator('[data-row]');
+  await expect(row).toHaveCount(1);
+  await expect(row).toContainText(service);
+  await expect(row).toContainText('load the cart');
+  await expect(row).toContainText(/in progress|root not received yet/);
+  // A trace that is too large for an answer takes more than a test may send.
+  const whole = await wholeTrace(request, traceId);
+  await page.route(`**/api/v1/traces/${traceId}`, (route) =>
+    route.fulfill({ json: { ...whole, spans_left_out: 1234 } }),
+  );
+  await row.click();
+  await expect(page.getByRole('main')).toContainText('root not received yet');
+  await expect(page.getByRole('main')).toContainText('1,234 later spans left out');
 });
 
 test('paused, the list stands still', async ({ page, request }) => {

@@ -20,6 +20,11 @@ test('the waterfall draws, and the keyboard walks through it', async ({ page, re
   await page.keyboard.press('ArrowLeft');
   await page.keyboard.press('ArrowLeft');
   await expect(selected).toHaveAttribute('aria-level', '1');
+  const width = () => page.evaluate(() => Number(localStorage.getItem('ringlight.nameWidth')));
+  await page.keyboard.press('>');
+  const wide = await width();
+  await page.keyboard.press('<');
+  expect(await width()).toBe(wide - 24);
   expect(complaints).toEqual([]);
 });
 

@@ -78,16 +78,19 @@ fn aims(results: &Results) -> Vec<Aim> {
     let ours = |case: &str, unit: &str| find(results, Subject::Ringlight, case, unit);
     let values = |figure: &Figure| (figure.median, figure.low, figure.high);
     let tree3 = ours("tree3", "ns_cpu_per_span");
-    let peer =
-        |subject| find(results, subject, "tree3", "ns_cpu_per_span").map(|figure| figure.median);
+    let peer = |subject| find(results, subject, "tree3", "ns_cpu_per_span");
     let best_peer = Subject::DELIVERING[1..]
         .iter()
         .filter_map(|subject| peer(*subject))
-        .min_by(f64::total_cmp);
-    let ratio = |peer: Option<f64>| {
+        .min_by(|one, other| one.median.total_cmp(&other.median));
+    let ratio = |peer: Option<&Figure>| {
         let (ours, peer) = (tree3?, peer?);
-        // The smaller our time, the larger the ratio: the ends of the interval change places.
-        Some((peer / ours.median, peer / ours.high, peer / ours.low))
+        // As far apart as both intervals allow, which is wider than 95 %.
+        Some((
+            peer.median / ours.median,
+            peer.low / ours.high,
+            peer.high / ours.low,
+        ))
     };
     let delivered = ours("flat-block", "ns_cpu_per_delivered_span").map(|figure| {
         let percent = 100.0 * figure.delivered as f64 / figure.produced as f64;

@@ -6,9 +6,16 @@ use std::{fmt, fs, process::Command};
 #[derive(Debug, Default)]
 pub(crate) struct Machine {
     lines: Vec<(&'static str, String)>,
+    /// The load average, if it was more than half of the cores.
+    busy: Option<f64>,
 }
 
 impl Machine {
+    /// The load average, if others wanted the cores as well.
+    pub(crate) fn busy(&self) -> Option<f64> {
+        self.busy
+    }
+
     pub(crate) fn look() -> Self {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let lines = [
@@ -36,8 +43,10 @@ impl Machine {
         let known = lines
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)));
+        let load = load().and_then(|load| load.parse().ok());
         Self {
             lines: known.collect(),
+            busy: load.filter(|load| *load > cores as f64 / 2.0),
         }
     }
 }

@@ -63,6 +63,9 @@ pub(crate) fn document(results: &Results, quick: bool) -> String {
     if quick {
         text.push_str("\n**A quick run: few and short samples, not for quoting.**\n");
     }
+    if let Some(load) = results.machine.busy() {
+        let _ = writeln!(text, "\n{}", busy_note(load));
+    }
     section(&mut text, "The aims", &aims::table(results));
     section(&mut text, "The machine", &results.machine.to_string());
     text.push('\n');
@@ -70,6 +73,14 @@ pub(crate) fn document(results: &Results, quick: bool) -> String {
     section(&mut text, "What arrived", &arrived(results));
     section(&mut text, "How it was measured", &method(quick));
     text
+}
+
+fn busy_note(load: f64) -> String {
+    format!(
+        "**The machine had other work: its load average was {load:.1} when the run began. CPU \
+         times grow by that through caches and the scheduler; rates and deliveries suffer more, \
+         and drops are those of processes that were kept from running.**"
+    )
 }
 
 fn section(text: &mut String, title: &str, body: &str) {
@@ -264,8 +275,8 @@ fn method(quick: bool) -> String {
          attributes.\n\
          - `record`: CPU time of the recording thread alone, in bursts of 1 000 spans every 10 ms \
          while the pipeline delivers; {} processes of {} rounds of {} bursts. The peers' batch \
-         processors were given queues of 65 536 spans, so that nothing is dropped and no drop \
-         makes a span look cheap.\n\
+         processors were given queues of 65 536 spans, so that a burst always fits; what was \
+         dropped nevertheless is listed above, and makes its subject look cheaper than it is.\n\
          - `deliver`: CPU time of the whole process from the first span to the end of its \
          shutdown, by spans that the server received, shape `tree3`, OTLP over gRPC without \
          compression; {} processes each. `paced-100k`: {} bursts of 1 001 spans every 10 ms, the \

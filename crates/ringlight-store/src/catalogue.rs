@@ -35,7 +35,7 @@ impl Catalogue {
             Ok(catalogue) => Ok((catalogue, false)),
             Err(StoreError::Database { source, .. })
                 if matches!(
-                    source.sqlite_error_code(),
+                    source.code(),
                     Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt)
                 ) =>
             {

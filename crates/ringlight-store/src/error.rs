@@ -1,9 +1,11 @@
 //! What can go wrong, by family of operations.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ringlight_model::DecodeError;
+use rusqlite::ErrorCode;
 
 /// Opening or reading a store failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,12 @@ pub enum StoreError {
         /// The newest format this version knows.
         supported: u32,
     },
+    /// There is no room.
+    #[error("the disk of `{}` is full", path.display())]
+    DiskFull {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// A file operation failed.
     #[error("cannot {action} `{}`", path.display())]
     Io {
@@ -64,7 +72,7 @@ pub enum StoreError {
         /// On which file.
         path: PathBuf,
         /// Why it failed.
-        source: rusqlite::Error,
+        source: DatabaseError,
     },
     /// A thread could not be started.
     #[error("cannot start a thread")]
@@ -74,7 +82,50 @@ pub enum StoreError {
     },
 }
 
+/// What SQLite said.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DatabaseError(rusqlite::Error);
+
+impl DatabaseError {
+    pub(crate) fn new(error: rusqlite::Error) -> Self {
+        Self(error)
+    }
+
+    pub(crate) fn code(&self) -> Option<ErrorCode> {
+        self.0.sqlite_error_code()
+    }
+}
+
 impl StoreError {
+    /// [`StoreError::DiskFull`] if that is what is behind this error, else the error itself.
+    pub(crate) fn or_disk_full(self, directory: &Path) -> Self {
+        if self.is_lack_of_room(directory) {
+            Self::DiskFull {
+                path: directory.to_owned(),
+            }
+        } else {
+            self
+        }
+    }
+
+    pub(crate) fn is_lack_of_room(&self, directory: &Path) -> bool {
+        match self {
+            Self::DiskFull { .. } => true,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+            ),
+            Self::Database { source, .. } => match source.code() {
+                Some(ErrorCode::DiskFull) => true,
+                // SQLite says this of a broken disk, too.
+                Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => !has_room(directory),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     /// What to do about it, where there is something to do.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -88,12 +139,27 @@ impl StoreError {
             Self::NewerFormat { .. } => {
                 Some("use the newer version, or another directory with `--data-dir`".to_owned())
             }
-            Self::Database { source, .. } if crate::writer::is_disk_full(source) => {
+            Self::DiskFull { .. } => {
                 Some("make room on the disk, or choose another one with `--data-dir`".to_owned())
             }
             _ => None,
         }
     }
+}
+
+/// Whether the disk has the room that opening takes: two databases, each with a log and an index.
+/// True where that cannot be found out.
+#[cfg(unix)]
+fn has_room(directory: &Path) -> bool {
+    const ROOM_BYTES_MIN: u64 = 256 * 1024;
+    rustix::fs::statvfs(directory).map_or(true, |disk| {
+        disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM_BYTES_MIN
+    })
+}
+
+#[cfg(not(unix))]
+fn has_room(_directory: &Path) -> bool {
+    true
 }
 
 fn describe_holder(pid: Option<u32>) -> String {

@@ -76,7 +76,7 @@ mod types;
 mod writer;
 
 pub use config::{Durability, StoreConfig};
-pub use error::{IngestError, SearchError, StoreError};
+pub use error::{DatabaseError, IngestError, SearchError, StoreError};
 pub use store::Store;
 pub use types::{
     AttributeKey, AttributeSearch, Ingest, IngestReceipt, InstanceStored, KeyScope, LogEntry,

@@ -65,6 +65,8 @@ pub(crate) fn open_slices(config: &StoreConfig, now_unix_nano: u64) -> Result<Op
         let (writer, created) = match found {
             Ok(found) => found,
             Err(error @ StoreError::NewerFormat { .. }) => return Err(error),
+            // Nothing is damaged.
+            Err(error) if error.is_lack_of_room(directory) => return Err(error),
             Err(_) if is_unfinished(directory, id) => {
                 Slice::new(directory, id, 0).unlink();
                 continue;

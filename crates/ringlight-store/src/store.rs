@@ -59,9 +59,14 @@ impl Store {
     ///
     /// # Errors
     /// When a field of the configuration is out of range, the directory cannot be used or belongs
-    /// to something else, another process has it open, or its format is newer.
+    /// to something else, another process has it open, its format is newer, or the disk is full.
     pub fn open(config: StoreConfig, decoder: Arc<dyn Decoder>) -> Result<Self, StoreError> {
         config.validate()?;
+        let path = config.data_dir.clone();
+        Self::open_directory(config, decoder).map_err(|error| error.or_disk_full(&path))
+    }
+
+    fn open_directory(config: StoreConfig, decoder: Arc<dyn Decoder>) -> Result<Self, StoreError> {
         let directory = DataDirectory::open(&config.data_dir)?;
         let (catalogue, was_damaged) = Catalogue::open(directory.path())?;
         let now = now_unix_nano();

@@ -4,6 +4,7 @@
 mod command_line;
 mod common;
 mod demo;
+mod full_disk;
 mod kill;
 mod spans;
 mod terminal;

@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
-use crate::StoreError;
 use crate::block::section::{Section, Unpacker};
 use crate::codec::Corrupt;
+use crate::{DatabaseError, StoreError};
 
 pub(crate) use writer::{IntakeRow, SliceContents, SliceWriter, is_unfinished};
 
@@ -79,7 +79,7 @@ pub(crate) fn database_error(
     move |source| StoreError::Database {
         action,
         path: path.clone(),
-        source,
+        source: DatabaseError::new(source),
     }
 }
 

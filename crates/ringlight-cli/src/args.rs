@@ -21,16 +21,26 @@ Examples:
   ringlight up -- cargo run
   ringlight up --data-dir ./telemetry --retention 2d --size-limit 500MiB
 
-With a program, SIGINT, SIGTERM and SIGHUP are passed to it, and its exit code is
-passed on: 128 + n if signal n ended it, 126 if it cannot be run, 127 if it is not
-found. On a terminal the backend stays after the program ended, until Ctrl-C, so
-that the data can be looked at; otherwise it ends with the program.
+SIGINT, SIGTERM and SIGHUP end it in order. Another one, a second later or more,
+does not wait until everything is written; what was acknowledged is not lost.
+
+With a program, these signals are passed to it, and its exit code is passed on:
+128 + n if signal n ended it, 126 if it cannot be run, 127 if it is not found.
+On a terminal the backend stays after the program ended, until Ctrl-C, so that the
+data can be looked at; otherwise it ends with the program.
 
 Set for the program:
   OTLP_ENDPOINT                gRPC, for services with Ringlight
   OTEL_EXPORTER_OTLP_ENDPOINT  HTTP, for every other OpenTelemetry SDK
   OTEL_EXPORTER_OTLP_PROTOCOL  http/protobuf
-  OTEL_SERVICE_NAME            the program's file name, unless set already
+  OTEL_SERVICE_NAME            unless set already: the program's file name, or its
+                               script's for an interpreter such as `python`; not
+                               set for a launcher such as `sh` or `cargo`
+
+Not passed to the program, since they could switch its telemetry off or are meant
+for another backend: OTEL_SDK_DISABLED, OTEL_CONFIG_FILE,
+OTEL_EXPERIMENTAL_CONFIG_FILE, OTEL_*_EXPORTER and all other OTEL_EXPORTER_OTLP_*,
+such as OTEL_EXPORTER_OTLP_HEADERS.
 
 Exit codes:
   0  done
@@ -43,7 +53,10 @@ const DEMO_HELP: &str = "\
 Examples:
   ringlight demo
   ringlight demo --duration 20s
-  ringlight demo --duration 20s --rate 1000 --json";
+  ringlight demo --duration 20s --rate 1000 --json
+
+SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in order, with the account. Another one,
+a second later or more, ends it at once, without.";
 
 const COMPLETIONS_HELP: &str = "\
 Example:

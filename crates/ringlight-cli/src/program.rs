@@ -13,30 +13,32 @@ use crate::config::Program;
 use crate::error::{CliError, Exit};
 use crate::signals::{self, Signals};
 
-/// Variables that would point a single signal elsewhere, or switch telemetry off.
-const REMOVED: [&str; 9] = [
-    "OTEL_SDK_DISABLED",
-    "OTEL_CONFIG_FILE",
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-    "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
-    "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
-];
+/// Whether a variable could point signals elsewhere, switch them off, or send along what is meant for
+/// another backend, such as its credentials.
+fn is_removed(name: &str) -> bool {
+    const OTHERS: [&str; 3] = [
+        "OTEL_SDK_DISABLED",
+        "OTEL_CONFIG_FILE",
+        "OTEL_EXPERIMENTAL_CONFIG_FILE",
+    ];
+    name.starts_with("OTEL_EXPORTER_OTLP_")
+        || (name.starts_with("OTEL_") && name.ends_with("_EXPORTER"))
+        || OTHERS.contains(&name)
+}
 
 /// Starts the program. It shares the terminal and all streams with this process.
 pub(crate) fn start(program: &Program, grpc_url: &str, http_url: &str) -> Result<Child, CliError> {
     let mut command = Command::new(&program.name);
+    command.args(&program.args);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_removed) {
+            command.env_remove(name);
+        }
+    }
     command
-        .args(&program.args)
         .env("OTLP_ENDPOINT", grpc_url)
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", http_url)
         .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
-    for name in REMOVED {
-        command.env_remove(name);
-    }
     if std::env::var_os("OTEL_SERVICE_NAME").is_none()
         && let Some(name) = service_name(program)
     {
@@ -127,6 +129,35 @@ mod tests {
         check(&["python3"], None);
         check(&["cargo", "run"], None);
         check(&["/bin/sh", "-c", "x"], None);
+    }
+
+    #[test]
+    fn variables_of_another_backend_are_removed_and_others_kept() {
+        for name in [
+            "OTEL_SDK_DISABLED",
+            "OTEL_CONFIG_FILE",
+            "OTEL_TRACES_EXPORTER",
+            "OTEL_LOGS_EXPORTER",
+            "OTEL_METRICS_EXPORTER",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "OTEL_EXPORTER_OTLP_LOGS_HEADERS",
+            "OTEL_EXPORTER_OTLP_CERTIFICATE",
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+            "OTEL_EXPORTER_OTLP_INSECURE",
+            "OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        ] {
+            assert!(is_removed(name), "{name}");
+        }
+        for name in [
+            "OTEL_SERVICE_NAME",
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "OTEL_TRACES_SAMPLER",
+            "OTEL_BSP_SCHEDULE_DELAY",
+            "MY_EXPORTER",
+        ] {
+            assert!(!is_removed(name), "{name}");
+        }
     }
 
     #[test]

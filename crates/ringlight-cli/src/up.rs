@@ -73,11 +73,11 @@ fn announce(backend: &Backend, config: &UpConfig, console: Console) -> Result<()
     Ok(())
 }
 
-/// Stops the backend; a second signal does not wait for it.
+/// Stops the backend; a signal that forces the end does not wait for it.
 pub(crate) async fn stop(backend: Backend, signals: &mut Signals, console: Console) {
     tokio::select! {
         () = backend.stop() => {}
-        _ = signals.next() => console.warning(
+        () = signals.force() => console.warning(
             "ended before everything was written; what was acknowledged is in the intake and is \
              there at the next start",
         ),

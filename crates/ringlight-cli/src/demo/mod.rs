@@ -139,7 +139,7 @@ fn progress_line(backend: &Backend, elapsed: Duration, duration: Option<Duration
 }
 
 /// Asks the applications to stop, all but the model at once, and collects what they report. A
-/// signal meanwhile kills them: then there is no report.
+/// signal that forces the end kills them: then there is no report.
 async fn stop_apps(mut apps: Vec<AppProcess>, signals: &mut Signals) -> Option<Vec<Ended>> {
     let model = apps.pop();
     let stopping = async {
@@ -160,7 +160,7 @@ async fn stop_apps(mut apps: Vec<AppProcess>, signals: &mut Signals) -> Option<V
     tokio::select! {
         ended = stopping => Some(ended),
         // Dropping the processes kills them.
-        _ = signals.next() => None,
+        () = signals.force() => None,
     }
 }
 

@@ -97,6 +97,14 @@ impl Backend {
         line
     }
 
+    /// What it wrote to standard error, once it has ended.
+    pub(crate) fn errors(&mut self) -> String {
+        let mut stderr = String::new();
+        let mut stream = self.child.stderr.take().unwrap();
+        stream.read_to_string(&mut stderr).unwrap();
+        stderr
+    }
+
     pub(crate) fn get(&self, path: &str) -> serde_json::Value {
         let (status, body) = get(self.ui, path);
         assert_eq!(status, 200, "{path}: {}", text(&body));

@@ -1,6 +1,5 @@
 //! `ringlight demo`, the whole product at once.
 
-use std::io::Read as _;
 use std::process::Stdio;
 
 use crate::common::{Backend, FREE_PORTS, ringlight, text, until, wait};
@@ -57,10 +56,7 @@ fn everything_the_applications_submit_is_stored() {
     assert_eq!(stderr.matches("http://").count(), 1, "{stderr}");
 }
 
-#[test]
-fn the_demo_shows_both_applications_and_ends_on_a_signal() {
-    let data_dir = tempfile::tempdir().unwrap();
-    let mut backend = Backend::spawn(demo(data_dir.path(), &[]));
+fn wait_for_services(backend: &Backend) {
     until("all services are there", || {
         let found = backend.get("/api/v1/services");
         let names: Vec<&str> = found["services"]
@@ -73,6 +69,29 @@ fn the_demo_shows_both_applications_and_ends_on_a_signal() {
             .all(|name| names.contains(name))
             .then_some(())
     });
+}
+
+/// As `timeout` does, which signals its child and then the group the child is in.
+#[test]
+fn signals_in_quick_succession_end_the_demo_in_order() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut backend = Backend::spawn(demo(data_dir.path(), &[]));
+    wait_for_services(&backend);
+    // The last one is another, since equal ones may become one on the way.
+    for signal in [Signal::TERM, Signal::TERM, Signal::INT] {
+        backend.signal(signal);
+    }
+    let summary: serde_json::Value = serde_json::from_str(&backend.line()).unwrap();
+    check_balanced(&summary);
+    assert_eq!(wait(&mut backend.child).code(), Some(0));
+    assert!(!backend.errors().contains("warning"));
+}
+
+#[test]
+fn the_demo_shows_both_applications_and_ends_on_a_signal() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut backend = Backend::spawn(demo(data_dir.path(), &[]));
+    wait_for_services(&backend);
     // One trace crosses from the agent's process into the model's.
     let turn = until("a turn of the agent with the model's part is there", || {
         let found = backend.get("/api/v1/traces?q=name%20%3D%20%22agent.turn%22&limit=50");
@@ -132,14 +151,7 @@ fn an_application_that_dies_ends_the_demo_and_is_named() {
     let pid = Pid::from_raw(i32::try_from(streaming).unwrap()).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
     assert_eq!(wait(&mut backend.child).code(), Some(1));
-    let mut stderr = String::new();
-    backend
-        .child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut stderr)
-        .unwrap();
+    let stderr = backend.errors();
     assert!(
         stderr.contains("error: the application `streaming` failed (signal: 9 (SIGKILL))"),
         "{stderr}"

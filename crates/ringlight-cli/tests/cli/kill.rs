@@ -71,7 +71,8 @@ fn fault_29_what_was_acknowledged_survives_fifty_kills() {
 }
 
 /// A client that runs on while its backend is killed and started again: everything it submitted is
-/// stored in the end, and nothing twice.
+/// stored in the end, and nothing twice. It submits little, so that its queue holds what waits for
+/// the backend however slow the machine starts it.
 #[test]
 fn a_client_outlives_its_backend_and_everything_is_stored_once() {
     let data_dir = tempfile::tempdir().unwrap();
@@ -79,7 +80,7 @@ fn a_client_outlives_its_backend_and_everything_is_stored_once() {
     let endpoint = backend.ready["otlp_grpc"].as_str().unwrap().to_owned();
     let port = endpoint.rsplit(':').next().unwrap().to_owned();
     let mut client = ringlight()
-        .args(["app", "streaming", "--until-stdin-closes", "--rate", "400"])
+        .args(["app", "streaming", "--until-stdin-closes", "--rate", "16"])
         .env("OTLP_ENDPOINT", &endpoint)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

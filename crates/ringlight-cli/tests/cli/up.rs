@@ -63,6 +63,22 @@ fn every_signal_ends_it_in_order() {
 }
 
 #[test]
+fn signals_in_quick_succession_end_it_in_order() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut backend = Backend::up(data_dir.path());
+    for trace in 1..=20 {
+        assert!(send_trace(backend.http, "shop", trace, 200));
+    }
+    // The last one is another, since equal ones may become one on the way.
+    for signal in [Signal::TERM, Signal::TERM, Signal::INT] {
+        backend.signal(signal);
+    }
+    assert_eq!(wait(&mut backend.child).code(), Some(0));
+    let stderr = backend.errors();
+    assert!(!stderr.contains("warning"), "{stderr}");
+}
+
+#[test]
 fn a_hangup_is_ignored_where_nohup_asks_for_it() {
     let data_dir = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
@@ -145,10 +161,14 @@ fn a_program_that_cannot_be_run_is_an_error_of_its_own() {
 fn the_program_finds_the_backend_in_its_environment() {
     let data_dir = tempfile::tempdir().unwrap();
     let script = "echo $OTLP_ENDPOINT $OTEL_EXPORTER_OTLP_ENDPOINT $OTEL_EXPORTER_OTLP_PROTOCOL \
-                  [$OTEL_SERVICE_NAME] [$OTEL_SDK_DISABLED]";
+                  [$OTEL_SERVICE_NAME] [$OTEL_SDK_DISABLED$OTEL_TRACES_EXPORTER] \
+                  [$OTEL_EXPORTER_OTLP_HEADERS]";
     let output = up_with(data_dir.path(), &["sh", "-c", script])
         .env("OTEL_SERVICE_NAME", "mine")
         .env("OTEL_SDK_DISABLED", "true")
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "https://elsewhere.example")
         .output()
         .unwrap();
     let stdout = text(&output.stdout);
@@ -156,7 +176,7 @@ fn the_program_finds_the_backend_in_its_environment() {
     assert!(words[0].starts_with("http://127.0.0.1:"), "{stdout}");
     assert!(words[1].starts_with("http://127.0.0.1:"), "{stdout}");
     assert_ne!(words[0], words[1]);
-    assert_eq!(words[2..], ["http/protobuf", "[mine]", "[]"]);
+    assert_eq!(words[2..], ["http/protobuf", "[mine]", "[]", "[]"]);
     // Only the program writes to standard output.
     assert_eq!(stdout.lines().count(), 1);
 }
@@ -229,7 +249,13 @@ fn what_the_program_sent_is_stored_when_up_ends() {
         "--duration",
         "1s",
     ];
-    let output = up_with(data_dir.path(), &program).output().unwrap();
+    let output = up_with(data_dir.path(), &program)
+        // What is exported for another backend neither switches this off nor reaches it.
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .env("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json")
+        .env("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere.pem")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let spans = &report["ledger"]["traces"]["submitted"];

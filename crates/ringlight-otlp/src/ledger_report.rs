@@ -319,6 +319,11 @@ mod tests {
         }
     }
 
+    /// Two signals, each with five outcomes and the drops by reason.
+    const fn points_count() -> usize {
+        SIGNALS.len() * (5 + DropReason::ALL.len())
+    }
+
     #[test]
     fn a_report_is_read_as_it_was_written() {
         for is_final in [false, true] {
@@ -332,7 +337,7 @@ mod tests {
                     time_unix_nano: 10,
                     is_final,
                     ledger: ledger(),
-                    points: 24,
+                    points: points_count() as u64,
                 }]
             );
             assert!(reports[0].ledger.balances());
@@ -354,7 +359,7 @@ mod tests {
         };
         assert!(!sum.is_monotonic);
         assert_eq!(sum.aggregation_temporality, 2);
-        assert_eq!(sum.data_points.len(), 24);
+        assert_eq!(sum.data_points.len(), points_count());
         assert_eq!(
             sum.data_points[0].value,
             Some(number_data_point::Value::AsInt(100))

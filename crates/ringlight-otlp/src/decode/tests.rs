@@ -413,7 +413,9 @@ fn data_points_are_counted() {
         false,
     );
     let read = testing::decode(Signal::Metrics, &request).unwrap();
-    assert_eq!(read.decoded.records, 24);
+    // Two signals, each with five outcomes and the drops by reason.
+    let points = 2 * (5 + ringlight_model::DropReason::ALL.len() as u64);
+    assert_eq!(read.decoded.records, points);
 }
 
 #[test]

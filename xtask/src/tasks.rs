@@ -91,7 +91,10 @@ fn rust(steps: &mut Steps) -> Outcome {
     )?;
     features(steps)?;
     dependencies(steps)?;
-    steps.cargo("tests", &["test", "--quiet", "--workspace"])?;
+    steps.cargo(
+        "tests",
+        &["test", "--quiet", "--workspace", "--no-fail-fast"],
+    )?;
     steps.run(
         "documentation",
         Command::new(env!("CARGO"))

@@ -163,7 +163,7 @@ fn fault_29_acknowledged_requests_survive_fifty_kills() {
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        let stored = run_and_kill(directory.path(), round, 1 + (random >> 33) % 400);
+        let stored = run_and_kill(directory.path(), round, 1 + (random >> 33) % 1000);
         acknowledged.push(stored);
         let store = open(directory.path());
         blocks = store.stats().blocks;

@@ -1,6 +1,6 @@
 //! The built web UI as bytes.
 //!
-//! [`file`] answers a request path with the file that belongs there: its content type, a strong `ETag`, the bytes
+//! [`file()`] answers a request path with the file that belongs there: its content type, a strong `ETag`, the bytes
 //! and, where it is smaller, their gzip form. Everything is embedded at build time; nothing is read at run time.
 //!
 //! Guarantees: the lookup never fails for a page (a build without Node embeds one page that says how to get the UI),

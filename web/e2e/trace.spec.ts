@@ -29,7 +29,8 @@ test('the waterfall draws, and the keyboard walks through it', async ({ page, re
 });
 
 test('folding hides the children, unfolding brings them back', async ({ page, request }) => {
-  const summary = await someTrace(request, '{ name = "agent.turn" }');
+  // A finished turn with several levels: one that was refused at once has nothing to fold.
+  const summary = await someTrace(request, '{ rootName = "agent.turn" && name = "tool.execute" }');
   await page.goto(`/traces/${summary.trace_id}`);
   const tree = page.getByRole('tree');
   await expect(tree).toHaveAttribute('aria-label', /rows/);

@@ -73,7 +73,7 @@ pub fn main(args: &Args) -> ExitCode {
 ///
 /// # Errors
 /// The work directory or the model's address is unusable, or every session gave up because the
-/// model does not answer.
+/// model does not answer, at once or after a while.
 pub async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error + Send + Sync>> {
     let temporary;
     let work_dir = match &args.work_dir {
@@ -104,20 +104,21 @@ pub async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error + Send +
         sessions.spawn(converse(session, stop.clone()));
     }
     let mut work = Work::default();
-    let mut last_failure = None;
+    let mut given_up = Vec::new();
     while let Some(ended) = sessions.join_next().await {
         let (session_work, failure) = ended?;
         work.add(&session_work);
-        last_failure = failure.or(last_failure);
+        given_up.extend(failure);
     }
     tracing::info!(
         turns = work.turns,
         failed = work.failed,
         "all sessions ended"
     );
-    match last_failure {
-        Some(failure) if work.answered == 0 => Err(format!(
-            "{failure}; hint: start the model first, and name it with `--model-url`"
+    match given_up.pop() {
+        Some(failure) if given_up.len() + 1 == args.sessions as usize => Err(format!(
+            "every session gave up: {failure}; hint: start the model first, and name it with \
+             `--model-url`"
         )
         .into()),
         _ => Ok(work),

@@ -14,7 +14,7 @@ struct Fixture {
     directory: tempfile::TempDir,
     url: String,
     /// Dropping it stops the model.
-    _running: watch::Sender<bool>,
+    running: watch::Sender<bool>,
 }
 
 async fn fixture(slots: u32, failures: u32) -> Fixture {
@@ -32,7 +32,7 @@ async fn fixture(slots: u32, failures: u32) -> Fixture {
     Fixture {
         directory,
         url,
-        _running: running,
+        running,
     }
 }
 
@@ -128,5 +128,37 @@ async fn without_a_model_the_application_gives_up_and_says_why() {
         work_dir: None,
     };
     let error = run(&args, stop).await.unwrap_err().to_string();
+    assert!(error.contains("the model cannot be reached"), "{error}");
+}
+
+/// Whether the agent has answered somebody.
+async fn has_answered(memory: &Memory) -> bool {
+    let found = memory
+        .recall("", "found know remember work", 4)
+        .await
+        .unwrap();
+    found.iter().any(|said| said.role == "assistant")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_that_goes_away_for_good_is_an_error_after_answers_too() {
+    let fixture = fixture(2, 0).await;
+    let work_dir = fixture.directory.path().join("work");
+    std::fs::create_dir(&work_dir).unwrap();
+    let (_running, stop) = Stop::new();
+    let args = Args {
+        run: RunArgs::default(),
+        model_url: fixture.url.clone(),
+        sessions: 2,
+        work_dir: Some(work_dir.clone()),
+    };
+    let memory = Memory::open(&work_dir.join("memory.db")).unwrap();
+    let agent = tokio::spawn(async move { run(&args, stop).await.map_err(|e| e.to_string()) });
+    while !has_answered(&memory).await {
+        assert!(!agent.is_finished());
+    }
+    drop(fixture.running);
+    let error = agent.await.unwrap().unwrap_err();
+    assert!(error.starts_with("every session gave up: "), "{error}");
     assert!(error.contains("the model cannot be reached"), "{error}");
 }

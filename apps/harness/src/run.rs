@@ -5,10 +5,16 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ringlight::Signal;
+use ringlight::{OverflowPolicy, Signal};
 
 use crate::stop::first_reason;
 use crate::{AccountReport, Report, Stop, parse_duration, print_json_line};
+
+/// How long a thread waits for room when telemetry cannot keep up, before it drops a record.
+///
+/// A service would keep the default, which never waits. The samples rather run slower for a moment,
+/// because `ringlight demo` is to store everything they submit, on a slow machine too.
+const OVERFLOW_WAIT: Duration = Duration::from_secs(1);
 
 /// How long telemetry may take to deliver what was recorded, once the application has ended.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,7 +30,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub telemetry: ringlight::TelemetryArgs,
 
-    /// End as well when standard input closes, so that no process outlives the one that started it
+    /// End when standard input closes, and leave signals to the process that started this one,
+    /// which this one then never outlives
     #[arg(long)]
     pub until_stdin_closes: bool,
 }
@@ -71,6 +78,7 @@ where
     let telemetry = ringlight::builder()
         .service_name(service)
         .resource_attribute("service.instance.id", instance.clone())
+        .overflow(OverflowPolicy::BlockFor(OVERFLOW_WAIT))
         .args(&args.telemetry)
         .init()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -127,7 +135,7 @@ where
     let mut working = std::pin::pin!(working);
     tokio::select! {
         outcome = &mut working => return outcome,
-        reason = reason => reason?,
+        reason = reason => tracing::info!(reason = %reason?, "stopping"),
     }
     request_stop.send_replace(true);
     working.await

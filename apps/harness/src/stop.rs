@@ -1,6 +1,7 @@
 //! Asking an application to stop.
 
-use std::io::Read as _;
+use std::fmt;
+use std::io::Read;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,11 +38,38 @@ impl Stop {
     }
 }
 
-/// Waits for the first reason to stop: the deadline, a signal, or the end of standard input.
+/// Why an application stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// Its time is over.
+    Deadline,
+    /// Whoever started it asks for it, or is gone.
+    StdinClosed,
+    /// It was sent this signal.
+    Signal(&'static str),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deadline => "the time is over",
+            Self::StdinClosed => "standard input closed",
+            Self::Signal(name) => name,
+        })
+    }
+}
+
+/// Waits for the first reason to stop: the deadline, and standard input's end or a signal.
+///
+/// An application that stops when its standard input closes leaves signals to the process that
+/// started it. They often reach both at once (`pkill`, a service manager, a machine that is
+/// switched off), and the application that it has just not asked yet would look like one that
+/// failed.
 pub(crate) async fn first_reason(
     duration: Option<Duration>,
     until_stdin_closes: bool,
-) -> std::io::Result<()> {
+) -> std::io::Result<Reason> {
+    // Taken over in either case: by default, each would end the process.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -51,21 +79,13 @@ pub(crate) async fn first_reason(
             None => std::future::pending().await,
         }
     };
-    let stdin_closed = async {
-        if until_stdin_closes {
-            stdin_closed().await;
-        } else {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        () = deadline => {}
-        () = stdin_closed => {}
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
-    Ok(())
+    Ok(tokio::select! {
+        () = deadline => Reason::Deadline,
+        () = stdin_closed(), if until_stdin_closes => Reason::StdinClosed,
+        _ = interrupt.recv(), if !until_stdin_closes => Reason::Signal("SIGINT"),
+        _ = terminate.recv(), if !until_stdin_closes => Reason::Signal("SIGTERM"),
+        _ = hangup.recv(), if !until_stdin_closes => Reason::Signal("SIGHUP"),
+    })
 }
 
 /// Ends when standard input does, which is how a child learns that its parent is gone, however the
@@ -77,9 +97,7 @@ async fn stdin_closed() {
     let spawned = std::thread::Builder::new()
         .name("stdin-watch".to_owned())
         .spawn(move || {
-            let mut buffer = [0_u8; 256];
-            let mut stdin = std::io::stdin().lock();
-            while stdin.read(&mut buffer).is_ok_and(|count| count > 0) {}
+            read_to_end(std::io::stdin().lock());
             // The receiver is gone when the application already stops for another reason.
             let _ = sender.send(());
         });
@@ -89,8 +107,16 @@ async fn stdin_closed() {
     let _ = receiver.await;
 }
 
+/// Reads until there is nothing more to come. A read that was interrupted is none of that;
+/// one that fails otherwise will not tell the end either.
+fn read_to_end(mut reader: impl Read) {
+    let _ = std::io::copy(&mut reader, &mut std::io::sink());
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     #[tokio::test]
@@ -115,8 +141,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_deadline_stops() {
-        first_reason(Some(Duration::from_secs(3_600)), false)
-            .await
-            .unwrap();
+        let reason = first_reason(Some(Duration::from_secs(3_600)), false).await;
+        assert_eq!(reason.unwrap(), Reason::Deadline);
+    }
+
+    #[test]
+    fn an_interrupted_read_is_not_the_end() {
+        struct Interrupted(VecDeque<std::io::Result<usize>>);
+        impl Read for Interrupted {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                self.0.pop_front().unwrap_or(Ok(0))
+            }
+        }
+        let mut reads = Interrupted(VecDeque::from([
+            Ok(1),
+            Err(std::io::ErrorKind::Interrupted.into()),
+            Ok(1),
+            Ok(0),
+            Ok(1),
+        ]));
+        read_to_end(&mut reads);
+        assert_eq!(reads.0.len(), 1, "all up to the end, and nothing behind it");
     }
 }

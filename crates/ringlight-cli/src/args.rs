@@ -55,6 +55,10 @@ Examples:
   ringlight demo --duration 20s
   ringlight demo --duration 20s --rate 1000 --json
 
+The applications wait up to a second for room before they drop a record, so on a slow
+machine a high rate is not reached rather than records lost. A service does not wait
+unless it is told to.
+
 SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in order, with the account. Another one,
 a second later or more, ends it at once, without.";
 

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ringlight_app_harness::with_causes;
 use ringlight_server::{Addresses, ClientStatus, Server, ServerConfig, ServerError};
 use ringlight_store::{InstanceStored, Store, StoreConfig, StoreError, StoreStats};
 use serde::Serialize;
 
 use crate::config::BackendConfig;
-use crate::error::{CliError, Exit, with_causes};
+use crate::error::{CliError, Exit};
 
 /// A backend that runs.
 pub(crate) struct Backend {
@@ -28,8 +29,19 @@ pub(crate) struct Ready {
 }
 
 impl Backend {
-    /// Opens the store and starts to listen. `command` names the run.
+    /// Starts to listen and opens the store. `command` names the run.
+    ///
+    /// The ports come first: without them nothing is written, no run and no directory.
     pub(crate) async fn start(config: &BackendConfig, command: String) -> Result<Self, CliError> {
+        let server_config = ServerConfig {
+            grpc: config.grpc,
+            http: config.http,
+            ui: config.ui,
+            ..ServerConfig::default()
+        };
+        let bound = Server::bind(server_config)
+            .await
+            .map_err(|error| server_error(&error))?;
         let store_config = StoreConfig {
             retention: config.retention,
             size_limit_bytes: config.size_limit_bytes,
@@ -47,13 +59,7 @@ impl Backend {
             Ok(Err(error)) => return Err(store_error(&error)),
             Err(error) => return Err(CliError::new(Exit::Failure, error.to_string())),
         };
-        let server_config = ServerConfig {
-            grpc: config.grpc,
-            http: config.http,
-            ui: config.ui,
-            ..ServerConfig::default()
-        };
-        match Server::start(server_config, Arc::clone(&store)).await {
+        match bound.serve(Arc::clone(&store)) {
             Ok(server) => Ok(Self { store, server }),
             Err(error) => {
                 close(store).await;

@@ -30,7 +30,7 @@ pub use api::status::{
 pub use config::ServerConfig;
 pub use error::{Holder, ServerError};
 pub use otlp::{Intake, Receiver, ReceiverConfig, ReceiverConfigError};
-pub use server::{Addresses, Server};
+pub use server::{Addresses, BoundServer, Server};
 pub use state::{
     CLIENTS_KEPT, Client, Listener, REFUSALS_KEPT, Refusal, RefusalReason, ServerState,
     SignalCounts,

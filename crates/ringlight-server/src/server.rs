@@ -45,24 +45,33 @@ pub struct Server {
     tasks: JoinSet<()>,
 }
 
-impl Server {
-    /// Binds all three ports, then serves them on the current runtime.
+/// The ports of a server to be. Clients may connect already, and are answered once it
+/// [serves](Self::serve). Dropping it frees the ports.
+#[derive(Debug)]
+pub struct BoundServer {
+    config: ServerConfig,
+    grpc: TcpListener,
+    http: TcpListener,
+    ui: TcpListener,
+    addresses: Addresses,
+}
+
+impl BoundServer {
+    /// Serves all three ports on the current runtime.
     ///
     /// # Errors
-    /// When the configuration is out of range, or a port cannot be bound; then none is served.
-    pub async fn start(config: ServerConfig, store: Arc<Store>) -> Result<Self, ServerError> {
-        config.validate()?;
+    /// When the receivers' configuration is out of range.
+    pub fn serve(self, store: Arc<Store>) -> Result<Server, ServerError> {
+        let Self {
+            config,
+            grpc,
+            http,
+            ui,
+            addresses,
+        } = self;
         let state = Arc::new(ServerState::new());
         let intake = Arc::clone(&store);
         let receiver = Receiver::new(intake, Arc::clone(&state), config.receiver.clone())?;
-        let (grpc, grpc_address) = bind(Listener::Grpc, &config).await?;
-        let (http, http_address) = bind(Listener::Http, &config).await?;
-        let (ui, ui_address) = bind(Listener::Ui, &config).await?;
-        let addresses = Addresses {
-            grpc: grpc_address,
-            http: http_address,
-            ui: ui_address,
-        };
         let context = Arc::new(Context::new(store, state, addresses, &config));
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -71,11 +80,44 @@ impl Server {
         let stop_http = stopping.clone();
         tasks.spawn(async move { receiver.serve_http(http, stop_http).await });
         tasks.spawn(serve_ui(ui, Arc::clone(&context), config, stopping));
-        Ok(Self {
+        Ok(Server {
             context,
             stop,
             tasks,
         })
+    }
+}
+
+impl Server {
+    /// Binds all three ports. Apart from [`start`](Self::start) for who opens the store only when
+    /// there are ports to serve it on.
+    ///
+    /// # Errors
+    /// When the configuration is out of range, or a port cannot be bound; then none is.
+    pub async fn bind(config: ServerConfig) -> Result<BoundServer, ServerError> {
+        config.validate()?;
+        let (grpc, grpc_address) = bind(Listener::Grpc, &config).await?;
+        let (http, http_address) = bind(Listener::Http, &config).await?;
+        let (ui, ui_address) = bind(Listener::Ui, &config).await?;
+        Ok(BoundServer {
+            config,
+            grpc,
+            http,
+            ui,
+            addresses: Addresses {
+                grpc: grpc_address,
+                http: http_address,
+                ui: ui_address,
+            },
+        })
+    }
+
+    /// Binds all three ports, then serves them on the current runtime.
+    ///
+    /// # Errors
+    /// When the configuration is out of range, or a port cannot be bound; then none is served.
+    pub async fn start(config: ServerConfig, store: Arc<Store>) -> Result<Self, ServerError> {
+        Self::bind(config).await?.serve(store)
     }
 
     /// Where it listens.

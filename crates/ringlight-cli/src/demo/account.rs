@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
+use ringlight::DropReason;
 use ringlight_app_harness::{AccountReport, Report};
 use ringlight_server::ClientStatus;
 use ringlight_store::InstanceStored;
@@ -11,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::process::Ended;
-use crate::error::CliError;
+use crate::error::{CliError, Exit};
 
 /// What came of everything the applications submitted.
 #[derive(Debug, Serialize)]
@@ -47,6 +48,57 @@ impl SignalSummary {
         self.account.balances()
             && self.account.submitted == self.account.exported
             && self.account.submitted == self.stored
+    }
+
+    /// Where the records are that are not stored: how many, and what became of them.
+    fn losses(&self) -> Vec<String> {
+        let account = &self.account;
+        let dropped = account
+            .dropped
+            .iter()
+            .map(|(reason, count)| (*count, format!("dropped ({reason})")));
+        let others = [
+            (account.rejected, "refused by the backend"),
+            (account.in_flight + account.spooled, "not delivered"),
+            (
+                account.exported.saturating_sub(self.stored),
+                "acknowledged and not stored",
+            ),
+            (
+                self.stored.saturating_sub(account.exported),
+                "stored and not acknowledged",
+            ),
+        ];
+        let others = others.map(|(count, what)| (count, what.to_owned()));
+        let mut losses: Vec<String> = dropped
+            .chain(others)
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        if losses.is_empty() {
+            losses.push("an account that does not add up".to_owned());
+        }
+        losses
+    }
+}
+
+/// What to do about records that are missing: what their accounts have in common.
+fn hint(accounts: &[&AccountReport]) -> &'static str {
+    let dropped = |reasons: &[DropReason]| {
+        accounts.iter().any(|account| {
+            reasons
+                .iter()
+                .any(|reason| account.dropped.contains_key(reason.as_str()))
+        })
+    };
+    if dropped(&[DropReason::RingFull, DropReason::QueueFull]) {
+        "the backend did not keep up: a lower `--rate` helps, or a machine with less other work"
+    } else if dropped(&[DropReason::RetriesExhausted, DropReason::Shutdown]) {
+        "the backend did not take them in time: look for room on the disk of `--data-dir`"
+    } else if accounts.iter().any(|account| account.rejected > 0) {
+        "run it again without `--duration`: the Health page tells what is refused and why"
+    } else {
+        "this is a defect of Ringlight: please report it with the account above"
     }
 }
 
@@ -88,6 +140,52 @@ impl Summary {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other,
         }
+    }
+
+    /// What is not stored, why, and what to do about it; `None` when everything is.
+    pub(super) fn shortfall(&self) -> Option<CliError> {
+        if self.balanced {
+            return None;
+        }
+        let rows = || {
+            self.apps.iter().flat_map(|app| {
+                app.signals
+                    .iter()
+                    .filter(|(_, row)| !row.is_balanced())
+                    .map(|(signal, row)| (app.service.as_str(), signal.as_str(), row))
+            })
+        };
+        let losses: Vec<String> = rows()
+            .map(|(service, signal, row)| {
+                let noun = if signal == "logs" {
+                    "log records"
+                } else {
+                    "spans"
+                };
+                format!(
+                    "`{service}`: {} of {} {noun}",
+                    row.losses().join(", "),
+                    row.account.submitted
+                )
+            })
+            .collect();
+        if losses.is_empty() {
+            return Some(
+                CliError::new(Exit::Failure, "the applications submitted nothing")
+                    .with_hint("let them run for a few seconds"),
+            );
+        }
+        let accounts: Vec<&AccountReport> = rows().map(|(_, _, row)| &row.account).collect();
+        Some(
+            CliError::new(
+                Exit::Failure,
+                format!(
+                    "not everything the applications submitted was stored; {}",
+                    losses.join("; ")
+                ),
+            )
+            .with_hint(hint(&accounts)),
+        )
     }
 
     fn table(&self) -> String {
@@ -191,7 +289,10 @@ mod tests {
         let account = AccountReport {
             submitted,
             exported,
-            dropped: BTreeMap::from([("ring_full".to_owned(), dropped)]),
+            dropped: (dropped > 0)
+                .then(|| ("ring_full".to_owned(), dropped))
+                .into_iter()
+                .collect(),
             ..AccountReport::default()
         };
         Report {
@@ -224,6 +325,62 @@ mod tests {
         check(&report(10, 9, 1), &[stored("one", 9)], false);
         check(&report(10, 9, 0), &[stored("one", 9)], false);
         check(&report(0, 0, 0), &[], true);
+    }
+
+    #[track_caller]
+    fn check_shortfall(report: &Report, spans: u64, message: &str, hint: &str) {
+        let app = AppSummary::new(report, &[stored("one", spans)], &[]);
+        let summary = Summary {
+            balanced: false,
+            duration_seconds: 2.0,
+            apps: vec![app],
+        };
+        let error = summary.shortfall().unwrap();
+        assert_eq!(
+            error
+                .message
+                .strip_prefix("not everything the applications submitted was stored; "),
+            Some(message)
+        );
+        let given = error.hint.unwrap();
+        assert!(given.contains(hint), "{given}");
+    }
+
+    #[test]
+    fn what_is_missing_is_told_with_its_application_count_and_reason() {
+        check_shortfall(
+            &report(10, 8, 2),
+            8,
+            "`streaming`: 2 dropped (ring_full) of 10 spans",
+            "lower `--rate`",
+        );
+        check_shortfall(
+            &report(10, 10, 0),
+            9,
+            "`streaming`: 1 acknowledged and not stored of 10 spans",
+            "report it",
+        );
+        let mut refused = report(10, 7, 1);
+        let account = refused.ledger.get_mut("traces").unwrap();
+        account.dropped = BTreeMap::from([("shutdown".to_owned(), 1)]);
+        account.rejected = 2;
+        check_shortfall(
+            &refused,
+            7,
+            "`streaming`: 1 dropped (shutdown), 2 refused by the backend of 10 spans",
+            "room on the disk",
+        );
+    }
+
+    #[test]
+    fn nothing_submitted_is_told_as_such() {
+        let summary = Summary {
+            balanced: false,
+            duration_seconds: 0.0,
+            apps: vec![AppSummary::new(&report(0, 0, 0), &[], &[])],
+        };
+        let error = summary.shortfall().unwrap();
+        assert_eq!(error.message, "the applications submitted nothing");
     }
 
     #[test]

@@ -170,16 +170,8 @@ fn print(summary: &Summary, config: &DemoConfig, console: Console) -> Result<(),
     } else {
         summary.print_table().map_err(cannot_print)?;
     }
-    if !summary.balanced {
-        console.error(
-            &CliError::new(
-                Exit::Failure,
-                "not everything the applications submitted was stored",
-            )
-            .with_hint(
-                "a lower `--rate` keeps a slow machine up; the Health page tells what was refused",
-            ),
-        );
+    if let Some(shortfall) = summary.shortfall() {
+        console.error(&shortfall);
     }
     Ok(())
 }

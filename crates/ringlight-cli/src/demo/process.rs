@@ -66,8 +66,8 @@ impl AppProcess {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // A group of its own, so that Ctrl-C reaches this process alone, which then stops the
-            // applications in order.
+            // A group of its own, so that Ctrl-C reaches this process alone, even before the
+            // application leaves signals to it.
             .process_group(0)
             .kill_on_drop(true);
         // The demonstration is the same whatever the surroundings say about telemetry.
@@ -123,9 +123,11 @@ impl AppProcess {
 impl Ended {
     /// Why the application's account is missing.
     pub(super) fn error(&self) -> CliError {
-        let how = match self.status {
-            Some(status) => status.to_string(),
-            None => format!("no answer within {} s", STOP_TIMEOUT.as_secs()),
+        let what = match self.status {
+            None => format!("did not end within {} s", STOP_TIMEOUT.as_secs()),
+            Some(status) if !status.success() => format!("failed ({status})"),
+            Some(_) if self.report.is_none() => "ended without its closing account".to_owned(),
+            Some(_) => "ended before it was asked to".to_owned(),
         };
         let said: Vec<&str> = self.tail.iter().map(String::as_str).collect();
         let said = if said.is_empty() {
@@ -135,7 +137,7 @@ impl Ended {
         };
         CliError::new(
             Exit::Failure,
-            format!("the application `{}` failed ({how}){said}", self.name),
+            format!("the application `{}` {what}{said}", self.name),
         )
         .with_hint("`ringlight demo --verbose` shows everything the applications write")
     }

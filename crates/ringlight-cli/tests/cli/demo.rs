@@ -87,6 +87,33 @@ fn signals_in_quick_succession_end_the_demo_in_order() {
     assert!(!backend.errors().contains("warning"));
 }
 
+/// As `pkill` does, or a service manager, which signal all processes of the demo.
+#[test]
+fn signals_to_the_applications_are_left_to_the_demo() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut backend = Backend::spawn(demo(data_dir.path(), &[]));
+    wait_for_services(&backend);
+    for pid in children_of(backend.child.id()) {
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+            kill_process(pid, signal).unwrap();
+        }
+    }
+    let newest = |service: &str| {
+        let query = format!("/api/v1/traces?limit=1&q=resource.service.name%3D%22{service}%22");
+        backend.get(&query)["traces"][0]["trace_id"].clone()
+    };
+    for service in ["streaming", "model"] {
+        let before = newest(service);
+        until("the application goes on", || {
+            (newest(service) != before).then_some(())
+        });
+    }
+    backend.signal(Signal::TERM);
+    check_balanced(&serde_json::from_str(&backend.line()).unwrap());
+    assert_eq!(wait(&mut backend.child).code(), Some(0));
+}
+
 #[test]
 fn the_demo_shows_both_applications_and_ends_on_a_signal() {
     let data_dir = tempfile::tempdir().unwrap();

@@ -370,6 +370,32 @@ fn a_port_of_another_program_is_an_error_with_a_hint() {
     assert!(stderr.contains("hint: "), "{stderr}");
 }
 
+/// One failed start after another would fill the list of runs, and a directory that nobody meant to
+/// make would stay.
+#[test]
+fn a_port_in_use_leaves_nothing_behind() {
+    let parent = tempfile::tempdir().unwrap();
+    let (new, used) = (parent.path().join("new"), parent.path().join("used"));
+    let first = Backend::up(&used);
+    assert_eq!(first.ready["run"], "1");
+    assert_eq!(first.stop().code(), Some(0));
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port().to_string();
+    for command in ["up", "demo"] {
+        for data_dir in [&new, &used] {
+            let output = ringlight()
+                .args([command, "--data-dir"])
+                .arg(data_dir)
+                .args(["--grpc-port", "0", "--http-port", "0", "--ui-port", &port])
+                .output()
+                .unwrap();
+            assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+        }
+    }
+    assert!(!new.exists());
+    assert_eq!(Backend::up(&used).ready["run"], "2");
+}
+
 #[test]
 fn a_directory_of_something_else_is_left_alone() {
     let data_dir = tempfile::tempdir().unwrap();

@@ -14,10 +14,11 @@ pub(crate) struct Demo {
 }
 
 impl Demo {
-    /// Starts the demo on free ports and waits until it prints the address of its UI.
-    pub(crate) fn start(root: &Path, profile: &str) -> Result<Self, String> {
+    /// Starts the demo of a folder with binaries on free ports and waits until it prints the address
+    /// of its UI.
+    pub(crate) fn start(binaries: &Path) -> Result<Self, String> {
         let data_dir = std::env::temp_dir().join(format!("ringlight-xtask-{}", std::process::id()));
-        let mut child = Command::new(root.join("target").join(profile).join("ringlight"))
+        let mut child = Command::new(binaries.join("ringlight"))
             .args([
                 "demo",
                 "--grpc-port",
@@ -29,7 +30,6 @@ impl Demo {
                 "--data-dir",
             ])
             .arg(&data_dir)
-            .current_dir(root)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -11,6 +11,7 @@ use crate::report::Count;
 #[derive(Debug)]
 pub(crate) struct Steps {
     root: PathBuf,
+    target: PathBuf,
     count: Count,
     done: Vec<(String, u64)>,
 }
@@ -20,19 +21,26 @@ pub(crate) type Outcome = Result<(), String>;
 
 impl Steps {
     /// Starts in the root of the workspace.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new() -> Result<Self, String> {
         let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = manifest_dir.parent().unwrap_or(manifest_dir).to_owned();
-        Self {
+        let target = target(&root)?;
+        Ok(Self {
             root,
+            target,
             count: Count::default(),
             done: Vec::new(),
-        }
+        })
     }
 
     /// The root of the workspace.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Where cargo puts what it builds, wherever that was configured.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
     }
 
     /// Runs `cargo` with arguments; see [`run`](Self::run).
@@ -82,6 +90,22 @@ impl Steps {
         }
         println!("{} passed, {} failed", self.count.passed, self.count.failed);
     }
+}
+
+/// The target folder, which an environment variable or a configuration file may have moved.
+fn target(root: &Path) -> Result<PathBuf, String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .current_dir(root)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|e| format!("`cargo metadata` does not start: {e}"))?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .map_err(|e| format!("`cargo metadata` is not understood: {e}"))?;
+    let target = metadata["target_directory"].as_str();
+    Ok(target
+        .ok_or("`cargo metadata` names no target folder")?
+        .into())
 }
 
 /// Fails with the line that installs a program when it is missing.

@@ -9,7 +9,7 @@ use crate::step::{Outcome, Steps, require, succeeds};
 /// Everything CI runs.
 pub(crate) fn test() -> Outcome {
     prerequisites()?;
-    let mut steps = Steps::new();
+    let mut steps = Steps::new()?;
     rust(&mut steps)?;
     web(&mut steps)?;
     interoperability(&mut steps)?;
@@ -20,7 +20,7 @@ pub(crate) fn test() -> Outcome {
 
 /// The Rust part alone.
 pub(crate) fn test_rust() -> Outcome {
-    let mut steps = Steps::new();
+    let mut steps = Steps::new()?;
     rust(&mut steps)?;
     steps.summary();
     Ok(())
@@ -29,7 +29,7 @@ pub(crate) fn test_rust() -> Outcome {
 /// The web and browser part alone.
 pub(crate) fn test_web() -> Outcome {
     prerequisites()?;
-    let mut steps = Steps::new();
+    let mut steps = Steps::new()?;
     web(&mut steps)?;
     steps.cargo("build the binary", &["build", "--quiet"])?;
     browser(&mut steps)?;
@@ -40,7 +40,7 @@ pub(crate) fn test_web() -> Outcome {
 /// The pictures of the documentation.
 pub(crate) fn screenshots() -> Outcome {
     prerequisites()?;
-    let mut steps = Steps::new();
+    let mut steps = Steps::new()?;
     steps.cargo("build the binary", &["build", "--release", "--quiet"])?;
     let web = steps.root().join("web");
     steps.run(
@@ -49,7 +49,7 @@ pub(crate) fn screenshots() -> Outcome {
             .args(["ci", "--no-audit", "--no-fund"])
             .current_dir(&web),
     )?;
-    let demo = Demo::start(steps.root(), "release")?;
+    let demo = Demo::start(&steps.target().join("release"))?;
     steps.run(
         "take the screenshots",
         Command::new("npm")
@@ -101,21 +101,50 @@ fn rust(steps: &mut Steps) -> Outcome {
             .args(["doc", "--quiet", "--workspace", "--no-deps"])
             .env("RUSTDOCFLAGS", "--deny warnings"),
     )?;
-    steps.run(
-        "model checks of the ring",
-        Command::new(env!("CARGO"))
-            .args([
-                "test",
-                "--quiet",
-                "--release",
-                "--package",
-                "ringlight-ring",
-                "--test",
-                "loom",
-            ])
-            .args(["--target-dir", "target/loom"])
-            .env("RUSTFLAGS", "--cfg ringlight_loom"),
-    )
+    ring_model(steps)?;
+    benchmark(steps)
+}
+
+/// The ring as the model checker sees it, which is other code than every other build has.
+fn ring_model(steps: &mut Steps) -> Outcome {
+    let target = steps.target().join("loom");
+    let mut cargo = |title: &str, task: &str, rest: &[&str]| {
+        steps.run(
+            title,
+            Command::new(env!("CARGO"))
+                .args([task, "--quiet", "--release", "--package", "ringlight-ring"])
+                .arg("--target-dir")
+                .arg(&target)
+                .args(rest)
+                .env("RUSTFLAGS", "--cfg ringlight_loom"),
+        )
+    };
+    let lint = ["--lib", "--test", "loom", "--", "--deny", "warnings"];
+    cargo("lints of the ring's model", "clippy", &lint)?;
+    cargo("model checks of the ring", "test", &["--test", "loom"])
+}
+
+/// The benchmark, which is a workspace of its own: it must compile and its own tests pass, so that
+/// figures can be had at any commit. Nothing is measured here.
+fn benchmark(steps: &mut Steps) -> Outcome {
+    let target = steps.target().join("bench-compare");
+    let mut cargo = |title: &str, args: &[&str], rest: &[&str]| {
+        steps.run(
+            title,
+            Command::new(env!("CARGO"))
+                .args(args)
+                .args(["--manifest-path", "bench-compare/Cargo.toml"])
+                .args(rest)
+                .env("CARGO_TARGET_DIR", &target),
+        )
+    };
+    cargo("bench-compare: format", &["fmt"], &["--check"])?;
+    cargo(
+        "bench-compare: lints",
+        &["clippy", "--quiet", "--all-targets"],
+        &["--", "--deny", "warnings"],
+    )?;
+    cargo("bench-compare: tests", &["test", "--quiet"], &[])
 }
 
 /// The facade alone, without what its features bring: each must compile by itself.
@@ -140,10 +169,10 @@ fn features(steps: &mut Steps) -> Outcome {
     Ok(())
 }
 
-/// Licences, bans and sources of everything in the lock file, by `cargo-deny`, which is built below
-/// `target/` on a machine that lacks it.
+/// Licences, bans and sources of everything in the lock file, by `cargo-deny`, which is built in
+/// the target folder on a machine that lacks it.
 fn dependencies(steps: &mut Steps) -> Outcome {
-    let tools = steps.root().join("target/tools");
+    let tools = steps.target().join("tools");
     let mut program = PathBuf::from("cargo-deny");
     if require("cargo-deny", "").is_err() {
         program = tools.join("bin/cargo-deny");
@@ -182,7 +211,7 @@ fn web(steps: &mut Steps) -> Outcome {
 /// Stock clients of other languages against the built binary.
 fn interoperability(steps: &mut Steps) -> Outcome {
     let folder = steps.root().join("crates/ringlight-cli/tests/python_sdk");
-    let venv = steps.root().join("target/python-sdk");
+    let venv = steps.target().join("python-sdk");
     let python = venv.join("bin/python");
     if !python.exists() {
         steps.run(
@@ -196,7 +225,7 @@ fn interoperability(steps: &mut Steps) -> Outcome {
             .args(["-m", "pip", "install", "--quiet", "--requirement"])
             .arg(folder.join("requirements.txt")),
     )?;
-    let binary = steps.root().join("target/debug/ringlight");
+    let binary = steps.target().join("debug/ringlight");
     steps.run(
         "python: stock OpenTelemetry SDK",
         Command::new(&python)
@@ -209,7 +238,7 @@ fn interoperability(steps: &mut Steps) -> Outcome {
 
 fn browser(steps: &mut Steps) -> Outcome {
     let web = steps.root().join("web");
-    let demo = Demo::start(steps.root(), "debug")?;
+    let demo = Demo::start(&steps.target().join("debug"))?;
     steps.run(
         "browser tests against a running demo",
         Command::new("npm")

@@ -3,7 +3,8 @@
 //! Lines are made on the collector's thread from the same records that are exported; the
 //! application's threads format nothing but what is only `Debug` or `Display`. A line is written
 //! when the rings are empty for the moment, which is within about a tenth of a second; a flush or
-//! shutdown writes what is left.
+//! shutdown writes what is left. Threads' rings are drained one after the other, so lines that are
+//! written together are put in the order of their times first.
 
 mod escape;
 mod json;
@@ -13,6 +14,7 @@ mod time;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
@@ -30,8 +32,44 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct LineSink {
     style: Style,
     output: Box<dyn Write + Send>,
-    buffer: String,
+    pending: Pending,
     callsites: HashMap<CallsiteId, Arc<Known>>,
+}
+
+/// Lines that have not been written yet.
+#[derive(Default)]
+struct Pending {
+    text: String,
+    /// Of each line: its time and where it ends in the text.
+    lines: Vec<(u64, usize)>,
+}
+
+impl Pending {
+    /// Ends the line that was appended to the text.
+    fn end_line(&mut self, time_unix_nano: u64) {
+        self.text.push('\n');
+        self.lines.push((time_unix_nano, self.text.len()));
+    }
+
+    /// The text with its lines by time; those of the same time stay as they came.
+    fn in_order(&self) -> Cow<'_, str> {
+        if self.lines.is_sorted_by_key(|(time, _)| time) {
+            return Cow::Borrowed(&self.text);
+        }
+        let starts = std::iter::once(0).chain(self.lines.iter().map(|(_, end)| *end));
+        let mut lines: Vec<_> = starts
+            .zip(&self.lines)
+            .map(|(start, (time, end))| (time, &self.text[start..*end]))
+            .collect();
+        lines.sort_by_key(|(time, _)| *time);
+        Cow::Owned(lines.into_iter().map(|(_, line)| line).collect())
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.text.shrink_to(BUFFER_BYTES_MAX);
+        self.lines.clear();
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +116,7 @@ impl LineSink {
         Self {
             style,
             output,
-            buffer: String::new(),
+            pending: Pending::default(),
             callsites: HashMap::new(),
         }
     }
@@ -114,10 +152,10 @@ impl LineSink {
             spans: &spans,
         };
         match self.style {
-            Style::Text { colour } => text::write(&mut self.buffer, &line, colour),
-            Style::Json => json::write(&mut self.buffer, &line),
+            Style::Text { colour } => text::write(&mut self.pending.text, &line, colour),
+            Style::Json => json::write(&mut self.pending.text, &line),
         }
-        self.buffer.push('\n');
+        self.pending.end_line(log.time_unix_nano());
     }
 }
 
@@ -125,19 +163,18 @@ impl RecordSink for LineSink {
     fn record(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry) {
         if let Record::Log(log) = record {
             self.write(log, callsites);
-            if self.buffer.len() >= BUFFER_BYTES_MAX {
+            if self.pending.text.len() >= BUFFER_BYTES_MAX {
                 self.flush();
             }
         }
     }
 
     fn flush(&mut self) {
-        if !self.buffer.is_empty() {
+        if !self.pending.text.is_empty() {
             // A closed pipe or a full disk must not hurt; the lines are lost.
-            let _ = self.output.write_all(self.buffer.as_bytes());
+            let _ = self.output.write_all(self.pending.in_order().as_bytes());
             let _ = self.output.flush();
-            self.buffer.clear();
-            self.buffer.shrink_to(BUFFER_BYTES_MAX);
+            self.pending.clear();
         }
     }
 }
@@ -177,7 +214,7 @@ impl<'a> Line<'a> {
     }
 
     /// Name and value of everything else.
-    fn fields(&self) -> impl Iterator<Item = (std::borrow::Cow<'a, str>, ValueRef<'a>)> {
+    fn fields(&self) -> impl Iterator<Item = (Cow<'a, str>, ValueRef<'a>)> {
         self.log.items().filter_map(|item| match item {
             Item::Attribute(key, ValueRef::Text(_)) if self.is_body(key) => None,
             Item::Attribute(KeyRef::Field(index), value) => {

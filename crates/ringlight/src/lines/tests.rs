@@ -48,7 +48,14 @@ fn registry() -> CallsiteRegistry {
     registry
 }
 
-fn line(style: Style, severity: Severity, message: &str, who: &str, ratio: f64) -> String {
+/// A log record of callsite 1 with an integer, inside two spans.
+fn record(
+    severity: Severity,
+    time_unix_nano: u64,
+    message: &str,
+    who: &str,
+    ratio: f64,
+) -> Vec<u8> {
     let mut items = Vec::new();
     let mut writer = ItemWriter::new(&mut items, 40);
     let _ = writer.text(Key::Field(0), message);
@@ -56,19 +63,44 @@ fn line(style: Style, severity: Severity, message: &str, who: &str, ratio: f64) 
     let _ = writer.text(Key::Field(2), who);
     let _ = writer.f64(Key::Field(3), ratio);
     let _ = writer.scope_path(&[CallsiteId::new(2), CallsiteId::new(3)]);
-    let mut header = LogHeader::new(CallsiteId::new(1), severity, 1_000_001_000);
+    let mut header = LogHeader::new(CallsiteId::new(1), severity, time_unix_nano);
     header.trace_id = TraceId::new(0xabc);
     header.span_id = SpanId::new(0xdef);
     let mut bytes = vec![0; 48 + items.len() * 8];
     copy_words(header.to_words().into_iter().chain(items), &mut bytes);
+    bytes
+}
 
+/// What a sink writes for records that come between two flushes.
+fn written(style: Style, records: &[Vec<u8>]) -> String {
     let output = Captured::default();
     let mut sink = LineSink::with_style(style, Box::new(output.clone()));
-    sink.record(&Record::parse(&bytes).unwrap(), &registry());
+    for bytes in records {
+        sink.record(&Record::parse(bytes).unwrap(), &registry());
+    }
     assert!(output.0.lock().unwrap().is_empty());
     sink.flush();
     let bytes = output.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
+}
+
+fn line(style: Style, severity: Severity, message: &str, who: &str, ratio: f64) -> String {
+    written(
+        style,
+        &[record(severity, 1_000_001_000, message, who, ratio)],
+    )
+}
+
+#[test]
+fn lines_of_several_threads_come_in_the_order_of_their_times() {
+    let records = [(5, "one"), (9, "four"), (7, "two"), (7, "three")]
+        .map(|(time, message)| record(Severity::INFO, time, message, "", 0.0));
+    let text = written(Style::Text { colour: false }, &records);
+    let messages: Vec<_> = text
+        .lines()
+        .map(|line| line.split_whitespace().nth(4).unwrap())
+        .collect();
+    assert_eq!(messages, ["one", "two", "three", "four"]);
 }
 
 #[test]

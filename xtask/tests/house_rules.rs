@@ -282,6 +282,21 @@ fn sources_keep_the_rules() {
 }
 
 #[test]
+fn tasks_ask_cargo_where_the_target_folder_is() {
+    let offenders: Vec<String> = files(&[".rs"])
+        .into_iter()
+        .filter(|path| path.starts_with(root().join("xtask/src")))
+        .filter(|path| {
+            ["\"target/", "\"target\""]
+                .iter()
+                .any(|text| read(path).contains(text))
+        })
+        .map(|path| path.display().to_string())
+        .collect();
+    assert_none("a target folder that may be elsewhere", &offenders);
+}
+
+#[test]
 fn only_binaries_and_benches_choose_an_allocator() {
     let offenders: Vec<String> = files(&[".rs"])
         .into_iter()

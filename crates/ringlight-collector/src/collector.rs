@@ -18,16 +18,21 @@ use crate::export::ExporterBoxed;
 use crate::inbox::{Inbox, LANES, lane_of};
 use crate::notice::{Notice, Notices};
 use crate::pipeline::{Command, Control};
-use crate::report::Reporter;
+use crate::report::{Reporter, Reports};
 use crate::sink::RecordSink;
+
+#[cfg(test)]
+mod tests;
 
 /// Record bytes taken from the rings before the exporters get their turn on the thread.
 const PASS_BYTES: usize = 128 * 1024;
 
-/// Time between looks at the rings while there is something to be found; doubled with every look
-/// in vain up to the second. A ring that fills up faster calls.
+/// Time between looks at the rings while there is something to be found, doubled with every look in
+/// vain. A ring that fills up faster calls. After the last one the collector looks no more but asks
+/// the producers to call with their next record. That costs them a system call, so it is not done
+/// at once: they pay it about every 150 ms at most, the sum of these.
 const LOOK_SOON: Duration = Duration::from_millis(10);
-const LOOK_SELDOM: Duration = Duration::from_millis(100);
+const LOOK_LAST: Duration = Duration::from_millis(80);
 
 /// Time of a shutdown kept for the last report, and as much again for the end after it: a part of
 /// the whole, at most the second.
@@ -68,9 +73,11 @@ pub(crate) struct Collector {
     wake: Wake,
     control: Arc<Control>,
     settled: Arc<Notify>,
+    reports: Vec<Arc<Reports>>,
     inbox: Inbox,
     flushes: Vec<Flush>,
     leaving: Option<Leaving>,
+    /// Time until the next look at the rings; longer than `LOOK_LAST` when there is to be none.
     look_after: Duration,
     drops: Drops,
     /// Bytes all rings hold together when they are full.
@@ -103,10 +110,11 @@ struct Drops {
 }
 
 impl Drops {
+    fn is_due(&self, now: Instant) -> bool {
+        now >= self.look_at
+    }
+
     fn look(&mut self, now: Instant) {
-        if now < self.look_at {
-            return;
-        }
         self.look_at = now + DROPS_LOOK;
         for reason in DropReason::ALL {
             if self.told.contains(&reason) {
@@ -156,7 +164,7 @@ impl Collector {
             for report in &reports {
                 tasks.spawn(Arc::clone(report).run());
             }
-            let mut collector = Self::new(parts, destinations, settled);
+            let mut collector = Self::new(parts, destinations, settled, reports.clone());
             let closing = collector.run().await;
             tasks.shutdown().await;
             collector.abandon();
@@ -169,7 +177,12 @@ impl Collector {
         drop(end);
     }
 
-    fn new(parts: Parts, destinations: Vec<Arc<Destination>>, settled: Arc<Notify>) -> Self {
+    fn new(
+        parts: Parts,
+        destinations: Vec<Arc<Destination>>,
+        settled: Arc<Notify>,
+        reports: Vec<Arc<Reports>>,
+    ) -> Self {
         let config = parts.config;
         let rings_bytes = config.ring_bytes() * (config.producers_max + 1);
         Self {
@@ -177,6 +190,7 @@ impl Collector {
             receiver: parts.receiver,
             control: parts.control,
             settled,
+            reports,
             flushes: Vec::new(),
             leaving: None,
             look_after: LOOK_SOON,
@@ -202,12 +216,19 @@ impl Collector {
         loop {
             self.take_commands();
             let now = Instant::now();
+            for report in &self.reports {
+                report.expect_change();
+            }
+            // Before anything is looked at: what comes later calls.
+            let listens = self.look_after > LOOK_LAST && self.receiver.listen();
             let may_drain = self.inbox.offer(now, self.leaving.is_some());
             let more = may_drain && self.drain(now);
             self.inbox.seal_due(now);
             self.inbox.offer(now, self.leaving.is_some());
             self.answer_flushes();
-            self.drops.look(now);
+            if listens || self.drops.is_due(now) {
+                self.drops.look(now);
+            }
             if let Some(leaving) = &self.leaving {
                 let is_done = leaving.rings_are_empty && self.inbox.is_settled();
                 if is_done || now >= leaving.deadline {
@@ -218,7 +239,7 @@ impl Collector {
             if more && !self.inbox.is_held() {
                 tokio::task::yield_now().await;
             } else {
-                self.wait(now).await;
+                self.wait(now, listens).await;
             }
         }
     }
@@ -263,7 +284,7 @@ impl Collector {
         self.look_after = if drained.records > 0 {
             LOOK_SOON
         } else {
-            (self.look_after * 2).min(LOOK_SELDOM)
+            self.look_after.min(LOOK_LAST) * 2
         };
         let is_through =
             |flush: &Flush| !drained.more || flush.drained_bytes > 2 * self.rings_bytes;
@@ -301,7 +322,7 @@ impl Collector {
         self.receiver
             .drain(usize::MAX, |bytes| left[lane_of(bytes)] += 1);
         self.inbox.abandon(left);
-        self.drops.look(self.drops.look_at);
+        self.drops.look(Instant::now());
     }
 
     fn answer_flushes(&mut self) {
@@ -330,7 +351,7 @@ impl Collector {
         });
     }
 
-    async fn wait(&self, now: Instant) {
+    async fn wait(&self, now: Instant, listens: bool) {
         let is_held = self.inbox.is_held();
         // While a flush or the end waits for the rings, they are looked at without delay.
         let waits_for_rings = !is_held
@@ -340,19 +361,22 @@ impl Collector {
             tokio::task::yield_now().await;
             return;
         }
-        let mut until = now + self.look_after;
-        if let Some(due) = self.inbox.next_due()
-            && !is_held
-        {
-            until = until.min(due);
-        }
-        if let Some(leaving) = &self.leaving {
-            until = until.min(leaving.deadline);
-        }
+        let look = (!listens).then(|| now + self.look_after);
+        let due = self.inbox.next_due().filter(|_| !is_held);
+        let deadline = self.leaving.as_ref().map(|leaving| leaving.deadline);
+        let until = [look, due, deadline].into_iter().flatten().min();
         tokio::select! {
             () = self.wake.notified() => {}
             () = self.settled.notified() => {}
-            () = tokio::time::sleep_until(until) => {}
+            () = sleep_until(until) => {}
         }
+    }
+}
+
+/// Without a time, for ever.
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }

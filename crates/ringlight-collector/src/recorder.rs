@@ -103,6 +103,7 @@ impl Recorder {
             for counted in [Counted::Submitted, Counted::TooManyOpen] {
                 producer.add(counted.index(Signal::Traces), 1);
             }
+            producer.rouse_listener();
         });
     }
 
@@ -368,6 +369,7 @@ impl Drop for Abandon<'_> {
     fn drop(&mut self) {
         if self.armed {
             self.producer.add(Counted::Abandoned.index(self.signal), 1);
+            self.producer.rouse_listener();
         }
     }
 }
@@ -383,7 +385,10 @@ impl Drop for AbandonShared<'_> {
     fn drop(&mut self) {
         if self.armed {
             let index = Counted::Abandoned.index(self.signal);
-            self.sender.overflow(|producer| producer.add(index, 1));
+            self.sender.overflow(|producer| {
+                producer.add(index, 1);
+                producer.rouse_listener();
+            });
         }
     }
 }
@@ -396,5 +401,9 @@ fn refuse(producer: &mut RingProducer, signal: Signal, error: ReserveError) -> b
         _ => Counted::RingFull,
     };
     producer.add(counted.index(signal), 1);
+    if counted == Counted::TooLarge {
+        // Nothing else tells a collector that sleeps.
+        producer.rouse_listener();
+    }
     false
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use ringlight_model::{LedgerSnapshot, Resource, Signal};
 use ringlight_otlp::ledger_report;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::accounts::Accounts;
@@ -38,6 +39,8 @@ pub(crate) struct Reports {
     export_timeout: Duration,
     start_unix_nano: u64,
     sequence: AtomicU64,
+    /// The ledger may have changed.
+    changed: Notify,
     /// The backend takes no metrics. Relaxed: a hint between tasks of one thread.
     is_refused: AtomicBool,
 }
@@ -65,12 +68,18 @@ impl Reporter {
             export_timeout: self.export_timeout,
             start_unix_nano: self.start_unix_nano,
             sequence: AtomicU64::new(0),
+            changed: Notify::new(),
             is_refused: AtomicBool::new(self.interval.is_zero()),
         })
     }
 }
 
 impl Reports {
+    /// Says that the ledger may change, or have changed, since the last call.
+    pub(crate) fn expect_change(&self) {
+        self.changed.notify_one();
+    }
+
     /// Reports whenever the ledger has changed, for ever.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut last = LedgerSnapshot::default();
@@ -78,6 +87,9 @@ impl Reports {
             tokio::time::sleep(self.interval).await;
             let ledger = self.accounts.snapshot(self.index);
             if ledger == last || self.destination.is_away() {
+                // Sleeps as long as the collector does. What it did since the last time counts, so
+                // the ledger is looked at once more before that.
+                self.changed.notified().await;
                 continue;
             }
             if self.send(&ledger, false, self.export_timeout).await {

@@ -195,7 +195,7 @@ impl RingProducer {
     /// Room for a record of up to `length` bytes, aligned to 8.
     ///
     /// It never waits. When the ring is found half full, the receiver is roused, once until it has
-    /// made room.
+    /// made room; a receiver that [listens](RingReceiver::listen) is roused by the commit.
     ///
     /// # Errors
     /// [`ReserveError::Full`] when there is no room now, [`ReserveError::TooLarge`] when there
@@ -242,6 +242,12 @@ impl RingProducer {
     #[inline]
     pub fn add(&mut self, index: usize, amount: u64) {
         self.producer.add(index, amount);
+    }
+
+    /// Rouses the receiver if it [listens](RingReceiver::listen), as a commit does: for whoever has
+    /// counted something without a record that would say so.
+    pub fn rouse_listener(&mut self) {
+        self.producer.rouse_listener();
     }
 }
 
@@ -311,6 +317,21 @@ impl RingReceiver {
         drained
     }
 
+    /// Asks every producer to rouse the receiver with the next record it commits. Whether there is
+    /// nothing to be drained before that: then the receiver may sleep until it is roused.
+    ///
+    /// It holds for one record of each producer, and for producers that register later. What a
+    /// producer counted before it called [`RingProducer::rouse_listener`] is either visible when this
+    /// returns, or rouses the receiver.
+    pub fn listen(&mut self) -> bool {
+        self.adopt_rings();
+        let mut is_empty = true;
+        for consumer in &self.consumers {
+            is_empty &= consumer.listen();
+        }
+        is_empty
+    }
+
     /// Bytes in all rings as they were a moment ago, framing included.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
@@ -327,8 +348,9 @@ impl RingReceiver {
         self.consumers.iter_mut().map(Consumer::records_ready).sum()
     }
 
-    /// The wake-up that producers use when a ring is half full, and [`RingSender::wake`] and
-    /// [`RingSender::close`] always. The receiver waits on it.
+    /// The wake-up that producers use when a ring is half full and when the receiver
+    /// [listens](Self::listen), and [`RingSender::wake`] and [`RingSender::close`] always. The receiver
+    /// waits on it.
     #[must_use]
     pub fn wake_handle(&self) -> Wake {
         self.shared.wake.clone()

@@ -6,7 +6,8 @@
 //!
 //! # Guarantees
 //! - Publishing costs no lock, no allocation and no system call: a compare-exchange on a line the
-//!   producer owns. Only past half a ring is the receiver roused, once until it has made room.
+//!   producer owns. The receiver is roused past half a ring, once until it has made room, and by the
+//!   first record after it asked for that ([`RingReceiver::listen`]), when it has nothing to do.
 //! - Everything is bounded: a ring that is full says so, and the caller decides what that means.
 //! - A commit that returned `Ok` is drained, also when the channel is closed at that moment or the
 //!   producer is gone; one that returned an error is not.

@@ -5,7 +5,7 @@
 //! the length in bytes; the value [`PADDING`] means that the rest of the memory up to its end is
 //! unused, because the next record did not fit there in one piece. Positions count bytes since the
 //! ring was made, wrap with the integer, and are multiples of 8, which leaves three low bits for
-//! flags: one in each index word.
+//! flags: two in the tail's word, one in the head's.
 //!
 //! # Whose turn it is
 //! Bytes from the head to the tail belong to the consumer, the others to the producer. The
@@ -14,6 +14,9 @@
 //! moving an index and setting its flag are totally ordered; no fence is needed anywhere:
 //! - [`CLOSED`] in the tail word: set by whoever closes. From then on the tail cannot move, so
 //!   what the consumer reads is final and a commit that failed was not delivered.
+//! - [`LISTENING`] in the tail word: set by a consumer that has found nothing and is going to
+//!   sleep. The producer clears it by moving the tail and rouses the consumer. A producer expects a
+//!   tail without flags, so a commit pays for this only where it finds one.
 //! - [`WAITING`] in the head word: set by a producer that needs room. The consumer clears it by
 //!   moving the head and rouses the producer.
 #![expect(
@@ -37,6 +40,8 @@ const HEADER_BYTES: usize = WORD_BYTES;
 const PADDING: u64 = u64::MAX;
 /// Flag in the tail word: nothing can be published any more.
 const CLOSED: usize = 1;
+/// Flag in the tail word: the consumer wants to be roused when the tail moves.
+const LISTENING: usize = 2;
 /// Flag in the head word: the producer wants to be roused when the head moves.
 const WAITING: usize = 1;
 /// The bits of an index word that are flags.
@@ -51,8 +56,8 @@ pub(crate) struct Ring {
     producer_taken: AtomicBool,
     /// Whether the [`Consumer`] was taken.
     consumer_taken: AtomicBool,
-    /// Position after the last published record, and `CLOSED`. Moved by the producer, flagged by
-    /// anybody; the consumer's copy may be behind.
+    /// Position after the last published record, `CLOSED` and `LISTENING`. Moved by the producer,
+    /// flagged by anybody; the consumer's copy may be behind.
     tail: CachePadded<AtomicUsize>,
     /// Position of the first record not yet given back, and `WAITING`. Moved by the consumer; the
     /// producer's copy may be behind, which only makes the ring look fuller than it is.
@@ -69,7 +74,8 @@ impl Ring {
             room: Wake::new(),
             producer_taken: AtomicBool::new(false),
             consumer_taken: AtomicBool::new(false),
-            tail: CachePadded(AtomicUsize::new(0)),
+            // The consumer does not know this ring yet and may be asleep.
+            tail: CachePadded(AtomicUsize::new(LISTENING)),
             head: CachePadded(AtomicUsize::new(0)),
             counters: CachePadded(std::array::from_fn(|_| AtomicU64::new(0))),
         })
@@ -274,8 +280,8 @@ impl Producer {
     #[inline]
     fn publish(&mut self, tail_new: usize) -> Result<(), Closed> {
         // Release pairs with the Acquire in `Consumer::refresh`: the record is written before it
-        // can be seen. Only this end moves the tail, so the exchange fails for the CLOSED flag
-        // alone, after which nothing is read; hence Relaxed.
+        // can be seen. Only this end moves the tail, so the exchange fails for a flag alone, which
+        // tells nothing about other memory; hence Relaxed.
         match self.ring.tail.compare_exchange(
             self.tail,
             tail_new,
@@ -286,11 +292,42 @@ impl Producer {
                 self.tail = tail_new;
                 Ok(())
             }
+            Err(_) => self.publish_flagged(tail_new),
+        }
+    }
+
+    /// The rest of [`publish`](Self::publish), for a tail with a flag.
+    #[cold]
+    fn publish_flagged(&mut self, tail_new: usize) -> Result<(), Closed> {
+        // Both orders as in `publish`. Only this end clears LISTENING, so this fails for CLOSED
+        // alone, after which nothing is read.
+        match self.ring.tail.compare_exchange(
+            self.tail | LISTENING,
+            tail_new,
+            Ordering::Release,
+            Ordering::Relaxed,
+        ) {
+            Ok(_) => {
+                self.tail = tail_new;
+                self.wake.wake();
+                Ok(())
+            }
             Err(_) => {
                 // The next reservation takes the slow path, which says so.
                 self.limit = self.tail;
                 Err(Closed)
             }
+        }
+    }
+
+    /// Rouses the consumer if it listens.
+    #[cold]
+    pub(crate) fn rouse_listener(&mut self) {
+        // Release pairs with the Acquire in `Consumer::listen`: of the two read-modify-writes the
+        // later one sees the other, so either this rouses the consumer, or the consumer sees what
+        // was counted before this once it listens.
+        if self.ring.tail.fetch_and(!LISTENING, Ordering::Release) & LISTENING != 0 {
+            self.wake.wake();
         }
     }
 
@@ -412,6 +449,16 @@ impl Consumer {
         // Acquire pairs with the Release in `Producer::publish`: records before the tail are
         // complete.
         self.tail = self.ring.tail.load(Ordering::Acquire) & !FLAGS;
+    }
+
+    /// Asks the producer to rouse the consumer when it publishes the next record; whether there is
+    /// none to be read before that.
+    pub(crate) fn listen(&self) -> bool {
+        // A read-modify-write, so the producer's next move of the tail either came before, and we
+        // see it here, or comes after, and then finds the flag. Acquire pairs with the Release in
+        // `Producer::rouse_listener`; for records, `refresh` acquires.
+        let tail = self.ring.tail.fetch_or(LISTENING, Ordering::Acquire) & !FLAGS;
+        tail == self.head
     }
 
     /// Whether records known since the last [`refresh`](Self::refresh) are left.

@@ -247,8 +247,11 @@ fn rouses_the_receiver_at_half_a_ring_and_not_again_until_it_drained() {
     let (sender, mut receiver) = open(1024, 1);
     let mut producer = sender.register().unwrap();
     let wake = receiver.wake_handle();
+    // The first record says that there is a new ring.
+    producer.push(&[0; 24]).unwrap();
+    assert!(wake.wait_timeout(Duration::ZERO));
     // 32 bytes a record with its header: the 17th reservation finds 512 bytes filled.
-    for _ in 0..16 {
+    for _ in 1..16 {
         producer.push(&[0; 24]).unwrap();
         assert!(!wake.wait_timeout(Duration::ZERO));
     }
@@ -262,6 +265,28 @@ fn rouses_the_receiver_at_half_a_ring_and_not_again_until_it_drained() {
         producer.push(&[0; 24]).unwrap();
     }
     assert!(wake.wait_timeout(Duration::ZERO));
+}
+
+#[test]
+fn a_listening_receiver_is_roused_once_by_each_producer() {
+    let (sender, mut receiver) = open(1024, 2);
+    let mut producers = [sender.register().unwrap(), sender.register().unwrap()];
+    let wake = receiver.wake_handle();
+    assert!(receiver.listen());
+    for producer in &mut producers {
+        for is_first in [true, false] {
+            producer.push(b"record").unwrap();
+            assert_eq!(wake.wait_timeout(Duration::ZERO), is_first);
+        }
+    }
+    assert!(!receiver.listen(), "there are records to be drained");
+    assert_eq!(drain_all(&mut receiver).len(), 4);
+    assert!(receiver.listen());
+    producers[1].rouse_listener();
+    assert!(wake.wait_timeout(Duration::ZERO));
+    producers[1].rouse_listener();
+    producers[1].push(b"record").unwrap();
+    assert!(!wake.wait_timeout(Duration::ZERO), "it was roused before");
 }
 
 #[test]

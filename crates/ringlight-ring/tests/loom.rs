@@ -310,6 +310,99 @@ fn receiver_roused_by_watermark_and_close() {
     });
 }
 
+/// The receiver listens and sleeps; each record comes before it listens or rouses it, and no other
+/// thing does: both records together stay below the watermark.
+#[test]
+fn listening_receiver_roused_by_a_record() {
+    model(|| {
+        let (sender, mut receiver) = small(1);
+        let mut producer = sender.register().unwrap();
+        let wake = receiver.wake_handle();
+        let thread = thread::spawn(move || {
+            for value in 0..2 {
+                push(&mut producer, value).unwrap();
+            }
+        });
+        let mut drained = Vec::new();
+        while drained.len() < 2 {
+            if receiver.listen() {
+                assert!(wake.wait_timeout(FOREVER));
+            }
+            drained.extend(drain(&mut receiver));
+        }
+        thread.join().unwrap();
+        assert_eq!(drained, [0, 1]);
+    });
+}
+
+/// A thread that comes while the receiver sleeps rouses it, though it was never asked to.
+#[test]
+fn listening_receiver_roused_by_a_new_thread() {
+    model(|| {
+        let (sender, mut receiver) = small(1);
+        let wake = receiver.wake_handle();
+        let thread = thread::spawn(move || {
+            let mut producer = sender.register().unwrap();
+            push(&mut producer, 7).unwrap();
+        });
+        let mut drained = Vec::new();
+        while drained.is_empty() {
+            if receiver.listen() {
+                assert!(wake.wait_timeout(FOREVER));
+            }
+            drained.extend(drain(&mut receiver));
+        }
+        thread.join().unwrap();
+        assert_eq!(drained, [7]);
+    });
+}
+
+/// What is counted without a record is seen by a receiver that listens, before it sleeps or because
+/// it is roused.
+#[test]
+fn listening_receiver_roused_by_a_count() {
+    model(|| {
+        let (sender, mut receiver) = small(1);
+        let mut producer = sender.register().unwrap();
+        let wake = receiver.wake_handle();
+        // A new ring is listened to from the start.
+        producer.rouse_listener();
+        assert!(wake.wait_timeout(FOREVER));
+        let thread = thread::spawn(move || {
+            producer.add(0, 1);
+            producer.rouse_listener();
+        });
+        loop {
+            assert!(receiver.listen());
+            if sender.counter_total(0) == 1 {
+                break;
+            }
+            assert!(wake.wait_timeout(FOREVER));
+        }
+        thread.join().unwrap();
+    });
+}
+
+/// Closing races with a commit that finds the receiver listening.
+#[test]
+fn close_against_listening() {
+    model(|| {
+        let (sender, mut receiver) = small(1);
+        let mut producer = sender.register().unwrap();
+        let wake = receiver.wake_handle();
+        let thread = thread::spawn(move || push(&mut producer, 7).is_ok());
+        let closing = thread::spawn(move || sender.close());
+        while !receiver.is_closed() {
+            receiver.listen();
+            assert!(wake.wait_timeout(FOREVER));
+        }
+        closing.join().unwrap();
+        let drained = drain(&mut receiver);
+        let pushed = thread.join().unwrap();
+        assert_eq!(drained.len(), usize::from(pushed));
+    });
+}
+
 /// A producer that waits for room is roused by the drain that makes it.
 #[test]
 fn producer_roused_by_room() {

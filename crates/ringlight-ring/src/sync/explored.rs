@@ -44,6 +44,12 @@ macro_rules! method {
             self.0.fetch_or(value, order)
         }
     };
+    (fetch_and $value:ty) => {
+        pub(crate) fn fetch_and(&self, value: $value, order: Ordering) -> $value {
+            take_turn();
+            self.0.fetch_and(value, order)
+        }
+    };
     (compare_exchange $value:ty) => {
         pub(crate) fn compare_exchange(
             &self,
@@ -77,5 +83,5 @@ atomics! {
     AtomicBool of bool: load store swap;
     AtomicU8 of u8: swap compare_exchange;
     AtomicU64 of u64: load store;
-    AtomicUsize of usize: load store swap fetch_or compare_exchange;
+    AtomicUsize of usize: load store swap fetch_or fetch_and compare_exchange;
 }

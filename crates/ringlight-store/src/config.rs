@@ -32,7 +32,8 @@ pub struct StoreConfig {
     /// blocks.
     pub block_age: Duration,
     /// Bytes of memory for records that are not sealed yet, requests being decoded included.
-    /// Default 64 MiB. Beyond it requests are refused with [`IngestError::Overloaded`].
+    /// Default 64 MiB. A quarter of it in one signal is sealed at once; what would go beyond it is
+    /// refused with [`IngestError::Overloaded`], and then everything is sealed at once.
     ///
     /// [`IngestError::Overloaded`]: crate::IngestError::Overloaded
     pub head_bytes_max: usize,

@@ -68,6 +68,7 @@ pub mod query;
 mod search;
 mod slice;
 mod state;
+mod steps;
 mod store;
 mod table;
 #[cfg(test)]

@@ -112,11 +112,29 @@ fn slice_ids(config: &StoreConfig) -> Result<Vec<u32>, StoreError> {
         source,
     };
     let mut ids = Vec::new();
+    let mut logs = Vec::new();
     for entry in std::fs::read_dir(&config.data_dir).map_err(error)? {
-        let name = entry.map_err(error)?.file_name();
-        ids.extend(name.to_str().and_then(parse_file_name));
+        let entry = entry.map_err(error)?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        ids.extend(parse_file_name(name));
+        let log_of = ["-wal", "-shm"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end));
+        logs.extend(
+            log_of
+                .and_then(parse_file_name)
+                .map(|id| (id, entry.path())),
+        );
     }
     ids.sort_unstable();
+    for (id, path) in logs {
+        if ids.binary_search(&id).is_err() {
+            // What a process left that ended while it deleted the slice. If it cannot be deleted
+            // now, the next start tries again.
+            let _ = std::fs::remove_file(path);
+        }
+    }
     Ok(ids)
 }
 

@@ -125,6 +125,9 @@ pub(crate) struct Shared {
     /// taken from by the writer. Relaxed: it orders nothing, and a bound that is late by a request
     /// still bounds.
     pub(crate) head_bytes: AtomicUsize,
+    /// Whether the writer was asked to make room in the head and has not seen that yet. Relaxed, as
+    /// it only keeps requests from asking again.
+    pub(crate) wants_room: AtomicBool,
     /// Whether the last write failed for lack of space. Relaxed, as it is only shown.
     pub(crate) disk_full: AtomicBool,
     /// Damaged things met. Relaxed, as it is only shown.
@@ -140,6 +143,7 @@ impl Shared {
             run,
             state: RwLock::new(state),
             head_bytes: AtomicUsize::new(0),
+            wants_room: AtomicBool::new(false),
             disk_full: AtomicBool::new(false),
             corrupt: AtomicU64::new(0),
             instances: Mutex::default(),

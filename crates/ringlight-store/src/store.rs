@@ -133,7 +133,8 @@ impl Store {
             return Err(IngestError::UnsupportedSignal(signal));
         }
         let expected = request.len().saturating_mul(COLUMNS_PER_WIRE_BYTE) + REQUEST_OVERHEAD_BYTES;
-        let mut reserved = Reserved::new(&self.shared, expected)?;
+        let mut reserved = Reserved::new(&self.shared);
+        self.reserve(&mut reserved, expected)?;
         let received_unix_nano = now_unix_nano();
         let (records, rejected) =
             intake::decode(&*self.decoder, signal, request, received_unix_nano)
@@ -145,7 +146,8 @@ impl Store {
             });
         }
         let compressed = lz4_flex::block::compress(request);
-        reserved.set(records.memory_bytes() + compressed.len() + REQUEST_OVERHEAD_BYTES);
+        let needed = records.memory_bytes() + compressed.len() + REQUEST_OVERHEAD_BYTES;
+        self.reserve(&mut reserved, needed)?;
         let (reply, answer) = sync_channel(1);
         let pending = Pending {
             records,
@@ -254,6 +256,22 @@ impl Store {
         }
     }
 
+    // Refused when the head has no room for it; then what is there is sealed without waiting for
+    // more, so that there is room when the request comes again.
+    fn reserve(&self, reserved: &mut Reserved<'_>, bytes: usize) -> Result<(), IngestError> {
+        if reserved.set(bytes) {
+            return Ok(());
+        }
+        // Relaxed: the message orders what the writer does, this only keeps it to one at a time.
+        if !self.shared.wants_room.swap(true, Ordering::Relaxed) {
+            // Fails only if the writer has ended already.
+            let _ = self.messages.send(Message::MakeRoom);
+        }
+        Err(IngestError::Overloaded {
+            retry_after: RETRY_AFTER,
+        })
+    }
+
     fn open_parts(&self) -> MutexGuard<'_, OpenParts> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -284,23 +302,19 @@ struct Reserved<'a> {
 }
 
 impl<'a> Reserved<'a> {
-    /// Refused when the head is full; a request that alone is larger is let in when it is empty.
-    fn new(shared: &'a Shared, bytes: usize) -> Result<Self, IngestError> {
-        let before = shared.head_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let reserved = Self { shared, bytes };
-        if before > 0 && before.saturating_add(bytes) > shared.config.head_bytes_max {
-            return Err(IngestError::Overloaded {
-                retry_after: RETRY_AFTER,
-            });
-        }
-        Ok(reserved)
+    const fn new(shared: &'a Shared) -> Self {
+        Self { shared, bytes: 0 }
     }
 
-    fn set(&mut self, bytes: usize) {
+    /// Sets aside so much instead of what was set aside before. False when the head has no room for
+    /// it; a request that alone is larger is let in when there is nothing else.
+    fn set(&mut self, bytes: usize) -> bool {
         let head_bytes = &self.shared.head_bytes;
-        head_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let before = head_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let others = before.saturating_sub(self.bytes);
         head_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         self.bytes = bytes;
+        others == 0 || others.saturating_add(bytes) <= self.shared.config.head_bytes_max
     }
 
     fn hand_over(mut self) -> usize {

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
-use ringlight_model::{Resource, Signal, StatusCode};
+use ringlight_model::{Resource, Signal, StatusCode, TraceId};
 
 use super::filter::{FilterBuilder, trace_hash, trigram_hash, trigrams};
 use super::section::{Packer, Section};
 use super::{BlockInfo, Names};
+use crate::steps::{Step, reached};
 use crate::table::{Attributes, Cell, LogTable, Owners, SpanTable, Texts};
 use crate::{AttributeKey, KeyScope, ValueType};
 
@@ -32,10 +33,7 @@ pub(crate) struct SealedBlock {
 
 /// Seals spans of one run. The table is whole and has at least one row.
 pub(crate) fn seal_spans(table: &SpanTable, run: u64, received_max: u64) -> SealedBlock {
-    let mut packer = Packer::default();
-    let mut filter = FilterBuilder::default();
-    let mut sections = Vec::new();
-    for section in [
+    let columns = [
         Section::Dictionary,
         Section::Core,
         Section::Traces,
@@ -43,21 +41,55 @@ pub(crate) fn seal_spans(table: &SpanTable, run: u64, received_max: u64) -> Seal
         Section::Values,
         Section::Attributes,
         Section::Extra,
-    ] {
-        let bytes = table.write_section(section, &mut filter);
-        sections.push((section, packer.pack(&bytes)));
-    }
-    let filter = filter.build(FILTER_BITS, FILTER_BYTES_MAX);
-    sections.push((Section::Filter, packer.pack(&filter)));
-    let mut traces = FilterBuilder::default();
-    for &id in &table.trace_ids {
-        traces.hash(trace_hash(id));
-    }
-    let traces = traces.build(TRACE_FILTER_BITS, TRACE_FILTER_BYTES_MAX);
-    sections.push((Section::TraceFilter, packer.pack(&traces)));
+    ];
+    let mut sections = Sections::default();
+    sections.add_columns(&columns, |section, filter| {
+        table.write_section(section, filter)
+    });
+    sections.add_trace_filter(&table.trace_ids);
     SealedBlock {
         info: span_info(table, run, received_max),
-        sections,
+        sections: sections.packed,
+    }
+}
+
+/// The sections of a block as they are made.
+#[derive(Default)]
+struct Sections {
+    packer: Packer,
+    packed: Vec<(Section, Vec<u8>)>,
+}
+
+impl Sections {
+    fn add(&mut self, section: Section, bytes: &[u8]) {
+        self.packed.push((section, self.packer.pack(bytes)));
+    }
+
+    /// The columns, and the filter of their keys and values.
+    fn add_columns(
+        &mut self,
+        columns: &[Section],
+        write: impl Fn(Section, &mut FilterBuilder) -> Vec<u8>,
+    ) {
+        let mut filter = FilterBuilder::default();
+        for &section in columns {
+            let bytes = write(section, &mut filter);
+            self.add(section, &bytes);
+        }
+        reached(Step::Encoding);
+        self.add(
+            Section::Filter,
+            &filter.build(FILTER_BITS, FILTER_BYTES_MAX),
+        );
+    }
+
+    fn add_trace_filter(&mut self, trace_ids: &[TraceId]) {
+        let mut filter = FilterBuilder::default();
+        for &id in trace_ids.iter().filter(|id| id.is_valid()) {
+            filter.hash(trace_hash(id));
+        }
+        let filter = filter.build(TRACE_FILTER_BITS, TRACE_FILTER_BYTES_MAX);
+        self.add(Section::TraceFilter, &filter);
     }
 }
 
@@ -102,10 +134,7 @@ fn span_info(table: &SpanTable, run: u64, received_max: u64) -> BlockInfo {
 
 /// Seals log records of one run. The table is whole and has at least one row.
 pub(crate) fn seal_logs(table: &LogTable, run: u64, received_max: u64) -> SealedBlock {
-    let mut packer = Packer::default();
-    let mut filter = FilterBuilder::default();
-    let mut sections = Vec::new();
-    for section in [
+    let columns = [
         Section::Dictionary,
         Section::Core,
         Section::Traces,
@@ -114,22 +143,16 @@ pub(crate) fn seal_logs(table: &LogTable, run: u64, received_max: u64) -> Sealed
         Section::Attributes,
         Section::Extra,
         Section::Body,
-    ] {
-        let bytes = table.write_section(section, &mut filter);
-        sections.push((section, packer.pack(&bytes)));
-    }
-    let filter = filter.build(FILTER_BITS, FILTER_BYTES_MAX);
-    sections.push((Section::Filter, packer.pack(&filter)));
-    let mut traces = FilterBuilder::default();
-    for &id in table.trace_ids.iter().filter(|id| id.is_valid()) {
-        traces.hash(trace_hash(id));
-    }
-    let traces = traces.build(TRACE_FILTER_BITS, TRACE_FILTER_BYTES_MAX);
-    sections.push((Section::TraceFilter, packer.pack(&traces)));
-    sections.push((Section::BodyFilter, packer.pack(&body_filter(table))));
+    ];
+    let mut sections = Sections::default();
+    sections.add_columns(&columns, |section, filter| {
+        table.write_section(section, filter)
+    });
+    sections.add_trace_filter(&table.trace_ids);
+    sections.add(Section::BodyFilter, &body_filter(table));
     SealedBlock {
         info: log_info(table, run, received_max),
-        sections,
+        sections: sections.packed,
     }
 }
 

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use super::{APPLICATION_ID, FORMAT, database_error, file_name, section_id};
 use crate::block::{BlockInfo, SealedBlock};
+use crate::steps::{Step, reached};
 use crate::{Durability, StoreConfig, StoreError};
 
 const SCHEMA: &str = "
@@ -287,6 +288,7 @@ impl SliceWriter {
     ) -> Result<u64, rusqlite::Error> {
         let id = self.next_block;
         self.begin_with("NORMAL")?;
+        reached(Step::Begun);
         let result = self.insert_block_parts(id, block, forget_batches_until);
         if let Err(error) = result.and_then(|()| self.commit()) {
             self.rollback();
@@ -310,6 +312,7 @@ impl SliceWriter {
         for (section, data) in &block.sections {
             insert.execute(params![section_id(id, *section), data])?;
         }
+        reached(Step::Written);
         let (first, last) = (block.info.first_seq, block.info.last_seq);
         let delete = match block.info.signal {
             Signal::Logs => "DELETE FROM intake_logs WHERE seq BETWEEN ?1 AND ?2",
@@ -321,6 +324,7 @@ impl SliceWriter {
         connection
             .prepare_cached("DELETE FROM batch WHERE seq <= ?1")?
             .execute([forget_batches_until.cast_signed()])?;
+        reached(Step::Cleared);
         Ok(())
     }
 

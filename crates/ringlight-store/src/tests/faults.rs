@@ -8,6 +8,10 @@ fn limit_pages(store: &Store, is_limited: bool) {
     store.ask(|reply| Message::LimitPages(is_limited, reply));
 }
 
+fn hold_seals(store: &Store, is_holding: bool) {
+    store.ask(|reply| Message::HoldSeals(is_holding, reply));
+}
+
 fn big_span(id: u64) -> Span<'static> {
     let noise: String = (0..60_000_u64)
         .map(|n| char::from(33 + ((n * n + id * 7919) % 90) as u8))
@@ -196,7 +200,8 @@ fn fault_28_overload_is_refused_and_nothing_of_it_is_stored() {
         head_bytes_max: 1 << 20,
         ..config(directory.path())
     }));
-    // Nothing is sealed here, so the head fills up.
+    // While nothing is sealed the head fills up.
+    hold_seals(&store, true);
     let (mut stored, mut refused) = (0_u64, 0_u64);
     for n in 0..200 {
         match ingest(
@@ -220,10 +225,63 @@ fn fault_28_overload_is_refused_and_nothing_of_it_is_stored() {
         store.stats()
     );
     assert_eq!(store.stats().span_count, stored);
-    // When the head is written, there is room again.
-    flush(&store);
-    assert_eq!(store.stats().head_bytes, 0);
+    // What was refused made the store seal what it has, although it is neither old nor much.
+    hold_seals(&store, false);
+    while store.stats().head_bytes > 0 {
+        std::thread::yield_now();
+    }
     add(&store, "s", &[big_span(1000)]);
+}
+
+#[test]
+fn fault_28_a_small_head_is_sealed_before_it_is_full() {
+    const HEAD_BYTES_MAX: u64 = 1 << 20;
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(StoreConfig {
+        head_bytes_max: HEAD_BYTES_MAX as usize,
+        ..config(directory.path())
+    });
+    // Sixteen times what the head may take, of both signals, in large and small requests.
+    for n in 1..=128_u64 {
+        let spans: Vec<_> = (1..=100)
+            .map(|id| span(n.into(), id, "x", T0 + n))
+            .collect();
+        let line = log(&"x".repeat(60_000), Severity::INFO, T0 + n);
+        for (signal, request) in [
+            (Signal::Traces, span_request("s", &[big_span(10_000 + n)])),
+            (Signal::Traces, span_request("s", &spans)),
+            (Signal::Logs, log_request("s", &[line])),
+        ] {
+            while ingest(&store, signal, &request, None).is_err() {
+                std::thread::yield_now();
+            }
+            assert!(
+                store.stats().head_bytes <= HEAD_BYTES_MAX,
+                "{:?}",
+                store.stats()
+            );
+        }
+    }
+    let stats = store.stats();
+    assert_eq!((stats.span_count, stats.log_count), (128 * 101, 128));
+    assert!(stats.blocks > 16, "{stats:?}");
+}
+
+#[test]
+fn fault_28_a_request_that_needs_the_whole_head_gets_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(StoreConfig {
+        head_bytes_max: 1 << 20,
+        ..config(directory.path())
+    });
+    // Too little to be sealed for what it takes.
+    add(&store, "s", &[big_span(1)]);
+    let spans: Vec<_> = (2..9).map(big_span).collect();
+    let request = span_request("s", &spans);
+    while ingest(&store, Signal::Traces, &request, None).is_err() {
+        std::thread::yield_now();
+    }
+    assert_eq!(store.stats().span_count, 8);
 }
 
 #[test]
@@ -233,6 +291,7 @@ fn a_request_larger_than_the_head_is_taken_when_there_is_nothing_else() {
         head_bytes_max: 1 << 20,
         ..config(directory.path())
     });
+    hold_seals(&store, true);
     let spans: Vec<_> = (1..60).map(big_span).collect();
     assert_eq!(add(&store, "s", &spans).stored, 59);
     assert!(matches!(

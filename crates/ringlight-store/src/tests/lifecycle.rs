@@ -286,3 +286,19 @@ fn many_small_requests_are_sealed_although_they_have_few_records() {
     assert_eq!(stats.span_count, 2100);
     assert!(stats.head_records < 2048, "{stats:?}");
 }
+
+#[test]
+fn what_is_left_of_a_deleted_slice_is_deleted_at_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(config(directory.path())));
+    let left = ["-wal", "-shm"].map(|end| directory.path().join(format!("slice-00000000.db{end}")));
+    for path in &left {
+        std::fs::write(path, b"left").unwrap();
+    }
+    let kept = directory.path().join("slice-of-somebody.db-wal");
+    std::fs::write(&kept, b"kept").unwrap();
+    let store = open(config(directory.path()));
+    assert!(left.iter().all(|path| !path.exists()));
+    assert!(kept.exists());
+    assert_eq!(store.stats().corrupt, 0);
+}

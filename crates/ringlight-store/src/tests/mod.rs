@@ -4,6 +4,7 @@ mod bounds;
 mod concurrency;
 mod duplicates;
 mod faults;
+mod kills;
 mod lifecycle;
 mod logs;
 mod round_trip;

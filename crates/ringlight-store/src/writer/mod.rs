@@ -10,6 +10,7 @@ mod seal;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,8 @@ pub(crate) enum Message {
     Sealed(Box<Sealed>),
     /// A block of this signal could not be made. Its records stay where they are.
     NotSealed(Signal),
+    /// Seal what is in the head, as a request was refused for lack of room there.
+    MakeRoom,
     /// Seal everything, then end.
     Close,
     /// Seal everything, then answer.
@@ -66,6 +69,9 @@ pub(crate) enum Message {
     /// Bound the size of the slice being written; `None` ends that.
     #[cfg(test)]
     LimitPages(bool, SyncSender<()>),
+    /// Seal nothing until told otherwise, or closed.
+    #[cfg(test)]
+    HoldSeals(bool, SyncSender<()>),
 }
 
 /// The state of the writer's thread.
@@ -84,9 +90,13 @@ pub(crate) struct Writer {
     unwritten: Vec<Sealed>,
     retry_at: Option<Instant>,
     maintain_at: Instant,
+    /// Requests up to this one are sealed however few they are.
+    seal_until_seq: u64,
     is_closing: bool,
     #[cfg(test)]
     flushes: Vec<SyncSender<()>>,
+    #[cfg(test)]
+    is_holding: bool,
 }
 
 /// What the writer begins with.
@@ -117,9 +127,12 @@ impl Writer {
             unwritten: Vec::new(),
             retry_at: None,
             maintain_at: Instant::now(),
+            seal_until_seq: 0,
             is_closing: false,
             #[cfg(test)]
             flushes: Vec::new(),
+            #[cfg(test)]
+            is_holding: false,
         }
     }
 
@@ -204,12 +217,21 @@ impl Writer {
                 self.shared.count_corrupt();
                 self.retry_at = Some(Instant::now() + RETRY_AFTER);
             }
+            Message::MakeRoom => {
+                self.shared.wants_room.store(false, Ordering::Relaxed);
+                self.seal_until_seq = self.next_seq - 1;
+            }
             Message::Close => self.is_closing = true,
             #[cfg(test)]
             Message::Flush(reply) => self.flushes.push(reply),
             #[cfg(test)]
             Message::Maintain(now, reply) => {
                 self.maintain(now);
+                let _ = reply.send(());
+            }
+            #[cfg(test)]
+            Message::HoldSeals(is_holding, reply) => {
+                self.is_holding = is_holding;
                 let _ = reply.send(());
             }
             #[cfg(test)]

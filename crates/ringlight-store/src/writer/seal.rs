@@ -13,10 +13,14 @@ use super::{Message, RETRY_AFTER, Writer, is_disk_full};
 use crate::block::SealedBlock;
 use crate::duplicates::BATCHES_MAX;
 use crate::state::{Block, Chunk, State};
+use crate::steps::{Step, reached};
 use crate::table::{LogTable, SpanTable, Table};
 
 /// Bytes of memory of the head of a signal after which it is sealed, however few records it has.
 const HEAD_SEAL_BYTES: usize = 16 << 20;
+/// Part of what the head may take after which a signal is sealed: of both signals one part is filled
+/// while another is sealed.
+const HEAD_PART: usize = 4;
 
 /// Requests that are worth a block when the oldest reach the age for sealing.
 const REQUESTS_OLD: usize = 512;
@@ -77,6 +81,7 @@ fn seal<T: Table>(chunks: &[Arc<Chunk<T>>]) -> Option<Sealed> {
         }
         table.seal(first.run, received_max)
     };
+    reached(Step::Encoded);
     Some(Sealed {
         block,
         slice: first.slice,
@@ -122,6 +127,10 @@ impl Writer {
         if self.retry_at.is_some() {
             return;
         }
+        #[cfg(test)]
+        if self.is_holding && !self.is_closing {
+            return;
+        }
         if let Some(chunks) = self.due::<SpanTable>() {
             self.is_sealing[Signal::Traces as usize] = true;
             let _ = self.jobs.send(SealJob::Spans(chunks));
@@ -140,7 +149,9 @@ impl Writer {
         let head = &T::state(&state).head;
         let first = head.front()?;
         let (mut rows, mut bytes, mut count) = (0, 0, 0);
+        let bytes_max = HEAD_SEAL_BYTES.min(self.shared.config.head_bytes_max / HEAD_PART);
         let mut is_due = self.must_seal_all()
+            || first.seq <= self.seal_until_seq
             || first.slice != self.active
             || self.due_at(head).is_some_and(|due| due <= Instant::now());
         for chunk in head {
@@ -153,7 +164,7 @@ impl Writer {
             bytes += chunk.memory_bytes;
             count += 1;
             if rows >= self.shared.config.block_records
-                || bytes >= HEAD_SEAL_BYTES
+                || bytes >= bytes_max
                 || count >= REQUESTS_MAX
             {
                 is_due = true;
@@ -190,6 +201,7 @@ impl Writer {
             .get_mut(&sealed.slice)
             .ok_or(rusqlite::Error::InvalidQuery)?;
         let id = writer.insert_block(&sealed.block, forget_until)?;
+        reached(Step::Committed);
         let mut state = self.shared.write();
         let slice = state.slices.iter().find(|slice| slice.id == sealed.slice);
         let Some(slice) = slice.cloned() else {
@@ -207,6 +219,7 @@ impl Writer {
     }
 
     fn after_write(&mut self, sealed: &Sealed) {
+        reached(Step::Shown);
         self.is_sealing[sealed.block.info.signal as usize] = false;
         self.shared
             .head_bytes

@@ -1,33 +1,41 @@
-//! A real process is killed fifty times while it stores, at random moments, some of them while
-//! blocks are sealed and slices change; what it had acknowledged must be there afterwards.
+//! A real process is killed fifty times while it stores, half of them in a given step of sealing,
+//! the others at random moments; what it had acknowledged must be there afterwards, once.
 //!
 //! The process is this test binary itself, started with `RINGLIGHT_STORE_KILL_DIR` set: then the
-//! test stores until it is killed and prints each acknowledged request.
-
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking, in its helpers too"
-)]
+//! test stores until it is killed and prints each acknowledged request. Told to, it stops for ever
+//! at a step of sealing and says so, and it always notes in a file which step it reached last.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ringlight_model::{
-    KeyValue, LogRecord, Resource, Scope, Severity, Signal, Span, SpanId, TraceId,
-};
+use ringlight_model::{LogRecord, Scope, Severity, Signal, Span, SpanId, TraceId};
 use ringlight_otlp::{OtlpDecoder, encode};
-use ringlight_store::query::{Query, QuerySignal};
-use ringlight_store::{Durability, Ingest, LogSearch, Store, StoreConfig};
+
+use super::resource;
+use crate::query::{Query, QuerySignal};
+use crate::steps::{LISTENER, Step};
+use crate::{Durability, Ingest, LogSearch, Store, StoreConfig};
 
 const DIRECTORY: &str = "RINGLIGHT_STORE_KILL_DIR";
 const ROUND: &str = "RINGLIGHT_STORE_KILL_ROUND";
+const STOP: &str = "RINGLIGHT_STORE_KILL_STOP";
 const THREADS: u64 = 3;
 const KILLS: u64 = 50;
+
+/// From the making of a block until searches see it.
+const SEALING: [Step; 6] = [
+    Step::Encoding,
+    Step::Encoded,
+    Step::Begun,
+    Step::Written,
+    Step::Cleared,
+    Step::Committed,
+];
 
 fn config(directory: &Path) -> StoreConfig {
     StoreConfig {
@@ -44,17 +52,10 @@ fn open(directory: &Path) -> Store {
     Store::open(config(directory), Arc::new(OtlpDecoder::default())).unwrap()
 }
 
-fn resource() -> Resource<'static> {
-    Resource {
-        attributes: vec![KeyValue::new("service.name", "killed")],
-        dropped_attributes_count: 0,
-    }
-}
-
 /// The records of a request are told by its name alone: `round.thread.number`.
 fn request(round: u64, thread: u64, number: u64) -> (Signal, String, Vec<u8>) {
     let name = format!("{round}.{thread}.{number}");
-    let (resource, scope) = (resource(), Scope::default());
+    let (resource, scope) = (resource("killed"), Scope::default());
     if number.is_multiple_of(3) {
         let record = LogRecord {
             time_unix_nano: 1 + number,
@@ -86,8 +87,66 @@ fn trace_id(round: u64, thread: u64, number: u64) -> TraceId {
     TraceId::new(u128::from(round + 1) << 96 | u128::from(thread) << 64 | u128::from(number))
 }
 
+/// Where the process notes the last step it reached.
+fn step_file(directory: &Path) -> PathBuf {
+    directory.with_extension("step")
+}
+
+/// Notes each step; at the given one, when it is reached for the given time, stops the thread. The
+/// others go on, but note nothing any more.
+fn listen(directory: &Path, stop: Option<(Step, u64)>) {
+    let file = File::create(step_file(directory)).unwrap();
+    // The file, how often the step was reached, and whether it was the last time.
+    let state = Mutex::new((file, 0, false));
+    let listener = move |step: Step| {
+        {
+            let mut state = state.lock().unwrap();
+            let (file, reached, is_stopped) = &mut *state;
+            if *is_stopped {
+                return;
+            }
+            file.rewind().unwrap();
+            file.write_all(&[step as u8]).unwrap();
+            if let Some((wanted, times)) = stop
+                && step == wanted
+            {
+                *reached += 1;
+                *is_stopped = *reached == times;
+            }
+            if !*is_stopped {
+                return;
+            }
+        }
+        say("stopped");
+        loop {
+            std::thread::park();
+        }
+    };
+    assert!(LISTENER.set(Box::new(listener)).is_ok());
+}
+
+/// The step of sealing the process was in when it was killed, if it was in one. Behind
+/// [`Step::Shown`] it may have been making a block of the other signal; that is not counted.
+fn step_of_kill(directory: &Path) -> Option<Step> {
+    let noted = std::fs::read(step_file(directory)).unwrap();
+    let step = noted.first()?;
+    SEALING.into_iter().find(|&known| known as u8 == *step)
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").unwrap();
+    out.flush().unwrap();
+}
+
 /// Stores until killed.
 fn store_until_killed(directory: &Path, round: u64) {
+    let stop = std::env::var(STOP).ok().map(|stop| {
+        let (step, occurrence) = stop.split_once(' ').unwrap();
+        let step: usize = step.parse().unwrap();
+        (SEALING[step], occurrence.parse().unwrap())
+    });
+    listen(directory, stop);
     let store = open(directory);
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
@@ -102,32 +161,45 @@ fn store_until_killed(directory: &Path, round: u64) {
                             batch_id: Some(&name),
                         })
                         .unwrap();
-                    let mut out = std::io::stdout().lock();
-                    writeln!(out, "stored {thread} {number}").unwrap();
-                    out.flush().unwrap();
+                    say(&format!("stored {thread} {number}"));
                 }
             });
         }
     });
 }
 
-/// Starts the process, kills it after so many acknowledgements, and gives all it printed: how many
-/// requests of each thread were acknowledged.
-fn run_and_kill(directory: &Path, round: u64, acknowledgements: u64) -> BTreeMap<u64, u64> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+/// When a process is killed.
+#[derive(Debug, Clone, Copy)]
+enum Kill {
+    /// After so many acknowledgements.
+    After(u64),
+    /// In this step of [`SEALING`], when it is reached for this time.
+    In(usize, u64),
+}
+
+fn start(directory: &Path, round: u64, kill: Kill) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args([
             "--exact",
-            "fault_29_acknowledged_requests_survive_fifty_kills",
+            "tests::kills::fault_29_acknowledged_requests_survive_fifty_kills",
             "--nocapture",
         ])
         .env(DIRECTORY, directory)
         .env(ROUND, round.to_string())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .stdout(Stdio::piped());
+    if let Kill::In(step, occurrence) = kill {
+        command.env(STOP, format!("{step} {occurrence}"));
+    }
+    command.spawn().unwrap()
+}
+
+/// Starts the process, kills it, and gives all it printed: how many requests of each thread were
+/// acknowledged.
+fn run_and_kill(directory: &Path, round: u64, kill: Kill) -> BTreeMap<u64, u64> {
+    let mut child = start(directory, round, kill);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut stored = BTreeMap::new();
-    let mut seen = 0;
     let mut read = |line: &str| {
         let mut words = line.strip_prefix("stored ")?.split(' ');
         let thread: u64 = words.next()?.parse().ok()?;
@@ -135,9 +207,17 @@ fn run_and_kill(directory: &Path, round: u64, acknowledgements: u64) -> BTreeMap
         stored.insert(thread, number + 1);
         Some(())
     };
-    while seen < acknowledgements {
+    let mut seen = 0;
+    loop {
         let line = lines.next().expect("the process ended by itself").unwrap();
         seen += u64::from(read(&line).is_some());
+        let is_time = match kill {
+            Kill::After(acknowledgements) => seen >= acknowledgements,
+            Kill::In(..) => line == "stopped",
+        };
+        if is_time {
+            break;
+        }
     }
     child.kill().unwrap();
     // What was printed before the kill counts, too; a torn last line does not.
@@ -154,8 +234,10 @@ fn fault_29_acknowledged_requests_survive_fifty_kills() {
         store_until_killed(&PathBuf::from(directory), round.parse().unwrap());
         return;
     }
-    let directory = tempfile::tempdir().unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("data");
     let mut acknowledged: Vec<BTreeMap<u64, u64>> = Vec::new();
+    let mut kills: BTreeMap<Option<Step>, u64> = BTreeMap::new();
     // Numbers that look random but repeat.
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let (mut blocks, mut unsealed, mut interrupted) = (0, 0, 0);
@@ -163,18 +245,38 @@ fn fault_29_acknowledged_requests_survive_fifty_kills() {
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        let stored = run_and_kill(directory.path(), round, 1 + (random >> 33) % 1000);
-        acknowledged.push(stored);
-        let store = open(directory.path());
+        let kill = match round % 2 {
+            0 => Kill::After(1 + (random >> 33) % 2000),
+            _ => Kill::In((round / 2) as usize % SEALING.len(), 1 + (random >> 33) % 5),
+        };
+        acknowledged.push(run_and_kill(&directory, round, kill));
+        let step = step_of_kill(&directory);
+        if let Kill::In(wanted, _) = kill {
+            assert_eq!(step, Some(SEALING[wanted]));
+        }
+        *kills.entry(step).or_default() += 1;
+        let store = open(&directory);
         blocks = store.stats().blocks;
         unsealed += u64::from(store.stats().head_records > 0);
         interrupted += check_round(&store, round, &acknowledged[round as usize]);
+    }
+    // Half of the fifty at least, and each step a few times.
+    let in_sealing: u64 = SEALING
+        .iter()
+        .filter_map(|&step| kills.get(&Some(step)))
+        .sum();
+    assert!(in_sealing >= KILLS / 2, "{kills:?}");
+    for step in SEALING {
+        assert!(
+            kills.get(&Some(step)).is_some_and(|&count| count > 2),
+            "{kills:?}"
+        );
     }
     assert!(interrupted > 0, "no kill came before a request was stored");
     assert!(blocks > 50, "too few blocks were sealed: {blocks}");
     assert!(unsealed > 10, "too few kills hit the intake: {unsealed}");
     // Everything is still there at the end, once.
-    let store = open(directory.path());
+    let store = open(&directory);
     for (round, stored) in acknowledged.iter().enumerate() {
         // What was sent again in the first pass is known now.
         assert_eq!(check_round(&store, round as u64, stored), 0);
@@ -182,6 +284,7 @@ fn fault_29_acknowledged_requests_survive_fifty_kills() {
     let stats = store.stats();
     assert_eq!(stats.corrupt, 0);
     assert!(stats.slices > 1, "too few slices were begun: {stats:?}");
+    println!("killed in steps of sealing: {kills:?}");
 }
 
 /// Gives how many requests the kill kept from being stored.

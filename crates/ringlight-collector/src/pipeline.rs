@@ -43,7 +43,8 @@ pub enum FlushError {
         /// Records still in flight, all signals together.
         in_flight: u64,
     },
-    /// The pipeline has ended; there is nothing to flush.
+    /// The pipeline has ended, or is that of the process this one was forked from; there is nothing
+    /// to flush.
     #[error("the pipeline has been shut down")]
     Closed,
     /// A thread of the pipeline itself cannot wait for the pipeline.
@@ -125,6 +126,9 @@ impl Control {
 /// All methods may be called from any thread, inside or outside any async runtime: they wait for
 /// the collector's own thread, never for the caller's runtime. Dropping it without
 /// [`shutdown`](Self::shutdown) lets the collector finish in the background for up to five seconds.
+///
+/// A process that was forked from this one has a copy without the collector's thread: there nothing
+/// waits, and what is recorded fills the rings and is dropped.
 pub struct Pipeline {
     recorder: Recorder,
     sender: RingSender,
@@ -223,6 +227,9 @@ impl Pipeline {
         if in_pipeline() {
             return Err(FlushError::InPipeline);
         }
+        if !self.recorder.has_collector() {
+            return Err(FlushError::Closed);
+        }
         let (answer, answered) = sync_channel(1);
         if !self.control.send(Command::Flush(answer)) {
             return Err(FlushError::Closed);
@@ -245,6 +252,9 @@ impl Pipeline {
     /// collector ended in time, which it always does unless a sink blocks. A second call waits for
     /// the end the first one set in motion, at most for its own `timeout`.
     pub fn shutdown(&self, timeout: Duration) -> LedgerSnapshot {
+        if !self.recorder.has_collector() {
+            return self.ledger();
+        }
         self.control.send(Command::Shutdown(timeout));
         // Wakes the collector, too.
         self.sender.close();
@@ -257,8 +267,10 @@ impl Pipeline {
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        self.control.send(Command::Shutdown(DROP_TIMEOUT));
-        self.sender.close();
+        if self.recorder.has_collector() {
+            self.control.send(Command::Shutdown(DROP_TIMEOUT));
+            self.sender.close();
+        }
     }
 }
 

@@ -40,6 +40,8 @@ struct Shared {
     id: u64,
     sender: RingSender,
     policy: OverflowPolicy,
+    /// The process of the collector's thread. A forked child has a copy of everything else.
+    process: u32,
 }
 
 thread_local! {
@@ -71,6 +73,7 @@ impl Recorder {
                 id: NEXT.fetch_add(1, Ordering::Relaxed),
                 sender,
                 policy,
+                process: std::process::id(),
             }),
         }
     }
@@ -105,6 +108,12 @@ impl Recorder {
             }
             producer.rouse_listener();
         });
+    }
+
+    /// Whether this process has the collector's thread: one that was forked has not, and must not
+    /// wait for it.
+    pub(crate) fn has_collector(&self) -> bool {
+        self.shared.has_collector()
     }
 
     /// Whether the pipeline takes no more records.
@@ -301,9 +310,13 @@ impl Shared {
     }
 
     /// Whether the calling thread may wait for room. A thread of the pipeline must not: it would
-    /// wait for itself.
+    /// wait for itself. One of a forked process would wait for ever.
     fn may_wait(&self) -> bool {
-        self.policy != OverflowPolicy::Drop && !in_pipeline()
+        self.policy != OverflowPolicy::Drop && !in_pipeline() && self.has_collector()
+    }
+
+    fn has_collector(&self) -> bool {
+        self.process == std::process::id()
     }
 }
 

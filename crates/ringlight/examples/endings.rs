@@ -4,11 +4,16 @@
 //! OTLP_ENDPOINT=http://localhost:4317 cargo run -p ringlight --example endings -- return
 //! ```
 
+#![expect(clippy::print_stdout, reason = "the test reads it")]
+
 use std::error::Error;
+use std::io::Read as _;
 use std::process::{ExitCode, exit};
 use std::time::Duration;
 
-use ringlight::LogFormat;
+use ringlight::{LogFormat, OverflowPolicy, Telemetry};
+
+const FOREVER: Duration = Duration::from_secs(600);
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let ending = std::env::args().nth(1).unwrap_or_default();
@@ -16,7 +21,14 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         "json" => LogFormat::Json,
         _ => LogFormat::Text,
     };
-    let telemetry = ringlight::builder().log_format(format).init()?;
+    let policy = match ending.as_str() {
+        "fork and block" => OverflowPolicy::Block,
+        _ => OverflowPolicy::Drop,
+    };
+    let telemetry = ringlight::builder()
+        .log_format(format)
+        .overflow(policy)
+        .init()?;
     tracing::info_span!("ending").in_scope(|| {
         tracing::info!(ending, "about to end \u{1b}[31m in red");
     });
@@ -34,16 +46,72 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             Ok(ExitCode::SUCCESS)
         }
         "exit" => exit(7),
-        "exit elsewhere" => match std::thread::spawn(|| exit(7)).join() {
-            Ok(()) => Ok(ExitCode::SUCCESS),
-            Err(_) => Err("the thread panicked".into()),
-        },
+        "exit elsewhere" => {
+            wait_for_a_line();
+            match std::thread::spawn(|| exit(7)).join() {
+                Ok(()) => Ok(ExitCode::SUCCESS),
+                Err(_) => Err("the thread panicked".into()),
+            }
+        }
+        // Whoever started this sends a signal instead of a line.
+        "signal" => {
+            wait_for_a_line();
+            Ok(ExitCode::SUCCESS)
+        }
+        "fork" | "fork and block" => {
+            fork_and_record(&telemetry);
+            Ok(ExitCode::SUCCESS)
+        }
         "flush and exit" => {
-            telemetry.flush(Duration::from_secs(20))?;
+            telemetry.flush(FOREVER)?;
             exit(7)
         }
         other => Err(format!("no such ending: `{other}`").into()),
     }
+}
+
+/// Or for the end of the input.
+fn wait_for_a_line() {
+    let mut byte = [0];
+    while std::io::stdin()
+        .read(&mut byte)
+        .is_ok_and(|count| count > 0)
+        && byte[0] != b'\n'
+    {}
+}
+
+/// Both processes go on recording, and return from `main`.
+fn fork_and_record(telemetry: &Telemetry) {
+    // So that the collector's thread rests while the process is copied.
+    let _ = telemetry.flush(FOREVER);
+    if fork_is_child() {
+        // More than the rings hold.
+        for n in 0..50_000 {
+            drop(tracing::info_span!("in the child", n));
+        }
+        let flushed = telemetry.flush(FOREVER);
+        let ledger = telemetry.shutdown(FOREVER);
+        println!("{flushed:?}, balances: {}", ledger.balances());
+    } else {
+        drop(tracing::info_span!("in the parent"));
+    }
+}
+
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "there is no safe way to fork")]
+fn fork_is_child() -> bool {
+    unsafe extern "C" {
+        fn fork() -> i32;
+    }
+    // SAFETY: a process with more than one thread may be forked; the child must not wait for what
+    // only another thread could give, such as a lock it held. The one other thread is the
+    // collector's, which rests after the flush.
+    unsafe { fork() == 0 }
+}
+
+#[cfg(not(unix))]
+fn fork_is_child() -> bool {
+    true
 }
 
 fn panicking() -> String {

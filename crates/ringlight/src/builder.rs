@@ -217,7 +217,6 @@ impl Builder {
             shared: Arc::new(Shared {
                 pipeline,
                 shutdown_timeout: self.shutdown_timeout,
-                process: std::process::id(),
             }),
         };
         Ok((Dispatch::new(subscriber), telemetry))
@@ -229,15 +228,15 @@ impl Builder {
     /// There is a global subscriber already; an endpoint given in code or on the command line
     /// cannot be used; a setting is out of its range; the system has no thread to give.
     pub fn init(self) -> Result<Telemetry, InitError> {
-        // Looked at first, so that a second call starts nothing.
-        if INITIALIZED.load(Ordering::Acquire) {
+        // Looked at first, so that a second call starts nothing. Relaxed: nothing is read by it; of
+        // two calls at once `set_global_default` lets one through.
+        if INITIALIZED.load(Ordering::Relaxed) {
             return Err(InitError::AlreadyInitialized);
         }
         let (dispatch, telemetry) = self.build()?;
         tracing_core::dispatcher::set_global_default(dispatch)
             .map_err(|_| InitError::AlreadyInitialized)?;
-        // Pairs with the load above; of two calls at once `set_global_default` lets one through.
-        INITIALIZED.store(true, Ordering::Release);
+        INITIALIZED.store(true, Ordering::Relaxed);
         crate::last_words::arrange(&Arc::downgrade(&telemetry.shared));
         Ok(telemetry)
     }

@@ -49,6 +49,6 @@ fn flush_before_abort(shared: Weak<Shared>) {
 
 fn flush(shared: &Weak<Shared>) {
     if let Some(shared) = shared.upgrade() {
-        let _ = shared.flush(FLUSH_TIMEOUT);
+        let _ = shared.pipeline.flush(FLUSH_TIMEOUT);
     }
 }

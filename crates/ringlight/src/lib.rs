@@ -83,10 +83,10 @@
 //! | a panic with `panic = "abort"` | what was recorded before; the panic hook waits up to 1 s for it. Spans still open are lost |
 //! | `process::exit` on the thread that called [`init`], or `main` returns without the guard | everything, within 1 s, with glibc; elsewhere as below |
 //! | `process::exit` on another thread, a signal without a handler | what left already: all but about the last 0.2 s |
-//! | `fork` without `exec` | the parent goes on as before; the child has no collector, and what it records fills its rings and is dropped |
+//! | `fork` without `exec` | the parent goes on as before; the child has no collector, nothing waits there, and what it records fills its rings and is dropped |
 //!
 //! No statics are destroyed at the end of a Rust process and safe code cannot ask to be called
-//! then, hence the guard. Log lines are records, too: what is lost above is missing on stderr as
+//! then, hence the guard. None of these ends hangs. Log lines are records, too: what is lost above is missing on stderr as
 //! well.
 //!
 //! # Tests

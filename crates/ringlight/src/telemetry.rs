@@ -22,23 +22,6 @@ pub struct Telemetry {
 pub(crate) struct Shared {
     pub(crate) pipeline: Pipeline,
     pub(crate) shutdown_timeout: Duration,
-    /// The process this was started in. A forked child has a copy of everything except for the
-    /// collector's thread; it must not wait for it.
-    pub(crate) process: u32,
-}
-
-impl Shared {
-    fn is_ours(&self) -> bool {
-        std::process::id() == self.process
-    }
-
-    pub(crate) fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
-        if self.is_ours() {
-            self.pipeline.flush(timeout)
-        } else {
-            Err(FlushError::Closed)
-        }
-    }
 }
 
 impl Telemetry {
@@ -49,7 +32,7 @@ impl Telemetry {
     /// The time was up first; telemetry has been shut down already, or belongs to the process this
     /// one was forked from; or the caller is a thread of the pipeline itself.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
-        self.shared.flush(timeout)
+        self.shared.pipeline.flush(timeout)
     }
 
     /// Records nothing more, delivers what there is within `timeout`, and ends. What could not be
@@ -57,11 +40,7 @@ impl Telemetry {
     ///
     /// A second call, and dropping the guard afterwards, change nothing and return at once.
     pub fn shutdown(&self, timeout: Duration) -> LedgerSnapshot {
-        if self.shared.is_ours() {
-            self.shared.pipeline.shutdown(timeout)
-        } else {
-            self.ledger()
-        }
+        self.shared.pipeline.shutdown(timeout)
     }
 
     /// What became of every record so far. It balances at every moment.
@@ -82,31 +61,5 @@ impl fmt::Debug for Telemetry {
         f.debug_struct("Telemetry")
             .field("pipeline", &self.shared.pipeline)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use super::*;
-
-    // A real fork needs unsafe code; what a child sees is a process id that is not the one
-    // telemetry was started in, and a collector thread that does not answer.
-    #[test]
-    fn a_forked_child_waits_for_nothing() {
-        let (_, mut child) = crate::builder()
-            .environment::<String, String>([])
-            .log_format(crate::LogFormat::Off)
-            .build()
-            .unwrap();
-        let shared = Arc::get_mut(&mut child.shared).unwrap();
-        shared.process = shared.process.wrapping_add(1);
-        let long = Duration::from_secs(600);
-        let begin = Instant::now();
-        assert_eq!(child.flush(long), Err(FlushError::Closed));
-        assert!(child.shutdown(long).balances());
-        drop(child);
-        assert!(begin.elapsed() < long);
     }
 }

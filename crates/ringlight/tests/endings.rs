@@ -3,10 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::channel;
 
-use ringlight_testing::{Backend, Reply};
+use ringlight_testing::{Backend, PATIENCE, Reply};
 
 /// The example of the same name. `cargo test` builds it beside this test, unless told to run this
 /// test alone (`--test endings`): then it is the one built last.
@@ -19,13 +20,40 @@ fn program() -> PathBuf {
     path
 }
 
-fn run(ending: &str, variables: &[(&str, &str)]) -> Output {
-    Command::new(program())
+fn start(program: &Path, ending: &str, variables: &[(&str, &str)]) -> Child {
+    Command::new(program)
         .arg(ending)
         .env_clear()
         .envs(variables.iter().copied())
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap()
+}
+
+/// Waits for the end of the process and of those it forked, and fails where that takes too long.
+fn end(child: Child) -> Output {
+    let id = child.id();
+    let (ended, end) = channel();
+    std::thread::spawn(move || ended.send(child.wait_with_output()));
+    match end.recv_timeout(PATIENCE) {
+        Ok(output) => output.unwrap(),
+        Err(_) => {
+            signal(id, "KILL");
+            panic!("the process hangs");
+        }
+    }
+}
+
+fn signal(process: u32, name: &str) {
+    let mut shell = Command::new("sh");
+    let shell = shell.args(["-c", "kill -\"$0\" \"$1\"", name, &process.to_string()]);
+    assert!(shell.status().unwrap().success());
+}
+
+fn run(ending: &str, variables: &[(&str, &str)]) -> Output {
+    end(start(&program(), ending, variables))
 }
 
 fn run_against(backend: &Backend, ending: &str) -> Output {
@@ -71,16 +99,110 @@ fn fault_6_a_panic_in_main_delivers_everything_and_marks_the_span() {
 
 #[test]
 #[cfg(target_env = "gnu")]
-fn ending_without_the_guard_delivers_everything_from_the_thread_that_began() {
+fn fault_6_ending_without_the_guard_delivers_everything_from_the_thread_that_began() {
     check_delivered("forget", 0);
     check_delivered("exit", 7);
 }
 
-#[test]
-fn ending_on_another_thread_hangs_nowhere() {
+/// Waits until the first span and its log record are there, which nobody flushed, and then ends the
+/// process without another word.
+fn check_left_behind(ending: &str, end_it: impl FnOnce(&mut Child)) -> Output {
     let backend = Backend::start();
-    let output = run_against(&backend, "exit elsewhere");
+    let mut child = start(&program(), ending, &[("OTLP_ENDPOINT", &backend.url())]);
+    backend.wait_for(|seen| seen.spans().len() == 1 && seen.log_records().len() == 1);
+    end_it(&mut child);
+    let output = end(child);
+    assert!(stderr(&output).contains("about to end"));
+    let seen = backend.stop();
+    assert_eq!((seen.spans().len(), seen.log_records().len()), (1, 1));
+    output
+}
+
+#[test]
+fn fault_6_exit_on_another_thread_keeps_what_has_left() {
+    let output = check_left_behind("exit elsewhere", |child| drop(child.stdin.take()));
     assert_eq!(output.status.code(), Some(7));
+}
+
+#[test]
+#[cfg(unix)]
+fn fault_6_a_signal_without_a_handler_keeps_what_has_left() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let output = check_left_behind("signal", |child| signal(child.id(), "TERM"));
+    assert_eq!(output.status.signal(), Some(15));
+}
+
+#[test]
+#[cfg(unix)]
+fn fault_6_a_forked_child_waits_for_nothing_and_its_parent_delivers_everything() {
+    for ending in ["fork", "fork and block"] {
+        let backend = Backend::start();
+        let output = run_against(&backend, ending);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "Err(Closed), balances: true\n",
+            "{ending}"
+        );
+        let names = backend.stop().span_names();
+        let names: Vec<_> = names.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+        assert_eq!(names, [("ending", 1), ("in the parent", 1)], "{ending}");
+    }
+}
+
+/// The same program, built so that panics abort. It takes a build of its own, without what the
+/// tests need, since the setting holds for a program with all its libraries.
+#[cfg(unix)]
+fn aborting_program() -> PathBuf {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aborting");
+    std::fs::create_dir_all(&folder).unwrap();
+    let manifest = format!(
+        "[package]\nname = \"aborting\"\nedition = \"2024\"\n\n\
+         [[bin]]\nname = \"aborting\"\npath = {:?}\n\n\
+         [dependencies]\nringlight.path = {crate_folder:?}\ntracing = \"*\"\n\n\
+         [profile.dev]\ndebug = false\npanic = \"abort\"\n\n\
+         [workspace]\n",
+        crate_folder.join("examples/endings.rs"),
+    );
+    std::fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    // The versions of the workspace, which are there already.
+    std::fs::copy(
+        crate_folder.join("../../Cargo.lock"),
+        folder.join("Cargo.lock"),
+    )
+    .unwrap();
+    let build = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--offline", "--target-dir", "target"])
+        .current_dir(&folder)
+        .env_remove("RUSTFLAGS")
+        .output()
+        .unwrap();
+    assert!(build.status.success(), "{}", stderr(&build));
+    folder.join("target/debug/aborting")
+}
+
+#[test]
+#[cfg(unix)]
+fn fault_6_a_panic_that_aborts_delivers_what_was_recorded_and_never_hangs() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let program = aborting_program();
+    for is_silent in [false, true] {
+        let backend = Backend::start();
+        if is_silent {
+            backend.set_default(Reply::Hang);
+            backend.set_reports(Reply::Hang);
+        }
+        let url = backend.url();
+        let output = end(start(&program, "panic", &[("OTLP_ENDPOINT", &url)]));
+        assert_eq!(output.status.signal(), Some(6), "{}", stderr(&output));
+        assert!(stderr(&output).contains("about to end"));
+        let seen = backend.stop();
+        let expected = usize::from(!is_silent);
+        // The span the panic happened in was still open.
+        assert_eq!(seen.spans().len(), expected);
+        assert_eq!(seen.log_records().len(), expected);
+    }
 }
 
 #[test]

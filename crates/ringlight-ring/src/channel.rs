@@ -317,19 +317,16 @@ impl RingReceiver {
         drained
     }
 
-    /// Asks every producer to rouse the receiver with the next record it commits. Whether there is
-    /// nothing to be drained before that: then the receiver may sleep until it is roused.
+    /// Asks every producer to rouse the receiver with the next record it commits, unless there is
+    /// something to be drained already. Whether there is not: then the receiver may sleep until it is
+    /// roused.
     ///
     /// It holds for one record of each producer, and for producers that register later. What a
     /// producer counted before it called [`RingProducer::rouse_listener`] is either visible when this
-    /// returns, or rouses the receiver.
+    /// returns true, or rouses the receiver.
     pub fn listen(&mut self) -> bool {
         self.adopt_rings();
-        let mut is_empty = true;
-        for consumer in &self.consumers {
-            is_empty &= consumer.listen();
-        }
-        is_empty
+        self.consumers.iter().all(Consumer::listen)
     }
 
     /// Bytes in all rings as they were a moment ago, framing included.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::corpus;
-use crate::{LlmClient, Memory, Sandbox, Session, Tools, TurnOutcome};
+use crate::{LlmClient, Memory, Sandbox, Session, Tools, TurnOutcome, model};
 
 /// Turns of a session that may fail one after another before it gives up.
 const FAILURES_MAX: u32 = 20;
@@ -26,7 +26,7 @@ pub struct Args {
     pub model_url: String,
 
     /// Conversations at the same time
-    #[arg(long, default_value_t = 4, value_name = "N",
+    #[arg(long, default_value_t = 5, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub sessions: u32,
 
@@ -90,11 +90,20 @@ pub async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error + Send +
         .map_err(|error| format!("cannot write to `{}`: {error}", sandbox.display()))?;
     let memory = Memory::open(&work_dir.join("memory.db"))?;
     let tools = Tools::new(Sandbox::new(&sandbox)?);
-    let llm = LlmClient::new(&args.model_url, "stand-in-1")?;
-    tracing::info!(sessions = args.sessions, "the agent is ready");
+    // Users differ in what they pay for.
+    let llms = model::MODELS
+        .into_iter()
+        .map(|name| LlmClient::new(&args.model_url, name))
+        .collect::<Result<Vec<_>, _>>()?;
+    tracing::info!(
+        sessions = args.sessions,
+        models = model::MODELS.join(", "),
+        url = args.model_url,
+        "the agent is ready"
+    );
 
     let mut sessions = JoinSet::new();
-    for number in 0..args.sessions {
+    for (number, llm) in (0..args.sessions).zip(llms.iter().cycle()) {
         let session = Session::new(
             format!("session-{number}"),
             llm.clone(),
@@ -112,7 +121,10 @@ pub async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error + Send +
     }
     tracing::info!(
         turns = work.turns,
+        answered = work.answered,
+        refused = work.refused,
         failed = work.failed,
+        tool_calls = work.tool_calls,
         "all sessions ended"
     );
     match given_up.pop() {

@@ -71,6 +71,14 @@ pub async fn prepare_context(
         messages.iter().map(Message::tokens).sum::<u64>(),
     );
     span.record("context.left_out", left_out);
+    if left_out > 0 {
+        tracing::warn!(
+            left_out,
+            kept,
+            tokens_max = TOKENS_MAX,
+            "older messages do not fit the context"
+        );
+    }
     Ok(messages)
 }
 

@@ -27,7 +27,7 @@ mod tools;
 
 pub use app::{Args, Work, main, run};
 pub use context::prepare_context;
-pub use llm::{LlmClient, LlmError};
+pub use llm::{Completion, LlmClient, LlmError};
 pub use memory::{Memory, MemoryError, Recalled};
 pub use prescreen::{Refusal, prescreen};
 pub use protocol::{

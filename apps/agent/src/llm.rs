@@ -1,6 +1,6 @@
 //! Asking the model, over HTTP.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
@@ -13,13 +13,16 @@ use tracing::Span;
 
 use crate::propagation;
 use crate::status::failed;
-use crate::{ChatRequest, ChatResponse, ErrorResponse, Message, ToolDefinition};
+use crate::{ChatRequest, ChatResponse, ErrorResponse, Message, ToolDefinition, Usage};
 
 /// How often a question is sent at most.
 const ATTEMPTS_MAX: u32 = 4;
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A completion that took longer is reported as slow.
+const SLOW: Duration = Duration::from_millis(1_500);
 
 /// The largest answer read, in bytes.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -80,6 +83,15 @@ impl LlmError {
     }
 }
 
+/// What the model said, and what it cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// The message.
+    pub message: Message,
+    /// Tokens read and written.
+    pub usage: Usage,
+}
+
 /// A client of one model. Cheap to clone; all clones share their connections.
 #[derive(Debug, Clone)]
 pub struct LlmClient {
@@ -111,6 +123,12 @@ impl LlmClient {
         })
     }
 
+    /// The model that is asked.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
     /// Asks the model for the next message of a conversation, again if it is busy or failed.
     ///
     /// # Errors
@@ -133,7 +151,8 @@ impl LlmClient {
         &self,
         messages: &[Message],
         tools: &[ToolDefinition],
-    ) -> Result<Message, LlmError> {
+    ) -> Result<Completion, LlmError> {
+        let started = Instant::now();
         let request = ChatRequest {
             model: self.model.clone(),
             messages: messages.to_vec(),
@@ -155,12 +174,10 @@ impl LlmClient {
         span.record("llm.attempts", attempts);
         let response = outcome
             .inspect_err(|error| tracing::error!(%error, attempts, "the model gave no answer"))?;
+        let usage = response.usage;
         span.record("gen_ai.response.model", response.model.as_str());
-        span.record("gen_ai.usage.input_tokens", response.usage.prompt_tokens);
-        span.record(
-            "gen_ai.usage.output_tokens",
-            response.usage.completion_tokens,
-        );
+        span.record("gen_ai.usage.input_tokens", usage.prompt_tokens);
+        span.record("gen_ai.usage.output_tokens", usage.completion_tokens);
         let Some(choice) = response.choices.into_iter().next() else {
             tracing::error!("the model's answer has no choices");
             return Err(LlmError::Answer("it has no choices".to_owned()));
@@ -169,7 +186,21 @@ impl LlmClient {
             "gen_ai.response.finish_reasons",
             choice.finish_reason.as_str(),
         );
-        Ok(choice.message)
+        let took = started.elapsed();
+        if took > SLOW {
+            tracing::warn!(
+                gen_ai.request.model = self.model,
+                gen_ai.usage.input_tokens = usage.prompt_tokens,
+                gen_ai.usage.output_tokens = usage.completion_tokens,
+                duration_ms = took.as_millis() as u64,
+                attempts,
+                "the model is slow"
+            );
+        }
+        Ok(Completion {
+            message: choice.message,
+            usage,
+        })
     }
 
     /// One more attempt. The client does not wait by itself before it asks again: it tells the
@@ -186,7 +217,12 @@ impl LlmClient {
         attempt: u32,
         cause: &LlmError,
     ) -> Result<ChatResponse, LlmError> {
-        tracing::warn!(attempt, cause = %cause, "asking the model again");
+        tracing::warn!(
+            gen_ai.request.model = self.model,
+            attempt,
+            cause = %cause,
+            "asking the model again"
+        );
         self.http_request(body, attempt).await
     }
 

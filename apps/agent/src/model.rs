@@ -1,8 +1,9 @@
 //! The stand-in model: a server of its own process that speaks the chat-completions protocol.
 //!
-//! It serves a few requests at a time, holds others for a moment, and answers 429 then unless the
-//! client prefers to wait longer; some requests fail with 500. It thinks by sleeping, in proportion to what it reads and
-//! writes: the only sleeps of the application.
+//! It comes in two sizes, serves a few requests at a time, holds others for a moment, and answers 429
+//! then unless the client prefers to wait longer; some requests fail with 500, and one that does not
+//! fit the context window is refused with 400. It thinks by sleeping, in proportion to what it reads
+//! and writes: the only sleeps of the application.
 
 mod reply;
 
@@ -11,7 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -29,10 +30,42 @@ use crate::propagation;
 use crate::{ChatRequest, ChatResponse, Choice, ErrorBody, ErrorResponse, Message, Usage};
 
 /// How long a request is held for a slot unless the client prefers otherwise.
-const WAIT_DEFAULT: Duration = Duration::from_millis(40);
+const WAIT_DEFAULT: Duration = Duration::from_millis(150);
 
 /// The longest a client may ask to be held.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// A size of the model.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    name: &'static str,
+    /// Tokens of a request that it takes at most.
+    window_tokens: u64,
+    /// Time before the first token, beside the time to read.
+    start: Duration,
+    read_token: Duration,
+    written_token: Duration,
+}
+
+const SIZES: [Size; 2] = [
+    Size {
+        name: "stand-in-mini",
+        window_tokens: 1_200,
+        start: Duration::from_millis(80),
+        read_token: Duration::from_micros(30),
+        written_token: Duration::from_millis(5),
+    },
+    Size {
+        name: "stand-in-large",
+        window_tokens: 16_000,
+        start: Duration::from_millis(250),
+        read_token: Duration::from_micros(80),
+        written_token: Duration::from_millis(12),
+    },
+];
+
+/// The names the model answers to, the fast one first.
+pub const MODELS: [&str; SIZES.len()] = [SIZES[0].name, SIZES[1].name];
 
 /// The arguments of the stand-in model.
 #[derive(Debug, Clone, clap::Args)]
@@ -46,7 +79,7 @@ pub struct Args {
     pub port: u16,
 
     /// Requests answered at the same time; one more waits for a moment and gets 429 then
-    #[arg(long, default_value_t = 3, value_name = "N",
+    #[arg(long, default_value_t = 4, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub slots: u32,
 
@@ -135,14 +168,19 @@ async fn answer(
 ) -> Result<ChatResponse, ProviderError> {
     let request: ChatRequest =
         serde_json::from_slice(body).map_err(|error| ProviderError::Request(error.to_string()))?;
+    let size = size_for(&request)?;
     let _slot = admit(model, preferred_wait(headers)).await?;
     let mut random = fastrand::Rng::new();
     if random.u32(..1_000) < model.failures {
-        tracing::error!("the model ran out of memory");
+        tracing::error!(
+            gen_ai.request.model = size.name,
+            gen_ai.usage.input_tokens = request.tokens(),
+            "the model ran out of memory"
+        );
         return Err(ProviderError::Internal);
     }
     let number = model.served.fetch_add(1, Ordering::Relaxed);
-    let message = generate(&request, number, &mut random).await;
+    let message = generate(&request, size, number, &mut random).await;
     let usage = usage(&request, &message);
     Ok(ChatResponse {
         id: format!("chatcmpl-{number}"),
@@ -164,6 +202,28 @@ async fn answer(
     })
 }
 
+/// The size a request asks for, if the request fits it.
+fn size_for(request: &ChatRequest) -> Result<Size, ProviderError> {
+    let size = SIZES
+        .into_iter()
+        .find(|size| size.name == request.model)
+        .ok_or_else(|| ProviderError::UnknownModel(request.model.clone()))?;
+    let tokens = request.tokens();
+    if tokens > size.window_tokens {
+        tracing::warn!(
+            gen_ai.request.model = size.name,
+            gen_ai.usage.input_tokens = tokens,
+            model.window_tokens = size.window_tokens,
+            "the request does not fit the context window"
+        );
+        return Err(ProviderError::TooLong {
+            tokens,
+            window_tokens: size.window_tokens,
+        });
+    }
+    Ok(size)
+}
+
 /// Takes one of the model's slots, waiting for it as long as the client prefers.
 #[tracing::instrument(
     name = "model.admit",
@@ -181,7 +241,11 @@ async fn admit(model: &Model, wait: Duration) -> Result<SemaphorePermit<'_>, Pro
     match tokio::time::timeout(wait, model.slots.acquire()).await {
         Ok(Ok(slot)) => Ok(slot),
         _ => {
-            tracing::warn!("all slots are taken, the request is refused");
+            tracing::warn!(
+                model.slots = model.slots_total,
+                model.waited_ms = wait.as_millis() as u64,
+                "all slots are taken, the request is refused"
+            );
             Err(ProviderError::Busy)
         }
     }
@@ -192,26 +256,42 @@ async fn admit(model: &Model, wait: Duration) -> Result<SemaphorePermit<'_>, Pro
     name = "model.generate",
     skip_all,
     fields(
-        gen_ai.request.model = request.model,
-        gen_ai.usage.input_tokens = request.messages.iter().map(Message::tokens).sum::<u64>(),
+        gen_ai.request.model = size.name,
+        gen_ai.usage.input_tokens = request.tokens(),
         gen_ai.usage.output_tokens,
     )
 )]
-async fn generate(request: &ChatRequest, number: u64, random: &mut fastrand::Rng) -> Message {
+async fn generate(
+    request: &ChatRequest,
+    size: Size,
+    number: u64,
+    random: &mut fastrand::Rng,
+) -> Message {
+    let started = Instant::now();
     let message = reply::reply(&request.messages, number, random);
-    let read: u64 = request.messages.iter().map(Message::tokens).sum();
-    let written = message.tokens();
+    let (read, written) = (request.tokens(), message.tokens());
     Span::current().record("gen_ai.usage.output_tokens", written);
-    let mut thinking = Duration::from_micros(15_000 + read * 20 + written * 1_000);
+    let times = |each: Duration, tokens: u64| each.saturating_mul(tokens as u32);
+    let mut thinking =
+        size.start + times(size.read_token, read) + times(size.written_token, written);
     if random.u32(..50) == 0 {
         thinking *= 5;
     }
     tokio::time::sleep(thinking).await;
+    let took = started.elapsed();
+    tracing::info!(
+        gen_ai.request.model = size.name,
+        gen_ai.usage.input_tokens = read,
+        gen_ai.usage.output_tokens = written,
+        duration_ms = took.as_millis() as u64,
+        tokens_per_second = (written as f64 / took.as_secs_f64()).round(),
+        "completion generated"
+    );
     message
 }
 
 fn usage(request: &ChatRequest, message: &Message) -> Usage {
-    let prompt_tokens = request.messages.iter().map(Message::tokens).sum();
+    let prompt_tokens = request.tokens();
     let completion_tokens = message.tokens();
     Usage {
         prompt_tokens,
@@ -238,6 +318,8 @@ fn preferred_wait(headers: &HeaderMap) -> Duration {
 #[derive(Debug)]
 enum ProviderError {
     Request(String),
+    UnknownModel(String),
+    TooLong { tokens: u64, window_tokens: u64 },
     Busy,
     Internal,
 }
@@ -249,6 +331,22 @@ impl IntoResponse for ProviderError {
                 StatusCode::BAD_REQUEST,
                 "invalid_request_error",
                 format!("the request cannot be read: {message}"),
+            ),
+            Self::UnknownModel(name) => (
+                StatusCode::NOT_FOUND,
+                "model_not_found",
+                format!(
+                    "there is no model `{name}`; there are {}",
+                    MODELS.join(" and ")
+                ),
+            ),
+            Self::TooLong {
+                tokens,
+                window_tokens,
+            } => (
+                StatusCode::BAD_REQUEST,
+                "context_length_exceeded",
+                format!("the request has {tokens} tokens, the model takes {window_tokens}"),
             ),
             Self::Busy => (
                 StatusCode::TOO_MANY_REQUESTS,

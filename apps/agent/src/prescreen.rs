@@ -48,7 +48,7 @@ pub async fn prescreen(input: &str) -> Result<(), Refusal> {
         }
         Err(refusal) => {
             span.record("screen.verdict", "refused");
-            tracing::warn!(reason = %refusal, "the input was refused");
+            tracing::warn!(reason = %refusal, input.bytes = input.len(), "input refused");
         }
     }
     verdict

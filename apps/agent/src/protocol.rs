@@ -133,6 +133,14 @@ pub struct ChatRequest {
     pub tools: Vec<ToolDefinition>,
 }
 
+impl ChatRequest {
+    /// An estimate of the tokens of all messages.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.messages.iter().map(Message::tokens).sum()
+    }
+}
+
 /// A completion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatResponse {

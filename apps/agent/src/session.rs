@@ -1,5 +1,7 @@
 //! One conversation, turn by turn.
 
+use std::time::Instant;
+
 use tracing::Span;
 
 use crate::status::failed;
@@ -13,6 +15,9 @@ const ROUNDS_MAX: u32 = 6;
 
 /// Messages of a session kept for its next turns.
 const HISTORY_MAX: usize = 12;
+
+/// The most of a question that telemetry shows, in bytes.
+const SHOWN_BYTES_MAX: usize = 80;
 
 /// How a turn ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +49,14 @@ pub enum TurnError {
     /// The model kept calling tools.
     #[error("the model still calls tools after {ROUNDS_MAX} rounds")]
     TooManyRounds,
+}
+
+/// What a turn has taken so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cost {
+    tool_calls: u64,
+    input_tokens: u64,
+    output_tokens: u64,
 }
 
 /// What the model wants.
@@ -87,44 +100,73 @@ impl Session {
         skip_all,
         fields(
             session.id = self.id,
+            gen_ai.request.model = self.llm.model(),
             turn.number = self.turns,
+            turn.question,
             turn.outcome,
             turn.tool_calls,
+            gen_ai.usage.input_tokens,
+            gen_ai.usage.output_tokens,
             otel.status_code,
             otel.status_message,
         )
     )]
     pub async fn turn(&mut self, input: &str) -> Result<TurnOutcome, TurnError> {
+        let started = Instant::now();
         self.turns += 1;
         let span = Span::current();
         if let Err(refusal) = prescreen(input).await {
             span.record("turn.outcome", "refused");
             return Ok(TurnOutcome::Refused(refusal));
         }
-        let answered = self.answer(input).await;
-        span.record(
-            "turn.outcome",
-            if answered.is_ok() {
-                "answered"
-            } else {
-                "failed"
-            },
-        );
-        let (answer, tool_calls) = answered.inspect_err(failed)?;
-        span.record("turn.tool_calls", tool_calls);
-        tracing::info!(tool_calls, answer.bytes = answer.len(), "answered");
-        Ok(TurnOutcome::Answered { answer, tool_calls })
+        let shown = &input[..input.floor_char_boundary(SHOWN_BYTES_MAX)];
+        span.record("turn.question", shown);
+        let mut cost = Cost::default();
+        let answered = self.answer(input, &mut cost).await;
+        span.record("turn.tool_calls", cost.tool_calls);
+        span.record("gen_ai.usage.input_tokens", cost.input_tokens);
+        span.record("gen_ai.usage.output_tokens", cost.output_tokens);
+        let duration_ms = started.elapsed().as_millis() as u64;
+        match &answered {
+            Ok(answer) => {
+                span.record("turn.outcome", "answered");
+                tracing::info!(
+                    question = shown,
+                    duration_ms,
+                    tool_calls = cost.tool_calls,
+                    gen_ai.usage.input_tokens = cost.input_tokens,
+                    gen_ai.usage.output_tokens = cost.output_tokens,
+                    answer.bytes = answer.len(),
+                    "question answered"
+                );
+            }
+            Err(error) => {
+                span.record("turn.outcome", "failed");
+                failed(error);
+                tracing::warn!(
+                    question = shown,
+                    duration_ms,
+                    cause = %error,
+                    "no answer for the user, the conversation starts anew"
+                );
+                self.history.clear();
+            }
+        }
+        answered.map(|answer| TurnOutcome::Answered {
+            answer,
+            tool_calls: cost.tool_calls,
+        })
     }
 
-    async fn answer(&mut self, input: &str) -> Result<(String, u64), TurnError> {
+    async fn answer(&mut self, input: &str, cost: &mut Cost) -> Result<String, TurnError> {
         let mut messages = prepare_context(&self.memory, &self.id, &self.history, input).await?;
         self.persist_message(Role::User, input).await?;
-        let reply = self.llm.chat(&messages, &self.tools.definitions()).await?;
-        let (answer, tool_calls) = match process_response(&reply).await? {
-            Response::Answer(answer) => (answer, 0),
+        let reply = self.ask(&messages, cost).await?;
+        let answer = match process_response(&reply).await? {
+            Response::Answer(answer) => answer,
             Response::Calls(calls) => {
                 messages.push(reply);
-                self.tool_loop(messages, calls).await?
+                self.tool_loop(messages, calls, cost).await?
             }
         };
         self.persist_message(Role::Assistant, &answer).await?;
@@ -133,7 +175,15 @@ impl Session {
             .push(Message::text(Role::Assistant, answer.as_str()));
         let too_many = self.history.len().saturating_sub(HISTORY_MAX);
         self.history.drain(..too_many);
-        Ok((answer, tool_calls))
+        Ok(answer)
+    }
+
+    /// Asks the model for its next message.
+    async fn ask(&self, messages: &[Message], cost: &mut Cost) -> Result<Message, LlmError> {
+        let completion = self.llm.chat(messages, &self.tools.definitions()).await?;
+        cost.input_tokens += completion.usage.prompt_tokens;
+        cost.output_tokens += completion.usage.completion_tokens;
+        Ok(completion.message)
     }
 
     /// Runs the tools the model calls and asks it again, until it answers.
@@ -151,24 +201,20 @@ impl Session {
         &self,
         mut messages: Vec<Message>,
         mut calls: Vec<ToolCall>,
-    ) -> Result<(String, u64), TurnError> {
-        let mut calls_total = 0;
+        cost: &mut Cost,
+    ) -> Result<String, TurnError> {
         for round in 1..=ROUNDS_MAX {
             Span::current().record("tool_loop.rounds", round);
             let results = self.tools.execute_batch(&calls).await;
-            calls_total += calls.len() as u64;
+            cost.tool_calls += calls.len() as u64;
             for (call, result) in calls.iter().zip(results) {
                 // The model is told what went wrong, and may do something about it.
                 let content = result.unwrap_or_else(|error| format!("error: {error}"));
                 messages.push(Message::tool_result(&call.id, content));
             }
-            let reply = self
-                .llm
-                .chat(&messages, &self.tools.definitions())
-                .await
-                .inspect_err(failed)?;
+            let reply = self.ask(&messages, cost).await.inspect_err(failed)?;
             match process_response(&reply).await.inspect_err(failed)? {
-                Response::Answer(answer) => return Ok((answer, calls_total)),
+                Response::Answer(answer) => return Ok(answer),
                 Response::Calls(next) => {
                     messages.push(reply);
                     calls = next;

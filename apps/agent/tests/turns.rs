@@ -4,7 +4,8 @@
 use std::net::Ipv4Addr;
 
 use ringlight_app_agent::{
-    Args, LlmClient, Memory, Refusal, Sandbox, Session, Tools, TurnError, TurnOutcome, model, run,
+    Args, LlmClient, Memory, Message, Refusal, Role, Sandbox, Session, Tools, TurnError,
+    TurnOutcome, model, run,
 };
 use ringlight_app_harness::{RunArgs, Stop};
 use tokio::net::TcpListener;
@@ -40,7 +41,7 @@ fn session(fixture: &Fixture) -> Session {
     let root = fixture.directory.path();
     Session::new(
         "test".to_owned(),
-        LlmClient::new(&fixture.url, "stand-in-1").unwrap(),
+        LlmClient::new(&fixture.url, model::MODELS[0]).unwrap(),
         Memory::open(&root.join("memory.db")).unwrap(),
         Tools::new(Sandbox::new(root).unwrap()),
     )
@@ -161,4 +162,25 @@ async fn a_model_that_goes_away_for_good_is_an_error_after_answers_too() {
     let error = agent.await.unwrap().unwrap_err();
     assert!(error.starts_with("every session gave up: "), "{error}");
     assert!(error.contains("the model cannot be reached"), "{error}");
+}
+
+#[tokio::test]
+async fn a_request_the_model_cannot_take_is_refused_and_not_repeated() {
+    let fixture = fixture(2, 0).await;
+    let long = Message::text(Role::User, "word ".repeat(2_000));
+    for (model, said) in [
+        ("another", "404 Not Found: there is no model `another`"),
+        (
+            model::MODELS[0],
+            "400 Bad Request: the request has 2504 tokens, the model takes 1200",
+        ),
+    ] {
+        let client = LlmClient::new(&fixture.url, model).unwrap();
+        let error = client
+            .chat(std::slice::from_ref(&long), &[])
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+        assert!(!error.is_retryable());
+    }
 }

@@ -152,6 +152,7 @@ pub(crate) async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error +
         chunks = work.chunks_processed,
         damaged = work.chunks_damaged,
         analyses = work.analyses,
+        backpressure_waits = work.backpressure_waits,
         "all streams ended"
     );
     Ok(work)
@@ -172,7 +173,7 @@ mod tests {
         let running =
             tokio::spawn(async move { run(&args, stop).await.map_err(|e| e.to_string()) });
         // Unpaced, so a number of turns of the runtime is enough for work to happen.
-        for _ in 0..2_000 {
+        for _ in 0..200 {
             tokio::task::yield_now().await;
         }
         request_stop.send_replace(true);

@@ -89,13 +89,15 @@ pub async fn process_message(
     jobs: &JobQueue,
 ) -> Result<Difference, ChunkError> {
     let span = Span::current();
-    let samples = Samples::parse(chunk)
-        .inspect_err(|error| tracing::error!(%error, "the chunk is damaged"))?;
+    let samples = Samples::parse(chunk).inspect_err(|error| {
+        tracing::error!(stream_id = %state.stream_id, %error, "the chunk is damaged");
+    })?;
     span.record("chunk.sequence", samples.sequence);
     if let Some(expected) = state.next_sequence
         && expected != samples.sequence
     {
         tracing::warn!(
+            stream_id = %state.stream_id,
             expected,
             found = samples.sequence,
             "the stream skipped chunks"
@@ -116,7 +118,9 @@ pub async fn process_message(
         span.record("loudness.score", score);
         if score >= SCORE_MIN {
             tracing::info!(
-                score,
+                stream_id = %state.stream_id,
+                loudness.score = score,
+                loudness = difference.loudness,
                 distance = difference.distance,
                 "the stream changed, its samples will be analyzed"
             );

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ringlight::TraceContext;
 use tokio::task::JoinSet;
@@ -60,6 +61,7 @@ pub struct Job {
     /// The span the job was made in. Its identity is carried along, not the span itself, which
     /// would stay open while the job waits.
     made_in: Option<TraceContext>,
+    made_at: Instant,
 }
 
 impl Job {
@@ -71,6 +73,7 @@ impl Job {
             previous,
             changed,
             made_in: TraceContext::current(),
+            made_at: Instant::now(),
         }
     }
 
@@ -184,9 +187,17 @@ async fn run_job(job: Job) {
         None => open(),
     };
     async {
+        let waited = job.made_at.elapsed();
         let samples: Vec<i16> = job.samples().collect();
         let analysis = analyze(job.stream_id(), &samples).await;
-        tracing::debug!(analysis.dominant, analysis.share, "analysis done");
+        tracing::info!(
+            stream_id = %job.stream_id(),
+            job.priority = job.priority.as_str(),
+            job.waited_us = waited.as_micros() as u64,
+            analysis.dominant,
+            analysis.share,
+            "analysis finished"
+        );
     }
     .instrument(span)
     .await;

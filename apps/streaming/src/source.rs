@@ -5,6 +5,7 @@
 //! time. Now and then a stream "reconnects" and delivers a backlog at once, which is what bounded
 //! channels are for; now and then a chunk arrives damaged or is missing.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::{BoundedSender, Chunk, ChunkBuilder, StreamId};
 const SAMPLES_PER_CHUNK: usize = 256;
 
 /// Chunks of one stream that become available together.
-const GROUP: u32 = 4;
+const GROUP: RangeInclusive<u32> = 16..=32;
 
 /// Chunks of one stream that become available together after a reconnect.
 const BACKLOG: u32 = 96;
@@ -66,10 +67,10 @@ pub(crate) async fn run_source(
         }
         let turns = players.len();
         let player = &mut players[turn % turns];
-        let count = if random.u32(..150) == 0 {
+        let count = if random.u32(..40) == 0 {
             BACKLOG
         } else {
-            GROUP
+            random.u32(GROUP)
         };
         pace.taken(count);
         group.extend((0..count).map(|_| player.next_chunk(&mut builder, &mut random)));
@@ -100,6 +101,13 @@ async fn deliver(
     group: &mut Vec<Chunk>,
 ) -> bool {
     let read_in = TraceContext::current();
+    if group.len() > *GROUP.end() as usize {
+        tracing::info!(
+            stream_id = %stream_id,
+            chunks = group.len(),
+            "the stream reconnected and delivers its backlog"
+        );
+    }
     for chunk in group.drain(..) {
         if shard.send(Chunk { read_in, ..chunk }).await.is_err() {
             return false;
@@ -171,7 +179,7 @@ impl Player {
     }
 
     fn next_chunk(&mut self, builder: &mut ChunkBuilder, random: &mut fastrand::Rng) -> Chunk {
-        if random.u32(..40) == 0 {
+        if random.u32(..100) == 0 {
             self.cycles_per_chunk = 2.0 + random.f64() * 40.0;
             self.amplitude = 1_000.0 + random.f64() * 20_000.0;
         }
@@ -182,13 +190,13 @@ impl Player {
             *sample = (self.phase.sin() * self.amplitude + noise) as i16;
             self.phase = (self.phase + step) % std::f64::consts::TAU;
         }
-        if random.u32(..250) == 0 {
+        if random.u32(..400) == 0 {
             // A chunk went missing before it reached us.
             self.sequence += 1;
         }
         let chunk = builder.build(self.stream_id, self.sequence, &samples);
         self.sequence += 1;
-        if random.u32(..120) == 0 {
+        if random.u32(..250) == 0 {
             damage(chunk, random)
         } else {
             chunk
@@ -228,7 +236,7 @@ mod tests {
             let count = if taken.is_multiple_of(7) {
                 BACKLOG
             } else {
-                GROUP
+                *GROUP.start()
             };
             pace.taken(count);
             taken += count;

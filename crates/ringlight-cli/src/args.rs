@@ -169,8 +169,8 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "DURATION")]
     pub(crate) duration: Option<String>,
 
-    /// Chunks a second the streaming application reads, about four spans each; the agent is paced
-    /// by its model
+    /// Chunks a second the streaming application reads, two to three spans each; the agent is
+    /// paced by its model
     #[arg(long, value_name = "N", default_value_t = 200,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) rate: u32,

@@ -6,6 +6,7 @@ mod search;
 mod shell;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -184,9 +185,26 @@ impl Tools {
         )
     )]
     pub async fn execute(&self, call: &ToolCall) -> Result<String, ToolError> {
-        self.dispatch(call)
-            .await
-            .inspect_err(|error| tracing::error!(%error, "the tool failed"))
+        let started = Instant::now();
+        let done = self.dispatch(call).await;
+        let duration_us = started.elapsed().as_micros() as u64;
+        let tool = call.function.name.as_str();
+        match &done {
+            Ok(result) => tracing::info!(
+                gen_ai.tool.name = tool,
+                tool.arguments = call.function.arguments,
+                tool.result.bytes = result.len(),
+                duration_us,
+                "tool finished"
+            ),
+            Err(error) => tracing::error!(
+                gen_ai.tool.name = tool,
+                tool.arguments = call.function.arguments,
+                %error,
+                "tool failed"
+            ),
+        }
+        done
     }
 
     async fn dispatch(&self, call: &ToolCall) -> Result<String, ToolError> {

@@ -8,7 +8,8 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::Span;
-use ringlight_model::Signal;
+use ringlight_model::{LedgerSnapshot, Signal};
+use ringlight_otlp::ledger_report;
 
 use crate::Reply;
 
@@ -136,6 +137,46 @@ impl Seen {
             *names.entry(span.name).or_default() += 1;
         }
         names
+    }
+
+    /// Compares the ledger of a client that has ended with what arrived: it balances, nothing is on
+    /// its way any more, and what it counts as exported is here, to the record.
+    ///
+    /// # Panics
+    /// If they differ.
+    #[track_caller]
+    pub fn assert_agrees_with(&self, ledger: &LedgerSnapshot) {
+        assert!(ledger.balances(), "{ledger:?}");
+        let arrived = [
+            (Signal::Traces, self.spans().len()),
+            (Signal::Logs, self.log_records().len()),
+        ];
+        for (signal, arrived) in arrived {
+            let account = ledger.account(signal);
+            assert_eq!(account.in_flight, 0, "{signal}: {account:?}");
+            assert_eq!(account.exported, arrived as u64, "{signal}: {account:?}");
+        }
+    }
+
+    /// The ledger of a client's last report, with which it says that it ends.
+    ///
+    /// # Panics
+    /// If there is none, or more than one client.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a test fails by panicking")]
+    pub fn final_ledger(&self) -> LedgerSnapshot {
+        let of = |request: &Received| {
+            ledger_report::read(&request.body).expect("a report decodes as metrics")
+        };
+        let mut last = self
+            .requests
+            .iter()
+            .filter(|request| request.signal == Signal::Metrics)
+            .flat_map(of)
+            .filter(|report| report.is_final);
+        let report = last.next().expect("there is a last report");
+        assert!(last.next().is_none(), "there are two last reports");
+        report.ledger
     }
 
     fn taken(&self, signal: Signal) -> impl Iterator<Item = &Received> {

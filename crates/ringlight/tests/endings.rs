@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::channel;
 
-use ringlight_testing::{Backend, PATIENCE, Reply};
+use ringlight_testing::{Backend, PATIENCE, Reply, Seen};
 
 /// The example of the same name. `cargo test` builds it beside this test, unless told to run this
 /// test alone (`--test endings`): then it is the one built last.
@@ -65,7 +65,7 @@ fn stderr(output: &Output) -> String {
 }
 
 /// Ends the process and expects its last span to have arrived.
-fn check_delivered(ending: &str, code: i32) {
+fn check_delivered(ending: &str, code: i32) -> Seen {
     let backend = Backend::start();
     let output = run_against(&backend, ending);
     assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
@@ -73,12 +73,15 @@ fn check_delivered(ending: &str, code: i32) {
     assert_eq!(seen.span_names()["ending"], 1);
     assert_eq!(seen.log_records().len(), 1);
     assert!(stderr(&output).contains("about to end"));
+    seen
 }
 
 #[test]
 fn fault_6_returning_from_main_delivers_everything() {
-    check_delivered("return", 0);
-    check_delivered("error", 1);
+    for (ending, code) in [("return", 0), ("error", 1)] {
+        let seen = check_delivered(ending, code);
+        seen.assert_agrees_with(&seen.final_ledger());
+    }
 }
 
 #[test]
@@ -91,7 +94,9 @@ fn fault_6_a_panic_in_main_delivers_everything_and_marks_the_span() {
     let backend = Backend::start();
     let output = run_against(&backend, "panic");
     assert_eq!(output.status.code(), Some(101));
-    let spans = backend.stop().spans();
+    let seen = backend.stop();
+    seen.assert_agrees_with(&seen.final_ledger());
+    let spans = seen.spans();
     let span = spans.iter().find(|span| span.name == "panics").unwrap();
     assert_eq!(span.status.as_ref().unwrap().message, "panicked");
     assert!(spans.iter().any(|span| span.name == "ending"));
@@ -144,7 +149,9 @@ fn fault_6_a_forked_child_waits_for_nothing_and_its_parent_delivers_everything()
             "Err(Closed), balances: true\n",
             "{ending}"
         );
-        let names = backend.stop().span_names();
+        let seen = backend.stop();
+        seen.assert_agrees_with(&seen.final_ledger());
+        let names = seen.span_names();
         let names: Vec<_> = names.iter().map(|(name, n)| (name.as_str(), *n)).collect();
         assert_eq!(names, [("ending", 1), ("in the parent", 1)], "{ending}");
     }

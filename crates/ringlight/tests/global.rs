@@ -36,6 +36,8 @@ fn telemetry() -> &'static (Telemetry, Kept) {
 fn recorded(name: &str) -> Vec<KeptRecord> {
     let (telemetry, kept) = telemetry();
     telemetry.flush(Duration::from_secs(20)).unwrap();
+    // Other tests of this process go on recording: it balances at every moment.
+    assert!(telemetry.ledger().balances());
     kept.named(name)
 }
 

@@ -21,6 +21,7 @@ fn exporting_records_nothing() {
     let flushed = telemetry.flush(Duration::from_millis(500));
     assert!(matches!(flushed, Err(FlushError::Timeout { .. })));
     let ledger = telemetry.shutdown(Duration::from_millis(500));
+    assert!(ledger.balances(), "{ledger:?}");
     for signal in [Signal::Traces, Signal::Logs] {
         assert_eq!(ledger.account(signal).submitted, 1, "{signal}");
     }

@@ -33,7 +33,7 @@ fn use_fully(backend: &Backend) {
     assert_eq!(backend.seen().spans().len(), 1);
     record(&dispatch);
     let ledger = telemetry.shutdown(LONG);
-    assert!(ledger.balances());
+    backend.seen().assert_agrees_with(&ledger);
     assert_eq!(ledger.account(Signal::Traces).exported, 2);
     assert_eq!(telemetry.shutdown(LONG), ledger);
     assert_eq!(telemetry.flush(LONG), Err(FlushError::Closed));
@@ -78,6 +78,7 @@ fn fault_7_after_the_runtime_has_ended() {
     runtime.block_on(async { record(&dispatch) });
     drop(runtime);
     let ledger = telemetry.shutdown(LONG);
+    backend.stop().assert_agrees_with(&ledger);
     assert_eq!(ledger.account(Signal::Traces).exported, 1);
 }
 
@@ -94,7 +95,8 @@ fn fault_9_export_goes_on_while_every_worker_of_the_application_is_busy() {
         // Blocks the only worker until the span is there.
         backend.wait_for(|seen| seen.spans().len() == 1);
     });
-    drop(telemetry);
+    let ledger = telemetry.shutdown(LONG);
+    backend.stop().assert_agrees_with(&ledger);
 }
 
 /// Whatever the backend does, both calls return by their deadline, and the ledger balances.

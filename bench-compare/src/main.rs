@@ -2,15 +2,19 @@
 //! server received, decoded and compared with what was sent.
 //!
 //! `record` measures what a span costs the thread that records it; `deliver` measures what a
-//! delivered span costs the process. See `README.md` for how.
+//! delivered span costs the process; `backend` measures the product's backend: how quickly it starts,
+//! takes in, shows and finds spans, and what it takes for that. See `README.md` for how.
 
 mod aims;
+mod backend;
 mod child;
+mod codec;
 mod machine;
 mod meter;
 mod parent;
 mod plan;
 mod report;
+mod results;
 mod sample;
 mod server;
 mod stats;
@@ -23,8 +27,10 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    parent::{Results, Runner},
+    machine::Machine,
+    parent::Runner,
     plan::{Delivery, Shape, Sizes, Subject},
+    results::Results,
 };
 
 #[global_allocator]
@@ -56,8 +62,17 @@ enum Bench {
     Record,
     /// CPU time of the process, a delivered span.
     Deliver,
-    /// Both.
+    /// What the backend costs and how quickly it answers; builds it first.
+    Backend,
+    /// All of them.
     All,
+}
+
+impl Bench {
+    /// Whether it is asked for when `self` is.
+    fn includes(self, bench: Self) -> bool {
+        self == Self::All || self == bench
+    }
 }
 
 /// What the program does when it runs itself.
@@ -79,6 +94,18 @@ enum Role {
         delivery: Delivery,
         endpoint: String,
         bursts: u64,
+    },
+    #[command(hide = true)]
+    ChildLoad {
+        endpoint: String,
+        first_trace: u64,
+        requests: u64,
+    },
+    #[command(hide = true)]
+    ChildVisible {
+        endpoint: String,
+        api: String,
+        count: u64,
     },
 }
 
@@ -105,6 +132,16 @@ fn main() -> Result<ExitCode> {
         }) => {
             print_line(&child::deliver(*subject, *delivery, endpoint, *bursts)?)?;
         }
+        Some(Role::ChildLoad {
+            endpoint,
+            first_trace,
+            requests,
+        }) => print_line(&backend::load::run(endpoint, *first_trace, *requests)?)?,
+        Some(Role::ChildVisible {
+            endpoint,
+            api,
+            count,
+        }) => print_line(&backend::visible::run(endpoint, api, *count)?)?,
         None => return measure(&arguments),
     }
     Ok(ExitCode::SUCCESS)
@@ -116,14 +153,27 @@ fn measure(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         Sizes::FULL
     };
-    let mut runner = Runner::start(sizes)?;
-    if arguments.bench != Bench::Deliver {
+    let bench = arguments.bench;
+    // The machine before it is kept busy with a build, and the build before anything is measured.
+    let mut results = Results {
+        machine: Machine::look(),
+        ..Results::default()
+    };
+    let binary = bench
+        .includes(Bench::Backend)
+        .then(backend::build)
+        .transpose()?;
+    let mut runner = Runner::start(sizes, &mut results)?;
+    if bench.includes(Bench::Record) {
         runner.record()?;
     }
-    if arguments.bench != Bench::Record {
+    if bench.includes(Bench::Deliver) {
         runner.deliver()?;
     }
-    let results = runner.finish();
+    drop(runner);
+    if let Some(binary) = binary {
+        backend::measure(&binary, &sizes.backend, &mut results)?;
+    }
     if arguments.json {
         for figure in &results.figures {
             print_line(figure)?;

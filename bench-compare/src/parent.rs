@@ -8,54 +8,16 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use crate::{
     child::{DeliverRun, RecordRun},
-    machine::Machine,
     plan::{Delivery, Shape, Sizes, Subject},
+    results::{Figure, Results},
     server::{Hello, Received},
     stats::Estimate,
     subjects::Account,
 };
-
-/// One line of results.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Figure {
-    /// `record` or `deliver`.
-    pub(crate) bench: String,
-    /// Whom it is about.
-    pub(crate) subject: String,
-    /// Shape or way of producing.
-    pub(crate) case: String,
-    /// What `median`, `low` and `high` count.
-    pub(crate) unit: String,
-    /// The median of the samples.
-    pub(crate) median: f64,
-    /// Lower end of its 95 % confidence interval.
-    pub(crate) low: f64,
-    /// Upper end of its 95 % confidence interval.
-    pub(crate) high: f64,
-    /// Spans recorded, in all samples.
-    pub(crate) produced: u64,
-    /// Of those, how many the server received.
-    pub(crate) delivered: u64,
-}
-
-/// Everything of one run.
-#[derive(Debug, Default)]
-pub(crate) struct Results {
-    /// The figures, in the order of the report.
-    pub(crate) figures: Vec<Figure>,
-    /// What it ran on, looked at before.
-    pub(crate) machine: Machine,
-    /// Spans and log records that were compared with what was sent, by subject.
-    pub(crate) compared: BTreeMap<String, u64>,
-    /// What the subjects that keep account say they dropped, by run and reason.
-    pub(crate) dropped: BTreeMap<String, Account>,
-    /// What differed from what was sent, each with its run.
-    pub(crate) differences: Vec<String>,
-}
 
 /// The counting server's process.
 struct Server {
@@ -121,37 +83,49 @@ fn read_line<T: DeserializeOwned>(reader: &mut impl BufRead) -> Result<T> {
 
 fn this_program() -> Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    // What the shell of whoever runs this says about telemetry must not matter.
+    without_telemetry_settings(&mut command);
+    Ok(command)
+}
+
+/// What the shell of whoever runs this says about telemetry must not matter to a process.
+pub(crate) fn without_telemetry_settings(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let name_text = name.to_string_lossy();
         if name_text.starts_with("OTEL_") || matches!(&*name_text, "OTLP_ENDPOINT" | "RUST_LOG") {
             command.env_remove(&name);
         }
     }
-    Ok(command)
+    command
+}
+
+/// Runs this program in another role to its end, and reads what it printed.
+pub(crate) fn run_child<T: DeserializeOwned>(arguments: &[String]) -> Result<T> {
+    let output = this_program()?
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()?;
+    let what = arguments.join(" ");
+    if !output.status.success() {
+        bail!("`{what}` failed: {}", output.status);
+    }
+    serde_json::from_slice(&output.stdout).with_context(|| format!("`{what}` printed no result"))
 }
 
 /// A bench under way.
-pub(crate) struct Runner {
+pub(crate) struct Runner<'a> {
     server: Server,
     sizes: Sizes,
-    results: Results,
+    results: &'a mut Results,
 }
 
-impl Runner {
-    pub(crate) fn start(sizes: Sizes) -> Result<Self> {
+impl<'a> Runner<'a> {
+    pub(crate) fn start(sizes: Sizes, results: &'a mut Results) -> Result<Self> {
         Ok(Self {
             server: Server::start()?,
             sizes,
-            results: Results {
-                machine: Machine::look(),
-                ..Results::default()
-            },
+            results,
         })
-    }
-
-    pub(crate) fn finish(self) -> Results {
-        self.results
     }
 
     /// Producer CPU and allocations a span.
@@ -254,17 +228,8 @@ impl Runner {
         outcome: impl Fn(&T) -> (u64, Option<Account>),
     ) -> Result<(T, Received)> {
         self.server.reset(shape)?;
-        let output = this_program()?
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()?;
+        let run: T = run_child(arguments)?;
         let what = arguments[..3].join(" ");
-        if !output.status.success() {
-            bail!("`{what}` failed: {}", output.status);
-        }
-        let run: T = serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("`{what}` printed no result"))?;
         let mut received = self.server.report()?;
         let (produced, account) = outcome(&run);
         if subject.delivers() && received.spans > produced {
@@ -346,24 +311,9 @@ impl Samples {
         unit: &str,
         values: &[f64],
     ) -> Figure {
-        let Estimate { median, low, high } = Estimate::of(values);
-        Figure {
-            bench: bench.to_owned(),
-            subject: subject.name().to_owned(),
-            case: case.to_owned(),
-            unit: unit.to_owned(),
-            median: rounded(median),
-            low: rounded(low),
-            high: rounded(high),
-            produced: self.produced,
-            delivered: self.delivered,
-        }
+        let spans = (self.produced, self.delivered);
+        Figure::new(bench, subject, (case, unit), Estimate::of(values), spans)
     }
-}
-
-/// To three decimals: more would be noise in the file.
-fn rounded(value: f64) -> f64 {
-    (value * 1_000.0).round() / 1_000.0
 }
 
 #[derive(Default)]

@@ -194,6 +194,25 @@ pub(crate) struct Sizes {
     pub(crate) paced_bursts: u64,
     /// Bursts of a flat-out process.
     pub(crate) flat_bursts: u64,
+    /// For `backend`.
+    pub(crate) backend: BackendSizes,
+}
+
+/// How much of a backend is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BackendSizes {
+    /// Starts.
+    pub(crate) starts: u64,
+    /// Loads that are measured; one more warms up.
+    pub(crate) loads: u64,
+    /// Requests of a load, 1 100 spans each.
+    pub(crate) load_requests: u64,
+    /// Spans that are waited for until they are visible.
+    pub(crate) visible: u64,
+    /// Traces asked for by id.
+    pub(crate) lookups: u64,
+    /// Calls of each search.
+    pub(crate) searches: u64,
 }
 
 impl Sizes {
@@ -205,6 +224,14 @@ impl Sizes {
         deliver_processes: 7,
         paced_bursts: 300,
         flat_bursts: 1_000,
+        backend: BackendSizes {
+            starts: 20,
+            loads: 5,
+            load_requests: 1_516,
+            visible: 50,
+            lookups: 200,
+            searches: 50,
+        },
     };
 
     /// For a look.
@@ -215,5 +242,13 @@ impl Sizes {
         deliver_processes: 3,
         paced_bursts: 100,
         flat_bursts: 200,
+        backend: BackendSizes {
+            starts: 20,
+            loads: 4,
+            load_requests: 182,
+            visible: 50,
+            lookups: 100,
+            searches: 20,
+        },
     };
 }

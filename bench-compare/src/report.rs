@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use crate::{
     aims,
-    parent::{Figure, Results},
-    plan::{Delivery, Shape, Sizes, Subject},
+    plan::{BackendSizes, Delivery, Shape, Sizes, Subject},
+    results::{Figure, Results},
 };
 
 /// All tables, for a terminal.
 pub(crate) fn tables(results: &Results) -> String {
     let mut text = String::new();
-    if has_bench(results, "record") {
+    if results.has_bench("record") {
         section(
             &mut text,
             "Producer CPU, ns a span",
@@ -23,7 +23,7 @@ pub(crate) fn tables(results: &Results) -> String {
             &record_table(results, "allocations_per_span", 2),
         );
     }
-    if has_bench(results, "deliver") {
+    if results.has_bench("deliver") {
         section(
             &mut text,
             "Client CPU, ns a delivered span",
@@ -48,6 +48,9 @@ pub(crate) fn tables(results: &Results) -> String {
             "Most memory resident, MiB",
             &deliver_table(results, "resident_mib_max", |figure| interval(figure, 0)),
         );
+    }
+    if results.has_bench("backend") {
+        section(&mut text, "The backend", &backend_table(results));
     }
     text
 }
@@ -89,27 +92,13 @@ fn section(text: &mut String, title: &str, body: &str) {
     let _ = writeln!(text, "{separator}## {title}\n\n{}", body.trim_end());
 }
 
-fn has_bench(results: &Results, bench: &str) -> bool {
-    results.figures.iter().any(|figure| figure.bench == bench)
-}
-
-/// The figure of a cell, if it was measured.
-pub(crate) fn find<'a>(
-    results: &'a Results,
-    subject: Subject,
-    case: &str,
-    unit: &str,
-) -> Option<&'a Figure> {
-    results.figures.iter().find(|figure| {
-        figure.subject == subject.name() && figure.case == case && figure.unit == unit
-    })
-}
-
 fn record_table(results: &Results, unit: &str, decimals: usize) -> String {
     let cases: Vec<&str> = Shape::ALL.iter().map(|shape| shape.name()).collect();
     let subjects = [&Subject::DELIVERING[..], &Subject::REFERENCE].concat();
     table(&cases, &subjects, |subject, case| {
-        find(results, subject, case, unit).map(|figure| interval(figure, decimals))
+        results
+            .find(subject, case, unit)
+            .map(|figure| interval(figure, decimals))
     })
 }
 
@@ -120,8 +109,56 @@ fn deliver_table(results: &Results, unit: &str, cell: impl Fn(&Figure) -> String
         .collect();
     let subjects = [&Subject::DELIVERING[..], &[Subject::Null]].concat();
     table(&cases, &subjects, |subject, case| {
-        find(results, subject, case, unit).map(&cell)
+        results.find(subject, case, unit).map(&cell)
     })
+}
+
+/// What the figures of `backend` are called, and how many decimals they have.
+const BACKEND: [(&str, &str, usize); 12] = [
+    (
+        "ms_to_first_answer",
+        "from its start to its first answer over HTTP, ms",
+        1,
+    ),
+    ("mib", "size, MiB", 1),
+    ("spans_per_second", "spans a second", 0),
+    ("us_cpu_per_span", "CPU a span, backend and client, us", 2),
+    ("us_cpu_per_span_backend", "CPU a span, backend, us", 2),
+    ("us_cpu_per_span_client", "CPU a span, client, us", 2),
+    (
+        "refused_requests",
+        "requests refused as too much, and sent again, a load",
+        0,
+    ),
+    ("resident_mib", "memory resident, MiB", 1),
+    (
+        "resident_growth",
+        "that after the last load, times that after the first",
+        2,
+    ),
+    ("bytes_per_span", "bytes on disk a span", 1),
+    ("p50_ms", "half are done within, ms", 2),
+    ("p95_ms", "95 of 100 are done within, ms", 2),
+];
+
+fn backend_table(results: &Results) -> String {
+    let stored = results.find(Subject::Ringlight, "ingest", "spans_per_second");
+    let mut text = format!(
+        "`trace-by-id` and the searches are among {} spans.\n\n| | | |\n|---|---|---:|\n",
+        number(stored.map_or(0.0, |figure| figure.delivered as f64), 0)
+    );
+    for figure in &results.figures {
+        let named = BACKEND.iter().find(|(unit, ..)| *unit == figure.unit);
+        if let Some((_, what, decimals)) = named.filter(|_| figure.bench == "backend") {
+            let _ = writeln!(
+                text,
+                "| `{}` | {what} | {} |",
+                figure.case,
+                interval(figure, *decimals)
+            );
+        }
+    }
+    text
 }
 
 /// Subjects down, cases across; a row or column without any figure is left out.
@@ -212,7 +249,7 @@ fn arrived(results: &Results) -> String {
     for difference in &results.differences {
         let _ = writeln!(text, "- {difference}");
     }
-    if has_bench(results, "record") {
+    if results.has_bench("record") {
         text.push_str(&lost_while_recording(results));
     }
     text.push_str(
@@ -286,7 +323,9 @@ fn method(quick: bool) -> String {
          so the SDK's queue was made as large as the run, and fastrace has nothing to set.\n\
          - `-lean` is tracing-opentelemetry without source location, threads, inactivity and \
          target. All `tracing` subjects record from level info; Ringlight writes no log lines.\n\
-         - Everything built with cargo's own `release` profile, and with the system's allocator.\n\
+         {}\
+         - The clients are built with cargo's own `release` profile and with the system's allocator; the \
+         backend is the product's binary as its own `release` profile makes it.\n\
          - Again: `cargo run --release --manifest-path bench-compare/Cargo.toml -- all --report \
          docs/benchmarks`.\n",
         sizes.record_processes,
@@ -295,5 +334,30 @@ fn method(quick: bool) -> String {
         sizes.deliver_processes,
         sizes.paced_bursts,
         sizes.flat_bursts,
+        backend_method(&sizes.backend),
+    )
+}
+
+fn backend_method(sizes: &BackendSizes) -> String {
+    format!(
+        "- `backend`: `ringlight up` with default settings, data beside the bench's binary. `start`: \
+         {} starts without data, each until `/api/v1/status` is answered. `idle`: after five \
+         seconds. `ingest`: one client process with eight connections, each sending OTLP over gRPC, \
+         1 100 spans a request in traces like `tree3` with ids of their own, as soon as the last \
+         one was acknowledged; what is refused as too much is sent again after 50 ms. {} loads of {} \
+         requests after one that warms up; the backend's CPU time counts until everything is sealed. \
+         `visible`: {} times a service with the default settings closes a span and asks the API \
+         every 5 ms for its attribute, in the backend that was filled before. `trace-by-id`: {} \
+         traces anywhere among all. Searches, {} calls each, a connection a call, 50 traces a page: \
+         `search-newest` any trace; `search-attribute` an integer that one span has; `search-slow` a \
+         name and a duration that one root in eight to eighty exceeds; `search-failed` a failed span, one \
+         in 11 000, with a text that a quarter has; `search-nothing` a pattern that matches nothing. \
+         Answers that cannot be right fail the bench.\n",
+        sizes.starts,
+        sizes.loads,
+        sizes.load_requests,
+        sizes.visible,
+        sizes.lookups,
+        sizes.searches,
     )
 }

@@ -16,19 +16,19 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use bytes::{Buf, BufMut, Bytes};
+use bytes::Bytes;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tonic::{
     Request, Response, Status,
     body::Body,
-    codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codec::CompressionEncoding,
     codegen::{BoxFuture, Service, http},
     server::{Grpc, NamedService, UnaryService},
     transport::server::TcpIncoming,
 };
 
-use crate::{plan::Shape, sample::Sample, wire};
+use crate::{codec::Raw, plan::Shape, sample::Sample, wire};
 
 /// Larger than any peer's request, so that none is refused.
 const REQUEST_BYTES_MAX: usize = 256 << 20;
@@ -130,44 +130,6 @@ pub(crate) enum Signal {
     Logs,
     /// Metrics, which are not looked at.
     Metrics,
-}
-
-/// Messages as they are on the wire.
-#[derive(Debug, Clone, Copy, Default)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
-    }
 }
 
 /// Takes the requests of one signal. An empty message is a full success of any of them.

@@ -210,3 +210,8 @@ impl Clock {
 const fn scale(ticks: u64, per_tick: u64) -> u64 {
     ((ticks as u128 * per_tick as u128) >> 32) as u64
 }
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

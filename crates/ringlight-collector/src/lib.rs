@@ -81,3 +81,8 @@ pub use notice::{Notice, Notices};
 pub use pipeline::{FlushError, Pipeline, StartError};
 pub use recorder::Recorder;
 pub use sink::RecordSink;
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -40,3 +40,8 @@ const RESPONSE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How this client introduces itself.
 const USER_AGENT: &str = concat!("ringlight/", env!("CARGO_PKG_VERSION"));
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

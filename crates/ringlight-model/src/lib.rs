@@ -28,3 +28,8 @@ pub use record::{
 };
 pub use signal::Signal;
 pub use value::{KeyValue, Value};
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -53,3 +53,8 @@ pub use channel::{Drained, RingProducer, RingReceiver, RingSender, channel};
 pub use config::{Closed, ConfigError, RegisterError, ReserveError, RingConfig, WaitError};
 pub use spsc::{COUNTERS, Reservation};
 pub use wake::{Notified, Wake};
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

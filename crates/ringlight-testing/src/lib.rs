@@ -15,3 +15,8 @@ mod reply;
 pub use backend::{Backend, PATIENCE};
 pub use received::{Received, Seen};
 pub use reply::{Code, Reply};
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

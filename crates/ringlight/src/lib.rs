@@ -162,7 +162,8 @@ pub fn builder() -> Builder {
     Builder::default()
 }
 
-/// Compiles and runs the code of the project's README.
+/// Compiles and runs the code of the crate's README and the project's.
 #[cfg(doctest)]
+#[doc = include_str!("../README.md")]
 #[doc = include_str!("../../../README.md")]
-struct Readme;
+struct Readmes;

@@ -20,7 +20,12 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ("ringlight-otlp", &["ringlight-model"]),
     (
         "ringlight-collector",
-        &["ringlight-model", "ringlight-otlp", "ringlight-ring"],
+        &[
+            "ringlight-clock",
+            "ringlight-model",
+            "ringlight-otlp",
+            "ringlight-ring",
+        ],
     ),
     (
         "ringlight-export",

@@ -73,6 +73,7 @@ impl Anchors {
             let ticks = self.ticks.load(Ordering::Acquire);
             let unix_nano = self.unix_nano.load(Ordering::Acquire);
             let per_tick = self.per_tick.load(Ordering::Acquire);
+            // Relaxed: it cannot come before the loads above, which acquire.
             let after = self.sequence.load(Ordering::Relaxed);
             if before == after && before.is_multiple_of(2) {
                 return (ticks, unix_nano, per_tick);
@@ -84,6 +85,7 @@ impl Anchors {
     /// The speed alone; any recent one will do.
     #[inline]
     pub(crate) fn per_tick(&self) -> u64 {
+        // Relaxed: one word, used alone.
         self.per_tick.load(Ordering::Relaxed)
     }
 
@@ -101,7 +103,9 @@ impl Anchors {
     /// Makes the anchor current.
     pub(crate) fn publish(&self, renewal: Renewal<'_>) {
         let anchor = &*renewal;
+        // Relaxed: writers come one after the other, by the lock the caller holds.
         let sequence = self.sequence.load(Ordering::Relaxed);
+        // Relaxed: the stores below release it.
         self.sequence.store(sequence + 1, Ordering::Relaxed);
         // For the pairing see `current`.
         self.ticks.store(anchor.ticks, Ordering::Release);

@@ -10,7 +10,10 @@
 //! - a duration is the difference of two monotonic readings: setting the wall clock while it runs
 //!   changes nothing;
 //! - times follow the wall clock within about a second;
-//! - a reading costs no system call and takes no lock.
+//! - a [reading](Clock::reading) costs no system call, takes no lock and waits for no other thread;
+//! - a [time](Clock::now) costs no system call and takes no lock, but it spins while another thread
+//!   replaces the anchor: three stores, about once a second. Should that thread be stopped between
+//!   them, the others spin until it runs again.
 //!
 //! # Accuracy
 //! The speed of the counter is measured against the monotonic clock, at first for a fraction of a
@@ -32,7 +35,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use anchor::{Anchor, Anchors};
-pub use source::ManualTime;
+pub use source::{ManualTime, wall_unix_nano};
 use source::{Pair, Source};
 
 /// Set in readings of the monotonic clock, which a counter of 4 GHz reaches after 73 years.

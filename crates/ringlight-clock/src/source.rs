@@ -26,6 +26,9 @@ pub(crate) struct Pair {
 }
 
 /// The time of a clock that stands still until it is told otherwise. Clones show the same time.
+///
+/// All accesses are `Relaxed`: a time says nothing about other memory, and a test that sets the
+/// clock in one thread and reads it in another has an order of its own.
 #[derive(Debug, Clone, Default)]
 pub struct ManualTime(Arc<Times>);
 
@@ -63,12 +66,7 @@ impl Source {
 
     fn unix_nano(&self) -> u64 {
         match self {
-            // Before 1970 or after 2554 the clock is wrong anyway.
-            Self::System(_) => SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .ok()
-                .and_then(|passed| u64::try_from(passed.as_nanos()).ok())
-                .unwrap_or(0),
+            Self::System(_) => wall_unix_nano(),
             Self::Manual(time) => time.0.unix_nano.load(Ordering::Relaxed),
         }
     }
@@ -118,6 +116,17 @@ impl Source {
             std::hint::spin_loop();
         }
     }
+}
+
+/// What the system's wall clock shows, in nanoseconds since 1970; zero before that and after 2554,
+/// where it is wrong anyway. For a time that stands alone: it may go backwards.
+#[must_use]
+pub fn wall_unix_nano() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|passed| u64::try_from(passed.as_nanos()).ok())
+        .unwrap_or(0)
 }
 
 impl Pair {

@@ -12,10 +12,12 @@
 //! drained is in exactly one stage of its destination, and those are counted one by one, not
 //! derived, so that a batch that gets lost shows as an account that does not balance.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use ringlight_model::{DropReason, LedgerSnapshot, Signal};
 use ringlight_ring::RingSender;
+
+use crate::sync::unpoisoned;
 
 const SIGNALS: usize = Signal::ALL.len();
 const REASONS: usize = DropReason::ALL.len();
@@ -133,8 +135,7 @@ impl Accounts {
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
-        // No code under the lock can panic halfway through a change.
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.books.lock())
     }
 
     /// Records came out of the rings and are in the open batch of every destination.

@@ -1,12 +1,13 @@
 //! Open batches: encoded records by scope, until they become one request.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use ringlight_otlp::encode::{self, proto};
 use tokio::time::Instant;
 
 use crate::encode::Encoder;
+use crate::sync::unpoisoned;
 
 /// Field numbers of `Export*ServiceRequest`, `Resource*` and `Scope*`, which are the same for every
 /// signal.
@@ -142,7 +143,7 @@ impl Spare {
     }
 
     fn lock(&self) -> MutexGuard<'_, Buffers> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.shared.lock())
     }
 
     /// An empty buffer with room for at least `capacity` bytes.

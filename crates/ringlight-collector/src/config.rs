@@ -6,6 +6,7 @@ use std::time::Duration;
 use ringlight_model::{Limits, Resource};
 
 use crate::Notices;
+use crate::text::Readable;
 
 /// Bytes a ring holds for each of its `2^ring_bits` nominal records.
 pub(crate) const BYTES_PER_NOMINAL_RECORD: usize = 128;
@@ -214,8 +215,12 @@ fn duration(
     }
     Err(PipelineConfigError {
         field,
-        value: format!("{value:?}"),
-        allowed: format!("{:?} to {:?}", allowed.start(), allowed.end()),
+        value: Readable(value).to_string(),
+        allowed: format!(
+            "{} to {}",
+            Readable(*allowed.start()),
+            Readable(*allowed.end())
+        ),
     })
 }
 
@@ -251,11 +256,11 @@ mod tests {
         );
         check(
             |c| c.batch_delay = Duration::ZERO,
-            "`batch_delay` is 0ns, allowed is 1ms to 3600s",
+            "`batch_delay` is 0 s, allowed is 1 ms to 3600 s",
         );
         check(
             |c| c.retry.delay_max = Duration::from_millis(1),
-            "`retry.delay_max` is 1ms, allowed is 100ms to 3600s",
+            "`retry.delay_max` is 1 ms, allowed is 100 ms to 3600 s",
         );
     }
 }

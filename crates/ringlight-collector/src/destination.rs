@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ use crate::accounts::{Accounts, Fate, Stage};
 use crate::config::{PipelineConfig, RetryConfig};
 use crate::export::{EncodedBatch, ExportError, ExportOutcome, ExporterBoxed};
 use crate::notice::{Notice, Notices};
+use crate::sync::unpoisoned;
+use crate::text::Readable;
 
 pub(crate) struct Destination {
     index: usize,
@@ -87,8 +89,7 @@ impl Destination {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic under the lock would have come from a notices hook; the state is whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.state.lock())
     }
 
     /// Whether another batch of this size fits. An empty queue takes any.
@@ -256,7 +257,7 @@ impl Destination {
         match tokio::time::timeout(limit, attempt).await {
             Ok(result) => result,
             Err(_) => Err(ExportError::Unreachable {
-                reason: format!("no answer within {limit:?}"),
+                reason: format!("no answer within {}", Readable(limit)),
                 source: None,
             }),
         }

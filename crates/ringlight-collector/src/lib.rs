@@ -70,7 +70,9 @@ pub mod record;
 mod recorder;
 mod report;
 mod sink;
+mod sync;
 mod template;
+mod text;
 
 pub use config::{OverflowPolicy, PipelineConfig, PipelineConfigError, RetryConfig};
 pub use export::{

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use ringlight_model::{CallsiteRegistry, LedgerSnapshot};
@@ -15,6 +15,8 @@ use crate::export::ExporterBoxed;
 use crate::mark::{in_pipeline, mark_thread};
 use crate::recorder::Recorder;
 use crate::sink::RecordSink;
+use crate::sync::unpoisoned;
+use crate::text::Readable;
 
 /// How long a pipeline that is dropped without a shutdown goes on in the background.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,7 +38,7 @@ pub enum StartError {
 #[non_exhaustive]
 pub enum FlushError {
     /// The pipeline goes on with what is still in flight.
-    #[error("{in_flight} records are still on their way after {timeout:?}")]
+    #[error("{in_flight} records are still on their way after {}", Readable(*timeout))]
     Timeout {
         /// How long was waited.
         timeout: Duration,
@@ -75,7 +77,7 @@ struct ControlState {
 
 impl Control {
     fn lock(&self) -> MutexGuard<'_, ControlState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.state.lock())
     }
 
     pub(crate) fn take(&self) -> Vec<Command> {
@@ -112,10 +114,7 @@ impl Control {
             if left.is_zero() {
                 return false;
             }
-            state = match self.ended.wait_timeout(state, left) {
-                Ok((guard, _)) => guard,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
+            state = unpoisoned(self.ended.wait_timeout(state, left)).0;
         }
         true
     }

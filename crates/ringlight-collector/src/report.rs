@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ringlight_model::{LedgerSnapshot, Resource, Signal};
@@ -53,7 +53,7 @@ impl Reporter {
             instance: Arc::from(format!("{:032x}-report", fastrand::u128(..)).as_str()),
             interval: config.report_interval,
             export_timeout: config.export_timeout,
-            start_unix_nano: now_unix_nano(),
+            start_unix_nano: ringlight_clock::wall_unix_nano(),
         }
     }
 
@@ -117,7 +117,7 @@ impl Reports {
             &self.resource,
             ledger,
             self.start_unix_nano,
-            now_unix_nano(),
+            ringlight_clock::wall_unix_nano(),
             is_final,
         );
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
@@ -138,12 +138,4 @@ impl Reports {
             Ok(Err(_)) | Err(_) => false,
         }
     }
-}
-
-fn now_unix_nano() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|since| u64::try_from(since.as_nanos()).ok())
-        .unwrap_or(0)
 }

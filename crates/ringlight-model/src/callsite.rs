@@ -1,7 +1,7 @@
 //! Callsites: the static part of a span or event, known by address.
 
-use std::sync::{Mutex, PoisonError, RwLock};
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
+use std::sync::{Arc, LockResult, Mutex, PoisonError, RwLock};
 
 use foldhash::fast::RandomState;
 
@@ -75,23 +75,21 @@ impl CallsiteRegistry {
 
     /// Makes the callsite known, building its description only the first time.
     pub fn register(&self, id: CallsiteId, build: impl FnOnce() -> Callsite) {
-        let _building = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        let _building = unpoisoned(self.building.lock());
         if self.lookup(id).is_none() {
             let callsite = Arc::new(build());
-            self.callsites
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(id, callsite);
+            unpoisoned(self.callsites.write()).insert(id, callsite);
         }
     }
 
     /// The description of a callsite, if it was registered.
     #[must_use]
     pub fn lookup(&self, id: CallsiteId) -> Option<Arc<Callsite>> {
-        self.callsites
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&id)
-            .cloned()
+        unpoisoned(self.callsites.read()).get(&id).cloned()
     }
+}
+
+/// What a lock guards, though a thread panicked while it held it: the map is whole at any time.
+fn unpoisoned<G>(result: LockResult<G>) -> G {
+    result.unwrap_or_else(PoisonError::into_inner)
 }

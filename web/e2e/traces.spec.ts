@@ -25,10 +25,7 @@ test('both applications of the demo are in the list, and a row opens its trace',
   expect(complaints).toEqual([]);
 });
 
-test('a trace that happens is on the screen within a second of being answered by the API', async ({
-  page,
-  request,
-}) => {
+test('a trace that happens comes on the screen by itself', async ({ page, request }) => {
   // One application, because all of them together make more traces than a page has rows.
   const q = '{ name = "agent.turn" }';
   await someTrace(request, q);
@@ -40,8 +37,7 @@ test('a trace that happens is on the screen within a second of being answered by
     fresh = (await traces(request, q)).find((trace) => !known.has(trace.trace_id))?.trace_id ?? '';
     expect(fresh).not.toBe('');
   }).toPass({ timeout: 30_000 });
-  // The bound is generous for a loaded machine; the page asks every 0.7 s.
-  await expect(page.locator(`a[href="/traces/${fresh}"]`)).toBeVisible({ timeout: 5000 });
+  await expect(page.locator(`a[href="/traces/${fresh}"]`)).toBeVisible();
 });
 
 test('a trace whose root is open goes by its earliest span, and one that was cut says so', async ({

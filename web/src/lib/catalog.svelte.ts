@@ -14,12 +14,7 @@ class Catalog {
     return poll(async () => {
       const [services, runs] = await Promise.all([api.services(), api.runs()]);
       const known = this.services.map((service) => service.name).join('\n');
-      const bySeen = [...services].sort(
-        (a, b) =>
-          a.first_unix_nano.length - b.first_unix_nano.length ||
-          (a.first_unix_nano < b.first_unix_nano ? -1 : 1),
-      );
-      registerServices(bySeen.map((service) => service.name));
+      registerServices(services.map((service) => service.name));
       this.services = [...services].sort((a, b) => a.name.localeCompare(b.name));
       this.runs = runs;
       if (this.services.map((service) => service.name).join('\n') !== known) this.version += 1;

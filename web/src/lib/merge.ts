@@ -17,8 +17,8 @@ export function mergeNewest<T>(
   keyOf: (row: T, occurrence: number) => string,
 ): Merged<T> {
   if (old.length === 0) return { rows: [...fresh], added: fresh.length, gap: false };
-  const freshKeys = keys(fresh, keyOf);
-  const oldKeys = keys(old, keyOf);
+  const freshKeys = keysOf(fresh, keyOf);
+  const oldKeys = keysOf(old, keyOf);
   const oldSet = new Set(oldKeys);
   const known = freshKeys.filter((key) => oldSet.has(key)).length;
   const added = fresh.length - known;
@@ -28,7 +28,8 @@ export function mergeNewest<T>(
   return { rows: [...fresh, ...kept], added, gap: false };
 }
 
-function keys<T>(rows: readonly T[], keyOf: (row: T, occurrence: number) => string): string[] {
+/** The keys of rows; `keyOf` tells equal ones apart by how often they occurred. */
+export function keysOf<T>(rows: readonly T[], keyOf: (row: T, occurrence: number) => string): string[] {
   const seen = new Map<string, number>();
   return rows.map((row) => {
     const base = keyOf(row, 0);

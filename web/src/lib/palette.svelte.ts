@@ -30,29 +30,37 @@ const LIGHT = [
 
 export type Shade = 'dark' | 'light';
 
-/** Colours of services the backend told about, in the order in which it first saw them. */
+/** Colours of the services the backend told about. */
 let slots: ReadonlyMap<string, number> = $state.raw(new Map<string, number>());
 
 /**
- * Gives known services their colours in a stable order, so that a service looks the same on every page. A service
- * keeps its colour once it has one.
+ * Gives known services their colours. A service has the one its name stands for, or the next that is free: so it looks
+ * the same on every page and after a reload, and two services look alike only when there are more than colours. It
+ * keeps the one it has.
  */
 export function registerServices(names: readonly string[]): void {
   if (names.every((name) => slots.has(name))) return;
   const next = new Map(slots);
-  for (const name of names) if (!next.has(name)) next.set(name, next.size % DARK.length);
+  const taken = new Set(next.values());
+  for (const name of [...names].sort()) {
+    if (next.has(name)) continue;
+    let slot = slotOf(name);
+    if (taken.size < DARK.length) while (taken.has(slot)) slot = (slot + 1) % DARK.length;
+    taken.add(slot);
+    next.set(name, slot);
+  }
   slots = next;
 }
 
 /** Reactive: whoever shows a colour shows the new one when the service becomes known. */
 export function serviceColor(name: string, shade: Shade): string {
   const colors = shade === 'dark' ? DARK : LIGHT;
-  return colors[slots.get(name) ?? provisional(name)] ?? colors[0];
+  return colors[slots.get(name) ?? slotOf(name)] ?? colors[0];
 }
 
-/** Until the list of services is there: the same for the same name. */
-function provisional(name: string): number {
+/** The colour a name stands for. */
+function slotOf(name: string): number {
   let hash = 0;
-  for (const character of name) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) >>> 0;
+  for (const character of name) hash = (hash * 313 + (character.codePointAt(0) ?? 0)) >>> 0;
   return hash % DARK.length;
 }

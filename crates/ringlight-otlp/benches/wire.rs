@@ -67,26 +67,50 @@ fn main() {
     if is_test {
         return;
     }
-    let spans = spans();
-    let resource = Resource {
-        attributes: vec![KeyValue::new("service.name", "bench")],
-        ..Resource::default()
+    let batch = Batch {
+        resource: Resource {
+            attributes: vec![KeyValue::new("service.name", "bench")],
+            ..Resource::default()
+        },
+        scope: Scope {
+            name: "bench::wire".into(),
+            ..Scope::default()
+        },
+        spans: spans(),
     };
-    let scope = Scope {
-        name: "bench::wire".into(),
-        ..Scope::default()
-    };
-    let request = encode::request(&resource, &scope, &spans);
+    let request = batch.request();
     println!("{} bytes a span", request.len() / SPANS);
+    encoding(&batch, request.len());
+    measure("decode", || {
+        let decoded = OtlpDecoder::default().walk(Signal::Traces, black_box(&request), &mut Ignore);
+        assert!(decoded.is_ok_and(|decoded| decoded.records == SPANS as u64));
+    });
+    json_both_ways(&batch, &request);
+    prost_both_ways(&request);
+}
 
+/// What a request is made of.
+struct Batch {
+    resource: Resource<'static>,
+    scope: Scope<'static>,
+    spans: Vec<Span<'static>>,
+}
+
+impl Batch {
+    fn request(&self) -> Vec<u8> {
+        encode::request(&self.resource, &self.scope, black_box(&self.spans))
+    }
+}
+
+fn encoding(batch: &Batch, request_bytes: usize) {
     measure("encode from the model", || {
-        black_box(encode::request(&resource, &scope, black_box(&spans)));
+        black_box(batch.request());
     });
     let keys = ["message.id", "message.kind", "retry"].map(EncodedKey::new);
-    let mut buf = Vec::with_capacity(request.len());
+    let mut buf = Vec::with_capacity(request_bytes);
     measure("encode from pieces", || {
         buf.clear();
-        for span in black_box(&spans) {
+        for span in black_box(&batch.spans) {
             let open = encode::open_span(&mut buf);
             encode::span_ids(&mut buf, span.trace_id, span.span_id, span.parent_span_id);
             encode::span_name(&mut buf, &span.name);
@@ -102,16 +126,13 @@ fn main() {
         }
         black_box(&buf);
     });
-    let decoder = OtlpDecoder::default();
-    measure("decode", || {
-        let decoded = decoder.walk(Signal::Traces, black_box(&request), &mut Ignore);
-        assert!(decoded.is_ok_and(|decoded| decoded.records == SPANS as u64));
-    });
+}
 
+fn json_both_ways(batch: &Batch, request: &[u8]) {
     let mut writer = json::Writer::new(Signal::Traces);
-    writer.resource(&resource);
-    writer.scope(&scope);
-    spans.iter().for_each(|span| writer.span(span));
+    writer.resource(&batch.resource);
+    writer.scope(&batch.scope);
+    batch.spans.iter().for_each(|span| writer.span(span));
     let text = writer.finish();
     measure("JSON to protobuf", || {
         let converted = json::to_protobuf(Signal::Traces, text.as_bytes(), &Limits::default());
@@ -119,19 +140,20 @@ fn main() {
     });
     measure("protobuf to JSON", || {
         let mut writer = json::Writer::new(Signal::Traces);
-        let walked = decoder.walk(Signal::Traces, &request, &mut writer);
+        let walked = OtlpDecoder::default().walk(Signal::Traces, request, &mut writer);
         assert!(walked.is_ok());
         black_box(writer.finish());
     });
+}
 
-    let prost = ExportTraceServiceRequest::decode(&request[..]);
-    let Ok(prost) = prost else {
+fn prost_both_ways(request: &[u8]) {
+    let Ok(structs) = ExportTraceServiceRequest::decode(request) else {
         return;
     };
     measure("prost: encode from its structs", || {
-        black_box(black_box(&prost).encode_to_vec());
+        black_box(black_box(&structs).encode_to_vec());
     });
     measure("prost: decode to its structs", || {
-        assert!(ExportTraceServiceRequest::decode(black_box(&request[..])).is_ok());
+        assert!(ExportTraceServiceRequest::decode(black_box(request)).is_ok());
     });
 }

@@ -32,6 +32,7 @@ pub struct Backend {
     address: SocketAddr,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
+    go_away: watch::Sender<()>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -97,6 +98,7 @@ impl Backend {
             .expect("a bound socket has an address");
         let shared = Arc::new(Shared::default());
         let (stop, stopped) = watch::channel(false);
+        let (go_away, going_away) = watch::channel(());
         let thread = std::thread::spawn({
             let shared = Arc::clone(&shared);
             move || {
@@ -104,13 +106,14 @@ impl Backend {
                     .enable_all()
                     .build()
                     .expect("a runtime starts")
-                    .block_on(serve(listener, shared, stopped));
+                    .block_on(serve(listener, shared, stopped, going_away));
             }
         });
         Self {
             address,
             shared,
             stop,
+            go_away,
             thread: Some(thread),
         }
     }
@@ -175,6 +178,13 @@ impl Backend {
         state.seen.clone()
     }
 
+    /// Asks the clients to take their next requests to another connection, as a server does before
+    /// it restarts: by `GOAWAY` over HTTP/2, by closing after the answer over HTTP/1. Requests it has
+    /// are answered, and it goes on listening.
+    pub fn go_away(&self) {
+        self.go_away.send_replace(());
+    }
+
     /// Stops listening, closes every connection, and returns what was seen.
     pub fn stop(mut self) -> Seen {
         self.end();
@@ -200,6 +210,7 @@ async fn serve(
     listener: std::net::TcpListener,
     shared: Arc<Shared>,
     mut stopped: watch::Receiver<bool>,
+    going_away: watch::Receiver<()>,
 ) {
     let listener = TcpListener::from_std(listener).expect("a runtime takes a socket");
     let mut connections = tokio::task::JoinSet::new();
@@ -211,7 +222,9 @@ async fn serve(
                     state.seen.connections += 1;
                     state.seen.connections - 1
                 });
-                connections.spawn(connection(stream, index, Arc::clone(&shared)));
+                let mut going_away = going_away.clone();
+                going_away.mark_unchanged();
+                connections.spawn(connection(stream, index, Arc::clone(&shared), going_away));
             }
             _ = stopped.changed() => break,
         }
@@ -220,16 +233,26 @@ async fn serve(
     connections.shutdown().await;
 }
 
-async fn connection(stream: TcpStream, index: usize, shared: Arc<Shared>) {
+async fn connection(
+    stream: TcpStream,
+    index: usize,
+    shared: Arc<Shared>,
+    mut going_away: watch::Receiver<()>,
+) {
     let kill = Arc::new(Notify::new());
     let service = hyper::service::service_fn({
         let kill = Arc::clone(&kill);
         move |request| answer(request, index, Arc::clone(&shared), Arc::clone(&kill))
     });
     let server = auto::Builder::new(TokioExecutor::new());
-    let serving = server.serve_connection(TokioIo::new(stream), service);
+    let mut serving = std::pin::pin!(server.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         // How a client leaves is its own business.
+        _ = serving.as_mut() => return,
+        () = kill.notified() => return,
+        _ = going_away.changed() => serving.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
         _ = serving => {}
         () = kill.notified() => {}
     }

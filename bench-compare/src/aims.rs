@@ -9,7 +9,7 @@ use crate::{
     results::{Figure, Results},
 };
 
-/// What counts as flat memory; the first load alone fills caches and allocator.
+/// What counts as flat memory, as what is resident moves by a tenth and back from load to load.
 const GROWTH_MAX: f64 = 1.25;
 
 /// An aim and how far the run is from it.
@@ -199,11 +199,7 @@ fn deliver_aims(results: &Results) -> Vec<Aim> {
 
 fn backend_aims(results: &Results) -> Vec<Aim> {
     let figure = |case, unit| ours(results, case, unit).map(Measured::of);
-    let slowest_search = Search::ALL
-        .iter()
-        .filter_map(|search| ours(results, search.name(), "p95_ms"))
-        .max_by(|one, other| one.median.total_cmp(&other.median));
-    vec![
+    let mut aims = vec![
         Aim::at_most(60.0, "backend: start to first answer, ms")
             .is(figure("start", "ms_to_first_answer"), 0),
         Aim::at_most(25.0, "resident memory of an idle one, MiB")
@@ -215,15 +211,19 @@ fn backend_aims(results: &Results) -> Vec<Aim> {
             .is(figure("ingest", "us_cpu_per_span"), 2),
         Aim::at_most(
             GROWTH_MAX,
-            "flat memory: resident at the end, times that after the first load",
+            "flat memory: resident after the later half of the loads, times the earlier",
         )
         .is(figure("ingest", "resident_growth"), 2),
         Aim::at_most(40.0, "bytes on disk a span").is(figure("ingest", "bytes_per_span"), 1),
         Aim::at_most(1_000.0, "span close to visible (p95), ms").is(figure("visible", "p95_ms"), 0),
         Aim::at_most(10.0, "trace by id (p95), ms").is(figure("trace-by-id", "p95_ms"), 1),
-        Aim::at_most(200.0, "the slowest kind of search (p95), ms")
-            .is(slowest_search.map(Measured::of), 0),
-    ]
+    ];
+    aims.extend(
+        Search::ALL.map(|search| {
+            Aim::at_most(200.0, search.what()).is(figure(search.name(), "p95_ms"), 1)
+        }),
+    );
+    aims
 }
 
 #[cfg(test)]
@@ -252,19 +252,28 @@ mod tests {
     }
 
     #[test]
-    fn the_slowest_search_is_the_one_that_counts() {
+    fn every_search_has_a_row() {
         let mut results = Results::default();
-        for (search, p95_ms) in Search::ALL.iter().zip([1.0, 250.0, 3.0, 4.0, 5.0]) {
+        for (search, p95_ms) in Search::ALL.iter().zip([1.0, 250.0, 3.0, 4.0]) {
             let case = (search.name(), "p95_ms");
             let estimate = Estimate::of(&[p95_ms]);
             let figure = Figure::new("backend", Subject::Ringlight, case, estimate, (1, 1));
             results.figures.push(figure);
         }
         let table = table(&results);
-        let row = table.lines().find(|line| line.contains("search"));
+        let rows: Vec<&str> = table
+            .lines()
+            .filter(|line| line.contains("search"))
+            .collect();
         assert_eq!(
-            row,
-            Some("| the slowest kind of search (p95), ms | <= 200 | 250 | **missed** by 25.0 % |")
+            rows,
+            [
+                "| search for the newest traces (p95), ms | <= 200 | 1.0 | met |",
+                "| search for a rare value (p95), ms | <= 200 | 250.0 | **missed** by 25.0 % |",
+                "| search for slow spans (p95), ms | <= 200 | 3.0 | met |",
+                "| search for failed spans (p95), ms | <= 200 | 4.0 | met |",
+                "| search for what is not there (p95), ms | <= 200 | - | not measured in this run |",
+            ]
         );
     }
 }

@@ -133,7 +133,7 @@ const BACKEND: [(&str, &str, usize); 12] = [
     ("resident_mib", "memory resident, MiB", 1),
     (
         "resident_growth",
-        "that after the last load, times that after the first",
+        "that after the later half of the loads, times the earlier",
         2,
     ),
     ("bytes_per_span", "bytes on disk a span", 1),

@@ -210,12 +210,10 @@ impl Loads {
         Ok(())
     }
 
-    /// Memory after the last load, as multiple of that after the first, which is the warm-up.
+    /// Memory after the later half of the loads, as multiple of that after the earlier half.
     fn growth(&self) -> f64 {
-        match (self.resident_mib.first(), self.resident_mib.last()) {
-            (Some(first), Some(last)) => last / first,
-            _ => f64::NAN,
-        }
+        let (earlier, later) = self.resident_mib.split_at(self.resident_mib.len() / 2);
+        Estimate::of(later).median / Estimate::of(earlier).median
     }
 }
 

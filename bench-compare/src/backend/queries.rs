@@ -46,6 +46,17 @@ impl Search {
         }
     }
 
+    /// The name of its aim.
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Self::Newest => "search for the newest traces (p95), ms",
+            Self::Attribute => "search for a rare value (p95), ms",
+            Self::Slow => "search for slow spans (p95), ms",
+            Self::Failed => "search for failed spans (p95), ms",
+            Self::Nothing => "search for what is not there (p95), ms",
+        }
+    }
+
     /// The query, which differs from call to call where it can.
     fn query(self, call: u64, traces: u64) -> String {
         let random = mix(call + 1);

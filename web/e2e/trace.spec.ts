@@ -114,6 +114,10 @@ test('from a span to its log records, to the Logs page, and back', async ({ page
     id = record!.trace_id;
     span = record!.span_id;
   }).toPass({ timeout: 30_000 });
+  await page.goto(`/traces/${id}?span=${span}`);
+  const detail = page.getByRole('complementary', { name: 'Selected span' });
+  await expect(detail.getByRole('heading', { name: 'Log records' })).toBeVisible();
+  await expect(detail.getByTitle('Select the span that wrote it').first()).toBeVisible();
   await page.goto(`/traces/${id}?span=${span}&tab=logs`);
   const panel = page.getByRole('complementary', { name: 'Log records of the trace' });
   await panel.getByLabel('Only the selected span').check();

@@ -189,11 +189,11 @@ impl LlmClient {
         let took = started.elapsed();
         if took > SLOW {
             tracing::warn!(
+                duration_ms = took.as_millis() as u64,
+                attempts,
                 gen_ai.request.model = self.model,
                 gen_ai.usage.input_tokens = usage.prompt_tokens,
                 gen_ai.usage.output_tokens = usage.completion_tokens,
-                duration_ms = took.as_millis() as u64,
-                attempts,
                 "the model is slow"
             );
         }
@@ -218,9 +218,9 @@ impl LlmClient {
         cause: &LlmError,
     ) -> Result<ChatResponse, LlmError> {
         tracing::warn!(
-            gen_ai.request.model = self.model,
-            attempt,
             cause = %cause,
+            attempt,
+            gen_ai.request.model = self.model,
             "asking the model again"
         );
         self.http_request(body, attempt).await

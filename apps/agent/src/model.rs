@@ -50,7 +50,7 @@ struct Size {
 const SIZES: [Size; 2] = [
     Size {
         name: "stand-in-mini",
-        window_tokens: 1_200,
+        window_tokens: 1_024,
         start: Duration::from_millis(80),
         read_token: Duration::from_micros(30),
         written_token: Duration::from_millis(5),
@@ -280,11 +280,11 @@ async fn generate(
     tokio::time::sleep(thinking).await;
     let took = started.elapsed();
     tracing::info!(
+        duration_ms = took.as_millis() as u64,
+        tokens_per_second = (written as f64 / took.as_secs_f64()).round(),
         gen_ai.request.model = size.name,
         gen_ai.usage.input_tokens = read,
         gen_ai.usage.output_tokens = written,
-        duration_ms = took.as_millis() as u64,
-        tokens_per_second = (written as f64 / took.as_secs_f64()).round(),
         "completion generated"
     );
     message

@@ -172,7 +172,7 @@ async fn a_request_the_model_cannot_take_is_refused_and_not_repeated() {
         ("another", "404 Not Found: there is no model `another`"),
         (
             model::MODELS[0],
-            "400 Bad Request: the request has 2504 tokens, the model takes 1200",
+            "400 Bad Request: the request has 2504 tokens, the model takes 1024",
         ),
     ] {
         let client = LlmClient::new(&fixture.url, model).unwrap();

@@ -21,13 +21,9 @@ export function messageOf(log: Pick<LogRecord, 'body' | 'event_name' | 'attribut
     attributes[0];
   if (!chosen) return { text: '', rest: [] };
   return {
-    text: attributeLine(chosen),
+    text: `${chosen.key}=${valueLine(chosen)}`,
     rest: attributes.filter((attribute) => attribute !== chosen),
   };
-}
-
-export function attributeLine(attribute: Attribute, charactersMax = Infinity): string {
-  return `${attribute.key}=${valueLine(attribute).slice(0, charactersMax)}`;
 }
 
 function visibleName(name: string): string {

@@ -192,15 +192,15 @@ impl Tools {
         match &done {
             Ok(result) => tracing::info!(
                 gen_ai.tool.name = tool,
+                duration_us,
                 tool.arguments = call.function.arguments,
                 tool.result.bytes = result.len(),
-                duration_us,
                 "tool finished"
             ),
             Err(error) => tracing::error!(
                 gen_ai.tool.name = tool,
-                tool.arguments = call.function.arguments,
                 %error,
+                tool.arguments = call.function.arguments,
                 "tool failed"
             ),
         }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ringlight_model::{KeyValue, Resource, Scope, Signal, Span, SpanId, TraceId};
 use ringlight_otlp::{OtlpDecoder, encode};
 use ringlight_store::query::{Query, QuerySignal};
-use ringlight_store::{Durability, Ingest, Store, StoreConfig, TraceSearch};
+use ringlight_store::{Cancel, Durability, Ingest, Store, StoreConfig, TraceSearch};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -188,6 +188,7 @@ fn search(store: &Store, text: &str, from: Option<u64>) -> (usize, u64) {
         limit: 20,
         cursor: None,
         run: None,
+        cancel: Cancel::default(),
     };
     match store.search_traces(&search) {
         Ok(page) => (page.traces.len(), page.stats.blocks_read),

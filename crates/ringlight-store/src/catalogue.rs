@@ -73,6 +73,10 @@ impl Catalogue {
                 supported: FORMAT,
             });
         }
+        if (1..FORMAT).contains(&found) {
+            let sql = format!("PRAGMA user_version = {FORMAT}");
+            connection.execute_batch(&sql).map_err(&error)?;
+        }
         if found == 0 {
             connection
                 .execute_batch(&format!(

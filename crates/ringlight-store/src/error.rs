@@ -225,4 +225,7 @@ pub enum SearchError {
         /// The cursor.
         cursor: String,
     },
+    /// Its [`Cancel`](crate::Cancel) said so.
+    #[error("search was cancelled")]
+    Cancelled,
 }

@@ -17,7 +17,7 @@
 //! use ringlight_model::{Resource, Scope, Signal, Span, SpanId, TraceId};
 //! use ringlight_otlp::{OtlpDecoder, encode};
 //! use ringlight_store::query::{Query, QuerySignal};
-//! use ringlight_store::{Ingest, Store, StoreConfig, TraceSearch};
+//! use ringlight_store::{Cancel, Ingest, Store, StoreConfig, TraceSearch};
 //!
 //! # let directory = tempfile::tempdir()?;
 //! let store = Store::open(
@@ -45,6 +45,7 @@
 //!     limit: 20,
 //!     cursor: None,
 //!     run: None,
+//!     cancel: Cancel::default(),
 //! })?;
 //! assert_eq!(page.traces[0].root_name, "checkout");
 //! # Ok(())
@@ -80,7 +81,7 @@ pub use config::{Durability, StoreConfig};
 pub use error::{DatabaseError, IngestError, SearchError, StoreError};
 pub use store::Store;
 pub use types::{
-    AttributeKey, AttributeSearch, Ingest, IngestReceipt, InstanceStored, KeyScope, LogEntry,
-    LogPage, LogSearch, Run, SearchStats, ServiceSummary, StoreStats, Trace, TracePage,
+    AttributeKey, AttributeSearch, Cancel, Ingest, IngestReceipt, InstanceStored, KeyScope,
+    LogEntry, LogPage, LogSearch, Run, SearchStats, ServiceSummary, StoreStats, Trace, TracePage,
     TraceSearch, TraceSpan, TraceSummary, ValueSearch, ValueType,
 };

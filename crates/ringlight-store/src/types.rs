@@ -6,6 +6,7 @@ use ringlight_model::{
     LogRecord, RejectReason, Resource, Scope, Signal, Span, SpanId, TraceId, Value,
 };
 
+use crate::SearchError;
 use crate::query::Query;
 
 /// One export request, as it came over the wire.
@@ -48,6 +49,39 @@ pub struct TraceSearch {
     pub cursor: Option<String>,
     /// Only spans of this run.
     pub run: Option<u64>,
+    /// Whether the answer is still wanted.
+    pub cancel: Cancel,
+}
+
+/// Tells a search that nobody wants its answer any more. Asked before each block that is read; one
+/// that always says no is the default.
+#[derive(Clone, Default)]
+pub struct Cancel(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
+
+impl Cancel {
+    /// Ends a search with [`SearchError::Cancelled`] once `is_cancelled` says so.
+    pub fn when(is_cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(is_cancelled)))
+    }
+
+    /// Whether the answer is not wanted any more.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.as_ref().is_some_and(|is_cancelled| is_cancelled())
+    }
+
+    pub(crate) fn check(&self) -> Result<(), SearchError> {
+        if self.is_cancelled() {
+            return Err(SearchError::Cancelled);
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Cancel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cancel").finish_non_exhaustive()
+    }
 }
 
 /// Traces found, newest first: by the start of their first span.
@@ -147,6 +181,8 @@ pub struct LogSearch {
     pub trace_id: Option<TraceId>,
     /// Only records of this span.
     pub span_id: Option<SpanId>,
+    /// Whether the answer is still wanted.
+    pub cancel: Cancel,
 }
 
 /// Log records found, newest first.

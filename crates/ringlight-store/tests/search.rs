@@ -19,7 +19,7 @@ use ringlight_otlp::{OtlpDecoder, encode};
 use ringlight_store::query::{
     AttributeScope, Field, FieldValue, Fields, Intrinsic, Query, QuerySignal,
 };
-use ringlight_store::{Durability, Ingest, LogSearch, Store, StoreConfig, TraceSearch};
+use ringlight_store::{Cancel, Durability, Ingest, LogSearch, Store, StoreConfig, TraceSearch};
 
 const START: u64 = 1_790_000_000_000_000_000;
 
@@ -440,6 +440,7 @@ impl Stored {
                     limit,
                     cursor,
                     run: None,
+                    cancel: Cancel::default(),
                 })
                 .unwrap();
             assert!(page.traces.len() <= limit);
@@ -483,6 +484,7 @@ impl Stored {
                     run: None,
                     trace_id: None,
                     span_id: None,
+                    cancel: Cancel::default(),
                 })
                 .unwrap();
             assert!(page.logs.len() <= limit);
@@ -583,6 +585,7 @@ fn large_log_records_come_in_shorter_pages() {
                 run: None,
                 trace_id: None,
                 span_id: None,
+                cancel: Cancel::default(),
             })
             .unwrap();
         let times = page

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
@@ -9,7 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use ringlight_store::Store;
+use ringlight_store::{Cancel, Store};
 use serde::Serialize;
 
 use super::error::ApiError;
@@ -27,6 +29,18 @@ const COMPRESS_BYTES_MIN: usize = 1400;
 pub(super) struct Call {
     query: Option<String>,
     accepts_gzip: bool,
+    end: End,
+}
+
+/// Notes when a call ends: it is answered, or its client has gone away.
+#[derive(Debug, Default)]
+struct End(Arc<AtomicBool>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // Relaxed: nothing else is told by it.
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Call {
@@ -36,6 +50,7 @@ impl<S: Sync> FromRequestParts<S> for Call {
         Ok(Self {
             query: parts.uri.query().map(str::to_owned),
             accepts_gzip: accepts_gzip(&parts.headers),
+            end: End::default(),
         })
     }
 }
@@ -44,6 +59,12 @@ impl Call {
     /// The parameters; others than the allowed ones are refused.
     pub(super) fn params(&self, allowed: &[&str]) -> Result<Params, ApiError> {
         Params::read(self.query.as_deref(), allowed)
+    }
+
+    /// Ends a search when nobody waits for its answer any more.
+    pub(super) fn cancel(&self) -> Cancel {
+        let is_over = Arc::clone(&self.end.0);
+        Cancel::when(move || is_over.load(Ordering::Relaxed))
     }
 
     /// Asks the store, and answers with the JSON `ask` makes of it. Both, and the compressing,

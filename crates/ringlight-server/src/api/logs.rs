@@ -118,6 +118,7 @@ pub(super) async fn search(
         run: params.number("run", 1..=u64::MAX)?,
         trace_id: params.parsed("trace_id", "32 hexadecimal digits")?,
         span_id: params.parsed("span_id", "16 hexadecimal digits")?,
+        cancel: call.cancel(),
     };
     call.answer(&context, Effort::Search, move |store| {
         let page: LogPage = store.search_logs(&search)?;

@@ -5,19 +5,26 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use http::{HeaderMap, Request, StatusCode};
+use axum::body::{Body, Bytes};
+use axum::extract::FromRequestParts as _;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use ringlight_otlp::OtlpDecoder;
 use ringlight_store::{Store, StoreConfig};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use super::answer::accepts_gzip;
+use super::answer::{Call, accepts_gzip};
 use super::params::{Params, shown};
 use super::{Busy, Context, openapi, router, routes};
 use crate::config::ServerConfig;
+use crate::listen::{Connections, serve};
 use crate::server::Addresses;
-use crate::state::{RefusalReason, ServerState};
+use crate::state::{Listener, RefusalReason, ServerState};
 
 /// A context whose requests do not wait for their turn.
 fn impatient(directory: &TempDir) -> Arc<Context> {
@@ -66,6 +73,41 @@ async fn too_many_searches_are_refused_and_hold_up_nothing_else() {
     assert_eq!(refused[&RefusalReason::Overloaded], 3);
     drop(under_way);
     assert_eq!(get("/api/v1/traces").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_search_whose_client_has_gone_away_is_cancelled() {
+    let (begun, mut cancels) = tokio::sync::mpsc::channel(1);
+    // Waits as one does whose search goes on.
+    let handler = move |request: Request<Incoming>, _| {
+        let begun = begun.clone();
+        async move {
+            let (mut parts, _) = request.into_parts();
+            let Ok(call) = Call::from_request_parts(&mut parts, &()).await;
+            begun.send(call.cancel()).await.unwrap();
+            std::future::pending::<Response<Full<Bytes>>>().await
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Connections {
+        listener: Listener::Ui,
+        state: Arc::new(ServerState::new()),
+        connections_max: 1,
+        head_timeout: Duration::from_secs(60),
+        drain_timeout: Duration::ZERO,
+    };
+    let (_running, stop) = watch::channel(false);
+    tokio::spawn(serve(listener, connections, stop, handler));
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let request = b"GET /api/v1/traces HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    let cancel = cancels.recv().await.unwrap();
+    assert!(!cancel.is_cancelled());
+    drop(client);
+    while !cancel.is_cancelled() {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -133,6 +133,7 @@ pub(super) async fn search(
         limit: params.limit(TRACES_DEFAULT, TRACES_MAX)?,
         cursor: params.cursor()?,
         run: params.number("run", 1..=u64::MAX)?,
+        cancel: call.cancel(),
     };
     call.answer(&context, Effort::Search, move |store| {
         let page = store.search_traces(&search)?;

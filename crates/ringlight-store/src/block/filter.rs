@@ -4,6 +4,7 @@ use twox_hash::XxHash3_64;
 
 use ringlight_model::TraceId;
 
+use super::Ranges;
 use crate::query::EqualityForm;
 
 /// Where a key belongs; part of what is hashed.
@@ -58,10 +59,11 @@ pub(crate) fn trigrams(text: &str) -> impl Iterator<Item = u32> {
 /// The smallest filter. Small blocks are read for nothing less often, at the cost of a few bytes.
 const BITS_MIN: usize = 2048;
 
-/// Collects the hashes a filter is made of.
+/// Collects the hashes a filter is made of, and the ranges of the numbers among the values.
 #[derive(Debug, Default)]
 pub(crate) struct FilterBuilder {
     hashes: Vec<u64>,
+    ranges: Ranges,
 }
 
 impl FilterBuilder {
@@ -75,6 +77,14 @@ impl FilterBuilder {
     /// Adds a key with a value.
     pub(crate) fn form(&mut self, key: u64, form: &EqualityForm<'_>) {
         self.hashes.push(form_hash(key, form));
+        if let Some(number) = form.number() {
+            self.ranges.add(key, number);
+        }
+    }
+
+    /// The ranges of the numbers among the values added so far.
+    pub(crate) fn take_ranges(&mut self) -> Ranges {
+        std::mem::take(&mut self.ranges)
     }
 
     /// Adds a hash.

@@ -2,12 +2,15 @@
 
 use ringlight_model::Signal;
 
+use super::Ranges;
 use super::section::{pack, unpack};
 use crate::codec::{Corrupt, Reader, put_bytes, put_varint};
 use crate::{AttributeKey, KeyScope, ValueType};
 
 /// Version of the form below and of the sections.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The version before: without ranges.
+const VERSION_WITHOUT_RANGES: u8 = 1;
 
 /// Names a block's info lists; with more, only the filter knows them.
 const NAMES_MAX: usize = 64;
@@ -15,7 +18,7 @@ const NAMES_MAX: usize = 64;
 const NAMES_BYTES_MAX: usize = 2048;
 
 /// The index entry of a block.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct BlockInfo {
     pub(crate) signal: Signal,
     pub(crate) run: u64,
@@ -48,6 +51,8 @@ pub(crate) struct BlockInfo {
     pub(crate) names: Names,
     /// Keys of attributes; moved out once the block is known to the store.
     pub(crate) keys: Vec<AttributeKey>,
+    /// Between which numbers values of attributes lie.
+    pub(crate) ranges: Ranges,
 }
 
 /// The names in a block, as far as they are listed.
@@ -127,13 +132,15 @@ impl BlockInfo {
             out.push(key.value_type as u8);
             put_bytes(&mut out, key.key.as_bytes());
         }
+        self.ranges.write(&mut out);
         pack(&out)
     }
 
     pub(crate) fn read(packed: &[u8]) -> Result<Self, Corrupt> {
         let bytes = unpack(packed)?;
         let mut reader = Reader::new(&bytes);
-        if reader.u8()? != VERSION {
+        let version = reader.u8()?;
+        if !(VERSION_WITHOUT_RANGES..=VERSION).contains(&version) {
             return Err(Corrupt("version of a block is unknown"));
         }
         let signal = match reader.u8()? {
@@ -162,6 +169,10 @@ impl BlockInfo {
         for _ in 0..reader.count()? {
             keys.push(read_key(&mut reader)?);
         }
+        let ranges = match version {
+            VERSION_WITHOUT_RANGES => Ranges::Unknown,
+            _ => Ranges::read(&mut reader)?,
+        };
         let sum = |a: u64, b: u64| a.checked_add(b).ok_or(Corrupt("range is out of range"));
         Ok(Self {
             signal,
@@ -184,6 +195,7 @@ impl BlockInfo {
             services,
             names,
             keys,
+            ranges,
         })
     }
 }
@@ -212,4 +224,25 @@ fn read_key(reader: &mut Reader<'_>) -> Result<AttributeKey, Corrupt> {
         key: reader.text()?.to_owned(),
         value_type,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{SpanTable, Table as _};
+
+    #[test]
+    fn an_entry_without_ranges_is_read() {
+        let mut table = SpanTable::default();
+        table.push(&ringlight_model::Span::default(), 0, 0);
+        let mut info = table.seal(1, 2).info;
+        let mut bytes = unpack(&info.write()).unwrap();
+        // Of no range only the two bytes that say so are there.
+        bytes.truncate(bytes.len() - 2);
+        bytes[0] = VERSION_WITHOUT_RANGES;
+        info.ranges = Ranges::Unknown;
+        assert_eq!(BlockInfo::read(&pack(&bytes)), Ok(info));
+        bytes[0] = VERSION + 1;
+        assert!(BlockInfo::read(&pack(&bytes)).is_err());
+    }
 }

@@ -2,8 +2,10 @@
 
 pub(crate) mod filter;
 mod info;
+mod ranges;
 mod seal;
 pub(crate) mod section;
 
 pub(crate) use info::{BlockInfo, Names};
+pub(crate) use ranges::Ranges;
 pub(crate) use seal::{SealedBlock, seal_logs, seal_spans};

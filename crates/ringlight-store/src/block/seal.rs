@@ -7,7 +7,7 @@ use ringlight_model::{Resource, Signal, StatusCode, TraceId};
 
 use super::filter::{FilterBuilder, trace_hash, trigram_hash, trigrams};
 use super::section::{Packer, Section};
-use super::{BlockInfo, Names};
+use super::{BlockInfo, Names, Ranges};
 use crate::steps::{Step, reached};
 use crate::table::{Attributes, Cell, LogTable, Owners, SpanTable, Texts};
 use crate::{AttributeKey, KeyScope, ValueType};
@@ -48,7 +48,10 @@ pub(crate) fn seal_spans(table: &SpanTable, run: u64, received_max: u64) -> Seal
     });
     sections.add_trace_filter(&table.trace_ids);
     SealedBlock {
-        info: span_info(table, run, received_max),
+        info: BlockInfo {
+            ranges: sections.ranges,
+            ..span_info(table, run, received_max)
+        },
         sections: sections.packed,
     }
 }
@@ -58,6 +61,7 @@ pub(crate) fn seal_spans(table: &SpanTable, run: u64, received_max: u64) -> Seal
 struct Sections {
     packer: Packer,
     packed: Vec<(Section, Vec<u8>)>,
+    ranges: Ranges,
 }
 
 impl Sections {
@@ -65,7 +69,7 @@ impl Sections {
         self.packed.push((section, self.packer.pack(bytes)));
     }
 
-    /// The columns, and the filter of their keys and values.
+    /// The columns, the filter of their keys and values, and the ranges of these.
     fn add_columns(
         &mut self,
         columns: &[Section],
@@ -77,6 +81,7 @@ impl Sections {
             self.add(section, &bytes);
         }
         reached(Step::Encoding);
+        self.ranges = filter.take_ranges();
         self.add(
             Section::Filter,
             &filter.build(FILTER_BITS, FILTER_BYTES_MAX),
@@ -129,6 +134,7 @@ fn span_info(table: &SpanTable, run: u64, received_max: u64) -> BlockInfo {
                 .into_iter(),
         ),
         keys: keys.found,
+        ranges: Ranges::Unknown,
     }
 }
 
@@ -151,7 +157,10 @@ pub(crate) fn seal_logs(table: &LogTable, run: u64, received_max: u64) -> Sealed
     sections.add_trace_filter(&table.trace_ids);
     sections.add(Section::BodyFilter, &body_filter(table));
     SealedBlock {
-        info: log_info(table, run, received_max),
+        info: BlockInfo {
+            ranges: sections.ranges,
+            ..log_info(table, run, received_max)
+        },
         sections: sections.packed,
     }
 }
@@ -183,6 +192,7 @@ fn log_info(table: &LogTable, run: u64, received_max: u64) -> BlockInfo {
         services: services(&table.owners, &table.resources),
         names: Names::All(Vec::new()),
         keys: keys.found,
+        ranges: Ranges::Unknown,
     }
 }
 

@@ -80,6 +80,14 @@ pub enum Field {
     },
 }
 
+impl Field {
+    /// Whether its value needs the whole trace, not only the span.
+    #[must_use]
+    pub const fn is_of_trace(&self) -> bool {
+        matches!(self, Self::Intrinsic(intrinsic) if intrinsic.is_of_trace())
+    }
+}
+
 /// Where an attribute is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AttributeScope {

@@ -66,6 +66,18 @@ pub enum Constraint {
         /// The form its value has.
         form: EqualityForm<'static>,
     },
+    /// The attribute, or an item of it if it is a list, is a number in this range, both ends
+    /// included. Integers count as the double nearest to them.
+    Number {
+        /// Where; [`AttributeScope::Any`] is the span or log record, or the resource.
+        scope: AttributeScope,
+        /// Its key.
+        key: String,
+        /// At least this.
+        min: f64,
+        /// At most this.
+        max: f64,
+    },
     /// The log record's body contains this text, which is not empty.
     BodyContains(String),
     /// The record meets one of these.
@@ -90,6 +102,16 @@ impl<'a> EqualityForm<'a> {
     #[must_use]
     pub const fn text(text: &'a str) -> Self {
         Self::Str(Cow::Borrowed(text))
+    }
+
+    /// The double nearest to it, if it is a number.
+    #[must_use]
+    pub const fn number(&self) -> Option<f64> {
+        match self {
+            Self::Int(value) => Some(*value as f64),
+            Self::Double(bits) => Some(f64::from_bits(*bits)),
+            Self::Str(_) | Self::Bool(_) => None,
+        }
     }
 
     /// The form of a floating-point number.
@@ -192,6 +214,7 @@ fn comparison_constraints(comparison: &Comparison) -> Constraints {
         },
         (Field::Attribute { scope, key }, value) => match (operator, form(value)) {
             (Operator::Equal, Some(form)) => equals(field, form),
+            (operator, Some(form)) => ordered(*scope, key, *operator, &form),
             _ => present(*scope, key),
         },
         (Field::Intrinsic(intrinsic), value) => intrinsic_constraints(*intrinsic, *operator, value),
@@ -216,14 +239,45 @@ fn present(scope: AttributeScope, key: &str) -> Constraints {
 }
 
 fn equals(field: &Field, form: EqualityForm<'static>) -> Constraints {
-    match field {
-        Field::Attribute { scope, key } => Constraints::one(Constraint::Equals {
-            scope: *scope,
-            key: key.clone(),
-            form,
-        }),
-        Field::Intrinsic(_) => Constraints::default(),
-    }
+    let Field::Attribute { scope, key } = field else {
+        return Constraints::default();
+    };
+    let number = form.number().map(|number| Constraint::Number {
+        scope: *scope,
+        key: key.clone(),
+        min: number,
+        max: number,
+    });
+    let equals = Constraint::Equals {
+        scope: *scope,
+        key: key.clone(),
+        form,
+    };
+    let all = number.into_iter().chain([equals]).collect();
+    Constraints { all }
+}
+
+fn ordered(
+    scope: AttributeScope,
+    key: &str,
+    operator: Operator,
+    form: &EqualityForm<'_>,
+) -> Constraints {
+    let mut constraints = present(scope, key);
+    let range = form.number().and_then(|number| match operator {
+        Operator::Less | Operator::LessEqual => Some((f64::NEG_INFINITY, number)),
+        Operator::Greater | Operator::GreaterEqual => Some((number, f64::INFINITY)),
+        _ => None,
+    });
+    constraints
+        .all
+        .extend(range.map(|(min, max)| Constraint::Number {
+            scope,
+            key: key.to_owned(),
+            min,
+            max,
+        }));
+    constraints
 }
 
 fn intrinsic_constraints(intrinsic: Intrinsic, operator: Operator, value: &Literal) -> Constraints {

@@ -148,8 +148,12 @@ impl Program {
         self.root.holds(&self.fields, record)
     }
 
-    pub(super) fn judge<F: Fields + ?Sized>(&self, record: &F) -> Option<bool> {
-        self.root.judge(&self.fields, record)
+    pub(super) fn judge<F: Fields + ?Sized>(
+        &self,
+        record: &F,
+        is_known: impl Fn(&Field) -> bool,
+    ) -> Option<bool> {
+        self.root.judge(&self.fields, record, &is_known)
     }
 }
 
@@ -262,14 +266,19 @@ impl Node {
 }
 
 impl Node {
-    // Like `holds`, with fields of the trace unknown: `None` if it depends on them.
-    fn judge<F: Fields + ?Sized>(&self, fields: &[Field], record: &F) -> Option<bool> {
+    // Like `holds`, with only some of the fields known: `None` if it depends on the others.
+    fn judge<F: Fields + ?Sized>(
+        &self,
+        fields: &[Field],
+        record: &F,
+        is_known: &impl Fn(&Field) -> bool,
+    ) -> Option<bool> {
         match self {
-            Self::Not(inner) => inner.judge(fields, record).map(|holds| !holds),
+            Self::Not(inner) => inner.judge(fields, record, is_known).map(|holds| !holds),
             Self::And(items) => {
                 let mut verdict = Some(true);
                 for item in items {
-                    match item.judge(fields, record) {
+                    match item.judge(fields, record, is_known) {
                         Some(false) => return Some(false),
                         Some(true) => {}
                         None => verdict = None,
@@ -280,7 +289,7 @@ impl Node {
             Self::Or(items) => {
                 let mut verdict = Some(false);
                 for item in items {
-                    match item.judge(fields, record) {
+                    match item.judge(fields, record, is_known) {
                         Some(true) => return Some(true),
                         Some(false) => {}
                         None => verdict = None,
@@ -288,19 +297,13 @@ impl Node {
                 }
                 verdict
             }
-            Self::Leaf(leaf) if leaf.is_of_trace(fields) => None,
+            Self::Leaf(leaf) if !leaf.slots.iter().all(|&slot| is_known(&fields[slot])) => None,
             Self::Constant(_) | Self::Leaf(_) => Some(self.holds(fields, record)),
         }
     }
 }
 
 impl Leaf {
-    fn is_of_trace(&self, fields: &[Field]) -> bool {
-        self.slots.iter().any(
-            |&slot| matches!(&fields[slot], Field::Intrinsic(intrinsic) if intrinsic.is_of_trace()),
-        )
-    }
-
     fn holds<F: Fields + ?Sized>(&self, fields: &[Field], record: &F) -> bool {
         for &slot in &self.slots {
             let mut is_present = false;

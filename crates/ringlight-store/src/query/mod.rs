@@ -121,11 +121,15 @@ impl Query {
         self.inner.program.matches(record)
     }
 
-    /// Whether a span matches as far as it can be told without its trace: `None` if that depends on
-    /// a field of the whole trace (see [`needs_trace`](Self::needs_trace)), which is not asked for.
+    /// Whether a record matches as far as it can be told by the fields that are known: `None` if it
+    /// depends on others, which are not asked for.
     #[must_use]
-    pub fn judge<F: Fields + ?Sized>(&self, record: &F) -> Option<bool> {
-        self.inner.program.judge(record)
+    pub fn judge<F: Fields + ?Sized>(
+        &self,
+        record: &F,
+        is_known: impl Fn(&Field) -> bool,
+    ) -> Option<bool> {
+        self.inner.program.judge(record, is_known)
     }
 
     /// Whether every record matches, so that none needs to be looked at.
@@ -138,9 +142,7 @@ impl Query {
     /// `traceDuration`), so that a span cannot be judged on its own.
     #[must_use]
     pub fn needs_trace(&self) -> bool {
-        self.fields()
-            .iter()
-            .any(|field| matches!(field, Field::Intrinsic(intrinsic) if intrinsic.is_of_trace()))
+        self.fields().iter().any(Field::is_of_trace)
     }
 
     /// Whether there is a condition on how many spans of a trace match.

@@ -73,6 +73,7 @@ pub(crate) fn search_logs(shared: &Shared, search: &LogSearch) -> Result<LogPage
             if state.is_complete(source.time_max()) {
                 break;
             }
+            search.cancel.check()?;
             state.scan(number, source);
         }
     }

@@ -3,7 +3,9 @@
 
 mod complete;
 mod cursor;
+mod extents;
 mod fields;
+mod finder;
 mod gather;
 mod logs;
 mod prune;

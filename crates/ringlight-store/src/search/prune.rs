@@ -4,12 +4,15 @@ use std::cell::OnceCell;
 
 use ringlight_model::{Signal, TraceId};
 
-use crate::block::BlockInfo;
 use crate::block::filter::{
     FilterScope, form_hash, key_hash, may_contain, trace_hash, trigram_hash, trigrams,
 };
 use crate::block::section::Section;
-use crate::query::{AttributeScope, Constraint, Constraints, EqualityForm, Intrinsic};
+use crate::block::{BlockInfo, Names};
+use crate::query::{
+    AttributeScope, Constraint, Constraints, EqualityForm, Field, FieldValue, Fields, Intrinsic,
+    Query,
+};
 use crate::slice::ReadError;
 use crate::state::{Block, Shared};
 
@@ -51,6 +54,18 @@ impl<'a> Index<'a> {
         Ok(true)
     }
 
+    /// Whether a span may match that has one of the names the block lists. For a query that looks at
+    /// names, as others learn nothing from it.
+    pub(crate) fn may_match_by_name(&self, query: &Query) -> bool {
+        const NAME: Field = Field::Intrinsic(Intrinsic::Name);
+        match &self.info().names {
+            Names::All(names) => names
+                .iter()
+                .any(|name| query.judge(&OnlyName(name), |field| *field == NAME) != Some(false)),
+            Names::Many => true,
+        }
+    }
+
     fn may_match_in_memory(&self, constraint: &Constraint) -> bool {
         let info = self.info();
         match constraint {
@@ -64,6 +79,14 @@ impl<'a> Index<'a> {
                 info.severity_max >= *min && info.severity_min <= *max
             }
             Constraint::Intrinsic(Intrinsic::Name, name) => info.names.may_contain(name),
+            Constraint::Number {
+                scope,
+                key,
+                min,
+                max,
+            } => self.any_scope(*scope, |scope| {
+                info.ranges.may_meet(key_hash(scope, key), *min, *max)
+            }),
             Constraint::Equals {
                 scope: AttributeScope::Resource,
                 key,
@@ -93,9 +116,15 @@ impl<'a> Index<'a> {
                 | Intrinsic::SeverityText),
                 text,
             ) => self.may_have_intrinsic(*intrinsic, text)?,
-            Constraint::Present { scope, key } => self.any_scope(*scope, key, |key| key)?,
+            Constraint::Present { scope, key } => {
+                let filter = self.filter()?;
+                self.any_scope(*scope, |scope| may_contain(filter, key_hash(scope, key)))
+            }
             Constraint::Equals { scope, key, form } => {
-                self.any_scope(*scope, key, |key| form_hash(key, form))?
+                let filter = self.filter()?;
+                self.any_scope(*scope, |scope| {
+                    may_contain(filter, form_hash(key_hash(scope, key), form))
+                })
             }
             Constraint::BodyContains(text) => self.may_have_body(text)?,
             Constraint::AnyOf(alternatives) => {
@@ -130,25 +159,18 @@ impl<'a> Index<'a> {
         Ok(may_contain(&filter, trace_hash(trace_id)))
     }
 
-    fn any_scope(
-        &self,
-        scope: AttributeScope,
-        key: &str,
-        hash: impl Fn(u64) -> u64,
-    ) -> Result<bool, ReadError> {
+    fn any_scope(&self, scope: AttributeScope, has: impl Fn(FilterScope) -> bool) -> bool {
         let own = match self.info().signal {
             Signal::Logs => FilterScope::Log,
             _ => FilterScope::Span,
         };
-        let filter = self.filter()?;
-        let has = |scope| may_contain(filter, hash(key_hash(scope, key)));
-        Ok(match scope {
+        match scope {
             AttributeScope::Any => has(own) || has(FilterScope::Resource),
             AttributeScope::Span => has(FilterScope::Span),
             AttributeScope::Resource => has(FilterScope::Resource),
             AttributeScope::Event => has(FilterScope::Event),
             AttributeScope::Log => has(FilterScope::Log),
-        })
+        }
     }
 
     fn may_have_body(&self, text: &str) -> Result<bool, ReadError> {
@@ -163,6 +185,15 @@ impl<'a> Index<'a> {
 
     fn filter(&self) -> Result<&[u8], ReadError> {
         read_once(&self.filter, || self.block.section(Section::Filter))
+    }
+}
+
+/// A span of which only the name is known.
+struct OnlyName<'a>(&'a str);
+
+impl Fields for OnlyName<'_> {
+    fn any(&self, _: usize, _: &Field, test: &mut dyn FnMut(FieldValue<'_>) -> bool) -> bool {
+        test(FieldValue::Str(self.0))
     }
 }
 

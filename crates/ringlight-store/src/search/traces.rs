@@ -11,52 +11,21 @@ use foldhash::fast::RandomState;
 use ringlight_model::TraceId;
 
 use super::cursor::TraceCursor;
+use super::extents::long_traces;
 use super::fields::{Places, SpanRow, TraceFacts, sections_needed};
+use super::finder::{Finder, Judge};
 use super::gather::{Gatherer, TraceRows, service_of, summarize};
 use super::prune::Index;
 use super::source::Source;
 use crate::block::section::{Section, SectionSet};
-use crate::query::{AttributeScope, Constraint, Constraints, Field, Intrinsic, Query, QuerySignal};
+use crate::query::{Constraint, Constraints, Field, Intrinsic, QuerySignal};
 use crate::slice::ReadError;
 use crate::state::Shared;
 use crate::table::SpanTable;
 use crate::{SearchError, TracePage, TraceSearch, TraceSummary};
 
-/// Which spans make their trace a candidate.
-enum Finder {
-    /// Those that match.
-    Matching,
-    /// Root spans with this name or service: what matches is in the same trace.
-    Roots {
-        name: Option<String>,
-        service: Option<String>,
-    },
-    /// Those that may match, as far as that can be told without their trace.
-    Possible,
-}
-
-impl Finder {
-    fn of(query: &Query, constraints: &Constraints) -> Self {
-        if !query.needs_trace() {
-            return Self::Matching;
-        }
-        let (mut name, mut service) = (None, None);
-        for constraint in &constraints.all {
-            match constraint {
-                Constraint::Intrinsic(Intrinsic::RootName, text) => name = Some(text.clone()),
-                Constraint::Intrinsic(Intrinsic::RootServiceName, text) => {
-                    service = Some(text.clone());
-                }
-                _ => {}
-            }
-        }
-        if name.is_some() || service.is_some() {
-            Self::Roots { name, service }
-        } else {
-            Self::Possible
-        }
-    }
-}
+/// Traces that are gathered although they are not accepted before it is found out which are long.
+const IN_VAIN_MAX: usize = 64;
 
 /// A trace on its way to being shown; those that may be newest come first.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -67,73 +36,6 @@ struct Candidate {
     is_gathered: bool,
 }
 
-/// Judges the spans of one table on their own.
-struct Judge<'a> {
-    query: &'a Query,
-    table: &'a SpanTable,
-    places: Places,
-    /// Verdicts by what [`Query`] looks at, if that is only what many spans share.
-    verdicts: Option<HashMap<SharedFields, bool, RandomState>>,
-}
-
-/// Name, kind and status, resource, scope.
-type SharedFields = (u32, [u8; 2], u32, u32);
-
-impl<'a> Judge<'a> {
-    fn new(query: &'a Query, table: &'a SpanTable) -> Self {
-        let is_shared = |field: &Field| match field {
-            Field::Intrinsic(intrinsic) => matches!(
-                intrinsic,
-                Intrinsic::Name
-                    | Intrinsic::Kind
-                    | Intrinsic::Status
-                    | Intrinsic::ScopeName
-                    | Intrinsic::ScopeVersion
-            ),
-            Field::Attribute { scope, .. } => *scope == AttributeScope::Resource,
-        };
-        let all_shared = query.fields().iter().all(is_shared);
-        Self {
-            query,
-            table,
-            places: Places::of(query, &table.texts, &table.owners),
-            verdicts: all_shared.then(HashMap::default),
-        }
-    }
-
-    fn matches(&mut self, row: usize) -> bool {
-        let span = SpanRow {
-            table: self.table,
-            places: &self.places,
-            row,
-            facts: None,
-        };
-        let Some(verdicts) = &mut self.verdicts else {
-            return self.query.matches(&span);
-        };
-        let table = self.table;
-        let key = (
-            table.names[row],
-            [table.kinds[row], table.statuses[row]],
-            table.resources[row],
-            table.scopes[row],
-        );
-        *verdicts
-            .entry(key)
-            .or_insert_with(|| self.query.matches(&span))
-    }
-
-    fn may_match(&self, row: usize) -> bool {
-        let span = SpanRow {
-            table: self.table,
-            places: &self.places,
-            row,
-            facts: None,
-        };
-        self.query.judge(&span) != Some(false)
-    }
-}
-
 struct Search<'a> {
     search: &'a TraceSearch,
     gatherer: Gatherer<'a>,
@@ -142,11 +44,15 @@ struct Search<'a> {
     /// The only traces that can be found, where that is known beforehand.
     only: Option<HashSet<TraceId, RandomState>>,
     sections: SectionSet,
+    /// Whether the query looks at the names of spans.
+    asks_name: bool,
     cursor: Option<TraceCursor>,
     /// The lowest bound of each trace found; none once it is gathered.
     bounds: HashMap<TraceId, Option<u64>, RandomState>,
     summaries: HashMap<TraceId, TraceSummary, RandomState>,
     heap: BinaryHeap<Candidate>,
+    /// Traces gathered of which none was accepted, until the long ones were noted.
+    gathered_in_vain: usize,
 }
 
 pub(crate) fn search_traces(
@@ -169,14 +75,19 @@ pub(crate) fn search_traces(
         finder: Finder::of(&search.query, &constraints),
         only: None,
         sections: sections_needed(&search.query),
+        asks_name: search
+            .query
+            .fields()
+            .contains(&Field::Intrinsic(Intrinsic::Name)),
         search,
         constraints,
         cursor,
         bounds: HashMap::default(),
         summaries: HashMap::default(),
         heap: BinaryHeap::new(),
+        gathered_in_vain: 0,
     };
-    Ok(search.run())
+    search.run()
 }
 
 impl Search<'_> {
@@ -188,12 +99,13 @@ impl Search<'_> {
 
     /// With a root in question and a window: a root may lie outside of it, so the traces of all such
     /// roots are noted first, and only what may match in the window is gathered.
-    fn note_roots(&mut self, sources: &[Source<SpanTable>]) {
+    fn note_roots(&mut self, sources: &[Source<SpanTable>]) -> Result<(), SearchError> {
         if !matches!(self.finder, Finder::Roots { .. }) || !self.is_narrowed() {
-            return;
+            return Ok(());
         }
         let mut only = HashSet::default();
         for source in sources {
+            self.search.cancel.check()?;
             only.extend(
                 self.candidates(source)
                     .into_iter()
@@ -202,20 +114,39 @@ impl Search<'_> {
         }
         self.only = Some(only);
         self.finder = Finder::Possible;
+        Ok(())
     }
 
-    fn run(mut self) -> TracePage {
+    /// With a long trace in question and many gathered that are not: how long all traces are is
+    /// found out in one pass over the blocks, and only the long ones are gathered from then on.
+    fn note_long(&mut self, sources: &[Source<SpanTable>]) -> Result<(), SearchError> {
+        let wanted = self.constraints.all.iter().find_map(|one| match one {
+            Constraint::TraceDuration { min_nano } => Some(*min_nano),
+            _ => None,
+        });
+        let Some(min_nano) = wanted.filter(|_| self.only.is_none()) else {
+            return Ok(());
+        };
+        self.only = long_traces(&mut self.gatherer, sources, min_nano, &self.search.cancel)?;
+        Ok(())
+    }
+
+    fn run(mut self) -> Result<TracePage, SearchError> {
         let limit = self.search.limit.clamp(1, 1000);
         let mut page = TracePage::default();
         if self.constraints.is_never() {
-            page.stats = self.gatherer.loader.stats;
-            return page;
+            return Ok(page);
         }
         let sources = Source::newest_first(&self.gatherer.snapshot, self.gatherer.last_seq);
-        self.note_roots(&sources);
-        let mut sources = sources.iter().peekable();
+        self.note_roots(&sources)?;
+        let mut unread = sources.iter().peekable();
         loop {
-            let newest_unread = sources.peek().map(|source| source.time_max());
+            self.search.cancel.check()?;
+            if self.gathered_in_vain == IN_VAIN_MAX {
+                self.gathered_in_vain += 1;
+                self.note_long(&sources)?;
+            }
+            let newest_unread = unread.peek().map(|source| source.time_max());
             let is_settled = match (self.heap.peek(), newest_unread) {
                 (None, None) => break,
                 (None, Some(_)) => false,
@@ -223,7 +154,7 @@ impl Search<'_> {
                 (Some(candidate), Some(unread)) => candidate.bound > unread,
             };
             if !is_settled {
-                if let Some(source) = sources.next() {
+                if let Some(source) = unread.next() {
                     self.scan(source);
                 }
                 continue;
@@ -251,16 +182,17 @@ impl Search<'_> {
             }
         }
         page.stats = self.gatherer.loader.stats;
-        page
+        Ok(page)
+    }
+
+    fn can_be_found(&self, trace_id: TraceId) -> bool {
+        let only = self.only.as_ref();
+        only.is_none_or(|only| only.contains(&trace_id))
     }
 
     fn scan(&mut self, source: &Source<SpanTable>) {
         for (trace_id, bound) in self.candidates(source) {
-            if self
-                .only
-                .as_ref()
-                .is_none_or(|only| only.contains(&trace_id))
-            {
+            if self.can_be_found(trace_id) {
                 self.found(trace_id, bound);
             }
         }
@@ -342,7 +274,11 @@ impl Search<'_> {
         match source {
             Source::Chunk(_) => Ok(true),
             Source::Block(block) => {
-                Index::new(block, self.gatherer.loader.shared).may_match(&self.constraints)
+                let index = Index::new(block, self.gatherer.loader.shared);
+                if self.asks_name && !index.may_match_by_name(&self.search.query) {
+                    return Ok(false);
+                }
+                index.may_match(&self.constraints)
             }
         }
     }
@@ -402,7 +338,12 @@ impl Search<'_> {
             return;
         }
         *lowest = None;
+        // It may have become known only since it was found.
+        if !self.can_be_found(candidate.trace_id) {
+            return;
+        }
         let Some(summary) = self.gather(candidate.trace_id) else {
+            self.gathered_in_vain += 1;
             return;
         };
         let key = (summary.start_unix_nano, summary.trace_id);

@@ -14,8 +14,9 @@ use crate::{DatabaseError, StoreError};
 
 pub(crate) use writer::{IntakeRow, SliceContents, SliceWriter, is_unfinished};
 
-/// Format of the files, in `PRAGMA user_version`.
-pub(crate) const FORMAT: u32 = 1;
+/// Format of the files, in `PRAGMA user_version`. Format 1 is read, and is 2 once it is opened: the
+/// blocks say their version themselves.
+pub(crate) const FORMAT: u32 = 2;
 /// `RngL`, in `PRAGMA application_id`.
 pub(crate) const APPLICATION_ID: u32 = 0x526e_674c;
 

@@ -145,6 +145,10 @@ impl SliceWriter {
             });
         }
         prepare(&connection, config, create_at_unix_nano).map_err(&error)?;
+        if (1..FORMAT).contains(&found) {
+            let sql = format!("PRAGMA user_version = {FORMAT}");
+            connection.execute_batch(&sql).map_err(&error)?;
+        }
         let created: i64 = connection
             .query_row("SELECT created_unix_nano FROM slice", [], |row| row.get(0))
             .map_err(&error)?;

@@ -19,7 +19,7 @@ use ringlight_otlp::{OtlpDecoder, encode};
 use super::resource;
 use crate::query::{Query, QuerySignal};
 use crate::steps::{LISTENER, Step};
-use crate::{Durability, Ingest, LogSearch, Store, StoreConfig};
+use crate::{Cancel, Durability, Ingest, LogSearch, Store, StoreConfig};
 
 const DIRECTORY: &str = "RINGLIGHT_STORE_KILL_DIR";
 const ROUND: &str = "RINGLIGHT_STORE_KILL_ROUND";
@@ -338,6 +338,7 @@ fn bodies_of(store: &Store, round: u64) -> BTreeSet<String> {
         run: None,
         trace_id: None,
         span_id: None,
+        cancel: Cancel::default(),
     };
     let mut bodies = BTreeSet::new();
     loop {

@@ -172,6 +172,30 @@ fn a_newer_format_is_refused() {
     assert!(error.to_string().contains("format 9"), "{error}");
 }
 
+#[test]
+fn format_1_is_read_and_becomes_format_2() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(config(directory.path()));
+    add(&store, "s", &[span(1, 1, "x", T0)]);
+    drop(store);
+    let version = |file: &str, change: &str| -> u32 {
+        let connection = rusqlite::Connection::open(directory.path().join(file)).unwrap();
+        connection.execute_batch(change).unwrap();
+        connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .unwrap()
+    };
+    for file in ["slice-00000001.db", "catalogue.db"] {
+        assert_eq!(version(file, "PRAGMA user_version = 1"), 1);
+    }
+    let store = open(config(directory.path()));
+    assert_eq!((found(&store, ""), store.stats().corrupt), (vec![1], 0));
+    drop(store);
+    for file in ["slice-00000001.db", "catalogue.db"] {
+        assert_eq!(version(file, ""), 2);
+    }
+}
+
 fn maintain_at(store: &Store, now: u64) {
     store.ask(|reply| Message::Maintain(now, reply));
     // What was handed to the sealer because of it is written.

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod concurrency;
+mod cost;
 mod duplicates;
 mod faults;
 mod kills;
@@ -23,7 +24,7 @@ use ringlight_otlp::{OtlpDecoder, encode};
 use crate::query::{Query, QuerySignal};
 use crate::writer::Message;
 use crate::{
-    Durability, Ingest, IngestError, IngestReceipt, LogPage, LogSearch, Store, StoreConfig,
+    Cancel, Durability, Ingest, IngestError, IngestReceipt, LogPage, LogSearch, Store, StoreConfig,
     TracePage, TraceSearch,
 };
 
@@ -150,6 +151,7 @@ pub(crate) fn traces_of(query: &str) -> TraceSearch {
         limit: 100,
         cursor: None,
         run: None,
+        cancel: Cancel::default(),
     }
 }
 
@@ -163,6 +165,7 @@ pub(crate) fn logs_of(query: &str) -> LogSearch {
         run: None,
         trace_id: None,
         span_id: None,
+        cancel: Cancel::default(),
     }
 }
 

@@ -328,7 +328,7 @@ fn what_a_block_must_have() {
         r#"name = "x" && status = error && kind = server && duration > 100ms"#,
         r#"resource.service.name = "shop" && span.code = 500.0 && .flag"#,
         "duration < 1s", "duration = 5", "duration < 0s", "duration > -1s", "duration != 1s",
-        "traceDuration >= 1s", "span.a = nil", "span.a != nil", "span.a != 5", "span.a > 5",
+        "traceDuration >= 1s", "span.a = nil", "span.a != nil", "span.a != 5", "span.a > 5", "span.a <= 2ms",
         r#"span.a =~ "x""#, "!(span.a = 5)", "!span.a", r#"name != "x""#, "status != error",
         r#"name = "x" || name = "y" && status = error"#.split(" || ").next().unwrap(),
         r#"name = "x" || (name = "y" && status = error)"#, "span.a || span.b > 1", "span.a || false",
@@ -350,7 +350,7 @@ fn what_a_block_must_have() {
     name = "x" && status = error && kind = server && duration > 100ms
       [Intrinsic(Name, "x"), Status(Error), Kind(Server), Duration { min_nano: 100000001, max_nano: 18446744073709551615 }]
     resource.service.name = "shop" && span.code = 500.0 && .flag
-      [Equals { scope: Resource, key: "service.name", form: Str("shop") }, Equals { scope: Span, key: "code", form: Int(500) }, Equals { scope: Any, key: "flag", form: Bool(true) }]
+      [Equals { scope: Resource, key: "service.name", form: Str("shop") }, Number { scope: Span, key: "code", min: 500.0, max: 500.0 }, Equals { scope: Span, key: "code", form: Int(500) }, Equals { scope: Any, key: "flag", form: Bool(true) }]
     duration < 1s
       [Duration { min_nano: 0, max_nano: 999999999 }]
     duration = 5
@@ -370,7 +370,9 @@ fn what_a_block_must_have() {
     span.a != 5
       [Present { scope: Span, key: "a" }]
     span.a > 5
-      [Present { scope: Span, key: "a" }]
+      [Present { scope: Span, key: "a" }, Number { scope: Span, key: "a", min: 5.0, max: inf }]
+    span.a <= 2ms
+      [Present { scope: Span, key: "a" }, Number { scope: Span, key: "a", min: -inf, max: 2000000.0 }]
     span.a =~ "x"
       [Present { scope: Span, key: "a" }]
     !(span.a = 5)
@@ -386,7 +388,7 @@ fn what_a_block_must_have() {
     name = "x" || (name = "y" && status = error)
       [AnyOf([Constraints { all: [Intrinsic(Name, "x")] }, Constraints { all: [Intrinsic(Name, "y"), Status(Error)] }])]
     span.a || span.b > 1
-      [AnyOf([Constraints { all: [Equals { scope: Span, key: "a", form: Bool(true) }] }, Constraints { all: [Present { scope: Span, key: "b" }] }])]
+      [AnyOf([Constraints { all: [Equals { scope: Span, key: "a", form: Bool(true) }] }, Constraints { all: [Present { scope: Span, key: "b" }, Number { scope: Span, key: "b", min: 1.0, max: inf }] }])]
     span.a || false
       [Equals { scope: Span, key: "a", form: Bool(true) }]
     rootName = "x"
@@ -459,8 +461,9 @@ fn equal_values_have_an_equal_form() {
     assert_eq!(forms(&Value::Empty), []);
 
     let query = traces("span.a = 5");
-    let [Constraint::Equals { form, .. }] = &query.constraints().all[..] else {
-        panic!("`span.a = 5` has one constraint");
+    let constraints = query.constraints().all;
+    let [Constraint::Number { .. }, Constraint::Equals { form, .. }] = &constraints[..] else {
+        panic!("`span.a = 5` has two constraints");
     };
     assert_eq!(forms(&Value::Double(5.0)), std::slice::from_ref(form));
 }

@@ -93,12 +93,14 @@ fn hint(accounts: &[&AccountReport]) -> &'static str {
     };
     if dropped(&[DropReason::RingFull, DropReason::QueueFull]) {
         "the backend did not keep up: a lower `--rate` helps, or a machine with less other work"
+    } else if dropped(&[DropReason::Closed, DropReason::Malformed]) {
+        "this is a defect of Ringlight: please report it with what `--verbose` shows"
     } else if dropped(&[DropReason::RetriesExhausted, DropReason::Shutdown]) {
         "the backend did not take them in time: look for room on the disk of `--data-dir`"
     } else if accounts.iter().any(|account| account.rejected > 0) {
         "run it again without `--duration`: the Health page tells what is refused and why"
     } else {
-        "this is a defect of Ringlight: please report it with the account above"
+        "this is a defect of Ringlight: please report it with this account"
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ringlight_app_harness::with_causes;
-use ringlight_server::{Addresses, ClientStatus, Server, ServerConfig, ServerError};
+use ringlight_server::{Addresses, ClientStatus, Listener, Server, ServerConfig, ServerError};
 use ringlight_store::{InstanceStored, Store, StoreConfig, StoreError, StoreStats};
 use serde::Serialize;
 
@@ -132,10 +132,22 @@ fn store_error(error: &StoreError) -> CliError {
 
 fn server_error(error: &ServerError) -> CliError {
     let described = CliError::new(Exit::Listen, with_causes(error));
-    match error.hint() {
-        Some(hint) => described.with_hint(hint),
-        None => {
-            described.with_hint("choose other ports with `--grpc-port`, `--http-port`, `--ui-port`")
+    let ports = "choose other ports with `--grpc-port`, `--http-port`, `--ui-port`";
+    match error {
+        ServerError::PortInUse {
+            listener, holder, ..
+        } => {
+            let flag = match listener {
+                Listener::Grpc => "--grpc-port",
+                Listener::Http => "--http-port",
+                Listener::Ui => "--ui-port",
+            };
+            let free = match holder {
+                Some(holder) => format!("open {}, stop process {}", holder.ui, holder.pid),
+                None => "stop the program that has it (`ss -ltnp` shows which)".to_owned(),
+            };
+            described.with_hint(format!("{free}, or choose another port with `{flag}`"))
         }
+        _ => described.with_hint(error.hint().unwrap_or_else(|| ports.to_owned())),
     }
 }

@@ -220,6 +220,8 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
     use super::*;
 
     #[tokio::test]
@@ -235,6 +237,35 @@ mod tests {
         );
         assert_eq!(lines.next().await.as_deref(), Some("xxx"));
         assert_eq!(lines.next().await, None);
+    }
+
+    #[track_caller]
+    fn check_error(status: Option<i32>, has_report: bool, expected: &str) {
+        let report = Report {
+            service: "a".to_owned(),
+            instance: "i".to_owned(),
+            ledger: std::collections::BTreeMap::new(),
+            work: Value::Null,
+        };
+        let ended = Ended {
+            name: "model",
+            status: status.map(ExitStatus::from_raw),
+            report: has_report.then_some(report),
+            tail: VecDeque::from(["the last words".to_owned()]),
+        };
+        assert_eq!(
+            ended.error().message,
+            format!("the application `model` {expected}; it wrote:\n  the last words")
+        );
+    }
+
+    #[test]
+    fn an_application_that_ended_wrongly_says_how() {
+        check_error(None, false, "did not end within 20 s");
+        check_error(Some(9), false, "failed (signal: 9 (SIGKILL))");
+        check_error(Some(1 << 8), true, "failed (exit status: 1)");
+        check_error(Some(0), false, "ended without its closing account");
+        check_error(Some(0), true, "ended before it was asked to");
     }
 
     #[tokio::test]

@@ -367,7 +367,8 @@ fn a_port_of_another_program_is_an_error_with_a_hint() {
     assert_eq!(output.status.code(), Some(3));
     let stderr = text(&output.stderr);
     assert!(stderr.contains(&format!("port {port}")), "{stderr}");
-    assert!(stderr.contains("hint: "), "{stderr}");
+    assert!(stderr.contains("hint: stop the program"), "{stderr}");
+    assert!(stderr.contains("`--grpc-port`"), "{stderr}");
 }
 
 /// One failed start after another would fill the list of runs, and a directory that nobody meant to

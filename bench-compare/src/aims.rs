@@ -190,7 +190,7 @@ fn deliver_aims(results: &Results) -> Vec<Aim> {
             "delivered when producing flat out with `block` (`flat-block`), %",
         )
         .is(delivered, 2),
-        Aim::at_least(1e6, "spans delivered a second meanwhile")
+        Aim::at_least(1e6, "spans delivered a second meanwhile (`flat-block`)")
             .is(figure("flat-block", "delivered_spans_per_second"), 0),
         Aim::at_most(32.0, "resident memory meanwhile, MiB")
             .is(figure("flat-block", "resident_mib_max"), 1),

@@ -54,9 +54,9 @@ impl OpenBatch {
         self.oldest
     }
 
-    /// Adds one record, which `write` appends to the items of its scope.
+    /// Adds one record, made after `since`, which `write` appends to the items of its scope.
     #[inline]
-    pub(crate) fn add(&mut self, scope: usize, now: Instant, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn add(&mut self, scope: usize, since: Instant, write: impl FnOnce(&mut Vec<u8>)) {
         if scope >= self.scopes.len() {
             self.scopes.resize_with(scope + 1, Vec::new);
         }
@@ -68,7 +68,7 @@ impl OpenBatch {
         write(items);
         self.bytes += items.len() - before;
         self.records += 1;
-        self.oldest.get_or_insert(now);
+        self.oldest.get_or_insert(since);
     }
 
     /// Makes the request and starts over. `resource` is an encoded `Resource` message.

@@ -30,7 +30,8 @@ const PASS_BYTES: usize = 128 * 1024;
 /// Time between looks at the rings while there is something to be found, doubled with every look in
 /// vain. A ring that fills up faster calls. After the last one the collector looks no more but asks
 /// the producers to call with their next record. That costs them a system call, so it is not done
-/// at once: they pay it about every 150 ms at most, the sum of these.
+/// at once: they pay it about every 150 ms at most, the sum of these. None is longer than a record may
+/// wait for others.
 const LOOK_SOON: Duration = Duration::from_millis(10);
 const LOOK_LAST: Duration = Duration::from_millis(80);
 
@@ -77,8 +78,15 @@ pub(crate) struct Collector {
     inbox: Inbox,
     flushes: Vec<Flush>,
     leaving: Option<Leaving>,
-    /// Time until the next look at the rings; longer than `LOOK_LAST` when there is to be none.
+    /// `LOOK_SOON` and `LOOK_LAST`, as the settings allow.
+    look_soon: Duration,
+    look_last: Duration,
+    /// Time until the next look at the rings.
     look_after: Duration,
+    /// Whether there is to be none after the next one.
+    is_last_look: bool,
+    /// No record in the rings is older: the last look, or the last time nothing could be there.
+    looked_at: Instant,
     drops: Drops,
     /// Bytes all rings hold together when they are full.
     rings_bytes: usize,
@@ -185,6 +193,7 @@ impl Collector {
     ) -> Self {
         let config = parts.config;
         let rings_bytes = config.ring_bytes() * (config.producers_max + 1);
+        let look_soon = LOOK_SOON.min(config.batch_delay);
         Self {
             wake: parts.receiver.wake_handle(),
             receiver: parts.receiver,
@@ -193,7 +202,11 @@ impl Collector {
             reports,
             flushes: Vec::new(),
             leaving: None,
-            look_after: LOOK_SOON,
+            look_soon,
+            look_last: LOOK_LAST.min(config.batch_delay),
+            look_after: look_soon,
+            is_last_look: false,
+            looked_at: Instant::now(),
             drops: Drops {
                 accounts: Arc::clone(&parts.accounts),
                 notices: config.notices.clone(),
@@ -220,7 +233,7 @@ impl Collector {
                 report.expect_change();
             }
             // Before anything is looked at: what comes later calls.
-            let listens = self.look_after > LOOK_LAST && self.receiver.listen();
+            let listens = self.is_last_look && self.receiver.listen();
             let may_drain = self.inbox.offer(now, self.leaving.is_some());
             let more = may_drain && self.drain(now);
             self.inbox.seal_due(now);
@@ -277,15 +290,21 @@ impl Collector {
     /// One pass over the rings; whether there is more to be had at once.
     fn drain(&mut self, now: Instant) -> bool {
         let inbox = &mut self.inbox;
+        let since = self.looked_at;
         let drained = self
             .receiver
-            .drain(PASS_BYTES, |bytes| inbox.take(bytes, now));
+            .drain(PASS_BYTES, |bytes| inbox.take(bytes, since));
         inbox.post();
-        self.look_after = if drained.records > 0 {
-            LOOK_SOON
+        if !drained.more {
+            self.looked_at = now;
+        }
+        if drained.records > 0 {
+            self.look_after = self.look_soon;
+            self.is_last_look = false;
         } else {
-            self.look_after.min(LOOK_LAST) * 2
-        };
+            self.look_after = (self.look_after * 2).min(self.look_last);
+            self.is_last_look = self.look_after == self.look_last;
+        }
         let is_through =
             |flush: &Flush| !drained.more || flush.drained_bytes > 2 * self.rings_bytes;
         let mut seal = false;
@@ -351,7 +370,7 @@ impl Collector {
         });
     }
 
-    async fn wait(&self, now: Instant, listens: bool) {
+    async fn wait(&mut self, now: Instant, listens: bool) {
         let is_held = self.inbox.is_held();
         // While a flush or the end waits for the rings, they are looked at without delay.
         let waits_for_rings = !is_held
@@ -369,6 +388,10 @@ impl Collector {
             () = self.wake.notified() => {}
             () = self.settled.notified() => {}
             () = sleep_until(until) => {}
+        }
+        if listens {
+            // What is there now has called.
+            self.looked_at = Instant::now();
         }
     }
 }

@@ -103,9 +103,9 @@ impl Inbox {
         }
     }
 
-    /// One record out of a ring.
+    /// One record out of a ring, where it came after `since`.
     #[inline]
-    pub(crate) fn take(&mut self, bytes: &[u8], now: Instant) {
+    pub(crate) fn take(&mut self, bytes: &[u8], since: Instant) {
         let Ok(record) = Record::parse(bytes) else {
             return self.malformed(lane_of(bytes));
         };
@@ -127,7 +127,7 @@ impl Inbox {
         let encoder = &mut self.encoder;
         let batch = &mut self.open[lane];
         let scope = encoder.scope_index(callsite);
-        batch.add(scope, now, |buf| match &record {
+        batch.add(scope, since, |buf| match &record {
             Record::Span(span) => encoder.span(buf, callsite, span),
             Record::Log(log) => encoder.log(buf, callsite, log),
         });

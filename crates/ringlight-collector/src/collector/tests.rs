@@ -13,6 +13,10 @@ use super::*;
 use crate::accounts::Counted;
 use crate::export::{EncodedBatch, ExportError, ExportFuture, ExportOutcome};
 
+const BATCH_DELAY: Duration = Duration::from_millis(200);
+
+const BATCH_RECORDS: u64 = 4;
+
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Takes everything.
@@ -36,8 +40,10 @@ struct Rig {
     collector: Collector,
 }
 
-fn rig(notices: Notices) -> (Rig, RingProducer) {
+fn rig(batch_delay: Duration, notices: Notices) -> (Rig, RingProducer) {
     let config = PipelineConfig {
+        batch_delay,
+        batch_records_max: BATCH_RECORDS as usize,
         notices,
         ..PipelineConfig::default()
     };
@@ -89,8 +95,14 @@ async fn run_beside(rig: Rig, script: impl AsyncFnOnce(Rc<Cell<usize>>)) {
         Poll::<()>::Pending
     });
     let tasks = tokio::task::LocalSet::new();
-    tasks.spawn_local(thread);
-    tasks.run_until(script(woken)).await;
+    tasks
+        .run_until(async {
+            tokio::select! {
+                ended = tokio::task::spawn_local(thread) => panic!("{ended:?}"),
+                () = script(woken) => {}
+            }
+        })
+        .await;
 }
 
 fn record(producer: &mut RingProducer) {
@@ -115,16 +127,12 @@ async fn until(condition: impl Fn() -> bool) {
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_collector_does_nothing_until_there_is_a_record() {
-    let (rig, mut producer) = rig(Notices::default());
+    let (rig, mut producer) = rig(BATCH_DELAY, Notices::default());
     let accounts = Arc::clone(&rig.accounts);
     run_beside(rig, async |woken| {
         for number in 1..=3 {
-            let begin = Instant::now();
             record(&mut producer);
             until(|| accounts.snapshot(0).account(Signal::Traces).exported == number).await;
-            let delay = PipelineConfig::default().batch_delay;
-            assert!(begin.elapsed() < delay + LOOK_LAST, "{:?}", begin.elapsed());
-
             tokio::time::sleep(HOUR).await;
             let before = woken.get();
             tokio::time::sleep(HOUR).await;
@@ -135,13 +143,43 @@ async fn an_idle_collector_does_nothing_until_there_is_a_record() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_waits_for_the_batch_delay_at_most_wherever_it_finds_the_collector() {
+    // Shorter and longer than the time between two looks.
+    for batch_delay in [1, 20, 100, 200].map(Duration::from_millis) {
+        let (rig, mut producer) = rig(batch_delay, Notices::default());
+        let accounts = Arc::clone(&rig.accounts);
+        let exported = || accounts.snapshot(0).account(Signal::Traces).exported;
+        run_beside(rig, async |_| {
+            for pause in [0, 1, 9, 11, 29, 31, 69, 71, 149, 151, 1_000, 3_600_000] {
+                // A full batch leaves at once, and the collector goes on looking.
+                let before = exported();
+                (0..BATCH_RECORDS).for_each(|_| record(&mut producer));
+                until(|| exported() == before + BATCH_RECORDS).await;
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                let begin = Instant::now();
+                record(&mut producer);
+                until(|| exported() == before + BATCH_RECORDS + 1).await;
+                let passed = begin.elapsed();
+                // What this test itself may be late by is a millisecond.
+                let limit = batch_delay + Duration::from_millis(1);
+                assert!(passed <= limit, "{passed:?} after a pause of {pause} ms");
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_collector_tells_of_a_drop_that_no_record_tells_of() {
     let told = Arc::new(AtomicBool::new(false));
     let tell = Arc::clone(&told);
-    let (rig, mut producer) = rig(Notices::new(move |notice| {
-        assert!(matches!(notice, Notice::Dropped { records: 1, .. }));
-        tell.store(true, Ordering::Relaxed);
-    }));
+    let (rig, mut producer) = rig(
+        BATCH_DELAY,
+        Notices::new(move |notice| {
+            assert!(matches!(notice, Notice::Dropped { records: 1, .. }));
+            tell.store(true, Ordering::Relaxed);
+        }),
+    );
     run_beside(rig, async |_| {
         tokio::time::sleep(HOUR).await;
         producer.add(Counted::Submitted.index(Signal::Traces), 1);

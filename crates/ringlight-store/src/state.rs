@@ -18,6 +18,11 @@ const INSTANCES_MAX: usize = 10_000;
 /// Bytes of trace filters kept in memory.
 const TRACE_FILTERS_BYTES_MAX: usize = 32 << 20;
 
+/// Nothing is left half-done under the locks of a store, so a poisoned one is as good as another.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Unix nanoseconds now; zero before 1970.
 pub(crate) fn now_unix_nano() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -134,6 +139,8 @@ pub(crate) struct Shared {
     pub(crate) corrupt: AtomicU64,
     instances: Mutex<Instances>,
     trace_filters: Mutex<TraceFilters>,
+    /// Held by the one search that keeps totals of all traces, which takes memory.
+    totals: Mutex<()>,
 }
 
 impl Shared {
@@ -148,6 +155,7 @@ impl Shared {
             corrupt: AtomicU64::new(0),
             instances: Mutex::default(),
             trace_filters: Mutex::default(),
+            totals: Mutex::default(),
         }
     }
 
@@ -174,23 +182,21 @@ impl Shared {
     }
 
     pub(crate) fn instances(&self) -> MutexGuard<'_, Instances> {
-        self.instances
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.instances)
+    }
+
+    /// Waits until no other search keeps totals of all traces.
+    pub(crate) fn turn_for_totals(&self) -> MutexGuard<'_, ()> {
+        lock(&self.totals)
     }
 
     /// The trace filter of a block, from memory if it is there.
     pub(crate) fn trace_filter(&self, block: &Block) -> Result<Arc<[u8]>, ReadError> {
-        let lock = || {
-            self.trace_filters
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        if let Some(filter) = lock().filters.get(&block.key()) {
+        if let Some(filter) = lock(&self.trace_filters).filters.get(&block.key()) {
             return Ok(Arc::clone(filter));
         }
         let filter: Arc<[u8]> = block.section(Section::TraceFilter)?.into();
-        lock().insert(block.key(), Arc::clone(&filter));
+        lock(&self.trace_filters).insert(block.key(), Arc::clone(&filter));
         Ok(filter)
     }
 }

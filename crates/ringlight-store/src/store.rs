@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::catalogue::{Catalogue, RunRow};
 use crate::directory::DataDirectory;
 use crate::open::{Opened, open_slices};
 use crate::slice::database_error;
-use crate::state::{Shared, now_unix_nano};
+use crate::state::{Shared, lock, now_unix_nano};
 use crate::writer::{Message, Pending, Start, Writer, run_sealer};
 use crate::{
     AttributeKey, AttributeSearch, Ingest, IngestError, IngestReceipt, InstanceStored, LogPage,
@@ -273,7 +273,7 @@ impl Store {
     }
 
     fn open_parts(&self) -> MutexGuard<'_, OpenParts> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
 
     #[cfg(test)]

@@ -10,7 +10,6 @@ use super::size::bytes_of_log;
 use super::source::{Loader, Source};
 use crate::block::section::{Section, SectionSet};
 use crate::query::{Constraints, QuerySignal};
-use crate::slice::ReadError;
 use crate::state::Shared;
 use crate::table::LogTable;
 use crate::{LogEntry, LogPage, LogSearch, SearchError};
@@ -103,34 +102,24 @@ impl Search<'_> {
             && self.before.is_none_or(|(before, ..)| time_min <= before)
     }
 
-    fn may_have_matches(&self, source: &Source<LogTable>) -> Result<bool, ReadError> {
-        if !self.is_in_window(source.time_min(), source.time_max())
-            || self.search.run.is_some_and(|run| run != source.run())
-        {
-            return Ok(false);
-        }
-        let Source::Block(block) = source else {
-            return Ok(true);
-        };
-        let index = Index::new(block, self.loader.shared);
-        if let Some(trace_id) = self.search.trace_id
-            && !index.may_have_trace(trace_id)?
-        {
-            return Ok(false);
-        }
-        index.may_match(&self.constraints)
+    fn may_have_matches(&mut self, source: &Source<LogTable>) -> bool {
+        let (wanted, constraints) = (self.search.trace_id, &self.constraints);
+        self.is_in_window(source.time_min(), source.time_max())
+            && self.search.run.is_none_or(|run| run == source.run())
+            && self.loader.ask(source, |block, shared| {
+                let index = Index::new(block, shared);
+                if let Some(trace_id) = wanted
+                    && !index.may_have_trace(trace_id)?
+                {
+                    return Ok(false);
+                }
+                index.may_match(constraints)
+            })
     }
 
     fn scan(&mut self, number: usize, source: &Source<LogTable>) {
-        match self.may_have_matches(source) {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => {
-                if let Source::Block(block) = source {
-                    self.loader.give_up(block, &error);
-                }
-                return;
-            }
+        if !self.may_have_matches(source) {
+            return;
         }
         let Some(table) = self.loader.rows(source, self.sections) else {
             return;

@@ -3,15 +3,17 @@
 
 mod complete;
 mod cursor;
-mod extents;
 mod fields;
 mod finder;
 mod gather;
+mod judge;
 mod logs;
 mod prune;
+mod scan;
 mod size;
 mod source;
 mod summary;
+mod totals;
 mod traces;
 
 pub(crate) use complete::{attribute_values, attributes};

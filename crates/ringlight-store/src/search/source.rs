@@ -180,6 +180,32 @@ impl<'a, T: Table> Loader<'a, T> {
         self.loaded.get(&block.key())
     }
 
+    /// What an index answers about a source: of the head always yes, of a block that cannot be read
+    /// no.
+    pub(crate) fn ask(
+        &mut self,
+        source: &Source<T>,
+        question: impl FnOnce(&Block, &Shared) -> Result<bool, ReadError>,
+    ) -> bool {
+        let Source::Block(block) = source else {
+            return true;
+        };
+        question(block, self.shared).unwrap_or_else(|error| {
+            self.give_up(block, &error);
+            false
+        })
+    }
+
+    /// Counts what another loader read for the same search.
+    pub(crate) fn account(&mut self, other: Self) {
+        self.stats.records_scanned += other.stats.records_scanned;
+        self.stats.blocks_corrupt += other.stats.blocks_corrupt;
+        self.broken.extend(other.broken);
+        for key in other.read {
+            self.stats.blocks_read += u64::from(self.read.insert(key));
+        }
+    }
+
     /// Leaves a block out of the rest of the search.
     pub(crate) fn give_up(&mut self, block: &Block, error: &ReadError) {
         if !self.broken.insert(block.key()) {

@@ -4,12 +4,13 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use crate::block::section::{Section, Unpacker};
 use crate::codec::Corrupt;
+use crate::state::lock;
 use crate::{DatabaseError, StoreError};
 
 pub(crate) use writer::{IntakeRow, SliceContents, SliceWriter, is_unfinished};
@@ -136,7 +137,7 @@ impl Slice {
     }
 
     fn lock_readers(&self) -> MutexGuard<'_, Vec<SliceReader>> {
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.readers)
     }
 
     fn with_reader<R>(

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use ringlight_model::{RejectReason, Signal};
 use ringlight_otlp::ledger_report::LedgerReport;
+use ringlight_store::now_unix_nano;
 
 /// Refusals kept for the API; older ones are only counted.
 pub const REFUSALS_KEPT: usize = 100;
@@ -326,16 +326,8 @@ fn progress(report: &LedgerReport) -> (bool, u64) {
 }
 
 /// Nothing is left half-done under these locks, so a poisoned one is as good as another.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn now_unix_nano() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| {
-            u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
-        })
 }
 
 #[cfg(test)]

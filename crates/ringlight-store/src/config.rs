@@ -93,7 +93,7 @@ impl StoreConfig {
         if self.retention < Duration::from_secs(60) {
             return invalid(
                 "retention",
-                format!("{:?}", self.retention),
+                format!("{}s", self.retention.as_secs_f64()),
                 "at least one minute",
             );
         }

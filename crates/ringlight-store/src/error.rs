@@ -212,7 +212,7 @@ pub enum IngestError {
 #[non_exhaustive]
 pub enum SearchError {
     /// The query is of the other signal.
-    #[error("query is for {found:?}, not for {expected:?}")]
+    #[error("query is for {found}, not for {expected}")]
     WrongSignal {
         /// What the search is about.
         expected: crate::query::QuerySignal,

@@ -58,6 +58,7 @@
 
 mod block;
 mod catalogue;
+mod clock;
 mod codec;
 mod config;
 mod directory;
@@ -77,6 +78,7 @@ mod tests;
 mod types;
 mod writer;
 
+pub use clock::now_unix_nano;
 pub use config::{Durability, StoreConfig};
 pub use error::{DatabaseError, IngestError, SearchError, StoreError};
 pub use store::Store;

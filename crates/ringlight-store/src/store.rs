@@ -13,12 +13,12 @@ use crate::catalogue::{Catalogue, RunRow};
 use crate::directory::DataDirectory;
 use crate::open::{Opened, open_slices};
 use crate::slice::database_error;
-use crate::state::{Shared, lock, now_unix_nano};
+use crate::state::{Shared, lock};
 use crate::writer::{Message, Pending, Start, Writer, run_sealer};
 use crate::{
     AttributeKey, AttributeSearch, Ingest, IngestError, IngestReceipt, InstanceStored, LogPage,
     LogSearch, Run, SearchError, ServiceSummary, StoreConfig, StoreError, StoreStats, Trace,
-    TracePage, TraceSearch, ValueSearch, duplicates, intake, search,
+    TracePage, TraceSearch, ValueSearch, duplicates, intake, now_unix_nano, search,
 };
 
 /// What is counted for a request beside its bytes, so that tiny ones are bounded, too.

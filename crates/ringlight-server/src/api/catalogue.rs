@@ -6,7 +6,7 @@ use axum::extract::{Path, State as Shared};
 use axum::response::Response;
 use ringlight_model::Signal;
 use ringlight_store::{AttributeSearch, KeyScope, Run, ServiceSummary, ValueSearch};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{Call, json};
@@ -152,8 +152,7 @@ pub(super) struct AttributeKeys {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AttributeKey {
     /// Where it was found.
-    #[schema(value_type = ScopeName)]
-    scope: &'static str,
+    scope: ScopeName,
     /// The key.
     key: String,
     /// The type of its values.
@@ -163,9 +162,8 @@ pub(super) struct AttributeKey {
 }
 
 /// Where a key is found.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "describes the names in the document")]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum ScopeName {
     /// A field every record of the signal has.
     Intrinsic,
@@ -179,12 +177,36 @@ pub(super) enum ScopeName {
     Log,
 }
 
+impl From<KeyScope> for ScopeName {
+    fn from(scope: KeyScope) -> Self {
+        match scope {
+            KeyScope::Intrinsic => Self::Intrinsic,
+            KeyScope::Span => Self::Span,
+            KeyScope::Resource => Self::Resource,
+            KeyScope::Event => Self::Event,
+            KeyScope::Log => Self::Log,
+        }
+    }
+}
+
+impl From<ScopeName> for KeyScope {
+    fn from(scope: ScopeName) -> Self {
+        match scope {
+            ScopeName::Intrinsic => Self::Intrinsic,
+            ScopeName::Span => Self::Span,
+            ScopeName::Resource => Self::Resource,
+            ScopeName::Event => Self::Event,
+            ScopeName::Log => Self::Log,
+        }
+    }
+}
+
 /// Signals that can be searched.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "describes the names in the document")]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum SignalName {
     /// Spans.
+    #[default]
     Traces,
     /// Log records.
     Logs,
@@ -225,7 +247,7 @@ pub(super) async fn attributes(
         let attributes = found
             .into_iter()
             .map(|found| AttributeKey {
-                scope: found.scope.as_str(),
+                scope: found.scope.into(),
                 key: found.key,
                 value_type: found.value_type.as_str(),
             })
@@ -268,25 +290,11 @@ pub(super) async fn values(
     Path(key): Path<String>,
     call: Call,
 ) -> Result<Response, ApiError> {
-    const SCOPES: [KeyScope; 5] = [
-        KeyScope::Intrinsic,
-        KeyScope::Span,
-        KeyScope::Resource,
-        KeyScope::Event,
-        KeyScope::Log,
-    ];
     let params = call.params(&["signal", "scope", "prefix", "limit"])?;
     let signal = signal(&params)?;
-    let scope = match params.text("scope") {
-        None => None,
-        Some(name) => match SCOPES.into_iter().find(|scope| scope.as_str() == name) {
-            Some(scope) => Some(scope),
-            None => {
-                let allowed = SCOPES.map(KeyScope::as_str).join(", ");
-                return Err(ApiError::parameter("scope", name, &allowed));
-            }
-        },
-    };
+    let scope: Option<ScopeName> =
+        params.choice("scope", "intrinsic, span, resource, event, log")?;
+    let scope = scope.map(KeyScope::from);
     let prefix = params.bounded("prefix", PREFIX_CHARS_MAX)?.to_owned();
     let limit = params.limit(COMPLETIONS_DEFAULT, COMPLETIONS_MAX)?;
     call.answer(&context, Effort::Search, move |store| {
@@ -305,9 +313,9 @@ pub(super) async fn values(
 }
 
 fn signal(params: &Params) -> Result<Signal, ApiError> {
-    match params.text("signal") {
-        None | Some("traces") => Ok(Signal::Traces),
-        Some("logs") => Ok(Signal::Logs),
-        Some(other) => Err(ApiError::parameter("signal", other, "traces, logs")),
-    }
+    let name: Option<SignalName> = params.choice("signal", "traces, logs")?;
+    Ok(match name.unwrap_or_default() {
+        SignalName::Traces => Signal::Traces,
+        SignalName::Logs => Signal::Logs,
+    })
 }

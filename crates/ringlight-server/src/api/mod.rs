@@ -18,14 +18,14 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::{MethodRouter, get};
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
-use ringlight_store::Store;
+use ringlight_store::{Store, now_unix_nano};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 
@@ -76,15 +76,12 @@ impl Context {
         addresses: Addresses,
         config: &ServerConfig,
     ) -> Self {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
             store,
             state,
             addresses,
             started: Instant::now(),
-            started_unix_nano: since_epoch.map_or(0, |since| {
-                u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-            }),
+            started_unix_nano: now_unix_nano(),
             searches: Arc::new(Semaphore::new(config.queries_max)),
             lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             answers: Arc::new(Semaphore::new(ANSWERS_KIB_MAX as usize)),

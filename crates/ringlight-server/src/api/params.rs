@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use http::StatusCode;
 use ringlight_store::query::{Query, QuerySignal};
+use serde::de::value::StrDeserializer;
+use serde::de::{DeserializeOwned, IntoDeserializer as _};
 
 use super::error::ApiError;
 
@@ -73,6 +75,19 @@ impl Params {
                     .map_err(|_| ApiError::parameter(name, value, allowed))
             })
             .transpose()
+    }
+
+    /// One of the names of an enum.
+    pub(super) fn choice<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        allowed: &str,
+    ) -> Result<Option<T>, ApiError> {
+        let read = |value: &str| -> Result<T, ApiError> {
+            let names: StrDeserializer<'_, serde::de::value::Error> = value.into_deserializer();
+            T::deserialize(names).map_err(|_| ApiError::parameter(name, value, allowed))
+        };
+        self.text(name).map(read).transpose()
     }
 
     /// A whole number without a sign.

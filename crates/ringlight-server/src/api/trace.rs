@@ -8,7 +8,7 @@ use ringlight_model::{
     KeyValue, RecordVisitor as _, Resource, Scope, Signal, SpanEvent, SpanId, SpanLink, TraceId,
 };
 use ringlight_store::{Trace, TraceSpan};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{Call, json};
@@ -187,9 +187,8 @@ pub(super) struct OtlpTraces {
 }
 
 /// In which form a trace is answered.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "describes the names in the document")]
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum TraceFormat {
     /// OTLP/JSON: an `ExportTraceServiceRequest`.
     Otlp,
@@ -222,11 +221,7 @@ pub(super) async fn trace(
     let trace_id: TraceId = id
         .parse()
         .map_err(|_| ApiError::parameter("trace_id", &id, "32 hexadecimal digits"))?;
-    let as_otlp = match params.text("format") {
-        None => false,
-        Some("otlp") => true,
-        Some(other) => return Err(ApiError::parameter("format", other, "otlp, or none")),
-    };
+    let format = params.choice("format", "otlp, or none")?;
     call.answer(&context, Effort::Search, move |store| {
         let Some(trace) = store.trace(trace_id) else {
             return Err(
@@ -234,10 +229,9 @@ pub(super) async fn trace(
                     .hint("it may have been deleted for its age, or not have arrived yet"),
             );
         };
-        if as_otlp {
-            Ok(otlp(&trace).into_bytes())
-        } else {
-            json(&WholeTrace::new(&trace))
+        match format {
+            Some(TraceFormat::Otlp) => Ok(otlp(&trace).into_bytes()),
+            None => json(&WholeTrace::new(&trace)),
         }
     })
     .await

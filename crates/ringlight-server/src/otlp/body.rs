@@ -11,6 +11,8 @@ use flate2::bufread::MultiGzDecoder;
 use http_body::Body;
 use http_body_util::BodyExt as _;
 
+use crate::state::lock;
+
 /// The smallest step in which a buffer grows.
 const STEP_BYTES: usize = 4096;
 
@@ -283,7 +285,7 @@ impl Turns {
 
     /// Does `work` as soon as there is a place. Blocks.
     pub(super) fn take<T>(&self, work: impl FnOnce() -> T) -> T {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = lock(&self.free);
         let mut free = self
             .freed
             .wait_while(free, |free| *free == 0)
@@ -300,7 +302,7 @@ struct Turn<'a>(&'a Turns);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *lock(&self.0.free) += 1;
         self.0.freed.notify_one();
     }
 }

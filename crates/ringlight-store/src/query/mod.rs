@@ -15,6 +15,7 @@
 //! [TraceQL]: https://grafana.com/docs/tempo/latest/traceql/
 
 mod ast;
+mod compare;
 mod constraints;
 mod error;
 mod eval;
@@ -47,6 +48,15 @@ pub enum QuerySignal {
     Traces,
     /// Log records.
     Logs,
+}
+
+impl fmt::Display for QuerySignal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Traces => "traces",
+            Self::Logs => "logs",
+        })
+    }
 }
 
 /// A parsed, checked and compiled query. Cheap to clone.
@@ -178,6 +188,6 @@ impl fmt::Display for Query {
 
 impl fmt::Debug for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Query({:?}, {self})", self.inner.signal)
+        write!(f, "Query({}, {self})", self.inner.signal)
     }
 }

@@ -210,7 +210,7 @@ fn slices_are_deleted_by_age() {
         retention: Duration::from_secs(16 * 60),
         ..config(directory.path())
     });
-    let now = crate::state::now_unix_nano();
+    let now = crate::now_unix_nano();
     let minute = 60 * SECOND;
     for n in 0..40_u64 {
         add(&store, "s", &[span(n.into(), 1, "x", T0 + n * SECOND)]);
@@ -255,7 +255,7 @@ fn slices_are_deleted_by_size() {
         one.attributes = vec![KeyValue::new("noise", bytes)];
         add(&store, "s", &[one]);
         flush(&store);
-        store.ask(|reply| Message::Maintain(crate::state::now_unix_nano(), reply));
+        store.ask(|reply| Message::Maintain(crate::now_unix_nano(), reply));
     }
     let stats = store.stats();
     assert!(stats.bytes <= (16 << 20) + (2 << 20), "{stats:?}");

@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 
 use ringlight_model::Signal;
 
-use crate::IngestError;
 use crate::duplicates::{Batches, Spans};
 use crate::intake::Records;
 use crate::slice::{IntakeRow, SliceWriter};
-use crate::state::{Shared, now_unix_nano};
+use crate::state::Shared;
+use crate::{IngestError, now_unix_nano};
 
 pub(crate) use seal::{SealJob, Sealed, run_sealer};
 

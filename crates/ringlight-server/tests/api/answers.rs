@@ -398,10 +398,8 @@ async fn searches_find_what_matches_newest_first() {
     "#);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn log_records_with_everything_they_can_carry() {
-    let backend = Backend::start().await;
-    let record = LogRecord {
+fn full_record() -> LogRecord<'static> {
+    LogRecord {
         time_unix_nano: START,
         observed_unix_nano: START + 1,
         severity: Severity::from_otlp(14),
@@ -413,13 +411,23 @@ async fn log_records_with_everything_they_can_carry() {
         flags: 1,
         trace_id: TraceId::new(0xaa),
         span_id: SpanId::new(1),
-    };
-    let bare = LogRecord {
+    }
+}
+
+fn bare_record() -> LogRecord<'static> {
+    LogRecord {
         observed_unix_nano: START - 1,
         body: Value::Map(vec![KeyValue::new("k", "v")]),
         ..LogRecord::default()
-    };
-    backend.export_logs("shop", &[record, bare]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_records_with_everything_they_can_carry() {
+    let backend = Backend::start().await;
+    backend
+        .export_logs("shop", &[full_record(), bare_record()])
+        .await;
     let mut page = backend.json("/api/v1/logs").await;
     page["stats"] = Json::Null;
     insta::assert_snapshot!(format!("{:#}", page), @r#"
@@ -502,7 +510,14 @@ async fn log_records_with_everything_they_can_carry() {
       "stats": null
     }
     "#);
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn log_records_are_found_by_trace_span_query_and_time() {
+    let backend = Backend::start().await;
+    backend
+        .export_logs("shop", &[full_record(), bare_record()])
+        .await;
     let count = async |parameters: &str| {
         let page = backend.json(&format!("/api/v1/logs?{parameters}")).await;
         page["logs"].as_array().unwrap().len()

@@ -123,77 +123,81 @@ fn leaf(signal: QuerySignal) -> BoxedStrategy<Expr> {
         2 => compare(attributes(), regex_operator(), pattern().prop_map(Literal::Str)),
     ];
     let own = match signal {
-        QuerySignal::Traces => {
-            let nanos = || {
-                prop_oneof![
-                    duration().prop_map(Literal::Duration),
-                    int().prop_map(Literal::Int),
-                    float().prop_map(Literal::Double),
-                ]
-            };
-            let codes = vec![StatusCode::Unset, StatusCode::Ok, StatusCode::Error];
-            let kinds = vec![SpanKind::Unspecified, SpanKind::Internal, SpanKind::Server];
-            let text_literal = || text().prop_map(Literal::Str);
-            prop_oneof![
-                compare(
-                    intrinsic(Intrinsic::Name),
-                    number_operator(),
-                    text_literal()
-                ),
-                compare(
-                    intrinsic(Intrinsic::EventName),
-                    number_operator(),
-                    text_literal()
-                ),
-                compare(intrinsic(Intrinsic::RootName), equality(), text_literal()),
-                compare(
-                    intrinsic(Intrinsic::Name),
-                    regex_operator(),
-                    pattern().prop_map(Literal::Str)
-                ),
-                compare(intrinsic(Intrinsic::Duration), number_operator(), nanos()),
-                compare(
-                    intrinsic(Intrinsic::TraceDuration),
-                    number_operator(),
-                    nanos()
-                ),
-                compare(
-                    intrinsic(Intrinsic::Status),
-                    equality(),
-                    proptest::sample::select(codes).prop_map(Literal::Status)
-                ),
-                compare(
-                    intrinsic(Intrinsic::Kind),
-                    equality(),
-                    proptest::sample::select(kinds).prop_map(Literal::Kind)
-                ),
-            ]
-            .boxed()
-        }
-        QuerySignal::Logs => {
-            let levels = proptest::sample::select(Level::ALL.to_vec()).prop_map(Literal::Level);
-            prop_oneof![
-                compare(intrinsic(Intrinsic::Severity), number_operator(), levels),
-                compare(
-                    intrinsic(Intrinsic::Severity),
-                    number_operator(),
-                    (-1_i64..26).prop_map(Literal::Int)
-                ),
-                compare(
-                    intrinsic(Intrinsic::Body),
-                    number_operator(),
-                    text().prop_map(Literal::Str)
-                ),
-                compare(
-                    intrinsic(Intrinsic::Body),
-                    regex_operator(),
-                    pattern().prop_map(Literal::Str)
-                ),
-            ]
-            .boxed()
-        }
+        QuerySignal::Traces => leaf_of_traces(),
+        QuerySignal::Logs => leaf_of_logs(),
     };
     prop_oneof![shared, own].boxed()
+}
+
+fn leaf_of_traces() -> BoxedStrategy<Expr> {
+    let nanos = || {
+        prop_oneof![
+            duration().prop_map(Literal::Duration),
+            int().prop_map(Literal::Int),
+            float().prop_map(Literal::Double),
+        ]
+    };
+    let codes = vec![StatusCode::Unset, StatusCode::Ok, StatusCode::Error];
+    let kinds = vec![SpanKind::Unspecified, SpanKind::Internal, SpanKind::Server];
+    let text_literal = || text().prop_map(Literal::Str);
+    prop_oneof![
+        compare(
+            intrinsic(Intrinsic::Name),
+            number_operator(),
+            text_literal()
+        ),
+        compare(
+            intrinsic(Intrinsic::EventName),
+            number_operator(),
+            text_literal()
+        ),
+        compare(intrinsic(Intrinsic::RootName), equality(), text_literal()),
+        compare(
+            intrinsic(Intrinsic::Name),
+            regex_operator(),
+            pattern().prop_map(Literal::Str)
+        ),
+        compare(intrinsic(Intrinsic::Duration), number_operator(), nanos()),
+        compare(
+            intrinsic(Intrinsic::TraceDuration),
+            number_operator(),
+            nanos()
+        ),
+        compare(
+            intrinsic(Intrinsic::Status),
+            equality(),
+            proptest::sample::select(codes).prop_map(Literal::Status)
+        ),
+        compare(
+            intrinsic(Intrinsic::Kind),
+            equality(),
+            proptest::sample::select(kinds).prop_map(Literal::Kind)
+        ),
+    ]
+    .boxed()
+}
+
+fn leaf_of_logs() -> BoxedStrategy<Expr> {
+    let levels = proptest::sample::select(Level::ALL.to_vec()).prop_map(Literal::Level);
+    prop_oneof![
+        compare(intrinsic(Intrinsic::Severity), number_operator(), levels),
+        compare(
+            intrinsic(Intrinsic::Severity),
+            number_operator(),
+            (-1_i64..26).prop_map(Literal::Int)
+        ),
+        compare(
+            intrinsic(Intrinsic::Body),
+            number_operator(),
+            text().prop_map(Literal::Str)
+        ),
+        compare(
+            intrinsic(Intrinsic::Body),
+            regex_operator(),
+            pattern().prop_map(Literal::Str)
+        ),
+    ]
+    .boxed()
 }
 
 // Regular expressions are counted; a tree with too many of them is not a query.

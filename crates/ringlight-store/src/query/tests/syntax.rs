@@ -67,38 +67,10 @@ fn queries_about_spans() {
 }
 
 #[test]
-fn every_operator_literal_and_field_has_one_canonical_text() {
+fn every_operator_has_one_canonical_text() {
     insta::assert_snapshot!(canonical(QuerySignal::Traces, &[
-        // Operators, on either side.
         "span.a = 1", "span.a != 1", "span.a < 1", "span.a <= 1", "span.a > 1", "span.a >= 1",
         "1 < span.a", "1 >= span.a", r#"span.a =~ "x.*""#, r#"span.a !~ `\d+`"#,
-        // Logic.
-        "span.a", "!span.a", "!!span.a", "!(span.a)", "!(name = nil)", "span.a && span.b && span.c",
-        "span.a && (span.b && span.c)", "span.a && span.b || span.c", "span.a || (span.b && span.c)",
-        "(span.a || span.b) && span.c", "((((span.a))))", "false",
-        // Literals.
-        "span.a = -5", "span.a = - 5", "span.a = 1.5", "span.a = -0.25", "span.a = 1e3",
-        "span.a = 2.5e-3", "span.a = 1e300", "span.a = 007", "span.a = 9223372036854775807",
-        "span.a = -9223372036854775808", "span.a = true", "span.a = nil", "span.a != nil",
-        "duration = 0s", "duration = 1h30m", "duration = 1.5h", "duration = 90m", "duration = 1d",
-        "duration = 2w1d", "duration = 1y", "duration = 10us", "duration = 10µs", "duration = 10μs",
-        "duration = 1.5ms", "duration = 1.0000000001s", "duration > 100", "duration > 1.5",
-        "span.wait > -5s",
-        r#"name = "a \"b\" \\ \n \t \u00e4 \x41""#, "name = `a \"b\" \\ c`", r#"name = "é 世界""#,
-        "name = \"\\u0007\\u007f\"",
-        // Fields.
-        r#"span.http.request.method = "GET""#, r#".region = "eu""#, r#"event.exception.type = "E""#,
-        r#"span."my key" = 1"#, r#"span."a".b."c d" = 1"#, r#"span."quote\"back\\slash" = 1"#,
-        r#"resource."{" = 1"#, "span.a-b/c:d@e = 1", "span.schlüssel = 1",
-        "status = ok", "status != unset", "error = status", "kind = server", "kind != consumer",
-        r#"statusMessage = "x""#, r#"rootName = "x""#, r#"rootServiceName = "x""#, "traceDuration > 1s",
-        r#"span:name = "x""#, "span:duration > 1s", "span:status = error", "span:kind = client",
-        r#"span:statusMessage = "x""#, r#"trace:rootName = "x""#, r#"trace:rootService = "x""#,
-        "trace:duration > 1s", r#"event:name = "exception""#, r#"instrumentation:name = "shop""#,
-        r#"instrumentation:version = "1""#, r#"span:id = "00000000000000ff""#, "span:parentID = nil",
-        r#"trace:id = "000000000000000000000000000000FF""#,
-        // Stages.
-        "{ } | count() = 2", "{}|count()!=2", "{ } | count() < -2", "span.a | count() >= 2 | count() <= 5",
     ]), @r#"
     span.a = 1                                         => { span.a = 1 }
     span.a != 1                                        => { span.a != 1 }
@@ -110,6 +82,16 @@ fn every_operator_literal_and_field_has_one_canonical_text() {
     1 >= span.a                                        => { span.a <= 1 }
     span.a =~ "x.*"                                    => { span.a =~ "x.*" }
     span.a !~ `\d+`                                    => { span.a !~ "\\d+" }
+    "#);
+}
+
+#[test]
+fn logic_has_one_canonical_text() {
+    insta::assert_snapshot!(canonical(QuerySignal::Traces, &[
+        "span.a", "!span.a", "!!span.a", "!(span.a)", "!(name = nil)", "span.a && span.b && span.c",
+        "span.a && (span.b && span.c)", "span.a && span.b || span.c", "span.a || (span.b && span.c)",
+        "(span.a || span.b) && span.c", "((((span.a))))", "false",
+    ]), @r#"
     span.a                                             => { span.a }
     !span.a                                            => { !span.a }
     !!span.a                                           => { !!span.a }
@@ -122,6 +104,22 @@ fn every_operator_literal_and_field_has_one_canonical_text() {
     (span.a || span.b) && span.c                       => { (span.a || span.b) && span.c }
     ((((span.a))))                                     => { span.a }
     false                                              => { false }
+    "#);
+}
+
+#[test]
+fn every_literal_has_one_canonical_text() {
+    insta::assert_snapshot!(canonical(QuerySignal::Traces, &[
+        "span.a = -5", "span.a = - 5", "span.a = 1.5", "span.a = -0.25", "span.a = 1e3",
+        "span.a = 2.5e-3", "span.a = 1e300", "span.a = 007", "span.a = 9223372036854775807",
+        "span.a = -9223372036854775808", "span.a = true", "span.a = nil", "span.a != nil",
+        "duration = 0s", "duration = 1h30m", "duration = 1.5h", "duration = 90m", "duration = 1d",
+        "duration = 2w1d", "duration = 1y", "duration = 10us", "duration = 10µs", "duration = 10μs",
+        "duration = 1.5ms", "duration = 1.0000000001s", "duration > 100", "duration > 1.5",
+        "span.wait > -5s",
+        r#"name = "a \"b\" \\ \n \t \u00e4 \x41""#, "name = `a \"b\" \\ c`", r#"name = "é 世界""#,
+        "name = \"\\u0007\\u007f\"",
+    ]), @r#"
     span.a = -5                                        => { span.a = -5 }
     span.a = - 5                                       => { span.a = -5 }
     span.a = 1.5                                       => { span.a = 1.5 }
@@ -154,6 +152,23 @@ fn every_operator_literal_and_field_has_one_canonical_text() {
     name = `a "b" \ c`                                 => { name = "a \"b\" \\ c" }
     name = "é 世界"                                      => { name = "é 世界" }
     name = "\u0007\u007f"                              => { name = "\u0007\u007f" }
+    "#);
+}
+
+#[test]
+fn every_field_has_one_canonical_text() {
+    insta::assert_snapshot!(canonical(QuerySignal::Traces, &[
+        r#"span.http.request.method = "GET""#, r#".region = "eu""#, r#"event.exception.type = "E""#,
+        r#"span."my key" = 1"#, r#"span."a".b."c d" = 1"#, r#"span."quote\"back\\slash" = 1"#,
+        r#"resource."{" = 1"#, "span.a-b/c:d@e = 1", "span.schlüssel = 1",
+        "status = ok", "status != unset", "error = status", "kind = server", "kind != consumer",
+        r#"statusMessage = "x""#, r#"rootName = "x""#, r#"rootServiceName = "x""#, "traceDuration > 1s",
+        r#"span:name = "x""#, "span:duration > 1s", "span:status = error", "span:kind = client",
+        r#"span:statusMessage = "x""#, r#"trace:rootName = "x""#, r#"trace:rootService = "x""#,
+        "trace:duration > 1s", r#"event:name = "exception""#, r#"instrumentation:name = "shop""#,
+        r#"instrumentation:version = "1""#, r#"span:id = "00000000000000ff""#, "span:parentID = nil",
+        r#"trace:id = "000000000000000000000000000000FF""#,
+    ]), @r#"
     span.http.request.method = "GET"                   => { span.http.request.method = "GET" }
     .region = "eu"                                     => { .region = "eu" }
     event.exception.type = "E"                         => { event.exception.type = "E" }
@@ -186,6 +201,14 @@ fn every_operator_literal_and_field_has_one_canonical_text() {
     span:id = "00000000000000ff"                       => { span:id = "00000000000000ff" }
     span:parentID = nil                                => { span:parentID = nil }
     trace:id = "000000000000000000000000000000FF"      => { trace:id = "000000000000000000000000000000FF" }
+    "#);
+}
+
+#[test]
+fn every_stage_has_one_canonical_text() {
+    insta::assert_snapshot!(canonical(QuerySignal::Traces, &[
+        "{ } | count() = 2", "{}|count()!=2", "{ } | count() < -2", "span.a | count() >= 2 | count() <= 5",
+    ]), @r#"
     { } | count() = 2                                  => { } | count() = 2
     {}|count()!=2                                      => { } | count() != 2
     { } | count() < -2                                 => { } | count() < -2
@@ -282,39 +305,11 @@ fn the_tree_of_a_query() {
 }
 
 #[test]
-fn an_error_points_at_the_place_and_says_what_was_expected() {
+fn an_error_says_what_is_missing() {
     insta::assert_snapshot!(errors(QuerySignal::Traces, &[
-        // Ends too early.
         "{", "{ name", "{ name =", "{ name = \"x\"", "{ name = \"x\" &&", "(", "!", "{ } |",
         "{ } | count", "{ } | count(", "{ } | count()", "{ } | count() >", "{ (span.a }",
         "name = \"x", "name = `x", "span.\"x", "span.",
-        // Something is too much.
-        "{ } }", "span.a)", "{ span.a span.b }", "span.a 5", "{ } { }", "{ span.a } && { span.b }",
-        "{ } >> { }", "{ } | { span.a }", "{ } | avg(duration) > 1s", "{ } | count() > 1.5",
-        "{ } | count() =~ 1", "{ } | count() > name", "{ () }", "&& span.a",
-        // Operators from elsewhere.
-        "name == \"x\"", "name <> \"x\"", "name ~= \"x\"", "name => \"x\"", "span.a & span.b",
-        "span.a and span.b", "not span.a", "span.a OR span.b", "name = 'x'", "name = \"x\" ; x",
-        "span.a # comment", "span.a || span.b && span.c", "!name = \"x\"", "name",
-        // Fields that are none.
-        "service.name = \"x\"", "foo = 1", "span = 1", "span:foo = 1", "severity = error",
-        "log.a = 1", "parent.a = 1", ". = 1", "span.a = span.b", "1 = 2", "\"x\"", "5",
-        "\"x\" =~ name",
-        // Values that do not fit.
-        "name = 5", "name = x", "span.level = warn", "span.a = error", "status = \"error\"",
-        "status = failed", "status > ok", "kind = server1", "kind = error", "kind =~ \"s.*\"",
-        "duration > \"1s\"", "duration = 5 s", "duration =~ \"1.*\"", "span.a > nil", "span.a < true",
-        "span.a =~ 5", "trace:id = \"xyz\"", "span:id > \"00000000000000ff\"",
-        // Literals that are none.
-        "span.a = 5x", "span.a = 1.2.3", "span.a = 1s2", "span.a = 1_000", "span.a = 0x10",
-        "span.a = 99999999999999999999", "span.a = -99999999999999999999", "span.a = 1e999",
-        "duration > 300y", "span.a = - x", "span.a = --5", r#"name = "\d""#, r#"name = "\u12""#,
-        r#"name = "\ud800""#, r#"name = "\xff""#, r#"span."\n" = 1"#, "name = \"a\nb\"",
-        // Regular expressions that are none.
-        r#"name =~ "(""#, r#"name =~ ")(""#, r#"name =~ "*""#, r#"name =~ `\w{1000}{1000}`"#,
-        r#"name =~ `\p{Nope}`"#,
-        // Characters of several bytes before the place.
-        "name = \"é世界\" && status = oops",
     ]), @r#"
     {
      ^ the end of the query stands where it cannot
@@ -367,6 +362,16 @@ fn an_error_points_at_the_place_and_says_what_was_expected() {
     span.
     ^^^^^ the attribute has no name
       expected a name such as `http.request.method`
+    "#);
+}
+
+#[test]
+fn an_error_points_at_what_is_too_much() {
+    insta::assert_snapshot!(errors(QuerySignal::Traces, &[
+        "{ } }", "span.a)", "{ span.a span.b }", "span.a 5", "{ } { }", "{ span.a } && { span.b }",
+        "{ } >> { }", "{ } | { span.a }", "{ } | avg(duration) > 1s", "{ } | count() > 1.5",
+        "{ } | count() =~ 1", "{ } | count() > name", "{ () }", "&& span.a",
+    ]), @r#"
     { } }
         ^ `}` stands where it cannot
       expected `&&`, `||`, `|` or the end of the query
@@ -408,6 +413,16 @@ fn an_error_points_at_the_place_and_says_what_was_expected() {
     && span.a
     ^^ `&&` stands where it cannot
       expected a field, a value, `(` or `!`
+    "#);
+}
+
+#[test]
+fn an_error_knows_operators_from_elsewhere() {
+    insta::assert_snapshot!(errors(QuerySignal::Traces, &[
+        "name == \"x\"", "name <> \"x\"", "name ~= \"x\"", "name => \"x\"", "span.a & span.b",
+        "span.a and span.b", "not span.a", "span.a OR span.b", "name = 'x'", "name = \"x\" ; x",
+        "span.a # comment", "span.a || span.b && span.c", "!name = \"x\"", "name",
+    ]), @r#"
     name == "x"
          ^^ equality is written with one sign
       expected `=`
@@ -447,6 +462,16 @@ fn an_error_points_at_the_place_and_says_what_was_expected() {
     name
         ^ the comparison is not finished
       expected a comparison such as `=`, `!=` or `>`
+    "#);
+}
+
+#[test]
+fn an_error_points_at_what_is_no_field() {
+    insta::assert_snapshot!(errors(QuerySignal::Traces, &[
+        "service.name = \"x\"", "foo = 1", "span = 1", "span:foo = 1", "severity = error",
+        "log.a = 1", "parent.a = 1", ". = 1", "span.a = span.b", "1 = 2", "\"x\"", "5",
+        "\"x\" =~ name",
+    ]), @r#"
     service.name = "x"
     ^^^^^^^ `service` is not a scope
       expected `span.`, `resource.`, `event.` or a dot before it: `.service.name`
@@ -485,6 +510,17 @@ fn an_error_points_at_the_place_and_says_what_was_expected() {
       expected `name`, `duration` or an attribute such as `span.key`
     "x" =~ name
     ^^^^^^^^^^^ the regular expression stands on the right
+    "#);
+}
+
+#[test]
+fn an_error_says_which_values_fit() {
+    insta::assert_snapshot!(errors(QuerySignal::Traces, &[
+        "name = 5", "name = x", "span.level = warn", "span.a = error", "status = \"error\"",
+        "status = failed", "status > ok", "kind = server1", "kind = error", "kind =~ \"s.*\"",
+        "duration > \"1s\"", "duration = 5 s", "duration =~ \"1.*\"", "span.a > nil", "span.a < true",
+        "span.a =~ 5", "trace:id = \"xyz\"", "span:id > \"00000000000000ff\"",
+    ]), @r#"
     name = 5
            ^ `name` is not compared with a number
       expected text in quotes
@@ -539,6 +575,17 @@ fn an_error_points_at_the_place_and_says_what_was_expected() {
     span:id > "00000000000000ff"
             ^ `>` does not apply to this text
       expected `=` or `!=`
+    "#);
+}
+
+#[test]
+fn an_error_points_at_what_is_no_literal() {
+    insta::assert_snapshot!(errors(QuerySignal::Traces, &[
+        "span.a = 5x", "span.a = 1.2.3", "span.a = 1s2", "span.a = 1_000", "span.a = 0x10",
+        "span.a = 99999999999999999999", "span.a = -99999999999999999999", "span.a = 1e999",
+        "duration > 300y", "span.a = - x", "span.a = --5", r#"name = "\d""#, r#"name = "\u12""#,
+        r#"name = "\ud800""#, r#"name = "\xff""#, r#"span."\n" = 1"#, "name = \"a\nb\"",
+    ]), @r#"
     span.a = 5x
              ^^ `5x` is neither a number nor a duration
       expected a number or a duration such as `100ms`, `1.5s` or `2h30m`
@@ -590,6 +637,15 @@ fn an_error_points_at_the_place_and_says_what_was_expected() {
     b"
            ^^ the text is not closed
       expected `"`
+    "#);
+}
+
+#[test]
+fn an_error_points_into_regular_expressions() {
+    insta::assert_snapshot!(errors(QuerySignal::Traces, &[
+        r#"name =~ "(""#, r#"name =~ ")(""#, r#"name =~ "*""#, r#"name =~ `\w{1000}{1000}`"#,
+        r#"name =~ `\p{Nope}`"#,
+    ]), @r#"
     name =~ "("
             ^^^ the regular expression is not valid: unclosed group
     name =~ ")("
@@ -600,6 +656,14 @@ fn an_error_points_at_the_place_and_says_what_was_expected() {
             ^^^^^^^^^^^^^^^^ the regular expression needs too much memory
     name =~ `\p{Nope}`
             ^^^^^^^^^^ the regular expression is not valid: Unicode property not found
+    "#);
+}
+
+#[test]
+fn an_error_counts_characters_and_not_bytes() {
+    insta::assert_snapshot!(errors(QuerySignal::Traces, &[
+        "name = \"é世界\" && status = oops",
+    ]), @r#"
     name = "é世界" && status = oops
                              ^^^^ `oops` is not a value `status` is compared with
       expected `ok`, `error` or `unset`

@@ -7,8 +7,9 @@ import { someTrace, traces, wholeTrace } from './support';
 /** Not a test: it makes the pictures that the documentation shows, from a demo that has run for a few seconds. */
 const FOLDER = fileURLToPath(new URL('../../docs/images/', import.meta.url));
 
-/** Long enough to tell something; the root has arrived. */
-const QUERY = '{ rootName = "agent.turn" && traceDuration > 80ms && status = error }';
+/** Long enough to tell something, with a failure to look at. */
+const QUERY =
+  '{ rootName = "agent.turn" && traceDuration > 200ms && name =~ "tool.execute|llm.chat" && status = error }';
 
 for (const colorScheme of ['dark', 'light'] as const) {
   test(`pictures in ${colorScheme}`, async ({ browser, request, baseURL }) => {
@@ -19,12 +20,14 @@ for (const colorScheme of ['dark', 'light'] as const) {
     });
     const picture = (name: string) => page.screenshot({ path: `${FOLDER}${name}-${colorScheme}.png` });
     const newest = await someTrace(request, QUERY);
-    // One that fits the picture, with a failure to look at.
+    // One that fits the picture.
     const fitting = (await traces(request, QUERY)).find(({ span_count: spans }) => spans > 24 && spans < 34);
     const trace = await wholeTrace(request, (fitting ?? newest).trace_id);
-    const span = trace.spans.find(({ status, events }) => status.code === 'error' || events.length > 0)!;
+    const span = trace.spans.find(
+      ({ name, status }) => status.code === 'error' && /^(tool\.execute|llm\.chat)$/.test(name),
+    )!;
 
-    await page.goto(`/traces?live=0&q=${encodeURIComponent('{ traceDuration > 2ms }')}`);
+    await page.goto(`/traces?live=0&q=${encodeURIComponent('{ status = error || traceDuration > 400ms }')}`);
     await expect(page.locator('[data-row]').nth(8)).toBeVisible();
     await picture('traces');
     await page.goto(`/traces/${trace.trace_id}?span=${span.span_id}`);
@@ -32,7 +35,7 @@ for (const colorScheme of ['dark', 'light'] as const) {
     await expect(page.getByRole('button', { name: /^Logs/ }).first()).toBeVisible();
     await picture('trace');
     await page.goto(`/logs?live=0&q=${encodeURIComponent('{ severity >= info }')}`);
-    await page.locator('[data-row]').nth(2).click();
+    await page.locator('[data-row]').filter({ hasText: 'question answered' }).nth(1).click();
     await expect(page.locator('.detail')).toBeVisible();
     await picture('logs');
     await page.goto('/health');

@@ -28,12 +28,15 @@ mod tests;
 const PASS_BYTES: usize = 128 * 1024;
 
 /// Time between looks at the rings while there is something to be found, doubled with every look in
-/// vain. A ring that fills up faster calls. After the last one the collector looks no more but asks
-/// the producers to call with their next record. That costs them a system call, so it is not done
-/// at once: they pay it about every 150 ms at most, the sum of these. None is longer than a record may
-/// wait for others.
+/// vain up to the second, which is never longer than a record may wait for others. A ring that fills
+/// up faster calls.
 const LOOK_SOON: Duration = Duration::from_millis(10);
-const LOOK_LAST: Duration = Duration::from_millis(80);
+const LOOK_SELDOM: Duration = Duration::from_millis(80);
+
+/// After a silence of so many of the longest times between looks, about a second, the collector looks
+/// no more but asks the producers to call with their next record. A call is a system call on a thread
+/// of the application, which is why it is not asked for at once.
+const SILENCE_LOOKS: u32 = 12;
 
 /// Time of a shutdown kept for the last report, and as much again for the end after it: a part of
 /// the whole, at most the second.
@@ -78,13 +81,13 @@ pub(crate) struct Collector {
     inbox: Inbox,
     flushes: Vec<Flush>,
     leaving: Option<Leaving>,
-    /// `LOOK_SOON` and `LOOK_LAST`, as the settings allow.
+    /// `LOOK_SOON` and `LOOK_SELDOM`, as the settings allow.
     look_soon: Duration,
-    look_last: Duration,
+    look_seldom: Duration,
     /// Time until the next look at the rings.
     look_after: Duration,
-    /// Whether there is to be none after the next one.
-    is_last_look: bool,
+    /// When there last was a record.
+    found_at: Instant,
     /// No record in the rings is older: the last look, or the last time nothing could be there.
     looked_at: Instant,
     drops: Drops,
@@ -203,9 +206,9 @@ impl Collector {
             flushes: Vec::new(),
             leaving: None,
             look_soon,
-            look_last: LOOK_LAST.min(config.batch_delay),
+            look_seldom: LOOK_SELDOM.min(config.batch_delay),
             look_after: look_soon,
-            is_last_look: false,
+            found_at: Instant::now(),
             looked_at: Instant::now(),
             drops: Drops {
                 accounts: Arc::clone(&parts.accounts),
@@ -233,7 +236,8 @@ impl Collector {
                 report.expect_change();
             }
             // Before anything is looked at: what comes later calls.
-            let listens = self.is_last_look && self.receiver.listen();
+            let is_silent = now >= self.found_at + SILENCE_LOOKS * self.look_seldom;
+            let listens = is_silent && self.receiver.listen();
             let may_drain = self.inbox.offer(now, self.leaving.is_some());
             let more = may_drain && self.drain(now);
             self.inbox.seal_due(now);
@@ -300,10 +304,9 @@ impl Collector {
         }
         if drained.records > 0 {
             self.look_after = self.look_soon;
-            self.is_last_look = false;
+            self.found_at = now;
         } else {
-            self.look_after = (self.look_after * 2).min(self.look_last);
-            self.is_last_look = self.look_after == self.look_last;
+            self.look_after = (self.look_after * 2).min(self.look_seldom);
         }
         let is_through =
             |flush: &Flush| !drained.more || flush.drained_bytes > 2 * self.rings_bytes;

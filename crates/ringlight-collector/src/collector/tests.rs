@@ -150,7 +150,7 @@ async fn a_record_waits_for_the_batch_delay_at_most_wherever_it_finds_the_collec
         let accounts = Arc::clone(&rig.accounts);
         let exported = || accounts.snapshot(0).account(Signal::Traces).exported;
         run_beside(rig, async |_| {
-            for pause in [0, 1, 9, 11, 29, 31, 69, 71, 149, 151, 1_000, 3_600_000] {
+            for pause in [0, 1, 9, 11, 29, 31, 69, 71, 149, 151, 949, 1_001, 3_600_000] {
                 // A full batch leaves at once, and the collector goes on looking.
                 let before = exported();
                 (0..BATCH_RECORDS).for_each(|_| record(&mut producer));

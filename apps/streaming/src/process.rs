@@ -2,6 +2,7 @@
 
 use tracing::{Instrument as _, Span};
 
+use crate::statistics::rounded;
 use crate::{
     BoundedSender, Chunk, ChunkError, Job, JobQueue, Priority, Samples, StreamId, Window, schedule,
 };
@@ -119,9 +120,9 @@ pub async fn process_message(
         if score >= SCORE_MIN {
             tracing::info!(
                 stream_id = %state.stream_id,
-                loudness.score = score,
-                loudness = difference.loudness,
-                distance = difference.distance,
+                loudness.score = rounded(score),
+                loudness = rounded(difference.loudness),
+                distance = rounded(difference.distance),
                 "the stream changed, its samples will be analyzed"
             );
             // Refused only when the scheduler is gone, which happens after the last stream ended.

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use crate::app::Counters;
+use crate::statistics::rounded;
 use crate::{BoundedReceiver, BoundedSender, Chunk, Samples, StreamId, analyze};
 
 /// Jobs waiting in order of urgency at most; beyond, they wait in the channel, and then at the
@@ -195,7 +196,7 @@ async fn run_job(job: Job) {
             job.priority = job.priority.as_str(),
             job.waited_us = waited.as_micros() as u64,
             analysis.dominant,
-            analysis.share,
+            analysis.share = rounded(analysis.share),
             "analysis finished"
         );
     }

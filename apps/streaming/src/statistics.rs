@@ -69,6 +69,11 @@ impl Window {
     }
 }
 
+/// A value with two digits behind the point, for people to read.
+pub(crate) fn rounded(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -158,13 +158,13 @@ pub(crate) fn mark_stored_before(
     if around.is_empty() {
         return;
     }
-    let mut rows_of: Vec<Vec<usize>> = vec![Vec::new(); table.trace_ids.len()];
-    for (row, &trace) in table.traces.iter().enumerate() {
+    let mut rows_of: Vec<Vec<usize>> = vec![Vec::new(); table.traces.ids.len()];
+    for (row, &trace) in table.traces.rows.iter().enumerate() {
         rows_of[trace as usize].push(row);
     }
     let mut loaded: HashMap<BlockKey, Option<SpanTable>, foldhash::fast::RandomState> =
         HashMap::default();
-    for (&trace_id, rows) in table.trace_ids.iter().zip(&rows_of) {
+    for (&trace_id, rows) in table.traces.ids.iter().zip(&rows_of) {
         let hash = trace_hash(trace_id);
         for block in &around {
             let is_possible = shared
@@ -199,11 +199,12 @@ fn mark(
     stored: &SpanTable,
     is_duplicate: &mut [bool],
 ) {
-    let Some(trace) = stored.trace_ids.iter().position(|&id| id == trace_id) else {
+    let Some(trace) = stored.traces.ids.iter().position(|&id| id == trace_id) else {
         return;
     };
     let known: HashSet<SpanId, foldhash::fast::RandomState> = stored
         .traces
+        .rows
         .iter()
         .zip(&stored.span_ids)
         .filter(|&(&number, _)| number as usize == trace)

@@ -46,7 +46,7 @@ pub(crate) fn seal_spans(table: &SpanTable, run: u64, received_max: u64) -> Seal
     sections.add_columns(&columns, |section, filter| {
         table.write_section(section, filter)
     });
-    sections.add_trace_filter(&table.trace_ids);
+    sections.add_trace_filter(&table.traces.ids);
     SealedBlock {
         info: BlockInfo {
             ranges: sections.ranges,
@@ -154,7 +154,7 @@ pub(crate) fn seal_logs(table: &LogTable, run: u64, received_max: u64) -> Sealed
     sections.add_columns(&columns, |section, filter| {
         table.write_section(section, filter)
     });
-    sections.add_trace_filter(&table.trace_ids);
+    sections.add_trace_filter(&table.traces.ids);
     sections.add(Section::BodyFilter, &body_filter(table));
     SealedBlock {
         info: BlockInfo {

@@ -126,7 +126,7 @@ impl<'a> Finder<'a> {
         let mut judge = Judge::new(&self.search.query, &table);
         for row in 0..rows {
             if self.is_candidate(&table, &mut judge, row) {
-                let (trace, start) = (table.traces[row], table.starts[row]);
+                let (trace, start) = (table.traces.rows[row], table.starts[row]);
                 let bound = found.entry(trace).or_insert(start);
                 *bound = start.min(*bound);
             }
@@ -140,7 +140,7 @@ impl<'a> Finder<'a> {
         let Some(table) = loader.rows(source, sections) else {
             return Vec::new();
         };
-        let id_of = |trace: u32| table.trace_ids.get(trace as usize).copied();
+        let id_of = |trace: u32| table.traces.ids.get(trace as usize).copied();
         found
             .into_iter()
             .filter_map(|(trace, bound)| Some((id_of(trace)?, bound)))

@@ -106,7 +106,7 @@ pub(super) fn likely_traces(
 
 fn root_count(source: &Source<SpanTable>) -> usize {
     match source {
-        Source::Chunk(chunk) => chunk.table.trace_ids.len(),
+        Source::Chunk(chunk) => chunk.table.traces.ids.len(),
         Source::Block(block) => usize::try_from(block.info.root_count).unwrap_or(usize::MAX),
     }
 }
@@ -200,9 +200,9 @@ impl Pass<'_> {
         let rows = table.origins.rows_until(finder.last_seq) as usize;
         loader.stats.records_scanned += rows as u64;
         let mut judge = Judge::new(&finder.search.query, &table);
-        let mut by_number = vec![Total::default(); table.trace_ids.len()];
+        let mut by_number = vec![Total::default(); table.traces.ids.len()];
         for row in 0..rows {
-            let Some(total) = by_number.get_mut(table.traces[row] as usize) else {
+            let Some(total) = by_number.get_mut(table.traces.rows[row] as usize) else {
                 continue;
             };
             let start = table.starts[row];
@@ -213,7 +213,7 @@ impl Pass<'_> {
                 total.first_match = total.first_match.min(start);
             }
         }
-        for (&trace_id, &total) in table.trace_ids.iter().zip(&by_number) {
+        for (&trace_id, &total) in table.traces.ids.iter().zip(&by_number) {
             // Without a duration in question only what matches is of interest.
             let is_of_interest = total.start != u64::MAX && (needs_duration || total.matching > 0);
             if is_of_interest && self.has_part(trace_id) {

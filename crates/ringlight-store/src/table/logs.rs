@@ -2,17 +2,15 @@
 
 use std::borrow::Cow;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 use ringlight_model::{LogRecord, Severity, SpanId, TraceId, Value};
 
 use super::attributes::TextsRemap;
 use super::columns::{read_numbers, write_numbers};
-use super::{Attributes, Cell, Origins, Owners, Pool, TABLE_BYTES, Texts, nested};
+use super::{Attributes, Cell, Origins, Owners, Pool, TABLE_BYTES, Texts, Traces, at, nested};
 use crate::ValueType;
 use crate::block::filter::{FilterBuilder, FilterScope};
 use crate::block::section::{Section, SectionSet};
-use crate::codec::{Corrupt, Reader, put_deltas, put_varint, put_zigzag};
+use crate::codec::{Corrupt, Reader, put_deltas, put_zigzag};
 use crate::query::EqualityForm;
 
 /// Log records, one row each, in the order they arrived.
@@ -27,10 +25,7 @@ pub(crate) struct LogTable {
     pub(crate) bodies: Pool,
     pub(crate) owners: Owners,
     pub(crate) origins: Origins,
-    /// Distinct trace ids, the invalid one among them.
-    pub(crate) trace_ids: Vec<TraceId>,
-    trace_numbers: HashMap<TraceId, u32, RandomState>,
-    traces: Vec<u32>,
+    pub(crate) traces: Traces,
     pub(crate) span_ids: Vec<SpanId>,
     /// The time to sort by, a row.
     pub(crate) timestamps: Vec<u64>,
@@ -47,10 +42,6 @@ pub(crate) struct LogTable {
     pub(crate) attributes: Attributes,
     dropped: Vec<u32>,
     flags: Vec<u32>,
-}
-
-fn at<T: Copy + Default>(column: &[T], row: usize) -> T {
-    column.get(row).copied().unwrap_or_default()
 }
 
 impl LogTable {
@@ -72,7 +63,7 @@ impl LogTable {
             0 => received_unix_nano,
             _ => record.observed_unix_nano,
         };
-        self.push_trace(record.trace_id);
+        self.traces.push(record.trace_id);
         self.span_ids.push(record.span_id);
         self.push_times(record.time_unix_nano, observed);
         self.severities.push(record.severity.number());
@@ -92,17 +83,6 @@ impl LogTable {
         self.flags.push(record.flags);
     }
 
-    fn push_trace(&mut self, trace_id: TraceId) {
-        let number = match self.traces.last() {
-            Some(&last) if self.trace_ids.get(last as usize) == Some(&trace_id) => last,
-            _ => *self.trace_numbers.entry(trace_id).or_insert_with(|| {
-                self.trace_ids.push(trace_id);
-                self.trace_ids.len() as u32 - 1
-            }),
-        };
-        self.traces.push(number);
-    }
-
     fn push_times(&mut self, time: u64, observed: u64) {
         self.times.push(time);
         self.observed.push(observed);
@@ -114,18 +94,7 @@ impl LogTable {
     pub(crate) fn take(&mut self, from: &Self) {
         let mut remap = self.texts.remapping(&from.texts);
         let mut bodies = self.bodies.remapping(&from.bodies);
-        let resources: Vec<u32> = from
-            .owners
-            .resources()
-            .iter()
-            .map(|resource| self.owners.resource(resource))
-            .collect();
-        let scopes: Vec<u32> = from
-            .owners
-            .scopes()
-            .iter()
-            .map(|scope| self.owners.scope(scope))
-            .collect();
+        let (resources, scopes) = self.owners.take(&from.owners);
         for row in 0..from.rows() {
             self.take_row(row, from, &mut remap);
             let cell = match at_cell(&from.body_cells, row) {
@@ -144,7 +113,7 @@ impl LogTable {
     }
 
     fn take_row(&mut self, row: usize, from: &Self, remap: &mut TextsRemap) {
-        self.push_trace(from.trace_id(row));
+        self.traces.push(from.trace_id(row));
         self.span_ids.push(at(&from.span_ids, row));
         self.push_times(at(&from.times, row), at(&from.observed, row));
         self.severities.push(at(&from.severities, row));
@@ -162,7 +131,7 @@ impl LogTable {
     }
 
     pub(crate) fn trace_id(&self, row: usize) -> TraceId {
-        at(&self.trace_ids, at(&self.traces, row) as usize)
+        self.traces.of(row)
     }
 
     pub(crate) fn severity(&self, row: usize) -> Severity {
@@ -199,7 +168,7 @@ impl LogTable {
         const ROW: usize = 4 * 8 + 7 * 4 + 1 + size_of::<Cell>();
         TABLE_BYTES
             + ROW * self.timestamps.capacity()
-            + 48 * self.trace_ids.capacity()
+            + self.traces.memory_bytes()
             + self.bodies.memory_bytes()
             + self.texts.memory_bytes()
             + self.owners.memory_bytes()
@@ -217,11 +186,8 @@ impl LogTable {
             }
             Section::Core => self.write_core(filter, &mut out),
             Section::Traces => {
-                put_varint(&mut out, self.trace_ids.len() as u64);
-                for id in &self.trace_ids {
-                    out.extend_from_slice(&id.to_bytes());
-                }
-                put_deltas(&mut out, self.traces.iter().map(|&number| number.into()));
+                self.traces.write_ids(&mut out);
+                self.traces.write_rows(&mut out);
             }
             Section::Ids => {
                 for id in &self.span_ids {
@@ -258,13 +224,8 @@ impl LogTable {
             }
             Section::Core => self.read_core(rows, &mut reader)?,
             Section::Traces => {
-                for _ in 0..reader.count()? {
-                    self.trace_ids.push(TraceId::from_bytes(reader.array()?));
-                }
-                let traces = reader.deltas(rows)?.into_iter();
-                self.traces = traces
-                    .map(|n| u32::try_from(n).map_err(|_| Corrupt("trace is out of range")))
-                    .collect::<Result<_, _>>()?;
+                self.traces.read_ids(&mut reader)?;
+                self.traces.read_rows(rows, &mut reader)?;
             }
             Section::Ids => {
                 reader.check(rows)?;

@@ -8,13 +8,15 @@ mod origins;
 mod owners;
 mod pool;
 mod spans;
+mod traces;
 
 pub(crate) use attributes::{Attribute, Attributes, Cell, Texts};
 pub(crate) use logs::LogTable;
 pub(crate) use origins::Origins;
 pub(crate) use owners::Owners;
 pub(crate) use pool::Pool;
-pub(crate) use spans::{SpanTable, traces_contain};
+pub(crate) use spans::SpanTable;
+pub(crate) use traces::{Traces, traces_contain};
 
 use ringlight_model::Signal;
 
@@ -25,6 +27,11 @@ use crate::state::{SignalState, State};
 
 /// About what a table takes before it has rows: itself, and the smallest size of its many parts.
 const TABLE_BYTES: usize = 3072;
+
+/// The value of a row; the default where the column is not loaded.
+fn at<T: Copy + Default>(column: &[T], row: usize) -> T {
+    column.get(row).copied().unwrap_or_default()
+}
 
 /// What the records of both signals have in common.
 pub(crate) trait Table: Default + std::fmt::Debug + Send + Sync + 'static {

@@ -66,6 +66,17 @@ impl Owners {
             .number(bytes, || Arc::new(scope.clone().into_owned()))
     }
 
+    /// Adds those of another. Gives the number here of each of its resources, and of its scopes.
+    pub(super) fn take(&mut self, from: &Self) -> (Vec<u32>, Vec<u32>) {
+        let resources = from
+            .resources()
+            .iter()
+            .map(|one| self.resource(one))
+            .collect();
+        let scopes = from.scopes().iter().map(|one| self.scope(one)).collect();
+        (resources, scopes)
+    }
+
     pub(crate) fn resource_at(&self, number: u32) -> Arc<Resource<'static>> {
         self.resources.get(number).cloned().unwrap_or_default()
     }

@@ -2,8 +2,6 @@
 
 mod sections;
 
-pub(crate) use sections::traces_contain;
-
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
@@ -12,7 +10,7 @@ use hashbrown::HashMap;
 use ringlight_model::{Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, StatusCode, TraceId};
 
 use super::attributes::TextsRemap;
-use super::{Attributes, Origins, Owners, TABLE_BYTES, Texts};
+use super::{Attributes, Origins, Owners, TABLE_BYTES, Texts, Traces, at};
 use crate::block::section::SectionSet;
 
 /// Spans, one row each, in the order they arrived.
@@ -25,11 +23,7 @@ pub(crate) struct SpanTable {
     pub(crate) texts: Texts,
     pub(crate) owners: Owners,
     pub(crate) origins: Origins,
-    /// Distinct trace ids, in the order they first occur.
-    pub(crate) trace_ids: Vec<TraceId>,
-    trace_numbers: HashMap<TraceId, u32, RandomState>,
-    /// Index into `trace_ids`, a row.
-    pub(crate) traces: Vec<u32>,
+    pub(crate) traces: Traces,
     pub(crate) span_ids: Vec<SpanId>,
     pub(crate) parents: Vec<SpanId>,
     /// Whether the span has no parent, a row.
@@ -100,10 +94,6 @@ fn range_of(ends: &[u32], row: usize) -> std::ops::Range<usize> {
     start..end.max(start)
 }
 
-fn at<T: Copy + Default>(column: &[T], row: usize) -> T {
-    column.get(row).copied().unwrap_or_default()
-}
-
 impl SpanTable {
     pub(crate) fn rows(&self) -> usize {
         self.starts.len()
@@ -111,7 +101,7 @@ impl SpanTable {
 
     /// Adds a span of the request being read. The origins are set when it is complete.
     pub(crate) fn push(&mut self, span: &Span<'_>, resource: u32, scope: u32) {
-        self.push_trace(span.trace_id);
+        self.traces.push(span.trace_id);
         self.span_ids.push(span.span_id);
         self.parents.push(span.parent_span_id);
         self.is_root.push(!span.parent_span_id.is_valid());
@@ -156,32 +146,10 @@ impl SpanTable {
         self.link_ends.push(self.links.len() as u32);
     }
 
-    fn push_trace(&mut self, trace_id: TraceId) {
-        let number = match self.traces.last() {
-            Some(&last) if self.trace_ids.get(last as usize) == Some(&trace_id) => last,
-            _ => *self.trace_numbers.entry(trace_id).or_insert_with(|| {
-                self.trace_ids.push(trace_id);
-                self.trace_ids.len() as u32 - 1
-            }),
-        };
-        self.traces.push(number);
-    }
-
     /// Adds the rows of another, whole table, or those of them that `keep` says, and their origins.
     pub(crate) fn take(&mut self, from: &Self, keep: impl Fn(usize) -> bool) {
         let mut remap = self.texts.remapping(&from.texts);
-        let resources: Vec<u32> = from
-            .owners
-            .resources()
-            .iter()
-            .map(|resource| self.owners.resource(resource))
-            .collect();
-        let scopes: Vec<u32> = from
-            .owners
-            .scopes()
-            .iter()
-            .map(|scope| self.owners.scope(scope))
-            .collect();
+        let (resources, scopes) = self.owners.take(&from.owners);
         let mut row = 0;
         for (count, seq) in from.origins.iter() {
             let mut kept = 0;
@@ -204,7 +172,7 @@ impl SpanTable {
         resources: &[u32],
         scopes: &[u32],
     ) {
-        self.push_trace(from.trace_id(row));
+        self.traces.push(from.trace_id(row));
         self.span_ids.push(at(&from.span_ids, row));
         self.parents.push(at(&from.parents, row));
         self.is_root.push(at(&from.is_root, row));
@@ -269,8 +237,8 @@ impl SpanTable {
     }
 
     fn index_traces(&self) -> TraceIndex {
-        let mut ends = vec![0_u32; self.trace_ids.len()];
-        for &trace in &self.traces {
+        let mut ends = vec![0_u32; self.traces.ids.len()];
+        for &trace in &self.traces.rows {
             if let Some(count) = ends.get_mut(trace as usize) {
                 *count += 1;
             }
@@ -283,13 +251,13 @@ impl SpanTable {
             *end = total;
         }
         let mut rows = vec![0_u32; total as usize];
-        for (row, &trace) in self.traces.iter().enumerate() {
+        for (row, &trace) in self.traces.rows.iter().enumerate() {
             if let Some(place) = next.get_mut(trace as usize) {
                 rows[*place as usize] = row as u32;
                 *place += 1;
             }
         }
-        let numbers = self.trace_ids.iter().zip(0..);
+        let numbers = self.traces.ids.iter().zip(0..);
         TraceIndex {
             numbers: numbers.map(|(&id, number)| (id, number)).collect(),
             ends,
@@ -298,7 +266,7 @@ impl SpanTable {
     }
 
     pub(crate) fn trace_id(&self, row: usize) -> TraceId {
-        at(&self.trace_ids, at(&self.traces, row) as usize)
+        self.traces.of(row)
     }
 
     /// The end of a row's span; the latest time there is where it would lie beyond.
@@ -375,7 +343,7 @@ impl SpanTable {
         const ROW: usize = 4 * 8 + 11 * 4 + 3 + size_of::<Dropped>();
         TABLE_BYTES
             + ROW * self.starts.capacity()
-            + 48 * self.trace_ids.capacity()
+            + self.traces.memory_bytes()
             + size_of::<EventRow>() * self.events.capacity()
             + size_of::<LinkRow>() * self.links.capacity()
             + self.texts.memory_bytes()

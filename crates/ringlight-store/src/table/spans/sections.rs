@@ -4,27 +4,14 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use ringlight_model::{SpanId, TraceId};
 
-use super::{Dropped, EventRow, LinkRow, SpanTable, at, range_of};
+use super::{Dropped, EventRow, LinkRow, SpanTable, range_of};
 use crate::block::filter::{FilterBuilder, FilterScope};
 use crate::block::section::Section;
 use crate::codec::{Corrupt, Reader, put_deltas, put_varint, put_zigzag};
 use crate::query::EqualityForm;
 use crate::table::columns::{read_numbers, write_numbers};
 use crate::table::owners::filter_owners;
-use crate::table::{Attributes, Origins, Owners, Pool};
-
-/// Whether a trace is among those of a section of traces; true for one that does not read.
-pub(crate) fn traces_contain(section: &[u8], trace_id: TraceId) -> bool {
-    let mut reader = Reader::new(section);
-    let Ok(count) = reader.count() else {
-        return true;
-    };
-    let Ok(ids) = reader.take(count.saturating_mul(16)) else {
-        return true;
-    };
-    let wanted = trace_id.to_bytes();
-    ids.chunks_exact(16).any(|id| id == wanted)
-}
+use crate::table::{Attributes, Origins, Owners, Pool, at};
 
 impl SpanTable {
     /// The bytes of a section, before compression. Keys and values go to `filter`.
@@ -33,12 +20,7 @@ impl SpanTable {
         match section {
             Section::Dictionary => self.write_dictionary(filter, &mut out),
             Section::Core => self.write_core(filter, &mut out),
-            Section::Traces => {
-                put_varint(&mut out, self.trace_ids.len() as u64);
-                for id in &self.trace_ids {
-                    out.extend_from_slice(&id.to_bytes());
-                }
-            }
+            Section::Traces => self.traces.write_ids(&mut out),
             Section::Ids => self.write_ids(&mut out),
             Section::Values => self.texts.values.write(&mut out),
             Section::Attributes => {
@@ -65,11 +47,7 @@ impl SpanTable {
                 self.owners = Owners::read(&mut reader)?;
             }
             Section::Core => self.read_core(rows, &mut reader)?,
-            Section::Traces => {
-                for _ in 0..reader.count()? {
-                    self.trace_ids.push(TraceId::from_bytes(reader.array()?));
-                }
-            }
+            Section::Traces => self.traces.read_ids(&mut reader)?,
             Section::Ids => self.read_ids(rows, &mut reader)?,
             Section::Values => self.texts.values = Pool::read(&mut reader)?,
             Section::Attributes => {
@@ -106,7 +84,7 @@ impl SpanTable {
         out.extend(self.is_root.iter().map(|&root| u8::from(root)));
         let _ = write_numbers(self.resources.iter().copied(), out);
         let _ = write_numbers(self.scopes.iter().copied(), out);
-        put_deltas(out, self.traces.iter().map(|&number| number.into()));
+        self.traces.write_rows(out);
     }
 
     fn read_core(&mut self, rows: usize, reader: &mut Reader<'_>) -> Result<(), Corrupt> {
@@ -121,11 +99,7 @@ impl SpanTable {
         self.is_root = reader.take(rows)?.iter().map(|&byte| byte != 0).collect();
         self.resources = read_numbers(rows, reader)?;
         self.scopes = read_numbers(rows, reader)?;
-        let traces = reader.deltas(rows)?.into_iter();
-        self.traces = traces
-            .map(|number| u32::try_from(number).map_err(|_| Corrupt("trace is out of range")))
-            .collect::<Result<_, _>>()?;
-        Ok(())
+        self.traces.read_rows(rows, reader)
     }
 
     // A parent is nearly always in the same block: then only its distance is written.
@@ -135,11 +109,11 @@ impl SpanTable {
         }
         let mut rows: HashMap<(u32, SpanId), usize, RandomState> = HashMap::default();
         rows.reserve(self.rows());
-        for (row, (&trace, &id)) in self.traces.iter().zip(&self.span_ids).enumerate() {
+        for (row, (&trace, &id)) in self.traces.rows.iter().zip(&self.span_ids).enumerate() {
             rows.insert((trace, id), row);
         }
         let mut elsewhere = Vec::new();
-        for (row, (&trace, &parent)) in self.traces.iter().zip(&self.parents).enumerate() {
+        for (row, (&trace, &parent)) in self.traces.rows.iter().zip(&self.parents).enumerate() {
             if !parent.is_valid() {
                 put_varint(out, PARENT_NONE);
             } else if let Some(&parent_row) = rows.get(&(trace, parent)) {

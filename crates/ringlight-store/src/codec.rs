@@ -150,6 +150,18 @@ impl<'a> Reader<'a> {
         Ok(values)
     }
 
+    /// Passes over so many integers without looking at them.
+    pub(crate) fn skip_varints(&mut self, count: usize) -> Result<(), Corrupt> {
+        let mut left = count;
+        let mut length = 0;
+        while left > 0 {
+            let byte = self.rest.get(length).ok_or(Corrupt("data ends early"))?;
+            left -= usize::from(*byte < 0x80);
+            length += 1;
+        }
+        self.take(length).map(|_| ())
+    }
+
     pub(crate) fn varints_u32(&mut self, count: usize) -> Result<Vec<u32>, Corrupt> {
         let mut all = 0;
         let values = self.collect(count, |value| {

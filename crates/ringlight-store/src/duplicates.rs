@@ -10,7 +10,7 @@ use twox_hash::XxHash3_128;
 use crate::block::filter::{may_contain, trace_hash};
 use crate::block::section::Section;
 use crate::state::{Block, BlockKey, Shared};
-use crate::table::SpanTable;
+use crate::table::{SpanTable, WantedKeys};
 
 /// Requests among which a repeated batch is recognized, counted over both signals.
 pub(crate) const BATCHES_MAX: u64 = 65_536;
@@ -187,7 +187,7 @@ fn load_ids(block: &Block) -> Result<SpanTable, crate::slice::ReadError> {
     let mut stored = SpanTable::default();
     for section in [Section::Core, Section::Traces, Section::Ids] {
         let bytes = block.section(section)?;
-        stored.read_section(section, block.info.rows as usize, &bytes)?;
+        stored.read_section(section, block.info.rows as usize, &bytes, &WantedKeys::All)?;
     }
     Ok(stored)
 }

@@ -4,7 +4,7 @@ use ringlight_model::Value;
 
 use crate::block::section::{Section, SectionSet};
 use crate::query::{AttributeScope, Field, FieldValue, Fields, Intrinsic, Query};
-use crate::table::{Attribute, Cell, LogTable, Owners, SpanTable, Texts};
+use crate::table::{Attribute, Cell, LogTable, Owners, SpanTable, Texts, WantedKeys};
 
 /// What the whole trace of a span is like.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +74,18 @@ pub(crate) fn sections_needed(query: &Query) -> SectionSet {
         }
     }
     needed
+}
+
+/// The keys of attributes of spans, or of log records, that evaluating a query asks for.
+pub(crate) fn keys_needed(query: &Query) -> WantedKeys {
+    let own = query.fields().iter().filter_map(|field| match field {
+        Field::Attribute {
+            scope: AttributeScope::Span | AttributeScope::Log,
+            key,
+        } => Some(key.clone()),
+        _ => None,
+    });
+    WantedKeys::Only(own.collect())
 }
 
 fn show_cell(cell: Cell, texts: &Texts, test: &mut dyn FnMut(FieldValue<'_>) -> bool) -> bool {

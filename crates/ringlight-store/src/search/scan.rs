@@ -33,11 +33,12 @@ pub(super) fn fold<T: Table, A: Default + Send>(
     if sources.len() < 2 {
         return Ok(vec![work(loader)?]);
     }
-    let shared = loader.shared;
+    let (shared, keys) = (loader.shared, loader.keys.clone());
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
         let help = || {
             let mut loader = Loader::new(shared, 0);
+            loader.keys = keys.clone();
             let collected = work(&mut loader);
             (collected, loader)
         };

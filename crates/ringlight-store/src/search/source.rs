@@ -10,7 +10,7 @@ use crate::SearchStats;
 use crate::block::section::{Section, SectionSet};
 use crate::slice::ReadError;
 use crate::state::{Block, BlockKey, Chunk, Shared, Snapshot};
-use crate::table::Table;
+use crate::table::{Table, WantedKeys};
 
 /// Blocks kept decoded during a search.
 const LOADED_MAX: usize = 12;
@@ -97,6 +97,8 @@ impl<T> Deref for Rows<T> {
 pub(crate) struct Loader<'a, T> {
     pub(crate) shared: &'a Shared,
     pub(crate) stats: SearchStats,
+    /// Which attributes it reads.
+    pub(crate) keys: WantedKeys,
     loaded: HashMap<BlockKey, Arc<T>, RandomState>,
     order: VecDeque<BlockKey>,
     read: HashSet<BlockKey, RandomState>,
@@ -111,6 +113,7 @@ impl<'a, T: Table> Loader<'a, T> {
                 blocks_total: blocks_total as u64,
                 ..SearchStats::default()
             },
+            keys: WantedKeys::All,
             loaded: HashMap::default(),
             order: VecDeque::new(),
             read: HashSet::default(),
@@ -141,7 +144,7 @@ impl<'a, T: Table> Loader<'a, T> {
             Some(table) => Arc::try_unwrap(table).unwrap_or_default(),
             None => T::default(),
         };
-        if let Err(error) = load(&mut table, block, sections) {
+        if let Err(error) = load(&mut table, block, sections, &self.keys) {
             self.give_up(block, &error);
             return None;
         }
@@ -223,13 +226,18 @@ impl<'a, T: Table> Loader<'a, T> {
     }
 }
 
-fn load<T: Table>(table: &mut T, block: &Block, sections: SectionSet) -> Result<(), ReadError> {
+fn load<T: Table>(
+    table: &mut T,
+    block: &Block,
+    sections: SectionSet,
+    keys: &WantedKeys,
+) -> Result<(), ReadError> {
     let rows = block.info.rows as usize;
     let always = [Section::Core, Section::Dictionary];
     for section in always.into_iter().chain(sections.iter()) {
         if !table.loaded().contains(section) {
             let bytes = block.section(section)?;
-            table.read_section(section, rows, &bytes)?;
+            table.read_section(section, rows, &bytes, keys)?;
         }
     }
     Ok(())

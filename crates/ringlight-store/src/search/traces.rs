@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use ringlight_model::TraceId;
 
 use super::cursor::TraceCursor;
-use super::fields::{Places, SpanRow, TraceFacts};
+use super::fields::{Places, SpanRow, TraceFacts, keys_needed};
 use super::finder::{Finder, Target};
 use super::gather::{Gatherer, TraceRows, summarize};
 use super::scan::fold;
@@ -65,7 +65,9 @@ pub(crate) fn search_traces(
         Some(text) => Some(TraceCursor::read(text)?),
         None => None,
     };
-    let gatherer = Gatherer::new(shared, cursor.map(|cursor| cursor.last_seq));
+    let mut gatherer = Gatherer::new(shared, cursor.map(|cursor| cursor.last_seq));
+    // What is shown of a trace is without attributes.
+    gatherer.loader.keys = keys_needed(&search.query);
     let search = Search {
         finder: Finder::new(search, gatherer.last_seq),
         gatherer,

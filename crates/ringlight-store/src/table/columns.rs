@@ -41,11 +41,13 @@ impl Attributes {
         }
     }
 
-    /// Reads what [`write`](Self::write) wrote for so many rows.
+    /// Reads what [`write`](Self::write) wrote for so many rows, as far as `is_wanted` says of the
+    /// number of a key; the rows are without the others.
     pub(crate) fn read(
         rows: usize,
         reader: &mut Reader<'_>,
         blobs: &mut Blobs,
+        is_wanted: impl Fn(u32) -> bool,
     ) -> Result<Self, Corrupt> {
         let mut columns = Vec::new();
         for _ in 0..reader.count()? {
@@ -71,16 +73,22 @@ impl Attributes {
             }
         }
         let mut values = Vec::with_capacity(columns.len());
-        for (&(_, value_type), &count) in columns.iter().zip(&counts) {
-            values.push(read_column(value_type, count, reader, blobs)?.into_iter());
+        for (&(key, value_type), &count) in columns.iter().zip(&counts) {
+            let cells = if is_wanted(key) {
+                read_column(value_type, count, reader, blobs)?
+            } else {
+                skip_column(value_type, count, reader)?;
+                Vec::new()
+            };
+            values.push(cells.into_iter());
         }
         let mut table = Self {
             ends: Vec::with_capacity(rows),
-            items: Vec::with_capacity(counts.iter().sum()),
+            items: Vec::with_capacity(values.iter().map(ExactSizeIterator::len).sum()),
         };
         for &shape in &row_shapes {
             for &column in shapes.get(shape as usize).into_iter().flatten() {
-                // Counted above, so that there is a value for each.
+                // Counted above, so that there is a value for each of a wanted column.
                 if let Some(cell) = values[column as usize].next() {
                     let (key, _) = columns[column as usize];
                     table.items.push(Attribute { key, cell });
@@ -217,20 +225,21 @@ fn write_column(
     }
 }
 
+const EMPTY: u8 = ValueType::Empty as u8;
+const STRING: u8 = ValueType::String as u8;
+const BOOL: u8 = ValueType::Bool as u8;
+const INT: u8 = ValueType::Int as u8;
+const DOUBLE: u8 = ValueType::Double as u8;
+const BYTES: u8 = ValueType::Bytes as u8;
+const ARRAY: u8 = ValueType::Array as u8;
+const MAP: u8 = ValueType::Map as u8;
+
 fn read_column(
     value_type: u8,
     count: usize,
     reader: &mut Reader<'_>,
     blobs: &mut Blobs,
 ) -> Result<Vec<Cell>, Corrupt> {
-    const EMPTY: u8 = ValueType::Empty as u8;
-    const STRING: u8 = ValueType::String as u8;
-    const BOOL: u8 = ValueType::Bool as u8;
-    const INT: u8 = ValueType::Int as u8;
-    const DOUBLE: u8 = ValueType::Double as u8;
-    const BYTES: u8 = ValueType::Bytes as u8;
-    const ARRAY: u8 = ValueType::Array as u8;
-    const MAP: u8 = ValueType::Map as u8;
     Ok(match value_type {
         EMPTY => vec![Cell::Empty; count],
         STRING => {
@@ -265,6 +274,30 @@ fn read_column(
         }
         _ => return Err(Corrupt("type of a column is unknown")),
     })
+}
+
+// Passes over what `read_column` reads.
+fn skip_column(value_type: u8, count: usize, reader: &mut Reader<'_>) -> Result<(), Corrupt> {
+    match value_type {
+        EMPTY => Ok(()),
+        STRING => {
+            let distinct_count = reader.count()?;
+            reader.skip_varints(distinct_count)?;
+            reader.skip_varints(count)
+        }
+        BOOL => reader.take(count).map(|_| ()),
+        INT => {
+            let _coding = reader.u8()?;
+            reader.skip_varints(count)
+        }
+        DOUBLE => {
+            let bytes = count.checked_mul(8);
+            let bytes = bytes.ok_or(Corrupt("count exceeds the data"))?;
+            reader.take(bytes).map(|_| ())
+        }
+        BYTES | ARRAY | MAP => (0..count).try_for_each(|_| reader.bytes().map(|_| ())),
+        _ => Err(Corrupt("type of a column is unknown")),
+    }
 }
 
 /// Writes numbers of a pool: the distinct ones in the order they first occur, then for each value

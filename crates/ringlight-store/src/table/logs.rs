@@ -6,7 +6,9 @@ use ringlight_model::{LogRecord, Severity, SpanId, TraceId, Value};
 
 use super::attributes::TextsRemap;
 use super::columns::{read_numbers, write_numbers};
-use super::{Attributes, Cell, Origins, Owners, Pool, TABLE_BYTES, Texts, Traces, at, nested};
+use super::{
+    Attributes, Cell, Origins, Owners, Pool, TABLE_BYTES, Texts, Traces, WantedKeys, at, nested,
+};
 use crate::ValueType;
 use crate::block::filter::{FilterBuilder, FilterScope};
 use crate::block::section::{Section, SectionSet};
@@ -209,12 +211,14 @@ impl LogTable {
         out
     }
 
-    /// Adds the columns of a section of a block with so many rows. The core comes first.
+    /// Adds the columns of a section of a block with so many rows, of attributes those of `keys`. The
+    /// core comes first, then the dictionary.
     pub(crate) fn read_section(
         &mut self,
         section: Section,
         rows: usize,
         bytes: &[u8],
+        keys: &WantedKeys,
     ) -> Result<(), Corrupt> {
         let mut reader = Reader::new(bytes);
         match section {
@@ -235,7 +239,10 @@ impl LogTable {
             }
             Section::Values => self.texts.values = Pool::read(&mut reader)?,
             Section::Attributes => {
-                self.attributes = Attributes::read(rows, &mut reader, &mut self.texts.blobs)?;
+                let Texts { names, blobs, .. } = &mut self.texts;
+                self.attributes = Attributes::read(rows, &mut reader, blobs, |key| {
+                    keys.contains(names.get(key))
+                })?;
             }
             Section::Extra => {
                 self.dropped = read_numbers(rows, &mut reader)?;

@@ -18,6 +18,8 @@ pub(crate) use pool::Pool;
 pub(crate) use spans::SpanTable;
 pub(crate) use traces::{Traces, traces_contain};
 
+use std::sync::Arc;
+
 use ringlight_model::Signal;
 
 use crate::block::section::{Section, SectionSet};
@@ -27,6 +29,24 @@ use crate::state::{SignalState, State};
 
 /// About what a table takes before it has rows: itself, and the smallest size of its many parts.
 const TABLE_BYTES: usize = 3072;
+
+/// Which attributes of rows are read; a table without the others is good only for what asks for
+/// these.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum WantedKeys {
+    #[default]
+    All,
+    Only(Arc<[String]>),
+}
+
+impl WantedKeys {
+    fn contains(&self, key: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(keys) => keys.iter().any(|known| known == key),
+        }
+    }
+}
 
 /// The value of a row; the default where the column is not loaded.
 fn at<T: Copy + Default>(column: &[T], row: usize) -> T {
@@ -47,7 +67,13 @@ pub(crate) trait Table: Default + std::fmt::Debug + Send + Sync + 'static {
     fn take_all(&mut self, from: &Self);
     fn memory_bytes(&self) -> usize;
     fn loaded(&self) -> SectionSet;
-    fn read_section(&mut self, section: Section, rows: usize, bytes: &[u8]) -> Result<(), Corrupt>;
+    fn read_section(
+        &mut self,
+        section: Section,
+        rows: usize,
+        bytes: &[u8],
+        keys: &WantedKeys,
+    ) -> Result<(), Corrupt>;
     fn seal(&self, run: u64, received_max: u64) -> SealedBlock;
 
     fn state(state: &State) -> &SignalState<Self>;
@@ -96,8 +122,9 @@ macro_rules! table {
                 section: Section,
                 rows: usize,
                 bytes: &[u8],
+                keys: &WantedKeys,
             ) -> Result<(), Corrupt> {
-                self.read_section(section, rows, bytes)
+                self.read_section(section, rows, bytes, keys)
             }
 
             fn seal(&self, run: u64, received_max: u64) -> SealedBlock {

@@ -1,6 +1,7 @@
 //! Blocks hold what they were made from, whatever that is.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -9,9 +10,9 @@ use ringlight_model::{
     Status, StatusCode, TraceId, Value,
 };
 
-use crate::block::section::unpack;
+use crate::block::section::{Section, unpack};
 use crate::block::{BlockInfo, SealedBlock, seal_logs, seal_spans};
-use crate::table::{LogTable, Origins, SpanTable, Table};
+use crate::table::{LogTable, Origins, SpanTable, Table, WantedKeys};
 
 fn text() -> impl Strategy<Value = Cow<'static, str>> {
     prop_oneof![
@@ -155,7 +156,7 @@ prop_compose! {
     }
 }
 
-fn read_back<T: Table>(block: &SealedBlock) -> T {
+fn read_back<T: Table>(block: &SealedBlock, keys: &WantedKeys) -> T {
     let info = BlockInfo::read(&block.info.write()).unwrap();
     assert_eq!(info, block.info);
     let mut sections: Vec<_> = block
@@ -163,13 +164,13 @@ fn read_back<T: Table>(block: &SealedBlock) -> T {
         .iter()
         .filter(|(section, _)| (*section as u8) < 8)
         .collect();
-    // The core comes first.
-    sections.sort_by_key(|(section, _)| *section != crate::block::section::Section::Core);
+    // The core comes first, then the dictionary.
+    sections.sort_by_key(|(section, _)| (*section != Section::Core, *section));
     let mut table = T::default();
     for (section, packed) in sections {
         let bytes = unpack(packed).unwrap();
         table
-            .read_section(*section, info.rows as usize, &bytes)
+            .read_section(*section, info.rows as usize, &bytes, keys)
             .unwrap();
     }
     table
@@ -196,10 +197,19 @@ proptest! {
             expected.extend(kept.map(|(_, span)| (resource, scope, span)));
         }
         prop_assume!(!expected.is_empty());
-        let table: SpanTable = read_back(&seal_spans(&merged, 3, 4));
+        let block = seal_spans(&merged, 3, 4);
+        let table: SpanTable = read_back(&block, &WantedKeys::All);
         prop_assert_eq!(table.rows(), expected.len());
+        // Every other key is asked for.
+        let all = expected.iter().flat_map(|(.., span)| &span.attributes);
+        let all: BTreeSet<String> = all.map(|kv| kv.key.to_string()).collect();
+        let keys: BTreeSet<String> = all.into_iter().step_by(2).collect();
+        let part: SpanTable = read_back(&block, &WantedKeys::Only(keys.iter().cloned().collect()));
         for (row, (resource, scope, span)) in expected.into_iter().enumerate() {
             prop_assert_eq!(&table.span(row), span);
+            let mut wanted = span.clone();
+            wanted.attributes.retain(|kv| keys.contains(kv.key.as_ref()));
+            prop_assert_eq!(part.span(row), wanted);
             let found = table.owners.resource_at(table.resources[row]);
             prop_assert_eq!(&*found, resource);
             prop_assert_eq!(&*table.owners.scope_at(table.scopes[row]), scope);
@@ -221,7 +231,7 @@ proptest! {
             merged.take(&table);
             expected.extend(logs.iter().map(|log| (resource, scope, log)));
         }
-        let table: LogTable = read_back(&seal_logs(&merged, 3, 4));
+        let table: LogTable = read_back(&seal_logs(&merged, 3, 4), &WantedKeys::All);
         prop_assert_eq!(table.rows(), expected.len());
         for (row, (resource, scope, log)) in expected.into_iter().enumerate() {
             prop_assert_eq!(&table.record(row), log);
@@ -277,7 +287,9 @@ fn damage<T: Table>(
             bytes[position] = byte;
         }
         let rows = block.info.rows as usize;
-        is_whole &= table.read_section(*section, rows, &bytes).is_ok();
+        is_whole &= table
+            .read_section(*section, rows, &bytes, &WantedKeys::All)
+            .is_ok();
     }
     if is_whole {
         look(&table);

@@ -11,7 +11,7 @@ use crate::codec::{Corrupt, Reader, put_deltas, put_varint, put_zigzag};
 use crate::query::EqualityForm;
 use crate::table::columns::{read_numbers, write_numbers};
 use crate::table::owners::filter_owners;
-use crate::table::{Attributes, Origins, Owners, Pool, at};
+use crate::table::{Attributes, Origins, Owners, Pool, Texts, WantedKeys, at};
 
 impl SpanTable {
     /// The bytes of a section, before compression. Keys and values go to `filter`.
@@ -33,12 +33,14 @@ impl SpanTable {
         out
     }
 
-    /// Adds the columns of a section of a block with so many rows. The core comes first.
+    /// Adds the columns of a section of a block with so many rows, of attributes those of `keys`. The
+    /// core comes first, then the dictionary.
     pub(crate) fn read_section(
         &mut self,
         section: Section,
         rows: usize,
         bytes: &[u8],
+        keys: &WantedKeys,
     ) -> Result<(), Corrupt> {
         let mut reader = Reader::new(bytes);
         match section {
@@ -51,7 +53,10 @@ impl SpanTable {
             Section::Ids => self.read_ids(rows, &mut reader)?,
             Section::Values => self.texts.values = Pool::read(&mut reader)?,
             Section::Attributes => {
-                self.attributes = Attributes::read(rows, &mut reader, &mut self.texts.blobs)?;
+                let Texts { names, blobs, .. } = &mut self.texts;
+                self.attributes = Attributes::read(rows, &mut reader, blobs, |key| {
+                    keys.contains(names.get(key))
+                })?;
             }
             Section::Extra => self.read_extra(rows, &mut reader)?,
             Section::Body | Section::Filter | Section::TraceFilter | Section::BodyFilter => {
@@ -229,7 +234,7 @@ impl SpanTable {
                 dropped,
             })
             .collect();
-        self.event_attributes = Attributes::read(count, reader, &mut self.texts.blobs)?;
+        self.event_attributes = Attributes::read(count, reader, &mut self.texts.blobs, |_| true)?;
         self.link_ends = read_ends(rows, reader)?;
         let count = self.link_ends.last().map_or(0, |&end| end as usize);
         reader.check(count)?;
@@ -242,7 +247,7 @@ impl SpanTable {
                 flags: reader.varint_u32()?,
             });
         }
-        self.link_attributes = Attributes::read(count, reader, &mut self.texts.blobs)?;
+        self.link_attributes = Attributes::read(count, reader, &mut self.texts.blobs, |_| true)?;
         Ok(())
     }
 }

@@ -3,57 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod child;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::channel;
+use std::process::{Child, Command, Output};
 
-use ringlight_testing::{Backend, PATIENCE, Reply, Seen};
-
-/// The example of the same name. `cargo test` builds it beside this test, unless told to run this
-/// test alone (`--test endings`): then it is the one built last.
-fn program() -> PathBuf {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.push("examples");
-    path.push(format!("endings{}", std::env::consts::EXE_SUFFIX));
-    path
-}
-
-fn start(program: &Path, ending: &str, variables: &[(&str, &str)]) -> Child {
-    Command::new(program)
-        .arg(ending)
-        .env_clear()
-        .envs(variables.iter().copied())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-/// Waits for the end of the process and of those it forked, and fails where that takes too long.
-fn end(child: Child) -> Output {
-    let id = child.id();
-    let (ended, end) = channel();
-    std::thread::spawn(move || ended.send(child.wait_with_output()));
-    match end.recv_timeout(PATIENCE) {
-        Ok(output) => output.unwrap(),
-        Err(_) => {
-            signal(id, "KILL");
-            panic!("the process hangs");
-        }
-    }
-}
-
-fn signal(process: u32, name: &str) {
-    let mut shell = Command::new("sh");
-    let shell = shell.args(["-c", "kill -\"$0\" \"$1\"", name, &process.to_string()]);
-    assert!(shell.status().unwrap().success());
-}
+use child::{end, program, signal, start};
+use ringlight_testing::{Backend, Reply, Seen};
 
 fn run(ending: &str, variables: &[(&str, &str)]) -> Output {
-    end(start(&program(), ending, variables))
+    end(start(&mut Command::new(program()), ending, variables))
 }
 
 fn run_against(backend: &Backend, ending: &str) -> Output {
@@ -113,7 +72,11 @@ fn fault_6_ending_without_the_guard_delivers_everything_from_the_thread_that_beg
 /// process without another word.
 fn check_left_behind(ending: &str, end_it: impl FnOnce(&mut Child)) -> Output {
     let backend = Backend::start();
-    let mut child = start(&program(), ending, &[("OTLP_ENDPOINT", &backend.url())]);
+    let mut child = start(
+        &mut Command::new(program()),
+        ending,
+        &[("OTLP_ENDPOINT", &backend.url())],
+    );
     backend.wait_for(|seen| seen.spans().len() == 1 && seen.log_records().len() == 1);
     end_it(&mut child);
     let output = end(child);
@@ -201,7 +164,11 @@ fn fault_6_a_panic_that_aborts_delivers_what_was_recorded_and_never_hangs() {
             backend.set_reports(Reply::Hang);
         }
         let url = backend.url();
-        let output = end(start(&program, "panic", &[("OTLP_ENDPOINT", &url)]));
+        let output = end(start(
+            &mut Command::new(&program),
+            "panic",
+            &[("OTLP_ENDPOINT", &url)],
+        ));
         assert_eq!(output.status.signal(), Some(6), "{}", stderr(&output));
         assert!(stderr(&output).contains("about to end"));
         let seen = backend.stop();

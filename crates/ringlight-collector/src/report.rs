@@ -38,6 +38,7 @@ pub(crate) struct Reports {
     interval: Duration,
     export_timeout: Duration,
     start_unix_nano: u64,
+    /// Relaxed: only the uniqueness of the number matters.
     sequence: AtomicU64,
     /// The ledger may have changed.
     changed: Notify,

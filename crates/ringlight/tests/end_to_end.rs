@@ -38,30 +38,33 @@ fn attribute(attributes: &[KeyValue], key: &str) -> Option<Value> {
     value
 }
 
+/// Two spans and two events, with values of every type.
+fn record_a_trace() {
+    let root = info_span!(
+        "root",
+        user = "ada",
+        count = 3,
+        ratio = 0.5,
+        yes = true,
+        large = u64::MAX,
+        id = %42,
+    );
+    let _root = root.enter();
+    info_span!(
+        "child",
+        otel.name = "GET /orders",
+        otel.kind = "server",
+        otel.status_message = "no such order",
+        otel.status_code = "error",
+    )
+    .in_scope(|| info!(order = 7, "looked up {}", "orders"));
+    error!(code = 9, "it broke");
+}
+
 fn check_everything_arrives(protocol: Protocol) {
     let backend = Backend::start();
     let (dispatch, telemetry) = builder(&backend).otlp_protocol(protocol).build().unwrap();
-    tracing::dispatcher::with_default(&dispatch, || {
-        let root = info_span!(
-            "root",
-            user = "ada",
-            count = 3,
-            ratio = 0.5,
-            yes = true,
-            large = u64::MAX,
-            id = %42,
-        );
-        let _root = root.enter();
-        info_span!(
-            "child",
-            otel.name = "GET /orders",
-            otel.kind = "server",
-            otel.status_message = "no such order",
-            otel.status_code = "error",
-        )
-        .in_scope(|| info!(order = 7, "looked up {}", "orders"));
-        error!(code = 9, "it broke");
-    });
+    tracing::dispatcher::with_default(&dispatch, record_a_trace);
     let ledger = telemetry.shutdown(LONG);
     let seen = backend.stop();
     seen.assert_agrees_with(&ledger);

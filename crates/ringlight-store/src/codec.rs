@@ -143,6 +143,13 @@ impl<'a> Reader<'a> {
         mut each: impl FnMut(u64) -> T,
     ) -> Result<Vec<T>, Corrupt> {
         self.check(count)?;
+        // Most columns have nothing but small integers, each of one byte.
+        if let Some((bytes, rest)) = self.rest.split_at_checked(count)
+            && bytes.is_ascii()
+        {
+            self.rest = rest;
+            return Ok(bytes.iter().map(|&byte| each(byte.into())).collect());
+        }
         let mut values = Vec::with_capacity(count);
         for _ in 0..count {
             values.push(each(self.varint()?));

@@ -121,6 +121,7 @@ mod last_words;
 mod lines;
 mod notice;
 mod subscriber;
+mod sync;
 mod telemetry;
 mod trace_context;
 

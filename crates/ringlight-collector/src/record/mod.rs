@@ -42,6 +42,8 @@
 //! its body, `otel.name` a span's name) is not in the record but in the field's name: see
 //! [`FieldRole`], which the encoder asks once a callsite.
 
+mod header;
+mod pack;
 mod read;
 mod role;
 mod write;
@@ -51,12 +53,11 @@ mod tests;
 
 use ringlight_model::{Severity, SpanKind, StatusCode};
 
+pub use header::{LogHeader, SpanHeader};
+pub use pack::{TextPacker, load_tail};
 pub use read::{Item, Items, KeyRef, LogRecord, Record, ScopePath, SpanRecord, Text, ValueRef};
 pub use role::{FieldRole, parse_span_kind, parse_status_code};
-pub use write::{
-    ItemWriter, Key, LogHeader, SpanHeader, TextPacker, Words, Written, copy_words, item_field,
-    item_words, load_tail,
-};
+pub use write::{ItemWriter, Key, Words, Written, copy_words, item_field, item_words};
 
 /// Bytes of a word.
 pub const WORD_BYTES: usize = 8;

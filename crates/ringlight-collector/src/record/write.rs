@@ -1,106 +1,11 @@
-//! Writing records.
+//! Writing records: what takes words, and what writes items as words.
 
-use std::fmt;
-
-use ringlight_model::{CallsiteId, Severity, SpanId, SpanKind, StatusCode, TraceId};
+use ringlight_model::{CallsiteId, SpanId, TraceId};
 
 use super::{
-    FLAG_CUT, FLAG_KEY_TEXT, Head, ItemHead, LOG_HEADER_WORDS, SPAN_HEADER_WORDS, TAG_BOOL,
-    TAG_BYTES, TAG_F64, TAG_I64, TAG_LINK, TAG_NAME, TAG_SCOPE_PATH, TAG_STATUS_MESSAGE, TAG_TEXT,
-    TAG_U64, WORD_BYTES,
+    FLAG_CUT, FLAG_KEY_TEXT, ItemHead, TAG_BOOL, TAG_BYTES, TAG_F64, TAG_I64, TAG_LINK, TAG_NAME,
+    TAG_SCOPE_PATH, TAG_STATUS_MESSAGE, TAG_TEXT, TAG_U64, TextPacker, WORD_BYTES, load_tail,
 };
-
-/// The header of a span.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SpanHeader {
-    /// Kind, status, flags, what was dropped.
-    pub head: Head,
-    /// Where in the source it was made; zero where there is no callsite.
-    pub callsite: CallsiteId,
-    /// The trace.
-    pub trace_id: TraceId,
-    /// The span.
-    pub span_id: SpanId,
-    /// Its parent, or [`SpanId::INVALID`].
-    pub parent_span_id: SpanId,
-    /// Start, Unix nanoseconds.
-    pub start_unix_nano: u64,
-    /// End, Unix nanoseconds.
-    pub end_unix_nano: u64,
-}
-
-impl SpanHeader {
-    /// A header of an ordinary span: internal, status unset.
-    #[must_use]
-    pub const fn new(callsite: CallsiteId, trace_id: TraceId, span_id: SpanId) -> Self {
-        Self {
-            head: Head::span(SpanKind::Internal, StatusCode::Unset, 1),
-            callsite,
-            trace_id,
-            span_id,
-            parent_span_id: SpanId::INVALID,
-            start_unix_nano: 0,
-            end_unix_nano: 0,
-        }
-    }
-
-    /// The words of the header.
-    #[must_use]
-    pub const fn to_words(&self) -> [u64; SPAN_HEADER_WORDS] {
-        [
-            self.head.word(),
-            self.callsite.get(),
-            (self.trace_id.get() >> 64) as u64,
-            self.trace_id.get() as u64,
-            self.span_id.get(),
-            self.parent_span_id.get(),
-            self.start_unix_nano,
-            self.end_unix_nano,
-        ]
-    }
-}
-
-/// The header of a log record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogHeader {
-    /// Severity, flags, what was dropped.
-    pub head: Head,
-    /// Where in the source it was made; zero where there is no callsite.
-    pub callsite: CallsiteId,
-    /// The trace it was logged in, or [`TraceId::INVALID`].
-    pub trace_id: TraceId,
-    /// The span it was logged in, or [`SpanId::INVALID`].
-    pub span_id: SpanId,
-    /// When, Unix nanoseconds.
-    pub time_unix_nano: u64,
-}
-
-impl LogHeader {
-    /// A header of a log record outside of spans.
-    #[must_use]
-    pub const fn new(callsite: CallsiteId, severity: Severity, time_unix_nano: u64) -> Self {
-        Self {
-            head: Head::log(severity, 0),
-            callsite,
-            trace_id: TraceId::INVALID,
-            span_id: SpanId::INVALID,
-            time_unix_nano,
-        }
-    }
-
-    /// The words of the header.
-    #[must_use]
-    pub const fn to_words(&self) -> [u64; LOG_HEADER_WORDS] {
-        [
-            self.head.word(),
-            self.callsite.get(),
-            (self.trace_id.get() >> 64) as u64,
-            self.trace_id.get() as u64,
-            self.span_id.get(),
-            self.time_unix_nano,
-        ]
-    }
-}
 
 /// Copies words into a reservation, as many as both have.
 pub fn copy_words(words: impl IntoIterator<Item = u64>, buffer: &mut [u8]) {
@@ -368,13 +273,8 @@ impl<'w, W: Words> ItemWriter<'w, W> {
             push_padded(self.words, name);
         }
         let room_bytes = (room + 1) * WORD_BYTES;
-        let mut packer = TextPacker {
-            words: self.words,
-            word: 0,
-            len_bytes: 0,
-            bytes_left: self.text_bytes_max.min(room_bytes).min(u32::MAX as usize),
-            cut: false,
-        };
+        let bytes_max = self.text_bytes_max.min(room_bytes).min(u32::MAX as usize);
+        let mut packer = TextPacker::new(self.words, bytes_max);
         fill(&mut packer);
         let (len, cut) = packer.finish();
         let flags = flags | if cut { FLAG_CUT } else { 0 };
@@ -403,112 +303,6 @@ fn push_padded(words: &mut impl Words, bytes: &[u8]) {
     }
     if !tail.is_empty() {
         words.push(load_tail(tail));
-    }
-}
-
-/// Up to seven bytes as the low bytes of a word, without a call to `memcpy` for their few bytes.
-#[inline]
-#[must_use]
-pub fn load_tail(tail: &[u8]) -> u64 {
-    let mut word = 0;
-    let mut rest = tail;
-    let mut shift = 0;
-    if let Some((four, after)) = rest.split_first_chunk::<4>() {
-        word = u64::from(u32::from_le_bytes(*four));
-        rest = after;
-        shift = 32;
-    }
-    if let Some((two, after)) = rest.split_first_chunk::<2>() {
-        word |= u64::from(u16::from_le_bytes(*two)) << shift;
-        rest = after;
-        shift += 16;
-    }
-    if let Some(byte) = rest.first() {
-        word |= u64::from(*byte) << shift;
-    }
-    word
-}
-
-/// Packs text into words as it is formatted, up to a limit.
-#[derive(Debug)]
-pub struct TextPacker<'w, W> {
-    words: &'w mut W,
-    // The bytes of the last, unfinished word: `len_bytes % 8` of them.
-    word: u64,
-    len_bytes: usize,
-    // None once something has been cut, so that nothing follows it.
-    bytes_left: usize,
-    cut: bool,
-}
-
-impl<W: Words> TextPacker<'_, W> {
-    /// Appends text; what is over the limit is cut at a character boundary.
-    #[inline]
-    pub fn push_str(&mut self, text: &str) {
-        if text.len() <= self.bytes_left {
-            self.pack(text.as_bytes());
-        } else {
-            self.push_cut(text.floor_char_boundary(self.bytes_left), text.as_bytes());
-        }
-    }
-
-    fn push_bytes(&mut self, bytes: &[u8]) {
-        if bytes.len() <= self.bytes_left {
-            self.pack(bytes);
-        } else {
-            self.push_cut(self.bytes_left, bytes);
-        }
-    }
-
-    #[cold]
-    fn push_cut(&mut self, end: usize, bytes: &[u8]) {
-        self.pack(&bytes[..end]);
-        self.bytes_left = 0;
-        self.cut = true;
-    }
-
-    #[inline]
-    fn pack(&mut self, bytes: &[u8]) {
-        let shift = (self.len_bytes % WORD_BYTES) as u32 * 8;
-        self.len_bytes += bytes.len();
-        self.bytes_left -= bytes.len();
-        let (chunks, tail) = bytes.as_chunks::<WORD_BYTES>();
-        if shift == 0 {
-            for chunk in chunks {
-                self.words.push(u64::from_le_bytes(*chunk));
-            }
-            self.word = load_tail(tail);
-        } else {
-            for chunk in chunks {
-                let word = u64::from_le_bytes(*chunk);
-                self.words.push(self.word | word << shift);
-                self.word = word >> (64 - shift);
-            }
-            let word = load_tail(tail);
-            let joined = self.word | word << shift;
-            if shift as usize / 8 + tail.len() >= WORD_BYTES {
-                self.words.push(joined);
-                self.word = word >> (64 - shift);
-            } else {
-                self.word = joined;
-            }
-        }
-    }
-
-    #[inline]
-    fn finish(self) -> (usize, bool) {
-        if !self.len_bytes.is_multiple_of(WORD_BYTES) {
-            self.words.push(self.word);
-        }
-        (self.len_bytes, self.cut)
-    }
-}
-
-impl<W: Words> fmt::Write for TextPacker<'_, W> {
-    #[inline]
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.push_str(text);
-        Ok(())
     }
 }
 

@@ -7,10 +7,12 @@ use ringlight_collector::record::{
 use ringlight_model::{CallsiteId, Signal, SpanId, TraceId};
 use tracing_core::{Event, Level, Metadata};
 
+use super::callsite::{address, severity};
+use super::scratch::Bounded;
 use super::slab::SlotId;
 use super::thread::Thread;
 use super::visit::FieldVisitor;
-use super::{Bounded, RinglightSubscriber, SAMPLED, STATUS_MESSAGE_BYTES_MAX, address, severity};
+use super::{RinglightSubscriber, SAMPLED, STATUS_MESSAGE_BYTES_MAX};
 
 /// Enclosing spans a log record names at most, for the lines people read.
 const SCOPE_PATH_MAX: usize = 16;

@@ -12,8 +12,11 @@
 //!
 //! Nothing here allocates once a thread has its slots, its ring and its buffer.
 
+mod callsite;
 mod ids;
+mod late;
 mod log;
+mod scratch;
 mod slab;
 mod stack;
 mod thread;
@@ -24,23 +27,24 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use ringlight_clock::Clock;
-use ringlight_collector::record::{Head, ItemWriter, LOG_HEADER_WORDS, Words, item_field};
+use ringlight_collector::record::{Head, ItemWriter};
 use ringlight_collector::{Recorder, in_pipeline};
 use ringlight_model::{
-    Callsite, CallsiteId, CallsiteKind, CallsiteRegistry, Limits, Severity, Signal, SpanId,
-    SpanKind, StatusCode, TraceId,
+    CallsiteId, CallsiteRegistry, Limits, Signal, SpanId, SpanKind, StatusCode, TraceId,
 };
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::subscriber::Interest;
-use tracing_core::{Event, Level, LevelFilter, Metadata, Subscriber};
+use tracing_core::{Event, LevelFilter, Metadata, Subscriber};
 
 use crate::filter::Filter;
+use crate::sync::unpoisoned;
 
+use callsite::{address, describe};
 pub(crate) use slab::OPEN_SPANS_MAX;
-use slab::{ITEM_WORDS_MAX, Slab, Slot, SlotId, SpanContext};
+use slab::{Slab, Slot, SlotId, SpanContext};
 use stack::Left;
 use thread::{Thread, with_thread};
 use visit::{FieldVisitor, RecordLimits};
@@ -133,10 +137,7 @@ impl RinglightSubscriber {
         let address = address(metadata);
         self.callsites
             .register(CallsiteId::new(address), || describe(metadata));
-        self.metadata
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(address, metadata);
+        unpoisoned(self.metadata.write()).insert(address, metadata);
     }
 
     /// Opens a span; [`SlotId::NONE`] when it cannot be recorded.
@@ -278,48 +279,6 @@ impl RinglightSubscriber {
             slot.fail(Some("panicked"), STATUS_MESSAGE_BYTES_MAX);
         }
     }
-
-    /// Merges items built in `scratch` into an open span: a later value of a field replaces the
-    /// earlier one.
-    fn merge(&self, slot: &Slot, scratch: &[u64], (dropped, cut): (u16, u8)) {
-        let mut items = slot.items_locked();
-        let mut head = slot.head().with_dropped(dropped).with_cut(cut);
-        let mut rest = scratch;
-        while let Some(word) = rest.first().copied() {
-            let Some(words) = ringlight_collector::record::item_words(word) else {
-                break;
-            };
-            let (item, after) = rest.split_at(words.min(rest.len()));
-            rest = after;
-            if let Some(field) = item_field(word) {
-                items.remove_item(|earlier| item_field(earlier) == Some(field));
-            }
-            let attributes = items
-                .item_heads()
-                .filter(|head| item_field(*head).is_some());
-            if attributes.count() >= self.limits.attributes_max || items.room() < words {
-                head = head.with_dropped(1);
-                continue;
-            }
-            for word in item {
-                items.push(*word);
-            }
-        }
-        slot.set_head(head);
-        items.finish();
-    }
-
-    fn record_fields(&self, thread: Option<&Thread>, slot: &Slot, values: &Record<'_>) {
-        // Formatted before the slot is locked: a field's `Debug` may use the same span.
-        let mut scratch = thread.map(Thread::take_scratch).unwrap_or_default();
-        let mut visitor = FieldVisitor::new(Bounded(&mut scratch), &self.limits);
-        values.record(&mut visitor);
-        let losses = visitor.losses();
-        self.merge(slot, &scratch, losses);
-        if let Some(thread) = thread {
-            thread.give_scratch(scratch);
-        }
-    }
 }
 
 impl Subscriber for RinglightSubscriber {
@@ -439,12 +398,7 @@ impl Subscriber for RinglightSubscriber {
         let current = with_thread(|thread| self.current(thread));
         let found = current.and_then(|(id, _)| {
             let callsite = self.slab.slot(id)?.callsite();
-            let metadata = self
-                .metadata
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(&callsite)
-                .copied()?;
+            let metadata = unpoisoned(self.metadata.read()).get(&callsite).copied()?;
             Some(Current::new(Id::from_u64(id.get()), metadata))
         });
         found.unwrap_or_else(Current::none)
@@ -490,35 +444,6 @@ impl Drop for Unpublished<'_> {
     }
 }
 
-/// A growing buffer with room for as much as a span can have.
-struct Bounded<'a>(&'a mut Vec<u64>);
-
-impl Words for Bounded<'_> {
-    #[inline]
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    #[inline]
-    fn room(&self) -> usize {
-        (ITEM_WORDS_MAX + LOG_HEADER_WORDS).saturating_sub(self.0.len())
-    }
-
-    #[inline]
-    fn push(&mut self, word: u64) {
-        self.0.push(word);
-    }
-
-    #[inline]
-    fn set(&mut self, at: usize, word: u64) {
-        Words::set(self.0, at, word);
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.0.truncate(len);
-    }
-}
-
 #[inline]
 fn next_id(thread: Option<&Thread>, now: u64) -> u64 {
     // Without thread locals every id comes from a generator of its own: slow, and rare.
@@ -526,36 +451,4 @@ fn next_id(thread: Option<&Thread>, now: u64) -> u64 {
         || ids::IdGenerator::unseeded().next(now),
         |thread| thread.ids.next(now),
     )
-}
-
-#[inline]
-fn address(metadata: &'static Metadata<'static>) -> u64 {
-    std::ptr::from_ref(metadata).addr() as u64
-}
-
-fn describe(metadata: &'static Metadata<'static>) -> Callsite {
-    Callsite {
-        kind: if metadata.is_span() {
-            CallsiteKind::Span
-        } else {
-            CallsiteKind::Event
-        },
-        name: metadata.name(),
-        target: metadata.target(),
-        severity: severity(*metadata.level()),
-        module_path: metadata.module_path(),
-        file: metadata.file(),
-        line: metadata.line(),
-        fields: metadata.fields().iter().map(|f| f.name()).collect(),
-    }
-}
-
-const fn severity(level: Level) -> Severity {
-    match level {
-        Level::TRACE => Severity::TRACE,
-        Level::DEBUG => Severity::DEBUG,
-        Level::INFO => Severity::INFO,
-        Level::WARN => Severity::WARN,
-        Level::ERROR => Severity::ERROR,
-    }
 }

@@ -1,8 +1,7 @@
 //! Where open spans live: slots made of atomic words.
 //!
-//! A span may be entered, recorded to and closed by any thread, and the collector may one day want
-//! to look at the ones that are open, so every word of a slot is an atomic. That makes any access
-//! sound; that it is also meaningful rests on the rules of `tracing`:
+//! A span may be entered, recorded to and closed by any thread, so every word of a slot is an
+//! atomic. That makes any access sound; that it is also meaningful rests on the rules of `tracing`:
 //!
 //! - between taking a slot and publishing its id, only the creating thread knows it;
 //! - the id is published with a `Release` store of the slot's state, which whoever uses the id
@@ -18,11 +17,13 @@
 mod items;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use ringlight_clock::{Clock, Moment, Reading};
 use ringlight_collector::record::{Head, ItemWriter, SPAN_HEADER_WORDS, WORD_BYTES};
 use ringlight_model::StatusCode;
+
+use crate::sync::unpoisoned;
 
 pub(super) use items::SlotItems;
 
@@ -178,7 +179,7 @@ impl Slot {
     fn lock_spill(&self) -> MutexGuard<'_, Vec<u64>> {
         // No code that can panic runs under the lock except while the slot is unpublished; its
         // creator then empties it.
-        self.spill.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.spill.lock())
     }
 
     /// Fills in the rest and makes the span known under the returned id, with one reference.
@@ -386,7 +387,7 @@ impl Slab {
 
     /// Takes up to `out.len()` free slots; returns how many. None once all are open.
     pub(super) fn take(&self, out: &mut [u32]) -> usize {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = unpoisoned(self.free.lock());
         if free.indices.is_empty() && free.chunks_used < CHUNKS_MAX {
             let chunk = free.chunks_used;
             self.chunks[chunk].get_or_init(|| Box::new([const { Slot::new() }; CHUNK_SLOTS]));
@@ -405,7 +406,7 @@ impl Slab {
 
     /// Gives back slots that were retired.
     pub(super) fn give(&self, indices: &[u32]) {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = unpoisoned(self.free.lock());
         free.indices.extend_from_slice(indices);
     }
 

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use ringlight_clock::ManualTime;
 use ringlight_collector::record::{Item, KeyRef, Record as RecordRef, ValueRef};
 use ringlight_collector::{Pipeline, PipelineConfig, RecordSink};
-use ringlight_model::DropReason;
+use ringlight_model::{DropReason, Severity};
 use tracing::{Dispatch, Span, debug, error, info, info_span, span};
 
 use super::*;

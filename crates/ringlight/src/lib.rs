@@ -22,7 +22,7 @@
 //! - An **event** is one log record. It carries the ids of the span it happened in, so that a log
 //!   line leads to its trace and back. Its message is the record's body.
 //! - An event at level **error**, or a **panic** that passes through it, gives its span the status
-//!   error, with the first such message.
+//!   error, with the first such message; a field `error` follows the message.
 //! - The fields `otel.name`, `otel.kind`, `otel.status_code` and `otel.status_message` of a span set
 //!   what they say instead of becoming attributes.
 //! - `follows_from` becomes a link. `parent: &span` and `parent: None` are followed.

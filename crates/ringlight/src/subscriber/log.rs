@@ -86,7 +86,8 @@ impl RinglightSubscriber {
         let _ = ItemWriter::new(words, 0).scope_path(&callsites[first..]);
     }
 
-    /// An error event makes its span fail; its message becomes the status message.
+    /// An error event makes its span fail. Its message and its field `error` (all there is in an
+    /// event of `#[instrument(err)]`) become the status message.
     #[cold]
     fn fail(&self, id: SlotId, record: &[u64], metadata: &Metadata<'_>) {
         let Some(slot) = self.slab.slot(id) else {
@@ -94,21 +95,22 @@ impl RinglightSubscriber {
         };
         let mut bytes = vec![0; record.len() * 8];
         copy_words(record.iter().copied(), &mut bytes);
-        // `#[instrument(err)]` writes an event of nothing but the field `error`.
-        let field = |name| metadata.fields().field(name);
-        let message = field("message")
-            .or_else(|| field("error"))
-            .map(|f| f.index());
-        let message = RecordBytes::parse(&bytes).ok().and_then(|record| {
-            record.items().find_map(|item| match item {
+        let record = RecordBytes::parse(&bytes).ok();
+        let text = |name| {
+            let wanted = metadata.fields().field(name)?.index();
+            record?.items().find_map(|item| match item {
                 Item::Attribute(KeyRef::Field(index), ValueRef::Text(text))
-                    if message == Some(usize::from(index)) =>
+                    if usize::from(index) == wanted =>
                 {
                     Some(text.to_str())
                 }
                 _ => None,
             })
-        });
+        };
+        let message = match (text("message"), text("error")) {
+            (Some(message), Some(error)) => Some(format!("{message}: {error}").into()),
+            (message, error) => message.or(error),
+        };
         slot.fail(message.as_deref(), STATUS_MESSAGE_BYTES_MAX);
     }
 }

@@ -174,6 +174,25 @@ fn an_error_event_fails_its_span_with_its_first_message() {
 }
 
 #[test]
+fn the_status_message_says_what_failed_and_why() {
+    let message = |log: &dyn Fn()| {
+        let got = Recording::new().records(|_| info_span!("failing").in_scope(log));
+        got.span("failing").status_message.clone()
+    };
+    let cause = fmt::Error;
+    let check = |log: &dyn Fn(), expected: Option<&str>| {
+        assert_eq!(message(log).as_deref(), expected);
+    };
+    check(
+        &|| error!(error = %"declined", "cannot charge"),
+        Some("cannot charge: declined"),
+    );
+    check(&|| error!(error = %cause), Some(&cause.to_string()));
+    check(&|| error!("cannot charge"), Some("cannot charge"));
+    check(&|| error!(code = 7), None);
+}
+
+#[test]
 fn fault_5_a_panic_closes_the_spans_it_passes_with_an_error() {
     let got = Recording::new().records(|_| {
         let outer = info_span!("outer");

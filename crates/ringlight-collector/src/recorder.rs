@@ -133,6 +133,7 @@ impl fmt::Debug for Recorder {
 }
 
 impl Local {
+    #[inline]
     fn seat(&mut self, shared: &Shared) -> &mut Seat {
         let is_current = self
             .current
@@ -171,6 +172,7 @@ impl Seat {
         }
     }
 
+    #[inline]
     fn producer(&mut self) -> Option<&mut RingProducer> {
         if self.producer.is_none() {
             self.register();
@@ -379,6 +381,7 @@ struct Abandon<'a> {
 }
 
 impl Drop for Abandon<'_> {
+    #[inline]
     fn drop(&mut self) {
         if self.armed {
             self.producer.add(Counted::Abandoned.index(self.signal), 1);

@@ -4,27 +4,21 @@ use std::fmt;
 
 use super::{WORD_BYTES, Words};
 
-/// Up to seven bytes as the low bytes of a word, without a call to `memcpy` for their few bytes.
+/// Up to seven bytes as the low bytes of a word, by two loads that may overlap instead of a call to
+/// `memcpy` for their few bytes.
 #[inline]
 #[must_use]
 pub fn load_tail(tail: &[u8]) -> u64 {
-    let mut word = 0;
-    let mut rest = tail;
-    let mut shift = 0;
-    if let Some((four, after)) = rest.split_first_chunk::<4>() {
-        word = u64::from(u32::from_le_bytes(*four));
-        rest = after;
-        shift = 32;
+    debug_assert!(tail.len() < WORD_BYTES);
+    if let (Some(low), Some(high)) = (tail.first_chunk::<4>(), tail.last_chunk::<4>()) {
+        let low = u64::from(u32::from_le_bytes(*low));
+        return low | u64::from(u32::from_le_bytes(*high)) << (8 * (tail.len() - 4));
     }
-    if let Some((two, after)) = rest.split_first_chunk::<2>() {
-        word |= u64::from(u16::from_le_bytes(*two)) << shift;
-        rest = after;
-        shift += 16;
+    if let (Some(low), Some(high)) = (tail.first_chunk::<2>(), tail.last_chunk::<2>()) {
+        let low = u64::from(u16::from_le_bytes(*low));
+        return low | u64::from(u16::from_le_bytes(*high)) << (8 * (tail.len() - 2));
     }
-    if let Some(byte) = rest.first() {
-        word |= u64::from(*byte) << shift;
-    }
-    word
+    tail.first().map_or(0, |byte| u64::from(*byte))
 }
 
 /// Packs text into words as it is formatted, up to a limit.
@@ -79,9 +73,20 @@ impl<'w, W: Words> TextPacker<'w, W> {
 
     #[inline]
     fn pack(&mut self, bytes: &[u8]) {
-        let shift = (self.len_bytes % WORD_BYTES) as u32 * 8;
+        let used = self.len_bytes % WORD_BYTES;
         self.len_bytes += bytes.len();
         self.bytes_left -= bytes.len();
+        // Most pieces are short: a number, a unit.
+        if used + bytes.len() < WORD_BYTES {
+            self.word |= load_tail(bytes) << (8 * used);
+        } else {
+            self.pack_words(used as u32 * 8, bytes);
+        }
+    }
+
+    /// Packs bytes that fill the unfinished word, of which `shift` bits are taken, at least.
+    #[inline(never)]
+    fn pack_words(&mut self, shift: u32, bytes: &[u8]) {
         let (chunks, tail) = bytes.as_chunks::<WORD_BYTES>();
         if shift == 0 {
             for chunk in chunks {
@@ -96,7 +101,7 @@ impl<'w, W: Words> TextPacker<'w, W> {
             }
             let word = load_tail(tail);
             let joined = self.word | word << shift;
-            if shift as usize / 8 + tail.len() >= WORD_BYTES {
+            if shift as usize + 8 * tail.len() >= u64::BITS as usize {
                 self.words.push(joined);
                 self.word = word >> (64 - shift);
             } else {

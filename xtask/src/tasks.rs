@@ -60,8 +60,17 @@ pub(crate) fn screenshots() -> Outcome {
     )
 }
 
+/// What `web/package.json` and its packages ask for.
+const NODE_IS_NEW_ENOUGH: &str = "const [major, minor] = process.versions.node.split('.').map(Number); \
+     process.exit(major >= 24 || (major === 22 && minor >= 13) || (major === 20 && minor >= 19) ? 0 : 1)";
+
 fn prerequisites() -> Outcome {
-    require("node", "install Node.js 20 or later with npm")?;
+    require("node", "install Node.js 20.19 or later with npm")?;
+    succeeds(
+        Command::new("node").args(["-e", NODE_IS_NEW_ENOUGH]),
+        "`node` is too old for the tools of `web/`\n\
+         hint: install Node.js 20.19 or later (of the even versions; 22.13 or later of 22)",
+    )?;
     require("npm", "install npm, which comes with Node.js")?;
     require("python3", "apt-get install python3 python3-venv")?;
     succeeds(

@@ -93,3 +93,23 @@ test('new records appear by themselves', async ({ page, request }) => {
       .first(),
   ).toBeVisible();
 });
+
+test('a record left open does not hold up the list of another filter', async ({ page, request }) => {
+  const mark = hex(8);
+  const add = () => {
+    const timeUnixNano = `${Date.now()}000000`;
+    const attributes = [{ key: 'mark', value: { stringValue: mark } }];
+    const record = { timeUnixNano, severityNumber: 9, body: { stringValue: 'kept open' }, attributes };
+    return send(request, 'logs', { resourceLogs: [{ scopeLogs: [{ logRecords: [record] }] }] });
+  };
+  await add();
+  await page.goto(`/logs?q=${encodeURIComponent(`{ .mark = "${mark}" }`)}`);
+  const rows = page.locator('[data-row]');
+  await rows.first().click();
+  await expect(page.getByRole('heading', { name: /^Attributes/ })).toBeVisible();
+  await page.getByLabel('Least severity').selectOption('info');
+  await expect(page.getByRole('heading', { name: /^Attributes/ })).toBeHidden();
+  await page.mouse.move(0, 0);
+  await add();
+  await expect(rows).toHaveCount(2);
+});

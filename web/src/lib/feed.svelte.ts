@@ -42,6 +42,8 @@ export class Feed<T> {
   #round = 0;
   #gapped = false;
   #held: { rows: T[]; next: string | null } | null = null;
+  /** Of what was asked for the rows on the screen; aborted when others take their place. */
+  #asked = new AbortController();
 
   constructor(keyOf: (row: T, occurrence: number) => string, timeOf: (row: T) => string) {
     this.#keyOf = keyOf;
@@ -49,18 +51,18 @@ export class Feed<T> {
   }
 
   /** Another search: the old rows stay on the screen until the answer is there. */
-  async load(fetch: () => Promise<FeedPage<T>>): Promise<void> {
+  async load(fetch: (signal: AbortSignal) => Promise<FeedPage<T>>): Promise<void> {
+    const signal = this.#anew();
     this.loading = true;
-    this.waiting = 0;
-    this.#held = null;
     try {
-      const page = await fetch();
+      const page = await fetch(signal);
+      if (signal.aborted) return;
       this.rows = page.rows;
       this.next = page.next;
       this.stats = page.stats;
       this.problem = null;
     } catch (error) {
-      if (!this.#fail(error)) return;
+      if (signal.aborted || !this.#fail(error)) return;
       if (!(error instanceof ApiError && error.unreachable)) {
         this.rows = [];
         this.next = null;
@@ -114,9 +116,21 @@ export class Feed<T> {
     return since > 0n ? since.toString() : null;
   }
 
-  /** Remembers the list under `key`, for a later `restore`. */
-  keep(key: string): void {
-    if (this.rows.length === 0) return;
+  /** Other rows are to take the place of these: nothing that was asked for these may come to them any more. */
+  #anew(): AbortSignal {
+    this.#asked.abort();
+    this.#asked = new AbortController();
+    this.loadingMore = false;
+    this.#held = null;
+    this.waiting = 0;
+    return this.#asked.signal;
+  }
+
+  /** Gives up what is under way and remembers the list under `key`, for a later `restore`. */
+  leave(key: string): void {
+    this.#anew();
+    // While it loads, the rows on the screen are still those of the list before.
+    if (this.loading || this.rows.length === 0) return;
     kept.delete(key);
     kept.set(key, { rows: this.rows, next: this.next, stats: this.stats });
     for (const oldest of [...kept.keys()].slice(0, -KEPT_MAX)) kept.delete(oldest);
@@ -126,6 +140,7 @@ export class Feed<T> {
   restore(key: string): boolean {
     const found = kept.get(key);
     if (!found) return false;
+    this.#anew();
     this.rows = found.rows as T[];
     this.next = found.next;
     this.stats = found.stats;
@@ -143,14 +158,17 @@ export class Feed<T> {
     this.waiting = 0;
   }
 
-  async more(fetch: (cursor: string) => Promise<FeedPage<T>>): Promise<void> {
+  async more(fetch: (cursor: string, signal: AbortSignal) => Promise<FeedPage<T>>): Promise<void> {
     if (this.next === null || this.loadingMore) return;
+    const { signal } = this.#asked;
     this.loadingMore = true;
     try {
-      const page = await fetch(this.next);
+      const page = await fetch(this.next, signal);
+      if (signal.aborted) return;
       this.rows = [...this.rows, ...page.rows];
       this.next = page.next;
     } catch (error) {
+      if (signal.aborted) return;
       this.#fail(error);
     }
     this.loadingMore = false;

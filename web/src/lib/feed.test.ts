@@ -110,9 +110,66 @@ describe('a feed', () => {
     expect(ids(feed)).toBe('10 9 8 7');
   });
 
+  test('what was asked for the rows before changes nothing once others take their place', async () => {
+    const takers = {
+      more: (answer: Promise<FeedPage<Row>>) => feed.more(() => answer),
+      load: (answer: Promise<FeedPage<Row>>) => feed.load(() => answer),
+    };
+    for (const take of [takers.more, takers.load]) {
+      for (const late of [{ rows: [row(99)], next: '99', stats: undefined }, new Error('late')]) {
+        let answer: () => void = () => undefined;
+        const before = take(
+          new Promise((resolve, reject) => {
+            answer = () => {
+              if (late instanceof Error) reject(late);
+              else resolve(late);
+            };
+          }),
+        );
+        await feed.load(() => source.fetch(null));
+        answer();
+        await before;
+        expect([ids(feed), feed.next, feed.problem]).toEqual(['10 9 8 7', '7', null]);
+        expect([feed.loading, feed.loadingMore]).toEqual([false, false]);
+      }
+    }
+  });
+
+  test('a request for rows that are given up is aborted', async () => {
+    const signals: AbortSignal[] = [];
+    const ask = (signal: AbortSignal) => {
+      signals.push(signal);
+      return source.fetch(null);
+    };
+    await feed.load(ask);
+    await feed.more((_, signal) => ask(signal));
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false, false]);
+    await feed.load(ask);
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true, false]);
+    feed.leave('there');
+    expect(signals.at(-1)?.aborted).toBe(true);
+  });
+
+  test('rows that wait do not follow to another list', async () => {
+    feed.leave('first');
+    newest = 12;
+    await feed.refresh(source.fetch, true);
+    expect(feed.waiting).toBe(2);
+    feed.restore('first');
+    feed.release();
+    expect([ids(feed), feed.waiting]).toEqual(['10 9 8 7', 0]);
+  });
+
+  test('a list that was left before its rows came is not remembered by those before', async () => {
+    const loading = feed.load(() => Promise.reject(new DOMException('', 'AbortError')));
+    feed.leave('too soon');
+    await loading;
+    expect(feed.restore('too soon')).toBe(false);
+  });
+
   test('a list is shown as it was left', async () => {
     await feed.more(source.more);
-    feed.keep('here');
+    feed.leave('here');
     const later = new Feed<Row>(
       ({ id }) => id,
       ({ at }) => at,

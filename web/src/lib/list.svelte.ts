@@ -28,7 +28,7 @@ export interface ListOptions<T> {
   also?: readonly string[];
   keyOf: (row: T, occurrence: number) => string;
   timeOf: (row: T) => string;
-  fetch: (search: Search, signal?: AbortSignal) => Promise<FeedPage<T>>;
+  fetch: (search: Search, signal: AbortSignal) => Promise<FeedPage<T>>;
   /** Whether the list has to stand still for a reason of its page. */
   holds?: () => boolean;
   /** A list is shown again as it was left, or left; the key says which. */
@@ -79,7 +79,7 @@ export class List<T> {
       const common: Bindings = {
         ...rowKeys(() => this.element),
         l: () => this.setLive(!this.live),
-        r: () => void this.feed.load(() => this.#fetch(null)),
+        r: () => this.#load(),
       };
       return bindKeys(options.keys?.(common) ?? common);
     });
@@ -94,23 +94,25 @@ export class List<T> {
     };
   }
 
-  #fetch(cursor: string | null, signal?: AbortSignal, since: string | null = null): Promise<FeedPage<T>> {
+  #fetch(cursor: string | null, signal: AbortSignal, since: string | null = null): Promise<FeedPage<T>> {
     const { from, to } = bounds(this.range, Date.now(), since);
     const search = { q: this.query, run: this.run, from, to, limit: ROWS_AT_ONCE, cursor };
     return this.#options.fetch(search, signal);
   }
 
+  #load(): void {
+    void this.feed.load((signal) => this.#fetch(null, signal));
+  }
+
   #search(key: string): () => void {
-    const controller = new AbortController();
     untrack(() => {
       if (router.returning && this.feed.restore(key)) {
         this.#options.onreturn?.(key);
         router.restore();
-      } else void this.feed.load(() => this.#fetch(null, controller.signal));
+      } else this.#load();
     });
     return () => {
-      controller.abort();
-      this.feed.keep(key);
+      this.feed.leave(key);
       untrack(() => this.#options.onleave?.(key));
     };
   }
@@ -126,7 +128,7 @@ export class List<T> {
   }
 
   more(): void {
-    void this.feed.more((cursor) => this.#fetch(cursor));
+    void this.feed.more((cursor, signal) => this.#fetch(cursor, signal));
   }
 
   filter(text: string): void {

@@ -33,6 +33,10 @@ const PASS_BYTES: usize = 128 * 1024;
 const LOOK_SOON: Duration = Duration::from_millis(10);
 const LOOK_SELDOM: Duration = Duration::from_millis(80);
 
+/// The part of the batch delay that is counted for the time in rings that do not empty, at most. The
+/// rest is left to the batch, else each pass of a flood would send by itself what it found.
+const BACKLOG_PART: u32 = 2;
+
 /// After a silence of so many of the longest times between looks, about a second, the collector looks
 /// no more but asks the producers to call with their next record. A call is a system call on a thread
 /// of the application, which is why it is not asked for at once.
@@ -88,8 +92,11 @@ pub(crate) struct Collector {
     look_after: Duration,
     /// When there last was a record.
     found_at: Instant,
-    /// No record in the rings is older: the last look, or the last time nothing could be there.
+    /// From when the delay of the records in the rings is counted: the last look that left none, or the
+    /// last time nothing could be there, though with a backlog at most `backlog_max` before the last
+    /// look.
     looked_at: Instant,
+    backlog_max: Duration,
     drops: Drops,
     /// Bytes all rings hold together when they are full.
     rings_bytes: usize,
@@ -210,6 +217,7 @@ impl Collector {
             look_after: look_soon,
             found_at: Instant::now(),
             looked_at: Instant::now(),
+            backlog_max: config.batch_delay / BACKLOG_PART,
             drops: Drops {
                 accounts: Arc::clone(&parts.accounts),
                 notices: config.notices.clone(),
@@ -301,6 +309,8 @@ impl Collector {
         inbox.post();
         if !drained.more {
             self.looked_at = now;
+        } else if now > self.looked_at + self.backlog_max {
+            self.looked_at = now - self.backlog_max;
         }
         if drained.records > 0 {
             self.look_after = self.look_soon;

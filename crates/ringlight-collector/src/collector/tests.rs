@@ -3,15 +3,17 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
-use ringlight_model::Signal;
-use ringlight_ring::{RingConfig, RingProducer};
+use ringlight_model::{CallsiteId, Severity, Signal, SpanId, TraceId};
+use ringlight_ring::{RingConfig, RingProducer, RingSender};
 
 use super::*;
 use crate::accounts::Counted;
 use crate::export::{EncodedBatch, ExportError, ExportFuture, ExportOutcome};
+use crate::record::{LogHeader, Record, SpanHeader, copy_words};
 
 const BATCH_DELAY: Duration = Duration::from_millis(200);
 
@@ -19,11 +21,22 @@ const BATCH_RECORDS: u64 = 4;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Takes everything.
-struct Takes;
+/// Takes everything, and keeps the sizes of the batches by signal.
+#[derive(Default)]
+struct Takes(Mutex<Vec<(Signal, usize)>>);
+
+impl Takes {
+    fn batches_bytes(&self, signal: Signal) -> Vec<usize> {
+        let taken = self.0.lock().unwrap();
+        let of_signal = taken.iter().filter(|(of, _)| *of == signal);
+        of_signal.map(|(_, bytes)| *bytes).collect()
+    }
+}
 
 impl ExporterBoxed for Takes {
-    fn export_boxed(&self, _: EncodedBatch) -> ExportFuture<'_> {
+    fn export_boxed(&self, batch: EncodedBatch) -> ExportFuture<'_> {
+        let taken = (batch.signal, batch.bytes.len());
+        self.0.lock().unwrap().push(taken);
         Box::pin(async { Ok::<_, ExportError>(ExportOutcome::default()) })
     }
 
@@ -34,25 +47,38 @@ impl ExporterBoxed for Takes {
 
 /// A collector with one destination that takes everything, and what its thread runs beside it.
 struct Rig {
+    exporter: Arc<Takes>,
     accounts: Arc<Accounts>,
     destination: Arc<Destination>,
     reports: Arc<Reports>,
     collector: Collector,
 }
 
-fn rig(batch_delay: Duration, notices: Notices) -> (Rig, RingProducer) {
-    let config = PipelineConfig {
+fn config(batch_delay: Duration) -> PipelineConfig {
+    PipelineConfig {
         batch_delay,
         batch_records_max: BATCH_RECORDS as usize,
-        notices,
         ..PipelineConfig::default()
-    };
-    let (sender, receiver) = ringlight_ring::channel(RingConfig::new(1 << 16, 2)).unwrap();
+    }
+}
+
+fn rig(config: PipelineConfig) -> (Rig, RingSender) {
+    rig_with(config, |_| Vec::new())
+}
+
+/// With sinks that may record on their own.
+fn rig_with(
+    config: PipelineConfig,
+    sinks: impl FnOnce(&RingSender) -> Vec<Box<dyn RecordSink>>,
+) -> (Rig, RingSender) {
+    let rings = RingConfig::new(config.ring_bytes(), config.producers_max);
+    let (sender, receiver) = ringlight_ring::channel(rings).unwrap();
     let accounts = Arc::new(Accounts::new(sender.clone(), 1));
     let settled = Arc::new(Notify::new());
+    let exporter = Arc::new(Takes::default());
     let destination = Arc::new(Destination::new(
         0,
-        Arc::new(Takes),
+        Arc::clone(&exporter) as Arc<dyn ExporterBoxed>,
         Arc::clone(&accounts),
         &config,
         Arc::clone(&settled),
@@ -62,7 +88,7 @@ fn rig(batch_delay: Duration, notices: Notices) -> (Rig, RingProducer) {
         config,
         callsites: Arc::new(CallsiteRegistry::new()),
         destinations: Vec::new(),
-        sinks: Vec::new(),
+        sinks: sinks(&sender),
         receiver,
         accounts: Arc::clone(&accounts),
         control: Arc::new(Control::default()),
@@ -70,12 +96,13 @@ fn rig(batch_delay: Duration, notices: Notices) -> (Rig, RingProducer) {
     let destinations = vec![Arc::clone(&destination)];
     let collector = Collector::new(parts, destinations, settled, vec![Arc::clone(&reports)]);
     let rig = Rig {
+        exporter,
         accounts,
         destination,
         reports,
         collector,
     };
-    (rig, sender.register().unwrap())
+    (rig, sender)
 }
 
 /// Runs what a collector's thread runs, as a task of its own, beside the script. The script reads
@@ -106,15 +133,20 @@ async fn run_beside(rig: Rig, script: impl AsyncFnOnce(Rc<Cell<usize>>)) {
 }
 
 fn record(producer: &mut RingProducer) {
-    let header = crate::record::SpanHeader::new(
-        ringlight_model::CallsiteId::new(0),
-        ringlight_model::TraceId::new(1),
-        ringlight_model::SpanId::new(2),
-    );
-    let words = header.to_words();
-    let mut bytes = vec![0; words.len() * 8];
-    crate::record::copy_words(words, &mut bytes);
-    producer.add(Counted::Submitted.index(Signal::Traces), 1);
+    let callsite = CallsiteId::new(0);
+    let header = SpanHeader::new(callsite, TraceId::new(1), SpanId::new(2));
+    push(producer, Signal::Traces, header.to_words());
+}
+
+fn record_log(producer: &mut RingProducer) {
+    let header = LogHeader::new(CallsiteId::new(0), Severity::WARN, 1);
+    push(producer, Signal::Logs, header.to_words());
+}
+
+fn push<const N: usize>(producer: &mut RingProducer, signal: Signal, words: [u64; N]) {
+    let mut bytes = vec![0; N * 8];
+    copy_words(words, &mut bytes);
+    producer.add(Counted::Submitted.index(signal), 1);
     producer.push(&bytes).unwrap();
 }
 
@@ -127,7 +159,8 @@ async fn until(condition: impl Fn() -> bool) {
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_collector_does_nothing_until_there_is_a_record() {
-    let (rig, mut producer) = rig(BATCH_DELAY, Notices::default());
+    let (rig, sender) = rig(config(BATCH_DELAY));
+    let mut producer = sender.register().unwrap();
     let accounts = Arc::clone(&rig.accounts);
     run_beside(rig, async |woken| {
         for number in 1..=3 {
@@ -146,7 +179,8 @@ async fn an_idle_collector_does_nothing_until_there_is_a_record() {
 async fn a_record_waits_for_the_batch_delay_at_most_wherever_it_finds_the_collector() {
     // Shorter and longer than the time between two looks.
     for batch_delay in [1, 20, 100, 200].map(Duration::from_millis) {
-        let (rig, mut producer) = rig(batch_delay, Notices::default());
+        let (rig, sender) = rig(config(batch_delay));
+        let mut producer = sender.register().unwrap();
         let accounts = Arc::clone(&rig.accounts);
         let exported = || accounts.snapshot(0).account(Signal::Traces).exported;
         run_beside(rig, async |_| {
@@ -173,13 +207,13 @@ async fn a_record_waits_for_the_batch_delay_at_most_wherever_it_finds_the_collec
 async fn an_idle_collector_tells_of_a_drop_that_no_record_tells_of() {
     let told = Arc::new(AtomicBool::new(false));
     let tell = Arc::clone(&told);
-    let (rig, mut producer) = rig(
-        BATCH_DELAY,
-        Notices::new(move |notice| {
-            assert!(matches!(notice, Notice::Dropped { records: 1, .. }));
-            tell.store(true, Ordering::Relaxed);
-        }),
-    );
+    let mut config = config(BATCH_DELAY);
+    config.notices = Notices::new(move |notice| {
+        assert!(matches!(notice, Notice::Dropped { records: 1, .. }));
+        tell.store(true, Ordering::Relaxed);
+    });
+    let (rig, sender) = rig(config);
+    let mut producer = sender.register().unwrap();
     run_beside(rig, async |_| {
         tokio::time::sleep(HOUR).await;
         producer.add(Counted::Submitted.index(Signal::Traces), 1);
@@ -188,4 +222,57 @@ async fn an_idle_collector_tells_of_a_drop_that_no_record_tells_of() {
         until(|| told.load(Ordering::Relaxed)).await;
     })
     .await;
+}
+
+/// Sees to it that the rings never empty: makes a span for each that it is shown.
+struct Flood(RingProducer);
+
+impl Flood {
+    fn start(sender: &RingSender) -> Self {
+        let mut producer = sender.register().unwrap();
+        // More than one pass takes, and room for what comes meanwhile.
+        (0..2 * PASS_BYTES / 64).for_each(|_| record(&mut producer));
+        Self(producer)
+    }
+}
+
+impl RecordSink for Flood {
+    fn record(&mut self, shown: &Record<'_>, _: &CallsiteRegistry) {
+        if matches!(shown, Record::Span(_)) {
+            record(&mut self.0);
+        }
+    }
+
+    fn flush(&mut self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_flood_batches_are_full_and_what_comes_seldom_leaves_in_time() {
+    const ROUNDS: usize = 4;
+    const STEPS: u32 = 20;
+    let config = PipelineConfig::default();
+    let (batch_delay, batch_bytes_max) = (config.batch_delay, config.batch_bytes_max);
+    let (rig, sender) = rig_with(config, |sender| vec![Box::new(Flood::start(sender))]);
+    let mut producer = sender.register().unwrap();
+    let accounts = Arc::clone(&rig.accounts);
+    let exporter = Arc::clone(&rig.exporter);
+    run_beside(rig, async |_| {
+        for round in 1..=ROUNDS {
+            for step in 0..STEPS {
+                if step < 2 {
+                    record_log(&mut producer);
+                }
+                // The collector has its turn, and nothing to wait for.
+                tokio::time::advance(batch_delay / STEPS).await;
+            }
+            let exported = accounts.snapshot(0).account(Signal::Logs).exported;
+            assert_eq!(exported, 2 * round as u64);
+        }
+    })
+    .await;
+    assert_eq!(exporter.batches_bytes(Signal::Logs).len(), ROUNDS);
+    let spans = exporter.batches_bytes(Signal::Traces);
+    assert!(spans.len() > ROUNDS, "{spans:?}");
+    let full = batch_bytes_max - batch_bytes_max / 32..=batch_bytes_max;
+    assert!(spans.iter().all(|bytes| full.contains(bytes)), "{spans:?}");
 }

@@ -60,7 +60,7 @@ machine a high rate is not reached rather than records lost. A service does not 
 unless it is told to.
 
 SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in order, with the account. Another one,
-a second later or more, ends it at once, without.";
+a second later or more, kills the applications, and then there is no account.";
 
 const COMPLETIONS_HELP: &str = "\
 Example:

@@ -17,7 +17,11 @@ use crate::size::show_size;
 use crate::up::{cannot_listen, cannot_print, command_line, stop};
 
 use account::Summary;
-use process::{AppProcess, Ended};
+use process::{AppProcess, Ended, VERBOSE_HINT};
+
+/// How long the model may take to say where it listens, far beyond what it takes: it is this program
+/// again, and all it does before is to bind a port.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often the progress line is drawn.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
@@ -51,7 +55,7 @@ async fn demonstrate(
         print_json_line(&backend.ready()).map_err(cannot_print)?;
     }
     let started = Instant::now();
-    let mut apps = start_apps(config, backend).await?;
+    let mut apps = start_apps(config, backend, signals).await?;
     console.line(match config.duration {
         Some(_) => {
             "the applications streaming, agent and model are running; Ctrl-C ends them sooner"
@@ -60,7 +64,7 @@ async fn demonstrate(
     });
     let early = until_done(config, backend, &mut apps, signals, console, started).await;
     let ran = started.elapsed();
-    let Some(ended) = stop_apps(apps, signals).await else {
+    let Some(ended) = stop_apps(apps, signals.force()).await else {
         return Err(CliError::new(
             Exit::Failure,
             "the applications were killed before they could report",
@@ -76,15 +80,17 @@ async fn demonstrate(
 }
 
 /// Starts the model, and when it listens the applications.
-async fn start_apps(config: &DemoConfig, backend: &Backend) -> Result<Vec<AppProcess>, CliError> {
+async fn start_apps(
+    config: &DemoConfig,
+    backend: &Backend,
+    signals: &mut Signals,
+) -> Result<[AppProcess; 3], CliError> {
     let endpoint = http_url(backend.addresses().grpc);
     let start = |name, args: &[&str]| AppProcess::start(name, args, &endpoint, config.verbose);
-    let mut model = start("model", &["--port", "0"])?;
-    let Some(model_url) = model.listening().await else {
-        return Err(model.stop().await.error());
-    };
+    let model = start("model", &["--port", "0"])?;
+    let (model, model_url) = until_listening(model, LISTEN_TIMEOUT, signals.next()).await?;
     let rate = config.rate.to_string();
-    Ok(vec![
+    Ok([
         start("streaming", &["--rate", &rate])?,
         start("agent", &["--model-url", &model_url])?,
         // Last, so that it is stopped last: the agent still asks it.
@@ -92,11 +98,40 @@ async fn start_apps(config: &DemoConfig, backend: &Backend) -> Result<Vec<AppPro
     ])
 }
 
+/// Waits until the model says where it listens. One that does not in time, or is not waited for any
+/// longer, is killed.
+async fn until_listening<T>(
+    mut model: AppProcess,
+    limit: Duration,
+    interrupted: impl Future<Output = T>,
+) -> Result<(AppProcess, String), CliError> {
+    // What it says is waited for first, should it come together with the rest.
+    tokio::select! {
+        biased;
+        url = model.listening() => match url {
+            Some(url) => Ok((model, url)),
+            None => Err(model.stop().await.error()),
+        },
+        _ = interrupted => Err(CliError::new(
+            Exit::Failure,
+            "asked to end before the applications were running",
+        )),
+        () = tokio::time::sleep(limit) => Err(CliError::new(
+            Exit::Failure,
+            format!(
+                "the application `model` did not say within {} s where it listens",
+                limit.as_secs()
+            ),
+        )
+        .with_hint(VERBOSE_HINT)),
+    }
+}
+
 /// Waits for the end of the time, a signal or the end of an application, whose name is returned.
 async fn until_done(
     config: &DemoConfig,
     backend: &Backend,
-    apps: &mut [AppProcess],
+    [first, second, third]: &mut [AppProcess; 3],
     signals: &mut Signals,
     console: Console,
     started: Instant,
@@ -109,9 +144,6 @@ async fn until_done(
     };
     let mut deadline = std::pin::pin!(deadline);
     let mut progress = tokio::time::interval(PROGRESS_INTERVAL);
-    let [first, second, third] = apps else {
-        return None;
-    };
     loop {
         tokio::select! {
             () = &mut deadline => break None,
@@ -138,29 +170,20 @@ fn progress_line(backend: &Backend, elapsed: Duration, duration: Option<Duration
     format!("{time}: {spans} spans and {logs} log records stored, {on_disk} on disk")
 }
 
-/// Asks the applications to stop, all but the model at once, and collects what they report. A
+/// Asks the applications to stop, the model when the others have, and collects what they report. A
 /// signal that forces the end kills them: then there is no report.
-async fn stop_apps(mut apps: Vec<AppProcess>, signals: &mut Signals) -> Option<Vec<Ended>> {
-    let model = apps.pop();
+async fn stop_apps(
+    [streaming, agent, model]: [AppProcess; 3],
+    interrupted: impl Future<Output = ()>,
+) -> Option<[Ended; 3]> {
+    // Nothing here is a task of its own, so that dropping it drops the processes, which kills them.
     let stopping = async {
-        let running: Vec<_> = apps
-            .into_iter()
-            .map(|app| tokio::spawn(app.stop()))
-            .collect();
-        let mut ended = Vec::new();
-        for app in running {
-            // A task of ours does not panic; were one to, its application misses in the account.
-            ended.extend(app.await.ok());
-        }
-        if let Some(model) = model {
-            ended.push(model.stop().await);
-        }
-        ended
+        let (streaming, agent) = tokio::join!(streaming.stop(), agent.stop());
+        [streaming, agent, model.stop().await]
     };
     tokio::select! {
         ended = stopping => Some(ended),
-        // Dropping the processes kills them.
-        () = signals.force() => None,
+        () = interrupted => None,
     }
 }
 
@@ -174,4 +197,72 @@ fn print(summary: &Summary, config: &DemoConfig, console: Console) -> Result<(),
         console.error(&shortfall);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use rustix::process::{Pid, test_kill_process};
+    use tokio::process::Command;
+
+    use super::*;
+
+    /// An application that neither says where it listens nor ends when it is asked to.
+    fn stuck() -> AppProcess {
+        let mut command = Command::new("sleep");
+        command.arg("600");
+        AppProcess::spawn("model", command, false).unwrap()
+    }
+
+    async fn check_gone(pid: u32) {
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        let gone = async {
+            while test_kill_process(pid).is_ok() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        // Less than after which one that is still waited for is killed.
+        let waited = tokio::time::timeout(Duration::from_secs(15), gone).await;
+        assert!(waited.is_ok(), "{pid:?} still runs");
+    }
+
+    #[track_caller]
+    fn check_refused(outcome: Result<(AppProcess, String), CliError>, expected: &str) {
+        let error = outcome.map(|(_, url)| url).unwrap_err();
+        assert_eq!(error.message, expected);
+    }
+
+    #[tokio::test]
+    async fn a_model_that_does_not_say_where_it_listens_is_not_waited_for_in_vain() {
+        let app = stuck();
+        let pid = app.pid();
+        check_refused(
+            until_listening(app, Duration::ZERO, pending::<()>()).await,
+            "the application `model` did not say within 0 s where it listens",
+        );
+        check_gone(pid).await;
+
+        let app = stuck();
+        let pid = app.pid();
+        check_refused(
+            until_listening(app, LISTEN_TIMEOUT, ready(())).await,
+            "asked to end before the applications were running",
+        );
+        check_gone(pid).await;
+    }
+
+    #[tokio::test]
+    async fn a_forced_end_kills_the_applications() {
+        let apps = [stuck(), stuck(), stuck()];
+        let pids = apps.each_ref().map(AppProcess::pid);
+        let forced = async {
+            // Once they have been asked to end.
+            tokio::task::yield_now().await;
+        };
+        assert!(stop_apps(apps, forced).await.is_none());
+        for pid in pids {
+            check_gone(pid).await;
+        }
+    }
 }

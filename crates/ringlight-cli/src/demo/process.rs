@@ -24,6 +24,10 @@ const TAIL_LINES: usize = 12;
 /// Bytes of a line read at most; the rest of a longer one is the next line.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 
+/// What to do about an application that does not behave.
+pub(super) const VERBOSE_HINT: &str =
+    "`ringlight demo --verbose` shows everything the applications write";
+
 /// A running application.
 pub(super) struct AppProcess {
     name: &'static str,
@@ -51,32 +55,36 @@ impl AppProcess {
         endpoint: &str,
         verbose: bool,
     ) -> Result<Self, CliError> {
-        let failed = |error: std::io::Error| {
-            CliError::new(
-                Exit::Failure,
-                format!("cannot start the application `{name}`: {error}"),
-            )
-            .with_hint("check the limits of this user (`ulimit -u`, `ulimit -n`)")
-        };
-        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        let program = std::env::current_exe().map_err(|error| cannot_start(name, &error))?;
+        let mut command = Command::new(program);
         command
             .args(["app", name, "--until-stdin-closes"])
             .args(args)
-            .args(["--otlp-endpoint", endpoint])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // A group of its own, so that Ctrl-C reaches this process alone, even before the
-            // application leaves signals to it.
-            .process_group(0)
-            .kill_on_drop(true);
+            .args(["--otlp-endpoint", endpoint]);
         // The demonstration is the same whatever the surroundings say about telemetry.
         for (variable, _) in std::env::vars_os() {
             if variable == "RUST_LOG" || variable.to_string_lossy().starts_with("OTEL_") {
                 command.env_remove(variable);
             }
         }
-        let mut child = command.spawn().map_err(failed)?;
+        Self::spawn(name, command, verbose)
+    }
+
+    pub(super) fn spawn(
+        name: &'static str,
+        mut command: Command,
+        verbose: bool,
+    ) -> Result<Self, CliError> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A group of its own, so that Ctrl-C reaches this process alone, even before the
+            // application leaves signals to it.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| cannot_start(name, &error))?;
         let (sender, listening) = oneshot::channel();
         Ok(Self {
             name,
@@ -86,6 +94,11 @@ impl AppProcess {
             tail: tokio::spawn(read_tail(name, child.stderr.take(), verbose)),
             child,
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
     }
 
     /// The URL the application says it listens on; `None` when it ended before it did.
@@ -120,6 +133,14 @@ impl AppProcess {
     }
 }
 
+fn cannot_start(name: &str, error: &std::io::Error) -> CliError {
+    CliError::new(
+        Exit::Failure,
+        format!("cannot start the application `{name}`: {error}"),
+    )
+    .with_hint("check the limits of this user (`ulimit -u`, `ulimit -n`)")
+}
+
 impl Ended {
     /// Why the application's account is missing.
     pub(super) fn error(&self) -> CliError {
@@ -139,7 +160,7 @@ impl Ended {
             Exit::Failure,
             format!("the application `{}` {what}{said}", self.name),
         )
-        .with_hint("`ringlight demo --verbose` shows everything the applications write")
+        .with_hint(VERBOSE_HINT)
     }
 }
 

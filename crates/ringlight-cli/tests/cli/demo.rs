@@ -166,6 +166,34 @@ fn the_applications_end_with_the_demo_even_when_it_is_killed() {
     });
 }
 
+/// The applications are stopped, so that none of them ends because it is asked to.
+#[test]
+fn a_second_signal_kills_the_applications() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut backend = Backend::spawn(demo(data_dir.path(), &[]));
+    wait_for_services(&backend);
+    let children = children_of(backend.child.id());
+    assert_eq!(children.len(), 3);
+    for pid in &children {
+        let pid = Pid::from_raw(i32::try_from(*pid).unwrap()).unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+    }
+    // Of those that follow the first, the first that comes a second later counts.
+    let status = until("the demo ends", || {
+        backend.signal(Signal::INT);
+        backend.child.try_wait().unwrap()
+    });
+    assert_eq!(status.code(), Some(1));
+    until("the applications are gone", || {
+        children.iter().all(|pid| !is_running(*pid)).then_some(())
+    });
+    let stderr = backend.errors();
+    assert!(
+        stderr.contains("error: the applications were killed before they could report"),
+        "{stderr}"
+    );
+}
+
 #[test]
 fn an_application_that_dies_ends_the_demo_and_is_named() {
     let data_dir = tempfile::tempdir().unwrap();

@@ -5,14 +5,13 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 
+use ringlight_store::StoreConfig;
+
 use crate::common::{Backend, ringlight, send_trace, spans_of, until};
 
 const KILLS: u64 = 50;
 const SPANS: u64 = 250;
 const SENDERS: u64 = 3;
-
-/// How many records the store seals into a block.
-const BLOCK_RECORDS: u64 = 8192;
 
 /// Fifty times: several clients send, the process is killed after some acknowledgements while more
 /// are under way, and after the restart every acknowledged trace is whole. Every other kill is aimed
@@ -20,6 +19,7 @@ const BLOCK_RECORDS: u64 = 8192;
 #[test]
 fn fault_29_what_was_acknowledged_survives_fifty_kills() {
     let data_dir = tempfile::tempdir().unwrap();
+    let block_records = StoreConfig::new(data_dir.path()).block_records as u64;
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let next_trace = AtomicU64::new(1);
     let mut acknowledged: Vec<u64> = Vec::new();
@@ -33,7 +33,7 @@ fn fault_29_what_was_acknowledged_survives_fifty_kills() {
             .as_u64()
             .unwrap();
         let wanted = if kill % 2 == 0 {
-            BLOCK_RECORDS.saturating_sub(head).div_ceil(SPANS) + random.below(4)
+            block_records.saturating_sub(head).div_ceil(SPANS) + random.below(4)
         } else {
             1 + random.below(30)
         };

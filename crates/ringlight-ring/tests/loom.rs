@@ -357,6 +357,64 @@ fn listening_receiver_roused_by_a_new_thread() {
     });
 }
 
+/// A ring may be handed on with the flag of a receiver that listened to its former owner: the next
+/// one's record rouses that receiver all the same.
+#[test]
+fn listening_receiver_roused_through_a_ring_handed_on() {
+    model(|| {
+        let (sender, mut receiver) = small(1);
+        let mut producer = sender.register().unwrap();
+        let wake = receiver.wake_handle();
+        // A new ring is listened to from the start; this one is past that.
+        push(&mut producer, 1).unwrap();
+        assert!(wake.wait_timeout(FOREVER));
+        assert_eq!(drain(&mut receiver), [1]);
+        let thread = thread::spawn(move || {
+            drop(producer);
+            let mut producer = sender.register().unwrap();
+            push(&mut producer, 2).unwrap();
+        });
+        let mut drained = Vec::new();
+        while drained.is_empty() {
+            if receiver.listen() {
+                assert!(wake.wait_timeout(FOREVER));
+            }
+            drained.extend(drain(&mut receiver));
+        }
+        thread.join().unwrap();
+        assert_eq!(drained, [2]);
+    });
+}
+
+/// Threads without a slot rouse a receiver that listens, whichever of them comes first.
+#[test]
+fn listening_receiver_roused_through_the_overflow_ring() {
+    model(|| {
+        let (sender, mut receiver) = small(1);
+        let wake = receiver.wake_handle();
+        let threads: Vec<_> = [1, 2]
+            .map(|value| {
+                let sender = sender.clone();
+                thread::spawn(move || {
+                    sender.overflow(|producer| push(producer, value).unwrap());
+                })
+            })
+            .into();
+        let mut drained = Vec::new();
+        while drained.len() < 2 {
+            if receiver.listen() {
+                assert!(wake.wait_timeout(FOREVER));
+            }
+            drained.extend(drain(&mut receiver));
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        drained.sort_unstable();
+        assert_eq!(drained, [1, 2]);
+    });
+}
+
 /// What is counted without a record is seen by a receiver that listens, before it sleeps or because
 /// it is roused.
 #[test]

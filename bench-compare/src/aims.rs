@@ -9,8 +9,12 @@ use crate::{
     results::{Figure, Results},
 };
 
-/// What counts as flat memory, as what is resident moves by a tenth and back from load to load.
+/// What this bench reads `flat memory` as: the most a later load takes, times the most an earlier
+/// one took. It moves by a tenth and back from load to load.
 const GROWTH_MAX: f64 = 1.25;
+
+/// How long the page waits until it asks the API again: `REFRESH_MS` in `web/src/lib/list.svelte.ts`.
+const PAGE_PAUSE_MS: f64 = 700.0;
 
 /// An aim and how far the run is from it.
 #[derive(Debug, Clone)]
@@ -35,6 +39,14 @@ impl Measured {
             median: figure.median,
             low: figure.low,
             high: figure.high,
+        }
+    }
+
+    fn later(self, ms: f64) -> Self {
+        Self {
+            median: self.median + ms,
+            low: self.low + ms,
+            high: self.high + ms,
         }
     }
 }
@@ -199,23 +211,38 @@ fn deliver_aims(results: &Results) -> Vec<Aim> {
 
 fn backend_aims(results: &Results) -> Vec<Aim> {
     let figure = |case, unit| ours(results, case, unit).map(Measured::of);
+    let visible = figure("visible", "p95_ms");
     let mut aims = vec![
         Aim::at_most(60.0, "backend: start to first answer, ms")
             .is(figure("start", "ms_to_first_answer"), 0),
         Aim::at_most(25.0, "resident memory of an idle one, MiB")
             .is(figure("idle", "resident_mib"), 1),
         Aim::at_most(30.0, "its binary, MiB").is(figure("binary", "mib"), 1),
-        Aim::at_least(200_000.0, "spans a second it takes in, flat out")
-            .is(figure("ingest", "spans_per_second"), 0),
+        Aim::at_least(
+            200_000.0,
+            "spans a second it takes in, load after load until all is sealed",
+        )
+        .is(figure("ingest", "spans_per_second_sustained"), 0),
         Aim::at_most(8.0, "CPU a span meanwhile, client included, us")
             .is(figure("ingest", "us_cpu_per_span"), 2),
         Aim::at_most(
             GROWTH_MAX,
-            "flat memory: resident after the later half of the loads, times the earlier",
+            "its most memory during the later half of the loads, times the earlier (1.25 is how \
+             this bench reads `flat`)",
         )
-        .is(figure("ingest", "resident_growth"), 2),
+        .is(figure("ingest", "peak_growth"), 2),
         Aim::at_most(40.0, "bytes on disk a span").is(figure("ingest", "bytes_per_span"), 1),
-        Aim::at_most(1_000.0, "span close to visible (p95), ms").is(figure("visible", "p95_ms"), 0),
+        Aim::at_most(
+            1_000.0,
+            "span close until the API answers with it (p95), ms",
+        )
+        .is(visible, 0),
+        Aim::at_most(
+            1_000.0,
+            "until the page has it, at most: that and the 700 ms between two questions of the \
+             page; reckoned, not measured, without the drawing",
+        )
+        .is(visible.map(|visible| visible.later(PAGE_PAUSE_MS)), 0),
         Aim::at_most(10.0, "trace by id (p95), ms").is(figure("trace-by-id", "p95_ms"), 1),
     ];
     aims.extend(
@@ -252,9 +279,30 @@ mod tests {
     }
 
     #[test]
+    fn the_page_asks_as_often_as_its_row_says() {
+        let page = include_str!("../../web/src/lib/list.svelte.ts");
+        assert!(page.contains(&format!("REFRESH_MS = {PAGE_PAUSE_MS};")));
+        let mut results = Results::default();
+        let figure = Figure::new(
+            "backend",
+            Subject::Ringlight,
+            ("visible", "p95_ms"),
+            Estimate::of(&[310.0]),
+            (1, 1),
+        );
+        results.figures.push(figure);
+        let table = table(&results);
+        let row = table.lines().find(|line| line.contains("700 ms"));
+        assert!(
+            row.unwrap()
+                .ends_with("| <= 1 000 | 1 010 | **missed** by 1.0 % |")
+        );
+    }
+
+    #[test]
     fn every_search_has_a_row() {
         let mut results = Results::default();
-        for (search, p95_ms) in Search::ALL.iter().zip([1.0, 250.0, 3.0, 4.0]) {
+        for (search, p95_ms) in Search::ALL.iter().zip([1.0, 250.0, 2.0, 3.0, 4.0]) {
             let case = (search.name(), "p95_ms");
             let estimate = Estimate::of(&[p95_ms]);
             let figure = Figure::new("backend", Subject::Ringlight, case, estimate, (1, 1));
@@ -269,7 +317,8 @@ mod tests {
             rows,
             [
                 "| search for the newest traces (p95), ms | <= 200 | 1.0 | met |",
-                "| search for a rare value (p95), ms | <= 200 | 250.0 | **missed** by 25.0 % |",
+                "| search for a rare number (p95), ms | <= 200 | 250.0 | **missed** by 25.0 % |",
+                "| search for a rare text (p95), ms | <= 200 | 2.0 | met |",
                 "| search for slow spans (p95), ms | <= 200 | 3.0 | met |",
                 "| search for failed spans (p95), ms | <= 200 | 4.0 | met |",
                 "| search for what is not there (p95), ms | <= 200 | - | not measured in this run |",

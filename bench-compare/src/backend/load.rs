@@ -1,12 +1,12 @@
 //! A client that sends as fast as the backend takes it: traces of a root and ten children, each
-//! span with the three attributes of the other benches.
+//! span with three attributes.
 
 use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -19,25 +19,16 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
-use tonic::{Code, Request, client::Grpc, codegen::http::uri::PathAndQuery, transport::Endpoint};
+use tonic::{Request, client::Grpc, codegen::http::uri::PathAndQuery, transport::Endpoint};
+use tonic_types::StatusExt as _;
 
-use crate::{
-    codec::Raw,
-    meter,
-    plan::Shape,
-    subjects::{Took, id, route},
-};
+use super::data::{self, LoadSpan, SPANS_PER_TRACE};
+use crate::{codec::Raw, meter};
 
 /// Traces of a request: 1 100 spans.
 pub(crate) const TRACES_PER_REQUEST: u64 = 100;
-/// Spans of a trace.
-pub(crate) const SPANS_PER_TRACE: u64 = 1 + Shape::CHILDREN_COUNT;
-/// One trace in so many has a span that failed.
-const ERROR_EVERY: u64 = 1_000;
 /// Requests under way at once, each on a connection of its own.
 const CONNECTIONS: usize = 8;
-/// How long to wait with a request that was refused as too much, before it is sent again.
-const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
@@ -52,22 +43,6 @@ pub(crate) struct LoadRun {
     pub(crate) spans: u64,
     /// Requests that had to be sent again, because the backend was busy.
     pub(crate) refused: u64,
-}
-
-/// Spreads numbers over all of 64 bits (the finalizer of SplitMix64).
-pub(crate) fn mix(number: u64) -> u64 {
-    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
-}
-
-/// The id of a trace, by its number.
-pub(crate) fn trace_id(trace: u64) -> [u8; 16] {
-    // Never zero: `mix` is zero for zero alone.
-    let mut id = [0; 16];
-    id[..8].copy_from_slice(&mix(2 * trace + 1).to_be_bytes());
-    id[8..].copy_from_slice(&mix(2 * trace + 2).to_be_bytes());
-    id
 }
 
 /// Sends so many requests, of the traces from `first_trace` on.
@@ -126,11 +101,15 @@ async fn send(
                 // Anything in the answer would be a partial success.
                 Ok(answer) if answer.get_ref().is_empty() => break,
                 Ok(_) => bail!("a request was taken in part"),
-                Err(status) if status.code() == Code::Unavailable => {
+                Err(status) => {
+                    let retry = status.get_details_retry_info();
+                    let Some(delay) = retry.and_then(|retry| retry.retry_delay) else {
+                        return Err(status).context("a request was refused for ever");
+                    };
+                    // As OTLP has it: not before the backend wants it again.
                     refused += 1;
-                    tokio::time::sleep(RETRY_AFTER).await;
+                    tokio::time::sleep(delay).await;
                 }
-                Err(status) => return Err(status).context("a request was refused"),
             }
         }
     }
@@ -202,30 +181,23 @@ impl Template {
 
 /// Makes a span the root (place 0) or a child of a trace.
 fn fill(span: &mut Span, trace: u64, place: u64, now_unix_nano: u64) {
-    let sequence = trace * SPANS_PER_TRACE + place;
-    let span_id = |place: u64| mix(!(trace * SPANS_PER_TRACE + place)).to_be_bytes();
-    span.trace_id.copy_from_slice(&trace_id(trace));
-    span.span_id.copy_from_slice(&span_id(place));
-    let random = mix(sequence);
-    let duration = if place == 0 {
-        12_000_000 + random % 8_000_000
-    } else {
-        span.parent_span_id = span_id(0).to_vec();
-        500_000 + random % 500_000
-    };
-    // Ten children one after the other, a millisecond each, within the root.
-    let until_root_ends = 11_000_000 * u64::from(place > 0) - 1_000_000 * place;
-    span.end_time_unix_nano = now_unix_nano - until_root_ends + random % 50_000;
-    span.start_time_unix_nano = span.end_time_unix_nano - duration;
-    let failed = place == 3 && trace.is_multiple_of(ERROR_EVERY);
-    span.status = failed.then(|| Status {
+    let data = LoadSpan::new(trace, place);
+    span.trace_id.copy_from_slice(&data::trace_id(trace));
+    span.span_id.copy_from_slice(&data.span_id());
+    if !data.is_root() {
+        span.parent_span_id = LoadSpan::new(trace, 0).span_id().to_vec();
+    }
+    span.end_time_unix_nano =
+        now_unix_nano - data::ended_ago_ns(trace) - data.ended_before_trace_ns();
+    span.start_time_unix_nano = span.end_time_unix_nano - data.duration_ns();
+    span.status = data.failed().then(|| Status {
         code: StatusCode::Error.into(),
         message: "the card was declined".to_owned(),
     });
     let values = [
-        Value::IntValue(id(sequence)),
-        Value::StringValue(route(sequence).to_owned()),
-        Value::StringValue(Took(sequence).to_string()),
+        Value::IntValue(data.id()),
+        Value::StringValue(data.route()),
+        Value::StringValue(data.took()),
     ];
     for (attribute, value) in span.attributes.iter_mut().zip(values) {
         attribute.value = Some(AnyValue { value: Some(value) });

@@ -1,6 +1,7 @@
 //! What the product's backend costs and how quickly it answers: the release binary as users build
 //! it, each part of it with data of its own.
 
+pub(crate) mod data;
 mod http;
 pub(crate) mod load;
 mod process;
@@ -17,12 +18,16 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use self::{
-    load::{LoadRun, SPANS_PER_TRACE, TRACES_PER_REQUEST},
+    data::SPANS_PER_TRACE,
+    load::{LoadRun, TRACES_PER_REQUEST},
     process::Backend,
     queries::Calls,
     visible::VisibleRun,
 };
-pub(crate) use self::{process::build, queries::Search};
+pub(crate) use self::{
+    process::build,
+    queries::{PAGE_TRACES, SLOW_ONE_IN, Search},
+};
 use crate::{
     parent::run_child,
     plan::{BackendSizes, Subject},
@@ -106,14 +111,19 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Fills a backend, load after load; the first one only warms it up.
+    /// Fills a backend, load after load without a pause; the first one only warms it up.
     fn ingest(&mut self) -> Result<(Backend, u64)> {
         let (backend, _) = Backend::start(&self.binary)?;
         let mut loads = Loads::default();
-        for number in 0..=self.sizes.loads {
+        let requests = self.sizes.load_requests;
+        progress("ingest, warm-up");
+        loads.warm_up(&backend, requests)?;
+        let (began, warmed_up_spans) = (Instant::now(), loads.spans);
+        for number in 1..=self.sizes.loads {
             progress(&format!("ingest, load {number} of {}", self.sizes.loads));
-            loads.add(&backend, self.sizes.load_requests)?;
+            loads.add(&backend, requests, number == self.sizes.loads)?;
         }
+        let sustained = (loads.spans - warmed_up_spans) as f64 / began.elapsed().as_secs_f64();
         let status = backend.status()?;
         let traces = &status["signals"]["traces"];
         let stored = traces["stored"].as_u64().unwrap_or_default();
@@ -122,14 +132,18 @@ impl Bench<'_> {
         }
         let spans = (loads.spans, stored);
         let bytes_per_span = backend.disk_bytes()? as f64 / stored as f64;
+        let (earlier, later) = loads.peaks();
         for (unit, samples) in [
-            ("spans_per_second", &loads.spans_per_second[1..]),
-            ("us_cpu_per_span", &loads.us_both[1..]),
-            ("us_cpu_per_span_backend", &loads.us_backend[1..]),
-            ("us_cpu_per_span_client", &loads.us_client[1..]),
-            ("refused_requests", &loads.refused[1..]),
-            ("resident_mib", &loads.resident_mib[1..]),
-            ("resident_growth", &[loads.growth()]),
+            ("spans_per_second_sustained", &[sustained][..]),
+            ("spans_per_second", &loads.spans_per_second),
+            ("us_cpu_per_span", &loads.us_both),
+            ("us_cpu_per_span_backend", &loads.us_backend),
+            ("us_cpu_per_span_client", &loads.us_client),
+            ("refused_requests", &loads.refused),
+            ("peak_mib_earlier", earlier),
+            ("peak_mib_later", later),
+            ("peak_growth", &[highest(later) / highest(earlier)]),
+            ("resident_mib", &[backend.resident_mib()?]),
             ("bytes_per_span", &[bytes_per_span]),
         ] {
             self.figure("ingest", unit, samples, spans);
@@ -176,45 +190,62 @@ impl Bench<'_> {
 /// What loads cost, one value a load.
 #[derive(Default)]
 struct Loads {
+    /// Of all loads, the one that warms up included.
     spans: u64,
     spans_per_second: Vec<f64>,
     us_backend: Vec<f64>,
     us_client: Vec<f64>,
     us_both: Vec<f64>,
     refused: Vec<f64>,
-    resident_mib: Vec<f64>,
+    peak_mib: Vec<f64>,
 }
 
 impl Loads {
-    fn add(&mut self, backend: &Backend, requests: u64) -> Result<()> {
-        let cpu_before = backend.cpu()?;
+    fn warm_up(&mut self, backend: &Backend, requests: u64) -> Result<()> {
+        self.send(backend, requests).map(drop)
+    }
+
+    fn send(&mut self, backend: &Backend, requests: u64) -> Result<LoadRun> {
         let run: LoadRun = run_child(&[
             "child-load".to_owned(),
             backend.endpoint().to_owned(),
             (self.spans / SPANS_PER_TRACE).to_string(),
             requests.to_string(),
         ])?;
-        // What is put off belongs to the price.
-        wait_until_sealed(backend)?;
+        self.spans += requests * TRACES_PER_REQUEST * SPANS_PER_TRACE;
+        Ok(run)
+    }
+
+    /// A load that is measured. What it puts off is part of the price of the next one, and the
+    /// last one is not over before nothing is put off.
+    fn add(&mut self, backend: &Backend, requests: u64, last: bool) -> Result<()> {
+        backend.forget_peak()?;
+        let cpu_before = backend.cpu()?;
+        let run = self.send(backend, requests)?;
+        if last {
+            wait_until_sealed(backend)?;
+        }
         let spans = run.spans as f64;
         let us_backend = (backend.cpu()? - cpu_before).as_secs_f64() * 1e6 / spans;
         let us_client = run.cpu_ns as f64 / 1e3 / spans;
-        self.spans += requests * TRACES_PER_REQUEST * SPANS_PER_TRACE;
         self.spans_per_second
             .push(spans / (run.elapsed_ns as f64 / 1e9));
         self.us_backend.push(us_backend);
         self.us_client.push(us_client);
         self.us_both.push(us_backend + us_client);
         self.refused.push(run.refused as f64);
-        self.resident_mib.push(backend.resident_mib()?);
+        self.peak_mib.push(backend.peak_mib()?);
         Ok(())
     }
 
-    /// Memory after the later half of the loads, as multiple of that after the earlier half.
-    fn growth(&self) -> f64 {
-        let (earlier, later) = self.resident_mib.split_at(self.resident_mib.len() / 2);
-        Estimate::of(later).median / Estimate::of(earlier).median
+    /// The most memory in each of the earlier and of the later half of the loads.
+    fn peaks(&self) -> (&[f64], &[f64]) {
+        self.peak_mib.split_at(self.peak_mib.len() / 2)
     }
+}
+
+fn highest(values: &[f64]) -> f64 {
+    values.iter().copied().fold(0.0, f64::max)
 }
 
 fn wait_until_sealed(backend: &Backend) -> Result<()> {

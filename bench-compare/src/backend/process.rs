@@ -143,6 +143,24 @@ impl Backend {
         Ok(pages * rustix::param::page_size() as f64 / f64::from(1 << 20))
     }
 
+    /// The most memory it had resident since [`forget_peak`](Self::forget_peak), in MiB.
+    pub(crate) fn peak_mib(&self) -> Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.child.id()))?;
+        let kib: f64 = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"))
+            .context("`status` has a `VmHWM`")?
+            .parse()?;
+        Ok(kib / 1024.0)
+    }
+
+    /// Lets the system take the most memory anew, from what is resident now.
+    pub(crate) fn forget_peak(&self) -> Result<()> {
+        let path = format!("/proc/{}/clear_refs", self.process.child.id());
+        // 5 is the peak alone, see proc(5).
+        fs::write(&path, "5").with_context(|| format!("cannot write {path}"))
+    }
+
     /// Bytes of its files.
     pub(crate) fn disk_bytes(&self) -> Result<u64> {
         let mut bytes = 0;

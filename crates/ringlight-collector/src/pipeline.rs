@@ -127,7 +127,8 @@ impl Control {
 /// [`shutdown`](Self::shutdown) lets the collector finish in the background for up to five seconds.
 ///
 /// A process that was forked from this one has a copy without the collector's thread: there nothing
-/// waits, and what is recorded fills the rings and is dropped.
+/// waits, be it for a lock that another thread held. What is recorded is dropped, and the ledgers are
+/// empty.
 pub struct Pipeline {
     recorder: Recorder,
     sender: RingSender,
@@ -204,7 +205,7 @@ impl Pipeline {
     /// The ledger of the first destination, exact at this moment.
     #[must_use]
     pub fn ledger(&self) -> LedgerSnapshot {
-        self.accounts.snapshot(0)
+        self.snapshot(0)
     }
 
     /// The ledger of every destination, by name. The submitted records are the same for all.
@@ -213,8 +214,16 @@ impl Pipeline {
         self.destinations
             .iter()
             .enumerate()
-            .map(|(index, name)| (name.clone(), self.accounts.snapshot(index)))
+            .map(|(index, name)| (name.clone(), self.snapshot(index)))
             .collect()
+    }
+
+    fn snapshot(&self, index: usize) -> LedgerSnapshot {
+        if self.recorder.has_collector() {
+            self.accounts.snapshot(index)
+        } else {
+            LedgerSnapshot::default()
+        }
     }
 
     /// Waits until everything recorded before the call has been delivered, refused or dropped at

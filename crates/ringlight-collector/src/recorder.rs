@@ -89,7 +89,7 @@ impl Recorder {
         let shared = &*self.shared;
         let own = LOCAL.try_with(|local| {
             let mut local = local.try_borrow_mut().ok()?;
-            let producer = local.seat(shared).producer()?;
+            let producer = local.seat(shared).producer(shared)?;
             Some(shared.submit(producer, signal, len_bytes, &mut fill))
         });
         match own {
@@ -102,6 +102,9 @@ impl Recorder {
     /// Counts a span that could not be recorded because too many were open.
     #[cold]
     pub fn count_too_many_open(&self) {
+        if !self.has_collector() {
+            return;
+        }
         self.shared.sender.overflow(|producer| {
             for counted in [Counted::Submitted, Counted::TooManyOpen] {
                 producer.add(counted.index(Signal::Traces), 1);
@@ -173,17 +176,20 @@ impl Seat {
     }
 
     #[inline]
-    fn producer(&mut self) -> Option<&mut RingProducer> {
+    fn producer(&mut self, shared: &Shared) -> Option<&mut RingProducer> {
         if self.producer.is_none() {
-            self.register();
+            self.register(shared);
         }
         self.producer.as_mut()
     }
 
     #[cold]
-    fn register(&mut self) {
+    fn register(&mut self, shared: &Shared) {
         if self.patience > 0 {
             self.patience -= 1;
+            return;
+        }
+        if !shared.has_collector() {
             return;
         }
         match self.sender.register() {
@@ -246,7 +252,8 @@ impl Shared {
     /// One record through the ring all threads share.
     ///
     /// It is written beside the ring first, so that the lock is held for a copy only and not while
-    /// code runs that may record in turn.
+    /// code runs that may record in turn. A forked process does not take it: who held it when the
+    /// process was copied may be missing there.
     #[cold]
     fn submit_shared(
         &self,
@@ -254,6 +261,9 @@ impl Shared {
         len_bytes: usize,
         fill: &mut Option<impl FnOnce(&mut [u8])>,
     ) -> bool {
+        if !self.has_collector() {
+            return false;
+        }
         let fits = self.sender.overflow(|producer| {
             producer.add(Counted::Submitted.index(signal), 1);
             if len_bytes <= producer.record_bytes_max() {
@@ -422,4 +432,30 @@ fn refuse(producer: &mut RingProducer, signal: Signal, error: ReserveError) -> b
         producer.rouse_listener();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forked_copy_does_not_ask_for_a_ring() {
+        let config = ringlight_ring::RingConfig::new(1024, 1);
+        let (sender, _receiver) = ringlight_ring::channel(config).unwrap();
+        let recorder = Recorder {
+            shared: Arc::new(Shared {
+                id: u64::MAX,
+                sender: sender.clone(),
+                policy: OverflowPolicy::Block,
+                process: std::process::id().wrapping_add(1),
+            }),
+        };
+        // Both the registry and the shared ring have a lock.
+        assert!(!recorder.record(Signal::Logs, 8, |_| {}));
+        recorder.count_too_many_open();
+        let counted: u64 = (0..ringlight_ring::COUNTERS)
+            .map(|index| sender.counter_total(index))
+            .sum();
+        assert_eq!(counted, 0);
+    }
 }

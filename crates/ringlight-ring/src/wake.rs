@@ -25,6 +25,9 @@ const PERMIT: u8 = 2;
 ///
 /// One thread or task waits at a time. A second one replaces the first waiter's waker, which then
 /// is roused only by chance. It works with every async runtime and with none.
+///
+/// The waiter is one of the process that made the wake-up. In a process forked from it `wake` stores
+/// the permit and does no more: it takes no lock, since whoever held it there is not in the copy.
 #[derive(Clone)]
 pub struct Wake {
     inner: Arc<Inner>,
@@ -38,6 +41,8 @@ struct Inner {
     waker: Mutex<Option<Waker>>,
     /// Where a blocking waiter sleeps, holding the lock of `waker` until it does.
     condvar: Condvar,
+    /// The process of the waiter.
+    process: u32,
 }
 
 impl Default for Wake {
@@ -56,11 +61,16 @@ impl Wake {
     /// A wake-up without a permit.
     #[must_use]
     pub fn new() -> Self {
+        Self::of_process(std::process::id())
+    }
+
+    fn of_process(process: u32) -> Self {
         Self {
             inner: Arc::new(Inner {
                 state: AtomicU8::new(IDLE),
                 waker: Mutex::new(None),
                 condvar: Condvar::new(),
+                process,
             }),
         }
     }
@@ -73,6 +83,10 @@ impl Wake {
         // acquires nothing that matters; a swap rather than a load first, because only a
         // read-modify-write is ordered after a `take_permit` it did not see.
         if self.inner.state.swap(PERMIT, Ordering::AcqRel) != WAITING {
+            return;
+        }
+        // Asked only where there is a system call to make anyway.
+        if self.inner.process != std::process::id() {
             return;
         }
         // The waiter set WAITING under this lock, so once it is ours the waker is in place, or the
@@ -176,6 +190,23 @@ impl Future for Notified<'_> {
             Poll::Pending
         } else {
             Poll::Ready(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forked_copy_leaves_the_lock_and_the_waiter_alone() {
+        for (forked, left) in [(0, false), (1, true)] {
+            let wake = Wake::of_process(std::process::id().wrapping_add(forked));
+            *lock(&wake.inner.waker) = Some(Waker::noop().clone());
+            assert!(wake.start_waiting());
+            wake.wake();
+            assert_eq!(lock(&wake.inner.waker).is_some(), left);
+            assert!(wake.take_permit());
         }
     }
 }

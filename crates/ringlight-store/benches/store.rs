@@ -254,6 +254,7 @@ fn measure_reading(directory: &Path, traces: u64) {
         (&*format!("{{ span.order.id = {rare} }}"), None),
         ("{ span.order.id > 16777210 }", None),
         ("{ name =~ \"nothing.*\" }", None),
+        ("{ rootName =~ \"nothing.*\" }", None),
         ("{ status = error }", None),
         ("{ duration > 12900us }", Some(middle)),
         (

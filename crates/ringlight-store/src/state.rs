@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use crate::block::BlockInfo;
 use crate::block::section::Section;
+use crate::search::{Turn, Turns};
 use crate::slice::{ReadError, Slice};
 use crate::table::{LogTable, SpanTable, Table};
-use crate::{AttributeKey, InstanceStored, StoreConfig};
+use crate::{AttributeKey, Cancel, InstanceStored, SearchError, StoreConfig};
 
 /// Keys offered for completion; those found later are not offered.
 const KEYS_MAX: usize = 20_000;
@@ -131,8 +132,8 @@ pub(crate) struct Shared {
     pub(crate) corrupt: AtomicU64,
     instances: Mutex<Instances>,
     trace_filters: Mutex<TraceFilters>,
-    /// Held by the one search that keeps totals of all traces, which takes memory.
-    totals: Mutex<()>,
+    /// For the one search that keeps totals of all traces, which takes memory.
+    totals: Turns,
 }
 
 impl Shared {
@@ -147,7 +148,7 @@ impl Shared {
             corrupt: AtomicU64::new(0),
             instances: Mutex::default(),
             trace_filters: Mutex::default(),
-            totals: Mutex::default(),
+            totals: Turns::default(),
         }
     }
 
@@ -178,8 +179,8 @@ impl Shared {
     }
 
     /// Waits until no other search keeps totals of all traces.
-    pub(crate) fn turn_for_totals(&self) -> MutexGuard<'_, ()> {
-        lock(&self.totals)
+    pub(crate) fn turn_for_totals(&self, cancel: &Cancel) -> Result<Turn<'_>, SearchError> {
+        self.totals.take(cancel)
     }
 
     /// The trace filter of a block, from memory if it is there.

@@ -53,8 +53,8 @@ pub struct TraceSearch {
     pub cancel: Cancel,
 }
 
-/// Tells a search that nobody wants its answer any more. Asked before each block that is read; one
-/// that always says no is the default.
+/// Tells a search that nobody wants its answer any more. Asked before each block that is read,
+/// and while a search waits for another; one that always says no is the default.
 #[derive(Clone, Default)]
 pub struct Cancel(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
 

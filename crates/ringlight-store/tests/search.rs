@@ -23,7 +23,7 @@ use ringlight_store::{Cancel, Durability, Ingest, LogSearch, Store, StoreConfig,
 
 const START: u64 = 1_790_000_000_000_000_000;
 
-const ABOUT_SPANS: [&str; 48] = [
+const ABOUT_SPANS: [&str; 54] = [
     "",
     "false",
     r#"name = "a""#,
@@ -67,6 +67,12 @@ const ABOUT_SPANS: [&str; 48] = [
     r#"rootName = "a" && name = "b""#,
     r#"rootServiceName = "shop" && status = error"#,
     "rootName = nil",
+    r#"rootName =~ "[ab]""#,
+    r#"rootName != "a" && span.flag"#,
+    r#"!(rootName = "a")"#,
+    r#"rootServiceName =~ "s.*" && name != "a""#,
+    r#"rootName = "a" || span.number = 3"#,
+    r#"(rootName = "a" && name = "b") || (rootServiceName != "shop" && name = "c")"#,
     "traceDuration > 2us && span.flag",
     "span:parentID = nil",
     "{ } | count() > 3",

@@ -6,51 +6,22 @@ use foldhash::fast::RandomState;
 use ringlight_model::TraceId;
 
 use super::fields::sections_needed;
-use super::gather::service_of;
-use super::judge::Judge;
+use super::judge::{Judge, OnlyRoot, is_of_root};
 use super::prune::Index;
 use super::source::{Loader, Source};
 use crate::TraceSearch;
 use crate::block::section::{Section, SectionSet};
-use crate::query::{Constraint, Constraints, Field, Intrinsic, Query};
-use crate::slice::ReadError;
-use crate::state::{Block, Shared};
+use crate::query::{Constraints, Field, Intrinsic};
 use crate::table::SpanTable;
 
 /// The spans that make their trace a candidate.
 pub(super) enum Target {
     /// Those that match.
     Matching,
-    /// Root spans with this name or service: what matches is in the same trace.
-    Roots {
-        name: Option<String>,
-        service: Option<String>,
-    },
+    /// Root spans whose trace may match, of which others are in the same trace.
+    Roots,
     /// Those that may match, as far as that can be told without their trace.
     Possible,
-}
-
-impl Target {
-    fn of(query: &Query, constraints: &Constraints) -> Self {
-        if !query.needs_trace() {
-            return Self::Matching;
-        }
-        let (mut name, mut service) = (None, None);
-        for constraint in &constraints.all {
-            match constraint {
-                Constraint::Intrinsic(Intrinsic::RootName, text) => name = Some(text.clone()),
-                Constraint::Intrinsic(Intrinsic::RootServiceName, text) => {
-                    service = Some(text.clone());
-                }
-                _ => {}
-            }
-        }
-        if name.is_some() || service.is_some() {
-            Self::Roots { name, service }
-        } else {
-            Self::Possible
-        }
-    }
 }
 
 /// Finds candidates, source by source.
@@ -62,6 +33,10 @@ pub(super) struct Finder<'a> {
     pub(super) sections: SectionSet,
     /// Whether the query looks at the names of spans.
     asks_name: bool,
+    /// Whether the query looks at the root of the trace.
+    pub(super) asks_root: bool,
+    /// Whether a trace without a root may match.
+    pub(super) rootless_fits: bool,
     /// Only rows of requests up to this one count.
     pub(super) last_seq: u64,
 }
@@ -71,21 +46,29 @@ impl<'a> Finder<'a> {
         let query = &search.query;
         let constraints = query.constraints();
         let name = Field::Intrinsic(Intrinsic::Name);
+        let asks_root = query.fields().iter().any(is_of_root);
+        let rootless_fits = OnlyRoot::default().may_match(query, is_of_root);
+        // With a window or a run the root may lie outside of it.
+        let is_narrowed = search.from_unix_nano.is_some()
+            || search.to_unix_nano.is_some()
+            || search.run.is_some();
+        let target = if !query.needs_trace() {
+            Target::Matching
+        } else if rootless_fits || is_narrowed {
+            Target::Possible
+        } else {
+            Target::Roots
+        };
         Self {
-            target: Target::of(query, &constraints),
+            target,
             sections: sections_needed(query),
             asks_name: query.fields().contains(&name),
+            asks_root,
+            rootless_fits,
             search,
             constraints,
             last_seq,
         }
-    }
-
-    /// Whether only a part of all spans can match, whatever the query.
-    pub(super) fn is_narrowed(&self) -> bool {
-        self.search.from_unix_nano.is_some()
-            || self.search.to_unix_nano.is_some()
-            || self.search.run.is_some()
     }
 
     pub(super) fn is_in_window(&self, time_min: u64, time_max: u64) -> bool {
@@ -106,12 +89,7 @@ impl<'a> Finder<'a> {
             Target::Matching | Target::Possible => {
                 (self.may_have_matches(loader, source), self.sections)
             }
-            Target::Roots { name, service } => {
-                let may_have = loader.ask(source, |block, shared| {
-                    may_have_roots(block, shared, name.as_deref(), service.as_deref())
-                });
-                (may_have, SectionSet::default())
-            }
+            Target::Roots => (self.may_have_roots(loader, source), SectionSet::default()),
         };
         if !may_have {
             return Vec::new();
@@ -164,42 +142,35 @@ impl<'a> Finder<'a> {
             })
     }
 
+    /// Whether a source may have roots of traces that match, or any root where a trace without one
+    /// may match. They may lie outside of the window.
+    pub(super) fn may_have_roots(
+        &self,
+        loader: &mut Loader<'_, SpanTable>,
+        source: &Source<SpanTable>,
+    ) -> bool {
+        loader.ask(source, |block, shared| {
+            if self.rootless_fits {
+                return Ok(block.info.root_count > 0);
+            }
+            Index::new(block, shared).may_have_roots(&self.search.query, &self.constraints)
+        })
+    }
+
     /// Whether a row, of a source that is in question, may match without regard to its trace.
     pub(super) fn may_match(&self, table: &SpanTable, judge: &mut Judge<'_>, row: usize) -> bool {
         let start = table.starts[row];
         self.is_in_window(start, start)
             && match self.target {
                 Target::Matching => judge.matches(row),
-                Target::Possible | Target::Roots { .. } => judge.may_match(row),
+                Target::Possible | Target::Roots => judge.may_match(row),
             }
     }
 
     fn is_candidate(&self, table: &SpanTable, judge: &mut Judge<'_>, row: usize) -> bool {
-        let Target::Roots { name, service } = &self.target else {
-            return self.may_match(table, judge, row);
-        };
-        table.is_root[row]
-            && name.as_ref().is_none_or(|name| table.name(row) == name)
-            && service
-                .as_ref()
-                .is_none_or(|service| service_of(table, row) == *service)
-    }
-}
-
-fn may_have_roots(
-    block: &Block,
-    shared: &Shared,
-    name: Option<&str>,
-    service: Option<&str>,
-) -> Result<bool, ReadError> {
-    let index = Index::new(block, shared);
-    if block.info.root_count == 0 || !service.is_none_or(|service| index.may_have_service(service))
-    {
-        return Ok(false);
-    }
-    match name {
-        Some(name) => Ok(block.info.names.may_contain(name)
-            && index.may_have_intrinsic(Intrinsic::Name, name)?),
-        None => Ok(true),
+        match self.target {
+            Target::Roots => table.is_root[row] && judge.root_fits(row),
+            Target::Matching | Target::Possible => self.may_match(table, judge, row),
+        }
     }
 }

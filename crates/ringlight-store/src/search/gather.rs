@@ -13,7 +13,7 @@ use crate::block::section::{Section, SectionSet};
 use crate::state::{Block, Shared, Snapshot};
 use crate::table::traces_contain;
 use crate::table::{SpanTable, Table as _};
-use crate::{Trace, TraceSpan, TraceSummary};
+use crate::{Cancel, SearchError, Trace, TraceSpan, TraceSummary};
 
 /// Rows of one trace in one source.
 pub(super) struct TraceRows {
@@ -45,7 +45,12 @@ impl<'a> Gatherer<'a> {
     }
 
     /// All rows of a trace, with at least the sections asked for.
-    pub(super) fn rows(&mut self, trace_id: TraceId, sections: SectionSet) -> Vec<TraceRows> {
+    pub(super) fn rows(
+        &mut self,
+        trace_id: TraceId,
+        sections: SectionSet,
+        cancel: &Cancel,
+    ) -> Result<Vec<TraceRows>, SearchError> {
         let last_seq = self.last_seq;
         let mut parts = Vec::new();
         let mut add = |source: Source<SpanTable>, table: Rows<SpanTable>| {
@@ -72,11 +77,12 @@ impl<'a> Gatherer<'a> {
             if !has_trace(&mut self.loader, block, trace_id) {
                 continue;
             }
+            cancel.check()?;
             if let Some(table) = self.loader.block(block, sections) {
                 add(Source::Block(Arc::clone(block)), Rows::Block(table));
             }
         }
-        parts
+        Ok(parts)
     }
 
     // The blocks that may hold a trace, by their filters.
@@ -195,7 +201,9 @@ pub(crate) fn trace(shared: &Shared, trace_id: TraceId, bytes_max: usize) -> Opt
         Section::Attributes,
         Section::Extra,
     ]);
-    let parts = Gatherer::new(shared, None).rows(trace_id, sections);
+    // One trace is not much: nobody calls it off.
+    let rows = Gatherer::new(shared, None).rows(trace_id, sections, &Cancel::default());
+    let parts = rows.ok()?;
     let mut resources: Vec<Arc<Resource<'static>>> = Vec::new();
     let mut scopes: Vec<Arc<Scope<'static>>> = Vec::new();
     let mut numbers: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();

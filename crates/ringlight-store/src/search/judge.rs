@@ -1,11 +1,12 @@
-//! Which spans of one table match on their own.
+//! Which spans of one table match on their own, and which can be the root of a trace that matches.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
 use super::fields::{Places, SpanRow};
-use crate::query::{AttributeScope, Field, Intrinsic, Query};
+use super::gather::service_of;
+use crate::query::{AttributeScope, Field, FieldValue, Fields, Intrinsic, Query};
 use crate::table::SpanTable;
 
 /// Judges the spans of one table on their own.
@@ -15,6 +16,8 @@ pub(super) struct Judge<'a> {
     places: Places,
     /// Verdicts by what [`Query`] looks at, if that is only what many spans share.
     verdicts: Option<HashMap<SharedFields, bool, RandomState>>,
+    /// Whether a root fits, by name and resource.
+    roots: HashMap<(u32, u32), bool, RandomState>,
 }
 
 /// Name, kind and status, resource, scope.
@@ -39,6 +42,7 @@ impl<'a> Judge<'a> {
             table,
             places: Places::of(query, &table.texts, &table.owners),
             verdicts: all_shared.then(HashMap::default),
+            roots: HashMap::default(),
         }
     }
 
@@ -72,5 +76,48 @@ impl<'a> Judge<'a> {
             facts: None,
         };
         self.query.judge(&span, |field| !field.is_of_trace()) != Some(false)
+    }
+
+    /// Whether a trace with the root in this row may match.
+    pub(super) fn root_fits(&mut self, row: usize) -> bool {
+        let (query, table) = (self.query, self.table);
+        let key = (table.names[row], table.resources[row]);
+        *self.roots.entry(key).or_insert_with(|| {
+            let root = OnlyRoot {
+                name: Some(table.name(row)),
+                service: Some(service_of(table, row)),
+            };
+            root.may_match(query, is_of_root)
+        })
+    }
+}
+
+pub(super) fn is_of_root(field: &Field) -> bool {
+    matches!(
+        field,
+        Field::Intrinsic(Intrinsic::RootName | Intrinsic::RootServiceName)
+    )
+}
+
+/// A span of which only the root of its trace is known; neither if there is no root.
+#[derive(Debug, Default)]
+pub(super) struct OnlyRoot<'a> {
+    pub(super) name: Option<&'a str>,
+    pub(super) service: Option<&'a str>,
+}
+
+impl OnlyRoot<'_> {
+    pub(super) fn may_match(&self, query: &Query, is_known: impl Fn(&Field) -> bool) -> bool {
+        query.judge(self, is_known) != Some(false)
+    }
+}
+
+impl Fields for OnlyRoot<'_> {
+    fn any(&self, _: usize, field: &Field, test: &mut dyn FnMut(FieldValue<'_>) -> bool) -> bool {
+        let text = match field {
+            Field::Intrinsic(Intrinsic::RootName) => self.name,
+            _ => self.service,
+        };
+        text.is_some_and(|text| test(FieldValue::Str(text)))
     }
 }

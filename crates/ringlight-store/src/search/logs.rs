@@ -76,7 +76,7 @@ pub(crate) fn search_logs(shared: &Shared, search: &LogSearch) -> Result<LogPage
             state.scan(number, source);
         }
     }
-    Ok(state.page(&sources))
+    state.page(&sources)
 }
 
 impl Search<'_> {
@@ -163,12 +163,12 @@ impl Search<'_> {
             && self.search.span_id.is_none_or(|wanted| span_id() == wanted)
     }
 
-    fn page(mut self, sources: &[Source<LogTable>]) -> LogPage {
+    fn page(mut self, sources: &[Source<LogTable>]) -> Result<LogPage, SearchError> {
         let has_more = self.is_full();
         let mut found: Vec<Found> = self.best.drain().map(|Reverse(found)| found).collect();
         found.sort_unstable_by(|a, b| b.cmp(a));
         found.truncate(self.limit);
-        let page = self.entries(sources, &found);
+        let page = self.entries(sources, &found)?;
         let has_more = has_more || page.kept < found.len();
         let last = found.get(page.kept.wrapping_sub(1));
         let next = last.filter(|_| has_more).map(|&(key, ..)| {
@@ -180,15 +180,19 @@ impl Search<'_> {
             };
             cursor.write()
         });
-        LogPage {
+        Ok(LogPage {
             logs: page.entries.into_iter().flatten().collect(),
             next,
             stats: self.loader.stats,
-        }
+        })
     }
 
     // Source by source, so that each block is read once.
-    fn entries(&mut self, sources: &[Source<LogTable>], found: &[Found]) -> Entries {
+    fn entries(
+        &mut self,
+        sources: &[Source<LogTable>],
+        found: &[Found],
+    ) -> Result<Entries, SearchError> {
         let sections = SectionSet::of([
             Section::Traces,
             Section::Ids,
@@ -211,6 +215,7 @@ impl Search<'_> {
             }
             let (_, number, row) = found[index];
             if current.as_ref().is_none_or(|(known, _)| *known != number) {
+                self.search.cancel.check()?;
                 let rows = sources
                     .get(number)
                     .and_then(|source| self.loader.rows(source, sections));
@@ -226,7 +231,7 @@ impl Search<'_> {
                 page.put(index, entry);
             }
         }
-        page
+        Ok(page)
     }
 }
 

@@ -15,9 +15,11 @@ mod source;
 mod summary;
 mod totals;
 mod traces;
+mod turn;
 
 pub(crate) use complete::{attribute_values, attributes};
 pub(crate) use gather::{TRACE_BYTES_MAX, trace};
 pub(crate) use logs::search_logs;
 pub(crate) use summary::{runs, services, stats};
 pub(crate) use traces::search_traces;
+pub(crate) use turn::{Turn, Turns};

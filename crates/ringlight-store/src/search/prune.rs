@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 
 use ringlight_model::{Signal, TraceId};
 
+use super::judge::OnlyRoot;
 use crate::block::filter::{
     FilterScope, form_hash, key_hash, may_contain, trace_hash, trigram_hash, trigrams,
 };
@@ -64,6 +65,48 @@ impl<'a> Index<'a> {
                 .any(|name| query.judge(&OnlyName(name), |field| *field == NAME) != Some(false)),
             Names::Many => true,
         }
+    }
+
+    /// Whether the block may hold the root of a trace that matches.
+    pub(crate) fn may_have_roots(
+        &self,
+        query: &Query,
+        constraints: &Constraints,
+    ) -> Result<bool, ReadError> {
+        const NAME: Field = Field::Intrinsic(Intrinsic::RootName);
+        const SERVICE: Field = Field::Intrinsic(Intrinsic::RootServiceName);
+        let info = self.info();
+        let name_fits = |name: &str| {
+            let root = OnlyRoot {
+                name: Some(name),
+                service: None,
+            };
+            root.may_match(query, |field| *field == NAME)
+        };
+        let service_fits = |service: &str| {
+            let root = OnlyRoot {
+                name: None,
+                service: Some(service),
+            };
+            root.may_match(query, |field| *field == SERVICE)
+        };
+        let may_fit = info.root_count > 0
+            && info.services.iter().any(|(known, _)| service_fits(known))
+            && match &info.names {
+                Names::All(names) => names.iter().any(|name| name_fits(name)),
+                Names::Many => true,
+            };
+        if !may_fit {
+            return Ok(false);
+        }
+        for constraint in &constraints.all {
+            if let Constraint::Intrinsic(Intrinsic::RootName, name) = constraint
+                && !self.may_have_intrinsic(Intrinsic::Name, name)?
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn may_match_in_memory(&self, constraint: &Constraint) -> bool {

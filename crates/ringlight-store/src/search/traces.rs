@@ -4,19 +4,24 @@
 //! of their newest row. A trace found in one has at most the start of the span found there, and one
 //! not found yet at most the newest row of the next source: so the order is exact although only
 //! the traces that are shown (and few others) are gathered from all blocks.
+//!
+//! What is known of traces is bounded. When too many were gathered in vain, or too many are known,
+//! one pass over all sources finds the newest ones that may be accepted, and only they are gathered
+//! from then on. Once they are used up, another pass finds those behind them: that takes longer,
+//! but nothing is left out.
 
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
 
 use foldhash::fast::RandomState;
 use ringlight_model::TraceId;
 
 use super::cursor::TraceCursor;
 use super::fields::{Places, SpanRow, TraceFacts, keys_needed};
-use super::finder::{Finder, Target};
+use super::finder::Finder;
 use super::gather::{Gatherer, TraceRows, summarize};
 use super::scan::fold;
 use super::source::Source;
-use super::totals::likely_traces;
+use super::totals::{Place, likely_traces};
 use crate::block::section::SectionSet;
 use crate::query::QuerySignal;
 use crate::state::Shared;
@@ -25,6 +30,8 @@ use crate::{SearchError, TracePage, TraceSearch, TraceSummary};
 
 /// Traces gathered in vain before it is found out which are worth it.
 const IN_VAIN_MAX: usize = 64;
+/// Traces known, besides those of one batch of sources, before it is found out which are worth it.
+const KNOWN_MAX: usize = if cfg!(test) { 24 } else { 1 << 18 };
 /// Sources looked through at once when those before had nothing.
 const BATCH_MAX: usize = 64;
 
@@ -40,15 +47,17 @@ struct Candidate {
 struct Search<'a> {
     finder: Finder<'a>,
     gatherer: Gatherer<'a>,
-    /// The only traces that can be found, where that is known beforehand.
-    only: Option<HashSet<TraceId, RandomState>>,
     cursor: Option<TraceCursor>,
-    /// The lowest bound of each trace found; none once it is gathered.
+    /// The lowest bound of each trace found in a source; none once it is gathered.
     bounds: HashMap<TraceId, Option<u64>, RandomState>,
     summaries: HashMap<TraceId, TraceSummary, RandomState>,
     heap: BinaryHeap<Candidate>,
     /// Traces gathered although they are not accepted.
     gathered_in_vain: usize,
+    /// Whether sources are no more looked through one by one, but all at once.
+    is_at_likely: bool,
+    /// Only traces behind this one are still to be found.
+    below: Option<Place>,
 }
 
 pub(crate) fn search_traces(
@@ -71,12 +80,13 @@ pub(crate) fn search_traces(
     let search = Search {
         finder: Finder::new(search, gatherer.last_seq),
         gatherer,
-        only: None,
         cursor,
         bounds: HashMap::default(),
         summaries: HashMap::default(),
         heap: BinaryHeap::new(),
         gathered_in_vain: 0,
+        is_at_likely: false,
+        below: None,
     };
     search.run()
 }
@@ -90,22 +100,24 @@ impl Search<'_> {
             return Ok(page);
         }
         let sources = Source::newest_first(&self.gatherer.snapshot, self.gatherer.last_seq);
-        self.note_roots(&sources)?;
         let mut unread = &sources[..];
         let mut batch = 1;
         loop {
             self.finder.search.cancel.check()?;
-            if self.gathered_in_vain == IN_VAIN_MAX {
-                self.gathered_in_vain += 1;
-                unread = self.note_likely(&sources, unread)?;
+            let is_enough = self.gathered_in_vain >= IN_VAIN_MAX || self.bounds.len() > KNOWN_MAX;
+            if is_enough && !self.is_at_likely {
+                self.note_likely(&sources)?;
+                unread = &[];
             }
-            let newest_unread = unread.first().map(Source::time_max);
-            let is_settled = match (self.heap.peek(), newest_unread) {
-                (None, None) => break,
-                (None, Some(_)) => false,
-                (Some(_), None) => true,
-                (Some(candidate), Some(unread)) => candidate.bound > unread,
+            let is_settled = match self.heap.peek() {
+                None if unread.is_empty() && self.below.is_none() => break,
+                None => false,
+                Some(candidate) => self.is_settled(candidate, unread),
             };
+            if !is_settled && self.below.is_some() {
+                self.note_likely(&sources)?;
+                continue;
+            }
             if !is_settled {
                 let (now, later) = unread.split_at(batch.min(unread.len()));
                 self.scan(now)?;
@@ -120,7 +132,7 @@ impl Search<'_> {
                 break;
             };
             if !candidate.is_gathered {
-                self.gather_candidate(&candidate);
+                self.gather_candidate(&candidate)?;
                 continue;
             }
             if page.traces.len() == limit {
@@ -135,6 +147,15 @@ impl Search<'_> {
         Ok(page)
     }
 
+    /// Whether nothing that is still to be found comes before a candidate.
+    fn is_settled(&self, candidate: &Candidate, unread: &[Source<SpanTable>]) -> bool {
+        match (unread.first(), self.below) {
+            (Some(source), _) => candidate.bound > source.time_max(),
+            (None, Some(below)) => (candidate.bound, candidate.trace_id) >= below,
+            (None, None) => true,
+        }
+    }
+
     fn cursor_behind(&self, last: &TraceSummary) -> String {
         let cursor = TraceCursor {
             last_seq: self.gatherer.last_seq,
@@ -144,49 +165,31 @@ impl Search<'_> {
         cursor.write()
     }
 
-    /// With a root in question and a window: a root may lie outside of it, so the traces of all such
-    /// roots are noted first, and only what may match in the window is gathered.
-    fn note_roots(&mut self, sources: &[Source<SpanTable>]) -> Result<(), SearchError> {
-        if !matches!(self.finder.target, Target::Roots { .. }) || !self.finder.is_narrowed() {
-            return Ok(());
+    /// One pass over all sources, for the newest traces that may be accepted, of those not found by
+    /// an earlier pass.
+    fn note_likely(&mut self, sources: &[Source<SpanTable>]) -> Result<(), SearchError> {
+        self.is_at_likely = true;
+        // What is found now is all there is, but for what was gathered before.
+        self.heap.retain(|candidate| candidate.is_gathered);
+        self.bounds.retain(|_, bound| bound.is_none());
+        let loader = &mut self.gatherer.loader;
+        let likely = likely_traces(&self.finder, loader, sources, self.below)?;
+        self.below = likely.below;
+        for (bound, trace_id) in likely.newest {
+            if !self.bounds.contains_key(&trace_id) {
+                self.heap.push(Candidate {
+                    bound,
+                    trace_id,
+                    is_gathered: false,
+                });
+            }
         }
-        let roots = self.candidates(sources)?;
-        self.only = Some(roots.map(|(trace_id, _)| trace_id).collect());
-        self.finder.target = Target::Possible;
         Ok(())
-    }
-
-    /// When many traces were gathered in vain: one pass over all sources finds those that may be
-    /// accepted, and only they are gathered from then on. Gives what is left to be read.
-    fn note_likely<'s>(
-        &mut self,
-        sources: &[Source<SpanTable>],
-        unread: &'s [Source<SpanTable>],
-    ) -> Result<&'s [Source<SpanTable>], SearchError> {
-        let Some(likely) = likely_traces(&self.finder, &mut self.gatherer.loader, sources)? else {
-            return Ok(unread);
-        };
-        let likely: Vec<_> = likely
-            .into_iter()
-            .filter(|&(trace_id, _)| self.can_be_found(trace_id))
-            .collect();
-        self.only = Some(likely.iter().map(|&(trace_id, _)| trace_id).collect());
-        for (trace_id, bound) in likely {
-            self.found(trace_id, bound);
-        }
-        Ok(&[])
-    }
-
-    fn can_be_found(&self, trace_id: TraceId) -> bool {
-        let only = self.only.as_ref();
-        only.is_none_or(|only| only.contains(&trace_id))
     }
 
     fn scan(&mut self, sources: &[Source<SpanTable>]) -> Result<(), SearchError> {
         for (trace_id, bound) in self.candidates(sources)? {
-            if self.can_be_found(trace_id) {
-                self.found(trace_id, bound);
-            }
+            self.found(trace_id, bound);
         }
         Ok(())
     }
@@ -224,28 +227,24 @@ impl Search<'_> {
         }
     }
 
-    fn gather_candidate(&mut self, candidate: &Candidate) {
-        let Some(lowest) = self.bounds.get_mut(&candidate.trace_id) else {
-            return;
-        };
-        if let Some(bound) = *lowest
-            && bound < candidate.bound
-        {
-            self.heap.push(Candidate {
-                bound,
-                trace_id: candidate.trace_id,
-                is_gathered: false,
-            });
-            return;
+    fn gather_candidate(&mut self, candidate: &Candidate) -> Result<(), SearchError> {
+        // A pass over all sources gives each trace once.
+        if let Some(lowest) = self.bounds.get_mut(&candidate.trace_id) {
+            if let Some(bound) = *lowest
+                && bound < candidate.bound
+            {
+                self.heap.push(Candidate {
+                    bound,
+                    trace_id: candidate.trace_id,
+                    is_gathered: false,
+                });
+                return Ok(());
+            }
+            *lowest = None;
         }
-        *lowest = None;
-        // It may have become known only since it was found.
-        if !self.can_be_found(candidate.trace_id) {
-            return;
-        }
-        let Some(summary) = self.gather(candidate.trace_id) else {
+        let Some(summary) = self.gather(candidate.trace_id)? else {
             self.gathered_in_vain += 1;
-            return;
+            return Ok(());
         };
         let key = (summary.start_unix_nano, summary.trace_id);
         let is_behind_cursor = self
@@ -259,10 +258,11 @@ impl Search<'_> {
             });
             self.summaries.insert(candidate.trace_id, summary);
         }
+        Ok(())
     }
 
     /// The summary of a trace, if it is accepted as a whole.
-    fn gather(&mut self, trace_id: TraceId) -> Option<TraceSummary> {
+    fn gather(&mut self, trace_id: TraceId) -> Result<Option<TraceSummary>, SearchError> {
         let query = &self.finder.search.query;
         let must_judge = query.needs_trace() || query.has_count();
         let sections = if must_judge {
@@ -270,12 +270,15 @@ impl Search<'_> {
         } else {
             SectionSet::default()
         };
-        let parts = self.gatherer.rows(trace_id, sections);
-        let (summary, facts) = summarize(trace_id, &parts)?;
+        let cancel = &self.finder.search.cancel;
+        let parts = self.gatherer.rows(trace_id, sections, cancel)?;
+        let Some((summary, facts)) = summarize(trace_id, &parts) else {
+            return Ok(None);
+        };
         if must_judge && !query.accepts_count(self.count_matching(&parts, &facts)) {
-            return None;
+            return Ok(None);
         }
-        Some(summary)
+        Ok(Some(summary))
     }
 
     fn count_matching(&self, parts: &[TraceRows], facts: &TraceFacts) -> u64 {

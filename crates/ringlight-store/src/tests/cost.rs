@@ -58,13 +58,43 @@ fn a_cancelled_search_reads_no_further_block() {
         let asked = asked.load(Ordering::Relaxed);
         assert!((count..count + 2).contains(&asked), "{asked} for {count}");
     }
-    for count in 1..=BLOCKS {
+    // Each block is read once for what it finds and once for what is shown.
+    for count in 1..=2 * BLOCKS {
         let cancelled = store.search_logs(&LogSearch {
             cancel: at(count),
-            ..logs_of("{ severityText = nil }")
+            ..logs_of("{ severity = info }")
         });
         assert!(matches!(cancelled, Err(SearchError::Cancelled)), "{count}");
         assert_eq!(asked.load(Ordering::Relaxed), count);
+    }
+}
+
+#[test]
+fn a_search_is_cancelled_while_it_gathers_a_trace() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(config(directory.path()));
+    for block in 0..BLOCKS {
+        let parent = u64::from(block > 0);
+        let part = child(1, block + 1, parent, "part", T0 + block * SECOND);
+        add(&store, "s", &[part]);
+        flush(&store);
+    }
+    let asked = Arc::new(AtomicU64::new(0));
+    let mut search = traces_of("{ span:parentID = nil }");
+    let cancelled_at = |search: &mut TraceSearch, count: u64| {
+        asked.store(0, Ordering::Relaxed);
+        let asked = Arc::clone(&asked);
+        search.cancel = Cancel::when(move || asked.fetch_add(1, Ordering::Relaxed) + 1 >= count);
+        store.search_traces(search)
+    };
+    let page = cancelled_at(&mut search, u64::MAX).unwrap();
+    assert_eq!(page.traces[0].span_count, BLOCKS);
+    let asked_by_all = asked.load(Ordering::Relaxed);
+    // Once for each block that is looked through and for each the trace is gathered from.
+    assert!(asked_by_all >= 2 * BLOCKS, "{asked_by_all}");
+    for count in 1..=asked_by_all {
+        let page = cancelled_at(&mut search, count);
+        assert!(matches!(page, Err(SearchError::Cancelled)), "{count}");
     }
 }
 

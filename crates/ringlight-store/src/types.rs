@@ -255,20 +255,6 @@ pub enum KeyScope {
     Log,
 }
 
-impl KeyScope {
-    /// The name in the query language and in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Intrinsic => "intrinsic",
-            Self::Span => "span",
-            Self::Resource => "resource",
-            Self::Event => "event",
-            Self::Log => "log",
-        }
-    }
-}
-
 /// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]

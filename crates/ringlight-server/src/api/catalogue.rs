@@ -152,7 +152,9 @@ pub(super) struct AttributeKeys {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AttributeKey {
     /// Where it was found.
-    scope: ScopeName,
+    #[serde(serialize_with = "ScopeName::serialize")]
+    #[schema(value_type = ScopeName)]
+    scope: KeyScope,
     /// The key.
     key: String,
     /// The type of its values.
@@ -162,8 +164,8 @@ pub(super) struct AttributeKey {
 }
 
 /// Where a key is found.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(remote = "KeyScope", rename_all = "lowercase")]
 pub(super) enum ScopeName {
     /// A field every record of the signal has.
     Intrinsic,
@@ -175,30 +177,6 @@ pub(super) enum ScopeName {
     Event,
     /// An attribute of a log record.
     Log,
-}
-
-impl From<KeyScope> for ScopeName {
-    fn from(scope: KeyScope) -> Self {
-        match scope {
-            KeyScope::Intrinsic => Self::Intrinsic,
-            KeyScope::Span => Self::Span,
-            KeyScope::Resource => Self::Resource,
-            KeyScope::Event => Self::Event,
-            KeyScope::Log => Self::Log,
-        }
-    }
-}
-
-impl From<ScopeName> for KeyScope {
-    fn from(scope: ScopeName) -> Self {
-        match scope {
-            ScopeName::Intrinsic => Self::Intrinsic,
-            ScopeName::Span => Self::Span,
-            ScopeName::Resource => Self::Resource,
-            ScopeName::Event => Self::Event,
-            ScopeName::Log => Self::Log,
-        }
-    }
 }
 
 /// Signals that can be searched.
@@ -247,7 +225,7 @@ pub(super) async fn attributes(
         let attributes = found
             .into_iter()
             .map(|found| AttributeKey {
-                scope: found.scope.into(),
+                scope: found.scope,
                 key: found.key,
                 value_type: found.value_type.as_str(),
             })
@@ -292,9 +270,7 @@ pub(super) async fn values(
 ) -> Result<Response, ApiError> {
     let params = call.params(&["signal", "scope", "prefix", "limit"])?;
     let signal = signal(&params)?;
-    let scope: Option<ScopeName> =
-        params.choice("scope", "intrinsic, span, resource, event, log")?;
-    let scope = scope.map(KeyScope::from);
+    let scope = params.choice("scope", ScopeName::deserialize)?;
     let prefix = params.bounded("prefix", PREFIX_CHARS_MAX)?.to_owned();
     let limit = params.limit(COMPLETIONS_DEFAULT, COMPLETIONS_MAX)?;
     call.answer(&context, Effort::Search, move |store| {
@@ -313,7 +289,7 @@ pub(super) async fn values(
 }
 
 fn signal(params: &Params) -> Result<Signal, ApiError> {
-    let name: Option<SignalName> = params.choice("signal", "traces, logs")?;
+    let name = params.choice("signal", SignalName::deserialize)?;
     Ok(match name.unwrap_or_default() {
         SignalName::Traces => Signal::Traces,
         SignalName::Logs => Signal::Logs,

@@ -5,13 +5,28 @@ use std::str::FromStr;
 
 use http::StatusCode;
 use ringlight_store::query::{Query, QuerySignal};
+use serde::de::IntoDeserializer as _;
 use serde::de::value::StrDeserializer;
-use serde::de::{DeserializeOwned, IntoDeserializer as _};
 
 use super::error::ApiError;
 
 /// Characters of a value that an error repeats.
 const SHOWN_CHARS_MAX: usize = 80;
+
+/// The names a value is not among.
+#[derive(Debug, thiserror::Error)]
+#[error("not among the names known")]
+pub(super) struct NotAmong(&'static [&'static str]);
+
+impl serde::de::Error for NotAmong {
+    fn custom<T: std::fmt::Display>(_: T) -> Self {
+        Self(&[])
+    }
+
+    fn unknown_variant(_: &str, names: &'static [&'static str]) -> Self {
+        Self(names)
+    }
+}
 
 /// The decoded parameters of a request, each at most once.
 #[derive(Debug)]
@@ -77,17 +92,19 @@ impl Params {
             .transpose()
     }
 
-    /// One of the names of an enum.
-    pub(super) fn choice<T: DeserializeOwned>(
-        &self,
+    /// One of the names of an enum, which `read` deserializes; an error says which there are.
+    pub(super) fn choice<'a, T>(
+        &'a self,
         name: &str,
-        allowed: &str,
+        read: impl FnOnce(StrDeserializer<'a, NotAmong>) -> Result<T, NotAmong>,
     ) -> Result<Option<T>, ApiError> {
-        let read = |value: &str| -> Result<T, ApiError> {
-            let names: StrDeserializer<'_, serde::de::value::Error> = value.into_deserializer();
-            T::deserialize(names).map_err(|_| ApiError::parameter(name, value, allowed))
+        let Some(value) = self.text(name) else {
+            return Ok(None);
         };
-        self.text(name).map(read).transpose()
+        match read(value.into_deserializer()) {
+            Ok(chosen) => Ok(Some(chosen)),
+            Err(NotAmong(names)) => Err(ApiError::parameter(name, value, &names.join(", "))),
+        }
     }
 
     /// A whole number without a sign.
@@ -157,4 +174,30 @@ pub(super) fn shown(text: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Size {
+        Small,
+        Large,
+    }
+
+    #[test]
+    fn an_error_says_which_names_there_are() {
+        let params = |query| Params::read(Some(query), &["size"]).unwrap();
+        let choice = |query| params(query).choice("size", Size::deserialize);
+        assert_eq!(choice("").unwrap(), None);
+        assert_eq!(choice("size=large").unwrap(), Some(Size::Large));
+        assert_eq!(choice("size=small").unwrap(), Some(Size::Small));
+        let error = choice("size=Large").unwrap_err();
+        let shown = format!("{error:?}");
+        assert!(shown.contains("allowed is small, large"), "{shown}");
+    }
 }

@@ -221,7 +221,7 @@ pub(super) async fn trace(
     let trace_id: TraceId = id
         .parse()
         .map_err(|_| ApiError::parameter("trace_id", &id, "32 hexadecimal digits"))?;
-    let format = params.choice("format", "otlp, or none")?;
+    let format = params.choice("format", TraceFormat::deserialize)?;
     call.answer(&context, Effort::Search, move |store| {
         let Some(trace) = store.trace(trace_id) else {
             return Err(

@@ -341,24 +341,17 @@ fn keys_and_values_are_offered() {
         });
         let names: Vec<_> = keys
             .iter()
-            .map(|key| {
-                format!(
-                    "{} {} {}",
-                    key.scope.as_str(),
-                    key.key,
-                    key.value_type.as_str()
-                )
-            })
+            .map(|key| format!("{:?} {} {}", key.scope, key.key, key.value_type.as_str()))
             .collect();
-        assert!(names.contains(&"intrinsic name string".to_owned()));
+        assert!(names.contains(&"Intrinsic name string".to_owned()));
         assert_eq!(
             &names[names.len() - 5..],
             [
-                "span db.rows int",
-                "span http.status int",
-                "span user string",
-                "resource service.instance.id string",
-                "resource service.name string",
+                "Span db.rows int",
+                "Span http.status int",
+                "Span user string",
+                "Resource service.instance.id string",
+                "Resource service.name string",
             ]
         );
         let check = |scope, key: &str, prefix: &str, expected: &[&str]| {

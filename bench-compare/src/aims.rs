@@ -220,7 +220,7 @@ fn backend_aims(results: &Results) -> Vec<Aim> {
         Aim::at_most(30.0, "its binary, MiB").is(figure("binary", "mib"), 1),
         Aim::at_least(
             200_000.0,
-            "spans a second it takes in, load after load until all is sealed",
+            "spans a second it takes in, load after load without a pause",
         )
         .is(figure("ingest", "spans_per_second_sustained"), 0),
         Aim::at_most(8.0, "CPU a span meanwhile, client included, us")

@@ -127,7 +127,7 @@ const BACKEND: [(&str, &str, usize); 15] = [
     ("mib", "size, MiB", 1),
     (
         "spans_per_second_sustained",
-        "spans a second, from the first load's start until all of the last is sealed",
+        "spans a second, from the start of the first load to the last answer of the last",
         0,
     ),
     ("spans_per_second", "spans a second, a load", 0),
@@ -361,7 +361,7 @@ fn backend_method(sizes: &BackendSizes) -> String {
          1 100 spans a request, as soon as the last one was acknowledged; what is refused as too \
          much is sent again when the backend wants it (its `RetryInfo`, a second), which the rates \
          include. {} loads of {} requests without a pause between them, after one that warms up; \
-         what a load puts off is in the CPU time of the next one, and the last load ends when \
+         what a load puts off is in the CPU time of the next one, and that of the last load counts until \
          everything is sealed. The most memory is the system's own mark (`VmHWM`), reset before each \
          load.\n\
          {}\

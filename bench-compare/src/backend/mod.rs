@@ -119,11 +119,21 @@ impl Bench<'_> {
         progress("ingest, warm-up");
         loads.warm_up(&backend, requests)?;
         let (began, warmed_up_spans) = (Instant::now(), loads.spans);
+        let mut elapsed = Duration::ZERO;
         for number in 1..=self.sizes.loads {
             progress(&format!("ingest, load {number} of {}", self.sizes.loads));
-            loads.add(&backend, requests, number == self.sizes.loads)?;
+            loads.add(&backend, requests, || {
+                elapsed = began.elapsed();
+                // What the last one puts off is left to no other load.
+                let last = number == self.sizes.loads;
+                if last {
+                    wait_until_sealed(&backend)
+                } else {
+                    Ok(())
+                }
+            })?;
         }
-        let sustained = (loads.spans - warmed_up_spans) as f64 / began.elapsed().as_secs_f64();
+        let sustained = (loads.spans - warmed_up_spans) as f64 / elapsed.as_secs_f64();
         let status = backend.status()?;
         let traces = &status["signals"]["traces"];
         let stored = traces["stored"].as_u64().unwrap_or_default();
@@ -216,15 +226,18 @@ impl Loads {
         Ok(run)
     }
 
-    /// A load that is measured. What it puts off is part of the price of the next one, and the
-    /// last one is not over before nothing is put off.
-    fn add(&mut self, backend: &Backend, requests: u64, last: bool) -> Result<()> {
+    /// A load that is measured. `acknowledged` is called when all of it is; what is done until that
+    /// returns belongs to its price.
+    fn add(
+        &mut self,
+        backend: &Backend,
+        requests: u64,
+        acknowledged: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         backend.forget_peak()?;
         let cpu_before = backend.cpu()?;
         let run = self.send(backend, requests)?;
-        if last {
-            wait_until_sealed(backend)?;
-        }
+        acknowledged()?;
         let spans = run.spans as f64;
         let us_backend = (backend.cpu()? - cpu_before).as_secs_f64() * 1e6 / spans;
         let us_client = run.cpu_ns as f64 / 1e3 / spans;

@@ -1,7 +1,7 @@
 //! The processes that are measured: each sets one subject up, records, and prints what it cost.
 
 use std::{
-    thread,
+    hint, thread,
     time::{Duration, Instant},
 };
 
@@ -49,18 +49,35 @@ pub(crate) struct DeliverRun {
 /// never run into each other because the machine was away.
 struct Pacer {
     next: Instant,
+    pause: fn(Instant),
 }
 
 impl Pacer {
-    fn new() -> Self {
+    /// Sleeps between bursts, as the whole process's CPU time is what counts.
+    fn sleeping() -> Self {
+        Self::new(|until| thread::sleep(until.saturating_duration_since(Instant::now())))
+    }
+
+    /// Stays on the processor between bursts: what a span costs a thread at work is asked, not what
+    /// it costs to warm a processor up that was given away meanwhile.
+    fn awake() -> Self {
+        Self::new(|until| {
+            while Instant::now() < until {
+                hint::spin_loop();
+            }
+        })
+    }
+
+    fn new(pause: fn(Instant)) -> Self {
         Self {
             next: Instant::now() + BURST_INTERVAL,
+            pause,
         }
     }
 
     fn wait(&mut self) {
         let now = Instant::now();
-        thread::sleep(self.next.saturating_duration_since(now));
+        (self.pause)(self.next);
         self.next = self.next.max(now) + BURST_INTERVAL;
     }
 }
@@ -103,7 +120,7 @@ pub(crate) fn record(
         shape,
         units: 0,
     };
-    let mut pacer = Pacer::new();
+    let mut pacer = Pacer::awake();
     for _ in 0..WARM_UP_BURSTS {
         producer.burst();
         pacer.wait();
@@ -166,7 +183,7 @@ pub(crate) fn deliver(
     thread::sleep(Duration::from_millis(100));
     let started = Instant::now();
     let cpu_before_ns = meter::process_cpu_ns();
-    let mut pacer = Pacer::new();
+    let mut pacer = Pacer::sleeping();
     for _ in 0..bursts {
         producer.burst();
         if delivery == Delivery::Paced100k {

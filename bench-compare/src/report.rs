@@ -326,7 +326,7 @@ fn method(quick: bool) -> String {
          together. `tree`, `tree3`: a root and ten children, without and with the three \
          attributes.\n\
          - `record`: CPU time of the recording thread alone, in bursts of 1 000 spans every 10 ms \
-         while the pipeline delivers; {} processes of {} rounds of {} bursts. The peers' batch \
+         while the pipeline delivers, the thread staying awake in between; {} processes of {} rounds of {} bursts. The peers' batch \
          processors were given queues of 65 536 spans, so that a burst always fits; what was \
          dropped nevertheless is listed above, and makes its subject look cheaper than it is.\n\
          - `deliver`: CPU time of the whole process from the first span to the end of its \

@@ -151,7 +151,7 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 }
 
 pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, Vec<u8>) {
-    request(address, "GET", path, None).unwrap()
+    request(address, "GET", path, &[], &[]).unwrap()
 }
 
 /// One HTTP/1.0 exchange, so that the answer ends with the connection.
@@ -159,22 +159,18 @@ pub(crate) fn request(
     address: SocketAddr,
     method: &str,
     path: &str,
-    body: Option<(&str, &[u8])>,
+    headers: &[(&str, &str)],
+    body: &[u8],
 ) -> std::io::Result<(u16, Vec<u8>)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut head = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\n");
-    if let Some((content_type, bytes)) = body {
-        head.push_str(&format!(
-            "Content-Type: {content_type}\r\nContent-Length: {}\r\n",
-            bytes.len()
-        ));
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
     }
-    head.push_str("\r\n");
+    head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
     stream.write_all(head.as_bytes())?;
-    if let Some((_, bytes)) = body {
-        stream.write_all(bytes)?;
-    }
+    stream.write_all(body)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let broken = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
@@ -197,7 +193,8 @@ pub(crate) fn send_trace(http: SocketAddr, service: &str, trace: u128, spans: u6
         http,
         "POST",
         "/v1/traces",
-        Some(("application/x-protobuf", &body)),
+        &[("Content-Type", "application/x-protobuf")],
+        &body,
     );
     matches!(sent, Ok((200, _)))
 }

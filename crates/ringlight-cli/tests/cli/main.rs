@@ -6,6 +6,7 @@ mod common;
 mod demo;
 mod full_disk;
 mod kill;
+mod memory;
 mod spans;
 mod terminal;
 mod up;

@@ -35,6 +35,9 @@ const STREAM_WINDOW_BYTES: u32 = 512 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// Bytes of the headers of one request.
 const HEAD_BYTES_MAX: u32 = 16 * 1024;
+/// Bytes of one HTTP/1 connection that wait to be taken: beside what the requests of all of them
+/// may take together, so it has to be little.
+const READ_BYTES_MAX: usize = 64 * 1024;
 /// How often a silent HTTP/2 peer is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -177,6 +180,7 @@ async fn connection<H, F, B>(
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(connections.head_timeout)
+                .max_buf_size(READ_BYTES_MAX)
                 .serve_connection(io, service);
             drive(connection, stop, |connection| {
                 connection.graceful_shutdown()

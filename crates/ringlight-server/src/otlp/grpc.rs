@@ -13,7 +13,8 @@ use ringlight_model::Signal;
 use ringlight_otlp::response::ExportResponse;
 
 use super::Receiver;
-use super::body::{self, Buffer};
+use super::body;
+use super::memory::Buffer;
 use super::process::{self, Format, Received, Refused};
 use crate::state::{Listener, RefusalReason};
 

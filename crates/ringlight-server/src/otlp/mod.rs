@@ -15,6 +15,7 @@ mod body;
 mod config;
 mod grpc;
 mod http;
+mod memory;
 mod process;
 #[cfg(test)]
 mod tests;
@@ -55,11 +56,11 @@ struct Inner {
     intake: Arc<dyn Intake>,
     state: Arc<ServerState>,
     config: ReceiverConfig,
-    memory: body::Memory,
+    memory: memory::Memory,
     /// One permit for each request being worked on.
     requests: Arc<Semaphore>,
     /// A place for each request being decompressed and decoded.
-    turns: body::Turns,
+    turns: memory::Turns,
 }
 
 impl std::fmt::Debug for Receiver {
@@ -85,9 +86,9 @@ impl Receiver {
             inner: Arc::new(Inner {
                 intake,
                 state,
-                memory: body::Memory::new(config.memory_bytes_max),
+                memory: memory::Memory::new(config.memory_bytes_max),
                 requests: Arc::new(Semaphore::new(config.requests_max)),
-                turns: body::Turns::new(processors()),
+                turns: memory::Turns::new(processors()),
                 config,
             }),
         })

@@ -10,7 +10,8 @@ use ringlight_otlp::response::{ExportResponse, Status};
 use ringlight_otlp::{Decoded, OtlpDecoder, json, ledger_report};
 use ringlight_store::{Ingest, IngestError};
 
-use super::body::{BodyError, Buffer, gunzip};
+use super::body::{BodyError, gunzip};
+use super::memory::Buffer;
 use super::{Inner, Receiver};
 use crate::state::{RefusalReason, Taken};
 

@@ -367,7 +367,7 @@ fn backend_method(sizes: &BackendSizes) -> String {
          {}\
          - `visible`: {} times a service with the default settings closes a span and asks the API \
          every 5 ms for its attribute, in the backend that was filled before, at rest. The page \
-         itself is not measured: it asks every 700 ms. `trace-by-id`: {} \
+         itself is not in it: it asks every 500 ms. `trace-by-id`: {} \
          traces anywhere among all. Searches, {} calls each, a connection a call, {PAGE_TRACES} traces a page: \
          `search-newest` any trace; `search-attribute` the `id` of one span; `search-text` the \
          `took` of one root; `search-slow` a name and a duration that one root in {} to {} exceeds; \

@@ -9,7 +9,7 @@ import { Attention, rowKeys } from './rows';
 import { bindKeys, type Bindings } from './shortcuts';
 
 const ROWS_AT_ONCE = 100;
-const REFRESH_MS = 700;
+const REFRESH_MS = 500;
 
 /** What the API is asked for: the filter, the run, the range and the page. */
 export interface Search {

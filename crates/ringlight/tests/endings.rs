@@ -109,7 +109,7 @@ fn fault_6_a_forked_child_waits_for_nothing_and_its_parent_delivers_everything()
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         assert_eq!(
             String::from_utf8_lossy(&output.stdout),
-            "Err(Closed), balances: true\n",
+            "Err(Closed), empty ledger: true\n",
             "{ending}"
         );
         let seen = backend.stop();

@@ -51,6 +51,8 @@ pub(crate) struct BlockInfo {
     pub(crate) names: Names,
     /// Keys of attributes; moved out once the block is known to the store.
     pub(crate) keys: Vec<AttributeKey>,
+    /// Whether an attribute of its rows is a list: the texts of lists are not among those of values.
+    pub(crate) has_lists: bool,
     /// Between which numbers values of attributes lie.
     pub(crate) ranges: Ranges,
 }
@@ -194,10 +196,18 @@ impl BlockInfo {
             severity_max,
             services,
             names,
+            has_lists: has_lists(&keys),
             keys,
             ranges,
         })
     }
+}
+
+/// Whether one of the keys, of rows and not of what belongs to them, has lists among its values.
+pub(super) fn has_lists(keys: &[AttributeKey]) -> bool {
+    keys.iter().any(|key| {
+        key.value_type == ValueType::Array && matches!(key.scope, KeyScope::Span | KeyScope::Log)
+    })
 }
 
 fn read_key(reader: &mut Reader<'_>) -> Result<AttributeKey, Corrupt> {

@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 use ringlight_model::{Resource, Signal, StatusCode, TraceId};
 
 use super::filter::{FilterBuilder, trace_hash, trigram_hash, trigrams};
+use super::info::has_lists;
 use super::section::{Packer, Section};
 use super::{BlockInfo, Names, Ranges};
 use crate::steps::{Step, reached};
@@ -133,6 +134,7 @@ fn span_info(table: &SpanTable, run: u64, received_max: u64) -> BlockInfo {
                 .collect::<Vec<_>>()
                 .into_iter(),
         ),
+        has_lists: has_lists(&keys.found),
         keys: keys.found,
         ranges: Ranges::Unknown,
     }
@@ -191,6 +193,7 @@ fn log_info(table: &LogTable, run: u64, received_max: u64) -> BlockInfo {
         received_max,
         services: services(&table.owners, &table.resources),
         names: Names::All(Vec::new()),
+        has_lists: has_lists(&keys.found),
         keys: keys.found,
         ranges: Ranges::Unknown,
     }

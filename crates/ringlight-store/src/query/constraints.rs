@@ -78,6 +78,16 @@ pub enum Constraint {
         /// At most this.
         max: f64,
     },
+    /// The attribute, or an item of it if it is a list, is text that contains this, which is not
+    /// empty.
+    Contains {
+        /// Where; [`AttributeScope::Any`] is the span or log record, or the resource.
+        scope: AttributeScope,
+        /// Its key.
+        key: String,
+        /// The text.
+        text: String,
+    },
     /// The log record's body contains this text, which is not empty.
     BodyContains(String),
     /// The record meets one of these.
@@ -212,6 +222,20 @@ fn comparison_constraints(comparison: &Comparison) -> Constraints {
             Operator::NotEqual => present(*scope, key),
             _ => Constraints::default(),
         },
+        (Field::Attribute { scope, key }, Literal::Str(pattern))
+            if *operator == Operator::Match =>
+        {
+            let mut constraints = present(*scope, key);
+            let texts = required_texts(pattern).into_iter();
+            constraints
+                .all
+                .extend(texts.map(|text| Constraint::Contains {
+                    scope: *scope,
+                    key: key.clone(),
+                    text,
+                }));
+            constraints
+        }
         (Field::Attribute { scope, key }, value) => match (operator, form(value)) {
             (Operator::Equal, Some(form)) => equals(field, form),
             (operator, Some(form)) => ordered(*scope, key, *operator, &form),

@@ -112,6 +112,10 @@ impl Program {
     ) -> Option<bool> {
         self.root.judge(&self.fields, record, &is_known)
     }
+
+    pub(super) fn may_be_ruled_out_by(&self, is_known: impl Fn(&Field) -> bool) -> bool {
+        self.root.can_be_judged(false, &self.fields, &is_known)
+    }
 }
 
 struct Compiler {
@@ -256,6 +260,25 @@ impl Node {
             }
             Self::Leaf(leaf) if !leaf.slots.iter().all(|&slot| is_known(&fields[slot])) => None,
             Self::Constant(_) | Self::Leaf(_) => Some(self.holds(fields, record)),
+        }
+    }
+}
+
+impl Node {
+    // Whether `judge` gives this verdict for some record.
+    fn can_be_judged(
+        &self,
+        verdict: bool,
+        fields: &[Field],
+        is_known: &impl Fn(&Field) -> bool,
+    ) -> bool {
+        let can_be = |item: &Self| item.can_be_judged(verdict, fields, is_known);
+        match (self, verdict) {
+            (Self::Constant(value), _) => *value == verdict,
+            (Self::Not(inner), _) => inner.can_be_judged(!verdict, fields, is_known),
+            (Self::And(items), true) | (Self::Or(items), false) => items.iter().all(can_be),
+            (Self::And(items), false) | (Self::Or(items), true) => items.iter().any(can_be),
+            (Self::Leaf(leaf), _) => leaf.slots.iter().all(|&slot| is_known(&fields[slot])),
         }
     }
 }

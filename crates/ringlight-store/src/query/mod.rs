@@ -142,6 +142,12 @@ impl Query {
         self.inner.program.judge(record, is_known)
     }
 
+    /// Whether there can be records that these fields alone rule out.
+    #[must_use]
+    pub fn may_be_ruled_out_by(&self, is_known: impl Fn(&Field) -> bool) -> bool {
+        self.inner.program.may_be_ruled_out_by(is_known)
+    }
+
     /// Whether every record matches, so that none needs to be looked at.
     #[must_use]
     pub fn is_everything(&self) -> bool {

@@ -3,7 +3,7 @@
 use ringlight_model::Value;
 
 use crate::block::section::{Section, SectionSet};
-use crate::query::{AttributeScope, Field, FieldValue, Fields, Intrinsic, Query};
+use crate::query::{AttributeScope, Field, FieldValue, Fields, Intrinsic, Query, QuerySignal};
 use crate::table::{Attribute, Cell, LogTable, Owners, SpanTable, Texts, WantedKeys};
 
 /// What the whole trace of a span is like.
@@ -52,28 +52,30 @@ impl Places {
 /// The sections evaluating a query needs.
 pub(crate) fn sections_needed(query: &Query) -> SectionSet {
     let mut needed = SectionSet::of([Section::Core, Section::Dictionary]);
-    let mut add = |sections: &[Section]| {
-        sections.iter().for_each(|&section| needed.insert(section));
-    };
-    let is_logs = query.signal() == crate::query::QuerySignal::Logs;
     for field in query.fields() {
-        match field {
-            Field::Attribute { scope, .. } => match scope {
-                AttributeScope::Resource => {}
-                AttributeScope::Event => add(&[Section::Values, Section::Extra]),
-                _ => add(&[Section::Values, Section::Attributes]),
-            },
-            Field::Intrinsic(intrinsic) => match intrinsic {
-                Intrinsic::SpanId | Intrinsic::ParentSpanId => add(&[Section::Ids]),
-                Intrinsic::TraceId => add(&[Section::Traces]),
-                Intrinsic::StatusMessage => add(&[Section::Values, Section::Extra]),
-                Intrinsic::EventName if !is_logs => add(&[Section::Extra]),
-                Intrinsic::Body => add(&[Section::Body]),
-                _ => {}
-            },
-        }
+        let sections = sections_of(field, query.signal());
+        sections.iter().for_each(|&section| needed.insert(section));
     }
     needed
+}
+
+/// The sections a field needs, beside the core and the dictionary.
+pub(crate) fn sections_of(field: &Field, signal: QuerySignal) -> &'static [Section] {
+    match field {
+        Field::Attribute { scope, .. } => match scope {
+            AttributeScope::Resource => &[],
+            AttributeScope::Event => &[Section::Values, Section::Extra],
+            _ => &[Section::Values, Section::Attributes],
+        },
+        Field::Intrinsic(intrinsic) => match intrinsic {
+            Intrinsic::SpanId | Intrinsic::ParentSpanId => &[Section::Ids],
+            Intrinsic::TraceId => &[Section::Traces],
+            Intrinsic::StatusMessage => &[Section::Values, Section::Extra],
+            Intrinsic::EventName if signal == QuerySignal::Traces => &[Section::Extra],
+            Intrinsic::Body => &[Section::Body],
+            _ => &[],
+        },
+    }
 }
 
 /// The keys of attributes of spans, or of log records, that evaluating a query asks for.

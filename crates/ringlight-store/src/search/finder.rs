@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use ringlight_model::TraceId;
 
-use super::fields::sections_needed;
+use super::fields::{sections_needed, sections_of};
 use super::judge::{Judge, OnlyRoot, is_of_root};
 use super::prune::Index;
 use super::source::{Loader, Source};
+use super::texts::RequiredTexts;
 use crate::TraceSearch;
 use crate::block::section::{Section, SectionSet};
-use crate::query::{Constraints, Field, Intrinsic};
+use crate::query::{Constraints, Field, Intrinsic, Query, QuerySignal};
 use crate::table::SpanTable;
 
 /// The spans that make their trace a candidate.
@@ -24,6 +25,12 @@ pub(super) enum Target {
     Possible,
 }
 
+/// Rows of a source that still have to be looked at.
+enum InQuestion {
+    All,
+    Only(Vec<usize>),
+}
+
 /// Finds candidates, source by source.
 pub(super) struct Finder<'a> {
     pub(super) search: &'a TraceSearch,
@@ -31,6 +38,9 @@ pub(super) struct Finder<'a> {
     pub(super) target: Target,
     /// What evaluating the query needs.
     pub(super) sections: SectionSet,
+    /// Whether the core of a block alone can rule out rows, of a query that needs more.
+    is_narrowed_by_core: bool,
+    required_texts: RequiredTexts,
     /// Whether the query looks at the names of spans.
     asks_name: bool,
     /// Whether the query looks at the root of the trace.
@@ -39,6 +49,11 @@ pub(super) struct Finder<'a> {
     pub(super) rootless_fits: bool,
     /// Only rows of requests up to this one count.
     pub(super) last_seq: u64,
+}
+
+/// Whether the core and the dictionary of a block know a field of its rows.
+fn is_in_core(field: &Field, signal: QuerySignal) -> bool {
+    !field.is_of_trace() && sections_of(field, signal).is_empty()
 }
 
 impl<'a> Finder<'a> {
@@ -59,9 +74,13 @@ impl<'a> Finder<'a> {
         } else {
             Target::Roots
         };
+        let sections = sections_needed(query);
         Self {
             target,
-            sections: sections_needed(query),
+            is_narrowed_by_core: sections != sections_needed(&Query::everything(query.signal()))
+                && query.may_be_ruled_out_by(|field| is_in_core(field, query.signal())),
+            required_texts: RequiredTexts::of(&constraints),
+            sections,
             asks_name: query.fields().contains(&name),
             asks_root,
             rootless_fits,
@@ -94,6 +113,12 @@ impl<'a> Finder<'a> {
         if !may_have {
             return Vec::new();
         }
+        let Some(in_question) = self.in_question(loader, source) else {
+            return Vec::new();
+        };
+        if !matches!(self.target, Target::Roots) && !self.may_have_texts(loader, source) {
+            return Vec::new();
+        }
         let Some(table) = loader.rows(source, sections) else {
             return Vec::new();
         };
@@ -102,12 +127,16 @@ impl<'a> Finder<'a> {
         // By trace, the start of the first span that makes it a candidate.
         let mut found: HashMap<u32, u64, RandomState> = HashMap::default();
         let mut judge = Judge::new(&self.search.query, &table);
-        for row in 0..rows {
+        let look_at = |row: usize| {
             if self.is_candidate(&table, &mut judge, row) {
                 let (trace, start) = (table.traces.rows[row], table.starts[row]);
                 let bound = found.entry(trace).or_insert(start);
                 *bound = start.min(*bound);
             }
+        };
+        match in_question {
+            InQuestion::All => (0..rows).for_each(look_at),
+            InQuestion::Only(rows) => rows.into_iter().for_each(look_at),
         }
         if found.is_empty() {
             return Vec::new();
@@ -125,6 +154,29 @@ impl<'a> Finder<'a> {
             .collect()
     }
 
+    /// The rows of a source that may match as far as its core tells, if there are any: the core is
+    /// read first where it may spare the rest.
+    fn in_question(
+        &self,
+        loader: &mut Loader<'_, SpanTable>,
+        source: &Source<SpanTable>,
+    ) -> Option<InQuestion> {
+        if !self.is_narrowed_by_core || !matches!(self.target, Target::Matching) {
+            return Some(InQuestion::All);
+        }
+        let table = loader.rows(source, SectionSet::default())?;
+        let query = &self.search.query;
+        let judge = Judge::new(query, &table);
+        let rows = table.origins.rows_until(self.last_seq) as usize;
+        let may_match = |row: &usize| judge.may_match_by(*row, |f| is_in_core(f, query.signal()));
+        let only: Vec<usize> = (0..rows).filter(may_match).collect();
+        if only.is_empty() {
+            loader.stats.records_scanned += rows as u64;
+            return None;
+        }
+        Some(InQuestion::Only(only))
+    }
+
     /// Whether a source may have spans that match as far as that can be told without their trace.
     pub(super) fn may_have_matches(
         &self,
@@ -140,6 +192,15 @@ impl<'a> Finder<'a> {
                 }
                 index.may_match(&self.constraints)
             })
+    }
+
+    /// Whether a source, whose index does not rule it out, may have the texts that a match contains.
+    pub(super) fn may_have_texts(
+        &self,
+        loader: &mut Loader<'_, SpanTable>,
+        source: &Source<SpanTable>,
+    ) -> bool {
+        self.required_texts.may_be_in(loader, source)
     }
 
     /// Whether a source may have roots of traces that match, or any root where a trace without one

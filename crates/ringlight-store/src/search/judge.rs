@@ -69,13 +69,18 @@ impl<'a> Judge<'a> {
     }
 
     pub(super) fn may_match(&self, row: usize) -> bool {
+        self.may_match_by(row, |field| !field.is_of_trace())
+    }
+
+    /// Whether a span may match as far as the fields that are known tell.
+    pub(super) fn may_match_by(&self, row: usize, is_known: impl Fn(&Field) -> bool) -> bool {
         let span = SpanRow {
             table: self.table,
             places: &self.places,
             row,
             facts: None,
         };
-        self.query.judge(&span, |field| !field.is_of_trace()) != Some(false)
+        self.query.judge(&span, is_known) != Some(false)
     }
 
     /// Whether a trace with the root in this row may match.

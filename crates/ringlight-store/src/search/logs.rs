@@ -8,6 +8,7 @@ use super::fields::{LogRow, Places, sections_needed};
 use super::prune::Index;
 use super::size::bytes_of_log;
 use super::source::{Loader, Source};
+use super::texts::RequiredTexts;
 use crate::block::section::{Section, SectionSet};
 use crate::query::{Constraints, QuerySignal};
 use crate::state::Shared;
@@ -31,6 +32,7 @@ struct Search<'a> {
     before: Option<Key>,
     loader: Loader<'a, LogTable>,
     constraints: Constraints,
+    required_texts: RequiredTexts,
     sections: SectionSet,
     /// The newest records found, the oldest of them on top.
     best: BinaryHeap<Reverse<Found>>,
@@ -57,13 +59,15 @@ pub(crate) fn search_logs(shared: &Shared, search: &LogSearch) -> Result<LogPage
     if search.span_id.is_some() {
         sections.insert(Section::Ids);
     }
+    let constraints = search.query.constraints();
     let mut state = Search {
         search,
         limit: search.limit.clamp(1, 10_000),
         last_seq,
         before: cursor.map(|cursor| (cursor.timestamp_unix_nano, cursor.seq, cursor.row)),
         loader: Loader::new(shared, snapshot.blocks.len()),
-        constraints: search.query.constraints(),
+        required_texts: RequiredTexts::of(&constraints),
+        constraints,
         sections,
         best: BinaryHeap::new(),
     };
@@ -115,6 +119,7 @@ impl Search<'_> {
                 }
                 index.may_match(constraints)
             })
+            && self.required_texts.may_be_in(&mut self.loader, source)
     }
 
     fn scan(&mut self, number: usize, source: &Source<LogTable>) {

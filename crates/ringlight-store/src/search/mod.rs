@@ -13,6 +13,7 @@ mod scan;
 mod size;
 mod source;
 mod summary;
+mod texts;
 mod totals;
 mod traces;
 mod turn;

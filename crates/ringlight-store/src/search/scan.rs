@@ -1,6 +1,7 @@
 //! Looking through many sources at once.
 
 use std::num::NonZero;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -11,6 +12,15 @@ use crate::{Cancel, SearchError};
 /// Threads of one search. More would take from requests and from other searches what they give to
 /// this one.
 pub(super) const THREADS_MAX: usize = 2;
+
+fn threads() -> usize {
+    // Asking reads files of the system, which takes longer than looking through a block.
+    static THREADS: OnceLock<usize> = OnceLock::new();
+    *THREADS.get_or_init(|| {
+        let available = thread::available_parallelism().map_or(1, NonZero::get);
+        available.min(THREADS_MAX)
+    })
+}
 
 /// Shows every source to `add`, each once, on up to [`THREADS_MAX`] threads, and gives what each of
 /// them collected. What was read is counted by `loader`.
@@ -34,7 +44,6 @@ pub(super) fn fold<T: Table, A: Default + Send>(
         return Ok(vec![work(loader)?]);
     }
     let (shared, keys) = (loader.shared, loader.keys.clone());
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
         let help = || {
             let mut loader = Loader::new(shared, 0);
@@ -43,7 +52,7 @@ pub(super) fn fold<T: Table, A: Default + Send>(
             (collected, loader)
         };
         // Without a thread for it, this one does all of the work.
-        let helpers: Vec<_> = (1..threads.min(THREADS_MAX))
+        let helpers: Vec<_> = (1..threads())
             .filter_map(|_| {
                 let builder = thread::Builder::new().name("ringlight-search".to_owned());
                 builder.spawn_scoped(scope, help).ok()

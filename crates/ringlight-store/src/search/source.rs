@@ -102,6 +102,8 @@ pub(crate) struct Loader<'a, T> {
     loaded: HashMap<BlockKey, Arc<T>, RandomState>,
     order: VecDeque<BlockKey>,
     read: HashSet<BlockKey, RandomState>,
+    /// The texts of a block's values, of which nothing else was needed so far.
+    values: Option<(BlockKey, Vec<u8>)>,
     broken: HashSet<BlockKey, RandomState>,
 }
 
@@ -117,6 +119,7 @@ impl<'a, T: Table> Loader<'a, T> {
             loaded: HashMap::default(),
             order: VecDeque::new(),
             read: HashSet::default(),
+            values: None,
             broken: HashSet::default(),
         }
     }
@@ -144,7 +147,9 @@ impl<'a, T: Table> Loader<'a, T> {
             Some(table) => Arc::try_unwrap(table).unwrap_or_default(),
             None => T::default(),
         };
-        if let Err(error) = load(&mut table, block, sections, &self.keys) {
+        let values = self.values.take_if(|(of, _)| *of == key);
+        let values = values.map(|(_, values)| values);
+        if let Err(error) = load(&mut table, block, sections, &self.keys, values) {
             self.give_up(block, &error);
             return None;
         }
@@ -176,6 +181,23 @@ impl<'a, T: Table> Loader<'a, T> {
                 None
             }
         }
+    }
+
+    /// Asks about the texts of a block's values, as they are stored: with other bytes before them,
+    /// and without any between them. No for a block that cannot be read.
+    pub(crate) fn ask_values(
+        &mut self,
+        block: &Block,
+        question: impl FnOnce(&[u8]) -> bool,
+    ) -> bool {
+        let Some(bytes) = self.section(block, Section::Values) else {
+            return false;
+        };
+        let answer = question(&bytes);
+        if answer {
+            self.values = Some((block.key(), bytes));
+        }
+        answer
     }
 
     /// The rows of a block that was read before and is still kept.
@@ -231,12 +253,17 @@ fn load<T: Table>(
     block: &Block,
     sections: SectionSet,
     keys: &WantedKeys,
+    mut values: Option<Vec<u8>>,
 ) -> Result<(), ReadError> {
     let rows = block.info.rows as usize;
     let always = [Section::Core, Section::Dictionary];
     for section in always.into_iter().chain(sections.iter()) {
         if !table.loaded().contains(section) {
-            let bytes = block.section(section)?;
+            let known = values.take_if(|_| section == Section::Values);
+            let bytes = match known {
+                Some(bytes) => bytes,
+                None => block.section(section)?,
+            };
             table.read_section(section, rows, &bytes, keys)?;
         }
     }

@@ -241,7 +241,8 @@ impl Pass<'_> {
         source: &Source<SpanTable>,
     ) {
         let (finder, needs_duration) = (self.finder, self.duration_min.is_some());
-        let may_match = finder.may_have_matches(loader, source);
+        let may_match =
+            finder.may_have_matches(loader, source) && finder.may_have_texts(loader, source);
         let may_have_roots = finder.asks_root && finder.may_have_roots(loader, source);
         if !may_match && !needs_duration && !may_have_roots {
             return;

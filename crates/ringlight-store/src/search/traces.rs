@@ -19,7 +19,7 @@ use super::cursor::TraceCursor;
 use super::fields::{Places, SpanRow, TraceFacts, keys_needed};
 use super::finder::Finder;
 use super::gather::{Gatherer, TraceRows, summarize};
-use super::scan::fold;
+use super::scan::{THREADS_MAX, fold};
 use super::source::Source;
 use super::totals::{Place, likely_traces};
 use crate::block::section::SectionSet;
@@ -124,7 +124,8 @@ impl Search<'_> {
                 unread = later;
                 batch = match self.heap.is_empty() {
                     true => BATCH_MAX.min(batch * 2),
-                    false => 1,
+                    // One for each thread: more might be in vain.
+                    false => THREADS_MAX,
                 };
                 continue;
             }

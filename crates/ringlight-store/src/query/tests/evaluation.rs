@@ -374,7 +374,7 @@ fn what_a_block_must_have() {
     span.a <= 2ms
       [Present { scope: Span, key: "a" }, Number { scope: Span, key: "a", min: -inf, max: 2000000.0 }]
     span.a =~ "x"
-      [Present { scope: Span, key: "a" }]
+      [Present { scope: Span, key: "a" }, Contains { scope: Span, key: "a", text: "x" }]
     !(span.a = 5)
       []
     !span.a

@@ -479,6 +479,15 @@ fn is_pruned(constraints: &Constraints, record: &TestRecord) -> bool {
             }
             !may_meet
         }
+        Constraint::Contains { scope, key, text } => {
+            let mut contains = false;
+            for value in candidates(*scope, key, record) {
+                equality_forms(value, &mut |form| {
+                    contains |= matches!(form, super::super::EqualityForm::Str(found) if found.contains(text));
+                });
+            }
+            !contains
+        }
         Constraint::BodyContains(text) => !record.body.contains(text),
         Constraint::AnyOf(alternatives) => alternatives.iter().all(|one| is_pruned(one, record)),
     })

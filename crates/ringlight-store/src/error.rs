@@ -97,6 +97,16 @@ impl DatabaseError {
     }
 }
 
+/// Whether an error of a database in `directory` says that there is no room.
+pub(crate) fn is_disk_full(error: &rusqlite::Error, directory: &Path) -> bool {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => true,
+        // SQLite says this of a broken disk, too.
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => !has_room(directory),
+        _ => false,
+    }
+}
+
 impl StoreError {
     /// [`StoreError::DiskFull`] if that is what is behind this error, else the error itself.
     pub(crate) fn or_disk_full(self, directory: &Path) -> Self {
@@ -116,12 +126,7 @@ impl StoreError {
                 source.kind(),
                 ErrorKind::StorageFull | ErrorKind::QuotaExceeded
             ),
-            Self::Database { source, .. } => match source.code() {
-                Some(ErrorCode::DiskFull) => true,
-                // SQLite says this of a broken disk, too.
-                Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => !has_room(directory),
-                _ => false,
-            },
+            Self::Database { source, .. } => is_disk_full(&source.0, directory),
             _ => false,
         }
     }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use ringlight_model::Signal;
 
-use super::{Outcome, Pending, Writer, is_disk_full};
+use super::{Outcome, Pending, Writer};
 use crate::IngestError;
 use crate::duplicates::mark_stored_before;
+use crate::error::is_disk_full;
 use crate::intake::Records;
 use crate::slice::IntakeRow;
 use crate::state::{Chunk, Shared, State};
@@ -260,7 +261,7 @@ impl Writer {
 
     fn ingest_error(&self, error: &rusqlite::Error) -> IngestError {
         let path = self.shared.config.data_dir.clone();
-        if is_disk_full(error) {
+        if is_disk_full(error, &path) {
             self.shared.disk_full.store(true, Ordering::Relaxed);
             return IngestError::DiskFull {
                 path,

@@ -269,8 +269,3 @@ impl Writer {
         self.is_closing
     }
 }
-
-/// Whether an error says that there is no room.
-pub(crate) fn is_disk_full(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
-}

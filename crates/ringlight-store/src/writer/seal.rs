@@ -9,9 +9,10 @@ use std::time::Instant;
 
 use ringlight_model::Signal;
 
-use super::{Message, RETRY_AFTER, Writer, is_disk_full};
+use super::{Message, RETRY_AFTER, Writer};
 use crate::block::SealedBlock;
 use crate::duplicates::BATCHES_MAX;
+use crate::error::is_disk_full;
 use crate::state::{Block, Chunk, State};
 use crate::steps::{Step, reached};
 use crate::table::{LogTable, SpanTable, Table};
@@ -183,7 +184,7 @@ impl Writer {
         self.retry_at = None;
         while let Some(sealed) = self.unwritten.pop() {
             if let Err(error) = self.write_one(&sealed) {
-                if is_disk_full(&error) {
+                if is_disk_full(&error, &self.shared.config.data_dir) {
                     self.shared.disk_full.store(true, Ordering::Relaxed);
                 }
                 self.unwritten.push(sealed);

@@ -6,7 +6,7 @@ import { hex, send, watch } from './support';
 const HOSTILE =
   "<img src=x onerror=\"document.title='owned'\"><script>alert(1)</script>\u001b[31m\u202e'; DROP TABLE spans;--";
 
-test('names, values and bodies are text, whatever they hold', async ({ page, request }) => {
+test('fault_35: names, values and bodies are text, whatever they hold', async ({ page, request }) => {
   const complaints = watch(page);
   const traceId = hex(16);
   const spanId = hex(8);

@@ -65,11 +65,14 @@ const NODE_IS_NEW_ENOUGH: &str = "const [major, minor] = process.versions.node.s
      process.exit(major >= 24 || (major === 22 && minor >= 13) || (major === 20 && minor >= 19) ? 0 : 1)";
 
 fn prerequisites() -> Outcome {
-    require("node", "install Node.js 20.19 or later with npm")?;
+    require(
+        "node",
+        "install Node.js 20.19, 22.13, or 24 and later, with npm",
+    )?;
     succeeds(
         Command::new("node").args(["-e", NODE_IS_NEW_ENOUGH]),
         "`node` is too old for the tools of `web/`\n\
-         hint: install Node.js 20.19 or later (of the even versions; 22.13 or later of 22)",
+         hint: install Node.js 20.19, 22.13, or 24 and later",
     )?;
     require("npm", "install npm, which comes with Node.js")?;
     require("python3", "apt-get install python3 python3-venv")?;

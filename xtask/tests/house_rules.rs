@@ -446,10 +446,13 @@ fn every_known_fault_has_a_test_that_names_it() {
         .filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse().ok())
         .collect();
     let mut tested = BTreeSet::new();
-    for path in files(&[".rs"]) {
-        for rest in read(&path).split("fn fault_").skip(1) {
-            let number: String = rest.chars().take_while(char::is_ascii_digit).collect();
-            tested.extend(number.parse::<u32>());
+    // As a function in Rust, as a name in the tests of the UI.
+    for (ending, beginning) in [(".rs", "fn fault_"), (".ts", "test('fault_")] {
+        for path in files(&[ending]) {
+            for rest in read(&path).split(beginning).skip(1) {
+                let number: String = rest.chars().take_while(char::is_ascii_digit).collect();
+                tested.extend(number.parse::<u32>());
+            }
         }
     }
     assert_eq!(

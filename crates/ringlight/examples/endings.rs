@@ -62,6 +62,15 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             fork_and_record(&telemetry);
             Ok(ExitCode::SUCCESS)
         }
+        "out of order" => {
+            for _ in 0..2 {
+                let outer = tracing::info_span!("outer").entered();
+                let inner = tracing::info_span!("inner").entered();
+                drop(outer);
+                drop(inner);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         "flush and exit" => {
             telemetry.flush(FOREVER)?;
             exit(7)

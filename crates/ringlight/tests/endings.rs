@@ -181,12 +181,30 @@ fn fault_6_a_panic_that_aborts_delivers_what_was_recorded_and_never_hangs() {
 
 #[test]
 fn fault_14_a_process_ends_though_its_backend_never_answers() {
-    let backend = Backend::start();
-    backend.set_default(Reply::Hang);
-    backend.set_reports(Reply::Hang);
-    let output = run_against(&backend, "return");
-    assert_eq!(output.status.code(), Some(0));
-    assert!(stderr(&output).contains("about to end"));
+    for (ending, code) in [("return", 0), ("panic", 101), ("forget", 0), ("exit", 7)] {
+        let backend = Backend::start();
+        backend.set_default(Reply::Hang);
+        backend.set_reports(Reply::Hang);
+        let output = run_against(&backend, ending);
+        assert_eq!(output.status.code(), Some(code), "{ending}");
+        assert!(stderr(&output).contains("about to end"));
+    }
+}
+
+#[test]
+fn fault_3_spans_left_out_of_order_are_told_once_with_what_to_do() {
+    let output = run("out of order", &[]);
+    assert!(output.status.success());
+    let stderr = stderr(&output);
+    let told: Vec<_> = stderr
+        .lines()
+        .filter(|line| line.contains("was left while"))
+        .collect();
+    let [line] = told[..] else {
+        panic!("not one line: {stderr}");
+    };
+    assert!(line.contains("span `outer`"), "{line}");
+    assert!(line.contains("hint: "), "{line}");
 }
 
 #[test]

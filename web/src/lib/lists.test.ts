@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 import { describe, expect, test } from 'vitest';
 
 import type { ClientLedger } from './api/types';
@@ -132,6 +134,14 @@ test('refusals are explained, unknown ones shown as they are', () => {
   const listen = { otlp_grpc: '127.0.0.1:1', otlp_http: '[::1]:2', ui: '' };
   expect(explain('wrong_protocol', listen).hint).toMatch(/port 1,.*port 2\./);
   expect(explain('brand_new_reason')).toEqual({ title: 'brand new reason', hint: '' });
+});
+
+test('every refusal the documentation lists is explained', () => {
+  const page = readFileSync(new URL('../../../docs/otlp.md', import.meta.url), 'utf8');
+  const table = page.slice(page.indexOf('## Refused requests'), page.indexOf('## JSON'));
+  const reasons = [...table.matchAll(/^\| (`.*?) \|/gm)].flatMap((row) => row[1]!.match(/\w+/g)!);
+  expect(reasons.length).toBeGreaterThan(12);
+  for (const reason of reasons) expect(explain(reason).hint, reason).not.toBe('');
 });
 
 test('severity numbers come in fours', () => {

@@ -51,7 +51,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
     hint: 'Make room, or lower --size-limit; receiving resumes by itself.',
   },
   store_failed: { title: 'Storing failed', hint: 'See what `ringlight` prints on its standard error.' },
-  connections: {
+  too_many_connections: {
     title: 'Too many connections',
     hint: 'Let a client keep one connection open instead of many.',
   },

@@ -169,7 +169,7 @@ fn ids_of_log_records_may_be_missing_but_not_misshapen() {
 }
 
 #[test]
-fn a_span_that_ends_before_it_starts_has_no_duration_and_is_counted() {
+fn fault_8_a_span_that_ends_before_it_starts_has_no_duration_and_is_counted() {
     let read = between_good_spans(span_bytes("back", |buf| encode::span_times(buf, 9, 4)));
     let span = &read.spans[1];
     assert_eq!((span.start_unix_nano, span.end_unix_nano), (9, 9));

@@ -28,6 +28,9 @@ pub(super) enum Refused {
     /// The request is for another host than this machine, or from a page of another site.
     #[response(status = 403)]
     Forbidden(ErrorBody),
+    /// A defect; the message says what.
+    #[response(status = 500)]
+    Internal(ErrorBody),
     /// Too many requests are under way; `Retry-After` says when to come back.
     #[response(status = 503)]
     Busy(ErrorBody),

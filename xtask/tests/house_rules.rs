@@ -310,18 +310,25 @@ fn tasks_ask_cargo_where_the_target_folder_is() {
 }
 
 #[test]
-fn only_binaries_and_benches_choose_an_allocator() {
-    let offenders: Vec<String> = files(&[".rs"])
-        .into_iter()
-        .filter(|path| {
-            read(path)
-                .lines()
-                .any(|line| line.trim() == "#[global_allocator]")
-        })
-        .map(|path| path.display().to_string())
-        .filter(|path| !path.ends_with("main.rs") && !path.contains("/benches/"))
-        .filter(|path| !path.contains("/tests/") && !path.contains("/bench-compare/"))
-        .collect();
+fn binaries_and_benches_use_mimalloc_and_nothing_else_chooses() {
+    let (mut missing, mut offenders) = (Vec::new(), Vec::new());
+    for path in files(&[".rs"]) {
+        let chooses = read(&path)
+            .lines()
+            .any(|line| line.trim() == "#[global_allocator]");
+        let path = path.display().to_string();
+        // Tests count allocations; the tasks of the project are not the product.
+        if path.contains("/tests/") || path.contains("/xtask/") {
+            continue;
+        }
+        let should = path.ends_with("/src/main.rs") || path.contains("/benches/");
+        match (should, chooses) {
+            (true, false) => missing.push(path),
+            (false, true) => offenders.push(path),
+            _ => {}
+        }
+    }
+    assert_none("binary or bench without `#[global_allocator]`", &missing);
     assert_none("`#[global_allocator]` in a library", &offenders);
 }
 

@@ -16,6 +16,9 @@ use ringlight_model::{
 use ringlight_otlp::encode::{self, EncodedKey, Owner, Scalar};
 use ringlight_otlp::{Ignore, OtlpDecoder, json};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SPANS: usize = 512;
 const PASSES: usize = 400;
 

@@ -17,6 +17,9 @@ use std::{
 
 use ringlight_ring::{RingConfig, RingProducer, channel};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const RECORD: [u8; 96] = [7; 96];
 const ROUNDS_COUNT: usize = 15;
 const RECORDS_COUNT: u32 = 1_000_000;

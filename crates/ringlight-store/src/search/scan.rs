@@ -11,7 +11,7 @@ use crate::{Cancel, SearchError};
 
 /// Threads of one search. More would take from requests and from other searches what they give to
 /// this one.
-pub(super) const THREADS_MAX: usize = 2;
+const THREADS_MAX: usize = 2;
 
 fn threads() -> usize {
     // Asking reads files of the system, which takes longer than looking through a block.
@@ -22,7 +22,7 @@ fn threads() -> usize {
     })
 }
 
-/// Shows every source to `add`, each once, on up to [`THREADS_MAX`] threads, and gives what each of
+/// Shows every source to `add`, each once, on up to two threads, and gives what each of
 /// them collected. What was read is counted by `loader`.
 pub(super) fn fold<T: Table, A: Default + Send>(
     loader: &mut Loader<'_, T>,

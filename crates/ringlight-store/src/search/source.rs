@@ -157,7 +157,12 @@ impl<'a, T: Table> Loader<'a, T> {
             self.stats.blocks_read += 1;
         }
         let table = Arc::new(table);
-        if self.loaded.insert(key, Arc::clone(&table)).is_none() {
+        self.keep(key, Arc::clone(&table));
+        Some(table)
+    }
+
+    fn keep(&mut self, key: BlockKey, table: Arc<T>) {
+        if self.loaded.insert(key, table).is_none() {
             self.order.retain(|known| *known != key);
             self.order.push_back(key);
         }
@@ -166,7 +171,6 @@ impl<'a, T: Table> Loader<'a, T> {
         {
             self.loaded.remove(&oldest);
         }
-        Some(table)
     }
 
     /// The bytes of a section on its own; `None` for a block that cannot be read.
@@ -221,13 +225,20 @@ impl<'a, T: Table> Loader<'a, T> {
         })
     }
 
-    /// Counts what another loader read for the same search.
-    pub(crate) fn account(&mut self, other: Self) {
+    /// Counts what another loader read for the same search, and keeps what that one kept.
+    pub(crate) fn account(&mut self, mut other: Self) {
         self.stats.records_scanned += other.stats.records_scanned;
         self.stats.blocks_corrupt += other.stats.blocks_corrupt;
         self.broken.extend(other.broken);
         for key in other.read {
             self.stats.blocks_read += u64::from(self.read.insert(key));
+        }
+        for key in other.order {
+            if let Some(table) = other.loaded.remove(&key)
+                && !self.loaded.contains_key(&key)
+            {
+                self.keep(key, table);
+            }
         }
     }
 

@@ -19,7 +19,7 @@ use super::cursor::TraceCursor;
 use super::fields::{Places, SpanRow, TraceFacts, keys_needed};
 use super::finder::Finder;
 use super::gather::{Gatherer, TraceRows, summarize};
-use super::scan::{THREADS_MAX, fold};
+use super::scan::fold;
 use super::source::Source;
 use super::totals::{Place, likely_traces};
 use crate::block::section::SectionSet;
@@ -32,7 +32,7 @@ use crate::{SearchError, TracePage, TraceSearch, TraceSummary};
 const IN_VAIN_MAX: usize = 64;
 /// Traces known, besides those of one batch of sources, before it is found out which are worth it.
 const KNOWN_MAX: usize = if cfg!(test) { 24 } else { 1 << 18 };
-/// Sources looked through at once when those before had nothing.
+/// Sources looked through at once.
 const BATCH_MAX: usize = 64;
 
 /// A trace on its way to being shown; those that may be newest come first.
@@ -122,11 +122,8 @@ impl Search<'_> {
                 let (now, later) = unread.split_at(batch.min(unread.len()));
                 self.scan(now)?;
                 unread = later;
-                batch = match self.heap.is_empty() {
-                    true => BATCH_MAX.min(batch * 2),
-                    // One for each thread: more might be in vain.
-                    false => THREADS_MAX,
-                };
+                let wanted = limit + 1 - page.traces.len();
+                batch = self.next_batch(batch, sources.len() - unread.len(), wanted);
                 continue;
             }
             let Some(candidate) = self.heap.pop() else {
@@ -186,6 +183,16 @@ impl Search<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How many sources to look through next, all at once. Half of those that should have what is
+    /// still wanted, going by those looked through so far: few are read in vain then.
+    fn next_batch(&self, batch: usize, looked_through: usize, wanted: usize) -> usize {
+        let next = match self.bounds.len() {
+            0 => batch * 2,
+            found => wanted * looked_through / found / 2,
+        };
+        next.clamp(1, BATCH_MAX)
     }
 
     fn scan(&mut self, sources: &[Source<SpanTable>]) -> Result<(), SearchError> {

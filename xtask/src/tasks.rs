@@ -103,6 +103,8 @@ fn rust(steps: &mut Steps) -> Outcome {
     )?;
     features(steps)?;
     dependencies(steps)?;
+    // On their own and not quietly, since the first time that takes minutes.
+    steps.cargo("build the tests", &["test", "--workspace", "--no-run"])?;
     steps.cargo(
         "tests",
         &["test", "--quiet", "--workspace", "--no-fail-fast"],
@@ -163,7 +165,10 @@ fn benchmark(steps: &mut Steps) -> Outcome {
 fn features(steps: &mut Steps) -> Outcome {
     for features in ["", "otel", "fmt", "clap"] {
         steps.cargo(
-            &format!("facade with features `{features}` only"),
+            &match features {
+                "" => "facade without features".to_owned(),
+                feature => format!("facade with feature `{feature}` only"),
+            },
             &[
                 "clippy",
                 "--quiet",

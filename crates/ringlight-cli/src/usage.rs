@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::args::Cli;
 use crate::console::Console;
@@ -23,15 +23,17 @@ pub(crate) fn explain(error: &clap::Error, console: Console) -> ExitCode {
             Exit::Usage.into()
         }
         _ => {
-            let words: Vec<String> = std::env::args().skip(1).take(2).collect();
-            console.error(&described(&error.render().to_string(), &command_of(&words)));
+            let words: Vec<String> = std::env::args().skip(1).collect();
+            console.error(&described(error, &words));
             Exit::Usage.into()
         }
     }
 }
 
 /// One line and a hint, from the paragraphs clap writes: what is wrong, tips, usage.
-fn described(rendered: &str, command: &str) -> CliError {
+fn described(error: &clap::Error, words: &[String]) -> CliError {
+    let rendered = error.render().to_string();
+    let command = command_of(&words[..words.len().min(2)]);
     let what: Vec<&str> = rendered
         .lines()
         .take_while(|line| !line.trim().is_empty())
@@ -43,9 +45,26 @@ fn described(rendered: &str, command: &str) -> CliError {
         .lines()
         .find_map(|line| line.trim().strip_prefix("tip: "));
     let see = format!("`{command} --help` shows what there is");
+    let tip = tip.map(ToOwned::to_owned).or(program_tip(error, words));
     CliError::new(Exit::Usage, message).with_hint(match tip {
         Some(tip) => format!("{tip}; {see}"),
         None => see,
+    })
+}
+
+/// How to run a program, if that is what the words look like: `up cargo run` instead of
+/// `up -- cargo run`.
+fn program_tip(error: &clap::Error, words: &[String]) -> Option<String> {
+    let Some(ContextValue::String(unexpected)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let at = words.iter().position(|word| word == unexpected)?;
+    let is_program = error.kind() == ErrorKind::UnknownArgument
+        && words[0] == "up"
+        && !unexpected.starts_with('-');
+    is_program.then(|| {
+        let (flags, program) = (words[..at].join(" "), words[at..].join(" "));
+        format!("to run a program, write `ringlight {flags} -- {program}`")
     })
 }
 
@@ -74,7 +93,7 @@ mod tests {
         let words = ["ringlight"].iter().chain(args);
         let error = Cli::try_parse_from(words).unwrap_err();
         let words: Vec<String> = args.iter().map(ToString::to_string).collect();
-        let error = described(&error.render().to_string(), &command_of(&words));
+        let error = described(&error, &words);
         assert_eq!(error.message, message);
         assert_eq!(error.hint.unwrap(), hint);
     }
@@ -90,6 +109,17 @@ mod tests {
             &["up", "--grpc-prot", "1"],
             "unexpected argument '--grpc-prot' found",
             "a similar argument exists: '--grpc-port'; `ringlight up --help` shows what there is",
+        );
+        check(
+            &["up", "--retention", "1d", "cargo", "run", "--release"],
+            "unexpected argument 'cargo' found",
+            "to run a program, write `ringlight up --retention 1d -- cargo run --release`; \
+             `ringlight up --help` shows what there is",
+        );
+        check(
+            &["demo", "cargo"],
+            "unexpected argument 'cargo' found",
+            "`ringlight demo --help` shows what there is",
         );
         check(
             &["demo", "--rate", "0"],

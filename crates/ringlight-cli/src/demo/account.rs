@@ -212,13 +212,13 @@ impl Summary {
             }
         }
         text.push_str(&format!(
-            "{} in {:.1} s\n",
+            "ran for {:.1} s: {}\n",
+            self.duration_seconds,
             if self.balanced {
                 "everything submitted was stored"
             } else {
                 "not everything submitted was stored, see (!)"
-            },
-            self.duration_seconds
+            }
         ));
         text
     }
@@ -399,7 +399,7 @@ mod tests {
         assert!(lines[2].ends_with("9  (!)"), "{table}");
         assert_eq!(
             lines[3],
-            "not everything submitted was stored, see (!) in 2.0 s"
+            "ran for 2.0 s: not everything submitted was stored, see (!)"
         );
     }
 }

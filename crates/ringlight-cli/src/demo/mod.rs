@@ -56,12 +56,16 @@ async fn demonstrate(
     }
     let started = Instant::now();
     let mut apps = start_apps(config, backend, signals).await?;
-    console.line(match config.duration {
-        Some(_) => {
-            "the applications streaming, agent and model are running; Ctrl-C ends them sooner"
-        }
-        None => "the applications streaming, agent and model are running; Ctrl-C ends them",
-    });
+    console.line(&format!(
+        "the applications streaming, agent and model are running, their data goes to {}; Ctrl-C \
+         ends them{}",
+        config.backend.data_dir.display(),
+        if config.duration.is_some() {
+            " sooner"
+        } else {
+            ""
+        },
+    ));
     let early = until_done(config, backend, &mut apps, signals, console, started).await;
     let ran = started.elapsed();
     let Some(ended) = stop_apps(apps, signals.force()).await else {

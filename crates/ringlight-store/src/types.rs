@@ -216,9 +216,10 @@ pub struct ServiceSummary {
     pub span_count: u64,
     /// Log records stored.
     pub log_count: u64,
-    /// Time of its first record, to the precision of a block.
+    /// Earliest time of its records: the start of a span, the time of a log record. Blocks of
+    /// formats 1 and 2 know it only of all services together.
     pub first_unix_nano: u64,
-    /// Time of its last record, to the precision of a block.
+    /// Latest time of its records, in the same way.
     pub last_unix_nano: u64,
 }
 

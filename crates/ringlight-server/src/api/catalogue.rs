@@ -34,11 +34,12 @@ pub(super) struct Service {
     span_count: u64,
     /// Log records stored.
     log_count: u64,
-    /// Time of its first record, Unix nanoseconds.
+    /// Time of its first record, Unix nanoseconds: the earliest start of a span or time of a log
+    /// record.
     #[serde(serialize_with = "text")]
     #[schema(value_type = String, pattern = "^[0-9]+$")]
     first_unix_nano: u64,
-    /// Time of its last record, Unix nanoseconds.
+    /// Time of its last record, Unix nanoseconds: the latest start of a span or time of a log record.
     #[serde(serialize_with = "text")]
     #[schema(value_type = String, pattern = "^[0-9]+$")]
     last_unix_nano: u64,

@@ -2,14 +2,16 @@
 
 use ringlight_model::Signal;
 
-use super::Ranges;
 use super::section::{pack, unpack};
+use super::{Ranges, ServiceRows};
 use crate::codec::{Corrupt, Reader, put_bytes, put_varint};
 use crate::{AttributeKey, KeyScope, ValueType};
 
 /// Version of the form below and of the sections.
-const VERSION: u8 = 2;
-/// The version before: without ranges.
+const VERSION: u8 = 3;
+/// Without the times of services.
+const VERSION_WITHOUT_TIMES: u8 = 2;
+/// Without ranges, too.
 const VERSION_WITHOUT_RANGES: u8 = 1;
 
 /// Names a block's info lists; with more, only the filter knows them.
@@ -45,8 +47,8 @@ pub(crate) struct BlockInfo {
     pub(crate) root_count: u64,
     /// When the last of its requests was received.
     pub(crate) received_max: u64,
-    /// Services and how many rows they have.
-    pub(crate) services: Vec<(Box<str>, u64)>,
+    /// The services, sorted by name.
+    pub(crate) services: Vec<ServiceRows>,
     /// Names of spans.
     pub(crate) names: Names,
     /// Keys of attributes; moved out once the block is known to the store.
@@ -114,9 +116,8 @@ impl BlockInfo {
             self.severity_max,
         ]);
         put_varint(&mut out, self.services.len() as u64);
-        for (name, rows) in &self.services {
-            put_bytes(&mut out, name.as_bytes());
-            put_varint(&mut out, *rows);
+        for service in &self.services {
+            service.write(self.time_min, &mut out);
         }
         match &self.names {
             Names::Many => out.push(0),
@@ -154,10 +155,13 @@ impl BlockInfo {
         for number in &mut numbers {
             *number = reader.varint()?;
         }
+        let sum = |a: u64, b: u64| a.checked_add(b).ok_or(Corrupt("range is out of range"));
+        let times = (numbers[4], sum(numbers[4], numbers[5])?);
         let [statuses, kinds, severity_min, severity_max] = reader.array()?;
         let mut services = Vec::new();
         for _ in 0..reader.count()? {
-            services.push((reader.text()?.into(), reader.varint()?));
+            let has_times = version > VERSION_WITHOUT_TIMES;
+            services.push(ServiceRows::read(&mut reader, times, has_times)?);
         }
         let names = match reader.u8()? {
             0 => Names::Many,
@@ -175,15 +179,14 @@ impl BlockInfo {
             VERSION_WITHOUT_RANGES => Ranges::Unknown,
             _ => Ranges::read(&mut reader)?,
         };
-        let sum = |a: u64, b: u64| a.checked_add(b).ok_or(Corrupt("range is out of range"));
         Ok(Self {
             signal,
             run: numbers[0],
             rows: u32::try_from(numbers[1]).map_err(|_| Corrupt("block has too many rows"))?,
             first_seq: numbers[2],
             last_seq: sum(numbers[2], numbers[3])?,
-            time_min: numbers[4],
-            time_max: sum(numbers[4], numbers[5])?,
+            time_min: times.0,
+            time_max: times.1,
             end_max: numbers[6],
             duration_min: numbers[7],
             duration_max: numbers[8],
@@ -241,12 +244,59 @@ mod tests {
     use super::*;
     use crate::table::{SpanTable, Table as _};
 
-    #[test]
-    fn an_entry_without_ranges_is_read() {
+    use ringlight_model::{KeyValue, Resource, Scope, Span};
+
+    fn info() -> BlockInfo {
         let mut table = SpanTable::default();
-        table.push(&ringlight_model::Span::default(), 0, 0);
-        let mut info = table.seal(1, 2).info;
+        for (service, start_unix_nano) in [("shop", 5), ("bank", 900), ("shop", 3)] {
+            let name = KeyValue::new("service.name", service);
+            let resource = Resource {
+                attributes: vec![name],
+                dropped_attributes_count: 0,
+            };
+            let owner = table.owners.resource(&resource);
+            let scope = table.owners.scope(&Scope::default());
+            let span = Span {
+                start_unix_nano,
+                end_unix_nano: start_unix_nano,
+                ..Span::default()
+            };
+            table.push(&span, owner, scope);
+        }
+        table.seal(1, 2).info
+    }
+
+    fn service(name: &str, rows: u64, time_min: u64, time_max: u64) -> ServiceRows {
+        ServiceRows {
+            name: name.into(),
+            rows,
+            time_min,
+            time_max,
+        }
+    }
+
+    #[test]
+    fn an_entry_knows_the_times_of_each_service() {
+        let info = info();
+        let services = [service("bank", 1, 900, 900), service("shop", 2, 3, 5)];
+        assert_eq!(info.services, services);
+        assert_eq!(BlockInfo::read(&info.write()), Ok(info));
+    }
+
+    #[test]
+    fn entries_of_earlier_versions_are_read() {
+        let mut info = info();
         let mut bytes = unpack(&info.write()).unwrap();
+        // Behind the name each service has its rows and two times, of one or two bytes here.
+        for (name, times) in [(&b"\x04bank"[..], 3), (&b"\x04shop"[..], 2)] {
+            let at = bytes.windows(5).position(|found| found == name).unwrap();
+            bytes.drain(at + 6..at + 6 + times);
+        }
+        for service in &mut info.services {
+            (service.time_min, service.time_max) = (info.time_min, info.time_max);
+        }
+        bytes[0] = VERSION_WITHOUT_TIMES;
+        assert_eq!(BlockInfo::read(&pack(&bytes)), Ok(info.clone()));
         // Of no range only the two bytes that say so are there.
         bytes.truncate(bytes.len() - 2);
         bytes[0] = VERSION_WITHOUT_RANGES;

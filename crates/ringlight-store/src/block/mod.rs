@@ -5,7 +5,9 @@ mod info;
 mod ranges;
 mod seal;
 pub(crate) mod section;
+mod services;
 
 pub(crate) use info::{BlockInfo, Names};
 pub(crate) use ranges::Ranges;
 pub(crate) use seal::{SealedBlock, seal_logs, seal_spans};
+pub(crate) use services::ServiceRows;

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use hashbrown::HashMap;
 use ringlight_model::{Resource, Signal, StatusCode, TraceId};
 
 use super::filter::{FilterBuilder, trace_hash, trigram_hash, trigrams};
 use super::info::has_lists;
 use super::section::{Packer, Section};
-use super::{BlockInfo, Names, Ranges};
+use super::{BlockInfo, Names, Ranges, ServiceRows};
 use crate::steps::{Step, reached};
 use crate::table::{Attributes, Cell, LogTable, Owners, SpanTable, Texts};
 use crate::{AttributeKey, KeyScope, ValueType};
@@ -126,7 +125,7 @@ fn span_info(table: &SpanTable, run: u64, received_max: u64) -> BlockInfo {
         severity_max: 0,
         root_count: table.is_root.iter().filter(|&&root| root).count() as u64,
         received_max,
-        services: services(&table.owners, &table.resources),
+        services: ServiceRows::of(&table.owners, &table.resources, &table.starts),
         names: Names::of(
             names
                 .iter()
@@ -191,7 +190,7 @@ fn log_info(table: &LogTable, run: u64, received_max: u64) -> BlockInfo {
         severity_max: table.severities.iter().copied().max().unwrap_or(0),
         root_count: 0,
         received_max,
-        services: services(&table.owners, &table.resources),
+        services: ServiceRows::of(&table.owners, &table.resources, &table.timestamps),
         names: Names::All(Vec::new()),
         has_lists: has_lists(&keys.found),
         keys: keys.found,
@@ -236,26 +235,6 @@ fn seq_range(origins: impl Iterator<Item = (u32, u64)>) -> (u64, u64) {
         range = Some(range.map_or((seq, seq), |(first, _)| (first, seq)));
     }
     range.unwrap_or((0, 0))
-}
-
-fn services(owners: &Owners, resources: &[u32]) -> Vec<(Box<str>, u64)> {
-    let mut rows = vec![0_u64; owners.resources().len()];
-    for &resource in resources {
-        if let Some(count) = rows.get_mut(resource as usize) {
-            *count += 1;
-        }
-    }
-    let mut services: HashMap<&str, u64, foldhash::fast::RandomState> = HashMap::default();
-    for (resource, count) in owners.resources().iter().zip(rows) {
-        *services.entry(resource.service_name()).or_default() += count;
-    }
-    let mut services: Vec<(Box<str>, u64)> = services
-        .into_iter()
-        .filter(|&(_, count)| count > 0)
-        .map(|(name, count)| (name.into(), count))
-        .collect();
-    services.sort_unstable();
-    services
 }
 
 /// Collects distinct keys, up to a limit.

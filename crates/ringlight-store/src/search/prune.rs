@@ -91,7 +91,7 @@ impl<'a> Index<'a> {
             root.may_match(query, |field| *field == SERVICE)
         };
         let may_fit = info.root_count > 0
-            && info.services.iter().any(|(known, _)| service_fits(known))
+            && info.services.iter().any(|known| service_fits(&known.name))
             && match &info.names {
                 Names::All(names) => names.iter().any(|name| name_fits(name)),
                 Names::Many => true,
@@ -144,7 +144,7 @@ impl<'a> Index<'a> {
         self.info()
             .services
             .iter()
-            .any(|(known, _)| **known == *name || **known == *"unknown_service")
+            .any(|known| *known.name == *name || *known.name == *"unknown_service")
     }
 
     fn may_match_by_filter(&self, constraint: &Constraint) -> Result<bool, ReadError> {

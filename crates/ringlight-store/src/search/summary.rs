@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use ringlight_model::Signal;
 
-use crate::block::BlockInfo;
+use crate::block::{BlockInfo, ServiceRows};
 use crate::catalogue::RunRow;
 use crate::state::{Chunk, Shared, State};
 use crate::table::Table;
@@ -23,15 +23,7 @@ pub(crate) fn services(shared: &Shared) -> Vec<ServiceSummary> {
     let state = shared.read();
     let mut services = BTreeMap::new();
     for info in infos(&state) {
-        for (name, rows) in &info.services {
-            add_service(
-                &mut services,
-                name,
-                info.signal,
-                *rows,
-                (info.time_min, info.time_max),
-            );
-        }
+        add_services(&mut services, info.signal, &info.services);
     }
     for chunk in &state.spans.head {
         add_chunk(&mut services, chunk);
@@ -44,44 +36,34 @@ pub(crate) fn services(shared: &Shared) -> Vec<ServiceSummary> {
 
 fn add_chunk<T: Table>(services: &mut BTreeMap<String, ServiceSummary>, chunk: &Chunk<T>) {
     let table = &chunk.table;
-    let mut rows = vec![0_u64; table.owners().resources().len()];
-    for &resource in table.resources() {
-        if let Some(count) = rows.get_mut(resource as usize) {
-            *count += 1;
-        }
-    }
-    let times = (chunk.time_min, chunk.time_max);
-    for (resource, count) in table.owners().resources().iter().zip(rows) {
-        if count > 0 {
-            add_service(services, resource.service_name(), T::SIGNAL, count, times);
-        }
-    }
+    let rows = ServiceRows::of(table.owners(), table.resources(), table.sort_times());
+    add_services(services, T::SIGNAL, &rows);
 }
 
-fn add_service(
+fn add_services(
     services: &mut BTreeMap<String, ServiceSummary>,
-    name: &str,
     signal: Signal,
-    rows: u64,
-    (first, last): (u64, u64),
+    added: &[ServiceRows],
 ) {
-    if !services.contains_key(name) {
-        let summary = ServiceSummary {
-            name: name.to_owned(),
-            span_count: 0,
-            log_count: 0,
-            first_unix_nano: first,
-            last_unix_nano: last,
-        };
-        services.insert(name.to_owned(), summary);
-    }
-    if let Some(service) = services.get_mut(name) {
-        match signal {
-            Signal::Logs => service.log_count += rows,
-            _ => service.span_count += rows,
+    for rows in added {
+        if !services.contains_key(&*rows.name) {
+            let summary = ServiceSummary {
+                name: rows.name.to_string(),
+                span_count: 0,
+                log_count: 0,
+                first_unix_nano: rows.time_min,
+                last_unix_nano: rows.time_max,
+            };
+            services.insert(rows.name.to_string(), summary);
         }
-        service.first_unix_nano = service.first_unix_nano.min(first);
-        service.last_unix_nano = service.last_unix_nano.max(last);
+        if let Some(service) = services.get_mut(&*rows.name) {
+            match signal {
+                Signal::Logs => service.log_count += rows.rows,
+                _ => service.span_count += rows.rows,
+            }
+            service.first_unix_nano = service.first_unix_nano.min(rows.time_min);
+            service.last_unix_nano = service.last_unix_nano.max(rows.time_max);
+        }
     }
 }
 

@@ -173,7 +173,7 @@ fn a_newer_format_is_refused() {
 }
 
 #[test]
-fn format_1_is_read_and_becomes_format_2() {
+fn earlier_formats_are_read_and_become_the_current_one() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(config(directory.path()));
     add(&store, "s", &[span(1, 1, "x", T0)]);
@@ -185,14 +185,17 @@ fn format_1_is_read_and_becomes_format_2() {
             .query_row("PRAGMA user_version", [], |row| row.get(0))
             .unwrap()
     };
-    for file in ["slice-00000001.db", "catalogue.db"] {
-        assert_eq!(version(file, "PRAGMA user_version = 1"), 1);
-    }
-    let store = open(config(directory.path()));
-    assert_eq!((found(&store, ""), store.stats().corrupt), (vec![1], 0));
-    drop(store);
-    for file in ["slice-00000001.db", "catalogue.db"] {
-        assert_eq!(version(file, ""), 2);
+    for earlier in 1..crate::slice::FORMAT {
+        let mark = format!("PRAGMA user_version = {earlier}");
+        for file in ["slice-00000001.db", "catalogue.db"] {
+            assert_eq!(version(file, &mark), earlier);
+        }
+        let store = open(config(directory.path()));
+        assert_eq!((found(&store, ""), store.stats().corrupt), (vec![1], 0));
+        drop(store);
+        for file in ["slice-00000001.db", "catalogue.db"] {
+            assert_eq!(version(file, ""), crate::slice::FORMAT);
+        }
     }
 }
 

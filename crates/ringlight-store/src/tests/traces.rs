@@ -420,6 +420,29 @@ fn services_are_listed() {
             .map(|s| (s.name.as_str(), s.span_count, s.log_count))
             .collect();
         assert_eq!(rows, [("bank", 2, 0), ("shop", 4, 0)]);
-        assert!(services.iter().all(|s| s.first_unix_nano >= T0));
+    });
+}
+
+#[test]
+fn services_have_times_of_their_own_though_they_share_a_block() {
+    let fill = |store: &Store| {
+        add(store, "early", &[span(1, 1, "a", T0)]);
+        add(store, "late", &[span(2, 2, "b", T0 + 9 * SECOND)]);
+        let logs = [T0 + 2 * SECOND, T0 + SECOND].map(|time| log("x", Severity::INFO, time));
+        add_logs(store, "early", &logs);
+        add_logs(store, "quiet", &logs[..1]);
+    };
+    in_head_and_blocks(fill, |store| {
+        let times: Vec<_> = store
+            .services()
+            .into_iter()
+            .map(|s| (s.name, s.first_unix_nano - T0, s.last_unix_nano - T0))
+            .collect();
+        let expected = [
+            ("early".to_owned(), 0, 2 * SECOND),
+            ("late".to_owned(), 9 * SECOND, 9 * SECOND),
+            ("quiet".to_owned(), 2 * SECOND, 2 * SECOND),
+        ];
+        assert_eq!(times, expected);
     });
 }

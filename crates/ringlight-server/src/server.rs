@@ -71,7 +71,12 @@ impl BoundServer {
         } = self;
         let state = Arc::new(ServerState::new());
         let intake = Arc::clone(&store);
-        let receiver = Receiver::new(intake, Arc::clone(&state), config.receiver.clone())?;
+        let receiver = Receiver::new(
+            intake,
+            Arc::clone(&state),
+            addresses,
+            config.receiver.clone(),
+        )?;
         let context = Arc::new(Context::new(store, state, addresses, &config));
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();

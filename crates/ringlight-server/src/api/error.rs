@@ -116,6 +116,11 @@ impl ApiError {
     pub(super) fn message(&self) -> &str {
         &self.body.error.message
     }
+
+    /// What to do about it; empty where nothing is to be said.
+    pub(super) fn hint_text(&self) -> &str {
+        &self.body.error.hint
+    }
 }
 
 impl From<QueryError> for ApiError {

@@ -8,15 +8,17 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 
 use super::error::ApiError;
 use super::params::shown;
 use super::{Context, Peer};
+use crate::otlp;
 use crate::server::Addresses;
 use crate::state::{Listener, RefusalReason};
 
@@ -28,6 +30,8 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
+    // A gRPC client only understands gRPC.
+    let speaks_grpc = is_grpc(request.headers()) && request.version() == Version::HTTP_2;
     let is_api = request.uri().path().starts_with("/api");
     let unknown = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
     let peer = request.extensions().get::<Peer>();
@@ -39,7 +43,12 @@ pub(super) async fn guard(
         Ok(()) => next.run(request).await,
         Err((reason, error)) => {
             refuse(reason, error.message());
-            error.into_response()
+            if speaks_grpc {
+                let message = format!("{}: {}", error.message(), error.hint_text());
+                otlp::refuse_grpc(reason, message).map(|()| Body::empty())
+            } else {
+                error.into_response()
+            }
         }
     };
     if response.status() == StatusCode::SERVICE_UNAVAILABLE {

@@ -85,10 +85,11 @@ where
         return Err(Refused::new(
             RefusalReason::WrongProtocol,
             format!(
-                "`{} {}` is not gRPC, which this port speaks: send OTLP/HTTP to port 4318, or use \
+                "`{} {}` is not gRPC, which this port speaks: send OTLP/HTTP to port {}, or use \
                  the protocol grpc",
                 head.method,
-                head.uri.path()
+                head.uri.path(),
+                receiver.inner.addresses.http.port()
             ),
         ));
     }

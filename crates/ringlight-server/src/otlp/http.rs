@@ -68,7 +68,11 @@ where
     if grpc::is_grpc(&head.headers) {
         return Err(Refused::new(
             RefusalReason::WrongProtocol,
-            "this port speaks OTLP/HTTP: send gRPC to port 4317, or use the protocol http/protobuf",
+            format!(
+                "this port speaks OTLP/HTTP: send gRPC to port {}, or use the protocol \
+                 http/protobuf",
+                receiver.inner.addresses.grpc.port()
+            ),
         ));
     }
     let path = head.uri.path();

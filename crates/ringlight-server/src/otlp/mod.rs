@@ -28,7 +28,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::listen::{self, Connections};
-use crate::state::{Listener, ServerState};
+use crate::server::Addresses;
+use crate::state::{Listener, RefusalReason, ServerState};
 pub use config::{ReceiverConfig, ReceiverConfigError};
 
 /// Where requests go once they are known to be good: the store, or a stand-in for it in tests.
@@ -55,6 +56,8 @@ pub struct Receiver {
 struct Inner {
     intake: Arc<dyn Intake>,
     state: Arc<ServerState>,
+    /// Where it listens, for the senders that come to the wrong port.
+    addresses: Addresses,
     config: ReceiverConfig,
     memory: memory::Memory,
     /// One permit for each request being worked on.
@@ -72,13 +75,15 @@ impl std::fmt::Debug for Receiver {
 }
 
 impl Receiver {
-    /// A receiver that hands what it gets to `intake` and counts it in `state`.
+    /// A receiver that hands what it gets to `intake` and counts it in `state`. Who comes to the
+    /// wrong port is told the right one of `addresses`.
     ///
     /// # Errors
     /// When a field of the configuration is out of range.
     pub fn new(
         intake: Arc<dyn Intake>,
         state: Arc<ServerState>,
+        addresses: Addresses,
         config: ReceiverConfig,
     ) -> Result<Self, ReceiverConfigError> {
         config.validate()?;
@@ -86,6 +91,7 @@ impl Receiver {
             inner: Arc::new(Inner {
                 intake,
                 state,
+                addresses,
                 memory: memory::Memory::new(config.memory_bytes_max),
                 requests: Arc::new(Semaphore::new(config.requests_max)),
                 turns: memory::Turns::new(processors()),
@@ -133,6 +139,11 @@ impl Receiver {
             .state
             .refuse(listener, peer, refused.reason, &refused.message);
     }
+}
+
+/// Refuses a gRPC call on another port than those of the receivers: what a gRPC client understands.
+pub(crate) fn refuse_grpc(reason: RefusalReason, message: String) -> ::http::Response<()> {
+    grpc::refuse_headers(&process::Refused::new(reason, message))
 }
 
 /// Processors this process may use; two where the system does not say.

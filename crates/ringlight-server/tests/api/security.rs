@@ -4,12 +4,13 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use ringlight_model::{
     KeyValue, LogRecord, Severity, Span, SpanEvent, SpanId, Status, StatusCode as SpanStatusCode,
     TraceId,
 };
 use ringlight_server::{Server, ServerConfig, ServerError};
-
 use tokio::net::TcpStream;
 
 use super::{Backend, any_ports, open_store};
@@ -229,6 +230,27 @@ async fn telemetry_at_the_wrong_port_is_told_the_right_one() {
         assert_eq!((refusal.listener, refusal.reason), ("ui", "wrong_protocol"));
         let port = format!("on port {}", right.port());
         assert!(refusal.detail.ends_with(&port), "{}", refusal.detail);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_clients_at_a_wrong_port_are_told_the_right_one_in_grpc() {
+    let backend = Backend::start().await;
+    let addresses = backend.server.addresses();
+    for (address, listener) in [(addresses.ui, "ui"), (addresses.http, "otlp_http")] {
+        let endpoint = format!("http://{address}");
+        let mut client = TraceServiceClient::connect(endpoint).await.unwrap();
+        let call = client.export(ExportTraceServiceRequest::default()).await;
+        let status = call.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::Unimplemented);
+        let port = format!("port {}", addresses.grpc.port());
+        assert!(status.message().contains(&port), "{}", status.message());
+        let counted = backend.server.status();
+        assert_eq!(
+            counted.refused_requests["wrong_protocol"],
+            1 + u64::from(listener != "ui")
+        );
+        assert_eq!(counted.recent_refusals[0].listener, listener);
     }
 }
 

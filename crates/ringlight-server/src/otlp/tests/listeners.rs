@@ -73,7 +73,7 @@ async fn the_wrong_protocol_at_a_port_is_recorded_and_explained() {
         (listener, reason),
         (Listener::Grpc, RefusalReason::WrongProtocol)
     );
-    assert!(detail.contains("4318"), "{detail}");
+    assert!(detail.contains("to port 14318,"), "{detail}");
 
     for address in [served.grpc, served.http] {
         let hello = [0x16, 3, 1, 0, 5, 1, 0, 0, 1, 3];
@@ -97,7 +97,11 @@ async fn grpc_at_the_http_port_is_recorded_and_explained_to_the_client() {
     let call = client.export(ExportTraceServiceRequest::default()).await;
     let status = call.unwrap_err();
     assert_eq!(status.code(), tonic::Code::Unimplemented);
-    assert!(status.message().contains("4317"), "{}", status.message());
+    assert!(
+        status.message().contains("to port 14317,"),
+        "{}",
+        status.message()
+    );
     assert_eq!(bench.last_refusal(), Some(RefusalReason::WrongProtocol));
     served.stop().await;
 }

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::{Intake, Receiver, ReceiverConfig};
+use crate::server::Addresses;
 use crate::state::{Listener, RefusalReason, ServerState};
 
 const PEER: SocketAddr =
@@ -98,7 +99,14 @@ impl Bench {
         let intake = Arc::new(intake);
         let state = Arc::new(ServerState::new());
         let dynamic = Arc::clone(&intake) as Arc<dyn Intake>;
-        let receiver = Receiver::new(dynamic, Arc::clone(&state), config).unwrap();
+        // Not the usual ports, and not those of `serve` either, which are not known yet.
+        let local = |port| SocketAddr::new(PEER.ip(), port);
+        let addresses = Addresses {
+            grpc: local(14_317),
+            http: local(14_318),
+            ui: local(14_320),
+        };
+        let receiver = Receiver::new(dynamic, Arc::clone(&state), addresses, config).unwrap();
         Self {
             intake,
             state,

@@ -79,6 +79,9 @@ impl OtlpConfig {
     }
 }
 
+/// The port of an `http://` address that names none.
+const HTTP_PORT: u16 = 80;
+
 /// Headers that belong to the protocol.
 const RESERVED: [&str; 9] = [
     "connection",
@@ -193,6 +196,11 @@ impl Endpoint {
         if authority.host().is_empty() {
             return Err(invalid("it names no host"));
         }
+        if let Some(port) = bad_port(&authority) {
+            return Err(invalid(&format!(
+                "the port is `{port}`, allowed is 1 to 65535"
+            )));
+        }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let trimmed = path.trim_end_matches('/');
         Ok(Self {
@@ -204,6 +212,12 @@ impl Endpoint {
     /// The address of the host alone.
     pub(crate) fn origin(&self) -> String {
         format!("http://{}", self.authority)
+    }
+
+    /// The same for people, with the port that is meant where none is given.
+    pub(crate) fn shown_origin(&self) -> String {
+        let (host, port) = (self.authority.host(), self.authority.port_u16());
+        format!("http://{host}:{}", port.unwrap_or(HTTP_PORT))
     }
 
     /// The whole address with something appended to the path.
@@ -220,11 +234,21 @@ impl Endpoint {
     }
 }
 
-/// Without the query, which may hold a token.
+/// What stands after the host and is not a port, which the parser of addresses lets pass.
+fn bad_port(authority: &Authority) -> Option<&str> {
+    let port = authority.as_str().strip_prefix(authority.host())?;
+    let port = port.strip_prefix(':')?;
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_good = is_number && port.parse::<u16>().is_ok_and(|port| port > 0);
+    (!is_good).then_some(port)
+}
+
+/// With the port that is meant where none is given, and without the query, which may hold a token.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.split('?').next().unwrap_or("/");
-        write!(f, "http://{}{}", self.authority, path.trim_end_matches('/'))
+        f.write_str(&self.shown_origin())?;
+        f.write_str(path.trim_end_matches('/'))
     }
 }
 
@@ -243,6 +267,13 @@ mod tests {
         check("ftp://localhost", "the scheme is `ftp`");
         check("/just/a/path", "does not begin with `http://`");
         check("http://", "not an address");
+        let port = |port: &str| format!("the port is `{port}`, allowed is 1 to 65535");
+        check("http://127.0.0.1:99999", &port("99999"));
+        check("http://h:abc/v1/traces", &port("abc"));
+        check("http://h:", &port(""));
+        check("http://h:0", &port("0"));
+        check("http://h:+80", &port("+80"));
+        check("http://[::1]:65536", &port("65536"));
         check("https://example.com", "needs TLS, which this build");
         check(
             "http://bob:hunter2@example.com",
@@ -270,6 +301,17 @@ mod tests {
         ] {
             assert!(!text.contains("hunter2"), "{text}");
         }
+    }
+
+    #[test]
+    fn an_address_is_shown_with_its_port() {
+        let check = |text: &str, expected: &str| {
+            let endpoint = OtlpConfig::new(text).main_endpoint().unwrap();
+            assert_eq!(endpoint.to_string(), expected);
+        };
+        check("http://127.0.0.1", "http://127.0.0.1:80");
+        check("http://[::1]/otlp", "http://[::1]:80/otlp");
+        check("http://h:4318/otlp/", "http://h:4318/otlp");
     }
 
     #[test]

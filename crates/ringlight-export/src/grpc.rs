@@ -102,7 +102,7 @@ impl OtlpGrpcExporter {
             target(Signal::Profiles)?,
         ];
         Ok(Self {
-            name: format!("{} (OTLP/gRPC)", config.main_endpoint()?),
+            name: format!("{} (OTLP/gRPC)", config.main_endpoint()?.shown_origin()),
             targets,
             headers: config.headers()?,
             connections: Mutex::new(connections.into_iter().map(|(_, c)| c).collect()),

@@ -28,9 +28,16 @@ const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf")
 pub struct OtlpHttpExporter {
     name: String,
     /// One for each signal.
-    targets: [Uri; Signal::ALL.len()],
+    targets: [Target; Signal::ALL.len()],
     headers: HeaderMap,
     client: Client<HttpConnector, Full<Bytes>>,
+}
+
+struct Target {
+    uri: Uri,
+    /// The address is the signal's own, used as it is, and does not end as those for the signal
+    /// usually do.
+    is_unusual: bool,
 }
 
 impl OtlpHttpExporter {
@@ -43,12 +50,16 @@ impl OtlpHttpExporter {
         let target = |signal: Signal| {
             let (endpoint, is_own) = config.endpoint_of(signal)?;
             let address = endpoint.with_suffix(if is_own { "" } else { path(signal) });
-            address.parse().map_err(|error| EndpointError::Invalid {
+            let uri = address.parse().map_err(|error| EndpointError::Invalid {
                 endpoint: endpoint.to_string(),
                 reason: format!("{error}"),
+            })?;
+            Ok(Target {
+                is_unusual: is_own && !endpoint.to_string().ends_with(path(signal)),
+                uri,
             })
         };
-        let targets: [Uri; Signal::ALL.len()] = [
+        let targets = [
             target(Signal::Traces)?,
             target(Signal::Logs)?,
             target(Signal::Metrics)?,
@@ -76,7 +87,7 @@ impl OtlpHttpExporter {
     fn request(&self, batch: &EncodedBatch) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(batch.bytes.clone()));
         *request.method_mut() = http::Method::POST;
-        *request.uri_mut() = self.targets[batch.signal as usize].clone();
+        *request.uri_mut() = self.targets[batch.signal as usize].uri.clone();
         let headers = request.headers_mut();
         headers.clone_from(&self.headers);
         // An instance id that no header can carry comes from the user; the batch goes without.
@@ -115,7 +126,20 @@ impl Exporter for OtlpHttpExporter {
                 });
             }
         };
-        read(&Response::from_parts(head, body), SystemTime::now())
+        let answer = read(&Response::from_parts(head, body), SystemTime::now());
+        match answer {
+            Err(ExportError::Unsupported { reason })
+                if self.targets[batch.signal as usize].is_unusual =>
+            {
+                Err(ExportError::Unsupported {
+                    reason: format!(
+                        "{reason}; hint: the endpoint of a single signal is used as it is, add `{}`",
+                        path(batch.signal)
+                    ),
+                })
+            }
+            answer => answer,
+        }
     }
 
     fn name(&self) -> &str {

@@ -9,7 +9,7 @@ use ringlight_export::{EndpointError, OtlpConfig, OtlpGrpcExporter, OtlpHttpExpo
 use ringlight_model::Signal;
 
 use crate::InitError;
-use crate::config::{Origin, Protocol, Route, Routes};
+use crate::config::{Origin, Protocol, Route, Routes, path};
 
 /// The exporter for the routes, and the routes that could be used. A bad endpoint from a variable
 /// is warned about and left out.
@@ -46,7 +46,18 @@ fn check(route: &mut Option<Route>, warnings: &mut Vec<String>) -> Result<(), In
         return Ok(());
     };
     let headers = std::mem::take(&mut found.headers);
-    if let Err(error) = build(found) {
+    let built = build(found);
+    if built.is_ok()
+        && found.protocol == Protocol::Grpc
+        && let Some(path) = path(&found.endpoint)
+    {
+        let origin = &found.origin;
+        say(
+            warnings,
+            format!("path `{path}` of {origin} is not used with gRPC"),
+        );
+    }
+    if let Err(error) = built {
         match (&found.origin, &error) {
             // Never in the clear instead, and not silently nowhere either.
             (Origin::Application(_), _) | (_, EndpointError::TlsUnavailable { .. }) => {
@@ -86,10 +97,7 @@ fn say(warnings: &mut Vec<String>, warning: String) {
 }
 
 fn refused(route: &Route, error: EndpointError) -> InitError {
-    let origin = match &route.origin {
-        Origin::Application(place) => (*place).to_owned(),
-        Origin::Variable(name) => format!("`{name}`"),
-    };
+    let origin = route.origin.to_string();
     let reason = error.to_string();
     match error {
         EndpointError::Header { .. } => InitError::Header { origin, reason },

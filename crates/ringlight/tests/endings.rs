@@ -267,3 +267,30 @@ fn a_wish_for_tls_is_refused_rather_than_sent_in_the_clear() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("needs TLS"), "{}", stderr(&output));
 }
+
+#[test]
+fn an_endpoint_that_is_not_used_as_it_stands_is_warned_about_once() {
+    let check = |said: &str, variables: &[(&str, &str)]| {
+        let output = run("return", variables);
+        assert!(output.status.success());
+        let stderr = stderr(&output);
+        assert_eq!(stderr.matches(said).count(), 1, "{said} in {stderr}");
+    };
+    let nobody = Backend::nobody();
+    check(
+        "path `/foo` of `OTLP_ENDPOINT` is not used with gRPC",
+        &[("OTLP_ENDPOINT", &format!("http://{nobody}/foo?token=1"))],
+    );
+    for name in [
+        "OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    ] {
+        for port in ["99999", "abc", ""] {
+            check(
+                &format!("the port is `{port}`, allowed is 1 to 65535; nothing is sent there"),
+                &[(name, &format!("http://127.0.0.1:{port}"))],
+            );
+        }
+    }
+}

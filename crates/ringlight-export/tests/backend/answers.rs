@@ -105,6 +105,28 @@ fn fault_10_every_http_status_means_what_the_table_says() {
 }
 
 #[test]
+fn the_address_of_a_single_signal_without_its_path_is_told_what_to_add() {
+    let check = |path: &str, hint: Option<&str>| {
+        let backend = Backend::start();
+        let address = format!("{}{path}", backend.url());
+        let config = OtlpConfig::new(&address).signal_endpoint(Signal::Traces, &address);
+        let outcome = export_once(&Protocol::Http.exporter(&config));
+        match (outcome, hint) {
+            (Ok(_), None) => {}
+            (Err(ExportError::Unsupported { reason }), Some(hint)) => {
+                assert!(reason.contains("404"), "{reason}");
+                assert!(reason.ends_with(hint), "{reason}");
+            }
+            (outcome, _) => panic!("{address}: {outcome:?}"),
+        }
+    };
+    check("/v1/traces", None);
+    let hint = "hint: the endpoint of a single signal is used as it is, add `/v1/traces`";
+    check("", Some(hint));
+    check("/otlp/", Some(hint));
+}
+
+#[test]
 fn an_http_status_instead_of_a_grpc_answer_is_understood() {
     let check = |number, expected| {
         let reply = Reply::Http(number, None);

@@ -21,6 +21,8 @@ use crate::filter::Filter;
 pub(crate) use environment::Environment;
 use environment::Reader;
 pub use otlp::Protocol;
+#[cfg(feature = "otel")]
+pub(crate) use otlp::path;
 pub(crate) use otlp::{Origin, Route, Routes};
 
 /// How log lines look, and where they go.

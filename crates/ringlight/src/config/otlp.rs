@@ -1,5 +1,7 @@
 //! Where each signal goes, and how.
 
+use std::fmt;
+
 use ringlight_model::Signal;
 
 use super::environment::Reader;
@@ -22,6 +24,15 @@ pub(crate) enum Origin {
     Application(&'static str),
     /// A variable: a bad one is ignored.
     Variable(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Application(place) => f.write_str(place),
+            Self::Variable(name) => write!(f, "`{name}`"),
+        }
+    }
 }
 
 /// Where one signal goes.
@@ -183,6 +194,15 @@ fn headers(reader: &mut Reader<'_>, inputs: &Inputs, signal: Signal) -> Vec<(Str
     } else {
         own
     }
+}
+
+/// The path in an address, if it names one; without the query, which may hold a token.
+#[cfg(feature = "otel")]
+pub(crate) fn path(endpoint: &str) -> Option<&str> {
+    let (_, rest) = endpoint.split_once("://")?;
+    let rest = rest.split(['?', '#']).next()?;
+    let path = &rest[rest.find('/')?..];
+    (!path.trim_matches('/').is_empty()).then_some(path)
 }
 
 /// The port in an address, if it names one.

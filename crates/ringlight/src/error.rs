@@ -1,18 +1,29 @@
 //! What can keep telemetry from starting.
 
+use std::fmt;
+
 use ringlight_collector::StartError;
 
 /// Why [`init`](crate::init) or [`Builder::build`](crate::Builder::build) failed.
 ///
 /// A backend that is not there is not among the reasons: that is noticed, and got over, in the
 /// background.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Display` is one line. `Debug` is the same text with the hint on a line of its own, since that is
+/// what a `main` that returns the error prints:
+///
+/// ```text
+/// Error: `otlp_endpoint` in code: endpoint `localhost` is not an address such as [...]
+/// hint: write scheme, host and port, for instance `http://localhost:4317`
+/// ```
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
     /// This process already has a global subscriber.
     #[error(
-        "a global `tracing` subscriber is already set; hint: call `ringlight::init` once, at the \
-         start of `main`, and nothing else that sets one"
+        "another `tracing` subscriber is installed already; hint: `ringlight::init` replaces it: \
+         remove `tracing_subscriber::fmt::init()` or whatever set it, and call `ringlight::init` \
+         once, at the start of `main`"
     )]
     AlreadyInitialized,
     /// An endpoint cannot be used.
@@ -36,4 +47,15 @@ pub enum InitError {
     /// The pipeline did not start.
     #[error(transparent)]
     Start(#[from] StartError),
+}
+
+/// For a person, not for a programmer: see [`InitError`].
+impl fmt::Debug for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.to_string();
+        match text.rsplit_once("; hint: ") {
+            Some((what, hint)) => write!(f, "{what}\nhint: {hint}"),
+            None => f.write_str(&text),
+        }
+    }
 }

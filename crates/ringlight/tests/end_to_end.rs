@@ -222,3 +222,23 @@ fn every_record_of_many_threads_arrives_once() {
         );
     }
 }
+
+#[test]
+fn a_bad_endpoint_in_code_is_an_error_that_reads_well_however_it_is_printed() {
+    for port in ["99999", "abc", ""] {
+        let error = ringlight::builder()
+            .environment::<String, String>([])
+            .otlp_endpoint(format!("http://127.0.0.1:{port}"))
+            .build()
+            .unwrap_err();
+        let text = format!("{error:?}");
+        let [what, hint] = text.lines().collect::<Vec<_>>()[..] else {
+            panic!("not two lines: {text}");
+        };
+        assert!(what.starts_with("`otlp_endpoint` in code: endpoint `http://127.0.0.1:"));
+        let port = format!("the port is `{port}`, allowed is 1 to 65535");
+        assert!(what.ends_with(&port), "{what}");
+        assert!(hint.starts_with("hint: write scheme, host and port"));
+        assert_eq!(error.to_string(), format!("{what}; {hint}"));
+    }
+}

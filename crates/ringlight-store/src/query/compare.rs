@@ -7,8 +7,8 @@ use regex::Regex;
 use ringlight_model::{Severity, SpanId, SpanKind, StatusCode, TraceId, Value};
 
 use super::ast::{Level, Operator};
-use super::constraints::required_texts;
 use super::eval::FieldValue;
+use super::required::required_texts;
 
 /// The right side of a comparison, ready to be compared.
 #[derive(Debug)]

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use regex_syntax::hir::{Hir, HirKind};
 use ringlight_model::{SpanKind, StatusCode, TraceId, Value};
 
 use super::ast::{AttributeScope, Comparison, Expr, Field, Intrinsic, Literal, Operator};
+use super::required::{required_in_any_case, required_texts};
 
 /// Conditions a record meets if it matches; all of them. A block none of whose records can meet
 /// one of them holds no match. Ignoring any of them is always safe.
@@ -332,10 +332,13 @@ fn intrinsic_constraints(intrinsic: Intrinsic, operator: Operator, value: &Liter
         (Intrinsic::Severity, _, Literal::Level(_) | Literal::Int(_)) => severity(operator, value),
         (Intrinsic::Body, Operator::Equal, Literal::Str(text)) => body_contains(text.clone()),
         (Intrinsic::Body, Operator::Match, Literal::Str(pattern)) => {
-            let all = required_texts(pattern)
-                .into_iter()
-                .map(Constraint::BodyContains)
-                .collect();
+            let texts = required_texts(pattern).into_iter();
+            let mut all: Vec<_> = texts.map(Constraint::BodyContains).collect();
+            let windows = required_in_any_case(pattern).into_iter();
+            all.extend(
+                windows
+                    .map(|ways| Constraint::AnyOf(ways.into_iter().map(body_contains).collect())),
+            );
             Constraints { all }
         }
         (Intrinsic::TraceId, Operator::Equal, Literal::Str(text)) => match text.parse() {
@@ -390,29 +393,4 @@ fn body_contains(text: String) -> Constraints {
         return Constraints::default();
     }
     Constraints::one(Constraint::BodyContains(text))
-}
-
-/// Texts that every match of the pattern contains: the literal parts of its outermost sequence.
-pub(super) fn required_texts(pattern: &str) -> Vec<String> {
-    fn collect(hir: &Hir, texts: &mut Vec<String>) {
-        match hir.kind() {
-            HirKind::Literal(literal) => {
-                if let Ok(text) = std::str::from_utf8(&literal.0) {
-                    texts.push(text.to_owned());
-                }
-            }
-            HirKind::Capture(capture) => collect(&capture.sub, texts),
-            HirKind::Repetition(repetition) if repetition.min > 0 => {
-                collect(&repetition.sub, texts);
-            }
-            HirKind::Concat(items) => items.iter().for_each(|item| collect(item, texts)),
-            _ => {}
-        }
-    }
-    let mut texts = Vec::new();
-    if let Ok(hir) = regex_syntax::parse(pattern) {
-        collect(&hir, &mut texts);
-    }
-    texts.retain(|text| !text.is_empty());
-    texts
 }

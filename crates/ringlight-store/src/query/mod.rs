@@ -22,6 +22,7 @@ mod eval;
 mod fields;
 mod lex;
 mod parse;
+mod required;
 #[cfg(test)]
 mod tests;
 

@@ -125,6 +125,9 @@ fn searches_read_only_blocks_that_can_match() {
     check(logs_of("{ body =~ \".*number-12x.*\" }"), 1, 1);
     check(logs_of("{ body =~ \".*umber-13.*\" }"), 1, 1);
     check(logs_of("{ body =~ \".*nowhere.*\" }"), 0, 0);
+    check(logs_of("{ body =~ \"(?i).*NUMBER-12X.*\" }"), 1, 1);
+    check(logs_of("{ body =~ \"(?i).*NoWhere.*\" }"), 0, 0);
+    check(logs_of("{ body =~ \"(?i).*MESSAGE NU.*\" }"), 20, 20);
     check(logs_of("{ resource.service.name = \"service-5\" }"), 1, 1);
     let of_trace = LogSearch {
         trace_id: Some(TraceId::new(5)),

@@ -402,6 +402,7 @@ fn what_a_block_must_have() {
         "severity >= warn", "severity < warn", "severity = error", "severity < trace", "severity > 24",
         "severity != warn", "severity = 14", r#"body = "a b""#, r#"body = """#,
         r#"body =~ ".*connection (reset|closed) by peer.*""#, r#"body =~ "(?i)x""#, r#"body =~ "a|b""#,
+        r#"body =~ "(?i)ö 4a""#, r#"body =~ "(?i)ab.*cd[0-9]e""#,
         r#"body =~ "(abc)+d?e*""#, r#"log.user = "x""#, r#"eventName = "login""#,
     ]), @r#"
     severity >= warn
@@ -427,6 +428,10 @@ fn what_a_block_must_have() {
     body =~ "(?i)x"
       []
     body =~ "a|b"
+      []
+    body =~ "(?i)ö 4a"
+      [BodyContains(" 4"), AnyOf([Constraints { all: [BodyContains("Ö 4")] }, Constraints { all: [BodyContains("ö 4")] }]), AnyOf([Constraints { all: [BodyContains(" 4A")] }, Constraints { all: [BodyContains(" 4a")] }])]
+    body =~ "(?i)ab.*cd[0-9]e"
       []
     body =~ "(abc)+d?e*"
       [BodyContains("abc")]

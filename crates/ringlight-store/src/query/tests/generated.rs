@@ -37,7 +37,17 @@ fn text() -> impl Strategy<Value = String> + Clone {
 
 fn pattern() -> impl Strategy<Value = String> + Clone {
     proptest::sample::select(vec![
-        "a", "a.*", ".*b", "a|b", "", "[^a]*", "(?i)A", "(ab)+", ".*ab.*", "a(b|c)",
+        "a",
+        "a.*",
+        ".*b",
+        "a|b",
+        "",
+        "[^a]*",
+        "(?i)A",
+        r"(?is)A \x22(B.).*",
+        "(ab)+",
+        ".*ab.*",
+        "a(b|c)",
     ])
     .prop_map(str::to_owned)
 }

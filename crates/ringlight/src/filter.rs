@@ -26,8 +26,16 @@ impl Filter {
         let mut targets = Targets::new();
         let mut bad = Vec::new();
         let mut any = false;
-        for directive in text.split(',').map(str::trim).filter(|d| !d.is_empty()) {
-            match directive.parse::<Targets>() {
+        for directive in directives(text) {
+            let parsed = if directive.contains(['[', ']', '{', '}']) {
+                // `Targets` takes some of these and does nothing about them.
+                Err("it cannot choose by span or field".to_owned())
+            } else {
+                directive
+                    .parse::<Targets>()
+                    .map_err(|error| error.to_string())
+            };
+            match parsed {
                 Ok(parsed) => {
                     any = true;
                     if let Some(level) = parsed.default_level() {
@@ -35,9 +43,9 @@ impl Filter {
                     }
                     targets = targets.with_targets(parsed);
                 }
-                Err(error) => bad.push(BadDirective {
+                Err(reason) => bad.push(BadDirective {
                     directive: directive.to_owned(),
-                    reason: error.to_string(),
+                    reason,
                 }),
             }
         }
@@ -65,6 +73,20 @@ impl Filter {
     pub(crate) const fn max_level(&self) -> LevelFilter {
         self.max_level
     }
+}
+
+/// What is separated by commas, other than those in brackets.
+fn directives(text: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_usize;
+    let parts = text.split(move |c| {
+        match c {
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    });
+    parts.map(str::trim).filter(|part| !part.is_empty())
 }
 
 #[cfg(test)]
@@ -98,6 +120,26 @@ mod tests {
         assert_eq!(bad.len(), 1);
         assert_eq!(bad[0].directive, "mine=loud");
         assert_eq!(filter.max_level(), LevelFilter::DEBUG);
+    }
+
+    #[test]
+    fn what_chooses_by_span_or_field_is_not_taken_silently() {
+        let check = |text: &str, expected: &[&str]| {
+            let (filter, bad) = Filter::parse(text);
+            let bad: Vec<_> = bad.iter().map(|bad| bad.directive.as_str()).collect();
+            assert_eq!(bad, expected);
+            assert_eq!(filter.max_level(), LevelFilter::ERROR);
+        };
+        let span = "my_service[handle]=info";
+        check("error,my_service[handle]=info", &[span]);
+        check(
+            "error,[handle],[{a=1,b=2}]=debug",
+            &["[handle]", "[{a=1,b=2}]=debug"],
+        );
+        check(
+            "my_service[{order_id}]=debug, error",
+            &["my_service[{order_id}]=debug"],
+        );
     }
 
     #[test]

@@ -46,9 +46,15 @@ impl<'a> Reader<'a> {
     }
 
     /// Only `true`, in any case, is true.
-    pub(super) fn truth(&self, name: &str) -> bool {
-        self.text(name)
-            .is_some_and(|text| text.eq_ignore_ascii_case("true"))
+    pub(super) fn truth(&mut self, name: &str) -> bool {
+        let truth = self.choice(name, "`true` or `false`", |text| {
+            match text.to_ascii_lowercase().as_str() {
+                "true" => Some(true),
+                "false" => Some(false),
+                _ => None,
+            }
+        });
+        truth.unwrap_or(false)
     }
 
     /// A whole number that `accept` turns into something.
@@ -145,10 +151,19 @@ mod tests {
     #[test]
     fn empty_means_unset_and_only_true_is_true() {
         assert_eq!(environment("A", "  ").get("A"), None);
-        for (value, expected) in [("true", true), ("TRUE", true), ("1", false), ("yes", false)] {
+        let check = |value: &str, expected: bool, warnings: &[&str]| {
             let environment = environment("A", value);
-            assert_eq!(Reader::new(&environment).truth("A"), expected);
-        }
+            let mut reader = Reader::new(&environment);
+            assert_eq!(reader.truth("A"), expected);
+            assert_eq!(reader.warnings, warnings);
+        };
+        check("true", true, &[]);
+        check("TRUE", true, &[]);
+        check("False", false, &[]);
+        check("", false, &[]);
+        let said = "`A` is `1`, which is ignored; allowed is `true` or `false`";
+        check("1", false, &[said]);
+        check("yes", false, &[&said.replace('1', "yes")]);
     }
 
     #[test]

@@ -14,13 +14,35 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use ringlight_model::{DropReason, LedgerSnapshot, Signal};
+use ringlight_model::{Account, DropReason, LedgerSnapshot, Signal};
 use ringlight_ring::RingSender;
 
 use crate::sync::unpoisoned;
 
 const SIGNALS: usize = Signal::ALL.len();
 const REASONS: usize = DropReason::ALL.len();
+
+/// Some of the signals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct SignalSet([bool; SIGNALS]);
+
+impl SignalSet {
+    pub(crate) const fn insert(&mut self, signal: Signal) {
+        self.0[signal as usize] = true;
+    }
+
+    pub(crate) const fn contains(self, signal: Signal) -> bool {
+        self.0[signal as usize]
+    }
+}
+
+impl FromIterator<Signal> for SignalSet {
+    fn from_iter<I: IntoIterator<Item = Signal>>(signals: I) -> Self {
+        let mut set = Self::default();
+        signals.into_iter().for_each(|signal| set.insert(signal));
+        set
+    }
+}
 
 /// Counters a producer keeps in its ring, one of each for traces and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +126,9 @@ impl Line {
 #[derive(Debug, Clone, Copy, Default)]
 struct Book {
     lines: [Line; SIGNALS],
+    /// What it takes. Of anything else a record counts as exported once it is out of the ring, where
+    /// the sinks have seen it.
+    takes: SignalSet,
 }
 
 #[derive(Debug)]
@@ -123,13 +148,21 @@ pub(crate) struct Accounts {
 }
 
 impl Accounts {
-    pub(crate) fn new(sender: RingSender, destinations: usize) -> Self {
+    /// Books for destinations that take these signals.
+    pub(crate) fn new(
+        sender: RingSender,
+        destinations: impl IntoIterator<Item = SignalSet>,
+    ) -> Self {
+        let book = |takes| Book {
+            takes,
+            ..Book::default()
+        };
         Self {
             sender,
             books: Mutex::new(Books {
                 drained: [0; SIGNALS],
                 is_written_off: false,
-                destinations: vec![Book::default(); destinations],
+                destinations: destinations.into_iter().map(book).collect(),
             }),
         }
     }
@@ -138,19 +171,34 @@ impl Accounts {
         unpoisoned(self.books.lock())
     }
 
-    /// Records came out of the rings and are in the open batch of every destination.
+    /// Records came out of the rings and are in the open batch of every destination that takes them.
     pub(crate) fn drained(&self, signal: Signal, records: u64) {
         let mut books = self.books();
         books.drained[signal as usize] += records;
         for book in &mut books.destinations {
-            book.lines[signal as usize].stages[Stage::Batch as usize] += records;
+            let line = &mut book.lines[signal as usize];
+            if book.takes.contains(signal) {
+                line.stages[Stage::Batch as usize] += records;
+            } else {
+                line.settle(records, Fate::Delivered { rejected: 0 });
+            }
+        }
+    }
+
+    /// Records came out of the rings and went no further.
+    pub(crate) fn lost(&self, signal: Signal, records: u64, reason: DropReason) {
+        let mut books = self.books();
+        books.drained[signal as usize] += records;
+        for book in &mut books.destinations {
+            book.lines[signal as usize].settle(records, Fate::Dropped(reason));
         }
     }
 
     /// Records of the open batch are settled at every destination without being sent.
     pub(crate) fn settle_batch(&self, signal: Signal, records: u64, fate: Fate) {
         let mut books = self.books();
-        for book in &mut books.destinations {
+        let takers = |book: &&mut Book| book.takes.contains(signal);
+        for book in books.destinations.iter_mut().filter(takers) {
             let line = &mut book.lines[signal as usize];
             line.stages[Stage::Batch as usize] -= records;
             line.settle(records, fate);
@@ -225,6 +273,19 @@ impl Accounts {
                 .sum()
         };
         (0..destinations).map(of).max().unwrap_or(0)
+    }
+
+    /// The ledger of one destination as it is told about it: without what it does not take.
+    pub(crate) fn reported(&self, destination: usize) -> LedgerSnapshot {
+        let mut snapshot = self.snapshot(destination);
+        let books = self.books();
+        let takes = books.destinations.get(destination).map(|book| book.takes);
+        for signal in Signal::ALL {
+            if !takes.is_some_and(|takes| takes.contains(signal)) {
+                *snapshot.account_mut(signal) = Account::default();
+            }
+        }
+        snapshot
     }
 
     /// The ledger of one destination, exact at the moment of the call.

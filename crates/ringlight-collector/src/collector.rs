@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use ringlight_model::{CallsiteRegistry, DropReason};
+use ringlight_model::{CallsiteRegistry, DropReason, Signal};
 use ringlight_ring::{RingReceiver, Wake};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::accounts::Accounts;
 use crate::config::PipelineConfig;
-use crate::destination::Destination;
+use crate::destination::{Destination, Place};
 use crate::export::ExporterBoxed;
 use crate::inbox::{Inbox, LANES, lane_of};
 use crate::notice::{Notice, Notices};
@@ -156,18 +156,7 @@ impl Collector {
         };
         runtime.block_on(async {
             let settled = Arc::new(Notify::new());
-            let destinations: Vec<_> = (0..)
-                .zip(&parts.destinations)
-                .map(|(index, exporter)| {
-                    Arc::new(Destination::new(
-                        index,
-                        Arc::clone(exporter),
-                        Arc::clone(&parts.accounts),
-                        &parts.config,
-                        Arc::clone(&settled),
-                    ))
-                })
-                .collect();
+            let destinations = Self::destinations(&parts, &settled);
             let mut tasks = JoinSet::new();
             for destination in &destinations {
                 for _ in 0..parts.config.concurrent_exports_max {
@@ -175,9 +164,10 @@ impl Collector {
                 }
             }
             let reporter = Reporter::new(&parts.config, Arc::clone(&parts.accounts));
-            let reports: Vec<_> = (0..)
-                .zip(&destinations)
-                .map(|(index, destination)| reporter.of(index, destination))
+            let reports: Vec<_> = destinations
+                .iter()
+                .filter(|destination| destination.takes(Signal::Metrics))
+                .map(|destination| reporter.of(destination))
                 .collect();
             for report in &reports {
                 tasks.spawn(Arc::clone(report).run());
@@ -193,6 +183,25 @@ impl Collector {
         // A name lookup that hangs must not hold up the end.
         runtime.shutdown_background();
         drop(end);
+    }
+
+    /// One for every place of every exporter.
+    fn destinations(parts: &Parts, settled: &Arc<Notify>) -> Vec<Arc<Destination>> {
+        let of = |(index, exporter): (usize, &Arc<dyn ExporterBoxed>)| {
+            let places = Place::of(&**exporter).into_iter();
+            let destination = |place| {
+                Arc::new(Destination::new(
+                    index,
+                    place,
+                    Arc::clone(exporter),
+                    Arc::clone(&parts.accounts),
+                    &parts.config,
+                    Arc::clone(settled),
+                ))
+            };
+            places.map(destination).collect::<Vec<_>>()
+        };
+        parts.destinations.iter().enumerate().flat_map(of).collect()
     }
 
     fn new(

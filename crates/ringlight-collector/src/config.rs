@@ -72,7 +72,8 @@ pub struct PipelineConfig {
     /// A batch is sent when its oldest record has waited this long. Range 1 ms to 1 h, default
     /// 200 ms, so that a span is visible within a second of its end.
     pub batch_delay: Duration,
-    /// Bytes of batches waiting for, or on their way to, one destination. At least
+    /// Bytes of batches waiting for, or on their way to, one destination, or one of the places it
+    /// sends signals to ([`Exporter::place`](crate::Exporter::place)). At least
     /// `batch_bytes_max`, at most 1 GiB, default 512 KiB. When it is exceeded the newest batch is
     /// dropped and counted.
     pub queue_bytes_max: usize,
@@ -180,7 +181,7 @@ impl PipelineConfig {
         BYTES_PER_NOMINAL_RECORD << self.ring_bits
     }
 
-    /// Upper bound of the bytes all buffers hold together with one destination: every ring
+    /// Upper bound of the bytes all buffers hold together with one destination of one place: every ring
     /// allocated, an open batch for each of traces and logs, and a full queue.
     #[must_use]
     pub const fn buffers_bytes_max(&self) -> usize {

@@ -1,9 +1,11 @@
 //! One destination: its queue, its workers, its retries.
 //!
-//! A destination never touches another. Its workers run on the collector's runtime; all its state
+//! A destination is one place an exporter sends to; those of one exporter share an account, in which
+//! they have no signal in common. A destination never touches another. Its workers run on the collector's runtime; all its state
 //! is changed there, so the lock around it is never contended.
 
 mod health;
+mod place;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::health::{Failure, Health, Turn, backoff};
+pub(crate) use self::place::Place;
 use crate::accounts::{Accounts, Fate, Stage};
 use crate::config::{PipelineConfig, RetryConfig};
 use crate::export::{EncodedBatch, ExportError, ExportOutcome, ExporterBoxed};
@@ -26,7 +29,9 @@ use crate::sync::unpoisoned;
 use crate::text::Readable;
 
 pub(crate) struct Destination {
+    /// Of the account.
     index: usize,
+    place: Place,
     exporter: Arc<dyn ExporterBoxed>,
     accounts: Arc<Accounts>,
     settings: Settings,
@@ -66,6 +71,7 @@ struct State {
 impl Destination {
     pub(crate) fn new(
         index: usize,
+        place: Place,
         exporter: Arc<dyn ExporterBoxed>,
         accounts: Arc<Accounts>,
         config: &PipelineConfig,
@@ -73,6 +79,7 @@ impl Destination {
     ) -> Self {
         Self {
             index,
+            place,
             exporter,
             accounts,
             settings: Settings {
@@ -86,6 +93,15 @@ impl Destination {
             changed: Notify::new(),
             settled,
         }
+    }
+
+    pub(crate) const fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Whether records of this signal go here.
+    pub(crate) const fn takes(&self, signal: Signal) -> bool {
+        self.place.signals.contains(signal)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -370,7 +386,7 @@ impl Destination {
     }
 
     fn name(&self) -> String {
-        self.exporter.name_boxed().to_owned()
+        self.place.name.clone()
     }
 
     pub(crate) fn exporter(&self) -> &Arc<dyn ExporterBoxed> {

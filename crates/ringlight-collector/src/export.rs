@@ -118,6 +118,16 @@ pub trait Exporter: Send + Sync {
 
     /// The destination as notices and errors name it, without anything secret.
     fn name(&self) -> &str;
+
+    /// Where records of a signal go, as notices name it; `None` if such records are not taken, and
+    /// then none are sent or accounted for here. Always the same answer. Signals with the same place
+    /// share a queue; a place that does not answer holds up no other.
+    ///
+    /// As [`name`](Self::name) unless written otherwise.
+    fn place(&self, signal: Signal) -> Option<&str> {
+        let _ = signal;
+        Some(self.name())
+    }
 }
 
 /// The future of [`ExporterBoxed::export_boxed`].
@@ -131,6 +141,9 @@ pub trait ExporterBoxed: Send + Sync {
 
     /// [`Exporter::name`].
     fn name_boxed(&self) -> &str;
+
+    /// [`Exporter::place`].
+    fn place_boxed(&self, signal: Signal) -> Option<&str>;
 }
 
 impl<E: Exporter> ExporterBoxed for E {
@@ -140,5 +153,9 @@ impl<E: Exporter> ExporterBoxed for E {
 
     fn name_boxed(&self) -> &str {
         self.name()
+    }
+
+    fn place_boxed(&self, signal: Signal) -> Option<&str> {
+        self.place(signal)
     }
 }

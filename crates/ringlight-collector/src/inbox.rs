@@ -49,6 +49,8 @@ pub(crate) struct Inbox {
     /// Sequence number of the batch sealed last; the first one has 1.
     sequence: u64,
     sinks_are_dirty: bool,
+    /// Whether any destination takes them, of traces and of logs.
+    is_taken: [bool; 2],
     policy: OverflowPolicy,
     batch_records_max: usize,
     batch_bytes_max: usize,
@@ -77,6 +79,7 @@ impl Inbox {
         // Not the resource's `service.instance.id`, which may be the same after a restart: a backend
         // would take the batches of the new process for those of the old one.
         let process = Arc::from(format!("{:032x}", fastrand::u128(..)).as_str());
+        let is_taken = LANES.map(|signal| destinations.iter().any(|d| d.takes(signal)));
         Self {
             accounts,
             destinations,
@@ -96,6 +99,7 @@ impl Inbox {
             process,
             sequence: 0,
             sinks_are_dirty: false,
+            is_taken,
             policy: config.policy,
             batch_records_max: config.batch_records_max,
             batch_bytes_max: config.batch_bytes_max - config.batch_bytes_max / HEADROOM_PART,
@@ -116,7 +120,7 @@ impl Inbox {
             Record::Span(_) => 0,
             Record::Log(_) => 1,
         };
-        if self.destinations.is_empty() {
+        if !self.is_taken[lane] {
             self.unposted[lane] += 1;
             return;
         }
@@ -149,22 +153,15 @@ impl Inbox {
 
     #[cold]
     fn malformed(&mut self, lane: usize) {
-        self.accounts.drained(LANES[lane], 1);
-        let fate = Fate::Dropped(DropReason::Malformed);
-        self.accounts.settle_batch(LANES[lane], 1, fate);
+        self.accounts.lost(LANES[lane], 1, DropReason::Malformed);
     }
 
     /// Books what was drained since the last time.
     pub(crate) fn post(&mut self) {
         for (lane, signal) in LANES.into_iter().enumerate() {
             let records = std::mem::take(&mut self.unposted[lane]);
-            if records == 0 {
-                continue;
-            }
-            self.accounts.drained(signal, records);
-            if self.destinations.is_empty() {
-                let fate = Fate::Delivered { rejected: 0 };
-                self.accounts.settle_batch(signal, records, fate);
+            if records > 0 {
+                self.accounts.drained(signal, records);
             }
         }
     }
@@ -202,9 +199,9 @@ impl Inbox {
         for (lane, signal) in LANES.into_iter().enumerate() {
             let open = u64::from(self.open[lane].records());
             self.open[lane] = OpenBatch::new();
-            self.accounts.drained(signal, left_in_rings[lane]);
+            self.accounts.settle_batch(signal, open, fate);
             self.accounts
-                .settle_batch(signal, open + left_in_rings[lane], fate);
+                .lost(signal, left_in_rings[lane], DropReason::Shutdown);
         }
         for destination in &self.destinations {
             destination.abandon();
@@ -255,8 +252,10 @@ impl Inbox {
     pub(crate) fn offer(&mut self, now: Instant, is_leaving: bool) -> bool {
         let waits = is_leaving || self.policy != OverflowPolicy::Drop;
         while let Some(front) = self.sealed.front() {
-            let bytes = front.bytes.len();
-            let is_full = |d: &&Arc<Destination>| !d.has_room(bytes) && (waits || d.is_lively());
+            let (signal, bytes) = (front.signal, front.bytes.len());
+            let takes = |d: &&Arc<Destination>| d.takes(signal);
+            let is_full =
+                |d: &&Arc<Destination>| takes(d) && !d.has_room(bytes) && (waits || d.is_lively());
             if self.destinations.iter().any(|d| is_full(&d)) {
                 let since = *self.held_since.get_or_insert(now);
                 if waits || now < since + HOLD_MAX {
@@ -268,7 +267,7 @@ impl Inbox {
             }
             self.held_since = None;
             if let Some(batch) = self.sealed.pop_front() {
-                for destination in &self.destinations {
+                for destination in self.destinations.iter().filter(takes) {
                     destination.push(batch.clone());
                 }
             }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use ringlight_model::DropReason;
 
+use crate::text::Readable;
+
 /// Something about a destination that a person may want to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -65,8 +67,8 @@ impl fmt::Display for Notice {
                 outage,
             } => write!(
                 f,
-                "sending telemetry to {destination} again after {:.1} s",
-                outage.as_secs_f64()
+                "sending telemetry to {destination} again after {}",
+                Readable(about(*outage))
             ),
             Self::Rejected {
                 destination,
@@ -83,6 +85,12 @@ impl fmt::Display for Notice {
             } => write!(f, "{destination} says: {message}"),
         }
     }
+}
+
+/// Tenths of seconds, or whole milliseconds below a second.
+fn about(outage: Duration) -> Duration {
+    let ms = outage.as_millis().clamp(1, u128::from(u64::MAX)) as u64;
+    Duration::from_millis(if ms < 1_000 { ms } else { ms / 100 * 100 })
 }
 
 fn counted(records: u64) -> String {

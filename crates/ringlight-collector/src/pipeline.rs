@@ -5,10 +5,10 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use ringlight_model::{CallsiteRegistry, LedgerSnapshot};
+use ringlight_model::{CallsiteRegistry, LedgerSnapshot, Signal};
 use ringlight_ring::{RingConfig, RingSender};
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, SignalSet};
 use crate::collector::{Collector, Parts};
 use crate::config::{PipelineConfig, PipelineConfigError};
 use crate::export::ExporterBoxed;
@@ -141,8 +141,8 @@ impl Pipeline {
     /// Starts the collector thread. Connects to nothing: a destination that is not there does not
     /// delay or fail the start.
     ///
-    /// `callsites` must know every callsite before its first record. Without any destination,
-    /// records count as exported once the sinks have seen them.
+    /// `callsites` must know every callsite before its first record. Records that a destination does
+    /// not take, or none does, count as exported there once the sinks have seen them.
     ///
     /// # Errors
     /// A setting is out of range, or the system has no thread to give.
@@ -160,7 +160,11 @@ impl Pipeline {
                 value: config.ring_bits.to_string(),
                 allowed: error.to_string(),
             })?;
-        let accounts = Arc::new(Accounts::new(sender.clone(), destinations.len().max(1)));
+        let mut taken: Vec<_> = destinations.iter().map(|e| signals_of(&**e)).collect();
+        if taken.is_empty() {
+            taken.push(SignalSet::default());
+        }
+        let accounts = Arc::new(Accounts::new(sender.clone(), taken));
         let control = Arc::new(Control::default());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -271,6 +275,13 @@ impl Pipeline {
         }
         self.ledger()
     }
+}
+
+fn signals_of(exporter: &dyn ExporterBoxed) -> SignalSet {
+    let signals = Signal::ALL.into_iter();
+    signals
+        .filter(|signal| exporter.place_boxed(*signal).is_some())
+        .collect()
 }
 
 impl Drop for Pipeline {

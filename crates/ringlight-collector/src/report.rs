@@ -58,9 +58,10 @@ impl Reporter {
         }
     }
 
-    pub(crate) fn of(&self, index: usize, destination: &Arc<Destination>) -> Arc<Reports> {
+    /// To this destination, which takes metrics.
+    pub(crate) fn of(&self, destination: &Arc<Destination>) -> Arc<Reports> {
         Arc::new(Reports {
-            index,
+            index: destination.index(),
             destination: Arc::clone(destination),
             accounts: Arc::clone(&self.accounts),
             resource: Arc::clone(&self.resource),
@@ -86,7 +87,7 @@ impl Reports {
         let mut last = LedgerSnapshot::default();
         while !self.is_refused.load(Ordering::Relaxed) {
             tokio::time::sleep(self.interval).await;
-            let ledger = self.accounts.snapshot(self.index);
+            let ledger = self.accounts.reported(self.index);
             if ledger == last || self.destination.is_away() {
                 // Sleeps as long as the collector does. What it did since the last time counts, so
                 // the ledger is looked at once more before that.
@@ -101,7 +102,7 @@ impl Reports {
 
     /// The last report, done by `deadline`.
     pub(crate) async fn finish(self: Arc<Self>, deadline: Instant) {
-        let ledger = self.accounts.snapshot(self.index);
+        let ledger = self.accounts.reported(self.index);
         let left = deadline.saturating_duration_since(Instant::now());
         let is_futile = self.is_refused.load(Ordering::Relaxed)
             || self.destination.is_away()

@@ -141,14 +141,20 @@ struct Split {
     metrics: Option<Arc<dyn ExporterBoxed>>,
 }
 
+impl Split {
+    fn of(&self, signal: Signal) -> Option<&Arc<dyn ExporterBoxed>> {
+        match signal {
+            Signal::Traces => self.traces.as_ref(),
+            Signal::Logs => self.logs.as_ref(),
+            Signal::Metrics => self.metrics.as_ref(),
+            Signal::Profiles => None,
+        }
+    }
+}
+
 impl Exporter for Split {
     async fn export(&self, batch: EncodedBatch) -> Result<ExportOutcome, ExportError> {
-        let exporter = match batch.signal {
-            Signal::Traces => &self.traces,
-            Signal::Logs => &self.logs,
-            _ => &self.metrics,
-        };
-        match exporter {
+        match self.of(batch.signal) {
             Some(exporter) => {
                 let sent: ExportFuture<'_> = exporter.export_boxed(batch);
                 sent.await
@@ -166,5 +172,9 @@ impl Exporter for Split {
             .flatten()
             .next()
             .map_or("nowhere", |exporter| exporter.name_boxed())
+    }
+
+    fn place(&self, signal: Signal) -> Option<&str> {
+        self.of(signal).map(|exporter| exporter.name_boxed())
     }
 }

@@ -294,3 +294,58 @@ fn an_endpoint_that_is_not_used_as_it_stands_is_warned_about_once() {
         }
     }
 }
+
+/// What the process says about itself beside its log lines.
+fn said(output: &Output) -> Vec<String> {
+    let stderr = stderr(output);
+    let said = stderr
+        .lines()
+        .filter(|line| line.starts_with("ringlight: "));
+    said.map(str::to_owned).collect()
+}
+
+#[test]
+fn an_endpoint_of_traces_alone_gets_them_and_nothing_is_said_of_logs() {
+    let backend = Backend::start();
+    let url = format!("{}/v1/traces", backend.url());
+    let output = run("return", &[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &url)]);
+    assert!(stderr(&output).contains("about to end"));
+    assert_eq!(said(&output), [""; 0]);
+    let seen = backend.stop();
+    assert_eq!(seen.span_names()["ending"], 1);
+    assert_eq!(seen.requests.len(), 1);
+}
+
+#[test]
+fn an_endpoint_of_traces_without_its_path_is_told_so_once() {
+    let backend = Backend::start();
+    let output = run(
+        "return",
+        &[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &backend.url())],
+    );
+    let said = said(&output);
+    let [line] = &said[..] else {
+        panic!("not one line: {said:?}");
+    };
+    assert!(line.contains("refused 1 record: HTTP status 404"), "{line}");
+    assert!(line.ends_with("add `/v1/traces`"), "{line}");
+}
+
+#[test]
+fn the_endpoint_that_fails_is_the_one_that_is_named() {
+    let backend = Backend::start();
+    let url = format!("{}/v1/traces", backend.url());
+    let nobody = format!("http://{}", Backend::nobody());
+    let output = run(
+        "return",
+        &[
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &url),
+            ("OTLP_ENDPOINT", &nobody),
+        ],
+    );
+    assert_eq!(backend.stop().span_names()["ending"], 1);
+    let said = said(&output);
+    let failure = format!("cannot send telemetry to {nobody} (OTLP/gRPC): ");
+    assert_eq!(said.iter().filter(|s| s.contains(&failure)).count(), 1);
+    assert!(!said.iter().any(|s| s.contains(&url)), "{said:?}");
+}

@@ -43,6 +43,10 @@ impl ExporterBoxed for Takes {
     fn name_boxed(&self) -> &str {
         "takes"
     }
+
+    fn place_boxed(&self, _: Signal) -> Option<&str> {
+        Some("takes")
+    }
 }
 
 /// A collector with one destination that takes everything, and what its thread runs beside it.
@@ -73,17 +77,19 @@ fn rig_with(
 ) -> (Rig, RingSender) {
     let rings = RingConfig::new(config.ring_bytes(), config.producers_max);
     let (sender, receiver) = ringlight_ring::channel(rings).unwrap();
-    let accounts = Arc::new(Accounts::new(sender.clone(), 1));
+    let everything = Signal::ALL.into_iter().collect();
+    let accounts = Arc::new(Accounts::new(sender.clone(), [everything]));
     let settled = Arc::new(Notify::new());
     let exporter = Arc::new(Takes::default());
     let destination = Arc::new(Destination::new(
         0,
+        Place::of(&*exporter).remove(0),
         Arc::clone(&exporter) as Arc<dyn ExporterBoxed>,
         Arc::clone(&accounts),
         &config,
         Arc::clone(&settled),
     ));
-    let reports = Reporter::new(&config, Arc::clone(&accounts)).of(0, &destination);
+    let reports = Reporter::new(&config, Arc::clone(&accounts)).of(&destination);
     let parts = Parts {
         config,
         callsites: Arc::new(CallsiteRegistry::new()),

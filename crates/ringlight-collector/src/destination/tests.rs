@@ -39,6 +39,10 @@ where
     fn name_boxed(&self) -> &str {
         "answers"
     }
+
+    fn place_boxed(&self, _: Signal) -> Option<&str> {
+        Some("answers")
+    }
 }
 
 fn away() -> Result<ExportOutcome, ExportError> {
@@ -76,7 +80,8 @@ fn deliver(
         .build()
         .unwrap();
     let (sender, receiver) = ringlight_ring::channel(RingConfig::default()).unwrap();
-    let accounts = Arc::new(Accounts::new(sender, 1));
+    let everything = Signal::ALL.into_iter().collect();
+    let accounts = Arc::new(Accounts::new(sender, [everything]));
     let exporter = Arc::new(Answers {
         answer,
         attempts: Mutex::default(),
@@ -88,6 +93,7 @@ fn deliver(
         let settled = Arc::new(Notify::new());
         let destination = Arc::new(Destination::new(
             0,
+            Place::of(&*exporter).remove(0),
             Arc::clone(&exporter) as Arc<dyn ExporterBoxed>,
             Arc::clone(&accounts),
             &PipelineConfig::default(),

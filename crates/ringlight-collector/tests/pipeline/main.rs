@@ -10,5 +10,6 @@ mod delivery;
 mod encoding;
 mod ending;
 mod ledger;
+mod places;
 mod report;
 mod support;

@@ -42,19 +42,26 @@ test('the least severity is part of the filter, and every row names its severity
   await expect(page.getByRole('combobox', { name: 'Filter' })).toHaveValue('');
 });
 
-test('plain words search the bodies', async ({ page, request }) => {
+test('plain words search what the rows show, in capitals or not', async ({ page, request }) => {
   const words = `quartz lantern (${hex(4)})`;
-  const record = { timeUnixNano: `${Date.now()}000000`, body: { stringValue: `a ${words} in the dark` } };
-  await send(request, 'logs', { resourceLogs: [{ scopeLogs: [{ logRecords: [record] }] }] });
+  const timeUnixNano = `${Date.now()}000000`;
+  const logRecords = [
+    { timeUnixNano, body: { stringValue: `a ${words} in the dark` } },
+    { timeUnixNano, body: { stringValue: `first line\n${words.toUpperCase()}` } },
+    { timeUnixNano, attributes: [{ key: 'error', value: { stringValue: `no ${words}` } }] },
+    { timeUnixNano, body: { stringValue: 'quartz without a lantern' } },
+  ];
+  await send(request, 'logs', { resourceLogs: [{ scopeLogs: [{ logRecords }] }] });
   await page.goto('/logs?live=0');
   await page.keyboard.press('/');
   await page.keyboard.type(words);
   await page.keyboard.press('Enter');
   await expect(page.getByRole('combobox', { name: 'Filter' })).toHaveValue(
-    /^\{ body =~ "\.\*quartz lantern /,
+    /^\{ body =~ "\(\?is\)\.\*quartz lantern /,
   );
-  await expect(page.locator('[data-row]')).toHaveCount(1);
-  await expect(page.locator('[data-row]')).toContainText(words);
+  const rows = page.locator('[data-row]');
+  await expect(rows).toHaveCount(3);
+  for (const row of await rows.all()) await expect(row).toContainText(new RegExp('quartz lantern', 'i'));
 });
 
 test('a record without a body shows what tells most of the rest', async ({ page, request }) => {
@@ -74,6 +81,26 @@ test('a record without a body shows what tells most of the rest', async ({ page,
   await expect(rows).toHaveCount(2);
   await expect(rows.filter({ hasText: `error=no room left` })).toHaveCount(2);
   await expect(rows.filter({ hasText: 'cart.full' })).toHaveCount(1);
+});
+
+test('services without a name are told apart by their programs', async ({ page, request }) => {
+  const mark = hex(8);
+  const programs = ['newuser-service', 'newuser-worker'];
+  for (const program of programs) {
+    const attributes = [{ key: 'mark', value: { stringValue: mark } }];
+    const record = { timeUnixNano: `${Date.now()}000000`, attributes };
+    const name = { key: 'service.name', value: { stringValue: `unknown_service:${program}` } };
+    await send(request, 'logs', {
+      resourceLogs: [{ resource: { attributes: [name] }, scopeLogs: [{ logRecords: [record] }] }],
+    });
+  }
+  await page.goto(`/logs?live=0&q=${encodeURIComponent(`{ .mark = "${mark}" }`)}`);
+  await expect(page.locator('[data-row]')).toHaveCount(2);
+  for (const program of programs) {
+    const name = page.getByTitle(`unknown_service:${program}`);
+    await expect(name).toHaveText(program);
+    expect(await name.evaluate((element) => element.scrollWidth <= element.clientWidth)).toBe(true);
+  }
 });
 
 test('new records appear by themselves', async ({ page, request }) => {

@@ -136,8 +136,10 @@ describe('what may stand at the cursor, marked by |', () => {
 });
 
 test('plain words become a filter, a filter stays as it is', () => {
-  expect(plainTextFilter('time (out', 'logs')).toBe('{ body =~ ".*time \\\\(out.*" }');
-  expect(plainTextFilter('GET /', 'traces')).toBe('{ name =~ ".*GET /.*" }');
+  expect(plainTextFilter('time (out', 'logs')).toBe(
+    '{ body =~ "(?is).*time \\\\(out.*" || log.error =~ "(?is).*time \\\\(out.*" }',
+  );
+  expect(plainTextFilter('GET /', 'traces')).toBe('{ name =~ "(?is).*GET /.*" }');
   expect(plainTextFilter('{ status = error }', 'traces')).toBeNull();
   expect(plainTextFilter('  ', 'traces')).toBeNull();
 });

@@ -180,11 +180,14 @@ export function traceIdIn(text: string): string | null {
   return /^[0-9a-f]{32}$/.test(bare) ? bare : null;
 }
 
-/** Text that is not in the language, as the filter people mean by it. */
+/**
+ * Text that is not in the language, as the filter people mean by it: in capitals or not, and over line ends. A log
+ * record without a body shows its `error`, so that is searched, too.
+ */
 export function plainTextFilter(text: string, signal: SignalName): string | null {
   const trimmed = text.trim();
   if (/^[0-9a-f]{16}$/i.test(trimmed)) return `{ span:id = ${quote(trimmed.toLowerCase())} }`;
   if (trimmed === '' || /[{}=<>|&]/.test(trimmed)) return null;
-  const pattern = quote(`.*${trimmed.replace(/[.*+?^$()[\]\\]/g, '\\$&')}.*`);
-  return signal === 'logs' ? `{ body =~ ${pattern} }` : `{ name =~ ${pattern} }`;
+  const pattern = quote(`(?is).*${trimmed.replace(/[.*+?^$()[\]\\]/g, '\\$&')}.*`);
+  return signal === 'logs' ? `{ body =~ ${pattern} || log.error =~ ${pattern} }` : `{ name =~ ${pattern} }`;
 }

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 import { expect, test } from '@playwright/test';
 
 import { EXAMPLES } from '../src/lib/query/examples';
@@ -132,11 +134,28 @@ test('the filter completes fields, operators and values from what was received',
   await expect(page.locator('[data-row]').first()).toContainText('agent');
 });
 
-test('every example of the help is a filter the server takes', async ({ request }) => {
-  for (const { signal, query } of EXAMPLES) {
-    const response = await request.get(`/api/v1/${signal}`, { params: { q: query } });
-    expect(response.status(), `${query}: ${await response.text()}`).toBe(200);
-  }
+/** Queries between fences of a language. */
+function fenced(page: string, language: string): string[] {
+  return [...page.matchAll(new RegExp(`\n\`\`\`${language}\n(.*?)\n\`\`\``, 'gs'))].map((found) => found[1]!);
+}
+
+test('every example of the help and of the guide finds something in the demo', async ({ request }) => {
+  const guide = readFileSync(new URL('../../docs/query-language.md', import.meta.url), 'utf8');
+  const examples = [
+    ...EXAMPLES,
+    ...fenced(guide, 'traceql').map((query) => ({ signal: 'traces', query })),
+    ...fenced(guide, 'traceql-logs').map((query) => ({ signal: 'logs', query })),
+  ];
+  expect(examples.length).toBeGreaterThan(EXAMPLES.length + 8);
+  // What is rare comes within a minute.
+  await expect(async () => {
+    for (const { signal, query } of examples) {
+      const response = await request.get(`/api/v1/${signal}`, { params: { q: query, limit: '1' } });
+      expect(response.status(), `${query}: ${await response.text()}`).toBe(200);
+      const found = (await response.json()) as Record<string, unknown[]>;
+      expect(found[signal], query).not.toEqual([]);
+    }
+  }).toPass({ timeout: 55_000 });
 });
 
 test('filter, range and selection are in the address; back and forward walk through them', async ({

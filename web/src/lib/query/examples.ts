@@ -1,6 +1,6 @@
 import type { SignalName } from '../api/types';
 
-/** Filters to start from, for the help and beside an error. Tests in the browser run each of them. */
+/** Filters to start from, for the help and beside an error. Each finds something in the demo, as a test sees to. */
 export const EXAMPLES: readonly { signal: SignalName; query: string; meaning: string }[] = [
   { signal: 'traces', query: '{ duration > 100ms }', meaning: 'spans that took long' },
   { signal: 'traces', query: '{ status = error }', meaning: 'spans that failed' },
@@ -17,7 +17,7 @@ export const EXAMPLES: readonly { signal: SignalName; query: string; meaning: st
   { signal: 'logs', query: '{ severity >= warn }', meaning: 'warnings and worse' },
   {
     signal: 'logs',
-    query: '{ severity >= info && body =~ ".*retry.*" }',
-    meaning: 'a text anywhere in the body',
+    query: '{ severity >= warn && body =~ "(?i).*model.*" }',
+    meaning: 'a text anywhere in the body, in capitals or not',
   },
 ];

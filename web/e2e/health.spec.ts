@@ -51,6 +51,42 @@ test('a request at the wrong port is shown with the hint that mends it', async (
   await expect(refusals).toContainText('Hint:');
 });
 
+test('a client that was killed is not shown as if it went on', async ({ page, request }) => {
+  await someTrace(request);
+  const client = {
+    service: 'unknown_service:newuser-service',
+    instance: 'killed',
+    last_report_unix_nano: `${Date.now() - 5 * 60_000}000000`,
+    final: false,
+    signals: {
+      traces: {
+        submitted: 67,
+        exported: 61,
+        rejected: 0,
+        dropped: {},
+        in_flight: 6,
+        spooled: 0,
+        balanced: true,
+      },
+    },
+    stored: { traces: 67 },
+  };
+  await page.route('**/api/v1/status', async (route) => {
+    const response = await route.fetch();
+    const status = (await response.json()) as Status;
+    await route.fulfill({ response, json: { ...status, clients: [...status.clients, client] } });
+  });
+  await page.goto('/health');
+  const row = page.locator('#clients').getByRole('row').filter({ hasText: 'newuser-service' });
+  await expect(row).toContainText('5 min ago');
+  await expect(row).toContainText('no goodbye');
+  await expect(row).toContainText('not told');
+  await expect(row).not.toContainText('ahead');
+  const others = page.locator('#clients').getByRole('row').filter({ hasText: 'agent' });
+  await expect(others.first()).toBeVisible();
+  await expect(others.filter({ hasText: 'no goodbye' })).toHaveCount(0);
+});
+
 test('runs lead to their traces', async ({ page, request }) => {
   await someTrace(request);
   await page.goto('/health');

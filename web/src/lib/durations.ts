@@ -67,11 +67,13 @@ export function layout(traces: readonly TraceSummary[], width: number, height: n
     lines.push({ y: yOf(10 ** power), label: duration(10 ** power) });
   }
   const parts = Math.max(1, Math.floor((width - LEFT) / 160));
-  const times = [];
+  const times: DotChart['times'] = [];
   for (let part = 0; part <= parts; part += 1) {
     const nanos = (span * part) / parts;
     const at = (nanosOf(oldest) + BigInt(Math.round(nanos))).toString();
-    times.push({ x: xOf(nanos), label: clockTime(at).slice(0, span < 10e9 ? 12 : 8) });
+    const label = clockTime(at).slice(0, span < 10e9 ? 12 : 8);
+    // In too short a time one mark reads like the next.
+    if (label !== times.at(-1)?.label) times.push({ x: xOf(nanos), label });
   }
   return { dots, lines, times, longest, width, height };
 }
@@ -107,7 +109,7 @@ export function drawDots(
     context.fillText(line.label, LEFT - 8, line.y);
   }
   chart.times.forEach((time, index) => {
-    context.textAlign = index === 0 ? 'left' : index === chart.times.length - 1 ? 'right' : 'center';
+    context.textAlign = index === 0 ? 'left' : time.x > chart.width - RIGHT - 1 ? 'right' : 'center';
     context.fillText(time.label, time.x, chart.height - 7);
   });
   context.textAlign = 'left';

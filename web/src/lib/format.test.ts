@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { ago, bytes, count, duration, percent, plural, timeMark } from './format';
+import { ago, bytes, count, duration, percent, plural, shown, timeMark } from './format';
 
 describe('duration', () => {
   test.each([
@@ -60,3 +60,10 @@ test.each([
   [999, 1, '999 ns'],
   [1_000_001, 1, '1.000001 ms'],
 ])('at %d ns on a scale of %d ns stands %s', (nanos, step, text) => expect(timeMark(nanos, step)).toBe(text));
+
+test('a list says how much of everything it is', () => {
+  expect(shown(12, 'trace', true)).toBe('All 12 traces');
+  expect(shown(1, 'trace', true)).toBe('1 trace, there is no other');
+  expect(shown(100, 'trace', false)).toBe('The newest 100 traces');
+  expect(shown(1, 'trace', false)).toBe('The newest trace');
+});

@@ -49,6 +49,12 @@ export function plural(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`;
 }
 
+/** How many are in a list, and whether these are all. */
+export function shown(value: number, one: string, all: boolean): string {
+  if (value === 1) return all ? `1 ${one}, there is no other` : `The newest ${one}`;
+  return `${all ? 'All' : 'The newest'} ${plural(value, one)}`;
+}
+
 /** Binary units, three significant digits. */
 export function bytes(value: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

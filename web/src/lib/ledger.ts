@@ -1,4 +1,5 @@
 import type { ClientLedger, LedgerCells, SignalName, SignalStatus } from './api/types';
+import { millisOf } from './time';
 
 export function sum(counts: Record<string, number>): number {
   return Object.values(counts).reduce((total, value) => total + value, 0);
@@ -19,6 +20,14 @@ export function agreement(exported: number, stored: number | undefined, final: b
   if (stored === undefined || stored < exported) return 'differ';
   if (stored === exported) return 'agree';
   return final ? 'differ' : 'pending';
+}
+
+/** Several reports of a client are missing by then: it sends one every two seconds. */
+const SILENT_MS = 15_000;
+
+/** Whether a client stopped reporting without a last report, as one that was killed does. */
+export function isSilent(client: ClientLedger, nowMillis: number): boolean {
+  return !client.final && nowMillis - millisOf(client.last_report_unix_nano) > SILENT_MS;
 }
 
 /** What must be zero for the backend: accepted = stored + duplicates + not stored + points of client ledgers. */

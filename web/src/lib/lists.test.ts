@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 
 import type { ClientLedger } from './api/types';
-import { logShare } from './durations';
+import { layout, logShare } from './durations';
 import { rootGroups, titleOf } from './groups';
-import { accountedFor, agreement, ledgerLines, signalBalance } from './ledger';
+import { accountedFor, agreement, isSilent, ledgerLines, signalBalance } from './ledger';
 import { mergeNewest } from './merge';
 import { messageOf } from './message';
 import { bounds, rangeFrom, rangeParams } from './range';
@@ -116,15 +116,22 @@ describe('ledgers', () => {
     },
   );
 
+  const client: ClientLedger = {
+    service: 'shop',
+    instance: 'i',
+    last_report_unix_nano: '1000000000',
+    final: false,
+    signals: { traces: cells, logs: { ...cells, submitted: 0 } },
+    stored: { traces: 6 },
+  };
+
+  test('a client that did not say goodbye is silent after a while', () => {
+    expect(isSilent(client, 3_000)).toBe(false);
+    expect(isSilent(client, 60_000)).toBe(true);
+    expect(isSilent({ ...client, final: true }, 60_000)).toBe(false);
+  });
+
   test('signals without records have no line', () => {
-    const client: ClientLedger = {
-      service: 'shop',
-      instance: 'i',
-      last_report_unix_nano: '1',
-      final: false,
-      signals: { traces: cells, logs: { ...cells, submitted: 0 } },
-      stored: { traces: 6 },
-    };
     expect(ledgerLines([client]).map((line) => line.signal)).toEqual(['traces']);
   });
 });
@@ -239,4 +246,23 @@ describe('the message of a record', () => {
     expect(messageOf({ ...log, attributes: [rows] })).toEqual({ text: 'rows=3', rest: [] });
     expect(messageOf({ ...log, attributes: [] })).toEqual({ text: '', rest: [] });
   });
+});
+
+test('no two time marks of the chart read the same', () => {
+  const trace = (start_unix_nano: string) => ({
+    trace_id: '',
+    root_service: 's',
+    root_name: 'r',
+    first_service: 's',
+    first_name: 'r',
+    start_unix_nano,
+    duration_nano: 1_000_000,
+    span_count: 1,
+    error_count: 0,
+    services: [],
+  });
+  const labels = (...starts: string[]) => layout(starts.map(trace), 1400, 96).times.map(({ label }) => label);
+  expect(labels('1790000000000000000')).toHaveLength(1);
+  expect(labels('1790000000000000000', '1790000000002000000')).toHaveLength(3);
+  expect(labels('1790000000000000000', '1790000100000000000').length).toBeGreaterThan(6);
 });

@@ -6,6 +6,7 @@ use std::panic;
 use std::sync::Weak;
 use std::time::Duration;
 
+use crate::subscriber::panics;
 use crate::telemetry::Shared;
 
 /// How long the end of the process waits for the backend.
@@ -30,20 +31,26 @@ impl Drop for AtExit {
 pub(crate) fn arrange(shared: &Weak<Shared>) {
     // Without thread locals the thread is ending already.
     let _ = AT_EXIT.try_with(|at_exit| at_exit.borrow_mut().0 = Weak::clone(shared));
-    flush_before_abort(Weak::clone(shared));
+    listen_to_panics(Weak::clone(shared));
 }
 
 /// Flushes before a panic aborts the process. Where panics unwind, somebody may catch this one or
 /// the guard is dropped on the way out of `main`; waiting for the network then would only hold
-/// things up.
-fn flush_before_abort(shared: Weak<Shared>) {
-    if cfg!(not(panic = "abort")) {
+/// things up, and what the panic says is kept for the spans it passes through.
+fn listen_to_panics(shared: Weak<Shared>) {
+    // The hook cannot be changed then.
+    if std::thread::panicking() {
         return;
     }
     let previous = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        previous(info);
-        flush(&shared);
+        if cfg!(panic = "abort") {
+            previous(info);
+            flush(&shared);
+        } else {
+            panics::note(info);
+            previous(info);
+        }
     }));
 }
 

@@ -22,7 +22,9 @@
 //! - An **event** is one log record. It carries the ids of the span it happened in, so that a log
 //!   line leads to its trace and back. Its message is the record's body.
 //! - An event at level **error**, or a **panic** that passes through it, gives its span the status
-//!   error, with the first such message; a field `error` follows the message.
+//!   error, with the first such message; a field `error` follows the message. A panic's message is
+//!   `panicked at src/main.rs:12: ` and what it said: [`init`] sets a panic hook, which calls the one
+//!   before it. What the hook does not see, such as a panic that is resumed, is `panicked`.
 //! - The fields `otel.name`, `otel.kind`, `otel.status_code` and `otel.status_message` of a span set
 //!   what they say instead of becoming attributes.
 //! - `follows_from` becomes a link. `parent: &span` and `parent: None` are followed.

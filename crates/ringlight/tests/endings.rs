@@ -57,7 +57,11 @@ fn fault_6_a_panic_in_main_delivers_everything_and_marks_the_span() {
     seen.assert_agrees_with(&seen.final_ledger());
     let spans = seen.spans();
     let span = spans.iter().find(|span| span.name == "panics").unwrap();
-    assert_eq!(span.status.as_ref().unwrap().message, "panicked");
+    let message = &span.status.as_ref().unwrap().message;
+    let place = message.strip_suffix(": on purpose").unwrap();
+    let (file, line) = place.rsplit_once(':').unwrap();
+    assert!(file.starts_with("panicked at ") && file.ends_with("examples/endings.rs"));
+    assert!(line.parse::<u32>().is_ok(), "{message}");
     assert!(spans.iter().any(|span| span.name == "ending"));
 }
 

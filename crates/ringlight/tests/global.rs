@@ -203,3 +203,49 @@ async fn fault_5_a_panic_in_an_instrumented_future_fails_its_span() {
     assert!(task.await.unwrap_err().is_panic());
     assert!(recorded("panicked")[0].failed);
 }
+
+#[test]
+fn fault_5_what_a_panic_said_is_the_status_of_the_spans_it_passes_through() {
+    telemetry();
+    let status = |name| recorded(name)[0].status_message.clone().unwrap();
+    let panics = |body: &mut dyn FnMut()| {
+        let body = std::panic::AssertUnwindSafe(body);
+        assert!(std::panic::catch_unwind(body).is_err());
+    };
+    let _around = info_span!("around a panic").entered();
+    let mut line = 0;
+    panics(&mut || {
+        let _outer = info_span!("panics outside").entered();
+        let _inner = info_span!("panics").entered();
+        line = line!() + 1;
+        panic!("the pan fell: {}", 42);
+    });
+    let expected = format!("panicked at {}:{line}: the pan fell: 42", file!());
+    assert_eq!(status("panics"), expected);
+    assert_eq!(status("panics outside"), expected);
+
+    // No hook sees this one, and what was said before is not about it.
+    panics(&mut || {
+        let _resumed = info_span!("resumed").entered();
+        std::panic::resume_unwind(Box::new("on purpose"));
+    });
+    assert_eq!(status("resumed"), "panicked");
+
+    panics(&mut || {
+        let _other = info_span!("panics with no text").entered();
+        line = line!() + 1;
+        std::panic::panic_any(42);
+    });
+    let expected = format!("panicked at {}:{line}", file!());
+    assert_eq!(status("panics with no text"), expected);
+
+    panics(&mut || {
+        let _long = info_span!("panics at length").entered();
+        panic!("{}", "ä".repeat(2_000));
+    });
+    let long = status("panics at length");
+    assert!(long.ends_with("ää") && (500..=512).contains(&long.len()));
+
+    drop(_around);
+    assert!(!recorded("around a panic")[0].failed);
+}

@@ -16,6 +16,7 @@ mod callsite;
 mod ids;
 mod late;
 mod log;
+pub(crate) mod panics;
 mod scratch;
 mod slab;
 mod stack;
@@ -43,13 +44,14 @@ use crate::filter::Filter;
 use crate::sync::unpoisoned;
 
 use callsite::{address, describe};
+use panics::PANICKED;
 pub(crate) use slab::OPEN_SPANS_MAX;
 use slab::{Slab, Slot, SlotId, SpanContext};
 use stack::Left;
 use thread::{Thread, with_thread};
 use visit::{FieldVisitor, RecordLimits};
 
-/// Bytes of an error event's message that become its span's status message.
+/// Bytes of an error event's or a panic's message that become its span's status message.
 const STATUS_MESSAGE_BYTES_MAX: usize = 512;
 /// W3C trace flag: sampled.
 const SAMPLED: u8 = 1;
@@ -273,11 +275,17 @@ impl RinglightSubscriber {
         }
     }
 
+    /// `is_marked`: what the thread's last panic said is about this span.
     #[cold]
-    fn panicked(&self, id: SlotId) {
-        if let Some(slot) = self.slab.slot(id) {
-            slot.fail(Some("panicked"), STATUS_MESSAGE_BYTES_MAX);
-        }
+    fn panicked(&self, id: SlotId, is_marked: bool) {
+        let Some(slot) = self.slab.slot(id) else {
+            return;
+        };
+        let fail = |text: &str| slot.fail(Some(text), STATUS_MESSAGE_BYTES_MAX);
+        with_thread(|thread| match thread {
+            Some(thread) if is_marked => thread.with_panic(fail),
+            _ => fail(PANICKED),
+        });
     }
 }
 
@@ -360,16 +368,16 @@ impl Subscriber for RinglightSubscriber {
             Some(thread) => thread.entered.leave(self.number, id),
             None => Left::NotEntered,
         });
-        let was_unwinding = match left {
-            Left::InOrder { unwinding } => unwinding,
-            Left::OutOfOrder { unwinding } => {
+        let owner = match left {
+            Left::InOrder(owner) => owner,
+            Left::OutOfOrder(owner) => {
                 self.left_out_of_order(self.slab.slot(id));
-                unwinding
+                owner
             }
             Left::NotEntered => return,
         };
-        if std::thread::panicking() && !was_unwinding {
-            self.panicked(id);
+        if std::thread::panicking() && !owner.was_unwinding() {
+            self.panicked(id, owner.is_marked());
         }
     }
 

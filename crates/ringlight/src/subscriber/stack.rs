@@ -15,10 +15,10 @@ const DEPTH_MAX: usize = 16 * DEPTH_CHECKED;
 /// How a span was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Left {
-    /// It was the innermost one. `unwinding`: as it was when the span was entered.
-    InOrder { unwinding: bool },
+    /// It was the innermost one.
+    InOrder(Owner),
     /// Spans entered after it have not been left yet.
-    OutOfOrder { unwinding: bool },
+    OutOfOrder(Owner),
     /// It was not entered on this thread.
     NotEntered,
 }
@@ -32,24 +32,39 @@ struct Entry {
 }
 
 /// Whose span it is, since several subscribers may live in one process, as tests have it; and, in
-/// the lowest bit, whether the thread was already unwinding: what is entered then, by a destructor,
-/// does not fail because of that panic.
+/// the lowest bits, whether the thread was already unwinding when it was entered: what is entered
+/// then, by a destructor, does not fail because of that panic; and whether the thread panicked while
+/// it was entered, so that what that panic said is about this span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Owner(u64);
+pub(super) struct Owner(u64);
 
 impl Owner {
+    /// The lowest: a truth value as a number.
+    const UNWINDING: u64 = 1;
+    const MARKED: u64 = 2;
+    const BITS: u32 = 2;
+
     #[inline]
     const fn new(subscriber: u64, unwinding: bool) -> Self {
-        Self(subscriber << 1 | unwinding as u64)
+        Self(subscriber << Self::BITS | unwinding as u64)
     }
 
     #[inline]
     const fn is(self, subscriber: u64) -> bool {
-        self.0 >> 1 == subscriber
+        self.0 >> Self::BITS == subscriber
     }
 
-    const fn unwinding(self) -> bool {
-        self.0 & 1 == 1
+    const fn marked(self) -> Self {
+        Self(self.0 | Self::MARKED)
+    }
+
+    #[inline]
+    pub(super) const fn was_unwinding(self) -> bool {
+        self.0 & Self::UNWINDING != 0
+    }
+
+    pub(super) const fn is_marked(self) -> bool {
+        self.0 & Self::MARKED != 0
     }
 }
 
@@ -156,12 +171,25 @@ impl Stack {
         match self.near.get(last) {
             Some(place) if place.is(subscriber, id) => {
                 self.depth.set(last);
-                Left::InOrder {
-                    unwinding: Owner(place.owner.get()).unwinding(),
-                }
+                Left::InOrder(Owner(place.owner.get()))
             }
             _ => self.remove(subscriber, id),
         }
+    }
+
+    /// Marks every span the thread is in. Whether there is any.
+    pub(super) fn mark_all(&self) -> bool {
+        let depth = self.depth.get();
+        for place in self.near.iter().take(depth) {
+            place.owner.set(Owner(place.owner.get()).marked().0);
+        }
+        // Never borrowed across code that may panic; and if it were, a panic here would be worse.
+        if let Ok(mut far) = self.far.try_borrow_mut() {
+            for entry in far.iter_mut() {
+                entry.owner = entry.owner.marked();
+            }
+        }
+        depth > 0
     }
 
     #[cold]
@@ -169,7 +197,7 @@ impl Stack {
         let entry = Entry { owner, id, context };
         let mut entries = self.entries();
         if entries.len() >= DEPTH_CHECKED && entries.len().is_multiple_of(DEPTH_CHECKED) {
-            let ours = |entry: &Entry| entry.owner.0 >> 1 == owner.0 >> 1;
+            let ours = |entry: &Entry| entry.owner.is(owner.0 >> Owner::BITS);
             entries.retain(|entry| !ours(entry) || slab.slot(entry.id).is_some());
         }
         if entries.len() < DEPTH_MAX {
@@ -196,11 +224,11 @@ impl Stack {
         let left = match found {
             Some(at) => {
                 let in_order = at + 1 == entries.len();
-                let unwinding = entries.remove(at).owner.unwinding();
+                let owner = entries.remove(at).owner;
                 if in_order {
-                    Left::InOrder { unwinding }
+                    Left::InOrder(owner)
                 } else {
-                    Left::OutOfOrder { unwinding }
+                    Left::OutOfOrder(owner)
                 }
             }
             None => Left::NotEntered,
@@ -249,8 +277,8 @@ mod tests {
         stack.current(subscriber).map(|(id, _)| id.get())
     }
 
-    const IN_ORDER: Left = Left::InOrder { unwinding: false };
-    const OUT_OF_ORDER: Left = Left::OutOfOrder { unwinding: false };
+    const IN_ORDER: Left = Left::InOrder(Owner::new(1, false));
+    const OUT_OF_ORDER: Left = Left::OutOfOrder(Owner::new(1, false));
 
     #[test]
     fn spans_may_be_left_in_any_order() {
@@ -295,6 +323,26 @@ mod tests {
             assert_eq!(stack.leave(1, SlotId::from_u64(id)), IN_ORDER);
         }
         assert_eq!(current(&stack, 1), None);
+    }
+
+    #[test]
+    fn spans_are_marked_wherever_they_are_and_until_they_are_left() {
+        let (stack, slab) = (Stack::new(), slab());
+        assert!(!stack.mark_all());
+        let deep = NEAR as u64 + 3;
+        for id in 1..=deep {
+            enter(&stack, &slab, 1, id);
+        }
+        assert!(stack.mark_all());
+        enter(&stack, &slab, 1, deep + 1);
+        let is_marked = |id| match stack.leave(1, SlotId::from_u64(id)) {
+            Left::InOrder(owner) | Left::OutOfOrder(owner) => owner.is_marked(),
+            Left::NotEntered => panic!("{id} was not entered"),
+        };
+        assert!(!is_marked(deep + 1));
+        assert!((1..=deep).rev().all(is_marked));
+        enter(&stack, &slab, 1, 1);
+        assert!(!is_marked(1));
     }
 
     #[test]

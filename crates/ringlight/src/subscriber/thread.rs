@@ -42,6 +42,8 @@ pub(super) struct Thread {
     remote_parent: Cell<Option<SpanContext>>,
     /// Whether the callsite of the next record may not have been registered yet.
     unsure: Cell<bool>,
+    /// What the last panic said, for the spans that are marked. Of bounded length.
+    panic: Cell<Option<String>>,
 }
 
 impl Thread {
@@ -53,7 +55,16 @@ impl Thread {
             scratch: Cell::new(Vec::new()),
             remote_parent: Cell::new(None),
             unsure: Cell::new(false),
+            panic: Cell::new(None),
         }
+    }
+
+    pub(super) fn set_panic(&self, text: String) {
+        self.panic.set(Some(text));
+    }
+
+    pub(super) fn take_panic(&self) -> Option<String> {
+        self.panic.take()
     }
 
     /// Notes that a callsite was asked about one by one, which happens while another thread is

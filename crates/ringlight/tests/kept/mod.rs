@@ -21,6 +21,8 @@ pub(crate) struct KeptRecord {
     pub(crate) parent: SpanId,
     /// Whether the span has the status error.
     pub(crate) failed: bool,
+    /// The span's status message.
+    pub(crate) status_message: Option<String>,
     /// `name=value`, in order.
     pub(crate) fields: Vec<String>,
 }
@@ -61,6 +63,10 @@ impl RecordSink for Kept {
             span,
             parent,
             failed,
+            status_message: record.items().find_map(|item| match item {
+                Item::StatusMessage(text) => Some(text.to_str().into_owned()),
+                _ => None,
+            }),
             fields: record.items().filter_map(field).collect(),
         });
     }

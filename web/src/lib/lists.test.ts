@@ -11,6 +11,7 @@ import { messageOf } from './message';
 import { bounds, rangeFrom, rangeParams } from './range';
 import { explain } from './refusals';
 import { parseLocation } from './router.svelte';
+import { programOf } from './service';
 import { severityOf } from './severity';
 import { valueLine, valueText, visible } from './values';
 
@@ -149,6 +150,13 @@ test('every refusal the documentation lists is explained', () => {
   const reasons = [...table.matchAll(/^\| (`.*?) \|/gm)].flatMap((row) => row[1]!.match(/\w+/g)!);
   expect(reasons.length).toBeGreaterThan(12);
   for (const reason of reasons) expect(explain(reason).hint, reason).not.toBe('');
+});
+
+test('a service without a name goes by its program', () => {
+  expect(programOf('unknown_service:shop')).toBe('shop');
+  expect(programOf('unknown_service')).toBeNull();
+  expect(programOf('unknown_service:')).toBeNull();
+  expect(programOf('shop')).toBeNull();
 });
 
 test('severity numbers come in fours', () => {

@@ -60,11 +60,11 @@ test('a client that was killed is not shown as if it went on', async ({ page, re
     final: false,
     signals: {
       traces: {
-        submitted: 67,
+        submitted: 69,
         exported: 61,
         rejected: 0,
         dropped: {},
-        in_flight: 6,
+        in_flight: 8,
         spooled: 0,
         balanced: true,
       },
@@ -82,6 +82,7 @@ test('a client that was killed is not shown as if it went on', async ({ page, re
   await expect(row).toContainText('no goodbye');
   await expect(row).toContainText('not told');
   await expect(row).not.toContainText('ahead');
+  await expect(page.getByRole('main')).toContainText('2 records were in flight when clients ended');
   const others = page.locator('#clients').getByRole('row').filter({ hasText: 'agent' });
   await expect(others.first()).toBeVisible();
   await expect(others.filter({ hasText: 'no goodbye' })).toHaveCount(0);

@@ -30,6 +30,15 @@ export function isSilent(client: ClientLedger, nowMillis: number): boolean {
   return !client.final && nowMillis - millisOf(client.last_report_unix_nano) > SILENT_MS;
 }
 
+/** Records that silent clients had in flight and that did not arrive: the backend cannot tell what became of them. */
+export function unsettled(lines: readonly LedgerLine[], nowMillis: number): number {
+  const missing = ({ cells, stored = 0 }: LedgerLine) =>
+    Math.max(0, cells.in_flight - Math.max(0, stored - cells.exported));
+  return lines
+    .filter((line) => isSilent(line.client, nowMillis))
+    .reduce((total, line) => total + missing(line), 0);
+}
+
 /** What must be zero for the backend: accepted = stored + duplicates + not stored + points of client ledgers. */
 export function signalBalance(signal: SignalStatus): number {
   return signal.accepted - signal.stored - signal.duplicates - signal.not_stored - signal.ledger_points;

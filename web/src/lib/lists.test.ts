@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { ClientLedger } from './api/types';
 import { layout, logShare } from './durations';
 import { rootGroups, titleOf } from './groups';
-import { accountedFor, agreement, isSilent, ledgerLines, signalBalance } from './ledger';
+import { accountedFor, agreement, isSilent, ledgerLines, signalBalance, unsettled } from './ledger';
 import { mergeNewest } from './merge';
 import { messageOf } from './message';
 import { bounds, rangeFrom, rangeParams } from './range';
@@ -130,6 +130,13 @@ describe('ledgers', () => {
     expect(isSilent(client, 3_000)).toBe(false);
     expect(isSilent(client, 60_000)).toBe(true);
     expect(isSilent({ ...client, final: true }, 60_000)).toBe(false);
+  });
+
+  test('what a silent client had in flight is unsettled unless it arrived', () => {
+    const lines = (stored: number) => ledgerLines([{ ...client, stored: { traces: stored } }]);
+    expect(unsettled(lines(6), 60_000)).toBe(1);
+    expect(unsettled(lines(7), 60_000)).toBe(0);
+    expect(unsettled(lines(6), 3_000)).toBe(0);
   });
 
   test('signals without records have no line', () => {

@@ -43,6 +43,9 @@ pub enum Notice {
         /// How many records so far, all signals together.
         records: u64,
     },
+    /// A log record came after the shutdown and is lost, as all later ones are. Said once, on the
+    /// thread that recorded it.
+    RecordedLate,
     /// The destination took everything but had something to say. Said once for each destination.
     Warning {
         /// The destination's name.
@@ -79,6 +82,11 @@ impl fmt::Display for Notice {
                 let cause = cause(*reason);
                 write!(f, "dropped {} so far: {cause}", counted(*records))
             }
+            Self::RecordedLate => f.write_str(
+                "a log record came after telemetry was shut down: it is lost, as all that follow; \
+                 hint: keep what `init` returns until the end of `main`, `let _telemetry = ...`, and \
+                 not `let _ = ...`, which drops it at once",
+            ),
             Self::Warning {
                 destination,
                 message,
@@ -114,7 +122,7 @@ const fn cause(reason: DropReason) -> &'static str {
 
 /// Where notices go. Silent unless set.
 ///
-/// The function is called on the collector's thread, seldom; it must not block.
+/// The function is called seldom, nearly always on the collector's thread; it must not block.
 #[derive(Clone, Default)]
 pub struct Notices(Option<Arc<Hook>>);
 

@@ -173,7 +173,7 @@ impl Pipeline {
             .on_thread_start(mark_thread)
             .build()?;
         let pipeline = Self {
-            recorder: Recorder::new(sender.clone(), config.policy),
+            recorder: Recorder::new(sender.clone(), config.policy, config.notices.clone()),
             sender,
             accounts: Arc::clone(&accounts),
             control: Arc::clone(&control),

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ringlight_model::Signal;
@@ -12,6 +12,7 @@ use ringlight_ring::{RegisterError, ReserveError, RingProducer, RingSender, Wait
 use crate::accounts::Counted;
 use crate::config::OverflowPolicy;
 use crate::mark::in_pipeline;
+use crate::notice::{Notice, Notices};
 
 /// A thread that found no free slot looks for one again after this many records.
 const REGISTER_AGAIN_RECORDS: u32 = 1024;
@@ -40,6 +41,10 @@ struct Shared {
     id: u64,
     sender: RingSender,
     policy: OverflowPolicy,
+    notices: Notices,
+    /// Whether a person was told that records come after the end. Relaxed: nothing else depends on
+    /// it.
+    told_late: AtomicBool,
     /// The process of the collector's thread. A forked child has a copy of everything else.
     process: u32,
 }
@@ -65,7 +70,7 @@ struct Seat {
 }
 
 impl Recorder {
-    pub(crate) fn new(sender: RingSender, policy: OverflowPolicy) -> Self {
+    pub(crate) fn new(sender: RingSender, policy: OverflowPolicy, notices: Notices) -> Self {
         // Relaxed: only the uniqueness of the number matters.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
@@ -73,6 +78,8 @@ impl Recorder {
                 id: NEXT.fetch_add(1, Ordering::Relaxed),
                 sender,
                 policy,
+                notices,
+                told_late: AtomicBool::new(false),
                 process: std::process::id(),
             }),
         }
@@ -218,7 +225,24 @@ impl Shared {
             Err(ReserveError::Full) if self.may_wait() => {
                 self.wait_and_submit(producer, signal, len_bytes, fill)
             }
-            Err(error) => refuse(producer, signal, error),
+            Err(error) => self.refuse_own(producer, signal, error),
+        }
+    }
+
+    #[cold]
+    fn refuse_own(&self, producer: &mut RingProducer, signal: Signal, error: ReserveError) -> bool {
+        if error == ReserveError::Closed {
+            self.tell_late(signal);
+        }
+        refuse(producer, signal, error)
+    }
+
+    /// Says that what is recorded now is lost. Only of log records: that spans are still open when
+    /// telemetry ends, and close later, is the way runtimes end.
+    #[cold]
+    fn tell_late(&self, signal: Signal) {
+        if signal == Signal::Logs && !self.told_late.swap(true, Ordering::Relaxed) {
+            self.notices.send(&Notice::RecordedLate);
         }
     }
 
@@ -239,13 +263,13 @@ impl Shared {
             match attempt(producer, signal, len_bytes, fill) {
                 Ok(()) => return true,
                 Err(ReserveError::Full) => {}
-                Err(error) => return refuse(producer, signal, error),
+                Err(error) => return self.refuse_own(producer, signal, error),
             }
         }
         // Says why, and takes the room that may have come with the last look at the clock.
         match attempt(producer, signal, len_bytes, fill) {
             Ok(()) => true,
-            Err(error) => refuse(producer, signal, error),
+            Err(error) => self.refuse_own(producer, signal, error),
         }
     }
 
@@ -291,7 +315,12 @@ impl Shared {
             fill(bytes);
             guard.armed = false;
         }
-        self.push_shared(signal, bytes)
+        let accepted = self.push_shared(signal, bytes);
+        // Without the lock, since whoever is told may record in turn.
+        if !accepted && self.sender.is_closed() {
+            self.tell_late(signal);
+        }
+        accepted
     }
 
     fn push_shared(&self, signal: Signal, bytes: &[u8]) -> bool {
@@ -447,6 +476,8 @@ mod tests {
                 id: u64::MAX,
                 sender: sender.clone(),
                 policy: OverflowPolicy::Block,
+                notices: Notices::default(),
+                told_late: AtomicBool::new(false),
                 process: std::process::id().wrapping_add(1),
             }),
         };

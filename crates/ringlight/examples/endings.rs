@@ -29,6 +29,14 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         .log_format(format)
         .overflow(policy)
         .init()?;
+    if ending == "guard dropped" {
+        // As `let _ = ringlight::init()` does.
+        drop(telemetry);
+        for n in 0..3 {
+            tracing::info_span!("late").in_scope(|| tracing::info!(n, "too late"));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     tracing::info_span!("ending").in_scope(|| {
         tracing::info!(ending, "about to end \u{1b}[31m in red");
     });

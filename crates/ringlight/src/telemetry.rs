@@ -10,7 +10,8 @@ use ringlight_model::LedgerSnapshot;
 /// Keeps telemetry running; shuts it down when dropped.
 ///
 /// Keep it in a variable of `main` (`let _telemetry = ...`, not `let _ = ...`, which drops at once)
-/// until the end. What is recorded after a shutdown is counted as dropped.
+/// until the end. What is recorded after a shutdown is counted as dropped; the first log record that
+/// is lost like this is told on stderr.
 ///
 /// All methods work from any thread, inside or outside any async runtime, of any kind: they wait
 /// for the collector's own thread and return by their deadline.

@@ -353,3 +353,16 @@ fn the_endpoint_that_fails_is_the_one_that_is_named() {
     assert_eq!(said.iter().filter(|s| s.contains(&failure)).count(), 1);
     assert!(!said.iter().any(|s| s.contains(&url)), "{said:?}");
 }
+
+#[test]
+fn what_is_logged_after_the_guard_is_dropped_is_told_once_with_what_to_do() {
+    let output = run("guard dropped", &[]);
+    assert!(output.status.success());
+    let said = said(&output);
+    let [line] = &said[..] else {
+        panic!("not one line: {said:?}");
+    };
+    assert!(line.contains("a log record came after telemetry was shut down"));
+    assert!(line.contains("hint: ") && line.contains("`let _telemetry = ...`"));
+    assert!(!stderr(&output).contains("too late"));
+}

@@ -291,7 +291,7 @@ fn a_person_is_told_once_and_once_again() {
         record_span(&recorder, number);
     }
     pipeline.shutdown(PATIENCE);
-    drop(pipeline);
+    drop((pipeline, recorder));
     let notices: Vec<_> = tellings.iter().collect();
     let kinds: Vec<_> = notices
         .iter()
@@ -361,7 +361,7 @@ fn a_person_is_told_of_drops_once_for_each_reason() {
     assert!(!recorder.record(Signal::Logs, 1 << 24, |_| ()));
     backend.wait_attempts(1);
     pipeline.shutdown(Duration::from_millis(200));
-    drop(pipeline);
+    drop((pipeline, recorder));
     let mut drops: Vec<_> = tellings
         .iter()
         .filter_map(|notice| match notice {

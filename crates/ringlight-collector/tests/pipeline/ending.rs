@@ -5,12 +5,12 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Answer, PATIENCE, Scripted, config, record_span, start, traces, wait_for_traces,
+    Answer, PATIENCE, Scripted, config, record_log, record_span, start, traces, wait_for_traces,
 };
 use ringlight_collector::record::Record;
 use ringlight_collector::{
-    ExporterBoxed, FlushError, Notices, OverflowPolicy, Pipeline, PipelineConfig, RecordSink,
-    RetryConfig,
+    ExporterBoxed, FlushError, Notice, Notices, OverflowPolicy, Pipeline, PipelineConfig,
+    RecordSink, Recorder, RetryConfig,
 };
 use ringlight_model::{CallsiteRegistry, DropReason, Signal};
 
@@ -390,4 +390,38 @@ fn a_bad_setting_is_an_error_that_names_it() {
         error.to_string(),
         "`producers_max` is 0, allowed is 1 to 1024"
     );
+}
+
+#[test]
+fn log_records_after_the_end_are_told_once_and_the_hook_may_record() {
+    let recorder = Arc::new(std::sync::OnceLock::<Recorder>::new());
+    let (sender, told) = mpsc::channel();
+    let config = PipelineConfig {
+        notices: Notices::new({
+            let recorder = Arc::clone(&recorder);
+            move |notice| {
+                recorder.get().map(|recorder| record_log(recorder, "told"));
+                let _ = sender.send(notice.clone());
+            }
+        }),
+        ..config()
+    };
+    let pipeline = start(config, &[&Scripted::new("backend", Answer::Ok)]);
+    let recorder = recorder.get_or_init(|| pipeline.recorder());
+    // With a ring of its own, as a thread that begins late has not.
+    record_span(recorder, 1);
+    pipeline.shutdown(PATIENCE);
+    assert!(!record_span(recorder, 2));
+    assert_eq!(told.try_recv().ok(), None, "spans may well close late");
+    std::thread::scope(|threads| {
+        threads.spawn(|| assert!(!record_log(recorder, "late")));
+    });
+    for _ in 0..3 {
+        assert!(!record_log(recorder, "late"));
+    }
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [Notice::RecordedLate]);
+    let ledger = pipeline.ledger();
+    assert!(ledger.balances());
+    let dropped = |signal| ledger.account(signal).dropped[DropReason::Closed as usize];
+    assert_eq!((dropped(Signal::Traces), dropped(Signal::Logs)), (1, 5));
 }

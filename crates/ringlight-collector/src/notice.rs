@@ -83,7 +83,7 @@ impl fmt::Display for Notice {
                 write!(f, "dropped {} so far: {cause}", counted(*records))
             }
             Self::RecordedLate => f.write_str(
-                "a log record came after telemetry was shut down: it is lost, as all that follow; \
+                "a log record came after telemetry was shut down: it and what follows is lost; \
                  hint: keep what `init` returns until the end of `main`, `let _telemetry = ...`, and \
                  not `let _ = ...`, which drops it at once",
             ),

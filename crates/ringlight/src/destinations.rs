@@ -54,7 +54,10 @@ fn check(route: &mut Option<Route>, warnings: &mut Vec<String>) -> Result<(), In
         let origin = &found.origin;
         say(
             warnings,
-            format!("path `{path}` of {origin} is not used with gRPC"),
+            format!(
+                "path `{path}` of {origin} is not used with gRPC; hint: leave it out, or choose \
+                 `http/protobuf`"
+            ),
         );
     }
     if let Err(error) = built {

@@ -66,7 +66,7 @@
 //! | `OTEL_EXPORTER_OTLP_PROTOCOL` | `grpc` or `http/protobuf` (the default unless the port is 4317). Where both endpoint variables are set it belongs to this one |
 //! | `OTEL_EXPORTER_OTLP_HEADERS` | `key=value` pairs, separated by commas, percent-encoded |
 //! | `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds one attempt may take; default 10 000 |
-//! | `OTEL_EXPORTER_OTLP_{TRACES,LOGS}_*` | the four above for one signal; the endpoint is used as it is |
+//! | `OTEL_EXPORTER_OTLP_{TRACES,LOGS}_*` | the four above for one signal; the endpoint is used as it is, with its path. A signal without any endpoint is not exported |
 //! | `OTEL_BSP_SCHEDULE_DELAY`, `OTEL_BLRP_SCHEDULE_DELAY` | milliseconds a record waits for others; the shorter holds for both signals; default 200 |
 //! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE` | records in a batch at most |
 //! | `OTEL_BSP_EXPORT_TIMEOUT`, `OTEL_BLRP_EXPORT_TIMEOUT` | as the OTLP timeout, where that is not set |

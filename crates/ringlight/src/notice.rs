@@ -4,6 +4,10 @@ use std::fmt;
 use std::io::Write as _;
 
 /// Says it. A closed stderr is nobody's problem.
+#[expect(
+    clippy::print_stderr,
+    reason = "what is printed so belongs to its test"
+)]
 pub(crate) fn say(message: fmt::Arguments<'_>) {
     let line = format!("ringlight: {message}\n");
     if cfg!(test) {

@@ -75,18 +75,32 @@ impl Filter {
     }
 }
 
-/// What is separated by commas, other than those in brackets.
+/// What is separated by commas, other than those in brackets. A bracket that is never closed holds
+/// nothing together, so that it spoils no directive but its own.
 fn directives(text: &str) -> impl Iterator<Item = &str> {
-    let mut depth = 0_usize;
-    let parts = text.split(move |c| {
+    let mut parts = Vec::new();
+    let (mut start, mut depth) = (0, 0_usize);
+    for (at, c) in text.char_indices() {
         match c {
             '[' | '{' => depth += 1,
             ']' | '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
             _ => {}
         }
-        c == ',' && depth == 0
-    });
-    parts.map(str::trim).filter(|part| !part.is_empty())
+    }
+    let last = &text[start..];
+    if depth == 0 {
+        parts.push(last);
+    } else {
+        parts.extend(last.split(','));
+    }
+    parts
+        .into_iter()
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
 }
 
 #[cfg(test)]
@@ -139,6 +153,32 @@ mod tests {
         check(
             "my_service[{order_id}]=debug, error",
             &["my_service[{order_id}]=debug"],
+        );
+    }
+
+    #[test]
+    fn an_unclosed_bracket_spoils_only_its_own_directive() {
+        let check = |text: &str, expected: &str, max_level: LevelFilter| {
+            let (filter, bad) = Filter::parse(text);
+            let bad: Vec<_> = bad.iter().map(|bad| bad.directive.as_str()).collect();
+            assert_eq!(bad, [expected]);
+            assert_eq!(filter.max_level(), max_level);
+        };
+        check(
+            "info,mine[req=debug,other=trace",
+            "mine[req=debug",
+            LevelFilter::TRACE,
+        );
+        check("mine[x,warn", "mine[x", LevelFilter::WARN);
+        check(
+            "warn,mine[{a=1]=debug",
+            "mine[{a=1]=debug",
+            LevelFilter::WARN,
+        );
+        check(
+            "warn,mine]=trace,other=debug",
+            "mine]=trace",
+            LevelFilter::DEBUG,
         );
     }
 

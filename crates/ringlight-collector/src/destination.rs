@@ -1,8 +1,8 @@
 //! One destination: its queue, its workers, its retries.
 //!
 //! A destination is one place an exporter sends to; those of one exporter share an account, in which
-//! they have no signal in common. A destination never touches another. Its workers run on the collector's runtime; all its state
-//! is changed there, so the lock around it is never contended.
+//! they have no signal in common. A destination never touches another. Its workers run on the
+//! collector's runtime; all its state is changed there, so the lock around it is never contended.
 
 mod health;
 mod place;

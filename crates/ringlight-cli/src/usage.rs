@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::Cli;
 use crate::console::Console;
@@ -23,7 +23,10 @@ pub(crate) fn explain(error: &clap::Error, console: Console) -> ExitCode {
             Exit::Usage.into()
         }
         _ => {
-            let words: Vec<String> = std::env::args().skip(1).collect();
+            let words: Vec<String> = std::env::args_os()
+                .skip(1)
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect();
             console.error(&described(error, &words));
             Exit::Usage.into()
         }
@@ -58,14 +61,36 @@ fn program_tip(error: &clap::Error, words: &[String]) -> Option<String> {
     let Some(ContextValue::String(unexpected)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
-    let at = words.iter().position(|word| word == unexpected)?;
     let is_program = error.kind() == ErrorKind::UnknownArgument
         && words[0] == "up"
         && !unexpected.starts_with('-');
+    // The same word may be a flag's value before.
+    let at = words.iter().enumerate().position(|(at, word)| {
+        word == unexpected
+            && Cli::try_parse_from(
+                ["ringlight"]
+                    .into_iter()
+                    .chain(words[..at].iter().map(String::as_str)),
+            )
+            .is_ok()
+    })?;
     is_program.then(|| {
-        let (flags, program) = (words[..at].join(" "), words[at..].join(" "));
+        let (flags, program) = (quoted(&words[..at]), quoted(&words[at..]));
         format!("to run a program, write `ringlight {flags} -- {program}`")
     })
+}
+
+/// Words as a shell reads them.
+fn quoted(words: &[String]) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=+./:,@%".contains(c);
+    let quoted = words.iter().map(|word| {
+        if !word.is_empty() && word.chars().all(is_plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
 }
 
 /// The command that the first words name, as far as they name one.
@@ -84,8 +109,6 @@ fn command_of(words: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
 
     #[track_caller]
@@ -114,6 +137,12 @@ mod tests {
             &["up", "--retention", "1d", "cargo", "run", "--release"],
             "unexpected argument 'cargo' found",
             "to run a program, write `ringlight up --retention 1d -- cargo run --release`; \
+             `ringlight up --help` shows what there is",
+        );
+        check(
+            &["up", "--data-dir", "sh", "sh", "-c", "echo it's"],
+            "unexpected argument 'sh' found",
+            "to run a program, write `ringlight up --data-dir sh -- sh -c 'echo it'\\''s'`; \
              `ringlight up --help` shows what there is",
         );
         check(

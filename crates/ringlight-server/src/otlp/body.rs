@@ -102,19 +102,16 @@ pub(super) fn gunzip(compressed: &[u8], memory: &Memory, max: usize) -> Result<B
             return Err(BodyError::TooLarge);
         }
     }
-    let kept = buffer.as_slice().len();
+    // A decoder cannot go back, so all is read again, to where it has room as a whole.
+    drop(buffer);
+    let mut buffer = Buffer::new(memory, max);
     buffer.reserve(size)?;
-    // What is kept already is read again and passed over: a decoder cannot go back.
     let mut decoder = MultiGzDecoder::new(compressed);
-    let mut passed = 0;
     loop {
-        let length = match read(&mut decoder, &mut chunk)? {
+        match read(&mut decoder, &mut chunk)? {
             0 => return Ok(buffer),
-            length => length,
-        };
-        let known = kept.saturating_sub(passed).min(length);
-        buffer.append(&chunk[known..length])?;
-        passed += length;
+            length => buffer.append(&chunk[..length])?,
+        }
     }
 }
 

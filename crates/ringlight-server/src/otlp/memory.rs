@@ -73,8 +73,8 @@ pub(super) struct Buffer {
 /// Where the bytes of a buffer are.
 enum Content {
     Allocated(Vec<u8>),
-    /// As much of the address space as the buffer may ever take. Pages that were not written take
-    /// no memory, so this grows in place, and all of it goes back to the system when it is dropped.
+    /// Room for twice the content at most. Pages that were not written take no memory, and all of
+    /// it goes back to the system when it is dropped.
     Mapped {
         map: MmapMut,
         length: usize,
@@ -143,24 +143,51 @@ impl Buffer {
         if length <= self.taken {
             return Ok(());
         }
-        self.memory.take(length - self.taken)?;
-        self.taken = length;
-        if let Content::Allocated(bytes) = &mut self.content {
-            if length <= ALLOCATED_BYTES_MAX {
-                bytes.reserve_exact(length - bytes.len());
-            } else {
-                let map = MmapOptions::new()
-                    .len(self.max)
-                    .no_reserve_swap()
-                    .map_anon();
-                // The system has no address space left, or may not promise more of it.
-                let mut map = map.map_err(|_| BodyError::Memory)?;
-                let length = bytes.len();
-                map[..length].copy_from_slice(bytes);
-                self.content = Content::Mapped { map, length };
-            }
+        let more = length - self.taken;
+        self.memory.take(more)?;
+        let has_room = match &self.content {
+            Content::Allocated(bytes) => length <= bytes.capacity(),
+            Content::Mapped { map, .. } => length <= map.len(),
+        };
+        if !has_room && let Err(error) = self.move_to(length) {
+            self.memory.give_back(more);
+            return Err(error);
         }
+        self.taken = length;
         Ok(())
+    }
+
+    /// Moves the content to where `length` bytes have room.
+    fn move_to(&mut self, length: usize) -> Result<(), BodyError> {
+        if let Content::Allocated(bytes) = &mut self.content
+            && length <= ALLOCATED_BYTES_MAX
+        {
+            bytes.reserve_exact(length - bytes.len());
+            return Ok(());
+        }
+        // For a moment the content is there twice.
+        let copied = self.content().len();
+        self.memory.take(copied)?;
+        let moved = self.copied_to(length);
+        self.memory.give_back(copied);
+        self.content = moved?;
+        Ok(())
+    }
+
+    /// A copy of the content, with room for `length` bytes.
+    fn copied_to(&self, length: usize) -> Result<Content, BodyError> {
+        let content = self.content();
+        if let Ok(mut map) = map(self.max.min(length.next_power_of_two())) {
+            map[..content.len()].copy_from_slice(content);
+            let length = content.len();
+            return Ok(Content::Mapped { map, length });
+        }
+        // The system gives out no more address space; the allocator may have some left.
+        let mut bytes = Vec::new();
+        let reserved = bytes.try_reserve_exact(length);
+        reserved.map_err(|_| BodyError::Memory)?;
+        bytes.extend_from_slice(content);
+        Ok(Content::Allocated(bytes))
     }
 
     /// The bytes that `make` makes, of which there are about `expected`.
@@ -188,6 +215,19 @@ impl Buffer {
         buffer.taken = size;
         Ok(buffer)
     }
+}
+
+/// Memory of its own, of which only what is written to is taken.
+fn map(length: usize) -> std::io::Result<MmapMut> {
+    let map = MmapOptions::new()
+        .len(length)
+        .no_reserve_swap()
+        .map_anon()?;
+    // Otherwise the first byte of a huge page takes all of it, where the system has them for
+    // everyone. Where it has none, there is nothing to refuse.
+    #[cfg(target_os = "linux")]
+    let _ = map.advise(memmap2::Advice::NoHugePage);
+    Ok(map)
 }
 
 impl Drop for Buffer {

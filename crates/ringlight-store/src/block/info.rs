@@ -14,6 +14,11 @@ const VERSION_WITHOUT_TIMES: u8 = 2;
 /// Without ranges, too.
 const VERSION_WITHOUT_RANGES: u8 = 1;
 
+/// Keys a block's info lists; those beyond can still be searched for but are not offered.
+pub(super) const KEYS_MAX: usize = 512;
+/// Bytes of a key that is listed.
+const KEY_BYTES_MAX: usize = 256;
+
 /// Names a block's info lists; with more, only the filter knows them.
 const NAMES_MAX: usize = 64;
 /// Bytes of the names it lists, together.
@@ -53,8 +58,9 @@ pub(crate) struct BlockInfo {
     pub(crate) names: Names,
     /// Keys of attributes; moved out once the block is known to the store.
     pub(crate) keys: Vec<AttributeKey>,
-    /// Whether an attribute of its rows is a list: the texts of lists are not among those of values.
-    pub(crate) has_lists: bool,
+    /// Whether an attribute of its rows, under a key that is listed, may be a list: the texts of
+    /// lists are not among those of values.
+    pub(crate) may_have_lists: bool,
     /// Between which numbers values of attributes lie.
     pub(crate) ranges: Ranges,
 }
@@ -199,18 +205,25 @@ impl BlockInfo {
             severity_max,
             services,
             names,
-            has_lists: has_lists(&keys),
+            may_have_lists: may_have_lists(&keys),
             keys,
             ranges,
         })
     }
 }
 
-/// Whether one of the keys, of rows and not of what belongs to them, has lists among its values.
-pub(super) fn has_lists(keys: &[AttributeKey]) -> bool {
-    keys.iter().any(|key| {
+/// Whether a block's info lists a key, as long as there are not too many.
+pub(crate) fn is_listed(key: &str) -> bool {
+    !key.is_empty() && key.len() <= KEY_BYTES_MAX
+}
+
+/// Whether one of the keys, of rows and not of what belongs to them, may have lists among its values:
+/// when not all are listed, one that is not.
+pub(super) fn may_have_lists(keys: &[AttributeKey]) -> bool {
+    let has_lists = |key: &AttributeKey| {
         key.value_type == ValueType::Array && matches!(key.scope, KeyScope::Span | KeyScope::Log)
-    })
+    };
+    keys.len() >= KEYS_MAX || keys.iter().any(has_lists)
 }
 
 fn read_key(reader: &mut Reader<'_>) -> Result<AttributeKey, Corrupt> {

@@ -7,7 +7,7 @@ mod seal;
 pub(crate) mod section;
 mod services;
 
-pub(crate) use info::{BlockInfo, Names};
+pub(crate) use info::{BlockInfo, Names, is_listed};
 pub(crate) use ranges::Ranges;
 pub(crate) use seal::{SealedBlock, seal_logs, seal_spans};
 pub(crate) use services::ServiceRows;

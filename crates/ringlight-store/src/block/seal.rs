@@ -5,17 +5,12 @@ use std::collections::BTreeSet;
 use ringlight_model::{Resource, Signal, StatusCode, TraceId};
 
 use super::filter::{FilterBuilder, trace_hash, trigram_hash, trigrams};
-use super::info::has_lists;
+use super::info::{KEYS_MAX, is_listed, may_have_lists};
 use super::section::{Packer, Section};
 use super::{BlockInfo, Names, Ranges, ServiceRows};
 use crate::steps::{Step, reached};
 use crate::table::{Attributes, Cell, LogTable, Owners, SpanTable, Texts};
 use crate::{AttributeKey, KeyScope, ValueType};
-
-/// Keys a block's info lists; those beyond can still be searched for but are not offered.
-const KEYS_MAX: usize = 512;
-/// Bytes of a key that is offered.
-const KEY_BYTES_MAX: usize = 256;
 
 const FILTER_BITS: usize = 8;
 const FILTER_BYTES_MAX: usize = 64 * 1024;
@@ -133,7 +128,7 @@ fn span_info(table: &SpanTable, run: u64, received_max: u64) -> BlockInfo {
                 .collect::<Vec<_>>()
                 .into_iter(),
         ),
-        has_lists: has_lists(&keys.found),
+        may_have_lists: may_have_lists(&keys.found),
         keys: keys.found,
         ranges: Ranges::Unknown,
     }
@@ -192,7 +187,7 @@ fn log_info(table: &LogTable, run: u64, received_max: u64) -> BlockInfo {
         received_max,
         services: ServiceRows::of(&table.owners, &table.resources, &table.timestamps),
         names: Names::All(Vec::new()),
-        has_lists: has_lists(&keys.found),
+        may_have_lists: may_have_lists(&keys.found),
         keys: keys.found,
         ranges: Ranges::Unknown,
     }
@@ -273,7 +268,7 @@ impl Keys {
     }
 
     fn push(&mut self, scope: KeyScope, key: &str, value_type: ValueType) {
-        if self.found.len() < KEYS_MAX && key.len() <= KEY_BYTES_MAX && !key.is_empty() {
+        if self.found.len() < KEYS_MAX && is_listed(key) {
             self.found.push(AttributeKey {
                 scope,
                 key: key.to_owned(),

@@ -123,7 +123,9 @@ impl<'a> Finder<'a> {
             return Vec::new();
         };
         let rows = table.origins.rows_until(self.last_seq) as usize;
-        loader.stats.records_scanned += rows as u64;
+        if matches!(in_question, InQuestion::All) {
+            loader.stats.records_scanned += rows as u64;
+        }
         // By trace, the start of the first span that makes it a candidate.
         let mut found: HashMap<u32, u64, RandomState> = HashMap::default();
         let mut judge = Judge::new(&self.search.query, &table);
@@ -170,11 +172,8 @@ impl<'a> Finder<'a> {
         let rows = table.origins.rows_until(self.last_seq) as usize;
         let may_match = |row: &usize| judge.may_match_by(*row, |f| is_in_core(f, query.signal()));
         let only: Vec<usize> = (0..rows).filter(may_match).collect();
-        if only.is_empty() {
-            loader.stats.records_scanned += rows as u64;
-            return None;
-        }
-        Some(InQuestion::Only(only))
+        loader.stats.records_scanned += rows as u64;
+        (!only.is_empty()).then_some(InQuestion::Only(only))
     }
 
     /// Whether a source may have spans that match as far as that can be told without their trace.

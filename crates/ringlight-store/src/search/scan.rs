@@ -22,7 +22,7 @@ fn threads() -> usize {
     })
 }
 
-/// Shows every source to `add`, each once, on up to two threads, and gives what each of
+/// Shows every source to `add`, each once, on up to [`THREADS_MAX`] threads, and gives what each of
 /// them collected. What was read is counted by `loader`.
 pub(super) fn fold<T: Table, A: Default + Send>(
     loader: &mut Loader<'_, T>,

@@ -5,6 +5,7 @@ use memchr::memmem;
 use super::prune::Index;
 use super::source::{Loader, Source};
 use crate::block::filter::FilterScope;
+use crate::block::is_listed;
 use crate::query::{AttributeScope, Constraint, Constraints, EqualityForm};
 use crate::table::Table;
 
@@ -37,7 +38,9 @@ impl RequiredTexts {
                 scope,
                 AttributeScope::Span | AttributeScope::Log | AttributeScope::Any
             );
-            (is_own && text.len() >= TEXT_BYTES_MIN).then(|| RequiredText {
+            // Of other keys it is not known whether they have lists.
+            let is_known = is_listed(key);
+            (is_own && is_known && text.len() >= TEXT_BYTES_MIN).then(|| RequiredText {
                 scope: *scope,
                 key: key.clone(),
                 finder: memmem::Finder::new(text.as_bytes()).into_owned(),
@@ -56,7 +59,7 @@ impl RequiredTexts {
         let Source::Block(block) = source else {
             return true;
         };
-        if block.info.has_lists {
+        if block.info.may_have_lists {
             return true;
         }
         let mut required = Vec::new();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{AttributeSearch, KeyScope, ValueSearch};
+use ringlight_model::Value;
 
 fn fill(store: &Store) {
     let shop = [
@@ -177,7 +178,7 @@ fn searches_read_only_blocks_that_can_match() {
             KeyValue::new("customer", format!("customer {n}")),
         ];
         if n == 9 {
-            let tags = ringlight_model::Value::Array(vec!["blue".into(), "green".into()]);
+            let tags = Value::Array(vec!["blue".into(), "green".into()]);
             one.attributes.push(KeyValue::new("tags", tags));
         }
         one.end_unix_nano = start + (n + 1) * 10 * MS;
@@ -240,6 +241,36 @@ fn searches_read_only_blocks_that_can_match() {
         .unwrap();
     assert_eq!(ids(&page), [6, 5]);
     assert_eq!(page.stats.blocks_read, 2);
+}
+
+#[test]
+fn texts_of_lists_are_found_under_keys_that_no_index_lists() {
+    let tags = || Value::Array(vec!["blue-green".into(), "red".into()]);
+    let long = "k".repeat(300);
+    let many = (0..600).map(|n| KeyValue::new(format!("key-{n}"), n));
+    let many: Vec<_> = many.chain([KeyValue::new("tags", tags())]).collect();
+    for (key, attributes) in [
+        ("tags", many),
+        (long.as_str(), vec![KeyValue::new(long.clone(), tags())]),
+    ] {
+        in_head_and_blocks(
+            |store| {
+                let mut one = span(1, 1, "one", T0);
+                one.attributes = attributes.clone();
+                add(store, "s", &[one]);
+                let mut line = log("line", Severity::INFO, T0);
+                line.attributes = attributes.clone();
+                add_logs(store, "s", &[line]);
+            },
+            |store| {
+                for test in ["= \"blue-green\"", "=~ \"blue.*\""] {
+                    assert_eq!(found(store, &format!("{{ span.{key} {test} }}")), [1]);
+                    let page = store.search_logs(&logs_of(&format!("log.{key} {test}")));
+                    assert_eq!(page.unwrap().logs.len(), 1, "{test}");
+                }
+            },
+        );
+    }
 }
 
 #[test]

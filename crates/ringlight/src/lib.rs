@@ -24,7 +24,8 @@
 //! - An event at level **error**, or a **panic** that passes through it, gives its span the status
 //!   error, with the first such message; a field `error` follows the message. A panic's message is
 //!   `panicked at src/main.rs:12: ` and what it said: [`init`] sets a panic hook, which calls the one
-//!   before it. What the hook does not see, such as a panic that is resumed, is `panicked`.
+//!   before it. It is the message of the latest panic on that thread while the span was entered;
+//!   where the hook saw none, such as when a panic is resumed, it is `panicked`.
 //! - The fields `otel.name`, `otel.kind`, `otel.status_code` and `otel.status_message` of a span set
 //!   what they say instead of becoming attributes.
 //! - `follows_from` becomes a link. `parent: &span` and `parent: None` are followed.

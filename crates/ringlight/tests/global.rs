@@ -231,6 +231,15 @@ fn fault_5_what_a_panic_said_is_the_status_of_the_spans_it_passes_through() {
     });
     assert_eq!(status("resumed"), "panicked");
 
+    // Nor is one that was caught before, inside the same span.
+    panics(&mut || {
+        let _resumed = info_span!("resumed after another").entered();
+        panics(&mut || panic!("was caught"));
+        info!("went on");
+        std::panic::resume_unwind(Box::new("on purpose"));
+    });
+    assert_eq!(status("resumed after another"), "panicked");
+
     panics(&mut || {
         let _other = info_span!("panics with no text").entered();
         line = line!() + 1;

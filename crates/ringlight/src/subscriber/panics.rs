@@ -32,7 +32,8 @@ fn text(info: &PanicHookInfo<'_>) -> String {
 }
 
 /// The status message of a span that a panic passes through which no hook saw, such as one that is
-/// resumed, or which came before the span was entered.
+/// resumed, or which came before the span was entered. If a hook saw another one meanwhile, which
+/// was caught, and nothing was recorded since, that one's text is used.
 pub(super) const PANICKED: &str = "panicked";
 
 impl Thread {

@@ -11,6 +11,9 @@ const NEAR: usize = 32;
 const DEPTH_CHECKED: usize = 1024;
 /// Nested spans a thread keeps track of; deeper ones are recorded but do not become parents.
 const DEPTH_MAX: usize = 16 * DEPTH_CHECKED;
+/// Set in the depth while spans are marked. No place is that far in, so that whoever reads the depth
+/// takes the slow path, which looks after the marks; the fast one pays nothing for them.
+const MARKS: usize = 1 << (usize::BITS - 1);
 
 /// How a span was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +37,7 @@ struct Entry {
 /// Whose span it is, since several subscribers may live in one process, as tests have it; and, in
 /// the lowest bits, whether the thread was already unwinding when it was entered: what is entered
 /// then, by a destructor, does not fail because of that panic; and whether the thread panicked while
-/// it was entered, so that what that panic said is about this span.
+/// it was entered, so that what that panic said may be about this span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Owner(u64);
 
@@ -58,6 +61,10 @@ impl Owner {
         Self(self.0 | Self::MARKED)
     }
 
+    const fn unmarked(self) -> Self {
+        Self(self.0 & !Self::MARKED)
+    }
+
     #[inline]
     pub(super) const fn was_unwinding(self) -> bool {
         self.0 & Self::UNWINDING != 0
@@ -72,6 +79,7 @@ impl Owner {
 ///
 /// The first [`NEAR`] entries lie in cells of single words: entering a span is a few plain stores.
 pub(super) struct Stack {
+    /// How many there are, and [`MARKS`].
     depth: Cell<usize>,
     near: [Place; NEAR],
     /// Entries from [`NEAR`] on.
@@ -177,9 +185,9 @@ impl Stack {
         }
     }
 
-    /// Marks every span the thread is in. Whether there is any.
+    /// Marks every span the thread is in, for as long as it unwinds. Whether there is any.
     pub(super) fn mark_all(&self) -> bool {
-        let depth = self.depth.get();
+        let depth = self.depth.get() & !MARKS;
         for place in self.near.iter().take(depth) {
             place.owner.set(Owner(place.owner.get()).marked().0);
         }
@@ -188,6 +196,9 @@ impl Stack {
             for entry in far.iter_mut() {
                 entry.owner = entry.owner.marked();
             }
+        }
+        if depth > 0 {
+            self.depth.set(depth | MARKS);
         }
         depth > 0
     }
@@ -238,17 +249,23 @@ impl Stack {
     }
 
     /// Takes all entries out, near and far, to be put back with
-    /// [`set_entries`](Self::set_entries).
+    /// [`set_entries`](Self::set_entries). Marks go once the panic they are of has been caught.
     fn entries(&self) -> Vec<Entry> {
-        let depth = self.depth.get();
+        let depth = self.depth.get() & !MARKS;
         let mut entries = Vec::with_capacity(depth + 1);
         entries.extend(self.near.iter().take(depth).map(Place::entry));
         entries.append(&mut self.far.borrow_mut());
+        if depth != self.depth.get() && !std::thread::panicking() {
+            self.depth.set(depth);
+            for entry in &mut entries {
+                entry.owner = entry.owner.unmarked();
+            }
+        }
         entries
     }
 
     fn set_entries(&self, mut entries: Vec<Entry>) {
-        self.depth.set(entries.len());
+        self.depth.set(entries.len() | self.depth.get() & MARKS);
         let far = entries.split_off(entries.len().min(NEAR));
         for (place, entry) in self.near.iter().zip(entries) {
             place.set(entry.owner, entry.id, entry.context);
@@ -325,24 +342,54 @@ mod tests {
         assert_eq!(current(&stack, 1), None);
     }
 
+    /// What `body` gives when called by a destructor of a panic.
+    fn while_unwinding<T>(body: impl FnOnce() -> T) -> Option<T> {
+        struct OnDrop<F: FnMut()>(F);
+        impl<F: FnMut()> Drop for OnDrop<F> {
+            fn drop(&mut self) {
+                (self.0)();
+            }
+        }
+        let (mut body, mut given) = (Some(body), None);
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _unwound = OnDrop(|| given = body.take().map(|body| body()));
+            std::panic::resume_unwind(Box::new(()));
+        }));
+        caught.err().and(given)
+    }
+
+    fn leaves_marked(stack: &Stack, id: u64) -> bool {
+        let left = stack.leave(1, SlotId::from_u64(id));
+        matches!(left, Left::InOrder(owner) if owner.is_marked())
+    }
+
     #[test]
-    fn spans_are_marked_wherever_they_are_and_until_they_are_left() {
+    fn spans_are_marked_wherever_they_are_while_the_thread_unwinds() {
         let (stack, slab) = (Stack::new(), slab());
         assert!(!stack.mark_all());
         let deep = NEAR as u64 + 3;
         for id in 1..=deep {
             enter(&stack, &slab, 1, id);
         }
-        assert!(stack.mark_all());
-        enter(&stack, &slab, 1, deep + 1);
-        let is_marked = |id| match stack.leave(1, SlotId::from_u64(id)) {
-            Left::InOrder(owner) | Left::OutOfOrder(owner) => owner.is_marked(),
-            Left::NotEntered => panic!("{id} was not entered"),
-        };
-        assert!(!is_marked(deep + 1));
-        assert!((1..=deep).rev().all(is_marked));
-        enter(&stack, &slab, 1, 1);
-        assert!(!is_marked(1));
+        let marked = while_unwinding(|| {
+            let any = stack.mark_all();
+            enter(&stack, &slab, 1, deep + 1);
+            let seen = current(&stack, 1);
+            let left: Vec<_> = (3..=deep + 1)
+                .rev()
+                .map(|id| leaves_marked(&stack, id))
+                .collect();
+            (any, seen, left)
+        });
+        let mut expected = vec![true; deep as usize - 1];
+        expected[0] = false;
+        assert_eq!(marked, Some((true, Some(deep + 1), expected)));
+        // The panic was caught in the second span.
+        enter(&stack, &slab, 1, 3);
+        for id in [3, 2, 1] {
+            assert!(!leaves_marked(&stack, id));
+        }
+        assert_eq!(stack.depth.get(), 0);
     }
 
     #[test]

@@ -321,7 +321,11 @@ fn binaries_and_benches_use_mimalloc_and_nothing_else_chooses() {
         if path.contains("/tests/") || path.contains("/xtask/") {
             continue;
         }
-        let should = path.ends_with("/src/main.rs") || path.contains("/benches/");
+        let is_in = |folder: &str| {
+            path.rsplit_once('/')
+                .is_some_and(|(of, _)| of.ends_with(folder))
+        };
+        let should = path.ends_with("/src/main.rs") || is_in("/src/bin") || is_in("/benches");
         match (should, chooses) {
             (true, false) => missing.push(path),
             (false, true) => offenders.push(path),

@@ -224,9 +224,7 @@ impl Node {
             Self::Leaf(leaf) => leaf.holds(fields, record),
         }
     }
-}
 
-impl Node {
     // Like `holds`, with only some of the fields known: `None` if it depends on the others.
     fn judge<F: Fields + ?Sized>(
         &self,
@@ -262,9 +260,7 @@ impl Node {
             Self::Constant(_) | Self::Leaf(_) => Some(self.holds(fields, record)),
         }
     }
-}
 
-impl Node {
     // Whether `judge` gives this verdict for some record.
     fn can_be_judged(
         &self,

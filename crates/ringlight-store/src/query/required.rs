@@ -32,9 +32,8 @@ pub(super) fn required_texts(pattern: &str) -> Vec<String> {
     texts
 }
 
-/// What every match contains of the parts of the outermost sequence where a character
-/// may be one of a few, as each letter is with `(?i)`: of each entry one of the ways to write three of
-/// them.
+/// What every match contains of the parts of the outermost sequence where a character may be one of
+/// a few, as each letter is with `(?i)`: of each entry one of the ways to write three of them.
 pub(super) fn required_in_any_case(pattern: &str) -> Vec<Vec<String>> {
     let mut runs = vec![Vec::new()];
     if let Ok(hir) = regex_syntax::parse(pattern) {

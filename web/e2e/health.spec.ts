@@ -53,28 +53,36 @@ test('a request at the wrong port is shown with the hint that mends it', async (
 
 test('a client that was killed is not shown as if it went on', async ({ page, request }) => {
   await someTrace(request);
+  const settled = {
+    submitted: 69,
+    exported: 69,
+    rejected: 0,
+    dropped: {},
+    in_flight: 0,
+    spooled: 0,
+    balanced: true,
+  };
   const client = {
     service: 'unknown_service:newuser-service',
     instance: 'killed',
     last_report_unix_nano: `${Date.now() - 5 * 60_000}000000`,
     final: false,
     signals: {
-      traces: {
-        submitted: 69,
-        exported: 61,
-        rejected: 0,
-        dropped: {},
-        in_flight: 8,
-        spooled: 0,
-        balanced: true,
-      },
+      traces: { ...settled, exported: 61, in_flight: 8 },
     },
     stored: { traces: 67 },
+  };
+  const idle = {
+    ...client,
+    service: 'nothing-to-do',
+    instance: 'idle',
+    signals: { traces: settled },
+    stored: { traces: 69 },
   };
   await page.route('**/api/v1/status', async (route) => {
     const response = await route.fetch();
     const status = (await response.json()) as Status;
-    await route.fulfill({ response, json: { ...status, clients: [...status.clients, client] } });
+    await route.fulfill({ response, json: { ...status, clients: [...status.clients, client, idle] } });
   });
   await page.goto('/health');
   const row = page.locator('#clients').getByRole('row').filter({ hasText: 'newuser-service' });
@@ -83,6 +91,10 @@ test('a client that was killed is not shown as if it went on', async ({ page, re
   await expect(row).toContainText('not told');
   await expect(row).not.toContainText('ahead');
   await expect(page.getByRole('main')).toContainText('2 records were in flight when clients ended');
+  const quiet = page.locator('#clients').getByRole('row').filter({ hasText: 'nothing-to-do' });
+  await expect(quiet).toContainText('quiet');
+  await expect(quiet).toContainText('agrees');
+  await expect(quiet).not.toContainText('no goodbye');
   const others = page.locator('#clients').getByRole('row').filter({ hasText: 'agent' });
   await expect(others.first()).toBeVisible();
   await expect(others.filter({ hasText: 'no goodbye' })).toHaveCount(0);

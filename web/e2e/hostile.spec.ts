@@ -70,7 +70,15 @@ test('fault_35: names, values and bodies are text, whatever they hold', async ({
   await expect(page.locator('.detail')).toContainText('<script>alert(1)</script>');
   // The service's menu and its colour come from the same text.
   await page.goto('/traces');
-  await expect(page.getByLabel('Service', { exact: true })).toContainText('<img src=x');
+  const menu = page.getByLabel('Service', { exact: true });
+  await expect(menu).toContainText('<script>alert(1)</script>␛[31m<U+202E>');
+  await menu.selectOption(HOSTILE);
+  await expect(menu).toHaveAttribute('title', /␛\[31m<U\+202E>/);
+  const labels = await menu.evaluate((element) =>
+    [...(element as HTMLSelectElement).options].map(({ text }) => text),
+  );
+  // eslint-disable-next-line no-control-regex -- control characters are what must not be there
+  expect(labels.join(' ')).not.toMatch(/[\u001b\u202e]/);
   expect(await page.locator('main img').count()).toBe(0);
   expect(await page.title()).not.toContain('owned');
   expect(complaints).toEqual([]);

@@ -22,12 +22,16 @@ export function agreement(exported: number, stored: number | undefined, final: b
   return final ? 'differ' : 'pending';
 }
 
-/** Several reports of a client are missing by then: it sends one every two seconds. */
+/** Several reports of a client are missing by then, if it had any to send: while its ledger changes, two seconds apart. */
 const SILENT_MS = 15_000;
 
-/** Whether a client stopped reporting without a last report, as one that was killed does. */
-export function isSilent(client: ClientLedger, nowMillis: number): boolean {
-  return !client.final && nowMillis - millisOf(client.last_report_unix_nano) > SILENT_MS;
+/** No report for a while, and no last one: `quiet` with nothing left to tell, else `silent`, as one that was killed is. */
+export type Silence = 'quiet' | 'silent';
+
+/** Whether a client should have reported again: what was in flight comes to an end, and its ledger changes by it. */
+export function silenceOf(client: ClientLedger, nowMillis: number): Silence | null {
+  if (client.final || nowMillis - millisOf(client.last_report_unix_nano) <= SILENT_MS) return null;
+  return Object.values(client.signals).some(({ in_flight }) => in_flight > 0) ? 'silent' : 'quiet';
 }
 
 /** Records that silent clients had in flight and that did not arrive: the backend cannot tell what became of them. */
@@ -35,7 +39,7 @@ export function unsettled(lines: readonly LedgerLine[], nowMillis: number): numb
   const missing = ({ cells, stored = 0 }: LedgerLine) =>
     Math.max(0, cells.in_flight - Math.max(0, stored - cells.exported));
   return lines
-    .filter((line) => isSilent(line.client, nowMillis))
+    .filter((line) => silenceOf(line.client, nowMillis) === 'silent')
     .reduce((total, line) => total + missing(line), 0);
 }
 

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { ClientLedger } from './api/types';
 import { layout, logShare } from './durations';
 import { rootGroups, titleOf } from './groups';
-import { accountedFor, agreement, isSilent, ledgerLines, signalBalance, unsettled } from './ledger';
+import { accountedFor, agreement, ledgerLines, signalBalance, silenceOf, unsettled } from './ledger';
 import { mergeNewest } from './merge';
 import { messageOf } from './message';
 import { bounds, rangeFrom, rangeParams } from './range';
@@ -127,9 +127,17 @@ describe('ledgers', () => {
   };
 
   test('a client that did not say goodbye is silent after a while', () => {
-    expect(isSilent(client, 3_000)).toBe(false);
-    expect(isSilent(client, 60_000)).toBe(true);
-    expect(isSilent({ ...client, final: true }, 60_000)).toBe(false);
+    expect(silenceOf(client, 3_000)).toBeNull();
+    expect(silenceOf(client, 60_000)).toBe('silent');
+    expect(silenceOf({ ...client, final: true }, 60_000)).toBeNull();
+  });
+
+  test('a client with nothing in flight has no reason to report', () => {
+    const settled = { ...cells, exported: 7, in_flight: 0 };
+    const idle = { ...client, signals: { traces: settled, logs: settled } };
+    expect(silenceOf(idle, 3_000)).toBeNull();
+    expect(silenceOf(idle, 60_000)).toBe('quiet');
+    expect(silenceOf({ ...idle, signals: { traces: settled, logs: cells } }, 60_000)).toBe('silent');
   });
 
   test('what a silent client had in flight is unsettled unless it arrived', () => {

@@ -14,7 +14,7 @@ impl Count {
     ///
     /// Understood are the closing lines of `cargo test` (`test result: ok. 3 passed; 0 failed; ..`),
     /// Vitest (`Tests  3 passed (3)`), Playwright (`  3 passed (2.1s)`) and Python's `unittest`
-    /// (`Ran 3 tests in 0.1s`).
+    /// (`Ran 3 tests in 0.1s`, then `FAILED (failures=1, errors=1)` where some of them did).
     pub(crate) fn read_line(&mut self, line: &str) {
         let plain = without_escapes(line);
         let text = plain.trim();
@@ -29,6 +29,16 @@ impl Count {
             self.failed += number_before(text, "failed") + number_before(text, "flaky");
         } else if let Some(rest) = text.strip_prefix("Ran ") {
             self.passed += number_before(rest, "test").max(number_before(rest, "tests"));
+        } else if let Some(rest) = text.strip_prefix("FAILED (") {
+            let failed: u64 = rest
+                .trim_end_matches(')')
+                .split(", ")
+                .filter_map(|part| part.split_once('='))
+                .filter(|(what, _)| matches!(*what, "failures" | "errors"))
+                .filter_map(|(_, count)| count.parse::<u64>().ok())
+                .sum();
+            self.failed += failed;
+            self.passed = self.passed.saturating_sub(failed);
         }
     }
 }
@@ -89,6 +99,10 @@ mod tests {
         check("  2 failed", 0, 2);
         check("Ran 4 tests in 2.112s", 4, 0);
         check("Ran 1 test in 2.112s", 1, 0);
+        let mut count = Count::default();
+        count.read_line("Ran 9 tests in 2.112s");
+        count.read_line("FAILED (failures=2, errors=1, skipped=1)");
+        assert_eq!((count.passed, count.failed), (6, 3));
         check("12 files changed", 0, 0);
         check("all tests passed (or so one says)", 0, 0);
     }

@@ -15,6 +15,7 @@ use tracing_core::Dispatch;
 
 use crate::InitError;
 use crate::LogFormat;
+use crate::Sampler;
 use crate::config::{Environment, Inputs, Protocol, Route, Routes, Settings};
 use crate::subscriber::{Outputs, RinglightSubscriber};
 use crate::telemetry::{Shared, Telemetry};
@@ -102,6 +103,13 @@ impl Builder {
     /// Default: `info`.
     pub fn default_filter(mut self, directives: impl Into<String>) -> Self {
         self.inputs.default_directives = Some(directives.into());
+        self
+    }
+
+    /// Which traces are recorded. Default: `OTEL_TRACES_SAMPLER` and its argument, else every trace
+    /// that is not said elsewhere not to be.
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.inputs.sampler = Some(sampler);
         self
     }
 
@@ -210,6 +218,7 @@ impl Builder {
             callsites,
             Clock::system(),
             settings.filter,
+            settings.sampler,
             &limits,
             outputs,
         );

@@ -59,6 +59,7 @@
 //! |---|---|
 //! | `OTLP_ENDPOINT` | where to send traces and logs, such as `http://localhost:4317`; gRPC unless the port is 4318 or the protocol is given below |
 //! | `RUST_LOG` | what is recorded: directives such as `info,my_crate=debug,hyper=off`; default `info` |
+//! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | which traces are recorded: `always_on`, `always_off`, `traceidratio` (the argument is their share, 0 to 1), each also with `parentbased_` before it; default `parentbased_always_on`; see [`Sampler`] |
 //! | `NO_COLOR` | lines without colour, also on a terminal |
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | what the service is called, and more about it |
 //! | `OTEL_SDK_DISABLED` | `true`: nothing is exported |
@@ -74,7 +75,7 @@
 //! | `OTEL_ATTRIBUTE_COUNT_LIMIT`, `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` | limits, also as `OTEL_SPAN_*` and `OTEL_LOGRECORD_*` |
 //!
 //! `OTEL_BSP_MAX_QUEUE_SIZE` is not used: buffers are bounded in bytes, see
-//! [`Builder::pipeline`]. Compression, TLS, samplers and `OTEL_CONFIG_FILE` are not supported yet;
+//! [`Builder::pipeline`]. Compression, TLS and `OTEL_CONFIG_FILE` are not supported yet;
 //! a variable that asks for one is warned about.
 //!
 //! # The end of the process
@@ -123,6 +124,7 @@ mod last_words;
 #[cfg(feature = "fmt")]
 mod lines;
 mod notice;
+mod sampler;
 mod subscriber;
 mod sync;
 mod telemetry;
@@ -135,6 +137,7 @@ pub use config::{LogFormat, Protocol};
 pub use error::InitError;
 pub use ringlight_collector::{FlushError, OverflowPolicy, PipelineConfig, RecordSink};
 pub use ringlight_model::{Account, DropReason, LedgerSnapshot, Signal};
+pub use sampler::Sampler;
 pub use subscriber::RinglightSubscriber;
 pub use telemetry::Telemetry;
 pub use trace_context::TraceContext;

@@ -25,17 +25,23 @@ use crate::subscriber::with_remote_parent;
 pub struct TraceContext {
     trace_id: TraceId,
     span_id: SpanId,
+    is_sampled: bool,
 }
 
 impl TraceContext {
-    /// The span the calling thread is in, if this crate's subscriber records it.
+    /// The span the calling thread is in, if it is one of this crate's subscriber. Of a trace that is
+    /// not recorded, the first span here stands for all within it.
     #[must_use]
     pub fn current() -> Option<Self> {
         dispatcher::get_default(|dispatch| {
-            let (trace_id, span_id) = dispatch
+            let (trace_id, span_id, is_sampled) = dispatch
                 .downcast_ref::<RinglightSubscriber>()?
                 .current_ids()?;
-            Some(Self { trace_id, span_id })
+            Some(Self {
+                trace_id,
+                span_id,
+                is_sampled,
+            })
         })
     }
 
@@ -63,13 +69,19 @@ impl TraceContext {
         }
         let (trace_id, span_id): (TraceId, SpanId) =
             (trace_id.parse().ok()?, span_id.parse().ok()?);
-        (trace_id.is_valid() && span_id.is_valid()).then_some(Self { trace_id, span_id })
+        let flags = u8::from_str_radix(flags, 16).ok()?;
+        (trace_id.is_valid() && span_id.is_valid()).then_some(Self {
+            trace_id,
+            span_id,
+            is_sampled: flags & 1 != 0,
+        })
     }
 
     /// The W3C `traceparent` header that names this span.
     #[must_use]
     pub fn to_traceparent(self) -> String {
-        format!("00-{}-{}-01", self.trace_id, self.span_id)
+        let flags = u8::from(self.is_sampled);
+        format!("00-{}-{}-{flags:02x}", self.trace_id, self.span_id)
     }
 
     /// The trace.
@@ -84,11 +96,17 @@ impl TraceContext {
         self.span_id
     }
 
+    /// Whether the trace is recorded there.
+    #[must_use]
+    pub const fn is_sampled(self) -> bool {
+        self.is_sampled
+    }
+
     /// Runs `open`, in which a span opened outside of any other becomes a child of this one instead
     /// of the root of a new trace. Only the calling thread is affected, and only until `open`
     /// returns.
     pub fn parent_of<R>(self, open: impl FnOnce() -> R) -> R {
-        with_remote_parent(self.trace_id, self.span_id, open)
+        with_remote_parent(self.trace_id, self.span_id, self.is_sampled, open)
     }
 }
 

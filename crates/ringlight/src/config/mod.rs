@@ -18,6 +18,7 @@ use ringlight_collector::PipelineConfig;
 use ringlight_model::{KeyValue, Signal};
 
 use crate::filter::Filter;
+use crate::sampler::Sampler;
 pub(crate) use environment::Environment;
 use environment::Reader;
 pub use otlp::Protocol;
@@ -64,6 +65,7 @@ pub(crate) struct Inputs {
     pub(crate) attributes: Vec<KeyValue<'static>>,
     pub(crate) format: Option<LogFormat>,
     pub(crate) default_directives: Option<String>,
+    pub(crate) sampler: Option<Sampler>,
     pub(crate) pipeline: PipelineConfig,
     pub(crate) batch_delay: Option<Duration>,
 }
@@ -74,6 +76,7 @@ pub(crate) struct Settings {
     /// `None` where nothing is exported.
     pub(crate) routes: Option<Routes>,
     pub(crate) filter: Filter,
+    pub(crate) sampler: Sampler,
     pub(crate) format: LogFormat,
     #[cfg(feature = "fmt")]
     pub(crate) no_colour: bool,
@@ -94,6 +97,8 @@ impl Settings {
             otlp::routes(&mut reader, &inputs)
         };
         unsupported(&mut reader);
+        let from_environment = sampler(&mut reader);
+        let sampler = inputs.sampler.or(from_environment).unwrap_or_default();
         let mut pipeline = inputs.pipeline;
         let mut attributes = inputs.attributes;
         attributes.append(&mut pipeline.resource.attributes);
@@ -103,6 +108,7 @@ impl Settings {
         Self {
             routes,
             filter,
+            sampler,
             format: inputs.argument_format.or(inputs.format).unwrap_or_default(),
             #[cfg(feature = "fmt")]
             no_colour: reader.text("NO_COLOR").is_some(),
@@ -147,14 +153,39 @@ fn unsupported(reader: &mut Reader<'_>) {
             ));
         }
     }
-    let sampler = reader.text("OTEL_TRACES_SAMPLER");
-    if let Some(sampler) = sampler
-        && !["always_on", "parentbased_always_on"].contains(&sampler.as_str())
-    {
-        reader.say(format!(
-            "`OTEL_TRACES_SAMPLER` is `{sampler}`, which is ignored: this version records every span"
-        ));
-    }
+}
+
+/// `OTEL_TRACES_SAMPLER` and its argument. The specification has a bad argument ignored, which
+/// leaves the share it has without one: all.
+fn sampler(reader: &mut Reader<'_>) -> Option<Sampler> {
+    const NAMES: &str =
+        "`always_on`, `always_off`, `traceidratio`, each also with `parentbased_` before it";
+    let name = reader.choice("OTEL_TRACES_SAMPLER", NAMES, |name| {
+        let root = name.strip_prefix("parentbased_").unwrap_or(name);
+        let is_known = ["always_on", "always_off", "traceidratio"].contains(&root);
+        is_known.then(|| name.to_owned())
+    })?;
+    let (root, is_parent_based) = match name.strip_prefix("parentbased_") {
+        Some(root) => (root, true),
+        None => (name.as_str(), false),
+    };
+    let sampler = match root {
+        "always_off" => Sampler::always_off(),
+        "traceidratio" => {
+            let ratio = reader.choice("OTEL_TRACES_SAMPLER_ARG", "a number from 0 to 1", |text| {
+                text.parse()
+                    .ok()
+                    .filter(|ratio| (0.0..=1.0).contains(ratio))
+            });
+            Sampler::trace_id_ratio(ratio.unwrap_or(1.0))
+        }
+        _ => Sampler::always_on(),
+    };
+    Some(if is_parent_based {
+        sampler.parent_based()
+    } else {
+        sampler
+    })
 }
 
 /// Spans and logs share one pipeline, so of two settings for the same thing the shorter or smaller

@@ -250,6 +250,45 @@ fn what_this_version_does_not_support_is_said() {
     assert_eq!(warnings(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")]), 1);
     assert_eq!(warnings(&[("OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", "k")]), 1);
     assert_eq!(warnings(&[("OTEL_TRACES_SAMPLER", "always_on")]), 0);
-    assert_eq!(warnings(&[("OTEL_TRACES_SAMPLER", "traceidratio")]), 1);
+    assert_eq!(warnings(&[("OTEL_TRACES_SAMPLER", "jaeger_remote")]), 1);
     assert_eq!(warnings(&[("OTEL_CONFIG_FILE", "otel.yaml")]), 1);
+}
+
+#[test]
+fn samplers_are_those_of_the_specification() {
+    let check = |name: &str, argument: &str, expected: Sampler, warnings: usize| {
+        let variables = [
+            ("OTEL_TRACES_SAMPLER", name),
+            ("OTEL_TRACES_SAMPLER_ARG", argument),
+        ];
+        let settings = settings(&variables, |_| {});
+        assert_eq!(settings.sampler, expected, "{name} {argument}");
+        assert_eq!(settings.warnings.len(), warnings, "{:?}", settings.warnings);
+    };
+    let half = Sampler::trace_id_ratio(0.5);
+    check("", "", Sampler::always_on().parent_based(), 0);
+    check("always_on", "", Sampler::always_on(), 0);
+    check("always_off", "0.5", Sampler::always_off(), 0);
+    check("traceidratio", "0.5", half, 0);
+    check("traceidratio", "", Sampler::always_on(), 0);
+    check("traceidratio", "half", Sampler::always_on(), 1);
+    check("traceidratio", "1.5", Sampler::always_on(), 1);
+    check(
+        "parentbased_always_on",
+        "",
+        Sampler::always_on().parent_based(),
+        0,
+    );
+    check(
+        "parentbased_always_off",
+        "",
+        Sampler::always_off().parent_based(),
+        0,
+    );
+    check("parentbased_traceidratio", "0.5", half.parent_based(), 0);
+    check("xray", "", Sampler::default(), 1);
+    let in_code = settings(&[("OTEL_TRACES_SAMPLER", "always_off")], |inputs| {
+        inputs.sampler = Some(half);
+    });
+    assert_eq!(in_code.sampler, half);
 }

@@ -47,8 +47,9 @@ impl RinglightSubscriber {
             severity(*metadata.level()),
             self.clock.now().unix_nano,
         );
-        if let Some((_, context)) = span {
-            header.head = Head::log(severity(*metadata.level()), SAMPLED);
+        if let Some((id, context)) = span {
+            let flags = if id.is_sampled() { SAMPLED } else { 0 };
+            header.head = Head::log(severity(*metadata.level()), flags);
             header.trace_id =
                 TraceId::new(u128::from(context.trace_high) << 64 | u128::from(context.trace_low));
             header.span_id = SpanId::new(context.span);
@@ -57,6 +58,7 @@ impl RinglightSubscriber {
         words[..LOG_HEADER_WORDS].copy_from_slice(&header.to_words());
         if *metadata.level() == Level::ERROR
             && let Some((id, _)) = span
+            && id.is_sampled()
         {
             self.fail(id, &words, metadata);
         }
@@ -75,7 +77,7 @@ impl RinglightSubscriber {
     fn write_scope_path(&self, words: &mut impl Words, innermost: SlotId) {
         let mut callsites = [CallsiteId::new(0); SCOPE_PATH_MAX];
         let mut first = SCOPE_PATH_MAX;
-        let mut next = Some(innermost);
+        let mut next = Some(innermost.host());
         while let Some(slot) = next.and_then(|id| self.slab.slot(id))
             && first > 0
         {

@@ -16,6 +16,7 @@ mod callsite;
 mod ids;
 mod late;
 mod log;
+mod open;
 pub(crate) mod panics;
 mod scratch;
 mod slab;
@@ -31,16 +32,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use ringlight_clock::Clock;
-use ringlight_collector::record::{Head, ItemWriter};
+use ringlight_collector::record::ItemWriter;
 use ringlight_collector::{Recorder, in_pipeline};
-use ringlight_model::{
-    CallsiteId, CallsiteRegistry, Limits, Signal, SpanId, SpanKind, StatusCode, TraceId,
-};
+use ringlight_model::{CallsiteId, CallsiteRegistry, Limits, Signal, SpanId, TraceId};
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::subscriber::Interest;
 use tracing_core::{Event, LevelFilter, Metadata, Subscriber};
 
 use crate::filter::Filter;
+use crate::sampler::Sampler;
 use crate::sync::unpoisoned;
 
 use callsite::{address, describe};
@@ -48,8 +48,8 @@ use panics::PANICKED;
 pub(crate) use slab::OPEN_SPANS_MAX;
 use slab::{Slab, Slot, SlotId, SpanContext};
 use stack::Left;
-use thread::{Thread, with_thread};
-use visit::{FieldVisitor, RecordLimits};
+use thread::{RemoteParent, Thread, with_thread};
+use visit::RecordLimits;
 
 /// Bytes of an error event's or a panic's message that become its span's status message.
 const STATUS_MESSAGE_BYTES_MAX: usize = 512;
@@ -71,6 +71,7 @@ pub struct RinglightSubscriber {
     /// What `Span::current()` needs to name a callsite again.
     metadata: RwLock<HashMap<u64, &'static Metadata<'static>>>,
     filter: Filter,
+    sampler: Sampler,
     limits: RecordLimits,
     outputs: Outputs,
     warnings: Warnings,
@@ -100,6 +101,7 @@ impl RinglightSubscriber {
         callsites: Arc<CallsiteRegistry>,
         clock: Clock,
         filter: Filter,
+        sampler: Sampler,
         limits: &Limits,
         outputs: Outputs,
     ) -> Self {
@@ -113,6 +115,7 @@ impl RinglightSubscriber {
             callsites,
             metadata: RwLock::default(),
             filter,
+            sampler,
             limits: RecordLimits {
                 attributes_max: limits.attributes_max,
                 text_bytes_max: limits.text_bytes_max,
@@ -142,83 +145,42 @@ impl RinglightSubscriber {
         unpoisoned(self.metadata.write()).insert(address, metadata);
     }
 
-    /// Opens a span; [`SlotId::NONE`] when it cannot be recorded.
-    #[inline]
-    fn open(&self, thread: Option<&Thread>, attributes: &Attributes<'_>) -> SlotId {
-        self.make_sure(thread, attributes.metadata());
-        let taken = match thread {
-            Some(thread) => thread.take_slot(self.number, &self.slab),
-            None => self.take_slot_without_thread(),
-        };
-        let Some((index, slot)) = taken.and_then(|i| Some((i, self.slab.slot_at(i)?))) else {
-            self.too_many_open();
-            return SlotId::NONE;
-        };
-        let unpublished = Unpublished {
-            subscriber: self,
-            thread,
-            index,
-            slot,
-        };
-
-        // What comes from the parent is written down before the fields are visited, so that nothing
-        // has to be kept meanwhile.
-        let parent = if attributes.is_contextual() {
-            self.current(thread).or_else(|| {
-                let remote = thread.and_then(Thread::remote_parent)?;
-                Some((SlotId::REMOTE, remote))
-            })
-        } else {
-            attributes.parent().and_then(|id| self.explicit(id))
-        };
-        let is_root = parent.is_none();
-        slot.open(address(attributes.metadata()), parent);
-
-        let mut head = Head::span(SpanKind::Internal, StatusCode::Unset, SAMPLED);
-        let mut items = slot.items_unpublished();
-        if self.outputs.spans {
-            let mut visitor = FieldVisitor::new(items, &self.limits);
-            attributes.record(&mut visitor);
-            let (dropped, cut) = visitor.losses();
-            items = visitor.into_words();
-            if dropped > 0 || cut > 0 {
-                head = head.with_dropped(dropped).with_cut(cut);
-            }
-        }
-        items.finish();
-
-        let now = self.clock.now();
-        let draw = || next_id(thread, now.unix_nano);
-        if is_root {
-            slot.set_trace(draw(), draw());
-        }
-        std::mem::forget(unpublished);
-        slot.publish(index, head, draw(), now)
-    }
-
     /// The span the thread is in.
     #[inline]
     fn current(&self, thread: Option<&Thread>) -> Option<(SlotId, SpanContext)> {
         thread?.entered.current(self.number)
     }
 
-    /// The ids of the span the calling thread is in.
-    pub(crate) fn current_ids(&self) -> Option<(TraceId, SpanId)> {
-        let (_, context) = with_thread(|thread| self.current(thread))?;
+    /// The ids of the span the calling thread is in, and whether it is recorded.
+    pub(crate) fn current_ids(&self) -> Option<(TraceId, SpanId, bool)> {
+        let (id, context) = with_thread(|thread| self.current(thread))?;
         let trace = u128::from(context.trace_high) << 64 | u128::from(context.trace_low);
-        Some((TraceId::new(trace), SpanId::new(context.span)))
+        let ids = (
+            TraceId::new(trace),
+            SpanId::new(context.span),
+            id.is_sampled(),
+        );
+        // A span that is not recorded may be within one that has closed.
+        (context != SpanContext::NONE).then_some(ids)
+    }
+
+    /// Enters a span that has no slot. What it is in may have closed; that it is not recorded holds
+    /// all the same.
+    fn enter_guest(&self, id: SlotId) {
+        let host = self.slab.slot(id.host());
+        let context = host.map_or(SpanContext::NONE, Slot::context);
+        with_thread(|thread| {
+            if let Some(thread) = thread {
+                let entered = &thread.entered;
+                entered.enter_guest(self.number, id, context, &self.slab);
+            }
+        });
     }
 
     /// A span named by its id.
     fn explicit(&self, id: &Id) -> Option<(SlotId, SpanContext)> {
         let id = SlotId::from_u64(id.into_u64());
-        Some((id, self.slab.slot(id)?.context()))
-    }
-
-    #[cold]
-    fn take_slot_without_thread(&self) -> Option<u32> {
-        let mut index = [0];
-        (self.slab.take(&mut index) == 1).then_some(index[0])
+        Some((id, self.slab.slot(id.host())?.context()))
     }
 
     #[inline(always)]
@@ -249,8 +211,8 @@ impl RinglightSubscriber {
 
     /// Closes a span whose last reference is gone.
     #[inline]
-    fn close(&self, thread: Option<&Thread>, index: u32, slot: &Slot) {
-        if self.outputs.spans {
+    fn close(&self, thread: Option<&Thread>, index: u32, slot: &Slot, is_sampled: bool) {
+        if self.outputs.spans && is_sampled {
             slot.end(&self.clock);
             let len_bytes = slot.record_words() * 8;
             self.recorder
@@ -321,25 +283,29 @@ impl Subscriber for RinglightSubscriber {
     }
 
     fn record(&self, span: &Id, values: &Record<'_>) {
+        let id = SlotId::from_u64(span.into_u64());
         if self.outputs.spans
-            && let Some(slot) = self.slab.slot(SlotId::from_u64(span.into_u64()))
+            && id.is_sampled()
+            && let Some(slot) = self.slab.slot(id)
         {
             with_thread(|thread| self.record_fields(thread, slot, values));
         }
     }
 
     fn record_follows_from(&self, span: &Id, follows: &Id) {
-        let slot = self.slab.slot(SlotId::from_u64(span.into_u64()));
+        let id = SlotId::from_u64(span.into_u64());
+        let slot = self.slab.slot(id).filter(|_| id.is_sampled());
         let followed = self.explicit(follows);
         if let Some(slot) = slot
-            && let Some((_, context)) = followed
+            && let Some((followed, context)) = followed
+            && context != SpanContext::NONE
         {
             let mut items = slot.items_locked();
             let trace = u128::from(context.trace_high) << 64 | u128::from(context.trace_low);
             let _ = ItemWriter::new(&mut items, 0).link(
                 TraceId::new(trace),
                 SpanId::new(context.span),
-                SAMPLED,
+                if followed.is_sampled() { SAMPLED } else { 0 },
             );
             items.finish();
         }
@@ -359,6 +325,8 @@ impl Subscriber for RinglightSubscriber {
                     thread.entered.enter(self.number, id, slot, &self.slab);
                 }
             });
+        } else if id.is_guest() {
+            self.enter_guest(id);
         }
     }
 
@@ -398,14 +366,14 @@ impl Subscriber for RinglightSubscriber {
         if !slot.drop_reference(id) {
             return false;
         }
-        with_thread(|thread| self.close(thread, index, slot));
+        with_thread(|thread| self.close(thread, index, slot, id.is_sampled()));
         true
     }
 
     fn current_span(&self) -> Current {
         let current = with_thread(|thread| self.current(thread));
         let found = current.and_then(|(id, _)| {
-            let callsite = self.slab.slot(id)?.callsite();
+            let callsite = self.slab.slot(id.host())?.callsite();
             let metadata = unpoisoned(self.metadata.read()).get(&callsite).copied()?;
             Some(Current::new(Id::from_u64(id.get()), metadata))
         });
@@ -414,9 +382,14 @@ impl Subscriber for RinglightSubscriber {
 }
 
 /// Runs `open`, in which spans that would be roots are children of the span given.
-pub(crate) fn with_remote_parent<R>(trace: TraceId, span: SpanId, open: impl FnOnce() -> R) -> R {
+pub(crate) fn with_remote_parent<R>(
+    trace: TraceId,
+    span: SpanId,
+    is_sampled: bool,
+    open: impl FnOnce() -> R,
+) -> R {
     /// Puts back what was before, also when `open` panics.
-    struct Restore(Option<SpanContext>);
+    struct Restore(Option<RemoteParent>);
     impl Drop for Restore {
         fn drop(&mut self) {
             set_remote_parent(self.0);
@@ -427,36 +400,14 @@ pub(crate) fn with_remote_parent<R>(trace: TraceId, span: SpanId, open: impl FnO
         trace_low: trace.get() as u64,
         span: span.get(),
     };
-    let _restore = Restore(set_remote_parent(Some(context)));
+    let parent = RemoteParent {
+        context,
+        is_sampled,
+    };
+    let _restore = Restore(set_remote_parent(Some(parent)));
     open()
 }
 
-fn set_remote_parent(parent: Option<SpanContext>) -> Option<SpanContext> {
+fn set_remote_parent(parent: Option<RemoteParent>) -> Option<RemoteParent> {
     with_thread(|thread| thread.and_then(|thread| thread.set_remote_parent(parent)))
-}
-
-/// Takes a slot back when visiting the fields of a new span panics.
-struct Unpublished<'a> {
-    subscriber: &'a RinglightSubscriber,
-    thread: Option<&'a Thread>,
-    index: u32,
-    slot: &'a Slot,
-}
-
-impl Drop for Unpublished<'_> {
-    #[cold]
-    fn drop(&mut self) {
-        self.slot.discard();
-        self.subscriber
-            .give_slot(self.thread, self.index, self.slot);
-    }
-}
-
-#[inline]
-fn next_id(thread: Option<&Thread>, now: u64) -> u64 {
-    // Without thread locals every id comes from a generator of its own: slow, and rare.
-    thread.map_or_else(
-        || ids::IdGenerator::unseeded().next(now),
-        |thread| thread.ids.next(now),
-    )
 }

@@ -86,7 +86,8 @@ pub(super) struct Stack {
     far: RefCell<Vec<Entry>>,
 }
 
-struct Place {
+/// An entered span at hand.
+pub(super) struct Place {
     owner: Cell<u64>,
     id: Cell<u64>,
     trace_high: Cell<u64>,
@@ -120,13 +121,18 @@ impl Place {
     }
 
     #[inline]
-    fn span(&self) -> (SlotId, SpanContext) {
+    pub(super) fn id(&self) -> SlotId {
+        SlotId::from_u64(self.id.get())
+    }
+
+    #[inline]
+    pub(super) fn span(&self) -> (SlotId, SpanContext) {
         let context = SpanContext {
             trace_high: self.trace_high.get(),
             trace_low: self.trace_low.get(),
             span: self.span.get(),
         };
-        (SlotId::from_u64(self.id.get()), context)
+        (self.id(), context)
     }
 
     fn entry(&self) -> Entry {
@@ -148,13 +154,21 @@ impl Stack {
         }
     }
 
+    /// The innermost span of `subscriber`, if it is the innermost of all and at hand.
+    #[inline]
+    pub(super) fn near(&self, subscriber: u64) -> Option<&Place> {
+        let last = self.depth.get().checked_sub(1)?;
+        let place = self.near.get(last)?;
+        Owner(place.owner.get()).is(subscriber).then_some(place)
+    }
+
     /// The innermost span of `subscriber`.
     #[inline]
     pub(super) fn current(&self, subscriber: u64) -> Option<(SlotId, SpanContext)> {
-        let last = self.depth.get().checked_sub(1)?;
-        match self.near.get(last) {
-            Some(place) if Owner(place.owner.get()).is(subscriber) => Some(place.span()),
-            _ => self.search(subscriber),
+        match self.near(subscriber) {
+            Some(place) => Some(place.span()),
+            None if self.depth.get() == 0 => None,
+            None => self.search(subscriber),
         }
     }
 
@@ -169,6 +183,25 @@ impl Stack {
                 self.depth.set(depth + 1);
             }
             None => self.enter_far(owner, id, slot.context(), slab),
+        }
+    }
+
+    /// Enters a span that has no slot.
+    pub(super) fn enter_guest(
+        &self,
+        subscriber: u64,
+        id: SlotId,
+        context: SpanContext,
+        slab: &Slab,
+    ) {
+        let owner = Owner::new(subscriber, std::thread::panicking());
+        let depth = self.depth.get();
+        match self.near.get(depth) {
+            Some(place) => {
+                place.set(owner, id, context);
+                self.depth.set(depth + 1);
+            }
+            None => self.enter_far(owner, id, context, slab),
         }
     }
 
@@ -209,7 +242,7 @@ impl Stack {
         let mut entries = self.entries();
         if entries.len() >= DEPTH_CHECKED && entries.len().is_multiple_of(DEPTH_CHECKED) {
             let ours = |entry: &Entry| entry.owner.is(owner.0 >> Owner::BITS);
-            entries.retain(|entry| !ours(entry) || slab.slot(entry.id).is_some());
+            entries.retain(|entry| !ours(entry) || slab.slot(entry.id.host()).is_some());
         }
         if entries.len() < DEPTH_MAX {
             entries.push(entry);

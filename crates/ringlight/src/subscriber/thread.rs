@@ -32,6 +32,14 @@ fn without_thread<R>(body: impl Fn(Option<&Thread>) -> R) -> R {
     body(None)
 }
 
+/// A span of another thread or process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RemoteParent {
+    pub(super) context: SpanContext,
+    /// Whether it is recorded there.
+    pub(super) is_sampled: bool,
+}
+
 /// The state of one thread.
 pub(super) struct Thread {
     pub(super) ids: IdGenerator,
@@ -39,7 +47,7 @@ pub(super) struct Thread {
     magazine: Magazine,
     scratch: Cell<Vec<u64>>,
     /// What a span that would be a root is a child of, while work from elsewhere is taken over.
-    remote_parent: Cell<Option<SpanContext>>,
+    remote_parent: Cell<Option<RemoteParent>>,
     /// Whether the callsite of the next record may not have been registered yet.
     unsure: Cell<bool>,
     /// What the last panic said, for the spans that are marked. Of bounded length.
@@ -85,12 +93,12 @@ impl Thread {
 
     /// The span of another thread or process whose work is being taken over.
     #[inline]
-    pub(super) fn remote_parent(&self) -> Option<SpanContext> {
+    pub(super) fn remote_parent(&self) -> Option<RemoteParent> {
         self.remote_parent.get()
     }
 
     /// Takes over the work of another thread or process, or none; gives what was before.
-    pub(super) fn set_remote_parent(&self, parent: Option<SpanContext>) -> Option<SpanContext> {
+    pub(super) fn set_remote_parent(&self, parent: Option<RemoteParent>) -> Option<RemoteParent> {
         self.remote_parent.replace(parent)
     }
 

@@ -12,7 +12,11 @@
 //!
 //! An id carries the generation of its slot. Whoever uses an id of a span that has closed finds
 //! another generation and nothing else: a stale id is inert, it never touches a stranger's span.
-//! (Generations have 40 bits; a stale id would have to be kept while its slot is used 10^12 times.)
+//! (Generations have 38 bits; a stale id would have to be kept while its slot is used 10^11 times.)
+//!
+//! A span that is not recorded has a slot for its ids if it is the first of its trace here. Those
+//! within it have none: their id is that of the first one, marked. They cost no more than that, and
+//! when the first one has closed, they still are known not to be recorded.
 
 mod items;
 
@@ -46,13 +50,21 @@ const SPILL_WORDS_KEPT: usize = 512;
 const LOW_BITS: u32 = 24;
 const LOW_MASK: u64 = (1 << LOW_BITS) - 1;
 
+// Above a generation's bits.
+/// In an id and in the state of its slot: the span is not recorded.
+const UNSAMPLED: u64 = 1 << 63;
+/// In an id: the span has no slot. It is somewhere within the one the rest of the id names, which is
+/// not recorded either.
+const GUEST: u64 = 1 << 62;
+const GENERATION_MASK: u64 = !(LOW_MASK | UNSAMPLED | GUEST);
+
 /// The id of an open span: never zero, never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SlotId(u64);
 
 impl SlotId {
     /// The id of no slot: a span that is not recorded.
-    pub(super) const NONE: Self = Self(u64::MAX);
+    pub(super) const NONE: Self = Self(GENERATION_MASK | LOW_MASK);
     /// The parent is in another process or thread: it has no slot that is known here.
     pub(super) const REMOTE: Self = Self(0);
 
@@ -62,6 +74,27 @@ impl SlotId {
 
     pub(super) const fn get(self) -> u64 {
         self.0
+    }
+
+    /// Whether the span is recorded.
+    #[inline]
+    pub(super) const fn is_sampled(self) -> bool {
+        self.0 & UNSAMPLED == 0
+    }
+
+    /// The id of a span within this one, which is not recorded.
+    #[inline]
+    pub(super) const fn guest(self) -> Self {
+        Self(self.0 | GUEST)
+    }
+
+    pub(super) const fn is_guest(self) -> bool {
+        self.0 & GUEST != 0
+    }
+
+    /// The span that has a slot: this one, or the one it is a guest in.
+    pub(super) const fn host(self) -> Self {
+        Self(self.0 & !GUEST)
     }
 
     /// The slot; out of range for an id that is none of ours.
@@ -90,7 +123,7 @@ pub(super) struct SpanContext {
 
 impl SpanContext {
     /// No span.
-    const NONE: Self = Self {
+    pub(super) const NONE: Self = Self {
         trace_high: 0,
         trace_low: 0,
         span: 0,
@@ -190,8 +223,19 @@ impl Slot {
         self.set_word(START, start.unix_nano);
         self.started
             .store(start.reading.to_bits(), Ordering::Relaxed);
+        self.publish_as(index, 0)
+    }
+
+    /// The same for a span that is not recorded: all that is known of it are its ids.
+    pub(super) fn publish_unsampled(&self, index: u32, span: u64) -> SlotId {
+        self.set_word(SPAN, span);
+        self.publish_as(index, UNSAMPLED)
+    }
+
+    #[inline]
+    fn publish_as(&self, index: u32, flags: u64) -> SlotId {
         // Relaxed: the slot is ours, nobody else changes the state.
-        let generation = self.state.load(Ordering::Relaxed) & !LOW_MASK;
+        let generation = self.state.load(Ordering::Relaxed) & GENERATION_MASK | flags;
         // Pairs with the `Acquire` loads in `Slab::slot` and of the reference count.
         self.state.store(generation | 1, Ordering::Release);
         SlotId(generation | (u64::from(index) + 1))
@@ -341,9 +385,9 @@ impl Slot {
         }
         // Relaxed: the slot is ours. Whoever takes it next gets its index through a lock or on this
         // thread.
-        let generation = self.state.load(Ordering::Relaxed) & !LOW_MASK;
-        self.state
-            .store(generation.wrapping_add(1 << LOW_BITS), Ordering::Relaxed);
+        let generation = self.state.load(Ordering::Relaxed) & GENERATION_MASK;
+        let next = generation.wrapping_add(1 << LOW_BITS) & GENERATION_MASK;
+        self.state.store(next, Ordering::Relaxed);
     }
 }
 

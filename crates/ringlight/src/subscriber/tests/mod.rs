@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod model;
+mod sampling;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +13,7 @@ use proptest::prelude::*;
 use ringlight_clock::ManualTime;
 use ringlight_collector::record::{Item, KeyRef, Record as RecordRef, ValueRef};
 use ringlight_collector::{Pipeline, PipelineConfig, RecordSink};
-use ringlight_model::{DropReason, Severity};
+use ringlight_model::{DropReason, Severity, StatusCode};
 use tracing::{Dispatch, Span, debug, error, info, info_span, span};
 
 use super::*;
@@ -51,6 +52,7 @@ struct RecordedSpan {
 struct RecordedLog {
     trace: TraceId,
     span: SpanId,
+    flags: u8,
     severity: Severity,
     fields: Vec<(String, Got)>,
     path: Vec<String>,
@@ -142,6 +144,7 @@ impl RecordSink for Keep {
             RecordRef::Log(log) => kept.logs.push(RecordedLog {
                 trace: log.trace_id(),
                 span: log.span_id(),
+                flags: log.head().flags(),
                 severity: log.head().severity(),
                 fields,
                 path,
@@ -166,6 +169,10 @@ impl Recording {
     }
 
     fn with(directives: &str, limits: &Limits) -> Self {
+        Self::sampled(directives, limits, Sampler::default())
+    }
+
+    fn sampled(directives: &str, limits: &Limits, sampler: Sampler) -> Self {
         let callsites = Arc::new(CallsiteRegistry::new());
         let kept = Arc::new(Mutex::new(Kept::default()));
         let pipeline = Pipeline::start(
@@ -187,6 +194,7 @@ impl Recording {
             callsites,
             Clock::manual(times.clone()),
             Filter::parse(directives).0,
+            sampler,
             limits,
             outputs,
         );

@@ -57,7 +57,9 @@ pub use header::{LogHeader, SpanHeader};
 pub use pack::{TextPacker, load_tail};
 pub use read::{Item, Items, KeyRef, LogRecord, Record, ScopePath, SpanRecord, Text, ValueRef};
 pub use role::{FieldRole, parse_span_kind, parse_status_code};
-pub use write::{ItemWriter, Key, Words, Written, copy_words, item_field, item_words};
+pub use write::{
+    ItemWriter, Key, Words, Written, copy_words, item_field, item_words, push_bytes_by_words,
+};
 
 /// Bytes of a word.
 pub const WORD_BYTES: usize = 8;

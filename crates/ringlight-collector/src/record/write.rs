@@ -47,18 +47,7 @@ pub trait Words {
     /// no room for all of it.
     #[inline]
     fn push_bytes(&mut self, head: u64, bytes: &[u8]) -> bool {
-        let fits = self.room() > bytes.len().div_ceil(WORD_BYTES);
-        if fits {
-            self.push(head);
-            let (chunks, tail) = bytes.as_chunks::<WORD_BYTES>();
-            for chunk in chunks {
-                self.push(u64::from_le_bytes(*chunk));
-            }
-            if !tail.is_empty() {
-                self.push(load_tail(tail));
-            }
-        }
-        fits
+        push_bytes_by_words(self, head, bytes)
     }
 
     /// Replaces a word written before.
@@ -295,8 +284,19 @@ fn split(key: Key<'_>) -> (u8, u16, &[u8]) {
     }
 }
 
+/// [`Words::push_bytes`], word by word.
 #[inline]
-fn push_padded(words: &mut impl Words, bytes: &[u8]) {
+pub fn push_bytes_by_words(words: &mut (impl Words + ?Sized), head: u64, bytes: &[u8]) -> bool {
+    let fits = words.room() > bytes.len().div_ceil(WORD_BYTES);
+    if fits {
+        words.push(head);
+        push_padded(words, bytes);
+    }
+    fits
+}
+
+#[inline]
+fn push_padded(words: &mut (impl Words + ?Sized), bytes: &[u8]) {
     let (chunks, tail) = bytes.as_chunks::<WORD_BYTES>();
     for chunk in chunks {
         words.push(u64::from_le_bytes(*chunk));

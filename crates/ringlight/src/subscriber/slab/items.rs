@@ -3,7 +3,9 @@
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
-use ringlight_collector::record::{SPAN_HEADER_WORDS, WORD_BYTES, Words, item_words, load_tail};
+use ringlight_collector::record::{
+    SPAN_HEADER_WORDS, WORD_BYTES, Words, item_words, load_tail, push_bytes_by_words,
+};
 
 use super::{INLINE_WORDS, ITEM_WORDS_MAX, Slot};
 
@@ -63,18 +65,7 @@ impl SlotItems<'_> {
     #[cold]
     #[inline(never)]
     fn push_bytes_spilled(&mut self, head: u64, bytes: &[u8]) -> bool {
-        let fits = self.room() > bytes.len().div_ceil(WORD_BYTES);
-        if fits {
-            self.push(head);
-            let (chunks, tail) = bytes.as_chunks::<WORD_BYTES>();
-            for chunk in chunks {
-                self.push(u64::from_le_bytes(*chunk));
-            }
-            if !tail.is_empty() {
-                self.push(load_tail(tail));
-            }
-        }
-        fits
+        push_bytes_by_words(self, head, bytes)
     }
 
     #[cold]

@@ -2,10 +2,15 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::{ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use crate::report::Count;
+
+/// How long a step may take before it counts as hanging: several times the longest one, a build from
+/// nothing on a busy machine.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Runs commands one after the other and keeps the books.
 #[derive(Debug)]
@@ -48,8 +53,8 @@ impl Steps {
         self.run(title, Command::new(env!("CARGO")).args(args))
     }
 
-    /// Runs a command in the root unless it has a folder of its own, shows its output line by line
-    /// and adds up the tests it reports.
+    /// Runs a command in the root unless it has a folder of its own, shows its output line by line,
+    /// adds up the tests it reports, and stops it when it hangs.
     pub(crate) fn run(&mut self, title: &str, command: &mut Command) -> Outcome {
         println!("\n==> {title}");
         let began = Instant::now();
@@ -60,12 +65,25 @@ impl Steps {
         let mut child = command
             .spawn()
             .map_err(|e| format!("`{}` does not start: {e}", program(command)))?;
-        if let Some(stdout) = child.stdout.take() {
-            for line in BufReader::new(stdout).split(b'\n') {
-                let line = line.map_err(|e| format!("{title}: output ends early: {e}"))?;
-                let line = String::from_utf8_lossy(&line);
-                println!("{line}");
-                self.count.read_line(&line);
+        let lines = lines(child.stdout.take());
+        loop {
+            match lines.recv_timeout(LIMIT.saturating_sub(began.elapsed())) {
+                Ok(line) => {
+                    println!("{line}");
+                    self.count.read_line(&line);
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    kill_with_descendants(child.id());
+                    let _ = child.wait();
+                    self.summary();
+                    return Err(format!(
+                        "{title} was stopped after {} minutes; the last lines above say where it \
+                         hangs\nhint: run it alone: {}",
+                        LIMIT.as_secs() / 60,
+                        shown(command)
+                    ));
+                }
             }
         }
         let status = child.wait().map_err(|e| format!("{title}: {e}"))?;
@@ -129,6 +147,46 @@ pub(crate) fn succeeds(command: &mut Command, otherwise: &str) -> Outcome {
     }
 }
 
+/// The lines of a stream as they come, until it ends.
+fn lines(stream: Option<ChildStdout>) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        let Some(stream) = stream else { return };
+        for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+            let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
+        }
+    });
+    lines
+}
+
+/// Kills a process and all it started, as far as `/proc` tells.
+fn kill_with_descendants(pid: u32) {
+    let mut doomed = vec![pid];
+    let mut at = 0;
+    while let Some(parent) = doomed.get(at).copied() {
+        doomed.extend(children(parent));
+        at += 1;
+    }
+    let pids = doomed.iter().map(ToString::to_string);
+    let _ = Command::new("kill").arg("-KILL").args(pids).status();
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // "pid (name) state parent ..."; the name may hold anything.
+        let parent_of = stat
+            .rsplit_once(')')
+            .and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
+        parent_of == Some(parent)
+    })
+    .collect()
+}
+
 fn program(command: &Command) -> String {
     command.get_program().to_string_lossy().into_owned()
 }
@@ -141,4 +199,28 @@ fn shown(command: &Command) -> String {
             .map(|arg| arg.to_string_lossy().into_owned()),
     );
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_hangs_is_killed_with_all_it_started() {
+        let mut hanging = Command::new("sh")
+            .args(["-c", "sh -c 'echo $$; sleep 100; :'; :"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = lines(hanging.stdout.take());
+        let inner = lines.recv().unwrap();
+        kill_with_descendants(hanging.id());
+        assert!(!hanging.wait().unwrap().success());
+        // The stream ends only when none of the three has it open.
+        assert_eq!(
+            lines.recv_timeout(LIMIT),
+            Err(RecvTimeoutError::Disconnected)
+        );
+        assert!(!Path::new(&format!("/proc/{inner}/exe")).exists());
+    }
 }

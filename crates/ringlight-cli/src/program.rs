@@ -6,7 +6,6 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::ExitStatus;
 
-use rustix::process::Signal;
 use tokio::process::{Child, Command};
 
 use crate::config::Program;
@@ -58,15 +57,25 @@ fn cannot_run(program: &Program, error: &io::Error) -> CliError {
     }
 }
 
+/// How the program ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// Whether this process was sent a signal to end, which it passed on.
+    pub(crate) was_asked_to: bool,
+}
+
 /// Waits for the program to end, passing signals on meanwhile.
-pub(crate) async fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
+pub(crate) async fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<Ended> {
+    let mut was_asked_to = false;
     loop {
         tokio::select! {
             // The child first: a signal must not be sent to a process that has been waited for.
             biased;
-            status = child.wait() => return status,
+            status = child.wait() => return Ok(Ended { status: status?, was_asked_to }),
             received = signals.next() => {
-                if !(received.from_terminal && received.signal == Signal::INT) {
+                if !received.is_ctrl_c() {
+                    was_asked_to = true;
                     signals::send(child, received.signal);
                 }
             }

@@ -14,14 +14,25 @@ use tokio::sync::mpsc;
 /// told more than once: `timeout`, for example, signals its child and then the group the child is in.
 const REPEAT_AFTER: Duration = Duration::from_secs(1);
 
+/// How much later than another process this one may see a Ctrl-C, on a busy machine; less than it
+/// takes a person to press it again.
+const LATE: Duration = Duration::from_millis(200);
+
 /// A signal this process was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) signal: Signal,
     /// Whether it came from the terminal, which sends it to all processes in the foreground, so
     /// that a program started from here has had it already.
-    pub(crate) from_terminal: bool,
+    from_terminal: bool,
     at: Instant,
+}
+
+impl Received {
+    /// Whether somebody pressed Ctrl-C, and did not send SIGINT to this process alone.
+    pub(crate) fn is_ctrl_c(self) -> bool {
+        self.from_terminal && self.signal == Signal::INT
+    }
 }
 
 /// SIGINT, SIGTERM and SIGHUP, one after another, from the moment of [`Signals::listen`] on.
@@ -69,6 +80,18 @@ impl Signals {
         let received = self.receive().await;
         self.acted = Some(received.at);
         received
+    }
+
+    /// Lets the Ctrl-C that ended another process in the foreground pass: this process was sent it
+    /// at the same time, but may see it later. Whether a signal came that was meant for this one.
+    pub(crate) async fn let_ctrl_c_pass(&mut self) -> bool {
+        let until = tokio::time::Instant::now() + LATE;
+        while let Ok(received) = tokio::time::timeout_at(until, self.next()).await {
+            if !received.is_ctrl_c() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Waits for a signal that says not to wait any longer for what is ending: the second one, if

@@ -39,14 +39,14 @@ async fn beside(
         &http_url(addresses.grpc),
         &http_url(addresses.http),
     )?;
-    let status = program::wait(&mut child, signals).await.map_err(|error| {
+    let ended = program::wait(&mut child, signals).await.map_err(|error| {
         CliError::new(
             Exit::Failure,
             format!("cannot wait for the program: {error}"),
         )
     })?;
-    let code = program::exit_code(status);
-    if console.is_terminal() {
+    let code = program::exit_code(ended.status);
+    if console.is_terminal() && !ended.was_asked_to && !signals.let_ctrl_c_pass().await {
         console.line(&format!(
             "{} ended with exit code {code}; what it sent can be looked at until Ctrl-C",
             program.name.to_string_lossy()

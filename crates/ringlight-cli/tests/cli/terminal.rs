@@ -4,10 +4,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command};
+use std::time::Instant;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::common::{FREE_PORTS, ringlight, wait};
+use crate::common::{FREE_PORTS, PATIENCE, ringlight, send, wait};
 
 /// A process on a terminal of its own.
 struct OnTerminal {
@@ -56,10 +59,19 @@ impl OnTerminal {
 
     /// Reads what is shown until it contains `text`.
     fn wait_for(&mut self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
         let mut buffer = [0; 4096];
         while !self.shown.contains(text) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).unwrap();
+            let mut readable = [PollFd::new(&self.terminal, PollFlags::IN)];
+            let is_readable = poll(&mut readable, Some(&left)).unwrap() > 0;
             // The terminal fails to be read once nothing has it open any more.
-            let count = self.terminal.read(&mut buffer).unwrap_or(0);
+            let count = if is_readable {
+                self.terminal.read(&mut buffer).unwrap_or(0)
+            } else {
+                0
+            };
             assert!(count > 0, "waited in vain for `{text}` in: {}", self.shown);
             self.shown
                 .push_str(&String::from_utf8_lossy(&buffer[..count]));
@@ -103,20 +115,48 @@ fn the_backend_stays_after_the_program_until_ctrl_c() {
 #[test]
 fn ctrl_c_reaches_the_program_once() {
     let data_dir = tempfile::tempdir().unwrap();
-    let script = "count=0; trap 'count=$((count+1)); echo interrupted $count' INT; echo ready; \
-                  while [ $count -lt 2 ]; do read -r line; done; exit 3";
-    let mut up = OnTerminal::start(&up(data_dir.path(), script));
+    // A shell counts a signal whenever it comes only while it waits for a child, so it never waits
+    // for anything else; it ends when told by a file, not by what it has counted.
+    let end = data_dir.path().join("end");
+    let script = format!(
+        "count=0; trap 'count=$((count+1)); echo interrupted $count' INT; echo ready; \
+         while [ ! -e '{}' ]; do sleep 0.02; done; exit 3",
+        end.display()
+    );
+    let mut up = OnTerminal::start(&up(data_dir.path(), &script));
     up.wait_for("ready");
-    up.press_ctrl_c();
-    up.wait_for("interrupted 1");
-    // A second delivery of the same Ctrl-C would have been counted before this line is read.
-    up.terminal.write_all(b"line\n").unwrap();
-    up.press_ctrl_c();
-    up.wait_for("interrupted 2");
+    for count in 1..=3 {
+        up.press_ctrl_c();
+        up.wait_for(&format!("interrupted {count}"));
+    }
+    std::fs::write(end, "").unwrap();
     up.wait_for("ended with exit code 3");
     up.press_ctrl_c();
     assert_eq!(wait(&mut up.child).code(), Some(3));
-    assert_eq!(up.shown.matches("interrupted").count(), 2, "{}", up.shown);
+    assert_eq!(up.shown.matches("interrupted").count(), 3, "{}", up.shown);
+}
+
+#[test]
+fn the_ctrl_c_that_ends_the_program_does_not_end_the_backend() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut up = OnTerminal::start(&up(data_dir.path(), "echo ready; exec sleep 60"));
+    up.wait_for("ready");
+    up.press_ctrl_c();
+    up.wait_for("until Ctrl-C");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(up.child.try_wait().unwrap(), None, "{}", up.shown);
+    up.press_ctrl_c();
+    assert_eq!(wait(&mut up.child).code(), Some(130));
+}
+
+#[test]
+fn a_signal_to_end_ends_the_backend_with_the_program() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut up = OnTerminal::start(&up(data_dir.path(), "echo ready; exec sleep 60"));
+    up.wait_for("ready");
+    send(&up.child, Signal::TERM);
+    assert_eq!(wait(&mut up.child).code(), Some(143));
+    assert!(!up.shown.contains("until Ctrl-C"), "{}", up.shown);
 }
 
 #[test]

@@ -260,14 +260,14 @@ impl Shared {
                 Ok(()) | Err(WaitError::TimedOut) => {}
                 Err(_) => break,
             }
-            match attempt(producer, signal, len_bytes, fill) {
+            match attempt_again(producer, signal, len_bytes, fill) {
                 Ok(()) => return true,
                 Err(ReserveError::Full) => {}
                 Err(error) => return self.refuse_own(producer, signal, error),
             }
         }
         // Says why, and takes the room that may have come with the last look at the clock.
-        match attempt(producer, signal, len_bytes, fill) {
+        match attempt_again(producer, signal, len_bytes, fill) {
             Ok(()) => true,
             Err(error) => self.refuse_own(producer, signal, error),
         }
@@ -389,8 +389,24 @@ impl Patience {
     }
 }
 
+/// Reserves, fills, publishes, where that has failed before.
+#[cold]
+#[inline(never)]
+fn attempt_again(
+    producer: &mut RingProducer,
+    signal: Signal,
+    len_bytes: usize,
+    fill: &mut Option<impl FnOnce(&mut [u8])>,
+) -> Result<(), ReserveError> {
+    attempt(producer, signal, len_bytes, fill)
+}
+
 /// Reserves, fills, publishes.
-#[inline]
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "it is the way of every record, and called in one place beside the rare one above"
+)]
 fn attempt(
     producer: &mut RingProducer,
     signal: Signal,

@@ -24,7 +24,7 @@ impl RinglightSubscriber {
         let span = if event.is_contextual() {
             self.current(thread)
         } else {
-            event.parent().and_then(|id| self.explicit(id))
+            event.parent().and_then(|id| self.known(SlotId::from_u64(id.into_u64())))
         };
         let metadata = event.metadata();
         self.make_sure(thread, metadata);

@@ -145,10 +145,19 @@ impl RinglightSubscriber {
         unpoisoned(self.metadata.write()).insert(address, metadata);
     }
 
-    /// The span the thread is in.
-    #[inline]
+    /// The span the thread is in, the innermost that has not closed.
     fn current(&self, thread: Option<&Thread>) -> Option<(SlotId, SpanContext)> {
-        thread?.entered.current(self.number)
+        thread?.entered.find(self.number, |id| self.known(id))
+    }
+
+    /// A span by its id, unless it has closed. One that is not recorded is known all the same: it may
+    /// be within one that has closed.
+    #[inline]
+    fn known(&self, id: SlotId) -> Option<(SlotId, SpanContext)> {
+        match self.slab.slot(id.host()) {
+            Some(slot) => Some((id, slot.context())),
+            None => (!id.is_sampled()).then_some((id, SpanContext::NONE)),
+        }
     }
 
     /// The ids of the span the calling thread is in, and whether it is recorded.
@@ -162,25 +171,6 @@ impl RinglightSubscriber {
         );
         // A span that is not recorded may be within one that has closed.
         (context != SpanContext::NONE).then_some(ids)
-    }
-
-    /// Enters a span that has no slot. What it is in may have closed; that it is not recorded holds
-    /// all the same.
-    fn enter_guest(&self, id: SlotId) {
-        let host = self.slab.slot(id.host());
-        let context = host.map_or(SpanContext::NONE, Slot::context);
-        with_thread(|thread| {
-            if let Some(thread) = thread {
-                let entered = &thread.entered;
-                entered.enter_guest(self.number, id, context, &self.slab);
-            }
-        });
-    }
-
-    /// A span named by its id.
-    fn explicit(&self, id: &Id) -> Option<(SlotId, SpanContext)> {
-        let id = SlotId::from_u64(id.into_u64());
-        Some((id, self.slab.slot(id.host())?.context()))
     }
 
     #[inline(always)]
@@ -295,7 +285,7 @@ impl Subscriber for RinglightSubscriber {
     fn record_follows_from(&self, span: &Id, follows: &Id) {
         let id = SlotId::from_u64(span.into_u64());
         let slot = self.slab.slot(id).filter(|_| id.is_sampled());
-        let followed = self.explicit(follows);
+        let followed = self.known(SlotId::from_u64(follows.into_u64()));
         if let Some(slot) = slot
             && let Some((followed, context)) = followed
             && context != SpanContext::NONE
@@ -319,15 +309,14 @@ impl Subscriber for RinglightSubscriber {
 
     fn enter(&self, span: &Id) {
         let id = SlotId::from_u64(span.into_u64());
-        if let Some(slot) = self.slab.slot(id) {
-            with_thread(|thread| {
-                if let Some(thread) = thread {
-                    thread.entered.enter(self.number, id, slot, &self.slab);
-                }
-            });
-        } else if id.is_guest() {
-            self.enter_guest(id);
+        if id == SlotId::NONE {
+            return;
         }
+        with_thread(|thread| {
+            if let Some(thread) = thread {
+                thread.entered.enter(self.number, id, &self.slab);
+            }
+        });
     }
 
     fn exit(&self, span: &Id) {

@@ -19,19 +19,14 @@ impl RinglightSubscriber {
             Some(thread) if attributes.is_contextual() => thread.entered.near(self.number),
             _ => None,
         };
-        let within = match near {
-            Some(place) => Some(place.id()),
-            None => self.parent_id(thread, attributes),
-        };
-        let mut trace = None;
-        match within {
-            Some(id) if !id.is_sampled() => return id.guest(),
-            None if self.must_decide(thread) => match self.decide(thread, attributes) {
-                Ok(decided) => trace = decided,
+        let (parent, context) = match near.map(|id| (id, self.slab.slot(id))) {
+            Some((id, _)) if !id.is_sampled() => return id.guest(),
+            Some((id, Some(slot))) => (id, slot.context()),
+            _ => match self.origin(thread, attributes) {
+                Ok(origin) => origin,
                 Err(unsampled) => return unsampled,
             },
-            _ => {}
-        }
+        };
         self.make_sure(thread, attributes.metadata());
         let Some((index, slot)) = self.take_slot(thread) else {
             self.too_many_open();
@@ -46,12 +41,8 @@ impl RinglightSubscriber {
 
         // What comes from the parent is written down before the fields are visited, so that nothing
         // has to be kept meanwhile.
-        let parent = match near {
-            Some(place) => Some(place.span()),
-            None => self.parent(thread, attributes),
-        };
-        let is_root = parent.is_none();
-        slot.open(address(attributes.metadata()), parent);
+        slot.open(address(attributes.metadata()), parent, context);
+        let is_new_trace = context == SpanContext::NONE;
 
         let mut head = Head::span(SpanKind::Internal, StatusCode::Unset, SAMPLED);
         let mut items = slot.items_unpublished();
@@ -68,41 +59,31 @@ impl RinglightSubscriber {
 
         let now = self.clock.now();
         let draw = || next_id(thread, now.unix_nano);
-        if is_root {
-            match trace {
-                Some(trace) => slot.set_trace(trace.trace_high, trace.trace_low),
-                None => slot.set_trace(draw(), draw()),
-            }
+        if is_new_trace {
+            slot.set_trace(draw(), draw());
         }
         std::mem::forget(unpublished);
         slot.publish(index, head, draw(), now)
     }
 
-    /// The id of the span here that a new one is a child of; one that was recorded and has closed is
-    /// none.
-    fn parent_id(&self, thread: Option<&Thread>, attributes: &Attributes<'_>) -> Option<SlotId> {
-        match attributes.parent() {
-            None if attributes.is_contextual() => self.current(thread).map(|(id, _)| id),
-            explicit => explicit
-                .map(|id| SlotId::from_u64(id.into_u64()))
-                .filter(|id| !id.is_sampled() || self.slab.slot(*id).is_some()),
-        }
-    }
-
-    /// What a new span is a child of.
-    #[inline]
-    fn parent(
+    /// What a new span is a child of, and its context: without a parent, that of the trace if its ids
+    /// were drawn already, to decide about it. Or the id of a span that is not recorded.
+    #[inline(never)]
+    fn origin(
         &self,
         thread: Option<&Thread>,
         attributes: &Attributes<'_>,
-    ) -> Option<(SlotId, SpanContext)> {
-        if attributes.is_contextual() {
-            self.current(thread).or_else(|| {
-                let remote = thread.and_then(Thread::remote_parent)?;
-                Some((SlotId::REMOTE, remote.context))
-            })
+    ) -> Result<(SlotId, SpanContext), SlotId> {
+        let parent = if attributes.is_contextual() {
+            self.current(thread)
         } else {
-            attributes.parent().and_then(|id| self.explicit(id))
+            let explicit = attributes.parent();
+            explicit.and_then(|id| self.known(SlotId::from_u64(id.into_u64())))
+        };
+        match parent {
+            Some((id, _)) if !id.is_sampled() => Err(id.guest()),
+            Some(parent) => Ok(parent),
+            None => self.begin(thread, attributes),
         }
     }
 
@@ -115,45 +96,39 @@ impl RinglightSubscriber {
         Some((index, self.slab.slot_at(index)?))
     }
 
-    /// Whether a span that is within none here may belong to a trace that is not recorded.
-    #[inline]
-    fn must_decide(&self, thread: Option<&Thread>) -> bool {
-        !self.sampler.takes_all() || thread.is_some_and(|thread| thread.remote_parent().is_some())
-    }
-
-    /// Decides about the first span, here, of a trace: its ids if they were drawn for that, or its
-    /// own id if it is not recorded.
-    #[cold]
-    fn decide(
+    /// Decides about the first span, here, of a trace.
+    fn begin(
         &self,
         thread: Option<&Thread>,
         attributes: &Attributes<'_>,
-    ) -> Result<Option<SpanContext>, SlotId> {
+    ) -> Result<(SlotId, SpanContext), SlotId> {
         let remote = thread
             .and_then(Thread::remote_parent)
             .filter(|_| attributes.is_contextual());
-        if let Some(RemoteParent {
-            context,
-            is_sampled,
-        }) = remote
-        {
-            return if self.sampler.takes_remote(context.trace_low, is_sampled) {
-                Ok(None)
-            } else {
-                let parent = Some((SlotId::REMOTE, context));
-                Err(self.open_unsampled(thread, attributes, parent, context))
-            };
-        }
-        let now = self.clock.now().unix_nano;
-        let trace = SpanContext {
-            trace_high: next_id(thread, now),
-            trace_low: next_id(thread, now),
-            span: 0,
+        let (context, is_taken) = match remote {
+            Some(RemoteParent {
+                context,
+                is_sampled,
+            }) => {
+                let is_taken = self.sampler.takes_remote(context.trace_low, is_sampled);
+                (context, is_taken)
+            }
+            // Its ids are drawn with that of the span.
+            None if self.sampler.takes_all() => (SpanContext::NONE, true),
+            None => {
+                let now = self.clock.now().unix_nano;
+                let context = SpanContext {
+                    trace_high: next_id(thread, now),
+                    trace_low: next_id(thread, now),
+                    span: 0,
+                };
+                (context, self.sampler.takes(context.trace_low))
+            }
         };
-        if self.sampler.takes(trace.trace_low) {
-            Ok(Some(trace))
+        if is_taken {
+            Ok((SlotId::NO_PARENT, context))
         } else {
-            Err(self.open_unsampled(thread, attributes, None, trace))
+            Err(self.open_unsampled(thread, attributes, context))
         }
     }
 
@@ -163,16 +138,14 @@ impl RinglightSubscriber {
         &self,
         thread: Option<&Thread>,
         attributes: &Attributes<'_>,
-        parent: Option<(SlotId, SpanContext)>,
-        trace: SpanContext,
+        context: SpanContext,
     ) -> SlotId {
         self.make_sure(thread, attributes.metadata());
         // Without a slot it is a span that nothing is known of, as any that is not recorded.
         let Some((index, slot)) = self.take_slot(thread) else {
             return SlotId::NONE;
         };
-        slot.open(address(attributes.metadata()), parent);
-        slot.set_trace(trace.trace_high, trace.trace_low);
+        slot.open(address(attributes.metadata()), SlotId::NO_PARENT, context);
         slot.publish_unsampled(index, next_id(thread, self.clock.now().unix_nano))
     }
 

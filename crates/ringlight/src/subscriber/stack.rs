@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::slab::{Slab, Slot, SlotId, SpanContext};
+use super::slab::{Slab, SlotId};
 
 /// Nested spans kept in place; deeper ones go to the heap.
 const NEAR: usize = 32;
@@ -31,7 +31,6 @@ pub(super) enum Left {
 struct Entry {
     owner: Owner,
     id: SlotId,
-    context: SpanContext,
 }
 
 /// Whose span it is, since several subscribers may live in one process, as tests have it; and, in
@@ -75,7 +74,8 @@ impl Owner {
     }
 }
 
-/// The entered spans of one thread.
+/// The entered spans of one thread, by their ids alone: what else is known of a span is asked of its
+/// slot when it is needed, which for most spans is never.
 ///
 /// The first [`NEAR`] entries lie in cells of single words: entering a span is a few plain stores.
 pub(super) struct Stack {
@@ -87,12 +87,9 @@ pub(super) struct Stack {
 }
 
 /// An entered span at hand.
-pub(super) struct Place {
+struct Place {
     owner: Cell<u64>,
     id: Cell<u64>,
-    trace_high: Cell<u64>,
-    trace_low: Cell<u64>,
-    span: Cell<u64>,
 }
 
 impl Place {
@@ -100,19 +97,13 @@ impl Place {
         Self {
             owner: Cell::new(0),
             id: Cell::new(0),
-            trace_high: Cell::new(0),
-            trace_low: Cell::new(0),
-            span: Cell::new(0),
         }
     }
 
     #[inline]
-    fn set(&self, owner: Owner, id: SlotId, context: SpanContext) {
+    fn set(&self, owner: Owner, id: SlotId) {
         self.owner.set(owner.0);
         self.id.set(id.get());
-        self.trace_high.set(context.trace_high);
-        self.trace_low.set(context.trace_low);
-        self.span.set(context.span);
     }
 
     #[inline]
@@ -120,27 +111,10 @@ impl Place {
         self.id.get() == id.get() && Owner(self.owner.get()).is(subscriber)
     }
 
-    #[inline]
-    pub(super) fn id(&self) -> SlotId {
-        SlotId::from_u64(self.id.get())
-    }
-
-    #[inline]
-    pub(super) fn span(&self) -> (SlotId, SpanContext) {
-        let context = SpanContext {
-            trace_high: self.trace_high.get(),
-            trace_low: self.trace_low.get(),
-            span: self.span.get(),
-        };
-        (self.id(), context)
-    }
-
     fn entry(&self) -> Entry {
-        let (id, context) = self.span();
         Entry {
             owner: Owner(self.owner.get()),
-            id,
-            context,
+            id: SlotId::from_u64(self.id.get()),
         }
     }
 }
@@ -156,52 +130,38 @@ impl Stack {
 
     /// The innermost span of `subscriber`, if it is the innermost of all and at hand.
     #[inline]
-    pub(super) fn near(&self, subscriber: u64) -> Option<&Place> {
+    pub(super) fn near(&self, subscriber: u64) -> Option<SlotId> {
         let last = self.depth.get().checked_sub(1)?;
         let place = self.near.get(last)?;
-        Owner(place.owner.get()).is(subscriber).then_some(place)
+        let is_ours = Owner(place.owner.get()).is(subscriber);
+        is_ours.then(|| SlotId::from_u64(place.id.get()))
     }
 
-    /// The innermost span of `subscriber`.
-    #[inline]
-    pub(super) fn current(&self, subscriber: u64) -> Option<(SlotId, SpanContext)> {
-        match self.near(subscriber) {
-            Some(place) => Some(place.span()),
-            None if self.depth.get() == 0 => None,
-            None => self.search(subscriber),
+    /// What `of` finds, for the innermost span of `subscriber` for which it finds something.
+    pub(super) fn find<T>(
+        &self,
+        subscriber: u64,
+        of: impl Fn(SlotId) -> Option<T>,
+    ) -> Option<T> {
+        if self.depth.get() == 0 {
+            return None;
         }
+        self.near(subscriber)
+            .and_then(&of)
+            .or_else(|| self.search(subscriber, of))
     }
 
     /// Enters a span of `subscriber`.
     #[inline]
-    pub(super) fn enter(&self, subscriber: u64, id: SlotId, slot: &Slot, slab: &Slab) {
+    pub(super) fn enter(&self, subscriber: u64, id: SlotId, slab: &Slab) {
         let owner = Owner::new(subscriber, std::thread::panicking());
         let depth = self.depth.get();
         match self.near.get(depth) {
             Some(place) => {
-                place.set(owner, id, slot.context());
+                place.set(owner, id);
                 self.depth.set(depth + 1);
             }
-            None => self.enter_far(owner, id, slot.context(), slab),
-        }
-    }
-
-    /// Enters a span that has no slot.
-    pub(super) fn enter_guest(
-        &self,
-        subscriber: u64,
-        id: SlotId,
-        context: SpanContext,
-        slab: &Slab,
-    ) {
-        let owner = Owner::new(subscriber, std::thread::panicking());
-        let depth = self.depth.get();
-        match self.near.get(depth) {
-            Some(place) => {
-                place.set(owner, id, context);
-                self.depth.set(depth + 1);
-            }
-            None => self.enter_far(owner, id, context, slab),
+            None => self.enter_far(owner, id, slab),
         }
     }
 
@@ -237,8 +197,8 @@ impl Stack {
     }
 
     #[cold]
-    fn enter_far(&self, owner: Owner, id: SlotId, context: SpanContext, slab: &Slab) {
-        let entry = Entry { owner, id, context };
+    fn enter_far(&self, owner: Owner, id: SlotId, slab: &Slab) {
+        let entry = Entry { owner, id };
         let mut entries = self.entries();
         if entries.len() >= DEPTH_CHECKED && entries.len().is_multiple_of(DEPTH_CHECKED) {
             let ours = |entry: &Entry| entry.owner.is(owner.0 >> Owner::BITS);
@@ -251,10 +211,10 @@ impl Stack {
     }
 
     #[cold]
-    fn search(&self, subscriber: u64) -> Option<(SlotId, SpanContext)> {
+    fn search<T>(&self, subscriber: u64, of: impl Fn(SlotId) -> Option<T>) -> Option<T> {
         let entries = self.entries();
-        let found = entries.iter().rfind(|entry| entry.owner.is(subscriber));
-        let found = found.map(|entry| (entry.id, entry.context));
+        let ours = entries.iter().rev().filter(|e| e.owner.is(subscriber));
+        let found = ours.map(|entry| entry.id).find_map(of);
         self.set_entries(entries);
         found
     }
@@ -301,7 +261,7 @@ impl Stack {
         self.depth.set(entries.len() | self.depth.get() & MARKS);
         let far = entries.split_off(entries.len().min(NEAR));
         for (place, entry) in self.near.iter().zip(entries) {
-            place.set(entry.owner, entry.id, entry.context);
+            place.set(entry.owner, entry.id);
         }
         *self.far.borrow_mut() = far;
     }
@@ -311,20 +271,12 @@ impl Stack {
 mod tests {
     use super::*;
 
-    fn slab() -> Slab {
-        let slab = Slab::new();
-        slab.take(&mut [0]);
-        slab
-    }
-
     fn enter(stack: &Stack, slab: &Slab, subscriber: u64, id: u64) {
-        if let Some(slot) = slab.slot_at(0) {
-            stack.enter(subscriber, SlotId::from_u64(id), slot, slab);
-        }
+        stack.enter(subscriber, SlotId::from_u64(id), slab);
     }
 
     fn current(stack: &Stack, subscriber: u64) -> Option<u64> {
-        stack.current(subscriber).map(|(id, _)| id.get())
+        stack.find(subscriber, Some).map(SlotId::get)
     }
 
     const IN_ORDER: Left = Left::InOrder(Owner::new(1, false));
@@ -332,7 +284,7 @@ mod tests {
 
     #[test]
     fn spans_may_be_left_in_any_order() {
-        let (stack, slab) = (Stack::new(), slab());
+        let (stack, slab) = (Stack::new(), Slab::new());
         let leave = |id| stack.leave(1, SlotId::from_u64(id));
         for id in 1..=3 {
             enter(&stack, &slab, 1, id);
@@ -348,8 +300,21 @@ mod tests {
     }
 
     #[test]
+    fn spans_of_which_nothing_is_found_are_passed_over() {
+        let (stack, slab) = (Stack::new(), Slab::new());
+        for id in 1..=(NEAR as u64 + 2) {
+            enter(&stack, &slab, 1, id);
+        }
+        for wanted in [1, 7, NEAR as u64 + 1] {
+            let found = stack.find(1, |id| (id.get() <= wanted).then_some(id.get()));
+            assert_eq!(found, Some(wanted));
+        }
+        assert_eq!(stack.find(1, |_| None::<u64>), None);
+    }
+
+    #[test]
     fn a_subscriber_sees_only_its_own_spans() {
-        let (stack, slab) = (Stack::new(), slab());
+        let (stack, slab) = (Stack::new(), Slab::new());
         enter(&stack, &slab, 1, 7);
         enter(&stack, &slab, 2, 8);
         assert_eq!(current(&stack, 1), Some(7));
@@ -361,7 +326,7 @@ mod tests {
 
     #[test]
     fn deep_nesting_goes_to_the_heap_and_comes_back() {
-        let (stack, slab) = (Stack::new(), slab());
+        let (stack, slab) = (Stack::new(), Slab::new());
         let deep = NEAR as u64 * 3;
         for id in 1..=deep {
             enter(&stack, &slab, 1, id);
@@ -398,7 +363,7 @@ mod tests {
 
     #[test]
     fn spans_are_marked_wherever_they_are_while_the_thread_unwinds() {
-        let (stack, slab) = (Stack::new(), slab());
+        let (stack, slab) = (Stack::new(), Slab::new());
         assert!(!stack.mark_all());
         let deep = NEAR as u64 + 3;
         for id in 1..=deep {
@@ -427,7 +392,7 @@ mod tests {
 
     #[test]
     fn leaked_entries_do_not_pile_up() {
-        let (stack, slab) = (Stack::new(), slab());
+        let (stack, slab) = (Stack::new(), Slab::new());
         // No slot is open, so every entry is that of a span that has closed.
         for id in 1..=(3 * DEPTH_CHECKED as u64) {
             enter(&stack, &slab, 1, id);

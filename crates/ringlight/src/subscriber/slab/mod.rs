@@ -65,8 +65,8 @@ pub(super) struct SlotId(u64);
 impl SlotId {
     /// The id of no slot: a span that is not recorded.
     pub(super) const NONE: Self = Self(GENERATION_MASK | LOW_MASK);
-    /// The parent is in another process or thread: it has no slot that is known here.
-    pub(super) const REMOTE: Self = Self(0);
+    /// There is no parent, or it is in another process or thread: it has no slot that is known here.
+    pub(super) const NO_PARENT: Self = Self(0);
 
     pub(super) const fn from_u64(id: u64) -> Self {
         Self(id)
@@ -86,10 +86,6 @@ impl SlotId {
     #[inline]
     pub(super) const fn guest(self) -> Self {
         Self(self.0 | GUEST)
-    }
-
-    pub(super) const fn is_guest(self) -> bool {
-        self.0 & GUEST != 0
     }
 
     /// The span that has a slot: this one, or the one it is a guest in.
@@ -171,14 +167,14 @@ impl Slot {
     }
 
     /// Begins to fill a slot that is not published yet: all but head, ids of its own and times.
+    /// The context is the parent's, or the trace that the span is the root of.
     #[inline]
-    pub(super) fn open(&self, callsite: u64, parent: Option<(SlotId, SpanContext)>) {
-        let (id, context) = parent.unwrap_or((SlotId::REMOTE, SpanContext::NONE));
+    pub(super) fn open(&self, callsite: u64, parent: SlotId, context: SpanContext) {
         self.set_word(CALLSITE, callsite);
         self.set_word(TRACE_HIGH, context.trace_high);
         self.set_word(TRACE_LOW, context.trace_low);
         self.set_word(PARENT, context.span);
-        self.parent.store(id.0, Ordering::Relaxed);
+        self.parent.store(parent.0, Ordering::Relaxed);
         self.len.store(0, Ordering::Relaxed);
     }
 

@@ -91,6 +91,11 @@ impl Recorder {
     /// its reason: the ring is full and the policy does not wait (any longer), the pipeline is
     /// closed, or the record is larger than a ring takes. `fill` must not record anything itself;
     /// if it does, that record goes through the shared ring.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "it is the way of every record, and called in few places, where signal and `fill` are known"
+    )]
     pub fn record(&self, signal: Signal, len_bytes: usize, fill: impl FnOnce(&mut [u8])) -> bool {
         let mut fill = Some(fill);
         let shared = &*self.shared;

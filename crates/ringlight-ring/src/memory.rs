@@ -14,10 +14,11 @@ pub(crate) const WORD_BYTES: usize = size_of::<u64>();
 
 /// A block of initialized memory without any notion of who may touch what.
 pub(crate) struct Memory {
-    /// The start of `words_count` words, owned: made from a box, given back to one on drop. All
+    /// The start of the words, owned: made from a box, given back to one on drop. All
     /// access is derived from this pointer, never from a reference to the whole.
     words: *mut u64,
-    words_count: usize,
+    /// A multiple of the size of a word.
+    size_bytes: usize,
     /// One cell a word, by which loom sees the accesses and reports those that race.
     #[cfg(ringlight_loom)]
     cells: Vec<loom::cell::UnsafeCell<()>>,
@@ -36,7 +37,7 @@ impl Memory {
         let words = Box::into_raw(vec![0u64; words_count].into_boxed_slice()).cast::<u64>();
         Self {
             words,
-            words_count,
+            size_bytes: words_count * WORD_BYTES,
             #[cfg(ringlight_loom)]
             cells: (0..words_count)
                 .map(|_| loom::cell::UnsafeCell::new(()))
@@ -44,8 +45,9 @@ impl Memory {
         }
     }
 
+    #[inline]
     pub(crate) fn size_bytes(&self) -> usize {
-        self.words_count * WORD_BYTES
+        self.size_bytes
     }
 
     /// Writes the word at a byte offset.
@@ -140,7 +142,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        let words = std::ptr::slice_from_raw_parts_mut(self.words, self.words_count);
+        let words = std::ptr::slice_from_raw_parts_mut(self.words, self.size_bytes / WORD_BYTES);
         // SAFETY: made by `Box::into_raw` with this length in `zeroed`, and given back only here.
         drop(unsafe { Box::from_raw(words) });
     }

@@ -21,6 +21,23 @@ pub fn load_tail(tail: &[u8]) -> u64 {
     tail.first().map_or(0, |byte| u64::from(*byte))
 }
 
+/// Bytes that [`load_short`] takes.
+pub(super) const SHORT_BYTES: usize = 2 * WORD_BYTES;
+
+/// Up to [`SHORT_BYTES`] bytes as the low bytes of two words, again by loads that may overlap.
+#[inline]
+pub(super) fn load_short(bytes: &[u8]) -> (u64, u64) {
+    debug_assert!(bytes.len() <= SHORT_BYTES);
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => {
+            let unwanted_bits = 8 * (SHORT_BYTES - bytes.len()) as u32;
+            let last = u64::from_le_bytes(*last).checked_shr(unwanted_bits);
+            (u64::from_le_bytes(*first), last.unwrap_or(0))
+        }
+        _ => (load_tail(bytes), 0),
+    }
+}
+
 /// Packs text into words as it is formatted, up to a limit.
 #[derive(Debug)]
 pub struct TextPacker<'w, W> {

@@ -2,6 +2,7 @@
 
 use ringlight_model::{CallsiteId, SpanId, TraceId};
 
+use super::pack::{SHORT_BYTES, load_short};
 use super::{
     FLAG_CUT, FLAG_KEY_TEXT, ItemHead, TAG_BOOL, TAG_BYTES, TAG_F64, TAG_I64, TAG_LINK, TAG_NAME,
     TAG_SCOPE_PATH, TAG_STATUS_MESSAGE, TAG_TEXT, TAG_U64, TextPacker, WORD_BYTES, load_tail,
@@ -32,13 +33,15 @@ pub trait Words {
     /// is lost.
     fn push(&mut self, word: u64);
 
-    /// Appends two words, or none if there is no room for both.
+    /// Appends the first `count` of a few words, or none: there may be room all the same, but the
+    /// words have to be appended one by one.
     #[inline]
-    fn push_pair(&mut self, first: u64, second: u64) -> bool {
-        let fits = self.room() >= 2;
+    fn push_few<const N: usize>(&mut self, words: [u64; N], count: usize) -> bool {
+        let fits = self.room() >= count;
         if fits {
-            self.push(first);
-            self.push(second);
+            for word in words.into_iter().take(count) {
+                self.push(word);
+            }
         }
         fits
     }
@@ -128,17 +131,13 @@ impl<'w, W: Words> ItemWriter<'w, W> {
 
     #[inline]
     fn number(&mut self, tag: u8, key: Key<'_>, bits: u64) -> Written {
-        match key {
-            Key::Field(index) => {
-                let head = ItemHead::new(tag, 0, index, 0);
-                if self.words.push_pair(head.0, bits) {
-                    Written::Whole
-                } else {
-                    Written::Dropped
-                }
+        if let Key::Field(index) = key {
+            let head = ItemHead::new(tag, 0, index, 0);
+            if self.words.push_few([head.0, bits], 2) {
+                return Written::Whole;
             }
-            Key::Name(_) => self.fixed(tag, key, 0, &[bits]),
         }
+        self.fixed(tag, key, 0, &[bits])
     }
 
     /// A signed integer.
@@ -162,22 +161,19 @@ impl<'w, W: Words> ItemWriter<'w, W> {
     /// A text.
     #[inline]
     pub fn text(&mut self, key: Key<'_>, value: &str) -> Written {
-        if let Key::Field(index) = key
-            && value.len() <= self.text_bytes_max
-        {
+        let Key::Field(index) = key else {
+            return self.packed(TAG_TEXT, key, |packer| packer.push_str(value));
+        };
+        // Most texts are short: two words, of which the second may be in vain.
+        if value.len() <= SHORT_BYTES.min(self.text_bytes_max) {
             let head = ItemHead::new(TAG_TEXT, 0, index, value.len() as u32);
-            if self.words.push_bytes(head.0, value.as_bytes()) {
+            let (first, second) = load_short(value.as_bytes());
+            let count = 1 + value.len().div_ceil(WORD_BYTES);
+            if self.words.push_few([head.0, first, second], count) {
                 return Written::Whole;
             }
         }
-        self.text_in_pieces(key, value)
-    }
-
-    /// A text that has to be cut, or whose key is text.
-    #[cold]
-    #[inline(never)]
-    fn text_in_pieces(&mut self, key: Key<'_>, value: &str) -> Written {
-        self.packed(TAG_TEXT, key, |packer| packer.push_str(value))
+        long_text(self.words, self.text_bytes_max, index, value)
     }
 
     /// Whatever `fill` writes, as a text.
@@ -229,6 +225,7 @@ impl<'w, W: Words> ItemWriter<'w, W> {
         })
     }
 
+    #[inline(never)]
     fn fixed(&mut self, tag: u8, key: Key<'_>, len: u32, value: &[u64]) -> Written {
         let (flags, key, name) = split(key);
         let key_words = name.len().div_ceil(WORD_BYTES);
@@ -271,6 +268,19 @@ impl<'w, W: Words> ItemWriter<'w, W> {
             .set(start, ItemHead::new(tag, flags, key, len as u32).0);
         if cut { Written::Cut } else { Written::Whole }
     }
+}
+
+/// A text that is not short, or for which there is little room.
+#[inline(never)]
+fn long_text(words: &mut impl Words, text_bytes_max: usize, index: u16, value: &str) -> Written {
+    if value.len() <= text_bytes_max {
+        let head = ItemHead::new(TAG_TEXT, 0, index, value.len() as u32);
+        if words.push_bytes(head.0, value.as_bytes()) {
+            return Written::Whole;
+        }
+    }
+    let mut writer = ItemWriter::new(words, text_bytes_max);
+    writer.packed(TAG_TEXT, Key::Field(index), |packer| packer.push_str(value))
 }
 
 #[inline]

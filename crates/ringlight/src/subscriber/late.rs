@@ -1,6 +1,6 @@
 //! Fields recorded while a span is open.
 
-use ringlight_collector::record::{Words, item_field, item_words};
+use ringlight_collector::record::{Head, Words, item_field, item_words};
 use tracing_core::span::Record;
 
 use super::RinglightSubscriber;
@@ -12,9 +12,12 @@ use super::visit::FieldVisitor;
 impl RinglightSubscriber {
     /// Merges items built in `scratch` into an open span: a later value of a field replaces the
     /// earlier one.
-    fn merge(&self, slot: &Slot, scratch: &[u64], (dropped, cut): (u16, u8)) {
+    fn merge(&self, slot: &Slot, scratch: &[u64], losses: Head) {
         let mut items = slot.items_locked();
-        let mut head = slot.head().with_dropped(dropped).with_cut(cut);
+        let mut head = slot
+            .head()
+            .with_dropped(losses.dropped_attributes())
+            .with_cut(losses.texts_cut());
         let mut rest = scratch;
         while let Some(word) = rest.first().copied() {
             let Some(words) = item_words(word) else {
@@ -41,15 +44,14 @@ impl RinglightSubscriber {
     }
 
     /// Writes fields of a span that is open.
-    pub(super) fn record_fields(&self, thread: Option<&Thread>, slot: &Slot, values: &Record<'_>) {
+    pub(super) fn record_fields(&self, thread: &Thread, slot: &Slot, values: &Record<'_>) {
         // Formatted before the slot is locked: a field's `Debug` may use the same span.
-        let mut scratch = thread.map(Thread::take_scratch).unwrap_or_default();
-        let mut visitor = FieldVisitor::new(Bounded(&mut scratch), &self.limits);
+        let mut scratch = thread.take_scratch();
+        let nothing = Head::from_word(0);
+        let mut visitor = FieldVisitor::new(nothing, Bounded(&mut scratch), &self.limits);
         values.record(&mut visitor);
-        let losses = visitor.losses();
+        let (losses, _) = visitor.finish();
         self.merge(slot, &scratch, losses);
-        if let Some(thread) = thread {
-            thread.give_scratch(scratch);
-        }
+        thread.give_scratch(scratch);
     }
 }

@@ -20,45 +20,43 @@ const SCOPE_PATH_MAX: usize = 16;
 impl RinglightSubscriber {
     /// Records an event as a log record.
     #[inline]
-    pub(super) fn log(&self, thread: Option<&Thread>, event: &Event<'_>) {
+    pub(super) fn log(&self, thread: &Thread, event: &Event<'_>) {
         let span = if event.is_contextual() {
             self.current(thread)
         } else {
-            event.parent().and_then(|id| self.known(SlotId::from_u64(id.into_u64())))
+            event
+                .parent()
+                .and_then(|id| self.known(SlotId::from_u64(id.into_u64())))
         };
         let metadata = event.metadata();
         self.make_sure(thread, metadata);
         let callsite = CallsiteId::new(address(metadata));
-        let mut words = thread.map(Thread::take_scratch).unwrap_or_default();
+        let mut words = thread.take_scratch();
         words.resize(LOG_HEADER_WORDS, 0);
 
-        let mut visitor = FieldVisitor::new(Bounded(&mut words), &self.limits);
+        let severity = severity(*metadata.level());
+        let is_sampled = span.is_some_and(|(id, _)| id.is_sampled());
+        let head = Head::log(severity, if is_sampled { SAMPLED } else { 0 });
+        let mut visitor = FieldVisitor::new(head, Bounded(&mut words), &self.limits);
         event.record(&mut visitor);
-        let (dropped, cut) = visitor.losses();
-        let mut bounded = visitor.into_words();
+        let (head, mut bounded) = visitor.finish();
         if self.outputs.scope_paths
             && let Some((id, _)) = span
         {
             self.write_scope_path(&mut bounded, id);
         }
 
-        let mut header = LogHeader::new(
-            callsite,
-            severity(*metadata.level()),
-            self.clock.now().unix_nano,
-        );
-        if let Some((id, context)) = span {
-            let flags = if id.is_sampled() { SAMPLED } else { 0 };
-            header.head = Head::log(severity(*metadata.level()), flags);
+        let mut header = LogHeader::new(callsite, severity, self.clock.now().unix_nano);
+        header.head = head;
+        if let Some((_, context)) = span {
             header.trace_id =
                 TraceId::new(u128::from(context.trace_high) << 64 | u128::from(context.trace_low));
             header.span_id = SpanId::new(context.span);
         }
-        header.head = header.head.with_dropped(dropped).with_cut(cut);
         words[..LOG_HEADER_WORDS].copy_from_slice(&header.to_words());
         if *metadata.level() == Level::ERROR
             && let Some((id, _)) = span
-            && id.is_sampled()
+            && is_sampled
         {
             self.fail(id, &words, metadata);
         }
@@ -68,9 +66,7 @@ impl RinglightSubscriber {
                 copy_words(words.iter().copied(), buffer);
             });
         }
-        if let Some(thread) = thread {
-            thread.give_scratch(words);
-        }
+        thread.give_scratch(words);
     }
 
     /// Names the spans around a log record, innermost last.

@@ -16,6 +16,7 @@ mod callsite;
 mod ids;
 mod late;
 mod log;
+mod magazine;
 mod open;
 pub(crate) mod panics;
 mod scratch;
@@ -47,7 +48,7 @@ use callsite::{address, describe};
 use panics::PANICKED;
 pub(crate) use slab::OPEN_SPANS_MAX;
 use slab::{Slab, Slot, SlotId, SpanContext};
-use stack::Left;
+use stack::{Left, Owner};
 use thread::{RemoteParent, Thread, with_thread};
 use visit::RecordLimits;
 
@@ -131,8 +132,8 @@ impl RinglightSubscriber {
     /// [`enabled`](Subscriber::enabled) and go on. Their records must not come out of the rings as
     /// those of an unknown callsite.
     #[inline]
-    fn make_sure(&self, thread: Option<&Thread>, metadata: &'static Metadata<'static>) {
-        if thread.is_none_or(Thread::take_unsure) {
+    fn make_sure(&self, thread: &Thread, metadata: &'static Metadata<'static>) {
+        if thread.take_unsure() {
             self.register(metadata);
         }
     }
@@ -146,8 +147,8 @@ impl RinglightSubscriber {
     }
 
     /// The span the thread is in, the innermost that has not closed.
-    fn current(&self, thread: Option<&Thread>) -> Option<(SlotId, SpanContext)> {
-        thread?.entered.find(self.number, |id| self.known(id))
+    fn current(&self, thread: &Thread) -> Option<(SlotId, SpanContext)> {
+        thread.entered.find(self.number, |id| self.known(id))
     }
 
     /// A span by its id, unless it has closed. One that is not recorded is known all the same: it may
@@ -178,12 +179,9 @@ impl RinglightSubscriber {
         clippy::inline_always,
         reason = "it is a few words on the way of every span, and called in two places"
     )]
-    fn give_slot(&self, thread: Option<&Thread>, index: u32, slot: &Slot) {
+    fn give_slot(&self, thread: &Thread, index: u32, slot: &Slot) {
         slot.retire();
-        match thread {
-            Some(thread) => thread.give_slot(self.number, &self.slab, index),
-            None => self.slab.give(&[index]),
-        }
+        thread.give_slot(self.number, &self.slab, index);
     }
 
     #[cold]
@@ -201,7 +199,7 @@ impl RinglightSubscriber {
 
     /// Closes a span whose last reference is gone.
     #[inline]
-    fn close(&self, thread: Option<&Thread>, index: u32, slot: &Slot, is_sampled: bool) {
+    fn close(&self, thread: &Thread, index: u32, slot: &Slot, is_sampled: bool) {
         if self.outputs.spans && is_sampled {
             slot.end(&self.clock);
             let len_bytes = slot.record_words() * 8;
@@ -209,6 +207,35 @@ impl RinglightSubscriber {
                 .record(Signal::Traces, len_bytes, |buffer| slot.copy_record(buffer));
         }
         self.give_slot(thread, index, slot);
+    }
+
+    /// Enters a span within many, or while the thread unwinds.
+    #[cold]
+    fn enter_far(&self, id: SlotId) {
+        with_thread(|thread| {
+            let may_keep = thread.may_keep();
+            thread.entered.enter(self.number, id, &self.slab, may_keep);
+        });
+    }
+
+    /// Leaves a span, or looks after one that was left while the thread unwinds.
+    #[cold]
+    fn exit_far(&self, id: SlotId, left: Option<Owner>) {
+        let left = left.map_or_else(
+            || with_thread(|thread| thread.entered.leave(self.number, id)),
+            Left::InOrder,
+        );
+        let owner = match left {
+            Left::InOrder(owner) => owner,
+            Left::OutOfOrder(owner) => {
+                self.left_out_of_order(self.slab.slot(id));
+                owner
+            }
+            Left::NotEntered => return,
+        };
+        if std::thread::panicking() && !owner.was_unwinding() {
+            self.panicked(id, owner.is_marked());
+        }
     }
 
     #[cold]
@@ -234,10 +261,11 @@ impl RinglightSubscriber {
             return;
         };
         let fail = |text: &str| slot.fail(Some(text), STATUS_MESSAGE_BYTES_MAX);
-        with_thread(|thread| match thread {
-            Some(thread) if is_marked => thread.with_panic(fail),
-            _ => fail(PANICKED),
-        });
+        if is_marked {
+            with_thread(|thread| thread.with_panic(fail));
+        } else {
+            fail(PANICKED);
+        }
     }
 }
 
@@ -254,7 +282,7 @@ impl Subscriber for RinglightSubscriber {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let enabled = self.filter.enabled(metadata);
         if enabled {
-            with_thread(|thread| thread.map(Thread::set_unsure));
+            with_thread(Thread::set_unsure);
         }
         enabled
     }
@@ -312,29 +340,19 @@ impl Subscriber for RinglightSubscriber {
         if id == SlotId::NONE {
             return;
         }
-        with_thread(|thread| {
-            if let Some(thread) = thread {
-                thread.entered.enter(self.number, id, &self.slab);
-            }
-        });
+        if !with_thread(|thread| thread.entered.enter_near(self.number, id)) {
+            self.enter_far(id);
+        } else if std::thread::panicking() {
+            with_thread(|thread| thread.entered.note_unwinding());
+        }
     }
 
     fn exit(&self, span: &Id) {
         let id = SlotId::from_u64(span.into_u64());
-        let left = with_thread(|thread| match thread {
-            Some(thread) => thread.entered.leave(self.number, id),
-            None => Left::NotEntered,
-        });
-        let owner = match left {
-            Left::InOrder(owner) => owner,
-            Left::OutOfOrder(owner) => {
-                self.left_out_of_order(self.slab.slot(id));
-                owner
-            }
-            Left::NotEntered => return,
-        };
-        if std::thread::panicking() && !owner.was_unwinding() {
-            self.panicked(id, owner.is_marked());
+        let left = with_thread(|thread| thread.entered.leave_near(self.number, id));
+        match left {
+            Some(_) if !std::thread::panicking() => {}
+            _ => self.exit_far(id, left),
         }
     }
 
@@ -398,5 +416,5 @@ pub(crate) fn with_remote_parent<R>(
 }
 
 fn set_remote_parent(parent: Option<RemoteParent>) -> Option<RemoteParent> {
-    with_thread(|thread| thread.and_then(|thread| thread.set_remote_parent(parent)))
+    with_thread(|thread| thread.set_remote_parent(parent))
 }

@@ -8,16 +8,17 @@ use super::callsite::address;
 use super::slab::{Slot, SlotId, SpanContext};
 use super::thread::{RemoteParent, Thread};
 use super::visit::FieldVisitor;
-use super::{RinglightSubscriber, SAMPLED, ids};
+use super::{RinglightSubscriber, SAMPLED};
 
 impl RinglightSubscriber {
     /// Opens a span; [`SlotId::NONE`] when it cannot be recorded.
     #[inline]
-    pub(super) fn open(&self, thread: Option<&Thread>, attributes: &Attributes<'_>) -> SlotId {
+    pub(super) fn open(&self, thread: &Thread, attributes: &Attributes<'_>) -> SlotId {
         // A trace is recorded as a whole or not at all, which is decided before anything is visited.
-        let near = match thread {
-            Some(thread) if attributes.is_contextual() => thread.entered.near(self.number),
-            _ => None,
+        let near = if attributes.is_contextual() {
+            thread.entered.near(self.number)
+        } else {
+            None
         };
         let (parent, context) = match near.map(|id| (id, self.slab.slot(id))) {
             Some((id, _)) if !id.is_sampled() => return id.guest(),
@@ -44,21 +45,16 @@ impl RinglightSubscriber {
         slot.open(address(attributes.metadata()), parent, context);
         let is_new_trace = context == SpanContext::NONE;
 
-        let mut head = Head::span(SpanKind::Internal, StatusCode::Unset, SAMPLED);
-        let mut items = slot.items_unpublished();
+        let head = Head::span(SpanKind::Internal, StatusCode::Unset, SAMPLED);
+        let mut visitor = FieldVisitor::new(head, slot.items_unpublished(), &self.limits);
         if self.outputs.spans {
-            let mut visitor = FieldVisitor::new(items, &self.limits);
             attributes.record(&mut visitor);
-            let (dropped, cut) = visitor.losses();
-            items = visitor.into_words();
-            if dropped > 0 || cut > 0 {
-                head = head.with_dropped(dropped).with_cut(cut);
-            }
         }
+        let (head, items) = visitor.finish();
         items.finish();
 
         let now = self.clock.now();
-        let draw = || next_id(thread, now.unix_nano);
+        let draw = || thread.ids.next(now.unix_nano);
         if is_new_trace {
             slot.set_trace(draw(), draw());
         }
@@ -71,7 +67,7 @@ impl RinglightSubscriber {
     #[inline(never)]
     fn origin(
         &self,
-        thread: Option<&Thread>,
+        thread: &Thread,
         attributes: &Attributes<'_>,
     ) -> Result<(SlotId, SpanContext), SlotId> {
         let parent = if attributes.is_contextual() {
@@ -88,22 +84,19 @@ impl RinglightSubscriber {
     }
 
     #[inline]
-    fn take_slot(&self, thread: Option<&Thread>) -> Option<(u32, &Slot)> {
-        let index = match thread {
-            Some(thread) => thread.take_slot(self.number, &self.slab),
-            None => self.take_slot_without_thread(),
-        }?;
+    fn take_slot(&self, thread: &Thread) -> Option<(u32, &Slot)> {
+        let index = thread.take_slot(self.number, &self.slab)?;
         Some((index, self.slab.slot_at(index)?))
     }
 
     /// Decides about the first span, here, of a trace.
     fn begin(
         &self,
-        thread: Option<&Thread>,
+        thread: &Thread,
         attributes: &Attributes<'_>,
     ) -> Result<(SlotId, SpanContext), SlotId> {
         let remote = thread
-            .and_then(Thread::remote_parent)
+            .remote_parent()
             .filter(|_| attributes.is_contextual());
         let (context, is_taken) = match remote {
             Some(RemoteParent {
@@ -118,8 +111,8 @@ impl RinglightSubscriber {
             None => {
                 let now = self.clock.now().unix_nano;
                 let context = SpanContext {
-                    trace_high: next_id(thread, now),
-                    trace_low: next_id(thread, now),
+                    trace_high: thread.ids.next(now),
+                    trace_low: thread.ids.next(now),
                     span: 0,
                 };
                 (context, self.sampler.takes(context.trace_low))
@@ -136,7 +129,7 @@ impl RinglightSubscriber {
     #[cold]
     fn open_unsampled(
         &self,
-        thread: Option<&Thread>,
+        thread: &Thread,
         attributes: &Attributes<'_>,
         context: SpanContext,
     ) -> SlotId {
@@ -146,20 +139,14 @@ impl RinglightSubscriber {
             return SlotId::NONE;
         };
         slot.open(address(attributes.metadata()), SlotId::NO_PARENT, context);
-        slot.publish_unsampled(index, next_id(thread, self.clock.now().unix_nano))
-    }
-
-    #[cold]
-    fn take_slot_without_thread(&self) -> Option<u32> {
-        let mut index = [0];
-        (self.slab.take(&mut index) == 1).then_some(index[0])
+        slot.publish_unsampled(index, thread.ids.next(self.clock.now().unix_nano))
     }
 }
 
 /// Takes a slot back when visiting the fields of a new span panics.
 struct Unpublished<'a> {
     subscriber: &'a RinglightSubscriber,
-    thread: Option<&'a Thread>,
+    thread: &'a Thread,
     index: u32,
     slot: &'a Slot,
 }
@@ -171,13 +158,4 @@ impl Drop for Unpublished<'_> {
         self.subscriber
             .give_slot(self.thread, self.index, self.slot);
     }
-}
-
-#[inline]
-fn next_id(thread: Option<&Thread>, now: u64) -> u64 {
-    // Without thread locals every id comes from a generator of its own: slow, and rare.
-    thread.map_or_else(
-        || ids::IdGenerator::unseeded().next(now),
-        |thread| thread.ids.next(now),
-    )
 }

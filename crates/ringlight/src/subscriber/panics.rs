@@ -9,9 +9,7 @@ use super::thread::{Thread, with_thread};
 /// hook.
 pub(crate) fn note(info: &PanicHookInfo<'_>) {
     with_thread(|thread| {
-        if let Some(thread) = thread
-            && thread.entered.mark_all()
-        {
+        if thread.entered.mark_all() {
             thread.set_panic(text(info));
         }
     });

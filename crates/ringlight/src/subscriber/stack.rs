@@ -1,6 +1,7 @@
 //! The spans a thread is in, innermost last.
 
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 
 use super::slab::{Slab, SlotId};
 
@@ -82,8 +83,8 @@ pub(super) struct Stack {
     /// How many there are, and [`MARKS`].
     depth: Cell<usize>,
     near: [Place; NEAR],
-    /// Entries from [`NEAR`] on.
-    far: RefCell<Vec<Entry>>,
+    /// Entries from [`NEAR`] on; see [`give_up_far`](Self::give_up_far).
+    far: ManuallyDrop<RefCell<Vec<Entry>>>,
 }
 
 /// An entered span at hand.
@@ -124,7 +125,7 @@ impl Stack {
         Self {
             depth: Cell::new(0),
             near: [const { Place::new() }; NEAR],
-            far: RefCell::new(Vec::new()),
+            far: ManuallyDrop::new(RefCell::new(Vec::new())),
         }
     }
 
@@ -138,11 +139,7 @@ impl Stack {
     }
 
     /// What `of` finds, for the innermost span of `subscriber` for which it finds something.
-    pub(super) fn find<T>(
-        &self,
-        subscriber: u64,
-        of: impl Fn(SlotId) -> Option<T>,
-    ) -> Option<T> {
+    pub(super) fn find<T>(&self, subscriber: u64, of: impl Fn(SlotId) -> Option<T>) -> Option<T> {
         if self.depth.get() == 0 {
             return None;
         }
@@ -151,31 +148,47 @@ impl Stack {
             .or_else(|| self.search(subscriber, of))
     }
 
-    /// Enters a span of `subscriber`.
+    /// Enters a span of `subscriber` if that is the matter of a moment; else use
+    /// [`enter`](Self::enter). If the thread is unwinding, [`note_unwinding`](Self::note_unwinding)
+    /// must follow.
     #[inline]
-    pub(super) fn enter(&self, subscriber: u64, id: SlotId, slab: &Slab) {
-        let owner = Owner::new(subscriber, std::thread::panicking());
+    #[must_use]
+    pub(super) fn enter_near(&self, subscriber: u64, id: SlotId) -> bool {
         let depth = self.depth.get();
-        match self.near.get(depth) {
-            Some(place) => {
-                place.set(owner, id);
-                self.depth.set(depth + 1);
-            }
-            None => self.enter_far(owner, id, slab),
+        let Some(place) = self.near.get(depth) else {
+            return false;
+        };
+        place.set(Owner::new(subscriber, false), id);
+        self.depth.set(depth + 1);
+        true
+    }
+
+    /// Remembers of the span entered last that the thread was unwinding already.
+    #[cold]
+    pub(super) fn note_unwinding(&self) {
+        let last = (self.depth.get() & !MARKS).wrapping_sub(1);
+        if let Some(place) = self.near.get(last) {
+            place.owner.set(place.owner.get() | Owner::UNWINDING);
         }
     }
 
-    /// Leaves a span.
+    /// Leaves a span of `subscriber` if it is the innermost of all and at hand; else use
+    /// [`leave`](Self::leave).
     #[inline]
-    pub(super) fn leave(&self, subscriber: u64, id: SlotId) -> Left {
+    #[must_use]
+    pub(super) fn leave_near(&self, subscriber: u64, id: SlotId) -> Option<Owner> {
         let last = self.depth.get().wrapping_sub(1);
-        match self.near.get(last) {
-            Some(place) if place.is(subscriber, id) => {
-                self.depth.set(last);
-                Left::InOrder(Owner(place.owner.get()))
-            }
-            _ => self.remove(subscriber, id),
-        }
+        let place = self.near.get(last).filter(|p| p.is(subscriber, id))?;
+        self.depth.set(last);
+        Some(Owner(place.owner.get()))
+    }
+
+    /// Frees what lies on the heap, which is not done when it is dropped. The spans entered last are
+    /// not known any more then.
+    pub(super) fn give_up_far(&self) {
+        let depth = self.depth.get();
+        self.depth.set((depth & !MARKS).min(NEAR) | depth & MARKS);
+        self.far.take();
     }
 
     /// Marks every span the thread is in, for as long as it unwinds. Whether there is any.
@@ -196,16 +209,19 @@ impl Stack {
         depth > 0
     }
 
+    /// Enters a span of `subscriber`, unless it is nested too deeply. The heap is used only if
+    /// `may_keep`.
     #[cold]
-    fn enter_far(&self, owner: Owner, id: SlotId, slab: &Slab) {
-        let entry = Entry { owner, id };
+    pub(super) fn enter(&self, subscriber: u64, id: SlotId, slab: &Slab, may_keep: bool) {
         let mut entries = self.entries();
         if entries.len() >= DEPTH_CHECKED && entries.len().is_multiple_of(DEPTH_CHECKED) {
-            let ours = |entry: &Entry| entry.owner.is(owner.0 >> Owner::BITS);
-            entries.retain(|entry| !ours(entry) || slab.slot(entry.id.host()).is_some());
+            let is_open = |id: SlotId| slab.slot(id.host()).is_some();
+            entries.retain(|entry| !entry.owner.is(subscriber) || is_open(entry.id));
         }
-        if entries.len() < DEPTH_MAX {
-            entries.push(entry);
+        let depth_max = if may_keep { DEPTH_MAX } else { NEAR };
+        if entries.len() < depth_max {
+            let owner = Owner::new(subscriber, std::thread::panicking());
+            entries.push(Entry { owner, id });
         }
         self.set_entries(entries);
     }
@@ -219,8 +235,9 @@ impl Stack {
         found
     }
 
+    /// Leaves a span of `subscriber`.
     #[cold]
-    fn remove(&self, subscriber: u64, id: SlotId) -> Left {
+    pub(super) fn leave(&self, subscriber: u64, id: SlotId) -> Left {
         let mut entries = self.entries();
         let found = entries
             .iter()
@@ -272,7 +289,18 @@ mod tests {
     use super::*;
 
     fn enter(stack: &Stack, slab: &Slab, subscriber: u64, id: u64) {
-        stack.enter(subscriber, SlotId::from_u64(id), slab);
+        let id = SlotId::from_u64(id);
+        if !stack.enter_near(subscriber, id) {
+            stack.enter(subscriber, id, slab, true);
+        } else if std::thread::panicking() {
+            stack.note_unwinding();
+        }
+    }
+
+    fn leave(stack: &Stack, subscriber: u64, id: u64) -> Left {
+        let id = SlotId::from_u64(id);
+        let near = stack.leave_near(subscriber, id).map(Left::InOrder);
+        near.unwrap_or_else(|| stack.leave(subscriber, id))
     }
 
     fn current(stack: &Stack, subscriber: u64) -> Option<u64> {
@@ -285,7 +313,7 @@ mod tests {
     #[test]
     fn spans_may_be_left_in_any_order() {
         let (stack, slab) = (Stack::new(), Slab::new());
-        let leave = |id| stack.leave(1, SlotId::from_u64(id));
+        let leave = |id| leave(&stack, 1, id);
         for id in 1..=3 {
             enter(&stack, &slab, 1, id);
         }
@@ -320,8 +348,8 @@ mod tests {
         assert_eq!(current(&stack, 1), Some(7));
         assert_eq!(current(&stack, 2), Some(8));
         assert_eq!(current(&stack, 3), None);
-        assert_eq!(stack.leave(2, SlotId::from_u64(7)), Left::NotEntered);
-        assert_eq!(stack.leave(1, SlotId::from_u64(7)), OUT_OF_ORDER);
+        assert_eq!(leave(&stack, 2, 7), Left::NotEntered);
+        assert_eq!(leave(&stack, 1, 7), OUT_OF_ORDER);
     }
 
     #[test]
@@ -332,10 +360,10 @@ mod tests {
             enter(&stack, &slab, 1, id);
             assert_eq!(current(&stack, 1), Some(id));
         }
-        assert_eq!(stack.leave(1, SlotId::from_u64(5)), OUT_OF_ORDER);
+        assert_eq!(leave(&stack, 1, 5), OUT_OF_ORDER);
         for id in (1..=deep).rev().filter(|id| *id != 5) {
             assert_eq!(current(&stack, 1), Some(id));
-            assert_eq!(stack.leave(1, SlotId::from_u64(id)), IN_ORDER);
+            assert_eq!(leave(&stack, 1, id), IN_ORDER);
         }
         assert_eq!(current(&stack, 1), None);
     }
@@ -357,7 +385,7 @@ mod tests {
     }
 
     fn leaves_marked(stack: &Stack, id: u64) -> bool {
-        let left = stack.leave(1, SlotId::from_u64(id));
+        let left = leave(stack, 1, id);
         matches!(left, Left::InOrder(owner) if owner.is_marked())
     }
 
@@ -388,6 +416,31 @@ mod tests {
             assert!(!leaves_marked(&stack, id));
         }
         assert_eq!(stack.depth.get(), 0);
+    }
+
+    #[test]
+    fn what_is_far_can_be_given_up() {
+        let (stack, slab) = (Stack::new(), Slab::new());
+        let near = NEAR as u64;
+        for id in 1..=near + 3 {
+            enter(&stack, &slab, 1, id);
+        }
+        stack.give_up_far();
+        assert_eq!(current(&stack, 1), Some(near));
+        assert_eq!(
+            while_unwinding(|| {
+                stack.mark_all();
+                stack.give_up_far();
+                current(&stack, 1)
+            }),
+            Some(Some(near))
+        );
+        stack.enter(1, SlotId::from_u64(near + 4), &slab, false);
+        assert_eq!(current(&stack, 1), Some(near));
+        assert_eq!(stack.far.borrow().capacity(), 0);
+        for id in (1..=near).rev() {
+            assert_eq!(leave(&stack, 1, id), IN_ORDER);
+        }
     }
 
     #[test]

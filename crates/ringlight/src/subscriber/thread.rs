@@ -5,31 +5,44 @@
 //! back into (a field's `Debug`, say) may make spans and events of its own. Nothing is held across
 //! such code.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use super::ids::IdGenerator;
+use super::magazine::Magazine;
 use super::slab::{Slab, SpanContext};
 use super::stack::Stack;
 
-/// Free slots a thread keeps at most; half of them move at a time.
-const MAGAZINE_SLOTS: usize = 64;
 thread_local! {
-    static THREAD: Thread = const { Thread::new() };
+    // Nothing in it is dropped, so it is there as long as the thread runs, whatever order the
+    // thread's other locals are dropped in, and reaching it is no more than an addition.
+    static THREAD: Thread = const {
+        assert!(!std::mem::needs_drop::<Thread>());
+        Thread::new()
+    };
+    /// Dropped when the thread ends, if it was touched before.
+    static END: End = const { End };
 }
 
-/// Runs `body` with the thread's state, or without it once the thread's locals are gone.
+/// Runs `body` with the thread's state.
 #[inline]
-pub(super) fn with_thread<R>(body: impl Fn(Option<&Thread>) -> R) -> R {
-    THREAD
-        .try_with(|thread| body(Some(thread)))
-        .unwrap_or_else(|_| without_thread(body))
+#[expect(
+    clippy::expect_used,
+    reason = "a local that is not dropped is there as long as its thread"
+)]
+pub(super) fn with_thread<R>(body: impl FnOnce(&Thread) -> R) -> R {
+    // Unlike `with`, this is inlined everywhere.
+    THREAD.try_with(body).expect("it is never dropped")
 }
 
-#[cold]
-#[inline(never)]
-fn without_thread<R>(body: impl Fn(Option<&Thread>) -> R) -> R {
-    body(None)
+/// Empties the thread's state when the thread ends.
+struct End;
+
+impl Drop for End {
+    fn drop(&mut self) {
+        THREAD.with(Thread::end);
+    }
 }
 
 /// A span of another thread or process.
@@ -40,18 +53,33 @@ pub(super) struct RemoteParent {
     pub(super) is_sampled: bool,
 }
 
+/// Whether what a thread keeps is freed when it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// Not yet.
+    New,
+    /// Yes.
+    Watched,
+    /// It is ending: nothing can be kept any more.
+    Ending,
+}
+
 /// The state of one thread.
+///
+/// What lies on the heap is freed by [`end`](Self::end) and not when the state is dropped. It may be
+/// put there only if [`may_keep`](Self::may_keep) says so.
 pub(super) struct Thread {
     pub(super) ids: IdGenerator,
     pub(super) entered: Stack,
     magazine: Magazine,
-    scratch: Cell<Vec<u64>>,
+    scratch: ManuallyDrop<Cell<Vec<u64>>>,
     /// What a span that would be a root is a child of, while work from elsewhere is taken over.
     remote_parent: Cell<Option<RemoteParent>>,
     /// Whether the callsite of the next record may not have been registered yet.
     unsure: Cell<bool>,
     /// What the last panic said, for the spans that are marked. Of bounded length.
-    panic: Cell<Option<String>>,
+    panic: ManuallyDrop<Cell<Option<String>>>,
+    life: Cell<Life>,
 }
 
 impl Thread {
@@ -60,15 +88,40 @@ impl Thread {
             ids: IdGenerator::unseeded(),
             entered: Stack::new(),
             magazine: Magazine::new(),
-            scratch: Cell::new(Vec::new()),
+            scratch: ManuallyDrop::new(Cell::new(Vec::new())),
             remote_parent: Cell::new(None),
             unsure: Cell::new(false),
-            panic: Cell::new(None),
+            panic: ManuallyDrop::new(Cell::new(None)),
+            life: Cell::new(Life::New),
         }
     }
 
+    /// Whether what is put on the heap now is freed when the thread ends.
+    pub(super) fn may_keep(&self) -> bool {
+        if self.life.get() == Life::New {
+            let is_watched = END.try_with(|_| ()).is_ok();
+            self.life.set(if is_watched {
+                Life::Watched
+            } else {
+                Life::Ending
+            });
+        }
+        self.life.get() == Life::Watched
+    }
+
+    /// Frees what lies on the heap. The thread's other locals may still record as they are dropped.
+    fn end(&self) {
+        self.life.set(Life::Ending);
+        self.magazine.give_back();
+        self.entered.give_up_far();
+        drop(self.scratch.take());
+        drop(self.panic.take());
+    }
+
     pub(super) fn set_panic(&self, text: String) {
-        self.panic.set(Some(text));
+        if self.may_keep() {
+            self.panic.set(Some(text));
+        }
     }
 
     pub(super) fn take_panic(&self) -> Option<String> {
@@ -105,16 +158,30 @@ impl Thread {
     /// Takes a free slot.
     #[inline]
     pub(super) fn take_slot(&self, subscriber: u64, slab: &Arc<Slab>) -> Option<u32> {
-        if self.magazine.subscriber.get() != subscriber {
-            self.magazine.change_owner(subscriber, slab);
+        if self.magazine.is_of(subscriber)
+            && let Some(index) = self.magazine.pop()
+        {
+            return Some(index);
         }
-        self.magazine.pop(slab)
+        self.fetch_slot(subscriber, slab)
+    }
+
+    #[cold]
+    fn fetch_slot(&self, subscriber: u64, slab: &Arc<Slab>) -> Option<u32> {
+        if self.may_keep() {
+            if !self.magazine.is_of(subscriber) {
+                self.magazine.change_subscriber(subscriber, slab);
+            }
+            return self.magazine.fill_and_pop(slab);
+        }
+        let mut index = [0];
+        (slab.take(&mut index) == 1).then_some(index[0])
     }
 
     /// Gives a slot back. Any thread may: slots do not belong to the one that opened the span.
     #[inline]
-    pub(super) fn give_slot(&self, subscriber: u64, slab: &Arc<Slab>, index: u32) {
-        if self.magazine.subscriber.get() == subscriber {
+    pub(super) fn give_slot(&self, subscriber: u64, slab: &Slab, index: u32) {
+        if self.magazine.is_of(subscriber) {
             self.magazine.push(slab, index);
         } else {
             slab.give(&[index]);
@@ -132,95 +199,10 @@ impl Thread {
     #[inline]
     pub(super) fn give_scratch(&self, mut buffer: Vec<u64>) {
         const WORDS_KEPT: usize = 4096;
-        if buffer.capacity() <= WORDS_KEPT {
+        if buffer.capacity() <= WORDS_KEPT && self.may_keep() {
             buffer.clear();
             self.scratch.set(buffer);
         }
-    }
-}
-
-/// Free slots at hand.
-struct Magazine {
-    /// The subscriber whose slots these are; zero for none.
-    subscriber: Cell<u64>,
-    count: Cell<usize>,
-    indices: [Cell<u32>; MAGAZINE_SLOTS],
-    /// Where they go when the thread ends.
-    slab: RefCell<Option<Arc<Slab>>>,
-}
-
-impl Magazine {
-    const fn new() -> Self {
-        Self {
-            subscriber: Cell::new(0),
-            count: Cell::new(0),
-            indices: [const { Cell::new(0) }; MAGAZINE_SLOTS],
-            slab: RefCell::new(None),
-        }
-    }
-
-    #[inline]
-    fn pop(&self, slab: &Slab) -> Option<u32> {
-        if self.count.get() == 0 {
-            self.fill(slab);
-        }
-        let count = self.count.get().checked_sub(1)?;
-        self.count.set(count);
-        Some(self.indices.get(count)?.get())
-    }
-
-    #[inline]
-    fn push(&self, slab: &Slab, index: u32) {
-        if self.count.get() >= MAGAZINE_SLOTS {
-            self.drain(slab, MAGAZINE_SLOTS / 2);
-        }
-        let count = self.count.get();
-        if let Some(place) = self.indices.get(count) {
-            place.set(index);
-            self.count.set(count + 1);
-        }
-    }
-
-    #[cold]
-    fn fill(&self, slab: &Slab) {
-        let mut taken = [0; MAGAZINE_SLOTS / 2];
-        let count = slab.take(&mut taken);
-        for (place, index) in self.indices.iter().zip(&taken[..count]) {
-            place.set(*index);
-        }
-        self.count.set(count);
-    }
-
-    #[cold]
-    fn drain(&self, slab: &Slab, keep: usize) {
-        let count = self.count.get();
-        if count > keep {
-            let mut given = [0; MAGAZINE_SLOTS];
-            for (index, place) in given.iter_mut().zip(&self.indices) {
-                *index = place.get();
-            }
-            slab.give(&given[keep..count]);
-            self.count.set(keep);
-        }
-    }
-
-    #[cold]
-    fn change_owner(&self, subscriber: u64, slab: &Arc<Slab>) {
-        self.give_back();
-        self.subscriber.set(subscriber);
-        *self.slab.borrow_mut() = Some(Arc::clone(slab));
-    }
-
-    fn give_back(&self) {
-        if let Some(slab) = self.slab.borrow_mut().take() {
-            self.drain(&slab, 0);
-        }
-    }
-}
-
-impl Drop for Magazine {
-    fn drop(&mut self) {
-        self.give_back();
     }
 }
 
@@ -231,19 +213,35 @@ mod tests {
     #[test]
     fn slots_come_back_when_a_thread_ends() {
         let slab = Arc::new(Slab::new());
-        let thread = Thread::new();
-        let taken: Vec<_> = (0..100)
-            .map(|_| thread.take_slot(1, &slab).unwrap())
-            .collect();
-        let mut distinct = taken.clone();
-        distinct.sort_unstable();
-        distinct.dedup();
-        assert_eq!(distinct.len(), 100);
-        for index in taken {
-            thread.give_slot(1, &slab, index);
-        }
-        drop(thread);
+        let mut late = Vec::new();
+        std::thread::scope(|scope| {
+            let used = scope.spawn(|| {
+                with_thread(|thread| {
+                    let taken: Vec<_> = (0..100)
+                        .map(|_| thread.take_slot(1, &slab).unwrap())
+                        .collect();
+                    let mut distinct = taken.clone();
+                    distinct.sort_unstable();
+                    distinct.dedup();
+                    assert_eq!(distinct.len(), 100);
+                    for index in taken {
+                        thread.give_slot(1, &slab, index);
+                    }
+                    thread.end();
+                    // As a local that is dropped later would.
+                    let index = thread.take_slot(1, &slab).unwrap();
+                    thread.give_slot(1, &slab, index);
+                    thread.give_scratch(vec![1]);
+                    assert_eq!(thread.take_scratch().capacity(), 0);
+                    index
+                })
+            });
+            late.push(used.join().unwrap());
+        });
+        assert_eq!(late.len(), 1);
+        // All of two chunks but the one that is never handed out.
         let mut all = [0; 128];
-        assert_eq!(slab.take(&mut all), 128);
+        assert_eq!(slab.take(&mut all), 127);
+        assert_eq!(Arc::strong_count(&slab), 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use ringlight_collector::record::{FIELD_INDEX_MAX, ItemWriter, Key, Words, Written};
+use ringlight_collector::record::{FIELD_INDEX_MAX, Head, ItemWriter, Key, Words, Written};
 use tracing_core::field::{Field, Visit};
 
 /// Bounds on what one record may hold.
@@ -22,32 +22,27 @@ pub(super) struct FieldVisitor<W> {
     words: W,
     text_bytes_max: usize,
     attributes_left: usize,
-    dropped: u16,
-    cut: u8,
+    /// Counts what was lost.
+    head: Head,
 }
 
 impl<W: Words> FieldVisitor<W> {
+    /// Writes behind a record's head.
     #[inline]
-    pub(super) const fn new(words: W, limits: &RecordLimits) -> Self {
+    pub(super) const fn new(head: Head, words: W, limits: &RecordLimits) -> Self {
         Self {
             words,
             text_bytes_max: limits.text_bytes_max,
             attributes_left: limits.attributes_max,
-            dropped: 0,
-            cut: 0,
+            head,
         }
     }
 
-    /// How many fields were dropped, and how many texts cut.
+    /// The head, which now says how many fields were dropped and how many texts cut, and what was
+    /// written.
     #[inline]
-    pub(super) const fn losses(&self) -> (u16, u8) {
-        (self.dropped, self.cut)
-    }
-
-    /// What was written.
-    #[inline]
-    pub(super) fn into_words(self) -> W {
-        self.words
+    pub(super) fn finish(self) -> (Head, W) {
+        (self.head, self.words)
     }
 
     #[inline]
@@ -75,10 +70,10 @@ impl<W: Words> FieldVisitor<W> {
     #[inline(never)]
     fn lose(&mut self, written: Written) {
         if written == Written::Cut {
-            self.cut = self.cut.saturating_add(1);
+            self.head = self.head.with_cut(1);
             self.attributes_left -= 1;
         } else {
-            self.dropped = self.dropped.saturating_add(1);
+            self.head = self.head.with_dropped(1);
         }
     }
 

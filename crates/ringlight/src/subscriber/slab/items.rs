@@ -99,20 +99,17 @@ impl Words for SlotItems<'_> {
     }
 
     #[inline]
-    fn push_pair(&mut self, first: u64, second: u64) -> bool {
+    fn push_few<const N: usize>(&mut self, words: [u64; N], count: usize) -> bool {
         let at = SPAN_HEADER_WORDS + self.len;
-        if let Some([a, b]) = self.slot.words.get(at..at + 2) {
-            a.store(first, Ordering::Relaxed);
-            b.store(second, Ordering::Relaxed);
-            self.len += 2;
+        if let Some(places) = self.slot.words.get(at..at + N) {
+            // All of them, since that is a fixed number; what is past the end means nothing.
+            for (place, word) in places.iter().zip(words) {
+                place.store(word, Ordering::Relaxed);
+            }
+            self.len += count;
             return true;
         }
-        let fits = self.room() >= 2;
-        if fits {
-            self.push(first);
-            self.push(second);
-        }
-        fits
+        false
     }
 
     #[inline]

@@ -39,13 +39,13 @@ const CHUNK_SLOTS: usize = 64;
 /// Most chunks there can be.
 const CHUNKS_MAX: usize = 4096;
 /// Most spans that can be open at a time; one more is counted and not recorded. They take 128 MiB.
-pub(crate) const OPEN_SPANS_MAX: usize = CHUNK_SLOTS * CHUNKS_MAX;
+pub(crate) const OPEN_SPANS_MAX: usize = CHUNK_SLOTS * CHUNKS_MAX - 1;
 /// Words of items a span can have, heap included (64 KiB).
 pub(super) const ITEM_WORDS_MAX: usize = 8192;
 /// Heap words a slot keeps for its next span.
 const SPILL_WORDS_KEPT: usize = 512;
 
-// The lower part of an id is a slot's index plus one, that of a slot's state its reference count;
+// The lower part of an id is a slot's index, which is never zero, that of a slot's state its reference count;
 // the upper part of both is the slot's generation.
 const LOW_BITS: u32 = 24;
 const LOW_MASK: u64 = (1 << LOW_BITS) - 1;
@@ -95,7 +95,7 @@ impl SlotId {
 
     /// The slot; out of range for an id that is none of ours.
     pub(super) const fn index(self) -> u32 {
-        (self.0 & LOW_MASK).wrapping_sub(1) as u32
+        (self.0 & LOW_MASK) as u32
     }
 }
 
@@ -234,7 +234,7 @@ impl Slot {
         let generation = self.state.load(Ordering::Relaxed) & GENERATION_MASK | flags;
         // Pairs with the `Acquire` loads in `Slab::slot` and of the reference count.
         self.state.store(generation | 1, Ordering::Release);
-        SlotId(generation | (u64::from(index) + 1))
+        SlotId(generation | u64::from(index))
     }
 
     /// Adds a reference. A span with 2^24 references keeps its slot for good instead of
@@ -339,29 +339,28 @@ impl Slot {
     #[inline]
     pub(super) fn copy_record(&self, buffer: &mut [u8]) {
         const UNROLLED: usize = 4;
-        let (chunks, _) = buffer.as_chunks_mut::<WORD_BYTES>();
-        let inline = chunks.len().min(self.words.len());
-        let (here, spilled) = chunks.split_at_mut(inline);
-        let store = |chunk: &mut [u8; WORD_BYTES], word: &AtomicU64| {
-            *chunk = word.load(Ordering::Relaxed).to_le_bytes();
-        };
-        // Atomic loads are not vectorized; by hand there is at least one check for several.
-        let (fours, rest) = here.as_chunks_mut::<UNROLLED>();
-        let (word_fours, _) = self.words.as_chunks::<UNROLLED>();
-        let done = fours.len() * UNROLLED;
-        for (chunks, words) in fours.iter_mut().zip(word_fours) {
+        fn copy(chunks: &mut [[u8; WORD_BYTES]], words: &[AtomicU64]) {
             for (chunk, word) in chunks.iter_mut().zip(words) {
-                store(chunk, word);
+                *chunk = word.load(Ordering::Relaxed).to_le_bytes();
             }
         }
-        for (chunk, word) in rest.iter_mut().zip(self.words.iter().skip(done)) {
-            store(chunk, word);
-        }
-        if !spilled.is_empty() {
+        let (chunks, _) = buffer.as_chunks_mut::<WORD_BYTES>();
+        if chunks.len() > self.words.len() {
+            let (here, spilled) = chunks.split_at_mut(self.words.len());
+            copy(here, &self.words);
             for (chunk, word) in spilled.iter_mut().zip(&*self.lock_spill()) {
                 *chunk = word.to_le_bytes();
             }
+            return;
         }
+        // Atomic loads are not vectorized; by hand there is at least one check for several.
+        let (fours, rest) = chunks.as_chunks_mut::<UNROLLED>();
+        let (word_fours, _) = self.words.as_chunks::<UNROLLED>();
+        let words_left = self.words.get(fours.len() * UNROLLED..);
+        for (chunks, words) in fours.iter_mut().zip(word_fours) {
+            copy(chunks, words);
+        }
+        copy(rest, words_left.unwrap_or_default());
     }
 
     /// Forgets items of a slot that will not be published after all.
@@ -419,10 +418,10 @@ impl Slab {
     #[inline]
     pub(super) fn slot(&self, id: SlotId) -> Option<&Slot> {
         let slot = self.slot_at(id.index())?;
-        // Pairs with the `Release` store in `Slot::publish`.
+        // Pairs with the `Release` store in `Slot::publish`. A slot that is free is of a generation
+        // that no id has yet.
         let state = slot.state.load(Ordering::Acquire);
-        let live = state & !LOW_MASK == id.0 & !LOW_MASK && state & LOW_MASK != 0;
-        live.then_some(slot)
+        (state & !LOW_MASK == id.0 & !LOW_MASK).then_some(slot)
     }
 
     /// Takes up to `out.len()` free slots; returns how many. None once all are open.
@@ -433,9 +432,9 @@ impl Slab {
             self.chunks[chunk].get_or_init(|| Box::new([const { Slot::new() }; CHUNK_SLOTS]));
             free.chunks_used += 1;
             let first = (chunk * CHUNK_SLOTS) as u32;
-            // Downwards, so that they are handed out upwards.
-            free.indices
-                .extend((first..first + CHUNK_SLOTS as u32).rev());
+            let end = first + CHUNK_SLOTS as u32;
+            // Downwards, so that they are handed out upwards; without the one that no id may name.
+            free.indices.extend((first.max(1)..end).rev());
         }
         let taken = out.len().min(free.indices.len());
         let rest = free.indices.len() - taken;

@@ -410,6 +410,23 @@ fn current_span_names_the_innermost_and_can_be_kept() {
 }
 
 #[test]
+fn a_span_that_closed_without_being_left_is_passed_over() {
+    let got = Recording::new().records(|_| {
+        let outer = info_span!("outer").entered();
+        let gone = info_span!("gone");
+        std::mem::forget(gone.enter());
+        drop(gone);
+        drop(info_span!("child"));
+        info!("said");
+        drop(outer);
+        drop(info_span!("next"));
+    });
+    assert_eq!(got.span("child").parent, got.span("outer").id);
+    assert_eq!(got.logs.last().unwrap().span, got.span("outer").id);
+    assert_eq!(got.span("next").parent, SpanId::INVALID);
+}
+
+#[test]
 fn ids_of_closed_spans_are_inert() {
     let got = Recording::new().records(|recording| {
         let span = info_span!("gone", x = 1);

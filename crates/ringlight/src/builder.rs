@@ -15,8 +15,9 @@ use tracing_core::Dispatch;
 
 use crate::InitError;
 use crate::LogFormat;
-use crate::Sampler;
 use crate::config::{Environment, Inputs, Protocol, Route, Routes, Settings};
+use crate::controls::{self, Controls};
+use crate::sampling::{HeadSampling, Sampler, SamplingRule};
 use crate::subscriber::{Outputs, RinglightSubscriber};
 use crate::telemetry::{Shared, Telemetry};
 
@@ -36,6 +37,7 @@ pub struct Builder {
     sinks: Vec<Box<dyn RecordSink>>,
     log_writer: Option<Box<dyn io::Write + Send>>,
     shutdown_timeout: Duration,
+    sampling_rules: Vec<SamplingRule>,
 }
 
 impl Default for Builder {
@@ -46,6 +48,7 @@ impl Default for Builder {
             sinks: Vec::new(),
             log_writer: None,
             shutdown_timeout: SHUTDOWN_TIMEOUT,
+            sampling_rules: Vec::new(),
         }
     }
 }
@@ -110,6 +113,14 @@ impl Builder {
     /// that is not said elsewhere not to be.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.inputs.sampler = Some(sampler);
+        self
+    }
+
+    /// Exceptions from what the sampler says. The first rule that is about a trace decides; a
+    /// trace that began elsewhere is none of their business if the sampler is
+    /// [parent-based](Sampler::parent_based). Default: none.
+    pub fn sampling_rules(mut self, rules: impl IntoIterator<Item = SamplingRule>) -> Self {
+        self.sampling_rules = rules.into_iter().collect();
         self
     }
 
@@ -211,14 +222,16 @@ impl Builder {
         let mut config = settings.pipeline;
         config.notices = Notices::new(|notice| crate::notice::say(format_args!("{notice}")));
         let limits = config.limits;
+        let service = service_name(&config.resource.attributes);
+        let sampling = HeadSampling::new(service, settings.sampler, self.sampling_rules);
+        let controls = Arc::new(controls::Shared::new(sampling, settings.filter));
         let callsites = Arc::new(CallsiteRegistry::new());
         let pipeline = Pipeline::start(config, Arc::clone(&callsites), exporters, sinks)?;
         let subscriber = RinglightSubscriber::new(
             pipeline.recorder(),
             callsites,
             Clock::system(),
-            settings.filter,
-            settings.sampler,
+            Arc::clone(&controls),
             &limits,
             outputs,
         );
@@ -226,6 +239,7 @@ impl Builder {
             shared: Arc::new(Shared {
                 pipeline,
                 shutdown_timeout: self.shutdown_timeout,
+                controls: Controls { shared: controls },
             }),
         };
         Ok((Dispatch::new(subscriber), telemetry))
@@ -248,6 +262,15 @@ impl Builder {
         INITIALIZED.store(true, Ordering::Relaxed);
         crate::last_words::arrange(&Arc::downgrade(&telemetry.shared));
         Ok(telemetry)
+    }
+}
+
+/// The service's name among the attributes of the resource.
+fn service_name(attributes: &[KeyValue]) -> String {
+    let named = attributes.iter().find(|a| a.key == "service.name");
+    match named.map(|attribute| &attribute.value) {
+        Some(Value::Str(name)) => name.to_string(),
+        _ => String::new(),
     }
 }
 

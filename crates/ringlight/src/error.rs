@@ -49,6 +49,20 @@ pub enum InitError {
     Start(#[from] StartError),
 }
 
+/// A directive that [`Controls::set_filter`](crate::Controls::set_filter) does not understand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "log directive `{directive}` is not understood: {reason}; hint: write `level`, `target` or \
+     `target=level`, for instance `info,my_crate=debug`"
+)]
+#[non_exhaustive]
+pub struct FilterError {
+    /// The directive as it was given.
+    pub directive: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
 /// For a person, not for a programmer: see [`InitError`].
 impl fmt::Debug for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

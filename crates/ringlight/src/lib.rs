@@ -59,7 +59,7 @@
 //! |---|---|
 //! | `OTLP_ENDPOINT` | where to send traces and logs, such as `http://localhost:4317`; gRPC unless the port is 4318 or the protocol is given below |
 //! | `RUST_LOG` | what is recorded: directives such as `info,my_crate=debug,hyper=off`; default `info` |
-//! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | which traces are recorded: `always_on`, `always_off`, `traceidratio` (the argument is their share, 0 to 1), each also with `parentbased_` before it; default `parentbased_always_on`; see [`Sampler`] |
+//! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | which traces are recorded: `always_on`, `always_off`, `traceidratio` (the argument is their share, 0 to 1), each also with `parentbased_` before it; default `parentbased_always_on`; see [`Sampler`]; [`Builder::sampling_rules`] makes exceptions, [`Controls`] changes both while the process runs |
 //! | `NO_COLOR` | lines without colour, also on a terminal |
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | what the service is called, and more about it |
 //! | `OTEL_SDK_DISABLED` | `true`: nothing is exported |
@@ -116,6 +116,7 @@
 mod args;
 mod builder;
 mod config;
+mod controls;
 #[cfg(feature = "otel")]
 mod destinations;
 mod error;
@@ -124,7 +125,7 @@ mod last_words;
 #[cfg(feature = "fmt")]
 mod lines;
 mod notice;
-mod sampler;
+mod sampling;
 mod subscriber;
 mod sync;
 mod telemetry;
@@ -134,10 +135,11 @@ mod trace_context;
 pub use args::TelemetryArgs;
 pub use builder::Builder;
 pub use config::{LogFormat, Protocol};
-pub use error::InitError;
+pub use controls::Controls;
+pub use error::{FilterError, InitError};
 pub use ringlight_collector::{FlushError, OverflowPolicy, PipelineConfig, RecordSink};
 pub use ringlight_model::{Account, DropReason, LedgerSnapshot, Signal};
-pub use sampler::Sampler;
+pub use sampling::{Sampler, SamplingRule};
 pub use subscriber::RinglightSubscriber;
 pub use telemetry::Telemetry;
 pub use trace_context::TraceContext;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use ringlight_collector::{FlushError, Pipeline};
 use ringlight_model::LedgerSnapshot;
 
+use crate::controls::Controls;
+
 /// Keeps telemetry running; shuts it down when dropped.
 ///
 /// Keep it in a variable of `main` (`let _telemetry = ...`, not `let _ = ...`, which drops at once)
@@ -23,6 +25,7 @@ pub struct Telemetry {
 pub(crate) struct Shared {
     pub(crate) pipeline: Pipeline,
     pub(crate) shutdown_timeout: Duration,
+    pub(crate) controls: Controls,
 }
 
 impl Telemetry {
@@ -42,6 +45,12 @@ impl Telemetry {
     /// A second call, and dropping the guard afterwards, change nothing and return at once.
     pub fn shutdown(&self, timeout: Duration) -> LedgerSnapshot {
         self.shared.pipeline.shutdown(timeout)
+    }
+
+    /// What changes the recording while it runs.
+    #[must_use]
+    pub fn controls(&self) -> Controls {
+        self.shared.controls.clone()
     }
 
     /// What became of every record so far. It balances at every moment.

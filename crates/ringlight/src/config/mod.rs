@@ -18,7 +18,7 @@ use ringlight_collector::PipelineConfig;
 use ringlight_model::{KeyValue, Signal};
 
 use crate::filter::Filter;
-use crate::sampler::Sampler;
+use crate::sampling::Sampler;
 pub(crate) use environment::Environment;
 use environment::Reader;
 pub use otlp::Protocol;

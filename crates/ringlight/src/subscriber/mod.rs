@@ -40,8 +40,8 @@ use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::subscriber::Interest;
 use tracing_core::{Event, LevelFilter, Metadata, Subscriber};
 
+use crate::controls;
 use crate::filter::Filter;
-use crate::sampler::Sampler;
 use crate::sync::unpoisoned;
 
 use callsite::{address, describe};
@@ -71,8 +71,7 @@ pub struct RinglightSubscriber {
     callsites: Arc<CallsiteRegistry>,
     /// What `Span::current()` needs to name a callsite again.
     metadata: RwLock<HashMap<u64, &'static Metadata<'static>>>,
-    filter: Filter,
-    sampler: Sampler,
+    controls: Arc<controls::Shared>,
     limits: RecordLimits,
     outputs: Outputs,
     warnings: Warnings,
@@ -101,8 +100,7 @@ impl RinglightSubscriber {
         recorder: Recorder,
         callsites: Arc<CallsiteRegistry>,
         clock: Clock,
-        filter: Filter,
-        sampler: Sampler,
+        controls: Arc<controls::Shared>,
         limits: &Limits,
         outputs: Outputs,
     ) -> Self {
@@ -115,8 +113,7 @@ impl RinglightSubscriber {
             recorder,
             callsites,
             metadata: RwLock::default(),
-            filter,
-            sampler,
+            controls,
             limits: RecordLimits {
                 attributes_max: limits.attributes_max,
                 text_bytes_max: limits.text_bytes_max,
@@ -271,7 +268,7 @@ impl RinglightSubscriber {
 
 impl Subscriber for RinglightSubscriber {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.filter.enabled(metadata) {
+        if self.controls.with_filter(|filter| filter.enabled(metadata)) {
             self.register(metadata);
             Interest::always()
         } else {
@@ -280,7 +277,7 @@ impl Subscriber for RinglightSubscriber {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let enabled = self.filter.enabled(metadata);
+        let enabled = self.controls.with_filter(|filter| filter.enabled(metadata));
         if enabled {
             with_thread(Thread::set_unsure);
         }
@@ -288,7 +285,7 @@ impl Subscriber for RinglightSubscriber {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.filter.max_level())
+        Some(self.controls.with_filter(Filter::max_level))
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {

@@ -4,9 +4,11 @@ use ringlight_collector::record::Head;
 use ringlight_model::{SpanKind, StatusCode};
 use tracing_core::span::Attributes;
 
+use crate::sampling::Beginning;
+
 use super::callsite::address;
 use super::slab::{Slot, SlotId, SpanContext};
-use super::thread::{RemoteParent, Thread};
+use super::thread::Thread;
 use super::visit::FieldVisitor;
 use super::{RinglightSubscriber, SAMPLED};
 
@@ -98,25 +100,29 @@ impl RinglightSubscriber {
         let remote = thread
             .remote_parent()
             .filter(|_| attributes.is_contextual());
-        let (context, is_taken) = match remote {
-            Some(RemoteParent {
-                context,
-                is_sampled,
-            }) => {
-                let is_taken = self.sampler.takes_remote(context.trace_low, is_sampled);
-                (context, is_taken)
-            }
+        let sampling = &self.controls.sampling;
+        if remote.is_none() && sampling.takes_all() {
             // Its ids are drawn with that of the span.
-            None if self.sampler.takes_all() => (SpanContext::NONE, true),
-            None => {
-                let now = self.clock.now().unix_nano;
-                let context = SpanContext {
-                    trace_high: thread.ids.next(now),
-                    trace_low: thread.ids.next(now),
-                    span: 0,
-                };
-                (context, self.sampler.takes(context.trace_low))
-            }
+            return Ok((SlotId::NO_PARENT, SpanContext::NONE));
+        }
+        let now_unix_nano = self.clock.now().unix_nano;
+        let context = remote.map_or_else(
+            || SpanContext {
+                trace_high: thread.ids.next(now_unix_nano),
+                trace_low: thread.ids.next(now_unix_nano),
+                span: 0,
+            },
+            |remote| remote.context,
+        );
+        let beginning = Beginning {
+            name: attributes.metadata().name(),
+            target: attributes.metadata().target(),
+            trace_low: context.trace_low,
+            now_unix_nano,
+        };
+        let is_taken = match remote {
+            Some(remote) => sampling.takes_remote(beginning, remote.is_sampled),
+            None => sampling.takes(beginning),
         };
         if is_taken {
             Ok((SlotId::NO_PARENT, context))

@@ -17,6 +17,8 @@ use ringlight_model::{DropReason, Severity, StatusCode};
 use tracing::{Dispatch, Span, debug, error, info, info_span, span};
 
 use super::*;
+use crate::controls::Controls;
+use crate::sampling::{HeadSampling, Sampler};
 
 const SECOND: u64 = 1_000_000_000;
 const HOUR: u64 = 3600 * SECOND;
@@ -161,6 +163,7 @@ struct Recording {
     times: ManualTime,
     dispatch: Dispatch,
     slab: Arc<Slab>,
+    controls: Controls,
 }
 
 impl Recording {
@@ -189,12 +192,14 @@ impl Recording {
             logs: true,
             scope_paths: true,
         };
+        let sampling = HeadSampling::new("test".to_owned(), sampler, Vec::new());
+        let filter = Filter::parse(directives).0;
+        let controls = Arc::new(controls::Shared::new(sampling, filter));
         let subscriber = RinglightSubscriber::new(
             pipeline.recorder(),
             callsites,
             Clock::manual(times.clone()),
-            Filter::parse(directives).0,
-            sampler,
+            Arc::clone(&controls),
             limits,
             outputs,
         );
@@ -205,6 +210,7 @@ impl Recording {
             times,
             dispatch: Dispatch::new(subscriber),
             slab,
+            controls: Controls { shared: controls },
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use tracing::Instrument as _;
 
 use super::*;
-use crate::TraceContext;
+use crate::{SamplingRule, TraceContext};
 
 fn sampled(sampler: Sampler) -> Recording {
     Recording::sampled("trace", &Limits::default(), sampler)
@@ -169,4 +169,58 @@ fn slots_are_used_again_whether_recorded_or_not() {
             .iter()
             .all(|span| span.start > 0 && span.end >= span.start)
     );
+}
+
+#[test]
+fn rules_choose_by_what_a_trace_begins_with_and_change_while_it_runs() {
+    fn open(name: u8) {
+        let root = match name {
+            b'a' => info_span!("a"),
+            b'b' => info_span!(target: "there::deep", "b"),
+            _ => info_span!("c"),
+        };
+        root.in_scope(|| drop(info_span!("child")));
+    }
+    let got = sampled(Sampler::always_off()).records(|recording| {
+        let controls = &recording.controls;
+        b"abc".iter().copied().for_each(open);
+        controls.set_sampling_rules([
+            SamplingRule::always_on().target("there"),
+            SamplingRule::rate_limited(2.0).span_name("c"),
+        ]);
+        b"abcccc".iter().copied().for_each(open);
+        recording.times.pass(SECOND);
+        b"ccc".iter().copied().for_each(open);
+        controls.set_sampling_rules([]);
+        // A trace that has begun goes on as it is.
+        let last = info_span!("last").entered();
+        controls.set_sampler(Sampler::always_on());
+        drop(info_span!("child"));
+        drop(last);
+        open(b'a');
+    });
+    let named = |name| got.spans.iter().filter(|span| span.name == name).count();
+    assert_eq!([named("a"), named("b"), named("c")], [1, 1, 2 + 2]);
+    assert_eq!(named("last"), 0);
+    assert_eq!(named("child"), 6);
+}
+
+#[test]
+fn the_filter_changes_while_it_runs() {
+    fn say() {
+        drop(tracing::debug_span!("detail"));
+        debug!("said");
+        info!("always");
+    }
+    let got = Recording::with("info", &Limits::default()).records(|recording| {
+        say();
+        recording.controls.set_filter("debug").unwrap();
+        say();
+        let error = recording.controls.set_filter("warn,x=loud").unwrap_err();
+        assert_eq!(error.directive, "x=loud");
+        say();
+        recording.controls.set_filter("off").unwrap();
+        say();
+    });
+    assert_eq!((got.spans.len(), got.logs.len()), (2, 5));
 }

@@ -71,23 +71,18 @@ impl Sampler {
     }
 
     /// Whether every trace that begins here is recorded.
-    #[inline]
-    pub(crate) const fn takes_all(self) -> bool {
+    pub(super) const fn takes_all(self) -> bool {
         self.bound == ALL
     }
 
     /// Whether a trace that begins here is recorded.
-    pub(crate) const fn takes(self, trace_low: u64) -> bool {
+    pub(super) const fn takes(self, trace_low: u64) -> bool {
         position(trace_low) < self.bound
     }
 
-    /// Whether a trace from elsewhere is recorded.
-    pub(crate) const fn takes_remote(self, trace_low: u64, is_sampled: bool) -> bool {
-        if self.follows_remote {
-            is_sampled
-        } else {
-            self.takes(trace_low)
-        }
+    /// Whether a trace that began elsewhere is recorded if it is recorded there.
+    pub(super) const fn follows_remote(self) -> bool {
+        self.follows_remote
     }
 }
 

@@ -1,0 +1,258 @@
+//! Rules: what is recorded of the traces that begin with certain spans.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Sampler;
+
+const SECOND_NANO: f64 = 1e9;
+/// Longer than any process runs, and twice that is still a time.
+const INTERVAL_MAX_NANO: u64 = u64::MAX / 4;
+
+/// What is recorded of the traces that begin here with certain spans, in place of what the
+/// [`Sampler`] says.
+///
+/// A rule is about all traces until it is narrowed; of several rules the first that is about a trace
+/// decides. Patterns are compared with what the code says, `tracing`'s name and target of the span:
+/// `*` stands for any text, also none.
+///
+/// ```
+/// use ringlight::SamplingRule;
+///
+/// let _rules = [
+///     SamplingRule::always_off().span_name("GET /health*"),
+///     SamplingRule::always_on().target("shop::checkout"),
+///     SamplingRule::rate_limited(5.0).span_name("poll"),
+///     SamplingRule::trace_id_ratio(0.01).service("shop-batch"),
+/// ];
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct SamplingRule {
+    name: Option<String>,
+    target: Option<String>,
+    service: Option<String>,
+    share: Share,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Share {
+    OfAll(Sampler),
+    PerSecond(f64),
+}
+
+impl SamplingRule {
+    const fn new(share: Share) -> Self {
+        Self {
+            name: None,
+            target: None,
+            service: None,
+            share,
+        }
+    }
+
+    /// Every trace is recorded.
+    #[must_use]
+    pub const fn always_on() -> Self {
+        Self::new(Share::OfAll(Sampler::always_on()))
+    }
+
+    /// No trace is recorded.
+    #[must_use]
+    pub const fn always_off() -> Self {
+        Self::new(Share::OfAll(Sampler::always_off()))
+    }
+
+    /// A share of the traces is recorded, from 0 to 1, as by [`Sampler::trace_id_ratio`].
+    #[must_use]
+    pub fn trace_id_ratio(ratio: f64) -> Self {
+        Self::new(Share::OfAll(Sampler::trace_id_ratio(ratio)))
+    }
+
+    /// So many traces a second are recorded at most, on average; after a pause as many at once, but
+    /// one at least. Zero, less, or no number at all means none.
+    #[must_use]
+    pub const fn rate_limited(traces_per_second: f64) -> Self {
+        Self::new(Share::PerSecond(traces_per_second))
+    }
+
+    /// Only traces whose first span here is called so.
+    #[must_use]
+    pub fn span_name(mut self, pattern: impl Into<String>) -> Self {
+        self.name = Some(pattern.into());
+        self
+    }
+
+    /// Only traces whose first span here has this target, or one below it: `shop` is also about
+    /// `shop::checkout`. The target of a span is the path of its module unless it says otherwise.
+    #[must_use]
+    pub fn target(mut self, pattern: impl Into<String>) -> Self {
+        self.target = Some(pattern.into());
+        self
+    }
+
+    /// Only in the service called so (`service.name`), for rules that several services share.
+    #[must_use]
+    pub fn service(mut self, pattern: impl Into<String>) -> Self {
+        self.service = Some(pattern.into());
+        self
+    }
+
+    /// Whether it can be about anything in this service.
+    pub(super) fn is_for(&self, service: &str) -> bool {
+        self.service.as_deref().is_none_or(|p| matches(p, service))
+    }
+
+    /// Whether it is about traces that begin with such a span.
+    pub(super) fn is_about(&self, name: &str, target: &str) -> bool {
+        let is_below = |pattern: &str| {
+            matches(pattern, target)
+                || target
+                    .match_indices("::")
+                    .any(|(end, _)| matches(pattern, &target[..end]))
+        };
+        self.name.as_deref().is_none_or(|p| matches(p, name))
+            && self.target.as_deref().is_none_or(is_below)
+    }
+
+    /// Whether a trace that it is about is recorded.
+    pub(super) fn takes(&self, trace_low: u64, now_unix_nano: u64, limiter: &Limiter) -> bool {
+        match self.share {
+            Share::OfAll(sampler) => sampler.takes(trace_low),
+            Share::PerSecond(rate) => limiter.takes(rate, now_unix_nano),
+        }
+    }
+}
+
+/// Whether a text is what a pattern describes, in which `*` stands for any text.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut text) = text.strip_prefix(start) else {
+        return false;
+    };
+    // Every part but the last where it comes first, which leaves most for those after it.
+    let mut parts = rest.split('*');
+    let end = parts.next_back().unwrap_or_default();
+    for part in parts {
+        match text.find(part) {
+            Some(at) => text = &text[at + part.len()..],
+            None => return false,
+        }
+    }
+    text.ends_with(end)
+}
+
+/// How much of a rate is used up: the generic cell rate algorithm, a token bucket in one word.
+///
+/// Source: ITU-T I.371, annex A, "Virtual scheduling algorithm".
+#[derive(Debug, Default)]
+pub(super) struct Limiter {
+    /// When the bucket is full again, Unix nanoseconds. `Relaxed` throughout: it tells nothing about
+    /// other memory.
+    full_at: AtomicU64,
+}
+
+impl Limiter {
+    fn takes(&self, per_second: f64, now: u64) -> bool {
+        if per_second.is_nan() || per_second <= 0.0 {
+            return false;
+        }
+        // A float beyond the range of the integer becomes the nearest one.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "as intended, see above"
+        )]
+        let interval = ((SECOND_NANO / per_second) as u64).min(INTERVAL_MAX_NANO);
+        // A second's worth, but one trace at least.
+        let burst = interval.max(SECOND_NANO as u64);
+        let taken = self
+            .full_at
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {
+                // Further ahead than it can be: the wall clock was set back.
+                let is_stale = full_at > now.saturating_add(burst);
+                let start = if is_stale { now } else { full_at.max(now) };
+                let next = start.saturating_add(interval);
+                (next <= now.saturating_add(burst)).then_some(next)
+            });
+        taken.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        let check = |pattern: &str, text: &str, expected: bool| {
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        };
+        check("", "", true);
+        check("", "a", false);
+        check("*", "", true);
+        check("*", "anything", true);
+        check("GET /health", "GET /health", true);
+        check("GET /health", "GET /healthz", false);
+        check("GET *", "GET /", true);
+        check("GET *", "POST /", false);
+        check("*z", "healthz", true);
+        check("a*b*c", "a-b-b-c", true);
+        check("a*b*c", "acb", false);
+        check("a*a", "a", false);
+        check("**", "x", true);
+        check("ä*ö", "äxö", true);
+        check("*aab", "aaab", true);
+    }
+
+    #[test]
+    fn a_rule_is_about_names_and_targets_and_what_is_below_them() {
+        let check = |rule: SamplingRule, name: &str, target: &str, expected: bool| {
+            assert_eq!(
+                rule.is_about(name, target),
+                expected,
+                "{rule:?} {name} {target}"
+            );
+        };
+        let all = SamplingRule::always_on;
+        check(all(), "a", "b", true);
+        check(all().span_name("a"), "a", "b", true);
+        check(all().span_name("a"), "b", "a", false);
+        check(all().target("shop"), "a", "shop::api", true);
+        check(all().target("shop"), "a", "shopping", false);
+        check(all().target("shop::api"), "a", "shop", false);
+        check(all().target("*::api"), "a", "shop::api::v1", true);
+        check(all().span_name("a").target("b"), "a", "c", false);
+        assert!(all().service("shop-*").is_for("shop-api"));
+        assert!(!all().service("shop-*").is_for("other"));
+        assert!(all().is_for("other"));
+    }
+
+    /// How many of the traces that begin at these times, in milliseconds, are taken.
+    fn taken(per_second: f64, times_ms: impl IntoIterator<Item = u64>) -> usize {
+        let limiter = Limiter::default();
+        let at = |ms: u64| 1_000_000_000_000_000 + ms * 1_000_000;
+        let times = times_ms.into_iter();
+        times
+            .filter(|ms| limiter.takes(per_second, at(*ms)))
+            .count()
+    }
+
+    #[test]
+    fn a_rate_takes_so_many_a_second_and_a_seconds_worth_at_once() {
+        assert_eq!(taken(10.0, (0..100).map(|_| 0)), 10);
+        assert_eq!(taken(10.0, 0..10_000), 10 + 99);
+        assert_eq!(taken(0.5, 0..10_000), 5);
+        assert_eq!(taken(1000.0, (0..500).map(|n| n * 2)), 500);
+        for none in [0.0, -1.0, f64::NAN] {
+            assert_eq!(taken(none, 0..10), 0);
+        }
+        assert_eq!(taken(f64::INFINITY, (0..100).map(|_| 0)), 100);
+        assert_eq!(taken(1e-300, [0, 1, 10_000]), 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_stop_a_rate() {
+        assert_eq!(taken(1.0, [10_000, 10_001, 0, 1, 1_000]), 3);
+    }
+}

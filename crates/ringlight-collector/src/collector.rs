@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::accounts::Accounts;
-use crate::config::PipelineConfig;
+use crate::config::CollectorConfig;
 use crate::destination::{Destination, Place};
 use crate::export::ExporterBoxed;
 use crate::inbox::{Inbox, LANES, lane_of};
@@ -52,7 +52,7 @@ const DROPS_LOOK: Duration = Duration::from_secs(1);
 
 /// What the collector thread is made of.
 pub(crate) struct Parts {
-    pub(crate) config: PipelineConfig,
+    pub(crate) config: CollectorConfig,
     pub(crate) callsites: Arc<CallsiteRegistry>,
     pub(crate) destinations: Vec<Arc<dyn ExporterBoxed>>,
     pub(crate) sinks: Vec<Box<dyn RecordSink>>,

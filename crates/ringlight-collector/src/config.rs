@@ -1,4 +1,4 @@
-//! Settings of a pipeline: one plain struct, checked once by [`PipelineConfig::validate`].
+//! Settings of a pipeline: one plain struct, checked once by [`CollectorConfig::validate`].
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -56,7 +56,7 @@ impl Default for RetryConfig {
 /// [`buffers_bytes_max`](Self::buffers_bytes_max)); rings are allocated when their thread first
 /// records, so a small program uses far less.
 #[derive(Debug, Clone)]
-pub struct PipelineConfig {
+pub struct CollectorConfig {
     /// A ring holds `2^ring_bits * 128` bytes of records. Range 6 to 20, default 12 (512 KiB).
     pub ring_bits: u8,
     /// Threads with a ring of their own; further threads share one locked ring. Range 1 to 1024,
@@ -98,7 +98,7 @@ pub struct PipelineConfig {
     pub notices: Notices,
 }
 
-impl Default for PipelineConfig {
+impl Default for CollectorConfig {
     fn default() -> Self {
         Self {
             ring_bits: 12,
@@ -124,8 +124,8 @@ impl Default for PipelineConfig {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error("`{field}` is {value}, allowed is {allowed}")]
-pub struct PipelineConfigError {
-    /// The field of [`PipelineConfig`].
+pub struct CollectorConfigError {
+    /// The field of [`CollectorConfig`].
     pub field: &'static str,
     /// What it was set to.
     pub value: String,
@@ -133,12 +133,12 @@ pub struct PipelineConfigError {
     pub allowed: String,
 }
 
-impl PipelineConfig {
+impl CollectorConfig {
     /// Checks every field against its documented range.
     ///
     /// # Errors
     /// Names the first field that is out of range, its value and the range.
-    pub fn validate(&self) -> Result<(), PipelineConfigError> {
+    pub fn validate(&self) -> Result<(), CollectorConfigError> {
         const HOUR: Duration = Duration::from_secs(3600);
         const MS: Duration = Duration::from_millis(1);
         number("ring_bits", self.ring_bits.into(), 6..=20)?;
@@ -195,11 +195,11 @@ fn number(
     field: &'static str,
     value: usize,
     allowed: RangeInclusive<usize>,
-) -> Result<(), PipelineConfigError> {
+) -> Result<(), CollectorConfigError> {
     if allowed.contains(&value) {
         return Ok(());
     }
-    Err(PipelineConfigError {
+    Err(CollectorConfigError {
         field,
         value: value.to_string(),
         allowed: format!("{} to {}", allowed.start(), allowed.end()),
@@ -210,11 +210,11 @@ fn duration(
     field: &'static str,
     value: Duration,
     allowed: RangeInclusive<Duration>,
-) -> Result<(), PipelineConfigError> {
+) -> Result<(), CollectorConfigError> {
     if allowed.contains(&value) {
         return Ok(());
     }
-    Err(PipelineConfigError {
+    Err(CollectorConfigError {
         field,
         value: Readable(value).to_string(),
         allowed: format!(
@@ -231,15 +231,15 @@ mod tests {
 
     #[test]
     fn the_default_keeps_all_buffers_under_ten_megabytes() {
-        let config = PipelineConfig::default();
+        let config = CollectorConfig::default();
         assert_eq!(config.validate(), Ok(()));
         assert!(config.buffers_bytes_max() < 10_000_000);
     }
 
     #[test]
     fn a_bad_value_names_field_value_and_range() {
-        let check = |change: fn(&mut PipelineConfig), expected: &str| {
-            let mut config = PipelineConfig::default();
+        let check = |change: fn(&mut CollectorConfig), expected: &str| {
+            let mut config = CollectorConfig::default();
             change(&mut config);
             assert_eq!(config.validate().unwrap_err().to_string(), expected);
         };

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use self::health::{Failure, Health, Turn, backoff};
 pub(crate) use self::place::Place;
 use crate::accounts::{Accounts, Fate, Stage};
-use crate::config::{PipelineConfig, RetryConfig};
+use crate::config::{CollectorConfig, RetryConfig};
 use crate::export::{EncodedBatch, ExportError, ExportOutcome, ExporterBoxed};
 use crate::notice::{Notice, Notices};
 use crate::sync::unpoisoned;
@@ -74,7 +74,7 @@ impl Destination {
         place: Place,
         exporter: Arc<dyn ExporterBoxed>,
         accounts: Arc<Accounts>,
-        config: &PipelineConfig,
+        config: &CollectorConfig,
         settled: Arc<Notify>,
     ) -> Self {
         Self {

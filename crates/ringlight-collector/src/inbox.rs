@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::accounts::{Accounts, Fate};
 use crate::batch::{OpenBatch, Spare};
-use crate::config::{OverflowPolicy, PipelineConfig};
+use crate::config::{CollectorConfig, OverflowPolicy};
 use crate::destination::Destination;
 use crate::encode::Encoder;
 use crate::export::{BatchId, EncodedBatch};
@@ -68,7 +68,7 @@ pub(crate) fn lane_of(bytes: &[u8]) -> usize {
 
 impl Inbox {
     pub(crate) fn new(
-        config: PipelineConfig,
+        config: CollectorConfig,
         callsites: Arc<CallsiteRegistry>,
         destinations: Vec<Arc<Destination>>,
         sinks: Vec<Box<dyn RecordSink>>,

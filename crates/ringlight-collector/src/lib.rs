@@ -24,7 +24,7 @@
 //!
 //! use ringlight_collector::record::{SpanHeader, copy_words};
 //! use ringlight_collector::{EncodedBatch, ExportError, ExportOutcome, Exporter};
-//! use ringlight_collector::{Pipeline, PipelineConfig};
+//! use ringlight_collector::{Pipeline, CollectorConfig};
 //! use ringlight_model::{CallsiteId, CallsiteRegistry, Signal, SpanId, TraceId};
 //!
 //! /// Takes every batch and keeps none.
@@ -41,7 +41,7 @@
 //! }
 //!
 //! let callsites = Arc::new(CallsiteRegistry::new());
-//! let config = PipelineConfig::default();
+//! let config = CollectorConfig::default();
 //! let pipeline = Pipeline::start(config, callsites, vec![Arc::new(Sink)], vec![])?;
 //!
 //! let span = SpanHeader::new(CallsiteId::new(0), TraceId::new(1), SpanId::new(2)).to_words();
@@ -74,7 +74,7 @@ mod sync;
 mod template;
 mod text;
 
-pub use config::{OverflowPolicy, PipelineConfig, PipelineConfigError, RetryConfig};
+pub use config::{CollectorConfig, CollectorConfigError, OverflowPolicy, RetryConfig};
 pub use export::{
     BatchId, EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed,
 };

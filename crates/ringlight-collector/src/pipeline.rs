@@ -10,7 +10,7 @@ use ringlight_ring::{RingConfig, RingSender};
 
 use crate::accounts::{Accounts, SignalSet};
 use crate::collector::{Collector, Parts};
-use crate::config::{PipelineConfig, PipelineConfigError};
+use crate::config::{CollectorConfig, CollectorConfigError};
 use crate::export::ExporterBoxed;
 use crate::mark::{in_pipeline, mark_thread};
 use crate::recorder::Recorder;
@@ -27,7 +27,7 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 pub enum StartError {
     /// A setting is out of range.
     #[error(transparent)]
-    Config(#[from] PipelineConfigError),
+    Config(#[from] CollectorConfigError),
     /// The operating system gave no thread or no event queue.
     #[error("cannot start the collector thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -147,7 +147,7 @@ impl Pipeline {
     /// # Errors
     /// A setting is out of range, or the system has no thread to give.
     pub fn start(
-        config: PipelineConfig,
+        config: CollectorConfig,
         callsites: Arc<CallsiteRegistry>,
         destinations: Vec<Arc<dyn ExporterBoxed>>,
         sinks: Vec<Box<dyn RecordSink>>,
@@ -155,7 +155,7 @@ impl Pipeline {
         config.validate()?;
         let rings = RingConfig::new(config.ring_bytes(), config.producers_max);
         let (sender, receiver) =
-            ringlight_ring::channel(rings).map_err(|error| PipelineConfigError {
+            ringlight_ring::channel(rings).map_err(|error| CollectorConfigError {
                 field: "ring_bits",
                 value: config.ring_bits.to_string(),
                 allowed: error.to_string(),

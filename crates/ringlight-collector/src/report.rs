@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::accounts::Accounts;
-use crate::config::PipelineConfig;
+use crate::config::CollectorConfig;
 use crate::destination::Destination;
 use crate::export::{BatchId, EncodedBatch, ExportError};
 
@@ -47,7 +47,7 @@ pub(crate) struct Reports {
 }
 
 impl Reporter {
-    pub(crate) fn new(config: &PipelineConfig, accounts: Arc<Accounts>) -> Self {
+    pub(crate) fn new(config: &CollectorConfig, accounts: Arc<Accounts>) -> Self {
         Self {
             accounts,
             resource: Arc::new(config.resource.clone()),

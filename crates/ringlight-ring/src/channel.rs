@@ -2,6 +2,9 @@
 
 use std::{
     fmt,
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -234,6 +237,30 @@ impl RingProducer {
         })
     }
 
+    /// Whether a record of `length` bytes fits; if not, `context`'s task is roused when there may be
+    /// room, or when the channel is closed. For tasks what [`wait_room`](Self::wait_room) is for
+    /// threads, with every runtime and without a limit of time.
+    ///
+    /// After `Ok` the next reservation of that length finds room. A task that stops polling loses
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`wait_room`](Self::wait_room), but for the timeout.
+    pub fn poll_room(
+        &mut self,
+        length: usize,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), WaitError>> {
+        let waited = self.producer.wait_room(length, |room| {
+            // Without a permit the waker has been left there, and this call ends.
+            Pin::new(&mut room.notified()).poll(context).is_ready()
+        });
+        match waited {
+            Err(WaitError::TimedOut) => Poll::Pending,
+            decided => Poll::Ready(decided),
+        }
+    }
+
     /// Adds to one of the producer's [`COUNTERS`](crate::COUNTERS) counters, whose meaning is the
     /// caller's. They are never reset: the ring's next owner continues them.
     ///
@@ -289,7 +316,21 @@ impl RingReceiver {
     /// one to visit anything.
     ///
     /// When `visit` unwinds, the record it was given counts as drained.
-    pub fn drain(&mut self, bytes_max: usize, mut visit: impl FnMut(&[u8])) -> Drained {
+    pub fn drain(&mut self, bytes_max: usize, visit: impl FnMut(&[u8])) -> Drained {
+        self.drain_within(bytes_max, u64::MAX, visit)
+    }
+
+    /// As [`drain`](Self::drain), bounded by a number of records instead of bytes.
+    pub fn drain_records(&mut self, records_max: u64, visit: impl FnMut(&[u8])) -> Drained {
+        self.drain_within(usize::MAX, records_max, visit)
+    }
+
+    fn drain_within(
+        &mut self,
+        bytes_max: usize,
+        records_max: u64,
+        mut visit: impl FnMut(&[u8]),
+    ) -> Drained {
         self.adopt_rings();
         for consumer in &mut self.consumers {
             consumer.refresh();
@@ -300,12 +341,14 @@ impl RingReceiver {
         while idle_count < self.consumers.len() {
             let consumer = &mut self.consumers[self.next_index];
             if consumer.has_more() {
-                if drained.records > 0 && drained.bytes >= bytes_max {
+                let is_enough = drained.records > 0 && drained.bytes >= bytes_max;
+                if is_enough || drained.records >= records_max {
                     drained.more = true;
                     break;
                 }
                 let quota_bytes = turn_bytes_max.min(bytes_max.saturating_sub(drained.bytes));
-                let (records, bytes) = consumer.drain(quota_bytes, &mut visit);
+                let quota_records = records_max - drained.records;
+                let (records, bytes) = consumer.drain(quota_bytes, quota_records, &mut visit);
                 drained.records += records;
                 drained.bytes += bytes;
                 idle_count = 0;

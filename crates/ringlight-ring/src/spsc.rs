@@ -466,11 +466,13 @@ impl Consumer {
         self.head != self.tail
     }
 
-    /// Visits records until they amount to `quota_bytes` or none is left, then gives their room
-    /// back. At least one if there is any. Also when a visit unwinds: its record counts as read.
+    /// Visits records until they amount to `quota_bytes` or to `quota_records`, or none is left, then
+    /// gives their room back. At least one if there is any. Also when a visit unwinds: its record
+    /// counts as read.
     pub(crate) fn drain(
         &mut self,
         quota_bytes: usize,
+        quota_records: u64,
         mut visit: impl FnMut(&[u8]),
     ) -> (u64, usize) {
         let mut reading = Reading {
@@ -478,7 +480,10 @@ impl Consumer {
             records: 0,
             bytes: 0,
         };
-        while reading.bytes < quota_bytes.max(1) && reading.next(&mut visit) {}
+        while reading.bytes < quota_bytes.max(1)
+            && reading.records < quota_records
+            && reading.next(&mut visit)
+        {}
         (reading.records, reading.bytes)
     }
 

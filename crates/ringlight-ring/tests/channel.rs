@@ -304,6 +304,58 @@ fn a_wait_for_room_times_out_on_a_ring_nobody_drains() {
     );
 }
 
+#[test]
+fn a_task_waits_for_room_and_is_roused_by_a_drain_and_by_the_end() {
+    let (sender, mut receiver) = open(64, 1);
+    let mut producer = sender.register().unwrap();
+    let counting = Arc::new(Counting::default());
+    let waker = Waker::from(Arc::clone(&counting));
+    let mut context = Context::from_waker(&waker);
+    assert_eq!(producer.poll_room(16, &mut context), Poll::Ready(Ok(())));
+    let too_large = producer.record_bytes_max() + 1;
+    assert_eq!(
+        producer.poll_room(too_large, &mut context),
+        Poll::Ready(Err(WaitError::TooLarge))
+    );
+    while producer.push(&[0; 16]).is_ok() {}
+    assert_eq!(producer.poll_room(16, &mut context), Poll::Pending);
+    assert_eq!(producer.poll_room(16, &mut context), Poll::Pending);
+    assert_eq!(counting.0.load(Ordering::SeqCst), 0);
+    drain_all(&mut receiver);
+    assert_eq!(counting.0.load(Ordering::SeqCst), 1);
+    assert_eq!(producer.poll_room(16, &mut context), Poll::Ready(Ok(())));
+    while producer.push(&[0; 16]).is_ok() {}
+    assert_eq!(producer.poll_room(16, &mut context), Poll::Pending);
+    sender.close();
+    assert_eq!(counting.0.load(Ordering::SeqCst), 2);
+    assert_eq!(
+        producer.poll_room(16, &mut context),
+        Poll::Ready(Err(WaitError::Closed))
+    );
+}
+
+#[test]
+fn drains_as_many_records_as_it_is_asked_for() {
+    let (sender, mut receiver) = open(1024, 2);
+    let mut producers = [sender.register().unwrap(), sender.register().unwrap()];
+    for producer in &mut producers {
+        for sequence in 0..10_u8 {
+            producer.push(&[sequence; 8]).unwrap();
+        }
+    }
+    let mut drain = |records_max| {
+        let mut visited = 0;
+        let drained = receiver.drain_records(records_max, |_| visited += 1);
+        assert_eq!(drained.records, visited);
+        (drained.records, drained.more)
+    };
+    assert_eq!(drain(0), (0, true));
+    assert_eq!(drain(3), (3, true));
+    assert_eq!(drain(16), (16, true));
+    assert_eq!(drain(5), (1, false));
+    assert_eq!(drain(5), (0, false));
+}
+
 /// A waker that counts.
 #[derive(Default)]
 struct Counting(AtomicU32);

@@ -501,3 +501,46 @@ fn producer_released_by_close() {
         thread.join().unwrap();
     });
 }
+
+/// A task that waits for room is roused by the drain that makes it, and by nothing else.
+#[test]
+fn producing_task_roused_by_room() {
+    model(|| {
+        let (sender, mut receiver) = small(1);
+        let mut producer = sender.register().unwrap();
+        let wake = receiver.wake_handle();
+        let thread = thread::spawn(move || {
+            for value in 0..4 {
+                let room = std::future::poll_fn(|context| producer.poll_room(16, context));
+                loom::future::block_on(room).unwrap();
+                push(&mut producer, value).unwrap();
+            }
+            sender.close();
+        });
+        let mut drained = Vec::new();
+        while !receiver.is_closed() {
+            assert!(wake.wait_timeout(FOREVER));
+            drained.extend(drain(&mut receiver));
+        }
+        drained.extend(drain(&mut receiver));
+        thread.join().unwrap();
+        assert_eq!(drained, [0, 1, 2, 3]);
+    });
+}
+
+/// A task that waits for room is released by closing.
+#[test]
+fn producing_task_released_by_close() {
+    model(|| {
+        let (sender, receiver) = small(1);
+        let mut producer = sender.register().unwrap();
+        push(&mut producer, 0).unwrap();
+        push(&mut producer, 1).unwrap();
+        let thread = thread::spawn(move || {
+            let room = std::future::poll_fn(|context| producer.poll_room(16, context));
+            assert_eq!(loom::future::block_on(room), Err(WaitError::Closed));
+        });
+        drop(receiver);
+        thread.join().unwrap();
+    });
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ringlight_clock::Clock;
 use ringlight_collector::{
-    ExporterBoxed, Notices, OverflowPolicy, Pipeline, PipelineConfig, RecordSink,
+    CollectorConfig, ExporterBoxed, Notices, OverflowPolicy, Pipeline, RecordSink,
 };
 use ringlight_model::{CallsiteRegistry, KeyValue, Value};
 use tracing_core::Dispatch;
@@ -153,7 +153,7 @@ impl Builder {
     /// Anything else about the pipeline: buffers, queues, retries, limits. Variables that say more
     /// about the same thing (`OTEL_BSP_*` and so on) still hold, except over what this builder has
     /// a method for.
-    pub fn pipeline(mut self, change: impl FnOnce(&mut PipelineConfig)) -> Self {
+    pub fn pipeline(mut self, change: impl FnOnce(&mut CollectorConfig)) -> Self {
         change(&mut self.inputs.pipeline);
         self
     }

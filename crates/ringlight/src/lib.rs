@@ -137,7 +137,7 @@ pub use builder::Builder;
 pub use config::{LogFormat, Protocol};
 pub use controls::Controls;
 pub use error::{FilterError, InitError};
-pub use ringlight_collector::{FlushError, OverflowPolicy, PipelineConfig, RecordSink};
+pub use ringlight_collector::{CollectorConfig, FlushError, OverflowPolicy, RecordSink};
 pub use ringlight_model::{Account, DropReason, LedgerSnapshot, Signal};
 pub use sampling::{Sampler, SamplingRule};
 pub use subscriber::RinglightSubscriber;

@@ -58,21 +58,21 @@ struct Rig {
     collector: Collector,
 }
 
-fn config(batch_delay: Duration) -> PipelineConfig {
-    PipelineConfig {
+fn config(batch_delay: Duration) -> CollectorConfig {
+    CollectorConfig {
         batch_delay,
         batch_records_max: BATCH_RECORDS as usize,
-        ..PipelineConfig::default()
+        ..CollectorConfig::default()
     }
 }
 
-fn rig(config: PipelineConfig) -> (Rig, RingSender) {
+fn rig(config: CollectorConfig) -> (Rig, RingSender) {
     rig_with(config, |_| Vec::new())
 }
 
 /// With sinks that may record on their own.
 fn rig_with(
-    config: PipelineConfig,
+    config: CollectorConfig,
     sinks: impl FnOnce(&RingSender) -> Vec<Box<dyn RecordSink>>,
 ) -> (Rig, RingSender) {
     let rings = RingConfig::new(config.ring_bytes(), config.producers_max);
@@ -256,7 +256,7 @@ impl RecordSink for Flood {
 async fn in_a_flood_batches_are_full_and_what_comes_seldom_leaves_in_time() {
     const ROUNDS: usize = 4;
     const STEPS: u32 = 20;
-    let config = PipelineConfig::default();
+    let config = CollectorConfig::default();
     let (batch_delay, batch_bytes_max) = (config.batch_delay, config.batch_bytes_max);
     let (rig, sender) = rig_with(config, |sender| vec![Box::new(Flood::start(sender))]);
     let mut producer = sender.register().unwrap();

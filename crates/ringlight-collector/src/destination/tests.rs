@@ -96,7 +96,7 @@ fn deliver(
             Place::of(&*exporter).remove(0),
             Arc::clone(&exporter) as Arc<dyn ExporterBoxed>,
             Arc::clone(&accounts),
-            &PipelineConfig::default(),
+            &CollectorConfig::default(),
             Arc::clone(&settled),
         ));
         accounts.drained(Signal::Traces, batches);

@@ -7,7 +7,7 @@ use crate::support::{
     Answer, PATIENCE, Scripted, config, decode, record_log, record_span, start, traces, wait_for,
     wait_for_traces,
 };
-use ringlight_collector::{Notice, Notices, OverflowPolicy, PipelineConfig, RetryConfig};
+use ringlight_collector::{CollectorConfig, Notice, Notices, OverflowPolicy, RetryConfig};
 use ringlight_model::{DropReason, Signal};
 
 #[test]
@@ -23,7 +23,7 @@ fn a_batch_is_sent_when_it_is_old_enough_though_it_is_small() {
 fn a_batch_is_sent_when_it_is_full_though_it_is_young() {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             batch_delay: Duration::from_secs(3600),
             batch_records_max: 10,
             ..config()
@@ -43,7 +43,7 @@ fn a_batch_is_sent_when_it_is_full_though_it_is_young() {
 fn records_of_one_thread_stay_in_order() {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             concurrent_exports_max: 1,
             policy: OverflowPolicy::Block,
             ..config()
@@ -136,7 +136,7 @@ fn an_attempt_without_an_answer_is_given_up_and_repeated() {
     let backend = Scripted::new("backend", Answer::Ok);
     backend.script([Answer::Never]);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             export_timeout: Duration::from_millis(10),
             ..config()
         },
@@ -152,7 +152,7 @@ fn an_attempt_without_an_answer_is_given_up_and_repeated() {
 fn retries_end() {
     let backend = Scripted::new("backend", Answer::Retryable(None));
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             retry: RetryConfig {
                 total_max: Duration::ZERO,
                 ..config().retry
@@ -172,7 +172,7 @@ fn retries_end() {
 fn requests_under_way_are_limited() {
     let backend = Scripted::new("backend", Answer::Held);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             batch_records_max: 1,
             concurrent_exports_max: 3,
             ..config()
@@ -194,7 +194,7 @@ fn fault_16_a_dead_destination_does_not_touch_the_other() {
     let dead = Scripted::new("dead", Answer::Unreachable);
     let alive = Scripted::new("alive", Answer::Ok);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             batch_records_max: 10,
             batch_bytes_max: 1024,
             queue_bytes_max: 4096,
@@ -229,7 +229,7 @@ fn fault_16_a_dead_destination_does_not_touch_the_other() {
 fn with_block_nothing_is_lost_to_a_slow_destination() {
     let backend = Scripted::new("backend", Answer::Held);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             ring_bits: 6,
             producers_max: 1,
             batch_records_max: 10,
@@ -269,7 +269,7 @@ fn a_person_is_told_once_and_once_again() {
     let backend = Scripted::new("backend", Answer::Unreachable);
     let (told, tellings) = channel();
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             notices: Notices::new(move |notice| {
                 let _ = told.send(notice.clone());
             }),
@@ -312,7 +312,7 @@ fn a_connection_that_was_closed_while_idle_is_no_news() {
     let backend = Scripted::new("backend", Answer::Ok);
     let (told, tellings) = channel();
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             notices: Notices::new(move |notice| {
                 let _ = told.send(notice.clone());
             }),
@@ -346,7 +346,7 @@ fn a_person_is_told_of_drops_once_for_each_reason() {
     let backend = Scripted::new("backend", Answer::Unreachable);
     let (told, tellings) = channel();
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             notices: Notices::new(move |notice| {
                 let _ = told.send(notice.clone());
             }),
@@ -382,7 +382,7 @@ fn sixteen_producers_lose_nothing_and_keep_their_order() {
     const SPANS: u64 = 25_000;
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             concurrent_exports_max: 1,
             policy: OverflowPolicy::Block,
             ..config()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringlight_collector::record::{Head, ItemWriter, Key, LogHeader, SpanHeader, copy_words};
-use ringlight_collector::{ExporterBoxed, Pipeline, PipelineConfig};
+use ringlight_collector::{CollectorConfig, ExporterBoxed, Pipeline};
 use ringlight_model::{
     Callsite, CallsiteId, CallsiteKind, CallsiteRegistry, Limits, LogRecord, Severity, Signal,
     Span, SpanId, SpanKind, StatusCode, TraceId, Value,
@@ -47,7 +47,7 @@ fn callsites() -> Arc<CallsiteRegistry> {
 
 /// What the backend gets of one record of these words.
 fn delivered(
-    config: PipelineConfig,
+    config: CollectorConfig,
     signal: Signal,
     words: &[u64],
 ) -> Vec<crate::support::Decoded> {
@@ -66,7 +66,7 @@ fn delivered(
 type Writer<'a> = ItemWriter<'a, Vec<u64>>;
 
 fn span(
-    config: PipelineConfig,
+    config: CollectorConfig,
     header: SpanHeader,
     write: impl FnOnce(&mut Writer<'_>),
 ) -> Span<'static> {
@@ -201,7 +201,7 @@ fn attributes_beyond_the_limit_are_counted() {
         attributes_max: 2,
         ..Limits::default()
     };
-    let config = PipelineConfig { limits, ..config() };
+    let config = CollectorConfig { limits, ..config() };
     let span = span(config, header(), |items| {
         for name in ["a", "b", "c", "d"] {
             let _ = items.bool(Key::Name(name), true);
@@ -215,7 +215,7 @@ fn attributes_beyond_the_limit_are_counted() {
 
 #[test]
 fn the_place_in_the_source_is_there_when_asked_for() {
-    let config = PipelineConfig {
+    let config = CollectorConfig {
         source_location: true,
         ..config()
     };

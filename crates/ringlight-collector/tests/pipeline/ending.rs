@@ -9,7 +9,7 @@ use crate::support::{
 };
 use ringlight_collector::record::Record;
 use ringlight_collector::{
-    ExporterBoxed, FlushError, Notice, Notices, OverflowPolicy, Pipeline, PipelineConfig,
+    CollectorConfig, ExporterBoxed, FlushError, Notice, Notices, OverflowPolicy, Pipeline,
     RecordSink, Recorder, RetryConfig,
 };
 use ringlight_model::{CallsiteRegistry, DropReason, Signal};
@@ -55,7 +55,7 @@ fn fault_7_shutdown_ends_in_every_state_and_counts_what_is_left() {
 fn a_backend_that_is_away_does_not_keep_a_leaving_application() {
     let backend = Scripted::new("away", Answer::Unreachable);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             batch_records_max: 1,
             ..config()
         },
@@ -91,7 +91,7 @@ fn shutdown_does_not_wait_for_a_long_backoff() {
     let backend = Scripted::new("backend", Answer::Ok);
     backend.script([Answer::Retryable(None)]);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             retry: RetryConfig {
                 delay_first: Duration::from_secs(3600),
                 delay_max: Duration::from_secs(3600),
@@ -127,7 +127,7 @@ fn fault_7_flush_returns_by_its_deadline_in_every_state() {
 fn flush_waits_for_what_was_recorded_before_it() {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             batch_delay: Duration::from_secs(3600),
             ..config()
         },
@@ -237,7 +237,7 @@ fn fault_7_it_works_inside_every_kind_of_runtime() {
 fn producers_that_wait_are_released_at_the_end() {
     let backend = Scripted::new("backend", Answer::Never);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             ring_bits: 6,
             producers_max: 1,
             batch_bytes_max: 1024,
@@ -266,7 +266,7 @@ fn producers_that_wait_are_released_at_the_end() {
 fn waiting_for_a_limited_time_ends_in_a_counted_drop() {
     let backend = Scripted::new("backend", Answer::Never);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             ring_bits: 6,
             batch_bytes_max: 1024,
             queue_bytes_max: 1024,
@@ -318,7 +318,7 @@ fn a_thread_of_the_pipeline_never_waits_for_the_pipeline() {
     };
     let pipeline = Arc::new(
         Pipeline::start(
-            PipelineConfig {
+            CollectorConfig {
                 ring_bits: 6,
                 policy: OverflowPolicy::Block,
                 ..config()
@@ -344,7 +344,7 @@ fn a_notices_hook_that_panics_changes_nothing() {
     let backend = Scripted::new("backend", Answer::Ok);
     backend.script([Answer::Unreachable]);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             notices: Notices::new(|_| panic!("in the hook")),
             ..config()
         },
@@ -362,7 +362,7 @@ fn a_notices_hook_that_panics_changes_nothing() {
 fn a_pipeline_that_is_dropped_delivers_in_the_background() {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             batch_delay: Duration::from_secs(3600),
             ..config()
         },
@@ -377,7 +377,7 @@ fn a_pipeline_that_is_dropped_delivers_in_the_background() {
 fn a_bad_setting_is_an_error_that_names_it() {
     let destinations: Vec<Arc<dyn ExporterBoxed>> = Vec::new();
     let error = Pipeline::start(
-        PipelineConfig {
+        CollectorConfig {
             producers_max: 0,
             ..config()
         },
@@ -396,7 +396,7 @@ fn a_bad_setting_is_an_error_that_names_it() {
 fn log_records_after_the_end_are_told_once_and_the_hook_may_record() {
     let recorder = Arc::new(std::sync::OnceLock::<Recorder>::new());
     let (sender, told) = mpsc::channel();
-    let config = PipelineConfig {
+    let config = CollectorConfig {
         notices: Notices::new({
             let recorder = Arc::clone(&recorder);
             move |notice| {

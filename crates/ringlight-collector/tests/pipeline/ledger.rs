@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::support::{
     Answer, PATIENCE, Scripted, config, record_log, record_span, start, traces, wait_for_traces,
 };
-use ringlight_collector::{OverflowPolicy, PipelineConfig};
+use ringlight_collector::{CollectorConfig, OverflowPolicy};
 use ringlight_model::{DropReason, Signal};
 
 #[test]
 fn every_stage_is_counted_on_its_own() {
     let backend = Scripted::new("backend", Answer::Held);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             batch_records_max: 3,
             concurrent_exports_max: 1,
             ..config()
@@ -47,7 +47,7 @@ fn every_stage_is_counted_on_its_own() {
 fn the_ledger_balances_while_everything_moves() {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             ring_bits: 6,
             batch_records_max: 50,
             batch_bytes_max: 4096,
@@ -121,7 +121,7 @@ fn the_ledger_balances_while_everything_moves() {
 fn what_a_full_ring_refuses_is_counted() {
     let backend = Scripted::new("backend", Answer::Never);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             ring_bits: 6,
             batch_records_max: 1,
             concurrent_exports_max: 1,
@@ -218,7 +218,7 @@ fn a_record_made_while_a_record_is_written_goes_through_the_shared_ring() {
 fn threads_beyond_the_slots_and_threads_that_end_lose_nothing() {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             producers_max: 2,
             policy: OverflowPolicy::Block,
             ..config()
@@ -329,7 +329,7 @@ fn two_pipelines_in_one_process_keep_their_records_apart() {
 fn the_shared_ring_stands_everything_a_ring_of_ones_own_stands() {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             producers_max: 1,
             ..config()
         },

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ringlight_collector::record::Record;
 use ringlight_collector::{
-    EncodedBatch, ExportError, ExportOutcome, Exporter, Notice, Notices, Pipeline, PipelineConfig,
+    CollectorConfig, EncodedBatch, ExportError, ExportOutcome, Exporter, Notice, Notices, Pipeline,
     RecordSink,
 };
 use ringlight_model::{CallsiteRegistry, DropReason, LedgerSnapshot, Signal};
@@ -50,9 +50,9 @@ impl RecordSink for Sink {
     fn flush(&mut self) {}
 }
 
-fn start(config: PipelineConfig, places: Split, sink: &Sink) -> (Pipeline, Receiver<Notice>) {
+fn start(config: CollectorConfig, places: Split, sink: &Sink) -> (Pipeline, Receiver<Notice>) {
     let (sender, notices) = channel();
-    let config = PipelineConfig {
+    let config = CollectorConfig {
         notices: Notices::new(move |notice| {
             let _ = sender.send(notice.clone());
         }),
@@ -68,7 +68,7 @@ fn start(config: PipelineConfig, places: Split, sink: &Sink) -> (Pipeline, Recei
 fn a_dead_place_is_named_and_holds_up_no_other() {
     let traces = Scripted::new("traces", Answer::Ok);
     let logs = Scripted::new("logs", Answer::Unreachable);
-    let config = PipelineConfig {
+    let config = CollectorConfig {
         concurrent_exports_max: 1,
         ..config()
     };
@@ -103,7 +103,7 @@ fn a_dead_place_is_named_and_holds_up_no_other() {
 fn a_signal_without_a_place_is_for_the_sinks_alone() {
     let traces = Scripted::new("traces", Answer::Ok);
     let metrics = Scripted::new("metrics", Answer::Ok);
-    let config = PipelineConfig {
+    let config = CollectorConfig {
         report_interval: Duration::from_secs(3600),
         ..config()
     };
@@ -138,7 +138,7 @@ fn a_signal_without_a_place_is_for_the_sinks_alone() {
 #[test]
 fn what_is_left_at_the_end_is_dropped_at_every_destination_that_takes_it() {
     let traces = Scripted::new("traces", Answer::Never);
-    let config = PipelineConfig {
+    let config = CollectorConfig {
         batch_delay: Duration::from_secs(3600),
         ..config()
     };

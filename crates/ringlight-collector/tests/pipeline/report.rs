@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringlight_collector::PipelineConfig;
+use ringlight_collector::CollectorConfig;
 use ringlight_model::{LedgerSnapshot, Signal};
 use ringlight_otlp::ledger_report::{self, LedgerReport};
 
@@ -25,7 +25,7 @@ fn reports(backend: &Scripted) -> Vec<LedgerReport> {
 fn the_last_report_says_what_the_ledger_says_and_comes_last() {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             report_interval: Duration::from_secs(3600),
             ..config()
         },
@@ -56,7 +56,7 @@ fn the_last_report_says_what_the_ledger_says_and_comes_last() {
 fn a_ledger_that_changes_is_reported_meanwhile() {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             report_interval: Duration::from_millis(1),
             ..config()
         },
@@ -78,7 +78,7 @@ fn a_ledger_that_changes_is_reported_meanwhile() {
 fn a_backend_that_takes_no_metrics_is_asked_once() {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             report_interval: Duration::from_millis(1),
             batch_delay: Duration::from_secs(3600),
             ..config()

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ringlight_collector::record::{ItemWriter, Key, LogHeader, SpanHeader, copy_words};
 use ringlight_collector::{
-    EncodedBatch, ExportError, ExportOutcome, Exporter, ExporterBoxed, Pipeline, PipelineConfig,
+    CollectorConfig, EncodedBatch, ExportError, ExportOutcome, Exporter, ExporterBoxed, Pipeline,
     Recorder, RetryConfig,
 };
 use ringlight_model::{
@@ -21,8 +21,8 @@ use tokio::sync::Notify;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Settings under which things happen soon.
-pub(crate) fn config() -> PipelineConfig {
-    PipelineConfig {
+pub(crate) fn config() -> CollectorConfig {
+    CollectorConfig {
         batch_delay: Duration::from_millis(1),
         report_interval: Duration::ZERO,
         retry: RetryConfig {
@@ -37,11 +37,11 @@ pub(crate) fn config() -> PipelineConfig {
             ],
             dropped_attributes_count: 0,
         },
-        ..PipelineConfig::default()
+        ..CollectorConfig::default()
     }
 }
 
-pub(crate) fn start(config: PipelineConfig, exporters: &[&Scripted]) -> Pipeline {
+pub(crate) fn start(config: CollectorConfig, exporters: &[&Scripted]) -> Pipeline {
     let destinations = exporters
         .iter()
         .map(|exporter| Arc::new((*exporter).clone()) as Arc<dyn ExporterBoxed>)

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use ringlight_collector::{ExportError, Notice, Notices, PipelineConfig};
+use ringlight_collector::{CollectorConfig, ExportError, Notice, Notices};
 use ringlight_export::{EndpointError, OtlpConfig, OtlpGrpcExporter, OtlpHttpExporter};
 use ringlight_model::{DropReason, Signal};
 use ringlight_testing::{Backend, Reply};
@@ -140,7 +140,7 @@ fn a_backend_that_starts_late_gets_everything() {
         let address = Backend::nobody();
         let (told, tellings) = channel();
         let pipeline = start(
-            PipelineConfig {
+            CollectorConfig {
                 notices: Notices::new(move |notice| {
                     let _ = told.send(notice.clone());
                 }),
@@ -195,7 +195,7 @@ fn fault_13_a_backend_that_says_goaway_gets_everything() {
     for protocol in PROTOCOLS {
         let backend = Backend::start();
         let pipeline = start(
-            PipelineConfig {
+            CollectorConfig {
                 batch_records_max: 2,
                 ..config()
             },
@@ -269,7 +269,7 @@ fn fault_14_a_backend_that_hangs_costs_a_timeout_and_nothing_else() {
         let backend = Backend::start();
         backend.script([Reply::Hang]);
         let pipeline = start(
-            PipelineConfig {
+            CollectorConfig {
                 export_timeout: Duration::from_millis(50),
                 ..config()
             },

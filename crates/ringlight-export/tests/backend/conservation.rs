@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use ringlight_collector::{OverflowPolicy, PipelineConfig};
+use ringlight_collector::{CollectorConfig, OverflowPolicy};
 use ringlight_export::OtlpConfig;
 use ringlight_model::Signal;
 use ringlight_testing::{Backend, Code, Received, Reply};
@@ -39,7 +39,7 @@ fn check(seed: u64, protocol: Protocol) {
     let backend = Backend::start();
     backend.script(bad_day(seed, protocol));
     let pipeline = start(
-        PipelineConfig {
+        CollectorConfig {
             batch_records_max: 50,
             policy: OverflowPolicy::Block,
             ..config()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ringlight_collector::record::{ItemWriter, SpanHeader, copy_words};
 use ringlight_collector::{
-    BatchId, EncodedBatch, ExportError, ExportOutcome, ExporterBoxed, Pipeline, PipelineConfig,
+    BatchId, CollectorConfig, EncodedBatch, ExportError, ExportOutcome, ExporterBoxed, Pipeline,
     Recorder, RetryConfig,
 };
 use ringlight_export::{OtlpConfig, OtlpGrpcExporter, OtlpHttpExporter};
@@ -66,8 +66,8 @@ pub(crate) fn export_once(exporter: &Arc<dyn ExporterBoxed>) -> Result<ExportOut
     })
 }
 
-pub(crate) fn config() -> PipelineConfig {
-    PipelineConfig {
+pub(crate) fn config() -> CollectorConfig {
+    CollectorConfig {
         batch_delay: Duration::from_millis(1),
         report_interval: Duration::ZERO,
         retry: RetryConfig {
@@ -79,11 +79,11 @@ pub(crate) fn config() -> PipelineConfig {
             attributes: vec![KeyValue::new("service.name", "test")],
             dropped_attributes_count: 0,
         },
-        ..PipelineConfig::default()
+        ..CollectorConfig::default()
     }
 }
 
-pub(crate) fn start(config: PipelineConfig, exporter: Arc<dyn ExporterBoxed>) -> Pipeline {
+pub(crate) fn start(config: CollectorConfig, exporter: Arc<dyn ExporterBoxed>) -> Pipeline {
     let callsites = Arc::new(CallsiteRegistry::new());
     Pipeline::start(config, callsites, vec![exporter], Vec::new()).unwrap()
 }

@@ -14,7 +14,7 @@ mod tests;
 
 use std::time::Duration;
 
-use ringlight_collector::PipelineConfig;
+use ringlight_collector::CollectorConfig;
 use ringlight_model::{KeyValue, Signal};
 
 use crate::filter::Filter;
@@ -66,7 +66,7 @@ pub(crate) struct Inputs {
     pub(crate) format: Option<LogFormat>,
     pub(crate) default_directives: Option<String>,
     pub(crate) sampler: Option<Sampler>,
-    pub(crate) pipeline: PipelineConfig,
+    pub(crate) pipeline: CollectorConfig,
     pub(crate) batch_delay: Option<Duration>,
 }
 
@@ -80,7 +80,7 @@ pub(crate) struct Settings {
     pub(crate) format: LogFormat,
     #[cfg(feature = "fmt")]
     pub(crate) no_colour: bool,
-    pub(crate) pipeline: PipelineConfig,
+    pub(crate) pipeline: CollectorConfig,
     /// To be shown to a person.
     pub(crate) warnings: Vec<String>,
 }
@@ -190,7 +190,7 @@ fn sampler(reader: &mut Reader<'_>) -> Option<Sampler> {
 
 /// Spans and logs share one pipeline, so of two settings for the same thing the shorter or smaller
 /// holds for both.
-fn batching(reader: &mut Reader<'_>, code_delay: Option<Duration>, pipeline: &mut PipelineConfig) {
+fn batching(reader: &mut Reader<'_>, code_delay: Option<Duration>, pipeline: &mut CollectorConfig) {
     const HOUR_MS: u64 = 3_600_000;
     let mut millis = |name: &str| {
         reader.number(name, "1 to 3600000 (milliseconds)", |ms| {

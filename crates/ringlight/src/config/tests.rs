@@ -146,7 +146,7 @@ fn bad_variables_are_warned_about_and_ignored() {
         target(routes.traces.as_ref()),
         Some(("http://h:4317", Protocol::Grpc))
     );
-    let default = PipelineConfig::default();
+    let default = CollectorConfig::default();
     assert_eq!(settings.pipeline.batch_delay, default.batch_delay);
     assert_eq!(settings.pipeline.export_timeout, default.export_timeout);
     for (named, value) in [

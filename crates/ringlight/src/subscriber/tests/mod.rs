@@ -12,7 +12,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use ringlight_clock::ManualTime;
 use ringlight_collector::record::{Item, KeyRef, Record as RecordRef, ValueRef};
-use ringlight_collector::{Pipeline, PipelineConfig, RecordSink};
+use ringlight_collector::{CollectorConfig, Pipeline, RecordSink};
 use ringlight_model::{DropReason, Severity, StatusCode};
 use tracing::{Dispatch, Span, debug, error, info, info_span, span};
 
@@ -179,7 +179,7 @@ impl Recording {
         let callsites = Arc::new(CallsiteRegistry::new());
         let kept = Arc::new(Mutex::new(Kept::default()));
         let pipeline = Pipeline::start(
-            PipelineConfig::default(),
+            CollectorConfig::default(),
             Arc::clone(&callsites),
             Vec::new(),
             vec![Box::new(Keep(Arc::clone(&kept)))],

@@ -27,11 +27,10 @@ mod tests;
 /// Record bytes taken from the rings before the exporters get their turn on the thread.
 const PASS_BYTES: usize = 128 * 1024;
 
-/// Time between looks at the rings while there is something to be found, doubled with every look in
-/// vain up to the second, which is never longer than a record may wait for others. A ring that fills
-/// up faster calls.
-const LOOK_SOON: Duration = Duration::from_millis(10);
-const LOOK_SELDOM: Duration = Duration::from_millis(80);
+/// Looks at the rings begin this many times as often as `drain_interval` says, and are half as often
+/// after each look in vain, down to that; never longer apart than a record may wait for others. A ring
+/// that fills up faster calls.
+const LOOK_SOON_PART: u32 = 8;
 
 /// The part of the batch delay that is counted for the time in rings that do not empty, at most. The
 /// rest is left to the batch, else each pass of a flood would send by itself what it found.
@@ -40,7 +39,7 @@ const BACKLOG_PART: u32 = 2;
 /// After a silence of so many of the longest times between looks, about a second, the collector looks
 /// no more but asks the producers to call with their next record. A call is a system call on a thread
 /// of the application, which is why it is not asked for at once.
-const SILENCE_LOOKS: u32 = 12;
+const SILENCE_LOOKS: u32 = 10;
 
 /// Time of a shutdown kept for the last report, and as much again for the end after it: a part of
 /// the whole, at most the second.
@@ -85,7 +84,7 @@ pub(crate) struct Collector {
     inbox: Inbox,
     flushes: Vec<Flush>,
     leaving: Option<Leaving>,
-    /// `LOOK_SOON` and `LOOK_SELDOM`, as the settings allow.
+    /// The shortest and the longest time between looks.
     look_soon: Duration,
     look_seldom: Duration,
     /// Time until the next look at the rings.
@@ -212,7 +211,8 @@ impl Collector {
     ) -> Self {
         let config = parts.config;
         let rings_bytes = config.ring_bytes() * (config.producers_max + 1);
-        let look_soon = LOOK_SOON.min(config.batch_delay);
+        let look_seldom = config.drain_interval.min(config.batch_delay);
+        let look_soon = (config.drain_interval / LOOK_SOON_PART).min(look_seldom);
         Self {
             wake: parts.receiver.wake_handle(),
             receiver: parts.receiver,
@@ -222,7 +222,7 @@ impl Collector {
             flushes: Vec::new(),
             leaving: None,
             look_soon,
-            look_seldom: LOOK_SELDOM.min(config.batch_delay),
+            look_seldom,
             look_after: look_soon,
             found_at: Instant::now(),
             looked_at: Instant::now(),

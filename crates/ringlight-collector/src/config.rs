@@ -1,9 +1,10 @@
-//! Settings of a pipeline: one plain struct, checked once by [`CollectorConfig::validate`].
+//! Settings of a collector: one plain struct with presets, checked once by
+//! [`CollectorConfig::validate`].
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use ringlight_model::{Limits, Resource};
+use ringlight_model::{Limits, Resource, Scope};
 
 use crate::Notices;
 use crate::text::Readable;
@@ -50,28 +51,60 @@ impl Default for RetryConfig {
     }
 }
 
-/// Settings of a [`Pipeline`](crate::Pipeline).
+/// Settings of a [`SpanCollector`](crate::SpanCollector), an
+/// [`AsyncSpanCollector`](crate::AsyncSpanCollector) or a [`Pipeline`](crate::Pipeline).
 ///
-/// The defaults keep every buffer of the pipeline together under 10 MB (see
-/// [`buffers_bytes_max`](Self::buffers_bytes_max)); rings are allocated when their thread first
-/// records, so a small program uses far less.
+/// | field | default | [`low_latency`](Self::low_latency) | [`high_throughput`](Self::high_throughput) |
+/// |---|---|---|---|
+/// | `ring_bits` | 12 | 12 | 16 |
+/// | `producers_max` | 16 | 16 | 32 |
+/// | `batch_records_max` | 10 000 | 1 000 | 10 000 |
+/// | `batch_delay` | 5 s | 1 s | 10 s |
+/// | `drain_interval` | 100 ms | 50 ms | 200 ms |
+/// | `batch_bytes_max` | 256 KiB | 256 KiB | 3 MiB |
+/// | `queue_bytes_max` | 512 KiB | 512 KiB | 16 MiB |
+///
+/// The default keeps every buffer together under 10 MB (see
+/// [`buffers_bytes_max`](Self::buffers_bytes_max)); rings are allocated when their producer
+/// registers, so a small program uses far less. What counts is in the ledger in any case; whether
+/// it is also reported to the backend is [`report_interval`](Self::report_interval).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use ringlight_collector::CollectorConfig;
+///
+/// let config = CollectorConfig {
+///     batch_delay: Duration::from_millis(200),
+///     ..CollectorConfig::low_latency()
+/// };
+/// assert_eq!(config.validate(), Ok(()));
+///
+/// let wrong = CollectorConfig { ring_bits: 40, ..config };
+/// let error = wrong.validate().unwrap_err();
+/// assert_eq!(error.to_string(), "`ring_bits` is 40, allowed is 6 to 20");
+/// ```
 #[derive(Debug, Clone)]
 pub struct CollectorConfig {
     /// A ring holds `2^ring_bits * 128` bytes of records. Range 6 to 20, default 12 (512 KiB).
     pub ring_bits: u8,
-    /// Threads with a ring of their own; further threads share one locked ring. Range 1 to 1024,
-    /// default 16. The slot of a thread that ends is used again.
+    /// Producers with a ring of their own at a time; further threads that
+    /// [record](crate::Recorder) share one locked ring. Range 1 to 1024, default 16. The slot of a
+    /// producer that is gone is used again.
     pub producers_max: usize,
     /// What a producer does when its ring is full. Default: drop the new record.
     pub policy: OverflowPolicy,
-    /// A batch is sent when it holds this many records. Range 1 to 1 000 000, default 8192.
+    /// A batch is sent when it holds this many records. Range 1 to 1 000 000, default 10 000.
     pub batch_records_max: usize,
     /// A batch is sent when it holds about this many bytes. Range 1 KiB to 60 MiB, default
     /// 256 KiB: an export request stays far under the 4 MiB that common receivers accept.
     pub batch_bytes_max: usize,
-    /// A batch is sent when its oldest record has waited this long. Range 1 ms to 1 h, default
-    /// 200 ms, so that a span is visible within a second of its end.
+    /// A batch is sent when its oldest record has waited this long. Range 1 ms to 1 h, default 5 s.
     pub batch_delay: Duration,
+    /// Longest time between two looks at the rings while records come in. A ring that is half full
+    /// calls by itself, so this bounds the wait of few records, not the throughput. Range 1 ms to
+    /// 1 min, default 100 ms.
+    pub drain_interval: Duration,
     /// Bytes of batches waiting for, or on their way to, one destination, or one of the places it
     /// sends signals to ([`Exporter::place`](crate::Exporter::place)). At least
     /// `batch_bytes_max`, at most 1 GiB, default 512 KiB. When it is exceeded the newest batch is
@@ -92,6 +125,8 @@ pub struct CollectorConfig {
     pub source_location: bool,
     /// Attributes of everything this process sends: `service.name` and so on.
     pub resource: Resource<'static>,
+    /// The instrumentation scope of records that name none themselves. Default: without a name.
+    pub scope: Scope<'static>,
     /// Limits on one record.
     pub limits: Limits,
     /// Told when a destination stops answering and when it answers again.
@@ -104,9 +139,10 @@ impl Default for CollectorConfig {
             ring_bits: 12,
             producers_max: 16,
             policy: OverflowPolicy::Drop,
-            batch_records_max: 8192,
+            batch_records_max: 10_000,
             batch_bytes_max: 256 * 1024,
-            batch_delay: Duration::from_millis(200),
+            batch_delay: Duration::from_secs(5),
+            drain_interval: Duration::from_millis(100),
             queue_bytes_max: 512 * 1024,
             concurrent_exports_max: 4,
             export_timeout: Duration::from_secs(10),
@@ -114,6 +150,7 @@ impl Default for CollectorConfig {
             report_interval: Duration::from_secs(2),
             source_location: false,
             resource: Resource::default(),
+            scope: Scope::default(),
             limits: Limits::default(),
             notices: Notices::default(),
         }
@@ -134,6 +171,33 @@ pub struct CollectorConfigError {
 }
 
 impl CollectorConfig {
+    /// For spans that somebody watches arrive: small batches, often.
+    #[must_use]
+    pub fn low_latency() -> Self {
+        Self {
+            batch_records_max: 1_000,
+            batch_delay: Duration::from_secs(1),
+            drain_interval: Duration::from_millis(50),
+            ..Self::default()
+        }
+    }
+
+    /// For many spans whose arrival can wait: rings of 8 MiB, large batches, few wake-ups. Batches
+    /// stay under the 4 MiB that common receivers accept.
+    #[must_use]
+    pub fn high_throughput() -> Self {
+        Self {
+            ring_bits: 16,
+            producers_max: 32,
+            batch_records_max: 10_000,
+            batch_delay: Duration::from_secs(10),
+            drain_interval: Duration::from_millis(200),
+            batch_bytes_max: 3 << 20,
+            queue_bytes_max: 16 << 20,
+            ..Self::default()
+        }
+    }
+
     /// Checks every field against its documented range.
     ///
     /// # Errors
@@ -156,6 +220,7 @@ impl CollectorConfig {
             1..=64,
         )?;
         duration("batch_delay", self.batch_delay, MS..=HOUR)?;
+        duration("drain_interval", self.drain_interval, MS..=HOUR / 60)?;
         duration("export_timeout", self.export_timeout, MS..=HOUR)?;
         duration("retry.delay_first", self.retry.delay_first, MS..=HOUR)?;
         duration(
@@ -231,9 +296,28 @@ mod tests {
 
     #[test]
     fn the_default_keeps_all_buffers_under_ten_megabytes() {
-        let config = CollectorConfig::default();
-        assert_eq!(config.validate(), Ok(()));
-        assert!(config.buffers_bytes_max() < 10_000_000);
+        assert!(CollectorConfig::default().buffers_bytes_max() < 10_000_000);
+    }
+
+    #[test]
+    fn presets_are_valid_and_as_documented() {
+        let check = |config: CollectorConfig, expected: (u8, usize, usize, u64, u64)| {
+            assert_eq!(config.validate(), Ok(()));
+            let found = (
+                config.ring_bits,
+                config.producers_max,
+                config.batch_records_max,
+                config.batch_delay.as_secs(),
+                config.drain_interval.as_millis() as u64,
+            );
+            assert_eq!(found, expected);
+        };
+        check(CollectorConfig::default(), (12, 16, 10_000, 5, 100));
+        check(CollectorConfig::low_latency(), (12, 16, 1_000, 1, 50));
+        check(
+            CollectorConfig::high_throughput(),
+            (16, 32, 10_000, 10, 200),
+        );
     }
 
     #[test]
@@ -258,6 +342,10 @@ mod tests {
         check(
             |c| c.batch_delay = Duration::ZERO,
             "`batch_delay` is 0 s, allowed is 1 ms to 3600 s",
+        );
+        check(
+            |c| c.drain_interval = Duration::from_secs(61),
+            "`drain_interval` is 61 s, allowed is 1 ms to 60 s",
         );
         check(
             |c| c.retry.delay_max = Duration::from_millis(1),

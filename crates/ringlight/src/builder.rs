@@ -24,6 +24,10 @@ use crate::telemetry::{Shared, Telemetry};
 /// How long the guard waits for the backend when it is dropped, unless told otherwise.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a record waits for others, unless told otherwise: a span is seen within a second of its
+/// end.
+const BATCH_DELAY: Duration = Duration::from_millis(200);
+
 /// Whether the process's subscriber is ours.
 static INITIALIZED: AtomicBool = AtomicBool::new(false);
 
@@ -42,8 +46,10 @@ pub struct Builder {
 
 impl Default for Builder {
     fn default() -> Self {
+        let mut inputs = Inputs::default();
+        inputs.pipeline.batch_delay = BATCH_DELAY;
         Self {
-            inputs: Inputs::default(),
+            inputs,
             exporters: Vec::new(),
             sinks: Vec::new(),
             log_writer: None,

@@ -17,6 +17,7 @@ use std::sync::{Mutex, MutexGuard};
 use ringlight_model::{Account, DropReason, LedgerSnapshot, Signal};
 use ringlight_ring::RingSender;
 
+use crate::metrics::CollectorMetrics;
 use crate::sync::unpoisoned;
 
 const SIGNALS: usize = Signal::ALL.len();
@@ -60,6 +61,10 @@ pub(crate) enum Counted {
     Abandoned = 4,
     /// Dropped before it could be made: too many spans were open.
     TooManyOpen = 5,
+    /// Not a record: a producer found its ring full.
+    FullRing = 6,
+    /// Not a record: a producer tried again after it had waited for room.
+    Retry = 7,
 }
 
 impl Counted {
@@ -126,6 +131,10 @@ impl Line {
 #[derive(Debug, Clone, Copy, Default)]
 struct Book {
     lines: [Line; SIGNALS],
+    /// Batches it took; those that were sent and not yet settled; attempts that failed.
+    batches_exported: u64,
+    batches_under_way: u64,
+    export_errors: u64,
     /// What it takes. Of anything else a record counts as exported once it is out of the ring, where
     /// the sinks have seen it.
     takes: SignalSet,
@@ -205,7 +214,7 @@ impl Accounts {
         }
     }
 
-    /// Records of one destination go from one stage to the next.
+    /// A batch of records of one destination goes from one stage to the next.
     pub(crate) fn moved(
         &self,
         destination: usize,
@@ -215,12 +224,19 @@ impl Accounts {
         to: Stage,
     ) {
         let mut books = self.books();
-        let line = &mut books.destinations[destination].lines[signal as usize];
+        let book = &mut books.destinations[destination];
+        book.batches_under_way += u64::from(to == Stage::Request);
+        let line = &mut book.lines[signal as usize];
         line.stages[from as usize] -= records;
         line.stages[to as usize] += records;
     }
 
-    /// Records of one destination leave the pipeline.
+    /// An attempt to send failed.
+    pub(crate) fn attempt_failed(&self, destination: usize) {
+        self.books().destinations[destination].export_errors += 1;
+    }
+
+    /// A batch of records of one destination leaves the pipeline.
     pub(crate) fn settled(
         &self,
         destination: usize,
@@ -230,7 +246,10 @@ impl Accounts {
         fate: Fate,
     ) {
         let mut books = self.books();
-        let line = &mut books.destinations[destination].lines[signal as usize];
+        let book = &mut books.destinations[destination];
+        book.batches_under_way -= u64::from(from == Stage::Request);
+        book.batches_exported += u64::from(matches!(fate, Fate::Delivered { .. }));
+        let line = &mut book.lines[signal as usize];
         line.stages[from as usize] -= records;
         line.settle(records, fate);
     }
@@ -286,6 +305,26 @@ impl Accounts {
             }
         }
         snapshot
+    }
+
+    /// The accounts of spans of one destination under the names of the span collector.
+    pub(crate) fn metrics(&self, destination: usize) -> CollectorMetrics {
+        let account = *self.snapshot(destination).account(Signal::Traces);
+        let total = |what: Counted| self.sender.counter_total(what.index(Signal::Traces));
+        let books = self.books();
+        let Some(book) = books.destinations.get(destination) else {
+            return CollectorMetrics::default();
+        };
+        CollectorMetrics {
+            spans_submitted: account.submitted,
+            full_ring_events: total(Counted::FullRing),
+            reserve_retries: total(Counted::Retry),
+            spans_consumed: books.drained[Signal::Traces as usize],
+            spans_exported: account.exported,
+            export_errors: book.export_errors,
+            batches_exported: book.batches_exported,
+            inflight_exports: book.batches_under_way,
+        }
     }
 
     /// The ledger of one destination, exact at the moment of the call.

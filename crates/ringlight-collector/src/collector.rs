@@ -1,7 +1,6 @@
 //! The collector thread: drains the rings, fills batches, hands them to the destinations.
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use ringlight_model::{CallsiteRegistry, DropReason, Signal};
@@ -12,12 +11,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::accounts::Accounts;
+use crate::batch_processor::LANES;
 use crate::config::CollectorConfig;
 use crate::destination::{Destination, Place};
 use crate::export::ExporterBoxed;
-use crate::inbox::{Inbox, LANES, lane_of};
+use crate::inbox::{Inbox, lane_of};
 use crate::notice::{Notice, Notices};
-use crate::pipeline::{Command, Control};
+use crate::pipeline::{Answer, Command, Control};
 use crate::report::{Reporter, Reports};
 use crate::sink::RecordSink;
 
@@ -52,6 +52,8 @@ const DROPS_LOOK: Duration = Duration::from_secs(1);
 /// What the collector thread is made of.
 pub(crate) struct Parts {
     pub(crate) config: CollectorConfig,
+    /// Whether producers may wait for room.
+    pub(crate) may_wait: bool,
     pub(crate) callsites: Arc<CallsiteRegistry>,
     pub(crate) destinations: Vec<Arc<dyn ExporterBoxed>>,
     pub(crate) sinks: Vec<Box<dyn RecordSink>>,
@@ -103,7 +105,8 @@ pub(crate) struct Collector {
 
 /// A flush on its way through: rings, then batches, then destinations.
 struct Flush {
-    answer: SyncSender<()>,
+    /// `None` once it is given.
+    answer: Option<Answer>,
     /// Record bytes drained since it was asked for.
     drained_bytes: usize,
     /// Once the rings are through: the last batch that matters.
@@ -235,7 +238,8 @@ impl Collector {
             },
             rings_bytes,
             inbox: Inbox::new(
-                config,
+                &config,
+                parts.may_wait,
                 parts.callsites,
                 destinations,
                 parts.sinks,
@@ -282,7 +286,7 @@ impl Collector {
         for command in self.control.take() {
             match command {
                 Command::Flush(answer) => self.flushes.push(Flush {
-                    answer,
+                    answer: Some(answer),
                     drained_bytes: 0,
                     up_to: None,
                 }),
@@ -380,13 +384,12 @@ impl Collector {
             return;
         }
         inbox.flush_sinks();
-        self.flushes.retain(|flush| {
+        self.flushes.retain_mut(|flush| {
             let done = flush
                 .up_to
                 .is_some_and(|sequence| inbox.is_settled_up_to(sequence));
-            if done {
-                // Whoever gave up waiting does not hear it.
-                let _ = flush.answer.try_send(());
+            if done && let Some(answer) = flush.answer.take() {
+                answer.send();
             }
             !done
         });

@@ -244,6 +244,7 @@ impl Destination {
                 Ok(outcome) => return self.succeeded(outcome),
                 Err(error) => error,
             };
+            self.accounts.attempt_failed(self.index);
             self.failed(&error, is_probe);
             if !error.is_retryable() {
                 self.tell_rejected(u64::from(batch.records), &error.to_string());

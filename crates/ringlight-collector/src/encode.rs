@@ -15,6 +15,7 @@ use ringlight_model::{
 };
 use ringlight_otlp::encode::{self, Owner, Scalar};
 
+use crate::config::CollectorConfig;
 use crate::record::{
     FieldRole, Item, KeyRef, LogRecord, SpanRecord, Text, ValueRef, parse_span_kind,
     parse_status_code,
@@ -51,7 +52,7 @@ pub(crate) struct Encoder {
     /// The first one stands for records without a callsite.
     callsites: Vec<CallsiteBytes>,
     by_target: HashMap<&'static str, usize, RandomState>,
-    /// Encoded `InstrumentationScope` messages. The first one has no name.
+    /// Encoded `InstrumentationScope` messages. The first one is of records without a callsite.
     scopes: Vec<Box<[u8]>>,
     /// Callsites met lately, by a few bits of their address.
     recent: [Option<(CallsiteId, usize)>; RECENT],
@@ -63,15 +64,14 @@ pub(crate) struct Encoder {
 pub(crate) struct UnknownCallsite;
 
 impl Encoder {
-    pub(crate) fn new(
-        registry: Arc<CallsiteRegistry>,
-        limits: Limits,
-        source_location: bool,
-    ) -> Self {
+    /// The scope of records without a callsite, by its index.
+    pub(crate) const SCOPE_OF_NONE: usize = 0;
+
+    pub(crate) fn new(registry: Arc<CallsiteRegistry>, config: &CollectorConfig) -> Self {
         let mut encoder = Self {
             registry,
-            limits,
-            source_location,
+            limits: config.limits,
+            source_location: config.source_location,
             by_id: HashMap::default(),
             callsites: Vec::new(),
             by_target: HashMap::default(),
@@ -79,7 +79,7 @@ impl Encoder {
             recent: [None; RECENT],
             scratch: String::new(),
         };
-        let scope = encoder.scope_of("");
+        let scope = encoder.add_scope(&config.scope);
         encoder.callsites.push(CallsiteBytes {
             scope,
             name_field: Box::default(),
@@ -162,20 +162,27 @@ impl Encoder {
         if let Some(&index) = self.by_target.get(target) {
             return index;
         }
-        let mut message = Vec::new();
-        let scope = Scope {
+        let index = self.add_scope(&Scope {
             name: Cow::Borrowed(target),
             ..Scope::default()
-        };
-        encode::scope_message(&mut message, &scope);
-        let index = self.scopes.len();
-        self.scopes.push(message.into_boxed_slice());
+        });
         self.by_target.insert(target, index);
         index
     }
 
+    fn add_scope(&mut self, scope: &Scope<'_>) -> usize {
+        let mut message = Vec::new();
+        encode::scope_message(&mut message, scope);
+        self.scopes.push(message.into_boxed_slice());
+        self.scopes.len() - 1
+    }
+
     /// Appends a span to the items of its scope.
     pub(crate) fn span(&mut self, buf: &mut Vec<u8>, callsite: usize, record: &SpanRecord<'_>) {
+        let mut items = record.items().peekable();
+        if let Some(Item::Encoded(bytes)) = items.peek() {
+            return buf.extend_from_slice(bytes);
+        }
         let callsite = &self.callsites[callsite];
         let head = record.head();
         let start_unix_nano = record.start_unix_nano();
@@ -195,7 +202,7 @@ impl Encoder {
             status_message: None,
         };
         let mut attributes = Attributes::new(Owner::Span, &self.limits, &mut self.scratch);
-        for item in record.items() {
+        for item in items {
             match item {
                 Item::Attribute(key, value) => {
                     let Some((role, key)) = meaning_of(callsite, key) else {
@@ -221,7 +228,7 @@ impl Encoder {
                 Item::StatusMessage(text) => {
                     meaning.status_message.get_or_insert(text);
                 }
-                Item::ScopePath(_) => {}
+                Item::ScopePath(_) | Item::Encoded(_) => {}
             }
         }
         let dropped = attributes.dropped + u32::from(head.dropped_attributes());

@@ -6,22 +6,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringlight_model::{CallsiteRegistry, DropReason, Signal};
-use ringlight_otlp::encode;
+use ringlight_model::{CallsiteRegistry, DropReason};
 use tokio::time::Instant;
 
 use crate::accounts::{Accounts, Fate};
-use crate::batch::{OpenBatch, Spare};
-use crate::config::{CollectorConfig, OverflowPolicy};
+use crate::batch_processor::{BatchProcessor, LANES};
+use crate::config::CollectorConfig;
 use crate::destination::Destination;
-use crate::encode::Encoder;
-use crate::export::{BatchId, EncodedBatch};
+use crate::export::EncodedBatch;
 use crate::record::Record;
 use crate::sink::RecordSink;
-
-/// A batch is full when it comes this close to its limit, so that the record that fills it stays
-/// below, as a rule, and its buffer does not grow for it.
-const HEADROOM_PART: usize = 64;
 
 /// How long a full queue of a destination that answers holds up the drain before its batches are
 /// dropped instead.
@@ -33,32 +27,19 @@ pub(crate) struct Inbox {
     destinations: Vec<Arc<Destination>>,
     sinks: Vec<Box<dyn RecordSink>>,
     callsites: Arc<CallsiteRegistry>,
-    encoder: Encoder,
-    /// Open batches of traces and of logs.
-    open: [OpenBatch; 2],
+    batches: BatchProcessor,
     /// Batches the destinations have no room for at the moment. While there are any, nothing is
     /// drained, so there are never more than one pass over the rings makes.
     sealed: VecDeque<EncodedBatch>,
     held_since: Option<Instant>,
     /// Records drained and not yet in the books, of traces and of logs.
     unposted: [u64; 2],
-    spare: Spare,
-    resource: Vec<u8>,
-    /// First part of the batch ids; no other process ever has it.
-    process: Arc<str>,
-    /// Sequence number of the batch sealed last; the first one has 1.
-    sequence: u64,
     sinks_are_dirty: bool,
     /// Whether any destination takes them, of traces and of logs.
     is_taken: [bool; 2],
-    policy: OverflowPolicy,
-    batch_records_max: usize,
-    batch_bytes_max: usize,
-    batch_delay: Duration,
+    /// Whether producers may wait, so that a full queue holds up the drain for as long as it takes.
+    may_wait: bool,
 }
-
-/// The signals that come through rings, by the index of their open batch.
-pub(crate) const LANES: [Signal; 2] = [Signal::Traces, Signal::Logs];
 
 /// The lane of a record by its first byte, which tells a span. Whatever else it may be is booked as
 /// a log record.
@@ -68,42 +49,26 @@ pub(crate) fn lane_of(bytes: &[u8]) -> usize {
 
 impl Inbox {
     pub(crate) fn new(
-        config: CollectorConfig,
+        config: &CollectorConfig,
+        may_wait: bool,
         callsites: Arc<CallsiteRegistry>,
         destinations: Vec<Arc<Destination>>,
         sinks: Vec<Box<dyn RecordSink>>,
         accounts: Arc<Accounts>,
     ) -> Self {
-        let mut resource = Vec::new();
-        encode::resource_message(&mut resource, &config.resource);
-        // Not the resource's `service.instance.id`, which may be the same after a restart: a backend
-        // would take the batches of the new process for those of the old one.
-        let process = Arc::from(format!("{:032x}", fastrand::u128(..)).as_str());
         let is_taken = LANES.map(|signal| destinations.iter().any(|d| d.takes(signal)));
         Self {
             accounts,
             destinations,
             sinks,
-            encoder: Encoder::new(
-                Arc::clone(&callsites),
-                config.limits,
-                config.source_location,
-            ),
+            batches: BatchProcessor::of_callsites(config, Arc::clone(&callsites)),
             callsites,
-            open: [OpenBatch::new(), OpenBatch::new()],
             sealed: VecDeque::new(),
             held_since: None,
             unposted: [0; 2],
-            spare: Spare::new(config.queue_bytes_max),
-            resource,
-            process,
-            sequence: 0,
             sinks_are_dirty: false,
             is_taken,
-            policy: config.policy,
-            batch_records_max: config.batch_records_max,
-            batch_bytes_max: config.batch_bytes_max - config.batch_bytes_max / HEADROOM_PART,
-            batch_delay: config.batch_delay,
+            may_wait,
         }
     }
 
@@ -124,19 +89,10 @@ impl Inbox {
             self.unposted[lane] += 1;
             return;
         }
-        let Ok(callsite) = self.encoder.callsite(record.callsite()) else {
+        let Ok(is_full) = self.batches.take(lane, &record, since) else {
             return self.malformed(lane);
         };
         self.unposted[lane] += 1;
-        let encoder = &mut self.encoder;
-        let batch = &mut self.open[lane];
-        let scope = encoder.scope_index(callsite);
-        batch.add(scope, since, |buf| match &record {
-            Record::Span(span) => encoder.span(buf, callsite, span),
-            Record::Log(log) => encoder.log(buf, callsite, log),
-        });
-        let is_full = batch.bytes() >= self.batch_bytes_max
-            || batch.records() as usize >= self.batch_records_max;
         if is_full {
             self.seal(lane);
         }
@@ -167,19 +123,10 @@ impl Inbox {
     }
 
     fn seal(&mut self, lane: usize) {
-        let records = self.open[lane].records();
-        if records == 0 {
-            return;
+        if self.batches.records(lane) > 0 {
+            self.post();
         }
-        self.post();
-        self.sequence += 1;
-        let bytes = self.open[lane].seal(&self.resource, &self.encoder, &self.spare);
-        self.sealed.push_back(EncodedBatch {
-            signal: LANES[lane],
-            bytes,
-            records,
-            id: BatchId::new(Arc::clone(&self.process), self.sequence),
-        });
+        self.sealed.extend(self.batches.seal(lane));
     }
 
     pub(crate) fn seal_all(&mut self) {
@@ -197,8 +144,7 @@ impl Inbox {
             self.accounts.settle_batch(batch.signal, records, fate);
         }
         for (lane, signal) in LANES.into_iter().enumerate() {
-            let open = u64::from(self.open[lane].records());
-            self.open[lane] = OpenBatch::new();
+            let open = self.batches.abandon(lane);
             self.accounts.settle_batch(signal, open, fate);
             self.accounts
                 .lost(signal, left_in_rings[lane], DropReason::Shutdown);
@@ -222,7 +168,7 @@ impl Inbox {
 
     /// Sequence number of the batch sealed last, 0 before the first.
     pub(crate) const fn last_sequence(&self) -> u64 {
-        self.sequence
+        self.batches.last_sequence()
     }
 
     /// Seals what has waited long enough, unless there is nowhere to put it.
@@ -231,18 +177,16 @@ impl Inbox {
             return;
         }
         for lane in 0..LANES.len() {
-            let is_due = self.open[lane]
-                .oldest()
-                .is_some_and(|oldest| now >= oldest + self.batch_delay);
-            if is_due {
+            if self.batches.due(lane).is_some_and(|due| now >= due) {
                 self.seal(lane);
             }
         }
     }
 
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        let oldest = self.open.iter().filter_map(OpenBatch::oldest).min()?;
-        Some(oldest + self.batch_delay)
+        (0..LANES.len())
+            .filter_map(|lane| self.batches.due(lane))
+            .min()
     }
 
     /// Hands sealed batches to the destinations. Whether all are gone, so that draining may go on.
@@ -250,7 +194,7 @@ impl Inbox {
     /// A destination that answers but has no room holds everything up for a moment, since the
     /// rings have room; with a blocking policy, and at the end, for as long as it takes.
     pub(crate) fn offer(&mut self, now: Instant, is_leaving: bool) -> bool {
-        let waits = is_leaving || self.policy != OverflowPolicy::Drop;
+        let waits = is_leaving || self.may_wait;
         while let Some(front) = self.sealed.front() {
             let (signal, bytes) = (front.signal, front.bytes.len());
             let takes = |d: &&Arc<Destination>| d.takes(signal);
@@ -276,7 +220,7 @@ impl Inbox {
     }
 
     pub(crate) fn is_settled(&self) -> bool {
-        self.is_settled_up_to(self.sequence)
+        self.is_settled_up_to(self.batches.last_sequence())
     }
 
     pub(crate) fn is_settled_up_to(&self, sequence: u64) -> bool {

@@ -57,6 +57,7 @@
 
 mod accounts;
 mod batch;
+mod batch_processor;
 mod collector;
 mod config;
 mod destination;
@@ -64,25 +65,35 @@ mod encode;
 mod export;
 mod inbox;
 mod mark;
+mod metrics;
 mod notice;
 mod pipeline;
 pub mod record;
 mod recorder;
 mod report;
 mod sink;
+mod spans;
 mod sync;
 mod template;
 mod text;
 
+pub use batch_processor::BatchProcessor;
 pub use config::{CollectorConfig, CollectorConfigError, OverflowPolicy, RetryConfig};
 pub use export::{
     BatchId, EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed,
 };
 pub use mark::in_pipeline;
+pub use metrics::CollectorMetrics;
 pub use notice::{Notice, Notices};
 pub use pipeline::{FlushError, Pipeline, StartError};
 pub use recorder::Recorder;
+pub use ringlight_ring::RegisterError;
 pub use sink::RecordSink;
+pub use spans::{
+    AsyncSpanCollector, AsyncSpanProducer, AttributeValue, OpenSpan, SpanBatch, SpanCollector,
+    SpanContext, SpanExporter, SpanExporterBoxed, SpanProducer, SpanRegistrar, SpanTemplate,
+    SubmitError,
+};
 
 /// The example of the README, compiled.
 #[cfg(doctest)]

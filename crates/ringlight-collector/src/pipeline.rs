@@ -6,15 +6,18 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use ringlight_model::{CallsiteRegistry, LedgerSnapshot, Signal};
-use ringlight_ring::{RingConfig, RingSender};
+use ringlight_ring::{RegisterError, RingSender};
+use tokio::sync::{oneshot, watch};
 
 use crate::accounts::{Accounts, SignalSet};
 use crate::collector::{Collector, Parts};
-use crate::config::{CollectorConfig, CollectorConfigError};
+use crate::config::{CollectorConfig, CollectorConfigError, OverflowPolicy};
 use crate::export::ExporterBoxed;
 use crate::mark::{in_pipeline, mark_thread};
-use crate::recorder::Recorder;
+use crate::metrics::CollectorMetrics;
+use crate::recorder::{Recorder, Shared};
 use crate::sink::RecordSink;
+use crate::spans::{Origin, SpanProducer};
 use crate::sync::unpoisoned;
 use crate::text::Readable;
 
@@ -57,16 +60,38 @@ pub enum FlushError {
 /// What the collector thread is told.
 pub(crate) enum Command {
     /// Send everything that is there now, then answer.
-    Flush(SyncSender<()>),
+    Flush(Answer),
     /// Take nothing more, send what there is for at most this long, end.
     Shutdown(Duration),
+}
+
+/// Where the answer to a flush goes. Dropping it tells who waits that there is none.
+pub(crate) enum Answer {
+    Thread(SyncSender<()>),
+    Task(oneshot::Sender<()>),
+}
+
+impl Answer {
+    /// Whoever gave up waiting does not hear it.
+    pub(crate) fn send(self) {
+        match self {
+            Self::Thread(sender) => {
+                let _ = sender.try_send(());
+            }
+            Self::Task(sender) => {
+                let _ = sender.send(());
+            }
+        }
+    }
 }
 
 /// What application threads and the collector thread share besides rings and books.
 #[derive(Default)]
 pub(crate) struct Control {
     state: Mutex<ControlState>,
+    /// For threads that wait for the end, and for tasks.
     ended: Condvar,
+    ended_for_tasks: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -101,6 +126,13 @@ impl Control {
         state.is_ended = true;
         state.commands.clear();
         self.ended.notify_all();
+        self.ended_for_tasks.send_replace(true);
+    }
+
+    async fn ended(&self) {
+        let mut ended = self.ended_for_tasks.subscribe();
+        // The sender is here, so it does not fail.
+        let _ = ended.wait_for(|ended| *ended).await;
     }
 
     /// Waits for the end; whether it came in time.
@@ -130,7 +162,8 @@ impl Control {
 /// waits, be it for a lock that another thread held. What is recorded is dropped, and the ledgers are
 /// empty.
 pub struct Pipeline {
-    recorder: Recorder,
+    shared: Arc<Shared>,
+    spans: Arc<Origin>,
     sender: RingSender,
     accounts: Arc<Accounts>,
     control: Arc<Control>,
@@ -152,14 +185,21 @@ impl Pipeline {
         destinations: Vec<Arc<dyn ExporterBoxed>>,
         sinks: Vec<Box<dyn RecordSink>>,
     ) -> Result<Self, StartError> {
+        let may_wait = config.policy != OverflowPolicy::Drop;
+        Self::start_with(config, may_wait, callsites, destinations, sinks)
+    }
+
+    /// As [`start`](Self::start), with a word on whether producers may wait for room, so that a full
+    /// queue holds up the drain for as long as it takes.
+    pub(crate) fn start_with(
+        config: CollectorConfig,
+        may_wait: bool,
+        callsites: Arc<CallsiteRegistry>,
+        destinations: Vec<Arc<dyn ExporterBoxed>>,
+        sinks: Vec<Box<dyn RecordSink>>,
+    ) -> Result<Self, StartError> {
         config.validate()?;
-        let rings = RingConfig::new(config.ring_bytes(), config.producers_max);
-        let (sender, receiver) =
-            ringlight_ring::channel(rings).map_err(|error| CollectorConfigError {
-                field: "ring_bits",
-                value: config.ring_bits.to_string(),
-                allowed: error.to_string(),
-            })?;
+        let (sender, receiver) = config.channel()?;
         let mut taken: Vec<_> = destinations.iter().map(|e| signals_of(&**e)).collect();
         if taken.is_empty() {
             taken.push(SignalSet::default());
@@ -172,8 +212,10 @@ impl Pipeline {
             .max_blocking_threads(2)
             .on_thread_start(mark_thread)
             .build()?;
+        let shared = Shared::new(sender.clone(), config.policy, config.notices.clone());
         let pipeline = Self {
-            recorder: Recorder::new(sender.clone(), config.policy, config.notices.clone()),
+            spans: Origin::new(Arc::clone(&shared), Arc::clone(&callsites), config.limits),
+            shared,
             sender,
             accounts: Arc::clone(&accounts),
             control: Arc::clone(&control),
@@ -184,6 +226,7 @@ impl Pipeline {
         };
         let parts = Parts {
             config,
+            may_wait,
             callsites,
             destinations,
             sinks,
@@ -203,7 +246,16 @@ impl Pipeline {
     /// A handle to record with.
     #[must_use]
     pub fn recorder(&self) -> Recorder {
-        self.recorder.clone()
+        Recorder::new(Arc::clone(&self.shared))
+    }
+
+    /// A producer of spans with a ring of its own.
+    ///
+    /// # Errors
+    /// All [`producers_max`](CollectorConfig::producers_max) rings are in use, or the pipeline has
+    /// been shut down.
+    pub fn register(&self) -> Result<SpanProducer, RegisterError> {
+        self.spans.register()
     }
 
     /// The ledger of the first destination, exact at this moment.
@@ -223,7 +275,7 @@ impl Pipeline {
     }
 
     fn snapshot(&self, index: usize) -> LedgerSnapshot {
-        if self.recorder.has_collector() {
+        if self.shared.has_collector() {
             self.accounts.snapshot(index)
         } else {
             LedgerSnapshot::default()
@@ -239,11 +291,11 @@ impl Pipeline {
         if in_pipeline() {
             return Err(FlushError::InPipeline);
         }
-        if !self.recorder.has_collector() {
+        if !self.shared.has_collector() {
             return Err(FlushError::Closed);
         }
         let (answer, answered) = sync_channel(1);
-        if !self.control.send(Command::Flush(answer)) {
+        if !self.control.send(Command::Flush(Answer::Thread(answer))) {
             return Err(FlushError::Closed);
         }
         self.sender.wake();
@@ -257,6 +309,43 @@ impl Pipeline {
         }
     }
 
+    /// As [`flush`](Self::flush), for a task, without a limit of time.
+    pub(crate) async fn flushed(&self) -> Result<(), FlushError> {
+        if in_pipeline() {
+            return Err(FlushError::InPipeline);
+        }
+        let (answer, answered) = oneshot::channel();
+        let is_sent =
+            self.shared.has_collector() && self.control.send(Command::Flush(Answer::Task(answer)));
+        if !is_sent {
+            return Err(FlushError::Closed);
+        }
+        self.sender.wake();
+        answered.await.map_err(|_| FlushError::Closed)
+    }
+
+    /// As [`shutdown`](Self::shutdown), for a task.
+    pub(crate) async fn ended(&self, timeout: Duration) -> LedgerSnapshot {
+        if self.shared.has_collector() {
+            self.control.send(Command::Shutdown(timeout));
+            // Wakes the collector, too.
+            self.sender.close();
+            if !in_pipeline() {
+                self.control.ended().await;
+            }
+        }
+        self.ledger()
+    }
+
+    /// The accounts of spans of the first destination under the names of the span collector.
+    pub(crate) fn metrics(&self) -> CollectorMetrics {
+        if self.shared.has_collector() {
+            self.accounts.metrics(0)
+        } else {
+            CollectorMetrics::default()
+        }
+    }
+
     /// Takes no more records, delivers what there is within `timeout`, and ends. What is left then
     /// is counted as dropped.
     ///
@@ -264,7 +353,7 @@ impl Pipeline {
     /// collector ended in time, which it always does unless a sink blocks. A second call waits for
     /// the end the first one set in motion, at most for its own `timeout`.
     pub fn shutdown(&self, timeout: Duration) -> LedgerSnapshot {
-        if !self.recorder.has_collector() {
+        if !self.shared.has_collector() {
             return self.ledger();
         }
         self.control.send(Command::Shutdown(timeout));
@@ -286,7 +375,7 @@ fn signals_of(exporter: &dyn ExporterBoxed) -> SignalSet {
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        if self.recorder.has_collector() {
+        if self.shared.has_collector() {
             self.control.send(Command::Shutdown(DROP_TIMEOUT));
             self.sender.close();
         }

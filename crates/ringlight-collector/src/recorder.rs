@@ -36,7 +36,8 @@ pub struct Recorder {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+/// What all producers of one pipeline share.
+pub(crate) struct Shared {
     /// Tells pipelines of one process apart; never zero.
     id: u64,
     sender: RingSender,
@@ -70,19 +71,8 @@ struct Seat {
 }
 
 impl Recorder {
-    pub(crate) fn new(sender: RingSender, policy: OverflowPolicy, notices: Notices) -> Self {
-        // Relaxed: only the uniqueness of the number matters.
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self {
-            shared: Arc::new(Shared {
-                id: NEXT.fetch_add(1, Ordering::Relaxed),
-                sender,
-                policy,
-                notices,
-                told_late: AtomicBool::new(false),
-                process: std::process::id(),
-            }),
-        }
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
     }
 
     /// Hands over one record of `len_bytes` bytes, which `fill` writes in place.
@@ -214,9 +204,60 @@ impl Seat {
 }
 
 impl Shared {
-    /// One record through a ring of the calling thread's own.
+    pub(crate) fn new(sender: RingSender, policy: OverflowPolicy, notices: Notices) -> Arc<Self> {
+        // Relaxed: only the uniqueness of the number matters.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Arc::new(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            sender,
+            policy,
+            notices,
+            told_late: AtomicBool::new(false),
+            process: std::process::id(),
+        })
+    }
+
+    /// A ring for one owner. None after the end, and none in a forked process, which has no
+    /// collector.
+    pub(crate) fn register(&self) -> Result<RingProducer, RegisterError> {
+        if self.has_collector() {
+            self.sender.register()
+        } else {
+            Err(RegisterError::Closed)
+        }
+    }
+
+    /// One record that its maker keeps when it is refused, and that only counts when it is not.
+    /// Waits for room as the policy says.
+    pub(crate) fn offer(
+        &self,
+        producer: &mut RingProducer,
+        signal: Signal,
+        record: &[u8],
+    ) -> Result<(), ReserveError> {
+        match try_offer(producer, signal, record) {
+            Err(ReserveError::Full) if self.may_wait() => {}
+            decided => return decided,
+        }
+        let patience = Patience::new(self.policy);
+        while let Some(left) = patience.left() {
+            match producer.wait_room(record.len(), left) {
+                Ok(()) | Err(WaitError::TimedOut) => {}
+                // Whether it is closed shows in the attempt.
+                Err(_) => break,
+            }
+            producer.add(Counted::Retry.index(signal), 1);
+            match try_offer(producer, signal, record) {
+                Err(ReserveError::Full) => {}
+                decided => return decided,
+            }
+        }
+        try_offer(producer, signal, record)
+    }
+
+    /// One record through a ring of the caller's own; a record that is refused is counted as dropped.
     #[inline]
-    fn submit(
+    pub(crate) fn submit(
         &self,
         producer: &mut RingProducer,
         signal: Signal,
@@ -259,12 +300,14 @@ impl Shared {
         len_bytes: usize,
         fill: &mut Option<impl FnOnce(&mut [u8])>,
     ) -> bool {
+        producer.add(Counted::FullRing.index(signal), 1);
         let patience = Patience::new(self.policy);
         while let Some(left) = patience.left() {
             match producer.wait_room(len_bytes, left) {
                 Ok(()) | Err(WaitError::TimedOut) => {}
                 Err(_) => break,
             }
+            producer.add(Counted::Retry.index(signal), 1);
             match attempt_again(producer, signal, len_bytes, fill) {
                 Ok(()) => return true,
                 Err(ReserveError::Full) => {}
@@ -361,9 +404,43 @@ impl Shared {
         self.policy != OverflowPolicy::Drop && !in_pipeline() && self.has_collector()
     }
 
-    fn has_collector(&self) -> bool {
+    pub(crate) fn has_collector(&self) -> bool {
         self.process == std::process::id()
     }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    pub(crate) const fn sender(&self) -> &RingSender {
+        &self.sender
+    }
+}
+
+/// One attempt at a record that only counts when it is accepted.
+pub(crate) fn try_offer(
+    producer: &mut RingProducer,
+    signal: Signal,
+    record: &[u8],
+) -> Result<(), ReserveError> {
+    let submitted = Counted::Submitted.index(signal);
+    let mut slot = match producer.reserve(record.len()) {
+        Ok(slot) => slot,
+        Err(error) => {
+            if error == ReserveError::Full {
+                producer.add(Counted::FullRing.index(signal), 1);
+            }
+            return Err(error);
+        }
+    };
+    slot.copy_from_slice(record);
+    // Counted before it can be published: see `accounts`.
+    slot.add(submitted, 1);
+    slot.commit(record.len()).map_err(|_closed| {
+        // Counters wrap: this takes one off.
+        producer.add(submitted, u64::MAX);
+        ReserveError::Closed
+    })
 }
 
 /// How long a producer goes on waiting.
@@ -476,6 +553,9 @@ fn refuse(producer: &mut RingProducer, signal: Signal, error: ReserveError) -> b
         ReserveError::TooLarge => Counted::TooLarge,
         _ => Counted::RingFull,
     };
+    if counted == Counted::RingFull {
+        producer.add(Counted::FullRing.index(signal), 1);
+    }
     producer.add(counted.index(signal), 1);
     if counted == Counted::TooLarge {
         // Nothing else tells a collector that sleeps.
@@ -492,16 +572,15 @@ mod tests {
     fn a_forked_copy_does_not_ask_for_a_ring() {
         let config = ringlight_ring::RingConfig::new(1024, 1);
         let (sender, _receiver) = ringlight_ring::channel(config).unwrap();
-        let recorder = Recorder {
-            shared: Arc::new(Shared {
-                id: u64::MAX,
-                sender: sender.clone(),
-                policy: OverflowPolicy::Block,
-                notices: Notices::default(),
-                told_late: AtomicBool::new(false),
-                process: std::process::id().wrapping_add(1),
-            }),
-        };
+        let recorder = Recorder::new(Arc::new(Shared {
+            id: u64::MAX,
+            sender: sender.clone(),
+            policy: OverflowPolicy::Block,
+            notices: Notices::default(),
+            told_late: AtomicBool::new(false),
+            process: std::process::id().wrapping_add(1),
+        }));
+        assert!(recorder.shared.register().is_err());
         // Both the registry and the shared ring have a lock.
         assert!(!recorder.record(Signal::Logs, 8, |_| {}));
         recorder.count_too_many_open();

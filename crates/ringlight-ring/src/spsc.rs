@@ -371,6 +371,12 @@ pub struct Reservation<'a> {
 }
 
 impl Reservation<'_> {
+    /// Adds to a counter of the producer, as [`RingProducer::add`](crate::RingProducer::add) does.
+    #[inline]
+    pub fn add(&mut self, index: usize, amount: u64) {
+        self.producer.add(index, amount);
+    }
+
     /// Publishes the first `length` bytes as one record. More than was reserved is a mistake of
     /// the caller: debug builds stop there, others publish what was reserved.
     ///

@@ -91,6 +91,7 @@ fn rig_with(
     ));
     let reports = Reporter::new(&config, Arc::clone(&accounts)).of(&destination);
     let parts = Parts {
+        may_wait: config.policy != crate::OverflowPolicy::Drop,
         config,
         callsites: Arc::new(CallsiteRegistry::new()),
         destinations: Vec::new(),

@@ -56,7 +56,7 @@ fn through_the_wire(words: &[u64]) -> Read {
     let mut bytes = vec![0; words.len() * 8];
     copy_words(words.iter().copied(), &mut bytes);
     let record = Record::parse(&bytes).unwrap();
-    let mut encoder = Encoder::new(registry(), Limits::default(), false);
+    let mut encoder = Encoder::new(registry(), &CollectorConfig::default());
     let callsite = encoder.callsite(record.callsite()).unwrap();
     let mut batch = OpenBatch::new();
     let scope = encoder.scope_index(callsite);
@@ -196,7 +196,7 @@ proptest! {
 
 #[test]
 fn a_record_of_an_unknown_callsite_is_refused() {
-    let mut encoder = Encoder::new(registry(), Limits::default(), false);
+    let mut encoder = Encoder::new(registry(), &CollectorConfig::default());
     assert_eq!(
         encoder.callsite(Some(CallsiteId::new(1))),
         Err(UnknownCallsite)

@@ -37,6 +37,7 @@
 //! | 8 | callsites of the enclosing spans, outermost first | how many | their ids |
 //! | 9 | name of the span in place of the callsite's | in bytes | the text, padded |
 //! | 10 | status message | in bytes | the text, padded |
+//! | 11 | the whole span, as OTLP; the only item of its record | in bytes | the encoded item, padded |
 //!
 //! Writers do not repeat a key within a record. What a field *means* (a log record's `message` is
 //! its body, `otel.name` a span's name) is not in the record but in the field's name: see
@@ -58,7 +59,8 @@ pub use pack::{TextPacker, load_tail};
 pub use read::{Item, Items, KeyRef, LogRecord, Record, ScopePath, SpanRecord, Text, ValueRef};
 pub use role::{FieldRole, parse_span_kind, parse_status_code};
 pub use write::{
-    ItemWriter, Key, Words, Written, copy_words, item_field, item_words, push_bytes_by_words,
+    ItemWriter, Key, Words, Written, copy_words, encoded_item, item_field, item_words,
+    push_bytes_by_words,
 };
 
 /// Bytes of a word.
@@ -83,6 +85,7 @@ const TAG_LINK: u8 = 7;
 const TAG_SCOPE_PATH: u8 = 8;
 const TAG_NAME: u8 = 9;
 const TAG_STATUS_MESSAGE: u8 = 10;
+const TAG_ENCODED: u8 = 11;
 
 const FLAG_CUT: u8 = 1;
 const FLAG_KEY_TEXT: u8 = 2;
@@ -242,7 +245,9 @@ impl ItemHead {
         match self.tag() {
             TAG_BOOL => Some(0),
             TAG_I64 | TAG_U64 | TAG_F64 => Some(1),
-            TAG_TEXT | TAG_BYTES | TAG_NAME | TAG_STATUS_MESSAGE => Some(len.div_ceil(WORD_BYTES)),
+            TAG_TEXT | TAG_BYTES | TAG_NAME | TAG_STATUS_MESSAGE | TAG_ENCODED => {
+                Some(len.div_ceil(WORD_BYTES))
+            }
             TAG_LINK => Some(3),
             TAG_SCOPE_PATH => Some(len),
             _ => None,

@@ -6,8 +6,8 @@ use ringlight_model::{CallsiteId, SpanId, TraceId};
 
 use super::{
     FLAG_CUT, FLAG_KEY_TEXT, Head, ItemHead, KIND_LOG, KIND_SPAN, LOG_HEADER_WORDS, RecordError,
-    SPAN_HEADER_WORDS, TAG_BOOL, TAG_BYTES, TAG_F64, TAG_I64, TAG_LINK, TAG_NAME, TAG_SCOPE_PATH,
-    TAG_STATUS_MESSAGE, TAG_TEXT, TAG_U64, WORD_BYTES,
+    SPAN_HEADER_WORDS, TAG_BOOL, TAG_BYTES, TAG_ENCODED, TAG_F64, TAG_I64, TAG_LINK, TAG_NAME,
+    TAG_SCOPE_PATH, TAG_STATUS_MESSAGE, TAG_TEXT, TAG_U64, WORD_BYTES,
 };
 
 type Word = [u8; WORD_BYTES];
@@ -280,6 +280,8 @@ pub enum Item<'a> {
     Name(Text<'a>),
     /// The status message.
     StatusMessage(Text<'a>),
+    /// The whole span as an item of OTLP's `ScopeSpans`, tag and length included.
+    Encoded(&'a [u8]),
 }
 
 /// Callsites, outermost first.
@@ -342,6 +344,7 @@ impl<'a> Iterator for Items<'a> {
             TAG_SCOPE_PATH => Some(Item::ScopePath(ScopePath { words: value })),
             TAG_NAME => Some(Item::Name(text()?)),
             TAG_STATUS_MESSAGE => Some(Item::StatusMessage(text()?)),
+            TAG_ENCODED => Some(Item::Encoded(bytes()?)),
             _ => None,
         }
     }

@@ -4,8 +4,9 @@ use ringlight_model::{CallsiteId, SpanId, TraceId};
 
 use super::pack::{SHORT_BYTES, load_short};
 use super::{
-    FLAG_CUT, FLAG_KEY_TEXT, ItemHead, TAG_BOOL, TAG_BYTES, TAG_F64, TAG_I64, TAG_LINK, TAG_NAME,
-    TAG_SCOPE_PATH, TAG_STATUS_MESSAGE, TAG_TEXT, TAG_U64, TextPacker, WORD_BYTES, load_tail,
+    FLAG_CUT, FLAG_KEY_TEXT, ItemHead, TAG_BOOL, TAG_BYTES, TAG_ENCODED, TAG_F64, TAG_I64,
+    TAG_LINK, TAG_NAME, TAG_SCOPE_PATH, TAG_STATUS_MESSAGE, TAG_TEXT, TAG_U64, TextPacker,
+    WORD_BYTES, load_tail,
 };
 
 /// Copies words into a reservation, as many as both have.
@@ -314,6 +315,13 @@ fn push_padded(words: &mut (impl Words + ?Sized), bytes: &[u8]) {
     if !tail.is_empty() {
         words.push(load_tail(tail));
     }
+}
+
+/// The first word of the item that is a whole span in `len_bytes` bytes of OTLP; the bytes follow,
+/// padded with zeros to whole words.
+#[must_use]
+pub const fn encoded_item(len_bytes: u32) -> u64 {
+    ItemHead::new(TAG_ENCODED, 0, 0, len_bytes).0
 }
 
 /// How many words the item that begins with `word` has, itself included; `None` if no item begins

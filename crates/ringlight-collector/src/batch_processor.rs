@@ -1,0 +1,207 @@
+//! Records to batches: encoded once, grouped by scope, finished by number, size or age.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant as StdInstant};
+
+use ringlight_model::{CallsiteRegistry, Limits, Signal, Span};
+use ringlight_otlp::encode;
+use tokio::time::Instant;
+
+use crate::batch::{OpenBatch, Spare};
+use crate::config::{CollectorConfig, CollectorConfigError};
+use crate::encode::{Encoder, UnknownCallsite};
+use crate::export::{BatchId, EncodedBatch};
+use crate::record::Record;
+use crate::spans::SpanBatch;
+use crate::spans::within_limits;
+
+/// A batch is full when it comes this close to its limit, so that the record that fills it stays
+/// below, as a rule, and its buffer does not grow for it.
+const HEADROOM_PART: usize = 64;
+
+/// The signals that come through rings, by the index of their open batch.
+pub(crate) const LANES: [Signal; 2] = [Signal::Traces, Signal::Logs];
+
+/// Makes batches of spans: each is encoded once, and a batch is finished when it holds
+/// [`batch_records_max`](CollectorConfig::batch_records_max) spans or about
+/// [`batch_bytes_max`](CollectorConfig::batch_bytes_max) bytes, or when its first span has waited for
+/// [`batch_delay`](CollectorConfig::batch_delay).
+///
+/// It does no input or output and has no clock of its own to wait with: whoever drives it takes the
+/// batches out and hands them to a [`SpanExporter`](crate::SpanExporter). It is the one inside an
+/// [`AsyncSpanCollector`](crate::AsyncSpanCollector), and for those who drain a
+/// [`SpanCollector`](crate::SpanCollector) themselves. Spans keep the order in which they came.
+/// They are not grouped by trace, since no backend asks for that.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use ringlight_collector::{BatchProcessor, CollectorConfig, CollectorConfigError};
+/// use ringlight_model::{Span, SpanId, TraceId};
+///
+/// let config = CollectorConfig { batch_records_max: 2, ..CollectorConfig::default() };
+/// let mut batches = BatchProcessor::new(&config)?;
+/// let mut span = Span { trace_id: TraceId::new(1), span_id: SpanId::new(1), ..Span::default() };
+///
+/// assert!(batches.add(&span).is_none());
+/// span.span_id = SpanId::new(2);
+/// let full = batches.add(&span).unwrap();
+/// assert_eq!(full.len(), 2);
+///
+/// batches.add(&span);
+/// assert!(batches.take_due(Instant::now()).is_none()); // not old enough
+/// assert_eq!(batches.flush().unwrap().len(), 1);
+/// # Ok::<(), CollectorConfigError>(())
+/// ```
+pub struct BatchProcessor {
+    encoder: Encoder,
+    limits: Limits,
+    /// Open batches of traces and of logs.
+    open: [OpenBatch; LANES.len()],
+    spare: Spare,
+    resource: Vec<u8>,
+    /// First part of the batch ids; no other process ever has it.
+    process: Arc<str>,
+    /// Sequence number of the batch sealed last; the first one has 1.
+    sequence: u64,
+    records_max: usize,
+    bytes_max: usize,
+    delay: Duration,
+}
+
+impl BatchProcessor {
+    /// A processor with these settings; of them, those of batches, the resource, the scope and the
+    /// limits.
+    ///
+    /// # Errors
+    /// A setting is out of range.
+    pub fn new(config: &CollectorConfig) -> Result<Self, CollectorConfigError> {
+        config.validate()?;
+        Ok(Self::of_callsites(config, Arc::default()))
+    }
+
+    /// For settings that have been validated.
+    pub(crate) fn of_callsites(config: &CollectorConfig, callsites: Arc<CallsiteRegistry>) -> Self {
+        let mut resource = Vec::new();
+        encode::resource_message(&mut resource, &config.resource);
+        // Not the resource's `service.instance.id`, which may be the same after a restart: a backend
+        // would take the batches of the new process for those of the old one.
+        let process = Arc::from(format!("{:032x}", fastrand::u128(..)).as_str());
+        Self {
+            encoder: Encoder::new(callsites, config),
+            limits: config.limits,
+            open: [OpenBatch::new(), OpenBatch::new()],
+            spare: Spare::new(config.queue_bytes_max),
+            resource,
+            process,
+            sequence: 0,
+            records_max: config.batch_records_max,
+            bytes_max: config.batch_bytes_max - config.batch_bytes_max / HEADROOM_PART,
+            delay: config.batch_delay,
+        }
+    }
+
+    /// Adds a span; the batch it completes, if it does. Attributes and texts over the limits are
+    /// dropped or cut.
+    pub fn add(&mut self, span: &Span<'_>) -> Option<SpanBatch> {
+        let span = within_limits(span, &self.limits);
+        let batch = &mut self.open[0];
+        batch.add(Encoder::SCOPE_OF_NONE, Instant::now(), |buf| {
+            encode::span(buf, &span);
+        });
+        if self.is_full(0) { self.flush() } else { None }
+    }
+
+    /// The batch whose first span has waited long enough at `now`.
+    pub fn take_due(&mut self, now: StdInstant) -> Option<SpanBatch> {
+        let is_due = self.next_due().is_some_and(|due| now >= due);
+        if is_due { self.flush() } else { None }
+    }
+
+    /// When the batch that is being filled is to be taken out; `None` while it is empty.
+    #[must_use]
+    pub fn next_due(&self) -> Option<StdInstant> {
+        self.due(0).map(Instant::into_std)
+    }
+
+    /// What there is, unless there is nothing.
+    pub fn flush(&mut self) -> Option<SpanBatch> {
+        self.seal(0).map(SpanBatch::new)
+    }
+
+    /// Spans that wait for others.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.open[0].records() as usize
+    }
+
+    /// Adds a record, made after `since`; whether it completes its batch, which is to be
+    /// [sealed](Self::seal) then.
+    #[inline]
+    pub(crate) fn take(
+        &mut self,
+        lane: usize,
+        record: &Record<'_>,
+        since: Instant,
+    ) -> Result<bool, UnknownCallsite> {
+        let callsite = self.encoder.callsite(record.callsite())?;
+        let encoder = &mut self.encoder;
+        let scope = encoder.scope_index(callsite);
+        self.open[lane].add(scope, since, |buf| match record {
+            Record::Span(span) => encoder.span(buf, callsite, span),
+            Record::Log(log) => encoder.log(buf, callsite, log),
+        });
+        Ok(self.is_full(lane))
+    }
+
+    fn is_full(&self, lane: usize) -> bool {
+        let batch = &self.open[lane];
+        batch.bytes() >= self.bytes_max || batch.records() as usize >= self.records_max
+    }
+
+    /// Records in the open batch of a lane.
+    pub(crate) const fn records(&self, lane: usize) -> u32 {
+        self.open[lane].records()
+    }
+
+    /// The batch of a lane, unless it is empty.
+    pub(crate) fn seal(&mut self, lane: usize) -> Option<EncodedBatch> {
+        let records = self.records(lane);
+        if records == 0 {
+            return None;
+        }
+        self.sequence += 1;
+        let bytes = self.open[lane].seal(&self.resource, &self.encoder, &self.spare);
+        Some(EncodedBatch {
+            signal: LANES[lane],
+            bytes,
+            records,
+            id: BatchId::new(Arc::clone(&self.process), self.sequence),
+        })
+    }
+
+    /// Forgets the open batch of a lane; how many records it held.
+    pub(crate) fn abandon(&mut self, lane: usize) -> u64 {
+        std::mem::replace(&mut self.open[lane], OpenBatch::new())
+            .records()
+            .into()
+    }
+
+    /// When the batch of a lane is to be sealed.
+    pub(crate) fn due(&self, lane: usize) -> Option<Instant> {
+        Some(self.open[lane].oldest()? + self.delay)
+    }
+
+    /// Sequence number of the batch sealed last, 0 before the first.
+    pub(crate) const fn last_sequence(&self) -> u64 {
+        self.sequence
+    }
+}
+
+impl std::fmt::Debug for BatchProcessor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BatchProcessor")
+            .field("pending", &self.pending())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,244 @@
+//! The collector that drains itself, and producers that wait without holding a thread.
+
+use std::borrow::Borrow;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringlight_model::{CallsiteRegistry, LedgerSnapshot, Signal, Span};
+use ringlight_ring::{RegisterError, ReserveError, WaitError};
+
+use super::exporter::{OfSpans, SpanExporterBoxed};
+use super::producer::{OpenSpan, SpanContext, SpanProducer, SubmitError, write};
+use super::template::{AttributeValue, SpanTemplate};
+use crate::accounts::Counted;
+use crate::config::CollectorConfig;
+use crate::metrics::CollectorMetrics;
+use crate::pipeline::{FlushError, Pipeline, StartError};
+use crate::record::WORD_BYTES;
+use crate::recorder::try_offer;
+
+/// Rings, a thread that drains them, a [`BatchProcessor`](crate::BatchProcessor) and a
+/// [`SpanExporter`](crate::SpanExporter) with its queue, its retries and its ledger.
+///
+/// The thread and its small runtime are the collector's own: nothing here runs on the application's
+/// executor, and the futures work with every one. The collector is woken when a ring is half full
+/// and by deadline.
+///
+/// A full queue of the exporter holds up the drain, the rings fill up, and then a producer that
+/// awaits waits: backpressure reaches whoever submits, and nothing is lost on the way. Producers that
+/// do not await follow the [`policy`](CollectorConfig::policy).
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use ringlight_collector::{
+///     AsyncSpanCollector, CollectorConfig, ExportError, ExportOutcome, SpanBatch, SpanExporter,
+///     SpanTemplate,
+/// };
+/// use ringlight_model::Signal;
+///
+/// /// Takes every batch and keeps none.
+/// struct Sink;
+///
+/// impl SpanExporter for Sink {
+///     async fn export(&self, _: SpanBatch) -> Result<ExportOutcome, ExportError> {
+///         Ok(ExportOutcome::default())
+///     }
+///
+///     fn name(&self) -> &str {
+///         "sink"
+///     }
+/// }
+///
+/// static ORDER: SpanTemplate<2> = SpanTemplate::new("shop", "order", ["id", "customer"]);
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let collector = AsyncSpanCollector::new(CollectorConfig::default(), Arc::new(Sink))?;
+/// let mut producer = collector.register()?;
+///
+/// let span = producer.start(&ORDER);
+/// // the work
+/// assert!(producer.end(span, [7.into(), "ada".into()]).await);
+///
+/// let ledger = collector.shutdown(Duration::from_secs(5)).await;
+/// assert_eq!(ledger.account(Signal::Traces).exported, 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct AsyncSpanCollector {
+    pipeline: Pipeline,
+}
+
+impl AsyncSpanCollector {
+    /// Starts the collector's thread. Connects to nothing: a destination that is not there does not
+    /// delay or fail the start.
+    ///
+    /// # Errors
+    /// A setting is out of range, or the system has no thread to give.
+    pub fn new(
+        config: CollectorConfig,
+        exporter: Arc<dyn SpanExporterBoxed>,
+    ) -> Result<Self, StartError> {
+        let callsites = Arc::<CallsiteRegistry>::default();
+        let destination = Arc::new(OfSpans(exporter));
+        let pipeline = Pipeline::start_with(config, true, callsites, vec![destination], vec![])?;
+        Ok(Self { pipeline })
+    }
+
+    /// A producer with a ring of its own; a [`SpanProducer`] by [`AsyncSpanProducer::into_sync`].
+    ///
+    /// # Errors
+    /// [`RegisterError::NoFreeSlot`] while there are
+    /// [`producers_max`](CollectorConfig::producers_max); [`RegisterError::Closed`] after a shutdown.
+    pub fn register(&self) -> Result<AsyncSpanProducer, RegisterError> {
+        self.pipeline.register().map(AsyncSpanProducer::from)
+    }
+
+    /// Waits until everything submitted before the call has been delivered, refused or dropped.
+    /// However long that takes: whoever stops waiting loses nothing.
+    ///
+    /// # Errors
+    /// The collector has been shut down, or the caller is its own exporter.
+    pub async fn flush(&self) -> Result<(), FlushError> {
+        self.pipeline.flushed().await
+    }
+
+    /// Takes no more spans, releases producers that wait, delivers what there is within `timeout`,
+    /// and ends. What is left then is counted as dropped, in the ledger that is returned.
+    ///
+    /// The deadline is kept by the collector's thread, whatever the destination does short of
+    /// blocking it. A second call waits for the end the first one set in motion.
+    pub async fn shutdown(&self, timeout: Duration) -> LedgerSnapshot {
+        self.pipeline.ended(timeout).await
+    }
+
+    /// What became of every span so far. It balances at every moment.
+    #[must_use]
+    pub fn ledger(&self) -> LedgerSnapshot {
+        self.pipeline.ledger()
+    }
+
+    /// Views of the ledger under the names of the span collector.
+    #[must_use]
+    pub fn metrics(&self) -> CollectorMetrics {
+        self.pipeline.metrics()
+    }
+}
+
+/// A [`SpanProducer`] that waits for room in its ring as a task, whatever the policy.
+///
+/// A wait ends when there is room or the collector is shut down; to bound it, put the future into a
+/// timeout and submit by reference, so that the span is not lost with the future.
+#[derive(Debug)]
+pub struct AsyncSpanProducer {
+    producer: SpanProducer,
+}
+
+impl From<SpanProducer> for AsyncSpanProducer {
+    fn from(producer: SpanProducer) -> Self {
+        Self { producer }
+    }
+}
+
+impl AsyncSpanProducer {
+    /// Begins a trace.
+    #[inline]
+    pub fn start<const N: usize>(&mut self, template: &'static SpanTemplate<N>) -> OpenSpan<N> {
+        self.producer.start(template)
+    }
+
+    /// Begins a span below another, of this process or not.
+    #[inline]
+    pub fn start_child<const N: usize>(
+        &mut self,
+        template: &'static SpanTemplate<N>,
+        parent: SpanContext,
+    ) -> OpenSpan<N> {
+        self.producer.start_child(template, parent)
+    }
+
+    /// As [`SpanProducer::end`], but waits until there is room. The span ends when this is first
+    /// polled, not when there was room. A wait that is given up counts nothing.
+    pub async fn end<const N: usize>(
+        &mut self,
+        span: OpenSpan<N>,
+        values: [AttributeValue<'_>; N],
+    ) -> bool {
+        let ended = self.producer.ended(&span, &values);
+        let text_bytes_max = self.producer.origin.limits().text_bytes_max;
+        let len_bytes = ended.words * WORD_BYTES;
+        // Whatever ends the wait without room shows in the attempt.
+        let _ = self.room(len_bytes).await;
+        let SpanProducer { ring, origin, .. } = &mut self.producer;
+        let fill = |room: &mut [u8]| write(room, &ended.header, &values, text_bytes_max);
+        let fill = &mut Some(fill);
+        origin.shared.submit(ring, Signal::Traces, len_bytes, fill)
+    }
+
+    /// As [`SpanProducer::submit_span`], but waits until there is room.
+    ///
+    /// # Errors
+    /// The collector has been shut down, before or while this waited; the span does not fit into half
+    /// a ring, or is not valid. It comes back.
+    pub async fn submit_span<'a, S: Borrow<Span<'a>>>(
+        &mut self,
+        span: S,
+    ) -> Result<(), SubmitError<S>> {
+        if !self.producer.prepare(span.borrow()) {
+            return Err(SubmitError::Invalid(span));
+        }
+        let offered = self.offer().await;
+        self.producer.tidy();
+        offered.map_err(|error| SubmitError::new(error, span))
+    }
+
+    async fn offer(&mut self) -> Result<(), ReserveError> {
+        loop {
+            let SpanProducer { ring, scratch, .. } = &mut self.producer;
+            let len_bytes = scratch.len();
+            match try_offer(ring, Signal::Traces, scratch) {
+                Err(ReserveError::Full) => {}
+                decided => return decided,
+            }
+            match self.room(len_bytes).await {
+                Ok(()) => self
+                    .producer
+                    .ring
+                    .add(Counted::Retry.index(Signal::Traces), 1),
+                Err(WaitError::Closed) => return Err(ReserveError::Closed),
+                Err(_) => return Err(ReserveError::TooLarge),
+            }
+        }
+    }
+
+    /// Waits until a record of this length fits.
+    async fn room(&mut self, len_bytes: usize) -> Result<(), WaitError> {
+        let SpanProducer { ring, origin, .. } = &mut self.producer;
+        if !origin.shared.has_collector() {
+            // Nobody drains in a forked process.
+            return Err(WaitError::Closed);
+        }
+        poll_fn(|context| ring.poll_room(len_bytes, context)).await
+    }
+
+    /// As [`SpanProducer::submit_span`]: does as the policy says instead of awaiting.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn try_submit_span<'a, S: Borrow<Span<'a>>>(
+        &mut self,
+        span: S,
+    ) -> Result<(), SubmitError<S>> {
+        self.producer.submit_span(span)
+    }
+
+    /// The same producer, for a thread.
+    #[must_use]
+    pub fn into_sync(self) -> SpanProducer {
+        self.producer
+    }
+}

@@ -1,0 +1,75 @@
+//! The limits of a record, applied to whole spans.
+
+use std::borrow::Cow;
+
+use ringlight_model::{KeyValue, Limits, Span, Value};
+
+/// What follows a text that was cut.
+const CUT_MARK: &str = "…";
+
+/// The span as it is, or a copy without what is over the limits and with its end not before its
+/// start.
+pub(crate) fn within_limits<'s, 'a>(span: &'s Span<'a>, limits: &Limits) -> Cow<'s, Span<'a>> {
+    let is_within = span.attributes.len() <= limits.attributes_max
+        && span.end_unix_nano >= span.start_unix_nano
+        && span.attributes.iter().all(|item| !is_long(item, limits));
+    if is_within {
+        Cow::Borrowed(span)
+    } else {
+        Cow::Owned(trimmed(span.clone(), limits))
+    }
+}
+
+fn is_long(item: &KeyValue<'_>, limits: &Limits) -> bool {
+    matches!(&item.value, Value::Str(text) if text.len() > limits.text_bytes_max)
+}
+
+#[cold]
+fn trimmed<'a>(mut span: Span<'a>, limits: &Limits) -> Span<'a> {
+    span.end_unix_nano = span.end_unix_nano.max(span.start_unix_nano);
+    let over = span.attributes.len().saturating_sub(limits.attributes_max);
+    span.attributes.truncate(limits.attributes_max);
+    let over = u32::try_from(over).unwrap_or(u32::MAX);
+    span.dropped_attributes_count = span.dropped_attributes_count.saturating_add(over);
+    for item in &mut span.attributes {
+        if is_long(item, limits)
+            && let Value::Str(text) = &mut item.value
+        {
+            let end = text.floor_char_boundary(limits.text_bytes_max);
+            *text = Cow::Owned(text[..end].to_owned() + CUT_MARK);
+        }
+    }
+    span
+}
+
+/// Whether the span can be told from others and read back: its ids are not zero, and its values are
+/// not nested deeper than the limit.
+pub(super) fn is_valid(span: &Span<'_>, limits: &Limits) -> bool {
+    let is_shallow = |items: &[KeyValue<'_>]| {
+        items
+            .iter()
+            .all(|item| depth_within(&item.value, limits.depth_max))
+    };
+    span.trace_id.is_valid()
+        && span.span_id.is_valid()
+        && is_shallow(&span.attributes)
+        && span
+            .events
+            .iter()
+            .all(|event| is_shallow(&event.attributes))
+        && span.links.iter().all(|link| is_shallow(&link.attributes))
+}
+
+/// Whether the value has at most so many levels of lists and maps; looks no deeper than that.
+fn depth_within(value: &Value<'_>, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => {
+            levels > 0 && items.iter().all(|item| depth_within(item, levels - 1))
+        }
+        Value::Map(items) => {
+            let mut items = items.iter();
+            levels > 0 && items.all(|item| depth_within(&item.value, levels - 1))
+        }
+        _ => true,
+    }
+}

@@ -1,0 +1,480 @@
+//! One ring and what writes spans into it.
+
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, OnceLock};
+
+use foldhash::fast::RandomState as FastState;
+use ringlight_clock::{Clock, Moment};
+use ringlight_model::{
+    CallsiteId, CallsiteRegistry, Limits, Signal, Span, SpanId, StatusCode, TraceId,
+};
+use ringlight_otlp::encode;
+use ringlight_ring::{RegisterError, ReserveError, RingProducer};
+
+use super::limits::{is_valid, within_limits};
+use super::template::{AttributeValue, SpanTemplate};
+use crate::record::{
+    Head, ItemWriter, Key, SPAN_HEADER_WORDS, SpanHeader, WORD_BYTES, Words, Written, copy_words,
+    encoded_item,
+};
+use crate::recorder::Shared;
+
+/// Bytes in front of an encoded span: the header and the first word of the only item.
+const ENCODED_AT: usize = (SPAN_HEADER_WORDS + 1) * WORD_BYTES;
+
+/// Bytes of the buffer for encoding that a producer keeps from one span to the next.
+const SCRATCH_BYTES_MAX: usize = 64 * 1024;
+
+/// Templates that are found without hashing.
+const RECENT: usize = 32;
+
+/// A span that was not taken, handed back.
+///
+/// What comes back is the caller's again and not in the ledger, whose `submitted` counts what was
+/// taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError<S> {
+    /// The ring has no room, and the policy does not wait (any longer).
+    #[error("the ring of the producer is full")]
+    Full(S),
+    /// The collector has been shut down, or belongs to the process this one was forked from.
+    #[error("the collector has been shut down")]
+    Closed(S),
+    /// The span alone is larger than half a ring.
+    #[error("the span is larger than a ring takes")]
+    TooLarge(S),
+    /// The trace id or the span id is zero, or a value is nested deeper than `limits.depth_max`.
+    #[error("the span has no valid ids, or is nested too deep")]
+    Invalid(S),
+}
+
+impl<S> SubmitError<S> {
+    /// The span.
+    pub fn into_span(self) -> S {
+        match self {
+            Self::Full(span) | Self::Closed(span) | Self::TooLarge(span) | Self::Invalid(span) => {
+                span
+            }
+        }
+    }
+
+    pub(super) fn new(error: ReserveError, span: S) -> Self {
+        match error {
+            ReserveError::Closed => Self::Closed(span),
+            ReserveError::TooLarge => Self::TooLarge(span),
+            _ => Self::Full(span),
+        }
+    }
+}
+
+/// The identity of a span, for its children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpanContext {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The span.
+    pub span_id: SpanId,
+}
+
+/// A span that has begun. It is recorded by [`SpanProducer::end`], of whichever producer of the
+/// same collector; one that is dropped is not.
+#[derive(Debug)]
+#[must_use = "a span that is not ended is not recorded"]
+pub struct OpenSpan<const N: usize> {
+    template: &'static SpanTemplate<N>,
+    context: SpanContext,
+    parent_span_id: SpanId,
+    began: Moment,
+    status: StatusCode,
+}
+
+impl<const N: usize> OpenSpan<N> {
+    /// Its identity.
+    #[must_use]
+    pub const fn context(&self) -> SpanContext {
+        self.context
+    }
+
+    /// Says how it went. A message belongs into an attribute called `otel.status_message`.
+    pub const fn set_status(&mut self, status: StatusCode) {
+        self.status = status;
+    }
+}
+
+/// What every producer of a collector is made from.
+pub(crate) struct Origin {
+    pub(crate) shared: Arc<Shared>,
+    callsites: Arc<CallsiteRegistry>,
+    limits: Limits,
+    clock: OnceLock<Arc<Clock>>,
+}
+
+impl Origin {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        callsites: Arc<CallsiteRegistry>,
+        limits: Limits,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            shared,
+            callsites,
+            limits,
+            clock: OnceLock::new(),
+        })
+    }
+
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn register(self: &Arc<Self>) -> Result<SpanProducer, RegisterError> {
+        Ok(SpanProducer {
+            ring: self.shared.register()?,
+            clock: Arc::clone(self.clock.get_or_init(|| Arc::new(Clock::system()))),
+            origin: Arc::clone(self),
+            ids: Ids::seeded(),
+            known: Known::default(),
+            scratch: Vec::new(),
+        })
+    }
+}
+
+/// Submits spans through a ring of its own.
+///
+/// It has one owner at a time, by type, and may move between threads. Its spans leave in the order
+/// in which they were submitted. Dropping it gives the ring back; what it submitted is delivered.
+///
+/// What happens when the ring is full is the collector's [`policy`](crate::CollectorConfig::policy):
+/// by default nothing waits.
+pub struct SpanProducer {
+    pub(super) ring: RingProducer,
+    pub(super) origin: Arc<Origin>,
+    clock: Arc<Clock>,
+    ids: Ids,
+    known: Known,
+    /// A whole span on its way into the ring.
+    pub(super) scratch: Vec<u8>,
+}
+
+impl SpanProducer {
+    /// Begins a trace.
+    #[inline]
+    pub fn start<const N: usize>(&mut self, template: &'static SpanTemplate<N>) -> OpenSpan<N> {
+        let trace_id =
+            TraceId::new(u128::from(self.ids.next()) << 64 | u128::from(self.ids.next()));
+        self.open(template, trace_id, SpanId::INVALID)
+    }
+
+    /// Begins a span below another, of this process or not.
+    #[inline]
+    pub fn start_child<const N: usize>(
+        &mut self,
+        template: &'static SpanTemplate<N>,
+        parent: SpanContext,
+    ) -> OpenSpan<N> {
+        self.open(template, parent.trace_id, parent.span_id)
+    }
+
+    #[inline]
+    fn open<const N: usize>(
+        &mut self,
+        template: &'static SpanTemplate<N>,
+        trace_id: TraceId,
+        parent_span_id: SpanId,
+    ) -> OpenSpan<N> {
+        OpenSpan {
+            template,
+            context: SpanContext {
+                trace_id,
+                span_id: SpanId::new(self.ids.next()),
+            },
+            parent_span_id,
+            began: self.clock.now(),
+            status: StatusCode::Unset,
+        }
+    }
+
+    /// Ends a span and records it, with one value for each key of its template. Allocates nothing
+    /// once the template is known.
+    ///
+    /// Returns whether it was taken. A span that was not is counted as dropped with its reason: the
+    /// ring is full and the policy does not wait (any longer), the collector has been shut down, or
+    /// the span is larger than half a ring.
+    #[inline]
+    pub fn end<const N: usize>(
+        &mut self,
+        span: OpenSpan<N>,
+        values: [AttributeValue<'_>; N],
+    ) -> bool {
+        let ended = self.ended(&span, &values);
+        let shared = &*self.origin.shared;
+        let text_bytes_max = self.origin.limits.text_bytes_max;
+        shared.submit(
+            &mut self.ring,
+            Signal::Traces,
+            ended.words * WORD_BYTES,
+            &mut Some(|room: &mut [u8]| write(room, &ended.header, &values, text_bytes_max)),
+        )
+    }
+
+    /// What is left of ending a span but the ring.
+    #[inline]
+    pub(super) fn ended<const N: usize>(
+        &mut self,
+        span: &OpenSpan<N>,
+        values: &[AttributeValue<'_>; N],
+    ) -> Ended {
+        let template = span.template;
+        let id = template.id();
+        if !self.known.has(id) {
+            self.learn(template);
+        }
+        let began = span.began;
+        let elapsed = self
+            .clock
+            .nanos_between(began.reading, self.clock.reading());
+        let end_unix_nano = match elapsed {
+            Some(nanos) => began.unix_nano.saturating_add(nanos),
+            // The clock has changed what it reads.
+            None => self.clock.now().unix_nano.max(began.unix_nano),
+        };
+        let text_bytes_max = self.origin.limits.text_bytes_max;
+        let mut words = SPAN_HEADER_WORDS;
+        let mut cut = 0_u8;
+        for value in values {
+            let (value_words, is_cut) = item_words(value, text_bytes_max);
+            words += value_words;
+            cut = cut.saturating_add(u8::from(is_cut));
+        }
+        let head = Head::span(template.span_kind(), span.status, 1);
+        Ended {
+            header: SpanHeader {
+                head: if cut > 0 { head.with_cut(cut) } else { head },
+                callsite: id,
+                trace_id: span.context.trace_id,
+                span_id: span.context.span_id,
+                parent_span_id: span.parent_span_id,
+                start_unix_nano: began.unix_nano,
+                end_unix_nano,
+            },
+            words,
+        }
+    }
+
+    #[cold]
+    fn learn<const N: usize>(&mut self, template: &'static SpanTemplate<N>) {
+        let id = template.id();
+        if self.known.insert(id) {
+            let callsites = &self.origin.callsites;
+            callsites.register(id, || template.callsite());
+        }
+    }
+
+    /// Submits a whole span, owned or borrowed, encoding it here and now.
+    ///
+    /// Attributes over `limits.attributes_max` are dropped and counted, their texts are cut at
+    /// `limits.text_bytes_max`, and an end before the start becomes the start. It belongs to the
+    /// collector's resource and [`scope`](crate::CollectorConfig::scope).
+    ///
+    /// # Errors
+    /// The span was not taken and comes back: [`SubmitError`] says why. Only
+    /// [`Full`](SubmitError::Full) may be worth another try.
+    pub fn submit_span<'a, S: Borrow<Span<'a>>>(&mut self, span: S) -> Result<(), SubmitError<S>> {
+        if !self.prepare(span.borrow()) {
+            return Err(SubmitError::Invalid(span));
+        }
+        let shared = &*self.origin.shared;
+        let offered = shared.offer(&mut self.ring, Signal::Traces, &self.scratch);
+        self.tidy();
+        offered.map_err(|error| SubmitError::new(error, span))
+    }
+
+    /// Encodes a span as a record into the scratch buffer; whether it is one.
+    pub(super) fn prepare(&mut self, span: &Span<'_>) -> bool {
+        let limits = &self.origin.limits;
+        if !is_valid(span, limits) {
+            return false;
+        }
+        let span = within_limits(span, limits);
+        let header = SpanHeader {
+            head: Head::span(span.kind, span.status.code, span.flags as u8),
+            callsite: CallsiteId::new(0),
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            parent_span_id: span.parent_span_id,
+            start_unix_nano: span.start_unix_nano,
+            end_unix_nano: span.end_unix_nano,
+        };
+        let record = &mut self.scratch;
+        record.clear();
+        record.resize(ENCODED_AT, 0);
+        encode::span(record, &span);
+        // Over 4 GiB it is larger than any ring.
+        let len_bytes = u32::try_from(record.len() - ENCODED_AT).unwrap_or(u32::MAX);
+        record.resize(record.len().next_multiple_of(WORD_BYTES), 0);
+        let head = header.to_words().into_iter();
+        copy_words(head.chain([encoded_item(len_bytes)]), record);
+        true
+    }
+
+    /// Gives back what an uncommonly large span took.
+    pub(super) fn tidy(&mut self) {
+        if self.scratch.capacity() > SCRATCH_BYTES_MAX {
+            self.scratch = Vec::new();
+        }
+    }
+
+    /// Whether the collector takes no more spans.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        !self.origin.shared.has_collector() || self.origin.shared.is_closed()
+    }
+}
+
+impl fmt::Debug for SpanProducer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpanProducer").finish_non_exhaustive()
+    }
+}
+
+/// A span that has ended, ready to be written.
+pub(super) struct Ended {
+    pub(super) header: SpanHeader,
+    /// Words of the whole record.
+    pub(super) words: usize,
+}
+
+/// How many words an attribute takes, and whether its text is cut for that.
+#[inline]
+fn item_words(value: &AttributeValue<'_>, text_bytes_max: usize) -> (usize, bool) {
+    let bytes = |len: usize, is_cut: bool| (1 + len.div_ceil(WORD_BYTES), is_cut);
+    match value {
+        AttributeValue::Unset => (0, false),
+        AttributeValue::Bool(_) => (1, false),
+        AttributeValue::I64(_) | AttributeValue::U64(_) | AttributeValue::F64(_) => (2, false),
+        AttributeValue::Str(text) if text.len() > text_bytes_max => {
+            bytes(text.floor_char_boundary(text_bytes_max), true)
+        }
+        AttributeValue::Str(text) => bytes(text.len(), false),
+        AttributeValue::Bytes(value) => bytes(
+            value.len().min(text_bytes_max),
+            value.len() > text_bytes_max,
+        ),
+    }
+}
+
+/// Writes the record into room that is exactly as large.
+#[inline]
+pub(super) fn write(
+    room: &mut [u8],
+    header: &SpanHeader,
+    values: &[AttributeValue<'_>],
+    text_bytes_max: usize,
+) {
+    let (words, _) = room.as_chunks_mut::<WORD_BYTES>();
+    let mut words = Room { words, len: 0 };
+    for word in header.to_words() {
+        words.push(word);
+    }
+    let mut items = ItemWriter::new(&mut words, text_bytes_max);
+    for (index, value) in values.iter().enumerate() {
+        let key = Key::Field(index as u16);
+        let written = match *value {
+            AttributeValue::Unset => Written::Whole,
+            AttributeValue::Bool(value) => items.bool(key, value),
+            AttributeValue::I64(value) => items.i64(key, value),
+            AttributeValue::U64(value) => items.u64(key, value),
+            AttributeValue::F64(value) => items.f64(key, value),
+            AttributeValue::Str(value) => items.text(key, value),
+            AttributeValue::Bytes(value) => items.bytes(key, value),
+        };
+        debug_assert_ne!(written, Written::Dropped);
+    }
+    debug_assert_eq!(words.room(), 0);
+}
+
+/// The words of a reservation.
+struct Room<'a> {
+    words: &'a mut [[u8; WORD_BYTES]],
+    len: usize,
+}
+
+impl Words for Room<'_> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    fn room(&self) -> usize {
+        self.words.len() - self.len
+    }
+
+    #[inline]
+    fn push(&mut self, word: u64) {
+        if let Some(slot) = self.words.get_mut(self.len) {
+            *slot = word.to_le_bytes();
+            self.len += 1;
+        }
+    }
+
+    #[inline]
+    fn set(&mut self, at: usize, word: u64) {
+        if let Some(slot) = self.words.get_mut(at) {
+            *slot = word.to_le_bytes();
+        }
+    }
+
+    #[inline]
+    fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+}
+
+/// Random ids, never zero.
+struct Ids(fastrand::Rng);
+
+impl Ids {
+    fn seeded() -> Self {
+        // The keys of a `RandomState` are the operating system's randomness.
+        let seed = RandomState::new().hash_one(std::process::id());
+        Self(fastrand::Rng::with_seed(seed))
+    }
+
+    #[inline]
+    fn next(&mut self) -> u64 {
+        let id = self.0.u64(..);
+        // Once in 2^64.
+        if id == 0 { 1 } else { id }
+    }
+}
+
+/// The templates a producer has made known to the collector: as many as the program's source has.
+#[derive(Default)]
+struct Known {
+    /// Those used lately, by a few bits of their address.
+    recent: [u64; RECENT],
+    all: HashSet<u64, FastState>,
+}
+
+impl Known {
+    #[inline]
+    fn has(&self, id: CallsiteId) -> bool {
+        self.recent[Self::place(id)] == id.get()
+    }
+
+    /// Whether it was not there before.
+    fn insert(&mut self, id: CallsiteId) -> bool {
+        self.recent[Self::place(id)] = id.get();
+        self.all.insert(id.get())
+    }
+
+    #[inline]
+    const fn place(id: CallsiteId) -> usize {
+        (id.get() >> 4 ^ id.get() >> 9) as usize % RECENT
+    }
+}

@@ -1,11 +1,12 @@
 //! Where batches go: OTLP over gRPC ([`OtlpGrpcExporter`]) and over HTTP with protobuf
-//! ([`OtlpHttpExporter`]).
+//! ([`OtlpHttpExporter`]), or over whichever of two ways leads there ([`FallbackExporter`]); OTLP/JSON
+//! to a file or standard output ([`JsonLinesExporter`]); nowhere ([`NullExporter`]).
 //!
 //! An exporter makes one attempt at a time and says what came of it in the terms of the OTLP
 //! specification: taken, taken in part, not now, never. When to try again, for how long, and the
 //! accounts are the pipeline's.
 //!
-//! It guarantees that the encoded bytes go to the socket without another copy, that responses are
+//! It guarantees of OTLP that the encoded bytes go to the socket without another copy, that responses are
 //! read up to a limit, that redirects are not followed, and that nothing secret is in an error.
 //!
 //! It must not know where records come from.
@@ -27,12 +28,18 @@
 
 mod config;
 mod failure;
+mod fallback;
 mod grpc;
 mod http1;
+mod json_lines;
+mod null;
 
 pub use config::{EndpointError, OtlpConfig};
+pub use fallback::FallbackExporter;
 pub use grpc::OtlpGrpcExporter;
 pub use http1::OtlpHttpExporter;
+pub use json_lines::JsonLinesExporter;
+pub use null::NullExporter;
 
 /// Bytes of a response that are read, after which the batch counts as refused (OTLP
 /// specification, "response size").

@@ -9,4 +9,5 @@
 mod answers;
 mod connections;
 mod conservation;
+mod others;
 mod support;

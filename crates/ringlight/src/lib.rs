@@ -33,6 +33,8 @@
 //! - Fields over the limits (128 a record, 32 KiB a text, 64 KiB a record) are dropped or cut, and
 //!   the record says so.
 //!
+//! Spans can also be made and submitted without `tracing`: see [`collector`].
+//!
 //! To take a trace over into another task, process or machine, see [`TraceContext`].
 //!
 //! # What it does to the service
@@ -115,6 +117,7 @@
 #[cfg(feature = "clap")]
 mod args;
 mod builder;
+pub mod collector;
 mod config;
 mod controls;
 #[cfg(feature = "otel")]
@@ -137,7 +140,7 @@ pub use builder::Builder;
 pub use config::{LogFormat, Protocol};
 pub use controls::Controls;
 pub use error::{FilterError, InitError};
-pub use ringlight_collector::{CollectorConfig, FlushError, OverflowPolicy, RecordSink};
+pub use ringlight_collector::{FlushError, OverflowPolicy, RecordSink};
 pub use ringlight_model::{Account, DropReason, LedgerSnapshot, Signal};
 pub use sampling::{Sampler, SamplingRule};
 pub use subscriber::RinglightSubscriber;

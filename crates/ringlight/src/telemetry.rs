@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringlight_collector::{FlushError, Pipeline};
+use ringlight_collector::{FlushError, Pipeline, RegisterError, SpanProducer};
 use ringlight_model::LedgerSnapshot;
 
 use crate::controls::Controls;
@@ -51,6 +51,15 @@ impl Telemetry {
     #[must_use]
     pub fn controls(&self) -> Controls {
         self.shared.controls.clone()
+    }
+
+    /// A producer of spans that are made without `tracing`, into the same pipeline.
+    ///
+    /// # Errors
+    /// All rings are in use (those of threads that record among them), or telemetry has been shut
+    /// down.
+    pub fn register_producer(&self) -> Result<SpanProducer, RegisterError> {
+        self.shared.pipeline.register()
     }
 
     /// What became of every record so far. It balances at every moment.

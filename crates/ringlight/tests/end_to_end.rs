@@ -9,7 +9,8 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use ringlight::{Builder, LogFormat, Protocol, Signal, Telemetry};
+use ringlight::collector::{SpanContext, SpanTemplate};
+use ringlight::{Builder, LogFormat, Protocol, Signal, Telemetry, TraceContext};
 use ringlight_testing::Backend;
 use tracing::{Dispatch, error, info, info_span};
 
@@ -241,4 +242,34 @@ fn a_bad_endpoint_in_code_is_an_error_that_reads_well_however_it_is_printed() {
         assert!(hint.starts_with("hint: write scheme, host and port"));
         assert_eq!(error.to_string(), format!("{what}; {hint}"));
     }
+}
+
+#[test]
+fn spans_made_without_tracing_leave_through_the_same_pipeline() {
+    static NATIVE: SpanTemplate<2> = SpanTemplate::new("native", "native", ["number", "name"]);
+    let backend = Backend::start();
+    let (dispatch, telemetry) = started(&backend);
+    let mut producer = telemetry.register_producer().unwrap();
+    tracing::dispatcher::with_default(&dispatch, || {
+        let root = info_span!("root").entered();
+        let context = TraceContext::current().unwrap();
+        let parent = SpanContext {
+            trace_id: context.trace_id(),
+            span_id: context.span_id(),
+        };
+        let child = producer.start_child(&NATIVE, parent);
+        assert!(producer.end(child, [7.into(), "ada".into()]));
+        drop(root);
+    });
+    let ledger = telemetry.shutdown(LONG);
+    let seen = backend.stop();
+    seen.assert_agrees_with(&ledger);
+    let spans = seen.spans();
+    let span = |name: &str| -> &Span { spans.iter().find(|span| span.name == name).unwrap() };
+    let (root, child) = (span("root"), span("native"));
+    assert_eq!(child.trace_id, root.trace_id);
+    assert_eq!(child.parent_span_id, root.span_id);
+    assert_eq!(attribute(&child.attributes, "name"), text("ada"));
+    let late = producer.start(&NATIVE);
+    assert!(!producer.end(late, [8.into(), "late".into()]));
 }

@@ -399,6 +399,58 @@ fn a_service_never_compiles_the_backend() {
     }
 }
 
+/// How many tests a text names, as `path#name`, and those of them that do not exist.
+fn named_tests(text: &str) -> (usize, Vec<String>) {
+    let is_test = |text: &&str| {
+        [".rs#", ".py#", ".ts#"]
+            .iter()
+            .any(|ending| text.contains(ending))
+    };
+    let exists = |test: &&str| {
+        let (path, name) = test.split_once('#').unwrap();
+        let source = std::fs::read_to_string(root().join(path)).unwrap_or_default();
+        let definition = if path.ends_with(".ts") {
+            format!("test('{name}'")
+        } else if path.ends_with(".py") {
+            format!("def {name}(")
+        } else {
+            format!("fn {name}(")
+        };
+        source.contains(&definition)
+    };
+    let tests: Vec<&str> = text.split('`').filter(is_test).collect();
+    let missing = tests.iter().copied().filter(|test| !exists(test));
+    (tests.len(), missing.map(str::to_owned).collect())
+}
+
+/// Every invariant has its number, in order, and names the tests or models that hold it.
+#[test]
+fn invariants_are_numbered_and_name_tests_that_exist() {
+    let page = read(&root().join("docs/invariants.md"));
+    let mut offenders = Vec::new();
+    let mut last = 0;
+    for row in page.lines().filter(|line| line.starts_with("| I-")) {
+        let id = row.split('|').nth(1).unwrap_or_default().trim();
+        last += 1;
+        if id != format!("I-{last}") {
+            offenders.push(format!("{id} stands where I-{last} belongs"));
+        }
+        let (count, missing) = named_tests(row);
+        offenders.extend(
+            missing
+                .iter()
+                .map(|test| format!("{id}: `{test}` does not exist")),
+        );
+        if count == 0 {
+            offenders.push(format!("{id} names no test"));
+        }
+    }
+    if last == 0 {
+        offenders.push("there are none".to_owned());
+    }
+    assert_none("rows of docs/invariants.md that are not true", &offenders);
+}
+
 /// Every row of the requirements is listed, with a state, and every test it names exists.
 #[test]
 fn requirements_name_tests_that_exist() {
@@ -422,25 +474,12 @@ fn requirements_name_tests_that_exist() {
                 "{id}: `{state}` is not one of `done`, `in part`, `open`"
             ));
         }
-        let tests = row
-            .split('`')
-            .filter(|text| text.contains(".rs#") || text.contains(".py#") || text.contains(".ts#"));
-        let mut count = 0;
-        for test in tests {
-            count += 1;
-            let (path, name) = test.split_once('#').unwrap();
-            let source = std::fs::read_to_string(root().join(path)).unwrap_or_default();
-            let definition = if path.ends_with(".ts") {
-                format!("test('{name}'")
-            } else if path.ends_with(".py") {
-                format!("def {name}(")
-            } else {
-                format!("fn {name}(")
-            };
-            if !source.contains(&definition) {
-                offenders.push(format!("{id}: `{test}` does not exist"));
-            }
-        }
+        let (count, missing) = named_tests(row);
+        offenders.extend(
+            missing
+                .iter()
+                .map(|test| format!("{id}: `{test}` does not exist")),
+        );
         if state == "done" && count == 0 {
             offenders.push(format!("{id} is done but names no test"));
         }

@@ -136,8 +136,8 @@ pub(crate) fn table(results: &Results) -> String {
     text.push_str(
         "\nWith `drop` the ledger is exact: in every process, what it counts as dropped and what \
          the server received are what was recorded, to the span; otherwise the bench fails. The \
-         other aims of the design (native spans, unsampled spans, requests, the profiler) have no \
-         figure here yet.\n",
+         other aims of the design (unsampled spans, requests, the profiler) have no figure here \
+         yet.\n",
     );
     text
 }
@@ -158,10 +158,14 @@ fn ours<'a>(results: &'a Results, case: &str, unit: &str) -> Option<&'a Figure> 
 fn record_aims(results: &Results) -> Vec<Aim> {
     let tree3 = ours(results, "tree3", "ns_cpu_per_span");
     let peer = |subject| results.find(subject, "tree3", "ns_cpu_per_span");
-    let best_peer = Subject::DELIVERING[1..]
+    let best_peer = Subject::PEERS
         .iter()
         .filter_map(|subject| peer(*subject))
         .min_by(|one, other| one.median.total_cmp(&other.median));
+    let native = |unit| {
+        let figure = results.find(Subject::RinglightNative, "tree3", unit);
+        figure.map(Measured::of)
+    };
     let ratio = |peer: Option<&Figure>| {
         let (ours, peer) = (tree3?, peer?);
         // As far apart as both intervals allow, which is wider than 95 %.
@@ -181,6 +185,10 @@ fn record_aims(results: &Results) -> Vec<Aim> {
             ours(results, "tree3", "allocations_per_span").map(Measured::of),
             3,
         ),
+        Aim::at_most(50.0, "producer CPU a native span (`tree3`), ns")
+            .is(native("ns_cpu_per_span"), 1),
+        Aim::at_most(0.0, "allocations a native span (`tree3`)")
+            .is(native("allocations_per_span"), 3),
     ]
 }
 

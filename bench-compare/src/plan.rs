@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Subject {
     /// The product, as `init` sets it up.
     Ringlight,
+    /// The same without `tracing`: native spans.
+    RinglightNative,
     /// `tracing-opentelemetry` on a registry, with the SDK's batch processor.
     TracingOpentelemetry,
     /// The same without source location, threads, inactivity and target.
@@ -32,8 +34,17 @@ pub(crate) enum Subject {
 
 impl Subject {
     /// Those that record and deliver.
-    pub(crate) const DELIVERING: [Self; 5] = [
+    pub(crate) const DELIVERING: [Self; 6] = [
         Self::Ringlight,
+        Self::RinglightNative,
+        Self::TracingOpentelemetry,
+        Self::TracingOpentelemetryLean,
+        Self::OpentelemetrySdk,
+        Self::Fastrace,
+    ];
+
+    /// Those of them that are not the product.
+    pub(crate) const PEERS: [Self; 4] = [
         Self::TracingOpentelemetry,
         Self::TracingOpentelemetryLean,
         Self::OpentelemetrySdk,
@@ -57,6 +68,7 @@ impl Subject {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ringlight => "ringlight",
+            Self::RinglightNative => "ringlight-native",
             Self::TracingOpentelemetry => "tracing-opentelemetry",
             Self::TracingOpentelemetryLean => "tracing-opentelemetry-lean",
             Self::OpentelemetrySdk => "opentelemetry-sdk",

@@ -248,7 +248,7 @@ fn arrived(results: &Results) -> String {
         "The server counted every record; one trace in 32 it kept whole, decoded with \
          `opentelemetry-proto` and compared \
          with what was sent: ids, names, parents, order of times, the three attributes by value, \
-         the event with the ids of its span. An event is a log record from Ringlight and a span \
+         the event with the ids of its span. An event is a log record from `ringlight` and a span \
          event from the others; fastrace's attributes are text.\n\n\
          | | spans and logs compared |\n|---|---:|\n",
     );
@@ -338,6 +338,9 @@ fn method(quick: bool) -> String {
          so the SDK's queue was made as large as the run, and fastrace has nothing to set.\n\
          - `-lean` is tracing-opentelemetry without source location, threads, inactivity and \
          target. All `tracing` subjects record from level info; Ringlight writes no log lines.\n\
+         - `ringlight-native` is Ringlight without `tracing`: spans are timed and submitted with \
+         `SpanTemplate`s, the third attribute is formatted into a text of the caller's; the event is \
+         in a whole span, since a template has none.\n\
          {}\
          - The clients are built with cargo's own `release` profile and with the system's allocator; the \
          backend is the product's binary as its own `release` profile makes it.\n\

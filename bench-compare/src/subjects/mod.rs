@@ -2,6 +2,7 @@
 
 mod fastrace;
 mod macros;
+mod native;
 mod opentelemetry;
 mod reference;
 mod ringlight;
@@ -40,6 +41,7 @@ pub(crate) struct Settings<'a> {
 pub(crate) fn start(subject: Subject, settings: &Settings<'_>) -> Result<Box<dyn Recording>> {
     Ok(match subject {
         Subject::Ringlight => Box::new(ringlight::start(settings)?),
+        Subject::RinglightNative => Box::new(native::start(settings)?),
         Subject::TracingOpentelemetry => Box::new(opentelemetry::start_layer(settings, false)?),
         Subject::TracingOpentelemetryLean => Box::new(opentelemetry::start_layer(settings, true)?),
         Subject::OpentelemetrySdk => Box::new(opentelemetry::start_tracer(settings)?),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use ringlight::{DropReason, LogFormat, OverflowPolicy, Signal, Telemetry};
+use ringlight::{DropReason, LedgerSnapshot, LogFormat, OverflowPolicy, Signal, Telemetry};
 
 use super::{Account, Recording, Settings, macros};
 use crate::plan::{Room, Shape};
@@ -32,17 +32,21 @@ impl Recording for Ringlight {
     }
 
     fn finish(self: Box<Self>) -> Result<Option<Account>> {
-        let ledger = self.telemetry.shutdown(Duration::from_secs(120));
-        if !ledger.balances() {
-            bail!("the ledger does not balance: {ledger:?}");
-        }
-        let spans = ledger.account(Signal::Traces);
-        let mut account = Account::new();
-        for reason in DropReason::ALL {
-            account.insert(reason.as_str().to_owned(), spans.dropped[reason as usize]);
-        }
-        account.insert("rejected".to_owned(), spans.rejected);
-        account.retain(|_, count| *count > 0);
-        Ok(Some(account))
+        account(&self.telemetry.shutdown(Duration::from_secs(120))).map(Some)
     }
+}
+
+/// What a ledger says was dropped.
+pub(super) fn account(ledger: &LedgerSnapshot) -> Result<Account> {
+    if !ledger.balances() {
+        bail!("the ledger does not balance: {ledger:?}");
+    }
+    let spans = ledger.account(Signal::Traces);
+    let mut account = Account::new();
+    for reason in DropReason::ALL {
+        account.insert(reason.as_str().to_owned(), spans.dropped[reason as usize]);
+    }
+    account.insert("rejected".to_owned(), spans.rejected);
+    account.retain(|_, count| *count > 0);
+    Ok(account)
 }

@@ -29,6 +29,9 @@ use crate::recorder::try_offer;
 /// awaits waits: backpressure reaches whoever submits, and nothing is lost on the way. Producers that
 /// do not await follow the [`policy`](CollectorConfig::policy).
 ///
+/// Dropping it without a [`shutdown`](Self::shutdown) lets the collector finish in the background for
+/// up to five seconds.
+///
 /// ```
 /// use std::sync::Arc;
 /// use std::time::Duration;
@@ -171,8 +174,12 @@ impl AsyncSpanProducer {
         let ended = self.producer.ended(&span, &values);
         let text_bytes_max = self.producer.origin.limits().text_bytes_max;
         let len_bytes = ended.words * WORD_BYTES;
-        // Whatever ends the wait without room shows in the attempt.
-        let _ = self.room(len_bytes).await;
+        let ring = &mut self.producer.ring;
+        if let Err(ReserveError::Full) = ring.reserve(len_bytes).map(drop) {
+            ring.add(Counted::FullRing.index(Signal::Traces), 1);
+            // Whatever ends the wait without room shows in the attempt.
+            let _ = self.room(len_bytes).await;
+        }
         let SpanProducer { ring, origin, .. } = &mut self.producer;
         let fill = |room: &mut [u8]| write(room, &ended.header, &values, text_bytes_max);
         let fill = &mut Some(fill);
@@ -205,12 +212,9 @@ impl AsyncSpanProducer {
                 decided => return decided,
             }
             match self.room(len_bytes).await {
-                Ok(()) => self
-                    .producer
-                    .ring
-                    .add(Counted::Retry.index(Signal::Traces), 1),
-                Err(WaitError::Closed) => return Err(ReserveError::Closed),
-                Err(_) => return Err(ReserveError::TooLarge),
+                Ok(()) => {}
+                Err(WaitError::TooLarge) => return Err(ReserveError::TooLarge),
+                Err(_) => return Err(ReserveError::Closed),
             }
         }
     }
@@ -222,7 +226,9 @@ impl AsyncSpanProducer {
             // Nobody drains in a forked process.
             return Err(WaitError::Closed);
         }
-        poll_fn(|context| ring.poll_room(len_bytes, context)).await
+        poll_fn(|context| ring.poll_room(len_bytes, context)).await?;
+        ring.add(Counted::Retry.index(Signal::Traces), 1);
+        Ok(())
     }
 
     /// As [`SpanProducer::submit_span`]: does as the policy says instead of awaiting.

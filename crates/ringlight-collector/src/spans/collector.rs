@@ -131,8 +131,8 @@ impl SpanCollector {
         post.shown as usize
     }
 
-    /// Waits until there is something to take out, or until something is after a watermark or an
-    /// end that [`close`](Self::close) brought about, at most for `timeout`. Whether it was worth it.
+    /// Blocks until there is a span to take out or the collector is [closed](Self::close), at most for
+    /// `timeout`; whether one of them is so. The first span that is submitted meanwhile rouses it.
     pub fn wait(&mut self, timeout: Duration) -> bool {
         let until = Instant::now().checked_add(timeout);
         loop {

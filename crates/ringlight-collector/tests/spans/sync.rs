@@ -3,6 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
 use ringlight_collector::{
     AttributeValue, BatchProcessor, CollectorConfig, OverflowPolicy, RegisterError, SpanCollector,
     SpanTemplate, SubmitError,
@@ -375,6 +377,84 @@ fn what_is_over_the_limits_is_dropped_or_cut_and_says_so() {
     assert_eq!(consume(&mut collector), [nested(2)]);
     let refused = producer.submit_span(nested(3));
     assert!(matches!(refused, Err(SubmitError::Invalid(_))));
+}
+
+/// The value of an attribute, what it is written as, and what comes out under a limit of 20 bytes.
+fn value() -> impl Strategy<Value = (Written, Option<Value<'static>>)> {
+    fn same(
+        written: Written,
+        value: impl Into<Value<'static>>,
+    ) -> (Written, Option<Value<'static>>) {
+        (written, Some(value.into()))
+    }
+    prop_oneof![
+        Just((Written::Unset, None)),
+        any::<bool>().prop_map(|value| same(Written::Bool(value), value)),
+        any::<i64>().prop_map(|value| same(Written::I64(value), value)),
+        (0..=i64::MAX).prop_map(|value| same(Written::U64(value.cast_unsigned()), value)),
+        any::<f64>().prop_map(|value| same(Written::F64(value), value)),
+        "[a-zß]{0,40}".prop_map(|text| {
+            let end = text.floor_char_boundary(20);
+            let shown = if end < text.len() {
+                format!("{}…", &text[..end])
+            } else {
+                text.clone()
+            };
+            same(Written::Text(text), shown)
+        }),
+        vec(any::<u8>(), 0..40).prop_map(|bytes| {
+            let shown = bytes[..bytes.len().min(20)].to_vec();
+            same(Written::Bytes(bytes), Value::Bytes(shown.into()))
+        }),
+    ]
+}
+
+#[derive(Debug, Clone)]
+enum Written {
+    Unset,
+    Bool(bool),
+    I64(i64),
+    U64(u64),
+    F64(f64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Written {
+    fn value(&self) -> AttributeValue<'_> {
+        match self {
+            Self::Unset => AttributeValue::Unset,
+            Self::Bool(value) => (*value).into(),
+            Self::I64(value) => (*value).into(),
+            Self::U64(value) => (*value).into(),
+            Self::F64(value) => (*value).into(),
+            Self::Text(text) => text.into(),
+            Self::Bytes(bytes) => bytes.as_slice().into(),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 10 } else { 500 }))]
+
+    #[test]
+    fn any_values_of_a_template_come_out((a, b, c) in (value(), value(), value())) {
+        let config = CollectorConfig {
+            limits: Limits { text_bytes_max: 20, ..Limits::default() },
+            ..CollectorConfig::default()
+        };
+        let mut collector = SpanCollector::new(config).unwrap();
+        let mut producer = collector.register().unwrap();
+        let span = producer.start(&STEP);
+        prop_assert!(producer.end(span, [a.0.value(), b.0.value(), c.0.value()]));
+        let span = consume(&mut collector).remove(0);
+        let expected: Vec<_> = ["number", "customer", "total"]
+            .into_iter()
+            .zip([a.1, b.1, c.1])
+            .filter_map(|(key, value)| Some(KeyValue::new(key, value?)))
+            .collect();
+        prop_assert_eq!(span.attributes, expected);
+    }
 }
 
 #[test]

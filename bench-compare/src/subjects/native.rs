@@ -1,0 +1,137 @@
+//! The product without `tracing`: spans timed and submitted natively.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use ringlight::OverflowPolicy;
+use ringlight::collector::{
+    AsyncSpanCollector, CollectorConfig, KeyValue, OpenSpan, OtlpConfig, OtlpGrpcExporter, Span,
+    SpanEvent, SpanProducer, SpanTemplate,
+};
+use tokio::runtime::Builder;
+
+use super::ringlight::account;
+use super::{Account, Recording, Settings, Took, id, route};
+use crate::plan::{Room, Shape};
+
+static ROOT: SpanTemplate<0> = SpanTemplate::new("bench", "root", []);
+static CHILD: SpanTemplate<0> = SpanTemplate::new("bench", "child", []);
+static ROOT3: SpanTemplate<3> = SpanTemplate::new("bench", "root", ["id", "route", "took"]);
+static CHILD3: SpanTemplate<3> = SpanTemplate::new("bench", "child", ["id", "route", "took"]);
+
+/// A producer and the text of the attribute that is formatted.
+pub(super) struct Native {
+    collector: AsyncSpanCollector,
+    recorder: RefCell<Recorder>,
+}
+
+struct Recorder {
+    producer: SpanProducer,
+    took: String,
+}
+
+pub(super) fn start(settings: &Settings<'_>) -> Result<Native> {
+    let config = CollectorConfig {
+        policy: match settings.room {
+            // A burst fits its ring as it is.
+            Room::Default | Room::Burst => OverflowPolicy::Drop,
+            Room::Lossless => OverflowPolicy::Block,
+        },
+        // As `init` has it.
+        batch_delay: Duration::from_millis(200),
+        ..CollectorConfig::default()
+    };
+    let exporter = OtlpGrpcExporter::new(&OtlpConfig::new(settings.endpoint))?;
+    let collector = AsyncSpanCollector::new(config, Arc::new(exporter))?;
+    let recorder = RefCell::new(Recorder {
+        producer: collector.register()?.into_sync(),
+        took: String::new(),
+    });
+    Ok(Native {
+        collector,
+        recorder,
+    })
+}
+
+impl Recorder {
+    fn end3(&mut self, span: OpenSpan<3>, sequence: u64) {
+        self.took.clear();
+        // Writing to a string does not fail.
+        let _ = write!(self.took, "{}", Took(sequence));
+        let values = [
+            id(sequence).into(),
+            route(sequence).into(),
+            (&self.took).into(),
+        ];
+        self.producer.end(span, values);
+    }
+
+    /// A whole span, since a template has no events.
+    fn event(&mut self, unit: u64) {
+        let span = self.producer.start(&ROOT);
+        let context = span.context();
+        let event = SpanEvent {
+            time_unix_nano: span.start_unix_nano(),
+            name: "ping".into(),
+            attributes: vec![KeyValue::new("id", id(unit))],
+            dropped_attributes_count: 0,
+        };
+        let whole = Span {
+            trace_id: context.trace_id,
+            span_id: context.span_id,
+            flags: 1,
+            name: "root".into(),
+            start_unix_nano: span.start_unix_nano(),
+            end_unix_nano: self.producer.now_unix_nano(),
+            events: vec![event],
+            ..Span::default()
+        };
+        // The ledger counts what is taken; what comes back is lost here.
+        let _ = self.producer.submit_span(whole);
+    }
+}
+
+impl Recording for Native {
+    fn burst(&self, shape: Shape, first: u64, count: u64) {
+        let recorder = &mut *self.recorder.borrow_mut();
+        for unit in first..first + count {
+            match shape {
+                Shape::Flat => {
+                    let span = recorder.producer.start(&ROOT);
+                    recorder.producer.end(span, []);
+                }
+                Shape::Flat3 => {
+                    let span = recorder.producer.start(&ROOT3);
+                    recorder.end3(span, unit);
+                }
+                Shape::Event => recorder.event(unit),
+                Shape::Tree => {
+                    let root = recorder.producer.start(&ROOT);
+                    for _ in 0..Shape::CHILDREN_COUNT {
+                        let child = recorder.producer.start_child(&CHILD, root.context());
+                        recorder.producer.end(child, []);
+                    }
+                    recorder.producer.end(root, []);
+                }
+                Shape::Tree3 => {
+                    let first = unit * shape.spans_per_unit();
+                    let root = recorder.producer.start(&ROOT3);
+                    for child in 1..=Shape::CHILDREN_COUNT {
+                        let span = recorder.producer.start_child(&CHILD3, root.context());
+                        recorder.end3(span, first + child);
+                    }
+                    recorder.end3(root, first);
+                }
+            }
+        }
+    }
+
+    fn finish(self: Box<Self>) -> Result<Option<Account>> {
+        let runtime = Builder::new_current_thread().build()?;
+        let ledger = runtime.block_on(self.collector.shutdown(Duration::from_secs(120)));
+        account(&ledger).map(Some)
+    }
+}

@@ -6,6 +6,9 @@
 //! half full and by deadline, encodes each record once to OTLP bytes, and shares the finished
 //! batches among the destinations ([`Exporter`]) and local [sinks](RecordSink).
 //!
+//! Spans that are made without `tracing` are submitted by a [`SpanProducer`], to the pipeline behind
+//! an [`AsyncSpanCollector`] or to a [`SpanCollector`] that its owner drains.
+//!
 //! It guarantees:
 //! - the application never waits for telemetry unless the policy says so ([`OverflowPolicy`]), and
 //!   never shares a runtime or a lock with the exporting side;

@@ -1,7 +1,9 @@
 //! The collector that drains itself.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use ringlight_collector::{
@@ -280,6 +282,39 @@ async fn a_timed_span_waits_for_room_and_a_flush_for_everything() {
     producer.submit_span(numbered(0, 0)).unwrap();
     let ledger = collector.shutdown(PATIENCE).await;
     assert_eq!(ledger.account(Signal::Traces).exported, 501);
+}
+
+#[tokio::test]
+async fn a_wait_that_is_given_up_submits_nothing_and_leaves_the_producer_whole() {
+    let gate = Gate::new(0);
+    let config = CollectorConfig {
+        ring_bits: 6,
+        batch_records_max: 10,
+        batch_bytes_max: 1024,
+        queue_bytes_max: 1024,
+        ..CollectorConfig::default()
+    };
+    let collector = AsyncSpanCollector::new(config, Arc::clone(&gate) as _).unwrap();
+    let mut producer = collector.register().unwrap();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut taken = 0;
+    // Until one has to wait, whose future is dropped then.
+    let given_up = loop {
+        let span = numbered(0, taken);
+        let polled = pin!(producer.submit_span(&span)).poll(&mut context);
+        match polled {
+            Poll::Ready(result) => result.unwrap(),
+            Poll::Pending => break span,
+        }
+        taken += 1;
+    };
+    assert_eq!(traces(&collector).submitted, taken);
+    gate.open();
+    producer.submit_span(&given_up).await.unwrap();
+    let ledger = collector.shutdown(PATIENCE).await;
+    assert_eq!(ledger.account(Signal::Traces).exported, taken + 1);
+    let expected = (0..=taken).map(|number| numbered(0, number));
+    assert!(gate.spans().into_iter().eq(expected));
 }
 
 /// Any exporter is one of spans; one that takes metrics gets the reports of the ledger.

@@ -31,6 +31,8 @@ pub(super) struct Native {
 struct Recorder {
     producer: SpanProducer,
     took: String,
+    /// Whole spans that came back and were given up, which the ledger does not count.
+    refused: u64,
 }
 
 pub(super) fn start(settings: &Settings<'_>) -> Result<Native> {
@@ -49,6 +51,7 @@ pub(super) fn start(settings: &Settings<'_>) -> Result<Native> {
     let recorder = RefCell::new(Recorder {
         producer: collector.register()?.into_sync(),
         took: String::new(),
+        refused: 0,
     });
     Ok(Native {
         collector,
@@ -89,8 +92,7 @@ impl Recorder {
             events: vec![event],
             ..Span::default()
         };
-        // The ledger counts what is taken; what comes back is lost here.
-        let _ = self.producer.submit_span(whole);
+        self.refused += u64::from(self.producer.submit_span(whole).is_err());
     }
 }
 
@@ -132,6 +134,11 @@ impl Recording for Native {
     fn finish(self: Box<Self>) -> Result<Option<Account>> {
         let runtime = Builder::new_current_thread().build()?;
         let ledger = runtime.block_on(self.collector.shutdown(Duration::from_secs(120)));
-        account(&ledger).map(Some)
+        let mut account = account(&ledger)?;
+        let refused = self.recorder.into_inner().refused;
+        if refused > 0 {
+            account.insert("refused".to_owned(), refused);
+        }
+        Ok(Some(account))
     }
 }

@@ -137,7 +137,8 @@ impl Drops {
     fn look(&mut self, now: Instant) {
         self.look_at = now + DROPS_LOOK;
         for reason in DropReason::ALL {
-            if self.told.contains(&reason) {
+            // What tail sampling leaves out is what was asked for.
+            if reason == DropReason::TailSampled || self.told.contains(&reason) {
                 continue;
             }
             let records = self.accounts.dropped(reason);

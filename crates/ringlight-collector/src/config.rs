@@ -7,6 +7,7 @@ use std::time::Duration;
 use ringlight_model::{Limits, Resource, Scope};
 
 use crate::Notices;
+use crate::TailSampling;
 use crate::text::Readable;
 
 /// Bytes a ring holds for each of its `2^ring_bits` nominal records.
@@ -127,6 +128,9 @@ pub struct CollectorConfig {
     pub resource: Resource<'static>,
     /// The instrumentation scope of records that name none themselves. Default: without a name.
     pub scope: Scope<'static>,
+    /// Which of the recorded traces are sent, judged once they are over. Default: all of them, at
+    /// once.
+    pub tail_sampling: Option<TailSampling>,
     /// Limits on one record.
     pub limits: Limits,
     /// Told when a destination stops answering and when it answers again.
@@ -151,6 +155,7 @@ impl Default for CollectorConfig {
             source_location: false,
             resource: Resource::default(),
             scope: Scope::default(),
+            tail_sampling: None,
             limits: Limits::default(),
             notices: Notices::default(),
         }
@@ -233,6 +238,9 @@ impl CollectorConfig {
             self.retry.total_max,
             Duration::ZERO..=24 * HOUR,
         )?;
+        if let Some(tail) = &self.tail_sampling {
+            tail.validate()?;
+        }
         duration(
             "report_interval",
             self.report_interval,
@@ -256,7 +264,7 @@ impl CollectorConfig {
     }
 }
 
-fn number(
+pub(crate) fn number(
     field: &'static str,
     value: usize,
     allowed: RangeInclusive<usize>,
@@ -271,7 +279,7 @@ fn number(
     })
 }
 
-fn duration(
+pub(crate) fn duration(
     field: &'static str,
     value: Duration,
     allowed: RangeInclusive<Duration>,
@@ -350,6 +358,23 @@ mod tests {
         check(
             |c| c.retry.delay_max = Duration::from_millis(1),
             "`retry.delay_max` is 1 ms, allowed is 100 ms to 3600 s",
+        );
+        let tail = |change: fn(&mut TailSampling), expected: &str| {
+            let mut tail = TailSampling::default();
+            change(&mut tail);
+            let config = CollectorConfig {
+                tail_sampling: Some(tail),
+                ..CollectorConfig::default()
+            };
+            assert_eq!(config.validate().unwrap_err().to_string(), expected);
+        };
+        tail(
+            |t| t.otherwise_ratio = f64::NAN,
+            "`tail_sampling.otherwise_ratio` is NaN, allowed is 0 to 1",
+        );
+        tail(
+            |t| t.bytes_max = 1,
+            "`tail_sampling.bytes_max` is 1, allowed is 65536 to 1073741824",
         );
     }
 }

@@ -16,6 +16,10 @@ use crate::destination::Destination;
 use crate::export::EncodedBatch;
 use crate::record::Record;
 use crate::sink::RecordSink;
+use crate::tail::{Judged, Tail, Verdict};
+
+/// The lane of spans.
+const TRACES: usize = 0;
 
 /// How long a full queue of a destination that answers holds up the drain before its batches are
 /// dropped instead.
@@ -29,7 +33,8 @@ pub(crate) struct Inbox {
     callsites: Arc<CallsiteRegistry>,
     batches: BatchProcessor,
     /// Batches the destinations have no room for at the moment. While there are any, nothing is
-    /// drained, so there are never more than one pass over the rings makes.
+    /// drained or judged, so there are never more than one pass over the rings makes, and what was
+    /// kept back.
     sealed: VecDeque<EncodedBatch>,
     held_since: Option<Instant>,
     /// Records drained and not yet in the books, of traces and of logs.
@@ -37,6 +42,11 @@ pub(crate) struct Inbox {
     sinks_are_dirty: bool,
     /// Whether any destination takes them, of traces and of logs.
     is_taken: [bool; 2],
+    tail: Option<Tail>,
+    /// Traces that have been judged and not dealt with yet; empty between calls.
+    judged: Vec<Judged>,
+    /// Spans of traces that are not sent, not yet in the books.
+    unsent: u64,
     /// Whether producers may wait, so that a full queue holds up the drain for as long as it takes.
     may_wait: bool,
 }
@@ -68,6 +78,9 @@ impl Inbox {
             unposted: [0; 2],
             sinks_are_dirty: false,
             is_taken,
+            tail: config.tail_sampling.map(Tail::new),
+            judged: Vec::new(),
+            unsent: 0,
             may_wait,
         }
     }
@@ -89,12 +102,58 @@ impl Inbox {
             self.unposted[lane] += 1;
             return;
         }
-        let Ok(is_full) = self.batches.take(lane, &record, since) else {
+        match (&mut self.tail, &record) {
+            (Some(tail), Record::Span(span)) => {
+                let verdict = tail.take(span, bytes, since, &mut self.judged);
+                self.settle_judged(since);
+                match verdict {
+                    Verdict::Send => self.batch(lane, &record, since),
+                    Verdict::Drop => self.unsent += 1,
+                    Verdict::Hold => {}
+                }
+            }
+            _ => self.batch(lane, &record, since),
+        }
+    }
+
+    /// Puts a record into the open batch.
+    #[inline]
+    fn batch(&mut self, lane: usize, record: &Record<'_>, since: Instant) {
+        let Ok(is_full) = self.batches.take(lane, record, since) else {
             return self.malformed(lane);
         };
         self.unposted[lane] += 1;
         if is_full {
             self.seal(lane);
+        }
+    }
+
+    /// Judges traces that are kept back: those that have waited long enough, or all.
+    fn judge(&mut self, now: Instant, all: bool) {
+        let Some(tail) = &mut self.tail else { return };
+        while let Some(judged) = if all {
+            tail.judge_oldest()
+        } else {
+            tail.judge_due(now)
+        } {
+            self.judged.push(judged);
+        }
+        self.settle_judged(now);
+    }
+
+    /// Deals with the spans of traces that have been judged.
+    fn settle_judged(&mut self, since: Instant) {
+        for judged in std::mem::take(&mut self.judged) {
+            if !judged.is_sent {
+                self.unsent += judged.spans_count;
+                continue;
+            }
+            for bytes in judged.records() {
+                match Record::parse(bytes) {
+                    Ok(record) => self.batch(TRACES, &record, since),
+                    Err(_) => self.malformed(TRACES),
+                }
+            }
         }
     }
 
@@ -120,6 +179,11 @@ impl Inbox {
                 self.accounts.drained(signal, records);
             }
         }
+        let unsent = std::mem::take(&mut self.unsent);
+        if unsent > 0 {
+            let reason = DropReason::TailSampled;
+            self.accounts.lost(LANES[TRACES], unsent, reason);
+        }
     }
 
     fn seal(&mut self, lane: usize) {
@@ -129,7 +193,10 @@ impl Inbox {
         self.sealed.extend(self.batches.seal(lane));
     }
 
+    /// Seals all there is, after judging what is kept back by what is known of it.
     pub(crate) fn seal_all(&mut self) {
+        self.judge(Instant::now(), true);
+        self.post();
         self.seal(0);
         self.seal(1);
     }
@@ -139,6 +206,9 @@ impl Inbox {
     pub(crate) fn abandon(&mut self, left_in_rings: [u64; LANES.len()]) {
         self.post();
         let fate = Fate::Dropped(DropReason::Shutdown);
+        let kept_back = self.tail.take().map_or(0, |tail| tail.held_count());
+        let reason = DropReason::Shutdown;
+        self.accounts.lost(LANES[TRACES], kept_back, reason);
         for batch in self.sealed.drain(..) {
             let records = u64::from(batch.records);
             self.accounts.settle_batch(batch.signal, records, fate);
@@ -171,11 +241,13 @@ impl Inbox {
         self.batches.last_sequence()
     }
 
-    /// Seals what has waited long enough, unless there is nowhere to put it.
+    /// Judges and seals what has waited long enough, unless there is nowhere to put it.
     pub(crate) fn seal_due(&mut self, now: Instant) {
         if self.is_held() {
             return;
         }
+        self.judge(now, false);
+        self.post();
         for lane in 0..LANES.len() {
             if self.batches.due(lane).is_some_and(|due| now >= due) {
                 self.seal(lane);
@@ -184,8 +256,9 @@ impl Inbox {
     }
 
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        (0..LANES.len())
-            .filter_map(|lane| self.batches.due(lane))
+        let batches = (0..LANES.len()).filter_map(|lane| self.batches.due(lane));
+        batches
+            .chain(self.tail.as_ref().and_then(Tail::next_due))
             .min()
     }
 

@@ -77,6 +77,7 @@ mod report;
 mod sink;
 mod spans;
 mod sync;
+mod tail;
 mod template;
 mod text;
 
@@ -97,6 +98,7 @@ pub use spans::{
     SpanContext, SpanExporter, SpanExporterBoxed, SpanProducer, SpanRegistrar, SpanTemplate,
     SubmitError,
 };
+pub use tail::TailSampling;
 
 /// The example of the README, compiled.
 #[cfg(doctest)]

@@ -116,6 +116,7 @@ const fn cause(reason: DropReason) -> &'static str {
         DropReason::Closed => "recorded after the end",
         DropReason::Shutdown => "the end came before they could be delivered",
         DropReason::TooManyOpen => "too many spans were open at a time",
+        DropReason::TailSampled => "their traces were not to be sent",
         _ => "not decodable, which is a defect of ringlight",
     }
 }

@@ -26,11 +26,13 @@ pub enum DropReason {
     Malformed = 6,
     /// So many spans were open that there was no place to keep another.
     TooManyOpen = 7,
+    /// Its trace was judged, once it was over, not to be worth sending.
+    TailSampled = 8,
 }
 
 impl DropReason {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::RingFull,
         Self::Closed,
         Self::TooLarge,
@@ -39,6 +41,7 @@ impl DropReason {
         Self::Shutdown,
         Self::Malformed,
         Self::TooManyOpen,
+        Self::TailSampled,
     ];
 
     /// The name in metrics and JSON.
@@ -53,6 +56,7 @@ impl DropReason {
             Self::Shutdown => "shutdown",
             Self::Malformed => "malformed",
             Self::TooManyOpen => "too_many_open",
+            Self::TailSampled => "tail_sampled",
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ringlight_clock::Clock;
 use ringlight_collector::{
-    CollectorConfig, ExporterBoxed, Notices, OverflowPolicy, Pipeline, RecordSink,
+    CollectorConfig, ExporterBoxed, Notices, OverflowPolicy, Pipeline, RecordSink, TailSampling,
 };
 use ringlight_model::{CallsiteRegistry, KeyValue, Value};
 use tracing_core::Dispatch;
@@ -127,6 +127,13 @@ impl Builder {
     /// [parent-based](Sampler::parent_based). Default: none.
     pub fn sampling_rules(mut self, rules: impl IntoIterator<Item = SamplingRule>) -> Self {
         self.sampling_rules = rules.into_iter().collect();
+        self
+    }
+
+    /// Of the traces that are recorded, sends those that failed or were slow, and a share of the
+    /// others: judged once they are over. Default: all are sent, at once.
+    pub fn tail_sampling(mut self, tail_sampling: TailSampling) -> Self {
+        self.inputs.pipeline.tail_sampling = Some(tail_sampling);
         self
     }
 

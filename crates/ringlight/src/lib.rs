@@ -140,7 +140,7 @@ pub use builder::Builder;
 pub use config::{LogFormat, Protocol};
 pub use controls::Controls;
 pub use error::{FilterError, InitError};
-pub use ringlight_collector::{FlushError, OverflowPolicy, RecordSink};
+pub use ringlight_collector::{FlushError, OverflowPolicy, RecordSink, TailSampling};
 pub use ringlight_model::{Account, DropReason, LedgerSnapshot, Signal};
 pub use sampling::{Sampler, SamplingRule};
 pub use subscriber::RinglightSubscriber;

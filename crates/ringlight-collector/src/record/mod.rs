@@ -19,7 +19,7 @@
 //!
 //! The head, from its lowest byte up: what the record is (1 span, 2 log record); status code (span)
 //! or severity number (log record); span kind; W3C trace flags; dropped attributes (16 bits,
-//! saturating); texts that were cut (8 bits, saturating); a zero byte.
+//! saturating); texts that were cut (8 bits, saturating); 1 for a span whose parent is in another process.
 //!
 //! # Items
 //!
@@ -87,6 +87,9 @@ const TAG_NAME: u8 = 9;
 const TAG_STATUS_MESSAGE: u8 = 10;
 const TAG_ENCODED: u8 = 11;
 
+/// In the highest byte of a span's head.
+const REMOTE_PARENT: u64 = 1;
+
 const FLAG_CUT: u8 = 1;
 const FLAG_KEY_TEXT: u8 = 2;
 
@@ -148,6 +151,18 @@ impl Head {
     pub const fn with_cut(self, count: u8) -> Self {
         let cut = self.texts_cut().saturating_add(count);
         Self((self.0 & !(0xff << 48)) | (cut as u64) << 48)
+    }
+
+    /// The head of a span whose parent is in another process, so that its trace begins with it here.
+    #[must_use]
+    pub const fn with_remote_parent(self) -> Self {
+        Self(self.0 | REMOTE_PARENT << 56)
+    }
+
+    /// Whether the span's parent is known to be in another process.
+    #[must_use]
+    pub const fn has_remote_parent(self) -> bool {
+        self.0 >> 56 & REMOTE_PARENT != 0
     }
 
     /// The status code, if the record is a span.

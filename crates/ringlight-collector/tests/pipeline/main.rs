@@ -13,3 +13,4 @@ mod ledger;
 mod places;
 mod report;
 mod support;
+mod tail;

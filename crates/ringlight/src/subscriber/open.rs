@@ -47,7 +47,10 @@ impl RinglightSubscriber {
         slot.open(address(attributes.metadata()), parent, context);
         let is_new_trace = context == SpanContext::NONE;
 
-        let head = Head::span(SpanKind::Internal, StatusCode::Unset, SAMPLED);
+        let mut head = Head::span(SpanKind::Internal, StatusCode::Unset, SAMPLED);
+        if parent == SlotId::NO_PARENT && context.span != 0 {
+            head = head.with_remote_parent();
+        }
         let mut visitor = FieldVisitor::new(head, slot.items_unpublished(), &self.limits);
         if self.outputs.spans {
             attributes.record(&mut visitor);

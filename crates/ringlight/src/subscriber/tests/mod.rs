@@ -48,6 +48,7 @@ struct RecordedSpan {
     end: u64,
     fields: Vec<(String, Got)>,
     links: Vec<SpanId>,
+    has_remote_parent: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -142,6 +143,7 @@ impl RecordSink for Keep {
                 end: span.end_unix_nano(),
                 fields,
                 links,
+                has_remote_parent: span.head().has_remote_parent(),
             }),
             RecordRef::Log(log) => kept.logs.push(RecordedLog {
                 trace: log.trace_id(),

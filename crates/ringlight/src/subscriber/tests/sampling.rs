@@ -138,6 +138,9 @@ fn what_is_taken_over_follows_the_sampler_or_what_it_comes_from() {
             2 * usize::from(is_recorded),
             "{sampler:?} {flags}"
         );
+        for span in &got.spans {
+            assert_eq!(span.has_remote_parent, span.name == "taken over");
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 )]
 
 mod demo;
+mod instructions;
 mod report;
 mod step;
 mod tasks;
@@ -20,6 +21,7 @@ tasks:
   test         everything CI runs: format, lints, tests, documentation, web, browser
   test-rust    only the Rust part of it
   test-web     only the web and browser part of it
+  instructions count what recording costs in instructions; `--write` keeps the counts
   screenshots  take the pictures the documentation shows, from a running demo
 
 Each task installs what it can by itself (npm packages, a Python environment) and names the
@@ -32,6 +34,10 @@ fn main() -> ExitCode {
         "test-rust" => tasks::test_rust(),
         "test-web" => tasks::test_web(),
         "screenshots" => tasks::screenshots(),
+        "instructions" => {
+            let write = std::env::args().nth(2).as_deref() == Some("--write");
+            tasks::instructions(write)
+        }
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

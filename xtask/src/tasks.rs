@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::demo::Demo;
+use crate::instructions;
 use crate::step::{Outcome, Steps, require, succeeds};
 
 /// Everything CI runs.
@@ -20,6 +21,7 @@ pub(crate) fn test() -> Outcome {
 
 /// The Rust part alone.
 pub(crate) fn test_rust() -> Outcome {
+    valgrind()?;
     let mut steps = Steps::new()?;
     rust(&mut steps)?;
     steps.summary();
@@ -35,6 +37,16 @@ pub(crate) fn test_web() -> Outcome {
     browser(&mut steps)?;
     steps.summary();
     Ok(())
+}
+
+/// What recording costs in instructions.
+pub(crate) fn instructions(write: bool) -> Outcome {
+    valgrind()?;
+    instructions::run(&mut Steps::new()?, write)
+}
+
+fn valgrind() -> Outcome {
+    require("valgrind", "apt-get install valgrind")
 }
 
 /// The pictures of the documentation.
@@ -80,6 +92,7 @@ fn prerequisites() -> Outcome {
         Command::new("python3").args(["-c", "import venv, ensurepip"]),
         "Python's `venv` is needed and was not found\nhint: apt-get install python3-venv",
     )?;
+    valgrind()?;
     require(&chromium().to_string_lossy(), "apt-get install chromium")
 }
 
@@ -116,6 +129,7 @@ fn rust(steps: &mut Steps) -> Outcome {
             .env("RUSTDOCFLAGS", "--deny warnings"),
     )?;
     ring_model(steps)?;
+    instructions::run(steps, false)?;
     benchmark(steps)
 }
 

@@ -72,6 +72,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
             "ringlight-store",
         ],
     ),
+    ("ringlight-instructions", &["ringlight"]),
     ("ringlight-testing", &["ringlight-model", "ringlight-otlp"]),
     ("xtask", &[]),
 ];

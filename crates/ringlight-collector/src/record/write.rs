@@ -137,6 +137,7 @@ impl<'w, W: Words> ItemWriter<'w, W> {
             if self.words.push_few([head.0, bits], 2) {
                 return Written::Whole;
             }
+            return far_number(self.words, tag, index, bits);
         }
         self.fixed(tag, key, 0, &[bits])
     }
@@ -269,6 +270,13 @@ impl<'w, W: Words> ItemWriter<'w, W> {
             .set(start, ItemHead::new(tag, flags, key, len as u32).0);
         if cut { Written::Cut } else { Written::Whole }
     }
+}
+
+/// A number for which there is little room.
+#[cold]
+#[inline(never)]
+fn far_number(words: &mut impl Words, tag: u8, index: u16, bits: u64) -> Written {
+    ItemWriter::new(words, 0).fixed(tag, Key::Field(index), 0, &[bits])
 }
 
 /// A text that is not short, or for which there is little room.

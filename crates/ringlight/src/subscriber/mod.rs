@@ -363,6 +363,9 @@ impl Subscriber for RinglightSubscriber {
 
     fn try_close(&self, id: Id) -> bool {
         let id = SlotId::from_u64(id.into_u64());
+        if id.is_guest() {
+            return false;
+        }
         let index = id.index();
         let Some(slot) = self.slab.slot_at(index) else {
             return false;

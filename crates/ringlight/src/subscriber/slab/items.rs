@@ -100,8 +100,8 @@ impl Words for SlotItems<'_> {
 
     #[inline]
     fn push_few<const N: usize>(&mut self, words: [u64; N], count: usize) -> bool {
-        let at = SPAN_HEADER_WORDS + self.len;
-        if let Some(places) = self.slot.words.get(at..at + N) {
+        let rest = self.slot.words.get(SPAN_HEADER_WORDS + self.len..);
+        if let Some(places) = rest.and_then(<[_]>::first_chunk::<N>) {
             // All of them, since that is a fixed number; what is past the end means nothing.
             for (place, word) in places.iter().zip(words) {
                 place.store(word, Ordering::Relaxed);

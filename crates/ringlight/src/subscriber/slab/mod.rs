@@ -88,6 +88,12 @@ impl SlotId {
         Self(self.0 | GUEST)
     }
 
+    /// Whether it has no slot.
+    #[inline]
+    pub(super) const fn is_guest(self) -> bool {
+        self.0 & GUEST != 0
+    }
+
     /// The span that has a slot: this one, or the one it is a guest in.
     pub(super) const fn host(self) -> Self {
         Self(self.0 & !GUEST)

@@ -50,9 +50,9 @@
 pub use ringlight_collector::{
     AsyncSpanCollector, AsyncSpanProducer, AttributeValue, BatchId, BatchProcessor,
     CollectorConfig, CollectorConfigError, CollectorMetrics, EncodedBatch, ExportError,
-    ExportFuture, ExportOutcome, Exporter, ExporterBoxed, OpenSpan, RegisterError, RetryConfig,
-    SpanBatch, SpanCollector, SpanContext, SpanExporter, SpanExporterBoxed, SpanProducer,
-    SpanRegistrar, SpanTemplate, StartError, SubmitError,
+    ExportFuture, ExportOutcome, Exporter, ExporterBoxed, Notice, Notices, OpenSpan, RegisterError,
+    RetryConfig, SpanBatch, SpanCollector, SpanContext, SpanExporter, SpanExporterBoxed,
+    SpanProducer, SpanRegistrar, SpanTemplate, StartError, SubmitError,
 };
 #[cfg(feature = "otel")]
 pub use ringlight_export::{

@@ -126,6 +126,28 @@ fn the_examples_write_to_files_and_say_what_is_wrong() {
     assert_eq!(stdout.lines().count(), 2);
     assert!(stdout.starts_with("{\"resourceSpans\":"));
 
+    let nobody = format!("http://{}", Backend::nobody());
+    let to_nobody = [
+        "--endpoint",
+        &nobody,
+        "--policy",
+        "drop",
+        "--producers",
+        "1",
+        "--spans",
+        "9",
+    ];
+    let (output, ledger) = run("demo", &to_nobody);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(ledger["balances"], true);
+    assert_eq!(ledger["dropped"]["shutdown"], 9);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("demo: cannot send telemetry to"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("hint: is a backend listening"), "{stderr}");
+
     let wrong = example("demo").args(["--policy", "sometimes"]).output();
     let wrong = wrong.unwrap();
     assert_eq!(wrong.status.code(), Some(2));

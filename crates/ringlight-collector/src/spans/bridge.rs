@@ -26,8 +26,9 @@ use crate::recorder::try_offer;
 /// and by deadline.
 ///
 /// A full queue of the exporter holds up the drain, the rings fill up, and then a producer that
-/// awaits waits: backpressure reaches whoever submits, and nothing is lost on the way. Producers that
-/// do not await follow the [`policy`](CollectorConfig::policy).
+/// awaits waits: backpressure reaches whoever submits, and nothing is lost on the way. It does so, too,
+/// when the destination is away, until it answers again or the batches it does not take are too old
+/// ([`RetryConfig::total_max`](crate::RetryConfig::total_max)). Producers that do not await follow the [`policy`](CollectorConfig::policy).
 ///
 /// Dropping it without a [`shutdown`](Self::shutdown) lets the collector finish in the background for
 /// up to five seconds.

@@ -16,11 +16,16 @@ use tokio::task::JoinSet;
 
 use super::{STEP, numbered};
 
+/// Exports under way at a time, by default.
+const CONCURRENT: usize = 4;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An exporter that takes a batch for every permit it is given, and remembers them.
 struct Gate {
     permits: Semaphore,
+    /// How long it takes over its first batches, as many as are sent at once.
+    slowness: Duration,
     taken: Mutex<Vec<SpanBatch>>,
     /// Attempts that have begun.
     attempts: watch::Sender<usize>,
@@ -28,11 +33,16 @@ struct Gate {
 
 impl Gate {
     fn new(permits: usize) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::with(permits))
+    }
+
+    fn with(permits: usize) -> Self {
+        Self {
             permits: Semaphore::new(permits),
+            slowness: Duration::ZERO,
             taken: Mutex::default(),
             attempts: watch::Sender::new(0),
-        })
+        }
     }
 
     fn open(&self) {
@@ -58,6 +68,9 @@ impl Gate {
 impl SpanExporter for Gate {
     async fn export(&self, batch: SpanBatch) -> Result<ExportOutcome, ExportError> {
         self.attempts.send_modify(|attempts| *attempts += 1);
+        if *self.attempts.borrow() <= CONCURRENT {
+            tokio::time::sleep(self.slowness).await;
+        }
         if let Ok(permit) = self.permits.acquire().await {
             permit.forget();
         }
@@ -133,12 +146,16 @@ async fn sixteen_producers_of_25_000_lose_nothing_and_keep_their_order() {
     assert_eq!((metrics.export_errors, metrics.inflight_exports), (0, 0));
 }
 
-/// Rings of 256 slots before an exporter that is slow: it takes nothing until producers wait, and
-/// then one batch each time they wait again.
+/// Rings of 256 slots before an exporter that is slow: it takes longer over its first batches than a
+/// full queue may hold up anything that must not wait; then nothing until producers wait, and one batch
+/// each time they wait again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn small_rings_before_a_slow_exporter_make_producers_wait_and_lose_nothing() {
     const SPANS: u64 = 10_000;
-    let gate = Gate::new(0);
+    let gate = Arc::new(Gate {
+        slowness: Duration::from_millis(300),
+        ..Gate::with(0)
+    });
     let config = CollectorConfig {
         ring_bits: 8,
         batch_records_max: 256,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use ringlight::collector::{
     AsyncSpanCollector, CollectorConfig, EndpointError, FallbackExporter, JsonLinesExporter,
-    KeyValue, NullExporter, OtlpConfig, OtlpGrpcExporter, OtlpHttpExporter, Resource,
+    KeyValue, Notices, NullExporter, OtlpConfig, OtlpGrpcExporter, OtlpHttpExporter, Resource,
     SpanExporterBoxed,
 };
 use ringlight::{DropReason, LedgerSnapshot, OverflowPolicy, Signal};
@@ -82,6 +82,7 @@ impl Run {
                 attributes: vec![KeyValue::new("service.name", name)],
                 ..Resource::default()
             },
+            notices: Notices::new(move |notice| eprintln!("{name}: {notice}")),
             ..CollectorConfig::default()
         };
         let collector = AsyncSpanCollector::new(config, exporter(&args.endpoint)?)?;

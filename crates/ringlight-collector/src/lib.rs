@@ -76,6 +76,7 @@ mod recorder;
 mod report;
 mod sink;
 mod spans;
+mod submit;
 mod sync;
 mod tail;
 mod template;

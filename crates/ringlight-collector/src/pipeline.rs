@@ -15,9 +15,10 @@ use crate::config::{CollectorConfig, CollectorConfigError, OverflowPolicy};
 use crate::export::ExporterBoxed;
 use crate::mark::{in_pipeline, mark_thread};
 use crate::metrics::CollectorMetrics;
-use crate::recorder::{Recorder, Shared};
+use crate::recorder::Recorder;
 use crate::sink::RecordSink;
 use crate::spans::{Origin, SpanProducer};
+use crate::submit::Shared;
 use crate::sync::unpoisoned;
 use crate::text::Readable;
 

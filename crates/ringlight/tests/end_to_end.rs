@@ -256,6 +256,7 @@ fn spans_made_without_tracing_leave_through_the_same_pipeline() {
         let parent = SpanContext {
             trace_id: context.trace_id(),
             span_id: context.span_id(),
+            is_remote: false,
         };
         let child = producer.start_child(&NATIVE, parent);
         assert!(producer.end(child, [7.into(), "ada".into()]));

@@ -16,7 +16,7 @@ use crate::config::CollectorConfig;
 use crate::metrics::CollectorMetrics;
 use crate::pipeline::{FlushError, Pipeline, StartError};
 use crate::record::WORD_BYTES;
-use crate::recorder::try_offer;
+use crate::submit::try_offer;
 
 /// Rings, a thread that drains them, a [`BatchProcessor`](crate::BatchProcessor) and a
 /// [`SpanExporter`](crate::SpanExporter) with its queue, its retries and its ledger.

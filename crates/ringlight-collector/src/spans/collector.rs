@@ -15,7 +15,7 @@ use crate::config::{CollectorConfig, CollectorConfigError};
 use crate::encode::Encoder;
 use crate::metrics::CollectorMetrics;
 use crate::record::Record;
-use crate::recorder::Shared;
+use crate::submit::Shared;
 
 /// Rings, one a producer, and the one end that drains them: no thread, no runtime, no exporter.
 ///
@@ -153,7 +153,7 @@ impl SpanCollector {
     /// Takes no more spans: whoever submits gets [`Closed`](crate::SubmitError::Closed), whoever
     /// waits is released. What was taken before stays to be drained.
     pub fn close(&self) {
-        self.origin.shared.sender().close();
+        self.origin.shared.sender.close();
     }
 
     /// What became of every span so far.

@@ -20,10 +20,14 @@ use crate::record::{
     Head, ItemWriter, Key, SPAN_HEADER_WORDS, SpanHeader, WORD_BYTES, Words, Written, copy_words,
     encoded_item,
 };
-use crate::recorder::Shared;
+use crate::submit::Shared;
 
 /// Bytes in front of an encoded span: the header and the first word of the only item.
 const ENCODED_AT: usize = (SPAN_HEADER_WORDS + 1) * WORD_BYTES;
+
+/// The bits of OTLP's span flags that say that it is known whether the parent is remote, and that it
+/// is.
+const REMOTE_PARENT: u32 = 0x300;
 
 /// Bytes of the buffer for encoding that a producer keeps from one span to the next.
 const SCRATCH_BYTES_MAX: usize = 64 * 1024;
@@ -78,6 +82,9 @@ pub struct SpanContext {
     pub trace_id: TraceId,
     /// The span.
     pub span_id: SpanId,
+    /// Whether it is a span of another process, so that its child is where the trace begins here:
+    /// tail sampling judges the trace when that child has ended.
+    pub is_remote: bool,
 }
 
 /// A span that has begun. It is recorded by [`SpanProducer::end`], of whichever producer of the
@@ -88,6 +95,7 @@ pub struct OpenSpan<const N: usize> {
     template: &'static SpanTemplate<N>,
     context: SpanContext,
     parent_span_id: SpanId,
+    has_remote_parent: bool,
     began: Moment,
     status: StatusCode,
 }
@@ -172,7 +180,12 @@ impl SpanProducer {
     pub fn start<const N: usize>(&mut self, template: &'static SpanTemplate<N>) -> OpenSpan<N> {
         let trace_id =
             TraceId::new(u128::from(self.ids.next()) << 64 | u128::from(self.ids.next()));
-        self.open(template, trace_id, SpanId::INVALID)
+        let no_parent = SpanContext {
+            trace_id,
+            span_id: SpanId::INVALID,
+            is_remote: false,
+        };
+        self.start_child(template, no_parent)
     }
 
     /// Begins a span below another, of this process or not.
@@ -182,23 +195,15 @@ impl SpanProducer {
         template: &'static SpanTemplate<N>,
         parent: SpanContext,
     ) -> OpenSpan<N> {
-        self.open(template, parent.trace_id, parent.span_id)
-    }
-
-    #[inline]
-    fn open<const N: usize>(
-        &mut self,
-        template: &'static SpanTemplate<N>,
-        trace_id: TraceId,
-        parent_span_id: SpanId,
-    ) -> OpenSpan<N> {
         OpenSpan {
             template,
             context: SpanContext {
-                trace_id,
+                trace_id: parent.trace_id,
                 span_id: SpanId::new(self.ids.next()),
+                is_remote: false,
             },
-            parent_span_id,
+            parent_span_id: parent.span_id,
+            has_remote_parent: parent.is_remote,
             began: self.clock.now(),
             status: StatusCode::Unset,
         }
@@ -263,10 +268,16 @@ impl SpanProducer {
             words += value_words;
             cut = cut.saturating_add(u8::from(is_cut));
         }
-        let head = Head::span(template.span_kind(), span.status, 1);
+        let mut head = Head::span(template.span_kind(), span.status, 1);
+        if cut > 0 {
+            head = head.with_cut(cut);
+        }
+        if span.has_remote_parent {
+            head = head.with_remote_parent();
+        }
         Ended {
             header: SpanHeader {
-                head: if cut > 0 { head.with_cut(cut) } else { head },
+                head,
                 callsite: id,
                 trace_id: span.context.trace_id,
                 span_id: span.context.span_id,
@@ -313,8 +324,12 @@ impl SpanProducer {
             return false;
         }
         let span = within_limits(span, limits);
+        let mut head = Head::span(span.kind, span.status.code, span.flags as u8);
+        if span.flags & REMOTE_PARENT == REMOTE_PARENT {
+            head = head.with_remote_parent();
+        }
         let header = SpanHeader {
-            head: Head::span(span.kind, span.status.code, span.flags as u8),
+            head,
             callsite: CallsiteId::new(0),
             trace_id: span.trace_id,
             span_id: span.span_id,

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use ringlight_collector::{
     AsyncSpanCollector, CollectorConfig, EncodedBatch, ExportError, ExportOutcome, Exporter,
-    FlushError, RetryConfig, SpanBatch, SpanExporter, SubmitError,
+    FlushError, RetryConfig, SpanBatch, SpanContext, SpanExporter, SubmitError, TailSampling,
 };
-use ringlight_model::{Account, DropReason, Signal, Span};
+use ringlight_model::{Account, DropReason, Signal, Span, SpanId, StatusCode, TraceId};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -332,6 +332,53 @@ async fn a_wait_that_is_given_up_submits_nothing_and_leaves_the_producer_whole()
     assert_eq!(ledger.account(Signal::Traces).exported, taken + 1);
     let expected = (0..=taken).map(|number| numbered(0, number));
     assert!(gate.spans().into_iter().eq(expected));
+}
+
+#[tokio::test]
+async fn traces_of_native_and_whole_spans_are_judged_once_they_are_over() {
+    let gate = Gate::new(Semaphore::MAX_PERMITS / 2);
+    let config = CollectorConfig {
+        batch_delay: Duration::from_millis(1),
+        tail_sampling: Some(TailSampling {
+            otherwise_ratio: 0.0,
+            wait_max: Duration::from_secs(3600),
+            ..TailSampling::default()
+        }),
+        ..CollectorConfig::default()
+    };
+    let collector = AsyncSpanCollector::new(config, Arc::clone(&gate) as _).unwrap();
+    let mut producer = collector.register().unwrap();
+    let values = || [1.into(), "ada".into(), 0.5.into()];
+    for failed in [false, true] {
+        // Begun by a caller elsewhere: it is over when the first span here is.
+        let far = SpanContext {
+            trace_id: TraceId::new(70 + u128::from(failed)),
+            span_id: SpanId::new(7),
+            is_remote: true,
+        };
+        let root = producer.start_child(&STEP, far);
+        let mut child = producer.start_child(&STEP, root.context());
+        if failed {
+            child.set_status(StatusCode::Error);
+        }
+        producer.end(child, values()).await;
+        producer.end(root, values()).await;
+        let slow = Span {
+            parent_span_id: SpanId::new(1),
+            flags: if failed { 0x301 } else { 1 },
+            end_unix_nano: 5_000_000_000,
+            ..numbered(u64::from(failed), 0)
+        };
+        producer.submit_span(slow).await.unwrap();
+    }
+    // Without a flush: the trace that failed, whole, and the slow span whose parent is elsewhere. The
+    // other slow one waits for its root.
+    until(|| traces(&collector).exported == 3).await;
+    let account = traces(&collector);
+    assert_eq!(account.dropped[DropReason::TailSampled as usize], 2);
+    assert_eq!(account.in_flight, 1);
+    let ledger = collector.shutdown(PATIENCE).await;
+    assert_eq!(ledger.account(Signal::Traces).exported, 4);
 }
 
 /// Any exporter is one of spans; one that takes metrics gets the reports of the ledger.

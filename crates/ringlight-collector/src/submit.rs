@@ -1,0 +1,402 @@
+//! How a record gets into a ring: at once, after a wait, or not at all and counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ringlight_model::Signal;
+use ringlight_ring::{RegisterError, ReserveError, RingProducer, RingSender, WaitError};
+
+use crate::accounts::Counted;
+use crate::config::OverflowPolicy;
+use crate::mark::in_pipeline;
+use crate::notice::{Notice, Notices};
+
+/// A waiting producer looks at its ring at least this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Records up to this size are written beside the shared ring without an allocation.
+const SHARED_BYTES: usize = 1024;
+
+/// How long a waiting thread holds the shared ring before others get a look.
+const SHARED_WAIT: Duration = Duration::from_millis(5);
+
+/// What all producers of one pipeline share.
+pub(crate) struct Shared {
+    /// Tells pipelines of one process apart; never zero.
+    pub(crate) id: u64,
+    pub(crate) sender: RingSender,
+    pub(crate) policy: OverflowPolicy,
+    notices: Notices,
+    /// Whether a person was told that records come after the end. Relaxed: nothing else depends on
+    /// it.
+    told_late: AtomicBool,
+    /// The process of the collector's thread. A forked child has a copy of everything else.
+    process: u32,
+}
+
+impl Shared {
+    pub(crate) fn new(sender: RingSender, policy: OverflowPolicy, notices: Notices) -> Arc<Self> {
+        Self::of_process(std::process::id(), sender, policy, notices)
+    }
+
+    pub(crate) fn of_process(
+        process: u32,
+        sender: RingSender,
+        policy: OverflowPolicy,
+        notices: Notices,
+    ) -> Arc<Self> {
+        // Relaxed: only the uniqueness of the number matters.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Arc::new(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            sender,
+            policy,
+            notices,
+            told_late: AtomicBool::new(false),
+            process,
+        })
+    }
+
+    /// A ring for one owner. None after the end, and none in a forked process, which has no
+    /// collector.
+    pub(crate) fn register(&self) -> Result<RingProducer, RegisterError> {
+        if self.has_collector() {
+            self.sender.register()
+        } else {
+            Err(RegisterError::Closed)
+        }
+    }
+
+    /// One record that its maker keeps when it is refused, and that only counts when it is not.
+    /// Waits for room as the policy says.
+    pub(crate) fn offer(
+        &self,
+        producer: &mut RingProducer,
+        signal: Signal,
+        record: &[u8],
+    ) -> Result<(), ReserveError> {
+        match try_offer(producer, signal, record) {
+            Err(ReserveError::Full) if self.may_wait() => {}
+            decided => return decided,
+        }
+        let patience = Patience::new(self.policy);
+        while let Some(left) = patience.left() {
+            match producer.wait_room(record.len(), left) {
+                Ok(()) | Err(WaitError::TimedOut) => {}
+                // Whether it is closed shows in the attempt.
+                Err(_) => break,
+            }
+            producer.add(Counted::Retry.index(signal), 1);
+            match try_offer(producer, signal, record) {
+                Err(ReserveError::Full) => {}
+                decided => return decided,
+            }
+        }
+        try_offer(producer, signal, record)
+    }
+
+    /// One record through a ring of the caller's own; a record that is refused is counted as dropped.
+    #[inline]
+    pub(crate) fn submit(
+        &self,
+        producer: &mut RingProducer,
+        signal: Signal,
+        len_bytes: usize,
+        fill: &mut Option<impl FnOnce(&mut [u8])>,
+    ) -> bool {
+        // Counted before it can be published: see `accounts`.
+        producer.add(Counted::Submitted.index(signal), 1);
+        match attempt(producer, signal, len_bytes, fill) {
+            Ok(()) => true,
+            Err(ReserveError::Full) if self.may_wait() => {
+                self.wait_and_submit(producer, signal, len_bytes, fill)
+            }
+            Err(error) => self.refuse_own(producer, signal, error),
+        }
+    }
+
+    #[cold]
+    fn refuse_own(&self, producer: &mut RingProducer, signal: Signal, error: ReserveError) -> bool {
+        if error == ReserveError::Closed {
+            self.tell_late(signal);
+        }
+        refuse(producer, signal, error)
+    }
+
+    /// Says that what is recorded now is lost. Only of log records: that spans are still open when
+    /// telemetry ends, and close later, is the way runtimes end.
+    #[cold]
+    fn tell_late(&self, signal: Signal) {
+        if signal == Signal::Logs && !self.told_late.swap(true, Ordering::Relaxed) {
+            self.notices.send(&Notice::RecordedLate);
+        }
+    }
+
+    #[cold]
+    fn wait_and_submit(
+        &self,
+        producer: &mut RingProducer,
+        signal: Signal,
+        len_bytes: usize,
+        fill: &mut Option<impl FnOnce(&mut [u8])>,
+    ) -> bool {
+        producer.add(Counted::FullRing.index(signal), 1);
+        let patience = Patience::new(self.policy);
+        while let Some(left) = patience.left() {
+            match producer.wait_room(len_bytes, left) {
+                Ok(()) | Err(WaitError::TimedOut) => {}
+                Err(_) => break,
+            }
+            producer.add(Counted::Retry.index(signal), 1);
+            match attempt_again(producer, signal, len_bytes, fill) {
+                Ok(()) => return true,
+                Err(ReserveError::Full) => {}
+                Err(error) => return self.refuse_own(producer, signal, error),
+            }
+        }
+        // Says why, and takes the room that may have come with the last look at the clock.
+        match attempt_again(producer, signal, len_bytes, fill) {
+            Ok(()) => true,
+            Err(error) => self.refuse_own(producer, signal, error),
+        }
+    }
+
+    /// One record through the ring all threads share.
+    ///
+    /// It is written beside the ring first, so that the lock is held for a copy only and not while
+    /// code runs that may record in turn. A forked process does not take it: who held it when the
+    /// process was copied may be missing there.
+    #[cold]
+    pub(crate) fn submit_shared(
+        &self,
+        signal: Signal,
+        len_bytes: usize,
+        fill: &mut Option<impl FnOnce(&mut [u8])>,
+    ) -> bool {
+        if !self.has_collector() {
+            return false;
+        }
+        let fits = self.sender.overflow(|producer| {
+            producer.add(Counted::Submitted.index(signal), 1);
+            if len_bytes <= producer.record_bytes_max() {
+                return true;
+            }
+            refuse(producer, signal, ReserveError::TooLarge)
+        });
+        if !fits {
+            return false;
+        }
+        let (mut few, mut many);
+        let bytes = if len_bytes <= SHARED_BYTES {
+            few = [0; SHARED_BYTES];
+            &mut few[..len_bytes]
+        } else {
+            many = vec![0; len_bytes];
+            &mut many[..]
+        };
+        if let Some(fill) = fill.take() {
+            let mut guard = AbandonShared {
+                sender: &self.sender,
+                signal,
+                armed: true,
+            };
+            fill(bytes);
+            guard.armed = false;
+        }
+        let accepted = self.push_shared(signal, bytes);
+        // Without the lock, since whoever is told may record in turn.
+        if !accepted && self.sender.is_closed() {
+            self.tell_late(signal);
+        }
+        accepted
+    }
+
+    fn push_shared(&self, signal: Signal, bytes: &[u8]) -> bool {
+        let may_wait = self.may_wait();
+        let patience = Patience::new(self.policy);
+        let mut is_first = true;
+        loop {
+            // The lock is given up between looks, so that no thread waits behind another's
+            // patience.
+            let left = if may_wait { patience.left() } else { None };
+            let done = self.sender.overflow(|producer| {
+                if !std::mem::take(&mut is_first)
+                    && let Some(left) = left
+                {
+                    // Whether there is room shows in the attempt.
+                    let _ = producer.wait_room(bytes.len(), left.min(SHARED_WAIT));
+                }
+                match producer.push(bytes) {
+                    Ok(()) => Some(true),
+                    Err(ReserveError::Full) if left.is_some() => None,
+                    Err(error) => Some(refuse(producer, signal, error)),
+                }
+            });
+            if let Some(done) = done {
+                return done;
+            }
+        }
+    }
+
+    /// Whether the calling thread may wait for room. A thread of the pipeline must not: it would
+    /// wait for itself. One of a forked process would wait for ever.
+    fn may_wait(&self) -> bool {
+        self.policy != OverflowPolicy::Drop && !in_pipeline() && self.has_collector()
+    }
+
+    pub(crate) fn has_collector(&self) -> bool {
+        self.process == std::process::id()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+}
+
+/// One attempt at a record that only counts when it is accepted.
+pub(crate) fn try_offer(
+    producer: &mut RingProducer,
+    signal: Signal,
+    record: &[u8],
+) -> Result<(), ReserveError> {
+    let submitted = Counted::Submitted.index(signal);
+    let mut slot = match producer.reserve(record.len()) {
+        Ok(slot) => slot,
+        Err(error) => {
+            if error == ReserveError::Full {
+                producer.add(Counted::FullRing.index(signal), 1);
+            }
+            return Err(error);
+        }
+    };
+    slot.copy_from_slice(record);
+    // Counted before it can be published: see `accounts`.
+    slot.add(submitted, 1);
+    slot.commit(record.len()).map_err(|_closed| {
+        // Counters wrap: this takes one off.
+        producer.add(submitted, u64::MAX);
+        ReserveError::Closed
+    })
+}
+
+/// How long a producer goes on waiting.
+struct Patience {
+    until: Option<Instant>,
+}
+
+impl Patience {
+    fn new(policy: OverflowPolicy) -> Self {
+        let until = match policy {
+            OverflowPolicy::Block => None,
+            OverflowPolicy::Drop => Some(Instant::now()),
+            // A limit no clock can express is none.
+            OverflowPolicy::BlockFor(limit) => Instant::now().checked_add(limit),
+        };
+        Self { until }
+    }
+
+    /// What is left of it; `None` when it is used up.
+    fn left(&self) -> Option<Duration> {
+        match self.until {
+            None => Some(LOOK_AGAIN),
+            Some(until) => {
+                let left = until.saturating_duration_since(Instant::now());
+                (!left.is_zero()).then_some(left.min(LOOK_AGAIN))
+            }
+        }
+    }
+}
+
+/// Reserves, fills, publishes, where that has failed before.
+#[cold]
+#[inline(never)]
+fn attempt_again(
+    producer: &mut RingProducer,
+    signal: Signal,
+    len_bytes: usize,
+    fill: &mut Option<impl FnOnce(&mut [u8])>,
+) -> Result<(), ReserveError> {
+    attempt(producer, signal, len_bytes, fill)
+}
+
+/// Reserves, fills, publishes.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "it is the way of every record, and called in one place beside the rare one above"
+)]
+fn attempt(
+    producer: &mut RingProducer,
+    signal: Signal,
+    len_bytes: usize,
+    fill: &mut Option<impl FnOnce(&mut [u8])>,
+) -> Result<(), ReserveError> {
+    let mut guard = Abandon {
+        producer,
+        signal,
+        armed: false,
+    };
+    let mut slot = guard.producer.reserve(len_bytes)?;
+    guard.armed = true;
+    if let Some(fill) = fill.take() {
+        fill(&mut slot[..len_bytes]);
+    }
+    let committed = slot.commit(len_bytes);
+    guard.armed = false;
+    committed.map_err(|_closed| ReserveError::Closed)
+}
+
+/// Counts a record whose `fill` panicked; the ring takes the reserved room back by itself.
+struct Abandon<'a> {
+    producer: &'a mut RingProducer,
+    signal: Signal,
+    armed: bool,
+}
+
+impl Drop for Abandon<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.armed {
+            self.producer.add(Counted::Abandoned.index(self.signal), 1);
+            self.producer.rouse_listener();
+        }
+    }
+}
+
+/// The same for a record on its way to the shared ring.
+struct AbandonShared<'a> {
+    sender: &'a RingSender,
+    signal: Signal,
+    armed: bool,
+}
+
+impl Drop for AbandonShared<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            let index = Counted::Abandoned.index(self.signal);
+            self.sender.overflow(|producer| {
+                producer.add(index, 1);
+                producer.rouse_listener();
+            });
+        }
+    }
+}
+
+#[cold]
+fn refuse(producer: &mut RingProducer, signal: Signal, error: ReserveError) -> bool {
+    let counted = match error {
+        ReserveError::Closed => Counted::Closed,
+        ReserveError::TooLarge => Counted::TooLarge,
+        _ => Counted::RingFull,
+    };
+    if counted == Counted::RingFull {
+        producer.add(Counted::FullRing.index(signal), 1);
+    }
+    producer.add(counted.index(signal), 1);
+    if counted == Counted::TooLarge {
+        // Nothing else tells a collector that sleeps.
+        producer.rouse_listener();
+    }
+    false
+}

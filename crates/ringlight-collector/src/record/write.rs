@@ -189,6 +189,14 @@ impl<'w, W: Words> ItemWriter<'w, W> {
 
     /// Opaque bytes.
     pub fn bytes(&mut self, key: Key<'_>, value: &[u8]) -> Written {
+        if let Key::Field(index) = key
+            && value.len() <= self.text_bytes_max
+        {
+            let head = ItemHead::new(TAG_BYTES, 0, index, value.len() as u32);
+            if self.words.push_bytes(head.0, value) {
+                return Written::Whole;
+            }
+        }
         self.packed(TAG_BYTES, key, |packer| packer.push_bytes(value))
     }
 
@@ -252,15 +260,16 @@ impl<'w, W: Words> ItemWriter<'w, W> {
         let (flags, key, name) = split(key);
         let key_words = name.len().div_ceil(WORD_BYTES);
         let start = self.words.len();
-        // One word of value at least, so that a text is not cut to nothing.
-        let Some(room) = self.words.room().checked_sub(2 + key_words) else {
+        // One word of value at least, so that a text is not cut to nothing for want of room.
+        let least = usize::from(self.text_bytes_max >= WORD_BYTES);
+        let Some(room) = self.words.room().checked_sub(1 + key_words + least) else {
             return Written::Dropped;
         };
         self.words.push(0);
         if key_words > 0 {
             push_padded(self.words, name);
         }
-        let room_bytes = (room + 1) * WORD_BYTES;
+        let room_bytes = (room + least) * WORD_BYTES;
         let bytes_max = self.text_bytes_max.min(room_bytes).min(u32::MAX as usize);
         let mut packer = TextPacker::new(self.words, bytes_max);
         fill(&mut packer);

@@ -379,7 +379,10 @@ fn what_is_over_the_limits_is_dropped_or_cut_and_says_so() {
     assert!(matches!(refused, Err(SubmitError::Invalid(_))));
 }
 
-/// The value of an attribute, what it is written as, and what comes out under a limit of 20 bytes.
+/// The limit on texts and byte strings below.
+const LIMIT: usize = 20;
+
+/// The value of an attribute, what it is written as, and what comes out under the limit.
 fn value() -> impl Strategy<Value = (Written, Option<Value<'static>>)> {
     fn same(
         written: Written,
@@ -394,7 +397,7 @@ fn value() -> impl Strategy<Value = (Written, Option<Value<'static>>)> {
         (0..=i64::MAX).prop_map(|value| same(Written::U64(value.cast_unsigned()), value)),
         any::<f64>().prop_map(|value| same(Written::F64(value), value)),
         "[a-zß]{0,40}".prop_map(|text| {
-            let end = text.floor_char_boundary(20);
+            let end = text.floor_char_boundary(LIMIT);
             let shown = if end < text.len() {
                 format!("{}…", &text[..end])
             } else {
@@ -403,7 +406,7 @@ fn value() -> impl Strategy<Value = (Written, Option<Value<'static>>)> {
             same(Written::Text(text), shown)
         }),
         vec(any::<u8>(), 0..40).prop_map(|bytes| {
-            let shown = bytes[..bytes.len().min(20)].to_vec();
+            let shown = bytes[..bytes.len().min(LIMIT)].to_vec();
             same(Written::Bytes(bytes), Value::Bytes(shown.into()))
         }),
     ]
@@ -440,7 +443,7 @@ proptest! {
     #[test]
     fn any_values_of_a_template_come_out((a, b, c) in (value(), value(), value())) {
         let config = CollectorConfig {
-            limits: Limits { text_bytes_max: 20, ..Limits::default() },
+            limits: Limits { text_bytes_max: LIMIT, ..Limits::default() },
             ..CollectorConfig::default()
         };
         let mut collector = SpanCollector::new(config).unwrap();
@@ -454,6 +457,33 @@ proptest! {
             .filter_map(|(key, value)| Some(KeyValue::new(key, value?)))
             .collect();
         prop_assert_eq!(span.attributes, expected);
+    }
+}
+
+#[test]
+fn values_that_are_empty_or_cut_to_nothing_leave_a_whole_record() {
+    for text_bytes_max in [0, 1, 7, 8, 20] {
+        let config = CollectorConfig {
+            limits: Limits {
+                text_bytes_max,
+                ..Limits::default()
+            },
+            ..CollectorConfig::default()
+        };
+        let mut collector = SpanCollector::new(config).unwrap();
+        let mut producer = collector.register().unwrap();
+        for last in [
+            AttributeValue::Bytes(&[]),
+            AttributeValue::Bytes(&[1; 9]),
+            AttributeValue::Str(""),
+            AttributeValue::Str("ßßßßß"),
+        ] {
+            let span = producer.start(&STEP);
+            assert!(producer.end(span, [1.into(), AttributeValue::Unset, last]));
+            let spans = consume(&mut collector);
+            assert_eq!(spans[0].attributes.len(), 2, "{last:?} at {text_bytes_max}");
+        }
+        assert_eq!(account(&collector).exported, 4);
     }
 }
 

@@ -13,7 +13,13 @@ use crate::text::Readable;
 /// Bytes a ring holds for each of its `2^ring_bits` nominal records.
 pub(crate) const BYTES_PER_NOMINAL_RECORD: usize = 128;
 
+/// The part of each ring that is kept for records that are worth more than most.
+pub(crate) const HEADROOM_PART: usize = 16;
+
 /// What a producer does when its ring has no room.
+///
+/// A sixteenth of each ring is kept for failed spans, spans that a trace begins with in this process,
+/// and log records of errors: when others are dropped or wait, those still find room for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OverflowPolicy {

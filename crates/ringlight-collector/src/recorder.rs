@@ -54,23 +54,36 @@ impl Recorder {
     /// its reason: the ring is full and the policy does not wait (any longer), the pipeline is
     /// closed, or the record is larger than a ring takes. `fill` must not record anything itself;
     /// if it does, that record goes through the shared ring.
+    #[inline]
+    pub fn record(&self, signal: Signal, len_bytes: usize, fill: impl FnOnce(&mut [u8])) -> bool {
+        self.record_urgent_if(signal, len_bytes, || false, fill)
+    }
+
+    /// The same for a record that may be one of those for which part of each ring is kept, which is
+    /// asked only when the rest of it is full: the failed ones, and those that traces begin with.
     #[inline(always)]
     #[expect(
         clippy::inline_always,
         reason = "it is the way of every record, and called in few places, where signal and `fill` are known"
     )]
-    pub fn record(&self, signal: Signal, len_bytes: usize, fill: impl FnOnce(&mut [u8])) -> bool {
+    pub fn record_urgent_if(
+        &self,
+        signal: Signal,
+        len_bytes: usize,
+        is_urgent: impl Fn() -> bool,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> bool {
         let mut fill = Some(fill);
         let shared = &*self.shared;
         let own = LOCAL.try_with(|local| {
             let mut local = local.try_borrow_mut().ok()?;
             let producer = local.seat(shared).producer(shared)?;
-            Some(shared.submit(producer, signal, len_bytes, &mut fill))
+            Some(shared.submit(producer, signal, len_bytes, &is_urgent, &mut fill))
         });
         match own {
             Ok(Some(accepted)) => accepted,
             // Thread locals are gone, in use further up this stack, or there is no free slot.
-            Ok(None) | Err(_) => shared.submit_shared(signal, len_bytes, &mut fill),
+            Ok(None) | Err(_) => shared.submit_shared(signal, len_bytes, is_urgent, &mut fill),
         }
     }
 
@@ -197,5 +210,45 @@ mod tests {
             .map(|index| sender.counter_total(index))
             .sum();
         assert_eq!(counted, 0);
+    }
+    #[test]
+    fn urgent_records_find_room_where_others_are_dropped() {
+        let config = ringlight_ring::RingConfig::new(1024, 1).with_headroom(128);
+        let (sender, mut receiver) = ringlight_ring::channel(config).unwrap();
+        let (policy, notices) = (OverflowPolicy::Drop, Notices::default());
+        let recorder = Recorder::new(Shared::new(sender, policy, notices));
+        let accepted = |is_urgent: bool| {
+            let record = || recorder.record_urgent_if(Signal::Logs, 56, || is_urgent, |_| {});
+            (0..20).filter(|_| record()).count()
+        };
+        // 64 bytes each: the thread's own ring, then, for a thread without one, that of all.
+        assert_eq!(
+            [accepted(false), accepted(true), accepted(false)],
+            [14, 2, 0]
+        );
+        std::thread::scope(|scope| {
+            let shared = scope.spawn(|| [accepted(false), accepted(true), accepted(false)]);
+            assert_eq!(shared.join().unwrap(), [14, 2, 0]);
+        });
+        assert_eq!(receiver.drain(usize::MAX, |_| {}).records, 32);
+        assert_eq!(accepted(false), 14);
+    }
+
+    #[test]
+    fn a_failed_span_and_one_that_a_trace_begins_with_are_urgent() {
+        use ringlight_model::{SpanId, SpanKind, StatusCode};
+
+        use crate::record::Head;
+
+        let head = |status| Head::span(SpanKind::Internal, status, 1);
+        let (root, child) = (SpanId::INVALID, SpanId::new(1));
+        assert!(head(StatusCode::Unset).is_urgent(root));
+        assert!(
+            head(StatusCode::Unset)
+                .with_remote_parent()
+                .is_urgent(child)
+        );
+        assert!(head(StatusCode::Error).is_urgent(child));
+        assert!(!head(StatusCode::Ok).is_urgent(child));
     }
 }

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ringlight_model::Signal;
-use ringlight_ring::{RegisterError, ReserveError, RingProducer, RingSender, WaitError};
+use ringlight_ring::{
+    RegisterError, Reservation, ReserveError, RingProducer, RingSender, WaitError,
+};
 
 use crate::accounts::Counted;
 use crate::config::OverflowPolicy;
@@ -103,16 +105,46 @@ impl Shared {
         producer: &mut RingProducer,
         signal: Signal,
         len_bytes: usize,
+        is_urgent: impl FnOnce() -> bool,
         fill: &mut Option<impl FnOnce(&mut [u8])>,
     ) -> bool {
         // Counted before it can be published: see `accounts`.
         producer.add(Counted::Submitted.index(signal), 1);
-        match attempt(producer, signal, len_bytes, fill) {
+        match attempt(producer, RingProducer::reserve, signal, len_bytes, fill) {
             Ok(()) => true,
-            Err(ReserveError::Full) if self.may_wait() => {
-                self.wait_and_submit(producer, signal, len_bytes, fill)
+            Err(ReserveError::Full) => {
+                self.submit_full(producer, signal, len_bytes, is_urgent, fill)
             }
             Err(error) => self.refuse_own(producer, signal, error),
+        }
+    }
+
+    /// The rest of [`submit`](Self::submit), for a ring that is full but for its headroom.
+    #[cold]
+    #[inline(never)]
+    fn submit_full(
+        &self,
+        producer: &mut RingProducer,
+        signal: Signal,
+        len_bytes: usize,
+        is_urgent: impl FnOnce() -> bool,
+        fill: &mut Option<impl FnOnce(&mut [u8])>,
+    ) -> bool {
+        if is_urgent() {
+            let urgent = RingProducer::reserve_urgent;
+            match attempt(producer, urgent, signal, len_bytes, fill) {
+                Ok(()) => {
+                    producer.add(Counted::FullRing.index(signal), 1);
+                    return true;
+                }
+                Err(ReserveError::Full) => {}
+                Err(error) => return self.refuse_own(producer, signal, error),
+            }
+        }
+        if self.may_wait() {
+            self.wait_and_submit(producer, signal, len_bytes, fill)
+        } else {
+            self.refuse_own(producer, signal, ReserveError::Full)
         }
     }
 
@@ -172,6 +204,7 @@ impl Shared {
         &self,
         signal: Signal,
         len_bytes: usize,
+        is_urgent: impl FnOnce() -> bool,
         fill: &mut Option<impl FnOnce(&mut [u8])>,
     ) -> bool {
         if !self.has_collector() {
@@ -204,7 +237,7 @@ impl Shared {
             fill(bytes);
             guard.armed = false;
         }
-        let accepted = self.push_shared(signal, bytes);
+        let accepted = self.push_shared(signal, bytes, is_urgent());
         // Without the lock, since whoever is told may record in turn.
         if !accepted && self.sender.is_closed() {
             self.tell_late(signal);
@@ -212,7 +245,7 @@ impl Shared {
         accepted
     }
 
-    fn push_shared(&self, signal: Signal, bytes: &[u8]) -> bool {
+    fn push_shared(&self, signal: Signal, bytes: &[u8], is_urgent: bool) -> bool {
         let may_wait = self.may_wait();
         let patience = Patience::new(self.policy);
         let mut is_first = true;
@@ -227,7 +260,11 @@ impl Shared {
                     // Whether there is room shows in the attempt.
                     let _ = producer.wait_room(bytes.len(), left.min(SHARED_WAIT));
                 }
-                match producer.push(bytes) {
+                let pushed = match producer.push(bytes) {
+                    Err(ReserveError::Full) if is_urgent => push_urgent(producer, bytes),
+                    decided => decided,
+                };
+                match pushed {
                     Ok(()) => Some(true),
                     Err(ReserveError::Full) if left.is_some() => None,
                     Err(error) => Some(refuse(producer, signal, error)),
@@ -308,6 +345,13 @@ impl Patience {
     }
 }
 
+fn push_urgent(producer: &mut RingProducer, bytes: &[u8]) -> Result<(), ReserveError> {
+    let mut slot = producer.reserve_urgent(bytes.len())?;
+    slot.copy_from_slice(bytes);
+    slot.commit(bytes.len())
+        .map_err(|_closed| ReserveError::Closed)
+}
+
 /// Reserves, fills, publishes, where that has failed before.
 #[cold]
 #[inline(never)]
@@ -317,17 +361,18 @@ fn attempt_again(
     len_bytes: usize,
     fill: &mut Option<impl FnOnce(&mut [u8])>,
 ) -> Result<(), ReserveError> {
-    attempt(producer, signal, len_bytes, fill)
+    attempt(producer, RingProducer::reserve, signal, len_bytes, fill)
 }
 
 /// Reserves, fills, publishes.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
-    reason = "it is the way of every record, and called in one place beside the rare one above"
+    reason = "it is the way of every record, and called in one place beside the rare ones above"
 )]
 fn attempt(
     producer: &mut RingProducer,
+    reserve: impl FnOnce(&mut RingProducer, usize) -> Result<Reservation<'_>, ReserveError>,
     signal: Signal,
     len_bytes: usize,
     fill: &mut Option<impl FnOnce(&mut [u8])>,
@@ -337,7 +382,7 @@ fn attempt(
         signal,
         armed: false,
     };
-    let mut slot = guard.producer.reserve(len_bytes)?;
+    let mut slot = reserve(guard.producer, len_bytes)?;
     guard.armed = true;
     if let Some(fill) = fill.take() {
         fill(&mut slot[..len_bytes]);

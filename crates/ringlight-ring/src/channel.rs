@@ -21,7 +21,7 @@ use crate::{
 pub fn channel(config: RingConfig) -> Result<(RingSender, RingReceiver), ConfigError> {
     let config = config.validate()?;
     let wake = Wake::new();
-    let ring = Ring::new(config.ring_bytes);
+    let ring = Ring::new(config.ring_bytes, config.headroom_bytes);
     #[expect(
         clippy::expect_used,
         reason = "the ring was made right above: both ends are free"
@@ -121,7 +121,8 @@ impl RingSender {
             return Ok(RingProducer { producer });
         }
         if registry.rings.len() <= self.shared.config.producers_max {
-            let ring = Ring::new(self.shared.config.ring_bytes);
+            let config = &self.shared.config;
+            let ring = Ring::new(config.ring_bytes, config.headroom_bytes);
             if let Some(producer) = Ring::producer(&ring, &self.shared.wake) {
                 registry.rings.push(ring);
                 // Relaxed, as is the load in `adopt_rings`: the rings travel under the lock, and a
@@ -189,7 +190,7 @@ impl fmt::Debug for RingProducer {
 }
 
 impl RingProducer {
-    /// The longest record this ring takes: half of it, less the framing.
+    /// The longest record this ring takes: half of it without the headroom, less the framing.
     #[must_use]
     pub fn record_bytes_max(&self) -> usize {
         self.producer.record_bytes_max()
@@ -207,6 +208,17 @@ impl RingProducer {
     #[inline]
     pub fn reserve(&mut self, length: usize) -> Result<Reservation<'_>, ReserveError> {
         self.producer.reserve(length)
+    }
+
+    /// The same for a record that must not be lost if it can be helped: it may use the
+    /// [headroom](crate::RingConfig::headroom_bytes). For when [`reserve`](Self::reserve) found the ring
+    /// full; it looks at the ring anew every time.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    #[inline]
+    pub fn reserve_urgent(&mut self, length: usize) -> Result<Reservation<'_>, ReserveError> {
+        self.producer.reserve_urgent(length)
     }
 
     /// Copies a record into the ring.

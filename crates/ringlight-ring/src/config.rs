@@ -14,6 +14,9 @@ pub struct RingConfig {
     /// [`PRODUCERS_RANGE`](Self::PRODUCERS_RANGE); further ones share the overflow ring. Default
     /// 16. A ring's memory is allocated when its first producer registers.
     pub producers_max: usize,
+    /// Bytes of each ring that only [urgent](crate::RingProducer::reserve_urgent) records may use: a
+    /// multiple of 8, up to half the ring. Default 0.
+    pub headroom_bytes: usize,
 }
 
 impl RingConfig {
@@ -28,7 +31,15 @@ impl RingConfig {
         Self {
             ring_bytes,
             producers_max,
+            headroom_bytes: 0,
         }
+    }
+
+    /// The same with so many bytes of each ring kept for urgent records.
+    #[must_use]
+    pub const fn with_headroom(mut self, headroom_bytes: usize) -> Self {
+        self.headroom_bytes = headroom_bytes;
+        self
     }
 
     pub(crate) fn validate(self) -> Result<Self, ConfigError> {
@@ -42,6 +53,10 @@ impl RingConfig {
             return Err(ConfigError::ProducersMax {
                 value: self.producers_max,
             });
+        }
+        let headroom = self.headroom_bytes;
+        if !headroom.is_multiple_of(8) || headroom > self.ring_bytes / 2 {
+            return Err(ConfigError::HeadroomBytes { value: headroom });
         }
         Ok(self)
     }
@@ -74,6 +89,12 @@ pub enum ConfigError {
         RingConfig::PRODUCERS_RANGE.end()
     )]
     ProducersMax {
+        /// The refused value.
+        value: usize,
+    },
+    /// [`RingConfig::headroom_bytes`] is not a multiple of 8, or more than half the ring.
+    #[error("`headroom_bytes` is {value}, it must be a multiple of 8 up to half of `ring_bytes`")]
+    HeadroomBytes {
         /// The refused value.
         value: usize,
     },

@@ -50,6 +50,8 @@ const FLAGS: usize = WORD_BYTES - 1;
 /// What the two ends share.
 pub(crate) struct Ring {
     memory: Memory,
+    /// Bytes of the memory for urgent records only.
+    headroom_bytes: usize,
     /// Rouses a producer that waits for room, and on close.
     room: Wake,
     /// Whether a [`Producer`] exists.
@@ -67,10 +69,12 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    /// An empty ring; `size_bytes` is a power of two and at least 64.
-    pub(crate) fn new(size_bytes: usize) -> Arc<Self> {
+    /// An empty ring; `size_bytes` is a power of two and at least 64, the headroom a multiple of 8 up
+    /// to half of it.
+    pub(crate) fn new(size_bytes: usize, headroom_bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             memory: Memory::zeroed(size_bytes),
+            headroom_bytes,
             room: Wake::new(),
             producer_taken: AtomicBool::new(false),
             consumer_taken: AtomicBool::new(false),
@@ -79,6 +83,11 @@ impl Ring {
             head: CachePadded(AtomicUsize::new(0)),
             counters: CachePadded(std::array::from_fn(|_| AtomicU64::new(0))),
         })
+    }
+
+    /// Bytes that any record may use.
+    fn ordinary_bytes(&self) -> usize {
+        self.memory.size_bytes() - self.headroom_bytes
     }
 
     /// The producer end, unless there is one. `wake` rouses the consumer.
@@ -95,6 +104,7 @@ impl Ring {
         Some(Producer {
             ring: Arc::clone(this),
             wake: wake.clone(),
+            record_bytes_max: this.ordinary_bytes() / 2 - HEADER_BYTES,
             tail,
             limit: tail,
             roused_at_head: None,
@@ -155,10 +165,13 @@ pub(crate) struct Producer {
     ring: Arc<Ring>,
     /// Rouses the consumer.
     wake: Wake,
+    /// Half of what ordinary records may use, less the header.
+    record_bytes_max: usize,
     /// The tail as this end, the only one to move it, last set it.
     tail: usize,
-    /// Up to here records fit without looking at the head again; from `tail` to `tail` plus the
-    /// ring's size. It stops at half a ring after the last head seen, to notice the watermark.
+    /// Up to here ordinary records fit without looking at the head again; from `tail` to `tail` plus
+    /// the ring's size. It stops at half a ring after the last head seen, to notice the watermark, and
+    /// before the headroom.
     limit: usize,
     /// The head at the last time this end roused the consumer: it is not roused again for it.
     roused_at_head: Option<usize>,
@@ -169,8 +182,8 @@ pub(crate) struct Producer {
 impl Producer {
     /// The longest record, such that one always fits into an empty ring wherever its tail is.
     #[inline]
-    pub(crate) fn record_bytes_max(&self) -> usize {
-        self.ring.memory.size_bytes() / 2 - HEADER_BYTES
+    pub(crate) const fn record_bytes_max(&self) -> usize {
+        self.record_bytes_max
     }
 
     #[inline]
@@ -178,10 +191,35 @@ impl Producer {
         if length > self.record_bytes_max() {
             return Err(ReserveError::TooLarge);
         }
-        let Placement { padding, needed } = self.place(length);
-        if padding + needed > self.limit.wrapping_sub(self.tail) {
-            self.make_room(padding + needed)?;
+        let placement = self.place(length);
+        let total = placement.padding + placement.needed;
+        if total > self.limit.wrapping_sub(self.tail) {
+            self.make_room(total, self.ring.ordinary_bytes())?;
         }
+        Ok(self.take(length, placement.padding))
+    }
+
+    /// The same, with the headroom.
+    #[cold]
+    pub(crate) fn reserve_urgent(
+        &mut self,
+        length: usize,
+    ) -> Result<Reservation<'_>, ReserveError> {
+        if length > self.record_bytes_max() {
+            return Err(ReserveError::TooLarge);
+        }
+        let placement = self.place(length);
+        let total = placement.padding + placement.needed;
+        let made = self.make_room(total, self.ring.memory.size_bytes());
+        // For this record alone: the next ordinary one looks again.
+        let room = if made.is_ok() { total } else { 0 };
+        self.limit = self.tail.wrapping_add(room);
+        made.map(|()| self.take(length, placement.padding))
+    }
+
+    /// Room that is there.
+    #[inline]
+    fn take(&mut self, length: usize, padding: usize) -> Reservation<'_> {
         let size_bytes = self.ring.memory.size_bytes();
         if padding > 0 {
             // SAFETY: the tail's word belongs to the producer, since the head is at most a ring
@@ -193,12 +231,12 @@ impl Producer {
             };
         }
         let start = self.tail.wrapping_add(padding);
-        Ok(Reservation {
+        Reservation {
             offset: start & (size_bytes - 1),
             start,
             length,
             producer: self,
-        })
+        }
     }
 
     /// Where a record of this length goes.
@@ -214,9 +252,9 @@ impl Producer {
     }
 
     /// Looks at the head again, rouses the consumer past the watermark, and says whether there is
-    /// room for so many bytes.
+    /// room for so many bytes among the `usable` ones of the ring.
     #[cold]
-    fn make_room(&mut self, total: usize) -> Result<(), ReserveError> {
+    fn make_room(&mut self, total: usize, usable_bytes: usize) -> Result<(), ReserveError> {
         // Relaxed: the flag alone ends the call; it tells nothing about other memory.
         if self.ring.tail.load(Ordering::Relaxed) & CLOSED != 0 {
             return Err(ReserveError::Closed);
@@ -224,25 +262,32 @@ impl Producer {
         // Acquire pairs with the Release of the swap in `Consumer::give_back`: the consumer's reads
         // of what it gave back are over before we write there.
         let head = self.ring.head.load(Ordering::Acquire) & !FLAGS;
-        self.use_head(head, total)
+        self.use_head(head, total, usable_bytes)
     }
 
     /// The rest of [`make_room`](Self::make_room), for a head read with Acquire.
-    fn use_head(&mut self, head: usize, total: usize) -> Result<(), ReserveError> {
-        let size_bytes = self.ring.memory.size_bytes();
+    fn use_head(
+        &mut self,
+        head: usize,
+        total: usize,
+        usable_bytes: usize,
+    ) -> Result<(), ReserveError> {
+        let half_bytes = self.ring.memory.size_bytes() / 2;
         let fill = self.tail.wrapping_sub(head);
-        let fits = fill + total <= size_bytes;
-        if fill >= size_bytes / 2 || !fits {
+        let fits = fill + total <= usable_bytes;
+        // Urgent records may have filled more than what is usable now.
+        let mut room = usable_bytes.saturating_sub(fill);
+        if fill >= half_bytes || !fits {
             // Once per head: until the head moves, the permit of the first time is still there or
             // the consumer is at work.
             if self.roused_at_head != Some(head) {
                 self.roused_at_head = Some(head);
                 self.wake.wake();
             }
-            self.limit = head.wrapping_add(size_bytes);
         } else {
-            self.limit = head.wrapping_add((size_bytes / 2).max(fill + total));
+            room = half_bytes.max(fill + total) - fill;
         }
+        self.limit = self.tail.wrapping_add(room);
         if fits {
             Ok(())
         } else {
@@ -268,7 +313,7 @@ impl Producer {
             // the consumer's next move of the head either came before, and we see it here, or
             // comes after, and then it sees the flag and rouses us.
             let head = self.ring.head.fetch_or(WAITING, Ordering::Acquire) & !FLAGS;
-            match self.use_head(head, padding + needed) {
+            match self.use_head(head, padding + needed, self.ring.ordinary_bytes()) {
                 Ok(()) => return Ok(()),
                 Err(_) if wait(&self.ring.room) => {}
                 Err(_) => return Err(WaitError::TimedOut),

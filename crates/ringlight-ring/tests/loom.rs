@@ -55,6 +55,36 @@ fn drain(receiver: &mut RingReceiver) -> Vec<u64> {
     values
 }
 
+/// An urgent record finds the headroom that ordinary ones leave, and both come out in order.
+#[test]
+fn headroom() {
+    model(|| {
+        let config = RingConfig::new(64, 1).with_headroom(16);
+        let (sender, mut receiver) = channel(config).unwrap();
+        let mut producer = sender.register().unwrap();
+        let thread = thread::spawn(move || {
+            let mut pushed = Vec::new();
+            for value in 0..4 {
+                if push(&mut producer, value).is_ok() {
+                    pushed.push(value);
+                } else if let Ok(mut record) = producer.reserve_urgent(16) {
+                    record[..8].copy_from_slice(&value.to_le_bytes());
+                    record[8..].copy_from_slice(&(!value).to_le_bytes());
+                    record.commit(16).unwrap();
+                    pushed.push(value);
+                }
+            }
+            pushed
+        });
+        let mut drained = drain(&mut receiver);
+        drained.extend(drain(&mut receiver));
+        let pushed = thread.join().unwrap();
+        drained.extend(drain(&mut receiver));
+        assert_eq!(drained, pushed);
+        assert!(pushed.starts_with(&[0, 1]));
+    });
+}
+
 /// Records come out complete and in order while the ring wraps and fills up.
 #[test]
 fn publish_and_drain() {

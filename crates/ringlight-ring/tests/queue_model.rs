@@ -13,6 +13,8 @@ enum Step {
     Push { length: usize },
     /// Reserve more than is committed.
     PushShort { reserved: usize, length: usize },
+    /// Push an urgent record of so many bytes.
+    PushUrgent { length: usize },
     /// Reserve and drop.
     Abandon { length: usize },
     /// Drain up to so many bytes.
@@ -28,18 +30,27 @@ fn step(record_bytes_max: usize) -> impl Strategy<Value = Step> {
         2 => (0..=record_bytes_max)
             .prop_flat_map(|reserved| (Just(reserved), 0..=reserved))
             .prop_map(|(reserved, length)| Step::PushShort { reserved, length }),
+        2 => length.clone().prop_map(|length| Step::PushUrgent { length }),
         1 => length.prop_map(|length| Step::Abandon { length }),
         4 => (0..4 * record_bytes_max).prop_map(|bytes_max| Step::Drain { bytes_max }),
         1 => Just(Step::Reregister),
     ]
 }
 
-fn scenario() -> impl Strategy<Value = (usize, Vec<Step>)> {
-    (6u32..11).prop_flat_map(|bits| {
-        let ring_bytes = 1 << bits;
+fn scenario() -> impl Strategy<Value = (usize, usize, Vec<Step>)> {
+    let sizes = (6u32..11).prop_flat_map(|bits| {
+        let ring_bytes = 1_usize << bits;
         (
             Just(ring_bytes),
-            prop::collection::vec(step(ring_bytes / 2 - 8), 1..200),
+            (0..=ring_bytes / 16).prop_map(|words| words * 8),
+        )
+    });
+    sizes.prop_flat_map(|(ring_bytes, headroom_bytes)| {
+        let record_bytes_max = (ring_bytes - headroom_bytes) / 2 - 8;
+        (
+            Just(ring_bytes),
+            Just(headroom_bytes),
+            prop::collection::vec(step(record_bytes_max), 1..200),
         )
     })
 }
@@ -58,9 +69,11 @@ proptest! {
     })]
 
     #[test]
-    fn behaves_as_a_queue((ring_bytes, steps) in scenario()) {
-        let (sender, mut receiver) = channel(RingConfig::new(ring_bytes, 1)).unwrap();
-        let record_bytes_max = ring_bytes / 2 - 8;
+    fn behaves_as_a_queue((ring_bytes, headroom_bytes, steps) in scenario()) {
+        let config = RingConfig::new(ring_bytes, 1).with_headroom(headroom_bytes);
+        let (sender, mut receiver) = channel(config).unwrap();
+        let ordinary_bytes = ring_bytes - headroom_bytes;
+        let record_bytes_max = ordinary_bytes / 2 - 8;
         let mut producer = Some(sender.register().unwrap());
         let mut model: VecDeque<Vec<u8>> = VecDeque::new();
         // Bytes of the model's records with their framing, padding aside.
@@ -70,17 +83,24 @@ proptest! {
         for (sequence, step) in steps.into_iter().enumerate() {
             let sequence = sequence as u8;
             match step {
-                Step::Push { length } | Step::PushShort { length, .. } => {
+                Step::Push { length } | Step::PushShort { length, .. } | Step::PushUrgent { length } => {
                     let reserved = match step {
                         Step::PushShort { reserved, .. } => reserved,
                         _ => length,
                     };
                     let Some(producer) = &mut producer else { continue };
                     let needed = 8 + reserved.next_multiple_of(8);
-                    match producer.reserve(reserved) {
+                    let is_urgent = matches!(step, Step::PushUrgent { .. });
+                    let usable_bytes = if is_urgent { ring_bytes } else { ordinary_bytes };
+                    let attempt = if is_urgent {
+                        producer.reserve_urgent(reserved)
+                    } else {
+                        producer.reserve(reserved)
+                    };
+                    match attempt {
                         Ok(mut room) => {
                             prop_assert_eq!(room.len(), reserved);
-                            prop_assert!(framed(&model) + needed <= ring_bytes);
+                            prop_assert!(framed(&model) + needed <= usable_bytes);
                             let record = filled(length, sequence);
                             room[..length].copy_from_slice(&record);
                             room.commit(length).unwrap();
@@ -91,7 +111,7 @@ proptest! {
                             prop_assert_eq!(error, ReserveError::Full);
                             // Padding wastes less than one record of this length, twice: before
                             // this record, and behind an earlier one.
-                            prop_assert!(framed(&model) + 2 * record_bytes_max + 16 + needed > ring_bytes);
+                            prop_assert!(framed(&model) + 2 * record_bytes_max + 16 + needed > usable_bytes);
                             prop_assert!(!model.is_empty());
                         }
                     }

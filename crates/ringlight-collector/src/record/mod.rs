@@ -52,7 +52,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use ringlight_model::{Severity, SpanKind, StatusCode};
+use ringlight_model::{Severity, SpanId, SpanKind, StatusCode};
 
 pub use header::{LogHeader, SpanHeader};
 pub use pack::{TextPacker, load_tail};
@@ -163,6 +163,15 @@ impl Head {
     #[must_use]
     pub const fn has_remote_parent(self) -> bool {
         self.0 >> 56 & REMOTE_PARENT != 0
+    }
+
+    /// Whether a span with this parent is worth more than most: it failed, or its trace begins with
+    /// it, as far as this process goes.
+    #[must_use]
+    pub const fn is_urgent(self, parent_span_id: SpanId) -> bool {
+        matches!(self.status(), StatusCode::Error)
+            || !parent_span_id.is_valid()
+            || self.has_remote_parent()
     }
 
     /// The status code, if the record is a span.

@@ -184,7 +184,9 @@ impl AsyncSpanProducer {
         let SpanProducer { ring, origin, .. } = &mut self.producer;
         let fill = |room: &mut [u8]| write(room, &ended.header, &values, text_bytes_max);
         let fill = &mut Some(fill);
-        origin.shared.submit(ring, Signal::Traces, len_bytes, fill)
+        let is_urgent = || ended.is_urgent();
+        let shared = &origin.shared;
+        shared.submit(ring, Signal::Traces, len_bytes, is_urgent, fill)
     }
 
     /// As [`SpanProducer::submit_span`], but waits until there is room.

@@ -11,7 +11,7 @@ use ringlight_ring::{RegisterError, RingConfig, RingReceiver, Wake};
 use super::batch::visit_spans;
 use super::producer::{Origin, SpanProducer};
 use crate::accounts::{Accounts, SignalSet};
-use crate::config::{CollectorConfig, CollectorConfigError};
+use crate::config::{CollectorConfig, CollectorConfigError, HEADROOM_PART};
 use crate::encode::Encoder;
 use crate::metrics::CollectorMetrics;
 use crate::record::Record;
@@ -202,7 +202,8 @@ impl CollectorConfig {
     pub(crate) fn channel(
         &self,
     ) -> Result<(ringlight_ring::RingSender, RingReceiver), CollectorConfigError> {
-        let rings = RingConfig::new(self.ring_bytes(), self.producers_max);
+        let rings = RingConfig::new(self.ring_bytes(), self.producers_max)
+            .with_headroom(self.ring_bytes() / HEADROOM_PART);
         ringlight_ring::channel(rings).map_err(|error| CollectorConfigError {
             field: "ring_bits",
             value: self.ring_bits.to_string(),

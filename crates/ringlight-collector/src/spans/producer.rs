@@ -235,6 +235,7 @@ impl SpanProducer {
             &mut self.ring,
             Signal::Traces,
             ended.words * WORD_BYTES,
+            || ended.is_urgent(),
             &mut Some(|room: &mut [u8]| write(room, &ended.header, &values, text_bytes_max)),
         )
     }
@@ -374,6 +375,12 @@ pub(super) struct Ended {
     pub(super) header: SpanHeader,
     /// Words of the whole record.
     pub(super) words: usize,
+}
+
+impl Ended {
+    pub(super) const fn is_urgent(&self) -> bool {
+        self.header.head.is_urgent(self.header.parent_span_id)
+    }
 }
 
 /// How many words an attribute takes, and whether its text is cut for that.

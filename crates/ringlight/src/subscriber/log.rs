@@ -62,9 +62,12 @@ impl RinglightSubscriber {
         }
         if self.outputs.logs {
             let len_bytes = words.len() * 8;
-            self.recorder.record(Signal::Logs, len_bytes, |buffer| {
-                copy_words(words.iter().copied(), buffer);
-            });
+            self.recorder.record_urgent_if(
+                Signal::Logs,
+                len_bytes,
+                || *metadata.level() == Level::ERROR,
+                |buffer| copy_words(words.iter().copied(), buffer),
+            );
         }
         thread.give_scratch(words);
     }

@@ -200,8 +200,12 @@ impl RinglightSubscriber {
         if self.outputs.spans && is_sampled {
             slot.end(&self.clock);
             let len_bytes = slot.record_words() * 8;
-            self.recorder
-                .record(Signal::Traces, len_bytes, |buffer| slot.copy_record(buffer));
+            self.recorder.record_urgent_if(
+                Signal::Traces,
+                len_bytes,
+                || slot.is_urgent(),
+                |buffer| slot.copy_record(buffer),
+            );
         }
         self.give_slot(thread, index, slot);
     }

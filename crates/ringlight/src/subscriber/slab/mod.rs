@@ -25,7 +25,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use ringlight_clock::{Clock, Moment, Reading};
 use ringlight_collector::record::{Head, ItemWriter, SPAN_HEADER_WORDS, WORD_BYTES};
-use ringlight_model::StatusCode;
+use ringlight_model::{SpanId, StatusCode};
 
 use crate::sync::unpoisoned;
 
@@ -304,6 +304,11 @@ impl Slot {
 
     pub(super) fn head(&self) -> Head {
         Head::from_word(self.word(HEAD))
+    }
+
+    /// Whether the span is worth more than most.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.head().is_urgent(SpanId::new(self.word(PARENT)))
     }
 
     /// Changes the head of an unpublished slot, or of a published one under its lock.

@@ -11,14 +11,18 @@ use ringlight_collector::{
     CollectorConfig, ExporterBoxed, Notices, OverflowPolicy, Pipeline, RecordSink, TailSampling,
 };
 use ringlight_model::{CallsiteRegistry, KeyValue, Value};
-use tracing_core::Dispatch;
+use tracing_core::{Dispatch, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::InitError;
 use crate::LogFormat;
 use crate::config::{Environment, Inputs, Protocol, Route, Routes, Settings};
 use crate::controls::{self, Controls};
 use crate::sampling::{HeadSampling, Sampler, SamplingRule};
-use crate::subscriber::{Outputs, RinglightSubscriber};
+use crate::subscriber::{
+    LayerFilter, Outputs, Registry, RinglightLayer, RinglightSubscriber, beside,
+};
 use crate::telemetry::{Shared, Telemetry};
 
 /// How long the guard waits for the backend when it is dropped, unless told otherwise.
@@ -42,7 +46,11 @@ pub struct Builder {
     log_writer: Option<Box<dyn io::Write + Send>>,
     shutdown_timeout: Duration,
     sampling_rules: Vec<SamplingRule>,
+    beside: Option<Beside>,
 }
+
+/// Puts a subscriber beside layers.
+type Beside = Box<dyn FnOnce(RinglightSubscriber) -> Dispatch + Send>;
 
 impl Default for Builder {
     fn default() -> Self {
@@ -55,6 +63,7 @@ impl Default for Builder {
             log_writer: None,
             shutdown_timeout: SHUTDOWN_TIMEOUT,
             sampling_rules: Vec::new(),
+            beside: None,
         }
     }
 }
@@ -190,6 +199,34 @@ impl Builder {
         self
     }
 
+    /// Puts layers of `tracing_subscriber` beside the recording: any layers, with any filters.
+    ///
+    /// `layers` puts them on the registry it is given. They see what they want to see, whatever
+    /// `RUST_LOG` says; a span or event that none of them wants goes past them at the cost it has
+    /// without any. A span that some layer wants ends, here too, when the registry closes it: after the
+    /// last of its children that are in the registry.
+    ///
+    /// ```
+    /// use tracing_subscriber::filter::LevelFilter;
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// # fn main() -> Result<(), ringlight::InitError> {
+    /// let warnings = tracing_subscriber::fmt::layer().with_filter(LevelFilter::WARN);
+    /// let _telemetry = ringlight::builder()
+    ///     .log_format(ringlight::LogFormat::Off)
+    ///     .beside(|registry| registry.with(warnings))
+    ///     .init()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn beside<S>(mut self, layers: impl FnOnce(Registry) -> S + Send + 'static) -> Self
+    where
+        S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+    {
+        self.beside = Some(Box::new(|subscriber| beside(subscriber, layers)));
+        self
+    }
+
     /// Reads these variables instead of the process's own; for tests, and for programs that run
     /// several configurations.
     pub fn environment<N, V>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self
@@ -208,7 +245,49 @@ impl Builder {
     ///
     /// # Errors
     /// As [`init`](Self::init), except for [`InitError::AlreadyInitialized`].
-    pub fn build(self) -> Result<(Dispatch, Telemetry), InitError> {
+    pub fn build(mut self) -> Result<(Dispatch, Telemetry), InitError> {
+        let beside = self.beside.take();
+        let (subscriber, telemetry) = self.start()?;
+        let dispatch = match beside {
+            Some(beside) => beside(subscriber),
+            None => Dispatch::new(subscriber),
+        };
+        Ok((dispatch, telemetry))
+    }
+
+    /// Starts telemetry as a layer, for a registry of the caller's own.
+    ///
+    /// `RUST_LOG`, or [`default_filter`](Self::default_filter), says what this layer records and
+    /// nothing about others; [`with_filter`](Layer::with_filter) narrows that down. A span ends when
+    /// the registry closes it, which is after the last of its children.
+    ///
+    /// The layer costs more than the subscriber of [`init`](Self::init): every span is kept in the
+    /// registry as well. [`beside`](Self::beside) keeps spans that no other layer wants out of it.
+    ///
+    /// ```
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// # fn main() -> Result<(), ringlight::InitError> {
+    /// let (layer, _telemetry) = ringlight::builder().layer()?;
+    /// tracing_subscriber::registry().with(layer).init();
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`init`](Self::init), except for [`InitError::AlreadyInitialized`].
+    pub fn layer<S>(self) -> Result<(impl Layer<S> + Send + Sync + use<S>, Telemetry), InitError>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let (subscriber, telemetry) = self.start()?;
+        let layer = RinglightLayer::new(subscriber);
+        let filter = LayerFilter(layer.clone());
+        crate::last_words::arrange(&Arc::downgrade(&telemetry.shared));
+        Ok((layer.with_filter(filter), telemetry))
+    }
+
+    fn start(self) -> Result<(RinglightSubscriber, Telemetry), InitError> {
         let mut settings = Settings::resolve(self.inputs);
         let mut exporters = self.exporters;
         let routes = connect(&mut settings, &mut exporters)?;
@@ -255,7 +334,7 @@ impl Builder {
                 controls: Controls { shared: controls },
             }),
         };
-        Ok((Dispatch::new(subscriber), telemetry))
+        Ok((subscriber, telemetry))
     }
 
     /// Starts telemetry for the whole process. Returns at once, whether or not a backend is there.

@@ -143,7 +143,7 @@ pub use error::{FilterError, InitError};
 pub use ringlight_collector::{FlushError, OverflowPolicy, RecordSink, TailSampling};
 pub use ringlight_model::{Account, DropReason, LedgerSnapshot, Signal};
 pub use sampling::{Sampler, SamplingRule};
-pub use subscriber::RinglightSubscriber;
+pub use subscriber::{Registry, RinglightLayer, RinglightSubscriber, SharedRegistry};
 pub use telemetry::Telemetry;
 pub use trace_context::TraceContext;
 

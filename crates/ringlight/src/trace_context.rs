@@ -3,8 +3,8 @@
 use ringlight_model::{SpanId, TraceId};
 use tracing_core::dispatcher;
 
-use crate::RinglightSubscriber;
 use crate::subscriber::with_remote_parent;
+use crate::{RinglightLayer, RinglightSubscriber};
 
 /// The identity of a span, to be carried along with work that goes on elsewhere.
 ///
@@ -34,9 +34,9 @@ impl TraceContext {
     #[must_use]
     pub fn current() -> Option<Self> {
         dispatcher::get_default(|dispatch| {
-            let (trace_id, span_id, is_sampled) = dispatch
-                .downcast_ref::<RinglightSubscriber>()?
-                .current_ids()?;
+            let layer = || Some(dispatch.downcast_ref::<RinglightLayer>()?.subscriber());
+            let subscriber = dispatch.downcast_ref::<RinglightSubscriber>();
+            let (trace_id, span_id, is_sampled) = subscriber.or_else(layer)?.current_ids()?;
             Some(Self {
                 trace_id,
                 span_id,

@@ -9,7 +9,7 @@ use tracing_core::{Event, Level, Metadata};
 
 use super::callsite::{address, severity};
 use super::scratch::Bounded;
-use super::slab::SlotId;
+use super::slab::{SlotId, SpanContext};
 use super::thread::Thread;
 use super::visit::FieldVisitor;
 use super::{RinglightSubscriber, SAMPLED, STATUS_MESSAGE_BYTES_MAX};
@@ -28,6 +28,17 @@ impl RinglightSubscriber {
                 .parent()
                 .and_then(|id| self.known(SlotId::from_u64(id.into_u64())))
         };
+        self.log_in(thread, event, span);
+    }
+
+    /// The same, in this span.
+    #[inline]
+    pub(super) fn log_in(
+        &self,
+        thread: &Thread,
+        event: &Event<'_>,
+        span: Option<(SlotId, SpanContext)>,
+    ) {
         let metadata = event.metadata();
         self.make_sure(thread, metadata);
         let callsite = CallsiteId::new(address(metadata));

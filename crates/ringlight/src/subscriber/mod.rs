@@ -12,17 +12,22 @@
 //!
 //! Nothing here allocates once a thread has its slots, its ring and its buffer.
 
+mod beside;
 mod callsite;
+mod callsites;
 mod ids;
 mod late;
+mod layer;
 mod log;
 mod magazine;
 mod open;
 pub(crate) mod panics;
+mod registry;
 mod scratch;
 mod slab;
 mod stack;
 mod thread;
+mod twins;
 mod visit;
 
 #[cfg(test)]
@@ -44,8 +49,12 @@ use crate::controls;
 use crate::filter::Filter;
 use crate::sync::unpoisoned;
 
+pub(crate) use beside::beside;
 use callsite::{address, describe};
+pub(crate) use layer::LayerFilter;
+pub use layer::RinglightLayer;
 use panics::PANICKED;
+pub use registry::{Registry, SharedRegistry};
 pub(crate) use slab::OPEN_SPANS_MAX;
 use slab::{Slab, Slot, SlotId, SpanContext};
 use stack::{Left, Owner};
@@ -133,6 +142,11 @@ impl RinglightSubscriber {
         if thread.take_unsure() {
             self.register(metadata);
         }
+    }
+
+    /// Whether anything from such a callsite is recorded.
+    fn wants(&self, metadata: &Metadata<'_>) -> bool {
+        self.controls.with_filter(|filter| filter.enabled(metadata))
     }
 
     #[cold]
@@ -272,7 +286,7 @@ impl RinglightSubscriber {
 
 impl Subscriber for RinglightSubscriber {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.controls.with_filter(|filter| filter.enabled(metadata)) {
+        if self.wants(metadata) {
             self.register(metadata);
             Interest::always()
         } else {
@@ -281,7 +295,7 @@ impl Subscriber for RinglightSubscriber {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let enabled = self.controls.with_filter(|filter| filter.enabled(metadata));
+        let enabled = self.wants(metadata);
         if enabled {
             with_thread(Thread::set_unsure);
         }

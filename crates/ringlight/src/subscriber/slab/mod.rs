@@ -12,7 +12,10 @@
 //!
 //! An id carries the generation of its slot. Whoever uses an id of a span that has closed finds
 //! another generation and nothing else: a stale id is inert, it never touches a stranger's span.
-//! (Generations have 38 bits; a stale id would have to be kept while its slot is used 10^11 times.)
+//! (Generations have 37 bits; a stale id would have to be kept while its slot is used 10^11 times.)
+//!
+//! One bit is set in every id and in none of those that the registry of `tracing-subscriber` gives, so
+//! that the two can be told apart where both are in use.
 //!
 //! A span that is not recorded has a slot for its ids if it is the first of its trace here. Those
 //! within it have none: their id is that of the first one, marked. They cost no more than that, and
@@ -57,6 +60,12 @@ const UNSAMPLED: u64 = 1 << 63;
 /// not recorded either.
 const GUEST: u64 = 1 << 62;
 const GENERATION_MASK: u64 = !(LOW_MASK | UNSAMPLED | GUEST);
+/// In every id, and in the state of every slot: amid the generation, which is counted past it.
+///
+/// The registry's ids are keys of `sharded-slab` plus one: 38 bits of an address, 13 for the number
+/// of one of 4096 threads, and a generation. This is the upper of the thread's bits. (Where words
+/// have 32 bits, so have those keys.)
+const OWN: u64 = 1 << 50;
 
 /// The id of an open span: never zero, never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +83,12 @@ impl SlotId {
 
     pub(super) const fn get(self) -> u64 {
         self.0
+    }
+
+    /// Whether an id is one of a slot, and not one of the registry of `tracing-subscriber`.
+    #[inline]
+    pub(super) const fn is_own(id: u64) -> bool {
+        id & OWN != 0
     }
 
     /// Whether the span is recorded.
@@ -153,7 +168,7 @@ pub(super) struct Slot {
 impl Slot {
     const fn new() -> Self {
         Self {
-            state: AtomicU64::new(1 << LOW_BITS),
+            state: AtomicU64::new(OWN | 1 << LOW_BITS),
             started: AtomicU64::new(0),
             parent: AtomicU64::new(0),
             len: AtomicU64::new(0),
@@ -393,7 +408,7 @@ impl Slot {
         // thread.
         let generation = self.state.load(Ordering::Relaxed) & GENERATION_MASK;
         let next = generation.wrapping_add(1 << LOW_BITS) & GENERATION_MASK;
-        self.state.store(next, Ordering::Relaxed);
+        self.state.store(next | OWN, Ordering::Relaxed);
     }
 }
 

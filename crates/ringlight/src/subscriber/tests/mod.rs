@@ -1,10 +1,9 @@
 //! The subscriber over the real pipeline, with a sink that keeps what arrives.
 
-mod behaviour;
-mod model;
-mod sampling;
+mod modes;
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -19,6 +18,33 @@ use tracing::{Dispatch, Span, debug, error, info, info_span, span};
 use super::*;
 use crate::controls::Controls;
 use crate::sampling::{HeadSampling, Sampler};
+use modes::{Alone, AsLayer, BesideAll, BesideNone, BesideSome, Mode};
+
+/// Every test in every mode, with further modules of tests that hold in it.
+macro_rules! modes {
+    ($($module:ident: $mode:ident [$($further:ident)?],)*) => {$(
+        #[path = "."]
+        #[expect(clippy::duplicate_mod, reason = "the same tests in another mode")]
+        mod $module {
+            use super::*;
+
+            type Recording = RecordingIn<$mode>;
+
+            mod behaviour;
+            mod model;
+            mod sampling;
+            $(mod $further;)?
+        }
+    )*};
+}
+
+modes! {
+    alone: Alone [closed],
+    as_layer: AsLayer [],
+    beside_all: BesideAll [],
+    beside_some: BesideSome [],
+    beside_none: BesideNone [closed],
+}
 
 const SECOND: u64 = 1_000_000_000;
 const HOUR: u64 = 3600 * SECOND;
@@ -159,7 +185,9 @@ impl RecordSink for Keep {
     fn flush(&mut self) {}
 }
 
-struct Recording {
+/// Records in a mode.
+struct RecordingIn<M> {
+    mode: PhantomData<M>,
     pipeline: Pipeline,
     kept: Arc<Mutex<Kept>>,
     times: ManualTime,
@@ -168,7 +196,10 @@ struct Recording {
     controls: Controls,
 }
 
-impl Recording {
+impl<M: Mode> RecordingIn<M> {
+    /// Whether all spans have ids of our own.
+    const HAS_OWN_IDS: bool = M::HAS_OWN_IDS;
+
     fn new() -> Self {
         Self::with("trace", &Limits::default())
     }
@@ -207,13 +238,20 @@ impl Recording {
         );
         let slab = Arc::clone(&subscriber.slab);
         Self {
+            mode: PhantomData,
             pipeline,
             kept,
             times,
-            dispatch: Dispatch::new(subscriber),
+            dispatch: M::dispatch(subscriber),
             slab,
             controls: Controls { shared: controls },
         }
+    }
+
+    fn subscriber(&self) -> &RinglightSubscriber {
+        let layer = || self.dispatch.downcast_ref::<RinglightLayer>();
+        let subscriber = self.dispatch.downcast_ref::<RinglightSubscriber>();
+        subscriber.or_else(|| Some(layer()?.subscriber())).unwrap()
     }
 
     fn run<R>(&self, body: impl FnOnce() -> R) -> R {

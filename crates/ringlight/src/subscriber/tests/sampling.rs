@@ -32,7 +32,7 @@ fn one_trace(dispatch: &Dispatch) {
     });
     let dispatch = dispatch.clone();
     let elsewhere = std::thread::spawn(move || {
-        tracing::dispatcher::with_default(&dispatch, || {
+        tracing::dispatcher::with_default(&dispatch, move || {
             futures_executor(task);
             explicit.in_scope(|| drop(info_span!("below explicit")));
             drop(info_span!(parent: &explicit, "explicit, too"));
@@ -93,21 +93,12 @@ fn what_a_span_that_is_not_recorded_leads_to_is_not_recorded_either() {
         root.follows_from(&child);
         error!("an error of nobody");
         drop(root);
-        // The trace is forgotten with its first span; that it is not recorded is not.
-        child.in_scope(|| {
-            assert_eq!(header(), None);
-            info!("after the root");
-            let late = info_span!("late").entered();
-            assert_eq!(header(), None);
-            drop(info_span!(parent: &late, "below"));
-        });
         assert!(Span::current().is_none());
     });
     assert_eq!(got.spans.len(), 0);
-    assert_eq!(got.logs.len(), 2);
+    assert_eq!(got.logs.len(), 1);
     assert!(got.logs[0].trace.is_valid());
     assert_eq!(got.logs[0].flags, 0);
-    assert!(!got.logs[1].trace.is_valid());
 }
 
 #[test]
@@ -142,19 +133,6 @@ fn what_is_taken_over_follows_the_sampler_or_what_it_comes_from() {
             assert_eq!(span.has_remote_parent, span.name == "taken over");
         }
     }
-}
-
-#[test]
-fn a_child_of_a_span_that_has_closed_begins_a_trace_and_follows_the_sampler() {
-    let sampler = Sampler::always_off().parent_based();
-    let got = sampled(sampler).records(|_| {
-        let header = format!("00-{}-{}-01", "4".repeat(32), "5".repeat(16));
-        let remote = TraceContext::from_traceparent(&header).unwrap();
-        let closed = remote.parent_of(|| info_span!("taken over")).id();
-        drop(info_span!(parent: closed, "child of nobody"));
-    });
-    assert_eq!(got.spans.len(), 1);
-    assert_eq!(got.spans[0].name, "taken over");
 }
 
 #[test]

@@ -1,0 +1,276 @@
+//! Recording beside a stack of layers, each callsite the shortest way.
+//!
+//! - What **no layer wants** is recorded as without any: its spans have slots and the ids of slots,
+//!   and the layers never hear of them.
+//! - What **some layer wants** goes to the layers and has the ids of their registry, since they and
+//!   the helpers around them look for it there. Our own layer, the lowest of them, sees to the slot.
+//!
+//! Who wants what is asked when a callsite is registered, and again whenever interests are rebuilt.
+//! To tell ids apart takes one bit, see [`SlotId::is_own`].
+
+use std::cell::Cell;
+
+use ringlight_transparent::{Composed, Part, Transparent};
+use tracing_core::span::{Attributes, Current, Id, Record};
+use tracing_core::subscriber::Interest;
+use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::RinglightSubscriber;
+use super::callsites::Theirs;
+use super::layer::{RinglightLayer, with_parent};
+use super::registry::{Registry, registry, with_known_spans_only};
+use super::slab::SlotId;
+
+/// A subscriber that records, and feeds the stack of layers that `layers` puts on a registry.
+pub(crate) fn beside<S>(
+    subscriber: RinglightSubscriber,
+    layers: impl FnOnce(Registry) -> S,
+) -> Dispatch
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    let layer = RinglightLayer::beside(subscriber);
+    let stack = layers(registry(&layer));
+    Dispatch::new(Transparent::new(Beside { layer, stack }))
+}
+
+/// See the module.
+struct Beside<S> {
+    layer: RinglightLayer,
+    stack: S,
+}
+
+thread_local! {
+    /// The parent of the span that is being opened, if it is one that layers do not know.
+    static PARENT: Cell<Option<Id>> = const { Cell::new(None) };
+}
+
+/// The parent of the span that is being opened, if layers were told of another.
+pub(super) fn take_parent() -> Option<Id> {
+    PARENT.try_with(Cell::take).ok().flatten()
+}
+
+fn is_own(id: &Id) -> bool {
+    SlotId::is_own(id.into_u64())
+}
+
+impl<S> Beside<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    #[inline]
+    fn ours(&self) -> &RinglightSubscriber {
+        self.layer.subscriber()
+    }
+
+    /// The one of ours that is what an id names.
+    fn own(&self, id: &Id) -> Option<Id> {
+        if is_own(id) {
+            return Some(id.clone());
+        }
+        let slot = self.layer.slot(&self.stack.span(id)?)?;
+        Some(Id::from_u64(slot.get()))
+    }
+
+    /// One of ours that is, or is around, what an id names.
+    fn nearest_own(&self, id: &Id) -> Option<Id> {
+        self.layer.nearest_own(id, |id| self.stack.span(id))
+    }
+
+    /// Opens a span that is not in the registry.
+    #[inline]
+    fn open(&self, attributes: &Attributes<'_>) -> Id {
+        match attributes.parent() {
+            Some(parent) if !is_own(parent) => {
+                let parent = self.nearest_own(parent);
+                self.ours().new_span(&with_parent(attributes, parent))
+            }
+            _ => self.ours().new_span(attributes),
+        }
+    }
+
+    /// Opens a span that layers want.
+    fn open_in_stack(&self, attributes: &Attributes<'_>) -> Id {
+        match attributes.parent() {
+            Some(parent) if is_own(parent) => {
+                let _ = PARENT.try_with(|cell| cell.set(Some(parent.clone())));
+                let parent = self.layer.nearest_in_registry(parent);
+                self.stack.new_span(&with_parent(attributes, parent))
+            }
+            _ => self.stack.new_span(attributes),
+        }
+    }
+
+    /// Records an event that no layer wants.
+    #[inline]
+    fn log(&self, event: &Event<'_>) {
+        match event.parent() {
+            Some(parent) if !is_own(parent) => {
+                self.layer.log_under(event, self.nearest_own(parent));
+            }
+            _ => self.ours().event(event),
+        }
+    }
+
+    /// Tells layers of an event. One that belongs to a span they do not know belongs, for them, to
+    /// the nearest around it or to none.
+    fn log_in_stack(&self, event: &Event<'_>) {
+        if event.parent().is_some_and(is_own) {
+            with_known_spans_only(|| self.stack.event(event));
+        } else {
+            self.stack.event(event);
+        }
+    }
+}
+
+impl<S> Subscriber for Beside<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        self.stack.on_register_dispatch(dispatch);
+    }
+
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        let theirs = self.stack.register_callsite(metadata);
+        if self.layer.register(metadata, &theirs) {
+            // What they want only sometimes they are asked when the time comes.
+            Interest::always()
+        } else {
+            theirs
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        // In this order: filters of layers note their answers for what comes next.
+        self.ours().enabled(metadata) || self.stack.enabled(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        let theirs = self.stack.max_level_hint()?;
+        Some(theirs.max(self.ours().max_level_hint()?))
+    }
+
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        let metadata = attributes.metadata();
+        let wanted = self.layer.wanted(metadata);
+        // What we do not want is theirs, whatever they said at first: they were asked just now, and
+        // those of them that do not want it wait to be told of it.
+        let theirs = !wanted.ours()
+            || match wanted.theirs() {
+                Theirs::Never => false,
+                Theirs::Always => true,
+                Theirs::Sometimes => self.stack.enabled(metadata),
+            };
+        if theirs {
+            self.open_in_stack(attributes)
+        } else {
+            self.open(attributes)
+        }
+    }
+
+    fn record(&self, span: &Id, values: &Record<'_>) {
+        if is_own(span) {
+            self.ours().record(span, values);
+        } else {
+            self.stack.record(span, values);
+        }
+    }
+
+    fn record_follows_from(&self, span: &Id, follows: &Id) {
+        match (is_own(span), is_own(follows)) {
+            (false, false) => self.stack.record_follows_from(span, follows),
+            (true, true) => self.ours().record_follows_from(span, follows),
+            // A link to another span than the one that was meant would mislead: layers are not told.
+            _ => {
+                let own = self.own(span).zip(self.nearest_own(follows));
+                if let Some((span, follows)) = own {
+                    self.ours().record_follows_from(&span, &follows);
+                }
+            }
+        }
+    }
+
+    fn event_enabled(&self, event: &Event<'_>) -> bool {
+        self.layer.wanted(event.metadata()).ours() || self.stack.event_enabled(event)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let metadata = event.metadata();
+        let wanted = self.layer.wanted(metadata);
+        if !wanted.ours() {
+            // As in `new_span`.
+            return self.log_in_stack(event);
+        }
+        let theirs = match wanted.theirs() {
+            Theirs::Never => false,
+            Theirs::Always => self.stack.event_enabled(event),
+            Theirs::Sometimes => self.stack.enabled(metadata) && self.stack.event_enabled(event),
+        };
+        if theirs {
+            self.log_in_stack(event);
+        } else {
+            self.log(event);
+        }
+    }
+
+    fn enter(&self, span: &Id) {
+        if is_own(span) {
+            self.ours().enter(span);
+        } else {
+            self.stack.enter(span);
+        }
+    }
+
+    fn exit(&self, span: &Id) {
+        if is_own(span) {
+            self.ours().exit(span);
+        } else {
+            self.stack.exit(span);
+        }
+    }
+
+    fn clone_span(&self, id: &Id) -> Id {
+        if is_own(id) {
+            self.ours().clone_span(id)
+        } else {
+            self.stack.clone_span(id)
+        }
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        if is_own(&id) {
+            self.ours().try_close(id)
+        } else {
+            self.stack.try_close(id)
+        }
+    }
+
+    /// The innermost span of the thread, whoever knows it.
+    fn current_span(&self) -> Current {
+        let (ours, theirs) = (self.ours().current_span(), self.stack.current_span());
+        let (Some(own), Some(id)) = (ours.id(), theirs.id()) else {
+            return if ours.id().is_some() { ours } else { theirs };
+        };
+        let span = self.stack.span(id);
+        let slot = span.and_then(|span| self.layer.slot(&span));
+        match slot {
+            Some(slot) if slot.get() == own.into_u64() => theirs,
+            // The innermost in the registry is not the innermost we record.
+            Some(_) => ours,
+            // We do not record it: it is within ours if that one is in the registry, too.
+            None if self.layer.is_in_registry(own) => theirs,
+            None => ours,
+        }
+    }
+}
+
+impl<S> Composed for Beside<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn parts(&self) -> [Part<'_>; 2] {
+        [Part::Subscriber(self.ours()), Part::Subscriber(&self.stack)]
+    }
+}

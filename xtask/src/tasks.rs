@@ -130,6 +130,7 @@ fn rust(steps: &mut Steps) -> Outcome {
     )?;
     ring_model(steps)?;
     instructions::run(steps, false)?;
+    console(steps)?;
     benchmark(steps)
 }
 
@@ -150,6 +151,26 @@ fn ring_model(steps: &mut Steps) -> Outcome {
     let lint = ["--lib", "--test", "loom", "--", "--deny", "warnings"];
     cargo("lints of the ring's model", "clippy", &lint)?;
     cargo("model checks of the ring", "test", &["--test", "loom"])
+}
+
+/// Beside the console, which exists only where tokio is built to have spans for its tasks.
+fn console(steps: &mut Steps) -> Outcome {
+    let target = steps.target().join("tokio-unstable");
+    let mut cargo = |title: &str, args: &[&str]| {
+        steps.run(
+            title,
+            Command::new(env!("CARGO"))
+                .args(args)
+                .arg("--target-dir")
+                .arg(&target)
+                .env("RUSTFLAGS", "--cfg tokio_unstable --deny warnings"),
+        )
+    };
+    let test = ["--package", "ringlight-compat", "--test", "console"];
+    let title = "build the test beside the console";
+    cargo(title, &[&["test"], &test[..], &["--no-run"]].concat())?;
+    let title = "beside the console";
+    cargo(title, &[&["test", "--quiet"], &test[..]].concat())
 }
 
 /// The benchmark, which is a workspace of its own: it must compile and its own tests pass, so that

@@ -38,8 +38,11 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
             "ringlight-collector",
             "ringlight-export",
             "ringlight-model",
+            "ringlight-transparent",
         ],
     ),
+    ("ringlight-transparent", &[]),
+    ("ringlight-compat", &[]),
     ("ringlight-store", &["ringlight-model"]),
     ("ringlight-ui", &[]),
     (
@@ -78,7 +81,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// The only crates that may contain unsafe code, each for a reason its `lib.rs` gives.
-const UNSAFE_CRATES: &[&str] = &["ringlight-clock", "ringlight-ring"];
+const UNSAFE_CRATES: &[&str] = &["ringlight-clock", "ringlight-ring", "ringlight-transparent"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

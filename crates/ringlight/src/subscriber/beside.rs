@@ -91,11 +91,17 @@ where
     }
 
     /// Opens a span that layers want.
+    ///
+    /// If its parent is one they do not know, it is for them in the nearest around that, provided that
+    /// the thread is in it. Else it is in none: the registry insists on parents that are open, and
+    /// only of a span that is entered we know that it will be for long enough.
     fn open_in_stack(&self, attributes: &Attributes<'_>) -> Id {
         match attributes.parent() {
             Some(parent) if is_own(parent) => {
                 let _ = PARENT.try_with(|cell| cell.set(Some(parent.clone())));
-                let parent = self.layer.nearest_in_registry(parent);
+                let nearest = self.layer.nearest_in_registry(parent);
+                let current = self.stack.current_span();
+                let parent = nearest.filter(|nearest| current.id() == Some(nearest));
                 self.stack.new_span(&with_parent(attributes, parent))
             }
             _ => self.stack.new_span(attributes),

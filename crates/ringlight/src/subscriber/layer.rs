@@ -15,6 +15,7 @@ use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::RinglightSubscriber;
+use super::beside::take_parent;
 use super::callsites::{Callsites, Wanted};
 use super::slab::SlotId;
 use super::thread::with_thread;
@@ -150,11 +151,12 @@ impl RinglightLayer {
         let twins = self.shared.twins.as_ref()?;
         let mut next = Some(SlotId::from_u64(own.into_u64()).host());
         while let Some(id) = next {
+            // Of one that has closed nothing is known, nor of what is around it.
+            let slot = self.subscriber().slab.slot(id)?;
             if let Some(found) = twins.registry_id(id) {
                 return Some(found);
             }
-            let parent = self.subscriber().slab.slot(id)?.parent();
-            next = parent.map(SlotId::host);
+            next = slot.parent().map(SlotId::host);
         }
         None
     }
@@ -200,14 +202,17 @@ where
             return;
         };
         let subscriber = self.subscriber();
-        // Within the span a thread is in, as our own list of them has it: what is not recorded is
-        // not in it.
-        let own = match super::beside::take_parent().or_else(|| attributes.parent().cloned()) {
-            None => subscriber.new_span(attributes),
-            Some(parent) => {
-                let parent = self.nearest_own(&parent, |id| ctx.span(id));
-                subscriber.new_span(&with_parent(attributes, parent))
-            }
+        let own = if let Some(parent) = take_parent() {
+            subscriber.new_span(&with_parent(attributes, Some(parent)))
+        } else if attributes.parent().is_some() {
+            // Asked of the new span, since of spans that a filter hides only their children know.
+            let parent = span.parent().and_then(|parent| self.nearest_slot(&parent));
+            let parent = parent.map(|slot| Id::from_u64(slot.get()));
+            subscriber.new_span(&with_parent(attributes, parent))
+        } else {
+            // In the span the thread is in, as our own list of them has it: what is not recorded is
+            // not there.
+            subscriber.new_span(attributes)
         };
         let own = SlotId::from_u64(own.into_u64());
         self.set_slot(&span, own);

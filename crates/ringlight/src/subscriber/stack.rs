@@ -19,9 +19,9 @@ const MARKS: usize = 1 << (usize::BITS - 1);
 /// How a span was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Left {
-    /// It was the innermost one.
+    /// It was the innermost one of its subscriber.
     InOrder(Owner),
-    /// Spans entered after it have not been left yet.
+    /// Spans of the same subscriber, entered after it, have not been left yet.
     OutOfOrder(Owner),
     /// It was not entered on this thread.
     NotEntered,
@@ -244,8 +244,11 @@ impl Stack {
             .rposition(|entry| entry.id == id && entry.owner.is(subscriber));
         let left = match found {
             Some(at) => {
-                let in_order = at + 1 == entries.len();
                 let owner = entries.remove(at).owner;
+                // Two subscribers on one registry hear of a span one after the other, when it is
+                // entered and when it is left.
+                let after = entries.get(at..).unwrap_or_default();
+                let in_order = after.iter().all(|entry| !entry.owner.is(subscriber));
                 if in_order {
                     Left::InOrder(owner)
                 } else {
@@ -349,7 +352,8 @@ mod tests {
         assert_eq!(current(&stack, 2), Some(8));
         assert_eq!(current(&stack, 3), None);
         assert_eq!(leave(&stack, 2, 7), Left::NotEntered);
-        assert_eq!(leave(&stack, 1, 7), OUT_OF_ORDER);
+        assert_eq!(leave(&stack, 1, 7), IN_ORDER);
+        assert_eq!(current(&stack, 2), Some(8));
     }
 
     #[test]

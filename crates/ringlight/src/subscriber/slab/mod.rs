@@ -395,6 +395,12 @@ impl Slot {
         self.len.store(0, Ordering::Relaxed);
     }
 
+    /// Puts a free slot into a generation.
+    #[cfg(test)]
+    pub(super) fn set_generation(&self, generation: u64) {
+        self.state.store(generation, Ordering::Relaxed);
+    }
+
     /// Ends the slot's generation: ids of its span are stale from here on. Only for whoever owns
     /// the slot; its index must then go back to a free list.
     #[inline]

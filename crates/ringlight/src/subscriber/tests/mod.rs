@@ -1,5 +1,6 @@
 //! The subscriber over the real pipeline, with a sink that keeps what arrives.
 
+mod beside;
 mod modes;
 
 use std::fmt;
@@ -209,6 +210,24 @@ impl<M: Mode> RecordingIn<M> {
     }
 
     fn sampled(directives: &str, limits: &Limits, sampler: Sampler) -> Self {
+        Self::start(directives, limits, sampler, M::dispatch)
+    }
+
+    /// Made otherwise than the mode says.
+    fn made(make: impl FnOnce(RinglightSubscriber) -> Dispatch) -> Self {
+        Self::filtered("trace", make)
+    }
+
+    fn filtered(directives: &str, make: impl FnOnce(RinglightSubscriber) -> Dispatch) -> Self {
+        Self::start(directives, &Limits::default(), Sampler::default(), make)
+    }
+
+    fn start(
+        directives: &str,
+        limits: &Limits,
+        sampler: Sampler,
+        make: impl FnOnce(RinglightSubscriber) -> Dispatch,
+    ) -> Self {
         let callsites = Arc::new(CallsiteRegistry::new());
         let kept = Arc::new(Mutex::new(Kept::default()));
         let pipeline = Pipeline::start(
@@ -242,7 +261,7 @@ impl<M: Mode> RecordingIn<M> {
             pipeline,
             kept,
             times,
-            dispatch: M::dispatch(subscriber),
+            dispatch: make(subscriber),
             slab,
             controls: Controls { shared: controls },
         }

@@ -261,6 +261,9 @@ impl Builder {
     /// nothing about others; [`with_filter`](Layer::with_filter) narrows that down. A span ends when
     /// the registry closes it, which is after the last of its children.
     ///
+    /// As [`init`](Self::init) it sets a panic hook, so that spans learn what a panic said. Layers given
+    /// to [`beside`](Self::beside) are not part of it.
+    ///
     /// The layer costs more than the subscriber of [`init`](Self::init): every span is kept in the
     /// registry as well. [`beside`](Self::beside) keeps spans that no other layer wants out of it.
     ///

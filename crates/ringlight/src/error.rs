@@ -23,7 +23,7 @@ pub enum InitError {
     #[error(
         "another `tracing` subscriber is installed already; hint: `ringlight::init` replaces it: \
          remove `tracing_subscriber::fmt::init()` or whatever set it, and call `ringlight::init` \
-         once, at the start of `main`"
+         once, at the start of `main`; layers go to `ringlight::builder().beside(..)`"
     )]
     AlreadyInitialized,
     /// An endpoint cannot be used.

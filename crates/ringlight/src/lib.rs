@@ -80,6 +80,33 @@
 //! [`Builder::pipeline`]. Compression, TLS and `OTEL_CONFIG_FILE` are not supported yet;
 //! a variable that asks for one is warned about.
 //!
+//! # Beside other layers
+//!
+//! [`init`] is all there is to see spans and events, unless it is told of others. There are two ways
+//! to have layers of `tracing_subscriber`, of any kind and with any filters:
+//!
+//! - [`Builder::beside`] puts them beside the recording. Every callsite goes the shortest way: what no
+//!   layer wants is recorded as without any, and never comes near their registry.
+//! - [`Builder::layer`] gives a layer for a registry of one's own.
+//!
+//! In both, `RUST_LOG` is about what Ringlight records and the filters of layers about what they see.
+//! A span is the child of the nearest one around it that is recorded, on each side; `Span::current()`
+//! is the innermost of both. Three things differ from a process without layers:
+//!
+//! - A span that is in the registry ends when the registry closes it: once its last handle is dropped
+//!   and its children, as far as they are in the registry, have ended. On a thread without the
+//!   subscriber, where it is scoped, the registry does not close what is around a span that ends.
+//! - To helpers of layers, such as `tracing_error::SpanTrace` or
+//!   `tracing_opentelemetry::OpenTelemetrySpanExt`, a span that only Ringlight records is the nearest
+//!   one around it that layers know. What they write there, they write to that one. Where there is
+//!   none and a helper insists, it is given a span named `no span`, which is in no trace.
+//! - To layers, a span whose explicit parent (`parent: &span`) only Ringlight records is a child of the
+//!   nearest one around that if it is the one the thread is in, and a root otherwise; that a span
+//!   follows such a one (`follows_from`), they are not told.
+//!
+//! [`TraceContext`] and panics work in all of them, but a layer that is itself in a
+//! `tracing_subscriber::reload::Layer` is hidden from [`TraceContext::current`].
+//!
 //! # The end of the process
 //!
 //! | how it ends | what is still delivered |

@@ -1,62 +1,10 @@
 //! Recording allocates nothing once a thread has its ring, its slots and its buffer (M-7).
 
-use std::time::Duration;
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use allocation_counter::measure;
-use ringlight::{LogFormat, RecordSink};
-use ringlight_collector::record::Record;
-use ringlight_model::CallsiteRegistry;
-use tracing::{Instrument as _, info, info_span};
-
-struct Nowhere;
-
-impl RecordSink for Nowhere {
-    fn record(&mut self, _: &Record<'_>, _: &CallsiteRegistry) {}
-
-    fn flush(&mut self) {}
-}
-
-/// One root with ten children, three attributes and an event each; more attributes than a slot
-/// holds in place; fields recorded later; a future.
-fn work(n: u64) {
-    let root = info_span!("root", n, kind = "tree", id = %n, late = tracing::field::Empty);
-    let _root = root.enter();
-    for child in 0..10_u64 {
-        let span = info_span!("child", child, kind = "leaf", id = %child);
-        let _entered = span.enter();
-        info!(child, text = "some text", debug = ?Some(child), "did {child} of {n}");
-    }
-    const LONG: &str = "a text that does not fit into the slot of a span together with others";
-    drop(info_span!(
-        "long",
-        a = LONG,
-        b = LONG,
-        c = LONG,
-        d = LONG,
-        e = LONG,
-        f = LONG
-    ));
-    root.record("late", n);
-    let mut future =
-        std::pin::pin!(async { info!("in a future") }.instrument(info_span!("future")));
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(future.as_mut().poll(&mut context).is_ready());
-}
+mod work;
 
 #[test]
 fn recording_allocates_nothing() {
-    let telemetry = ringlight::builder()
-        .environment([("RUST_LOG", "trace")])
-        .log_format(LogFormat::Off)
-        .sink(Nowhere)
-        .init()
-        .unwrap();
-    // The thread gets what it needs, and every callsite is registered.
-    (0..10).for_each(work);
-    telemetry.flush(Duration::from_secs(20)).unwrap();
-
-    let counted = measure(|| (0..100).for_each(work));
-    assert_eq!(counted.count_total, 0, "{counted:?}");
-    let ledger = telemetry.shutdown(Duration::from_secs(20));
-    assert!(ledger.balances());
+    work::check(ringlight::builder());
 }

@@ -255,19 +255,21 @@ where
 
     /// The innermost span of the thread, whoever knows it.
     fn current_span(&self) -> Current {
-        let (ours, theirs) = (self.ours().current_span(), self.stack.current_span());
-        let (Some(own), Some(id)) = (ours.id(), theirs.id()) else {
-            return if ours.id().is_some() { ours } else { theirs };
+        let theirs = self.stack.current_span();
+        let Some((own, metadata)) = self.ours().current_span().into_inner() else {
+            return theirs;
         };
-        let span = self.stack.span(id);
-        let slot = span.and_then(|span| self.layer.slot(&span));
-        match slot {
-            Some(slot) if slot.get() == own.into_u64() => theirs,
-            // The innermost in the registry is not the innermost we record.
-            Some(_) => ours,
+        let slot = theirs.id().map(|id| {
+            let span = self.stack.span(id)?;
+            self.layer.slot(&span)
+        });
+        let in_registry = self.layer.in_registry(&own);
+        match (slot, in_registry) {
+            (Some(Some(slot)), _) if slot.get() == own.into_u64() => theirs,
             // We do not record it: it is within ours if that one is in the registry, too.
-            None if self.layer.is_in_registry(own) => theirs,
-            None => ours,
+            (Some(None), Some(_)) => theirs,
+            (_, Some(id)) => Current::new(id, metadata),
+            (_, None) => Current::new(own, metadata),
         }
     }
 }

@@ -94,7 +94,8 @@ impl Segment {
         let mask = self.places.len() - 1;
         // The upper half of the product depends on all bits of the address.
         let hash = (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
-        (hash..hash + PROBES).find_map(|at| {
+        let first = hash & mask;
+        (first..first + PROBES).find_map(|at| {
             let place = &self.places[at & mask];
             // Pairs with the store in `Callsites::set`: what was registered before is seen.
             let word = place.load(Ordering::Acquire);

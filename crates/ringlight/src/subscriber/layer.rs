@@ -161,11 +161,10 @@ impl RinglightLayer {
         None
     }
 
-    /// Whether a slot's span is in the registry as well.
-    pub(super) fn is_in_registry(&self, own: &Id) -> bool {
-        let own = SlotId::from_u64(own.into_u64()).host();
-        let twins = self.shared.twins.as_ref();
-        twins.is_some_and(|twins| twins.registry_id(own).is_some())
+    /// The id in the registry of a slot's span, if it is there as well.
+    pub(super) fn in_registry(&self, own: &Id) -> Option<Id> {
+        let twins = self.shared.twins.as_ref()?;
+        twins.registry_id(SlotId::from_u64(own.into_u64()))
     }
 
     /// Records an event that has an explicit parent, which is one of ours, or none.
@@ -195,6 +194,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
+        let unknown_to_others = take_parent();
         if in_pipeline() || !self.wanted(attributes.metadata()).ours() {
             return;
         }
@@ -202,8 +202,8 @@ where
             return;
         };
         let subscriber = self.subscriber();
-        let own = if let Some(parent) = take_parent() {
-            subscriber.new_span(&with_parent(attributes, Some(parent)))
+        let own = if unknown_to_others.is_some() {
+            subscriber.new_span(&with_parent(attributes, unknown_to_others))
         } else if attributes.parent().is_some() {
             // Asked of the new span, since of spans that a filter hides only their children know.
             let parent = span.parent().and_then(|parent| self.nearest_slot(&parent));

@@ -232,6 +232,11 @@ fn the_current_span_is_the_innermost_of_both_sides() {
         // As a guard it is of use on either side.
         let held = [&inner, &ours].map(|span| span.in_scope(Span::current));
         assert_eq!(held.each_ref().map(is_own), [false, true]);
+        // Entered twice, of which the registry takes no notice.
+        outer.in_scope(|| {
+            assert_eq!(name(), Some("Outer"));
+            assert!(!is_own(&Span::current()));
+        });
         drop((inner, ours, outer));
         assert_eq!(name(), None);
     });
@@ -278,6 +283,23 @@ fn what_only_layers_want_is_for_us_not_there() {
 }
 
 #[test]
+fn a_parent_that_layers_do_not_know_is_that_of_one_span_only() {
+    let layer = Diary::default().with_filter(filter_fn(|of| of.target() != "ours"));
+    let recording = RecordingIn::<Alone>::filtered("info,theirs=off", |subscriber| {
+        beside(subscriber, |registry| registry.with(layer))
+    });
+    let got = recording.records(|_| {
+        let parent = info_span!(target: "ours", "parent");
+        drop(info_span!(target: "theirs", parent: &parent, "theirs"));
+        drop(info_span!("next"));
+        drop(info_span!(parent: &parent, "child"));
+    });
+    assert_eq!(got.span("next").parent, SpanId::INVALID);
+    assert_eq!(got.span("child").parent, got.span("parent").id);
+    assert_eq!(got.spans.len(), 3);
+}
+
+#[test]
 fn nobody_is_asked_again_about_what_is_wanted_always_or_never() {
     /// Counts how often it is asked.
     #[derive(Clone, Default)]
@@ -303,7 +325,7 @@ fn nobody_is_asked_again_about_what_is_wanted_always_or_never() {
     let recording = RecordingIn::<Alone>::made(|subscriber| {
         beside(subscriber, |registry| registry.with(below).with(layer))
     });
-    let got = recording.records(|recording| {
+    let got = recording.records(|_| {
         for (name, times, lines) in [("never", 0, 0), ("always", 0, 20), ("sometimes", 10, 20)] {
             asked.0.store(0, Ordering::Relaxed);
             diary.take();
@@ -314,8 +336,6 @@ fn nobody_is_asked_again_about_what_is_wanted_always_or_never() {
                     _ => info_span!("sometimes"),
                 });
             }
-            // Other tests of this process have subscribers of their own, so that `tracing` asks.
-            let _ = recording;
             assert_eq!(asked.0.load(Ordering::Relaxed), times, "{name}");
             assert_eq!(diary.take().len(), lines, "{name}");
         }

@@ -84,6 +84,31 @@ fn directives_of_ringlight_are_its_own_affair() {
 }
 
 #[test]
+fn a_filter_may_choose_by_the_fields_of_spans() {
+    let text = Text::leaked();
+    in_both_modes!(
+        move |registry| registry
+            .with(fmt_layer!(text))
+            .with(EnvFilter::new("warn,[request{vip=true}]=debug")),
+        |ours| {
+            for vip in [false, true] {
+                let request = info_span!("request", vip).entered();
+                debug!("looked into");
+                info_span!("step").in_scope(|| tracing::warn!("careful"));
+                drop(request);
+            }
+            assert_eq!(
+                text.take(),
+                " WARN request{vip=false}: careful\n\
+                 DEBUG request{vip=true}: looked into\n\
+                 \x20WARN request{vip=true}:step: careful\n"
+            );
+            assert_eq!(ours.named("request").len(), 2);
+        }
+    );
+}
+
+#[test]
 fn a_layer_of_ringlight_may_be_filtered_like_any_other() {
     let text = Text::leaked();
     let (builder, kept) = crate::builder();

@@ -148,9 +148,16 @@ where
         }
     }
 
+    /// Asked of callsites that others of the process's subscribers, or layers, want only sometimes.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // In this order: filters of layers note their answers for what comes next.
-        self.ours().enabled(metadata) || self.stack.enabled(metadata)
+        // We first: what layers answer their filters note, for what comes next.
+        match self.layer.known(metadata) {
+            Some(wanted) if wanted.ours() => true,
+            // A registry with filters says yes if all of them say no.
+            Some(wanted) if wanted.theirs() == Theirs::Never => false,
+            Some(_) => self.stack.enabled(metadata),
+            None => self.ours().enabled(metadata) || self.stack.enabled(metadata),
+        }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

@@ -14,13 +14,14 @@ const FIRST_PLACES: usize = 1024;
 /// Places, from the one a callsite's address leads to, in which a segment may hold it.
 const PROBES: usize = 16;
 
-// The lower bits of an address, which are zero since metadata are aligned, say who wants the callsite.
+// Below an address, who wants the callsite. The uppermost bits of an address make way for it: all
+// statics of a process have the same.
+const WANTED_BITS: u32 = 3;
 const THEIRS_MASK: u64 = 0b011;
 const THEIRS_SOMETIMES: u64 = 0b001;
 const THEIRS_ALWAYS: u64 = 0b010;
 const OURS: u64 = 0b100;
-const WANTED_MASK: u64 = OURS | THEIRS_MASK;
-const _: () = assert!(align_of::<Metadata<'static>>() > WANTED_MASK as usize);
+const WANTED_MASK: u64 = (1 << WANTED_BITS) - 1;
 
 /// Who wants a callsite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +75,7 @@ pub(super) struct Callsites {
 
 #[derive(Debug)]
 struct Segment {
-    /// An address with [`WANTED_MASK`] for what is wanted, or zero. An address stays where it is.
+    /// An address and what is wanted, or zero. An address stays where it is.
     places: Box<[AtomicU64]>,
     /// Where callsites are that found no place here.
     next: OnceLock<Box<Segment>>,
@@ -91,7 +92,7 @@ impl Segment {
     /// The place of an address: the one that has it, or the first that is free.
     #[inline]
     fn place(&self, address: u64) -> Option<(&AtomicU64, u64)> {
-        let mask = self.places.len() - 1;
+        let (mask, key) = (self.places.len() - 1, address << WANTED_BITS);
         // The upper half of the product depends on all bits of the address.
         let hash = (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
         let first = hash & mask;
@@ -99,7 +100,7 @@ impl Segment {
             let place = &self.places[at & mask];
             // Pairs with the store in `Callsites::set`: what was registered before is seen.
             let word = place.load(Ordering::Acquire);
-            (word == 0 || word & !WANTED_MASK == address).then_some((place, word))
+            (word == 0 || word & !WANTED_MASK == key).then_some((place, word))
         })
     }
 }
@@ -112,10 +113,11 @@ impl Callsites {
         }
     }
 
-    /// Who wants a callsite; `None` before it was registered.
+    /// Who wants a callsite; `None` before it was registered, and for metadata of no callsite, which
+    /// are at no such address.
     #[inline]
-    pub(super) fn get(&self, metadata: &'static Metadata<'static>) -> Option<Wanted> {
-        let address = address(metadata);
+    pub(super) fn get(&self, metadata: &Metadata<'_>) -> Option<Wanted> {
+        let address = std::ptr::from_ref(metadata).addr() as u64;
         let mut segment = &self.first;
         loop {
             match segment.place(address) {
@@ -134,7 +136,7 @@ impl Callsites {
         loop {
             if let Some((place, _)) = segment.place(address) {
                 // Pairs with the load in `Segment::place`.
-                place.store(address | wanted.0, Ordering::Release);
+                place.store(address << WANTED_BITS | wanted.0, Ordering::Release);
                 return;
             }
             let places = 2 * segment.places.len();

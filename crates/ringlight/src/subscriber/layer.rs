@@ -18,7 +18,7 @@ use super::RinglightSubscriber;
 use super::beside::take_parent;
 use super::callsites::{Callsites, Wanted};
 use super::slab::SlotId;
-use super::thread::with_thread;
+use super::thread::{Thread, with_thread};
 use super::twins::Twins;
 
 /// Records spans and events as a layer.
@@ -81,17 +81,30 @@ impl RinglightLayer {
         ours
     }
 
-    /// Who wants a callsite.
+    /// Who wants a callsite; `None` if it is not known yet.
+    #[inline]
+    pub(super) fn known(&self, metadata: &Metadata<'_>) -> Option<Wanted> {
+        self.shared.callsites.get(metadata)
+    }
+
+    /// Who wants a callsite of which a record is to be made.
     #[inline]
     pub(super) fn wanted(&self, metadata: &'static Metadata<'static>) -> Wanted {
-        let known = self.shared.callsites.get(metadata);
+        let known = self.known(metadata);
         known.unwrap_or_else(|| self.wanted_unregistered(metadata))
     }
 
-    /// Another thread is registering the callsite.
+    /// Another thread is registering the callsite; or it is one that nobody registers, as those of
+    /// records of `log` are, and what was asked about was more than its metadata say. In any case
+    /// `enabled` was just asked, and a layer is told only of what its filter said yes to.
     #[cold]
     fn wanted_unregistered(&self, metadata: &'static Metadata<'static>) -> Wanted {
-        let ours = self.subscriber().register_callsite(metadata).is_always();
+        let is_layer_only = self.shared.twins.is_none();
+        let ours =
+            is_layer_only || with_thread(Thread::is_unsure) || self.subscriber().wants(metadata);
+        if ours {
+            self.subscriber().register(metadata);
+        }
         Wanted::new(ours, &Interest::sometimes())
     }
 

@@ -134,6 +134,11 @@ impl Thread {
         self.unsure.set(true);
     }
 
+    /// Whether the callsite of the next record was asked about, and is wanted.
+    pub(super) fn is_unsure(&self) -> bool {
+        self.unsure.get()
+    }
+
     /// Whether to register the callsite at hand, to be on the safe side; only once.
     #[inline]
     pub(super) fn take_unsure(&self) -> bool {

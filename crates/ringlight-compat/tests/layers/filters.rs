@@ -58,7 +58,7 @@ fn directives_of_ringlight_are_its_own_affair() {
     let text = Text::leaked();
     let (builder, kept) = crate::builder();
     let builder = builder.environment([("RUST_LOG", "off,layers=info")]);
-    let layer = fmt_layer!(text).with_filter(EnvFilter::new("debug,layers[quiet]=off"));
+    let layer = fmt_layer!(text).with_filter(EnvFilter::new("debug,layers::reload=off"));
     let (dispatch, telemetry) = builder
         .beside(|registry| registry.with(layer))
         .build()

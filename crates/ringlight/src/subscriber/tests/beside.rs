@@ -342,3 +342,79 @@ fn nobody_is_asked_again_about_what_is_wanted_always_or_never() {
     });
     assert_eq!(got.spans.len(), 30);
 }
+
+#[test]
+fn layers_may_change_their_mind_while_spans_are_open_on_any_thread() {
+    const THREADS: u64 = 4;
+    const ROUNDS: u64 = 200;
+    let (filter, handle) = tracing_subscriber::reload::Layer::new(LevelFilter::OFF);
+    let diary = Diary::default();
+    let layer = diary.clone().with_filter(filter);
+    let recording = RecordingIn::<Alone>::made(|subscriber| {
+        beside(subscriber, |registry| registry.with(layer))
+    });
+    let dispatch = recording.dispatch.clone();
+    let work = |n: u64| {
+        let root = info_span!("root", n);
+        let moved = root.in_scope(|| {
+            let inner = info_span!("inner", n).entered();
+            info!(name: "log", n, "hello");
+            drop(info_span!(parent: &root, "explicit", n));
+            drop(inner);
+            info_span!("moved", n)
+        });
+        drop(root);
+        moved
+    };
+    let got = recording.records(|_| {
+        let (send, receive) = std::sync::mpsc::channel::<Span>();
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (send, dispatch, handle) = (send.clone(), &dispatch, &handle);
+                scope.spawn(move || {
+                    tracing::dispatcher::with_default(dispatch, || {
+                        for round in 0..ROUNDS {
+                            let _ = send.send(work(thread * ROUNDS + round));
+                            if round % 16 == thread {
+                                let levels = [LevelFilter::OFF, LevelFilter::INFO];
+                                handle.reload(levels[usize::from(round % 32 < 16)]).unwrap();
+                            }
+                        }
+                    });
+                });
+            }
+            drop(send);
+            for moved in receive {
+                moved.in_scope(|| drop(info_span!("below")));
+            }
+        });
+    });
+    let n = |span: &RecordedSpan| span.field("n").cloned().unwrap();
+    let by_id: HashMap<SpanId, &RecordedSpan> = got.spans.iter().map(|s| (s.id, s)).collect();
+    for span in &got.spans {
+        let parent = by_id.get(&span.parent);
+        let expected = match span.name.as_str() {
+            "root" => None,
+            "below" => Some("moved"),
+            _ => Some("root"),
+        };
+        assert_eq!(parent.map(|p| p.name.as_str()), expected, "{}", span.name);
+        if let Some(parent) = parent.filter(|_| span.name != "below") {
+            assert_eq!(n(span), n(parent));
+        }
+    }
+    assert_eq!(got.spans.len() as u64, 5 * THREADS * ROUNDS);
+    assert_eq!(got.logs.len() as u64, THREADS * ROUNDS);
+    for log in &got.logs {
+        let span = by_id[&log.span];
+        assert_eq!(
+            (span.name.as_str(), Some(&n(span))),
+            ("inner", log.field("n"))
+        );
+    }
+    // Layers were told of some, and of the end of each of them.
+    let lines = diary.take();
+    let count = |of: &str| lines.iter().filter(|line| line.starts_with(of)).count();
+    assert!(count("open") > 0);
+    assert_eq!(count("open"), count("close"));
+}

@@ -32,7 +32,19 @@ where
 {
     let layer = RinglightLayer::beside(subscriber);
     let stack = layers(registry(&layer));
+    if !is_on(&stack, &layer) {
+        crate::notice::say(format_args!(
+            "what the layers given to `beside` want is not recorded; hint: put them on the registry \
+             it hands out, `beside(|registry| registry.with(layer))`"
+        ));
+    }
     Dispatch::new(Transparent::new(Beside { layer, stack }))
+}
+
+/// Whether a stack has our layer in it, as it has if it is on the registry made for it.
+pub(super) fn is_on(stack: &dyn Subscriber, layer: &RinglightLayer) -> bool {
+    let found = stack.downcast_ref::<RinglightLayer>();
+    found.is_some_and(|found| found.subscriber().number == layer.subscriber().number)
 }
 
 /// See the module.
@@ -139,7 +151,13 @@ where
     }
 
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        let theirs = self.stack.register_callsite(metadata);
+        let mut theirs = self.stack.register_callsite(metadata);
+        if let Some(max) = self.stack.max_level_hint()
+            && *metadata.level() > max
+        {
+            // Without us they would not even be asked, so they may have said anything.
+            theirs = Interest::never();
+        }
         if self.layer.register(metadata, &theirs) {
             // What they want only sometimes they are asked when the time comes.
             Interest::always()

@@ -7,6 +7,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::super::beside::is_on;
 use super::*;
 
 /// Remembers what it is told, spans by name.
@@ -160,6 +161,36 @@ fn layers_hear_only_of_what_they_want_and_we_of_everything() {
             .iter()
             .all(|log| log.path == ["Outer", "between", "Inner"])
     );
+}
+
+#[test]
+fn what_is_more_verbose_than_all_layers_goes_past_them() {
+    // A layer that is not there says that it wants everything, and nothing of any level.
+    let recording = RecordingIn::<Alone>::made(|subscriber| {
+        beside(subscriber, |registry| registry.with(None::<Diary>))
+    });
+    let got = recording.records(|_| assert!(is_own(&info_span!("ours"))));
+    assert_eq!(got.spans.len(), 1);
+}
+
+#[test]
+fn layers_that_are_elsewhere_are_noticed() {
+    let recording = RecordingIn::<Alone>::made(|subscriber| {
+        let layer = RinglightLayer::beside(subscriber);
+        let ours = registry::registry(&layer).with(Diary::default());
+        let theirs = tracing_subscriber::registry().with(Diary::default());
+        assert!(is_on(&ours, &layer));
+        assert!(!is_on(&theirs, &layer));
+        assert!(!is_on(&theirs.with(other_layer()), &layer));
+        Dispatch::new(ours)
+    });
+    recording.records(|_| ());
+}
+
+/// A layer of another subscriber.
+fn other_layer() -> RinglightLayer {
+    let dispatch = RecordingIn::<AsLayer>::new().dispatch;
+    dispatch.downcast_ref::<RinglightLayer>().unwrap().clone()
 }
 
 #[test]

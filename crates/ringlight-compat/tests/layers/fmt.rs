@@ -1,5 +1,9 @@
 //! The `fmt` layer: the spans around an event, with their fields.
 
+use std::cell::Cell;
+use std::fmt;
+use std::panic::catch_unwind;
+
 use ringlight_model::SpanId;
 use tracing::{debug_span, info, info_span, warn};
 use tracing_subscriber::filter::LevelFilter;
@@ -29,6 +33,33 @@ fn lines_name_the_spans_around_them_and_records_their_parents() {
         let spans: Vec<_> = ours.named("log").iter().map(|log| log.span).collect();
         let (outer, inner) = (ours.span("outer").span, ours.span("inner").span);
         assert_eq!(spans, [inner, outer, SpanId::INVALID]);
+    });
+}
+
+#[test]
+fn a_field_that_panics_while_a_layer_formats_it_does_no_more_harm() {
+    /// Panics in the second who formats it, which is not Ringlight.
+    struct PanicsLater(Cell<bool>);
+    impl fmt::Debug for PanicsLater {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            if self.0.replace(true) {
+                std::panic::resume_unwind(Box::new("on purpose"));
+            }
+            f.write_str("once")
+        }
+    }
+    let text = Text::leaked();
+    in_both_modes!(move |registry| registry.with(fmt_layer!(text)), |ours| {
+        let caught = catch_unwind(|| {
+            // The layer holds the span's extensions, which cannot be used any more then, and the
+            // span is left and closed while the thread unwinds.
+            let span = info_span!("span", field = tracing::field::Empty).entered();
+            let value = PanicsLater(Cell::new(false));
+            span.record("field", tracing::field::debug(&value));
+        });
+        assert!(caught.is_err());
+        assert_eq!(ours.span("span").fields, ["field=once"]);
+        assert!(ours.span("span").failed);
     });
 }
 

@@ -76,15 +76,6 @@ where
         self.layer.subscriber()
     }
 
-    /// The one of ours that is what an id names.
-    fn own(&self, id: &Id) -> Option<Id> {
-        if is_own(id) {
-            return Some(id.clone());
-        }
-        let slot = self.layer.slot(&self.stack.span(id)?)?;
-        Some(Id::from_u64(slot.get()))
-    }
-
     /// One of ours that is, or is around, what an id names.
     fn nearest_own(&self, id: &Id) -> Option<Id> {
         self.layer.nearest_own(id, |id| self.stack.span(id))
@@ -215,7 +206,7 @@ where
             (true, true) => self.ours().record_follows_from(span, follows),
             // A link to another span than the one that was meant would mislead: layers are not told.
             _ => {
-                let own = self.own(span).zip(self.nearest_own(follows));
+                let own = self.layer.own(span).zip(self.nearest_own(follows));
                 if let Some((span, follows)) = own {
                     self.ours().record_follows_from(&span, &follows);
                 }
@@ -284,10 +275,7 @@ where
         let Some((own, metadata)) = self.ours().current_span().into_inner() else {
             return theirs;
         };
-        let slot = theirs.id().map(|id| {
-            let span = self.stack.span(id)?;
-            self.layer.slot(&span)
-        });
+        let slot = theirs.id().map(|id| self.layer.slot(id));
         let in_registry = self.layer.in_registry(&own);
         match (slot, in_registry) {
             (Some(Some(slot)), _) if slot.get() == own.into_u64() => theirs,

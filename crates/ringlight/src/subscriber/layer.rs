@@ -1,7 +1,7 @@
 //! Recording as a layer among others, on a registry of `tracing-subscriber`.
 //!
-//! A span then is in two places: in the registry, under the id everybody sees, and in a slot, whose
-//! id is kept in the span's extensions. What layers are told of the one is done to the other by the
+//! A span then is in two places: in the registry, under the id everybody sees, and in a slot, which is
+//! found by that id. What layers are told of the one is done to the other by the
 //! subscriber, which knows of no registry.
 
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 use super::RinglightSubscriber;
 use super::beside::take_parent;
 use super::callsites::{Callsites, Wanted};
+use super::registry_spans::RegistrySpans;
 use super::slab::SlotId;
 use super::thread::{Thread, with_thread};
 use super::twins::Twins;
@@ -34,15 +35,9 @@ pub struct RinglightLayer {
 struct Shared {
     subscriber: RinglightSubscriber,
     callsites: Callsites,
+    spans: RegistrySpans,
     /// Where spans that are in no registry are in use as well.
     twins: Option<Twins>,
-}
-
-/// In a span's extensions: its slot, for each of the subscribers that record it.
-#[derive(Debug)]
-struct Slots {
-    first: (u64, SlotId),
-    others: Vec<(u64, SlotId)>,
 }
 
 impl RinglightLayer {
@@ -57,13 +52,14 @@ impl RinglightLayer {
     }
 
     fn with(subscriber: RinglightSubscriber, twins: Option<Twins>) -> Self {
-        let callsites = Callsites::new();
+        let shared = Shared {
+            subscriber,
+            callsites: Callsites::new(),
+            spans: RegistrySpans::new(),
+            twins,
+        };
         Self {
-            shared: Arc::new(Shared {
-                subscriber,
-                callsites,
-                twins,
-            }),
+            shared: Arc::new(shared),
         }
     }
 
@@ -109,30 +105,22 @@ impl RinglightLayer {
     }
 
     /// The slot of a span in the registry.
-    pub(super) fn slot<S>(&self, span: &SpanRef<'_, S>) -> Option<SlotId>
-    where
-        S: for<'a> LookupSpan<'a>,
-    {
-        let number = self.subscriber().number;
-        let extensions = span.extensions();
-        let slots = extensions.get::<Slots>()?;
-        let mut all = std::iter::once(&slots.first).chain(&slots.others);
-        all.find_map(|(of, id)| (*of == number).then_some(*id))
+    pub(super) fn slot(&self, id: &Id) -> Option<SlotId> {
+        self.shared.spans.get(id)
     }
 
-    fn set_slot<S>(&self, span: &SpanRef<'_, S>, id: SlotId)
-    where
-        S: for<'a> LookupSpan<'a>,
-    {
-        let entry = (self.subscriber().number, id);
-        let mut extensions = span.extensions_mut();
-        match extensions.get_mut::<Slots>() {
-            Some(slots) => slots.others.push(entry),
-            None => extensions.insert(Slots {
-                first: entry,
-                others: Vec::new(),
-            }),
+    /// The one of ours that is what an id names: a slot, or a span of the registry.
+    pub(super) fn own(&self, id: &Id) -> Option<Id> {
+        if SlotId::is_own(id.into_u64()) {
+            return Some(id.clone());
         }
+        Some(Id::from_u64(self.slot(id)?.get()))
+    }
+
+    /// Spans of the registry that are open and recorded.
+    #[cfg(test)]
+    pub(super) fn open_count(&self) -> usize {
+        self.shared.spans.len()
     }
 
     /// The slot of a span, or of the innermost span around it that has one.
@@ -140,7 +128,7 @@ impl RinglightLayer {
     where
         S: for<'a> LookupSpan<'a>,
     {
-        span.scope().find_map(|span| self.slot(&span))
+        span.scope().find_map(|span| self.slot(&span.id()))
     }
 
     /// The same for what an id names: a slot, or a span of the registry.
@@ -211,15 +199,13 @@ where
         if in_pipeline() || !self.wanted(attributes.metadata()).ours() {
             return;
         }
-        let Some(span) = ctx.span(id) else {
-            return;
-        };
         let subscriber = self.subscriber();
         let own = if unknown_to_others.is_some() {
             subscriber.new_span(&with_parent(attributes, unknown_to_others))
         } else if attributes.parent().is_some() {
             // Asked of the new span, since of spans that a filter hides only their children know.
-            let parent = span.parent().and_then(|parent| self.nearest_slot(&parent));
+            let parent = ctx.span(id).and_then(|span| span.parent());
+            let parent = parent.and_then(|parent| self.nearest_slot(&parent));
             let parent = parent.map(|slot| Id::from_u64(slot.get()));
             subscriber.new_span(&with_parent(attributes, parent))
         } else {
@@ -228,7 +214,7 @@ where
             subscriber.new_span(attributes)
         };
         let own = SlotId::from_u64(own.into_u64());
-        self.set_slot(&span, own);
+        self.shared.spans.insert(id, own);
         if let Some(twins) = &self.shared.twins
             && own == own.host()
         {
@@ -236,15 +222,16 @@ where
         }
     }
 
-    fn on_record(&self, id: &Id, values: &Record<'_>, ctx: Context<'_, S>) {
-        self.with_slot(id, &ctx, |own| self.subscriber().record(own, values));
+    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        if let Some(own) = self.own(id) {
+            self.subscriber().record(&own, values);
+        }
     }
 
     fn on_follows_from(&self, id: &Id, follows: &Id, ctx: Context<'_, S>) {
-        if let Some(follows) = self.nearest_own(follows, |id| ctx.span(id)) {
-            self.with_slot(id, &ctx, |own| {
-                self.subscriber().record_follows_from(own, &follows);
-            });
+        let follows = self.nearest_own(follows, |id| ctx.span(id));
+        if let Some((own, follows)) = self.own(id).zip(follows) {
+            self.subscriber().record_follows_from(&own, &follows);
         }
     }
 
@@ -258,31 +245,21 @@ where
         }
     }
 
-    fn on_enter(&self, id: &Id, ctx: Context<'_, S>) {
-        self.with_slot(id, &ctx, |own| self.subscriber().enter(own));
+    fn on_enter(&self, id: &Id, _: Context<'_, S>) {
+        if let Some(own) = self.own(id) {
+            self.subscriber().enter(&own);
+        }
     }
 
-    fn on_exit(&self, id: &Id, ctx: Context<'_, S>) {
-        self.with_slot(id, &ctx, |own| self.subscriber().exit(own));
+    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+        if let Some(own) = self.own(id) {
+            self.subscriber().exit(&own);
+        }
     }
 
-    fn on_close(&self, id: Id, ctx: Context<'_, S>) {
-        self.with_slot(&id, &ctx, |own| {
-            let _ = self.subscriber().try_close(own.clone());
-        });
-    }
-}
-
-impl RinglightLayer {
-    /// Does something to the slot of a span, if it has one. Nothing of the registry is borrowed
-    /// meanwhile.
-    fn with_slot<S>(&self, id: &Id, ctx: &Context<'_, S>, body: impl FnOnce(&Id))
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        let slot = ctx.span(id).and_then(|span| self.slot(&span));
-        if let Some(slot) = slot {
-            body(&Id::from_u64(slot.get()));
+    fn on_close(&self, id: Id, _: Context<'_, S>) {
+        if let Some(slot) = self.shared.spans.remove(&id) {
+            let _ = self.subscriber().try_close(Id::from_u64(slot.get()));
         }
     }
 }

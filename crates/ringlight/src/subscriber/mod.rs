@@ -23,6 +23,7 @@ mod magazine;
 mod open;
 pub(crate) mod panics;
 mod registry;
+mod registry_spans;
 mod scratch;
 mod slab;
 mod stack;

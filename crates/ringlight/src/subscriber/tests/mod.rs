@@ -286,6 +286,8 @@ impl<M: Mode> RecordingIn<M> {
             assert_eq!(ledger.account(signal).dropped_total(), 0);
         }
         assert_eq!(self.slab.open_count(), 0, "a span is still open");
+        let layer = self.dispatch.downcast_ref::<RinglightLayer>();
+        assert_eq!(layer.map_or(0, RinglightLayer::open_count), 0);
         let kept = self.kept.lock().unwrap();
         assert_eq!(
             ledger.account(Signal::Traces).submitted,

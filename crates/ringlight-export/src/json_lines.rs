@@ -16,8 +16,8 @@ use tokio::sync::Mutex;
 /// format of OpenTelemetry's [file exporter], which the collector's `otlpjsonfile` receiver reads.
 ///
 /// Lines are written whole, in the order of the batches, on a thread for blocking work, and flushed. What cannot be
-/// written is tried again, as when a backend cannot be reached; a batch may then be in the file
-/// twice, or the first time in part, which ends with the line.
+/// written is tried again, as when a backend cannot be reached, unless nobody reads any more (a closed
+/// pipe); a batch may then be in the file twice, or the first time in part, which ends with the line.
 ///
 /// [file exporter]: https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/
 pub struct JsonLinesExporter {
@@ -88,12 +88,7 @@ impl Exporter for JsonLinesExporter {
         let mut output = Arc::clone(&self.writer).lock_owned().await;
         let written = tokio::task::spawn_blocking(move || {
             let line = json(&batch)?;
-            output
-                .line(&line)
-                .map_err(|error| ExportError::Unreachable {
-                    reason: format!("cannot write: {error}"),
-                    source: Some(Box::new(error)),
-                })
+            output.line(&line).map_err(failed)
         });
         match written.await {
             Ok(result) => result.map(|()| ExportOutcome::default()),
@@ -109,6 +104,17 @@ impl Exporter for JsonLinesExporter {
 
     fn place(&self, signal: Signal) -> Option<&str> {
         matches!(signal, Signal::Traces | Signal::Logs).then_some(&*self.name)
+    }
+}
+
+fn failed(error: io::Error) -> ExportError {
+    let reason = format!("cannot write: {error}");
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return ExportError::Permanent { reason };
+    }
+    ExportError::Unreachable {
+        reason,
+        source: Some(Box::new(error)),
     }
 }
 

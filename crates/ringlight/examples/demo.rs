@@ -7,11 +7,7 @@
 //! With `--policy block` the tasks wait without holding a thread; otherwise they submit as the
 //! policy says.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program for a terminal"
-)]
+#![expect(clippy::print_stderr, reason = "a program for a terminal")]
 
 mod common;
 

@@ -7,11 +7,7 @@
 //!
 //! Spans that come back because a ring is full are given up, and counted as `refused`.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program for a terminal"
-)]
+#![expect(clippy::print_stderr, reason = "a program for a terminal")]
 
 mod common;
 

@@ -53,7 +53,8 @@ impl Telemetry {
         self.shared.controls.clone()
     }
 
-    /// A producer of spans that are made without `tracing`, into the same pipeline.
+    /// A producer of spans that are made without `tracing`, into the same pipeline. Whoever makes a
+    /// span has decided that it is recorded: filter and sampler are not asked.
     ///
     /// # Errors
     /// All rings are in use (those of threads that record among them), or telemetry has been shut

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use ringlight_testing::{Backend, Seen};
 use serde_json::Value;
@@ -125,6 +125,24 @@ fn the_examples_write_to_files_and_say_what_is_wrong() {
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert_eq!(stdout.lines().count(), 2);
     assert!(stdout.starts_with("{\"resourceSpans\":"));
+
+    // Nobody reads: an end in order, at once.
+    let many = [
+        "--endpoint",
+        "stdout",
+        "--producers",
+        "2",
+        "--spans",
+        "5000",
+    ];
+    let mut child = example("span_generator")
+        .args(many)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 
     let nobody = format!("http://{}", Backend::nobody());
     let to_nobody = [

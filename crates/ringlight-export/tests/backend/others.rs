@@ -123,6 +123,26 @@ fn a_line_that_could_not_be_written_is_written_again_on_a_line_of_its_own() {
     assert!(whole.starts_with(broken));
 }
 
+/// Nobody reads any more.
+struct Closed;
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_closed_pipe_is_not_written_to_again() {
+    let exporter = JsonLinesExporter::new("closed", Closed);
+    let sent = Exporter::export(&exporter, batch(1)).await;
+    assert!(matches!(sent, Err(ExportError::Permanent { .. })));
+}
+
 #[test]
 fn http_takes_over_where_grpc_leads_nowhere() {
     let backend = Backend::start();

@@ -2,6 +2,7 @@
 //! at the end.
 
 use std::error::Error;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -106,7 +107,8 @@ impl Run {
             "{} spans delivered in {seconds:.1} s, {rate:.0} a second",
             account.exported
         );
-        println!("{}", self.json(&ledger, refused));
+        // Whoever closes the pipe does not want it.
+        let _ = writeln!(std::io::stdout(), "{}", self.json(&ledger, refused));
         let asked = u64::from(self.args.producers) * self.args.spans;
         let ring_full = account.dropped[DropReason::RingFull as usize];
         if ledger.balances() && account.exported + ring_full + refused == asked {

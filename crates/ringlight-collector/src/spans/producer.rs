@@ -18,7 +18,7 @@ use super::limits::{is_valid, within_limits};
 use super::template::{AttributeValue, SpanTemplate};
 use crate::record::{
     Head, ItemWriter, Key, SPAN_HEADER_WORDS, SpanHeader, WORD_BYTES, Words, Written, copy_words,
-    encoded_item,
+    encoded_item, load_tail,
 };
 use crate::submit::Shared;
 
@@ -412,9 +412,7 @@ pub(super) fn write(
 ) {
     let (words, _) = room.as_chunks_mut::<WORD_BYTES>();
     let mut words = Room { words, len: 0 };
-    for word in header.to_words() {
-        words.push(word);
-    }
+    words.push_few(header.to_words(), SPAN_HEADER_WORDS);
     let mut items = ItemWriter::new(&mut words, text_bytes_max);
     for (index, value) in values.iter().enumerate() {
         let key = Key::Field(index as u16);
@@ -455,6 +453,39 @@ impl Words for Room<'_> {
             *slot = word.to_le_bytes();
             self.len += 1;
         }
+    }
+
+    #[inline]
+    fn push_few<const N: usize>(&mut self, words: [u64; N], count: usize) -> bool {
+        let Some(slots) = self.words.get_mut(self.len..self.len + count) else {
+            return false;
+        };
+        for (slot, word) in slots.iter_mut().zip(words) {
+            *slot = word.to_le_bytes();
+        }
+        self.len += count;
+        true
+    }
+
+    #[inline]
+    fn push_bytes(&mut self, head: u64, bytes: &[u8]) -> bool {
+        let (chunks, tail) = bytes.as_chunks::<WORD_BYTES>();
+        let taken = 1 + chunks.len() + usize::from(!tail.is_empty());
+        let place = self.words.get_mut(self.len..self.len + taken);
+        let Some((slot, slots)) = place.and_then(<[_]>::split_first_mut) else {
+            return false;
+        };
+        *slot = head.to_le_bytes();
+        for (slot, chunk) in slots.iter_mut().zip(chunks) {
+            *slot = *chunk;
+        }
+        if !tail.is_empty()
+            && let Some(slot) = slots.last_mut()
+        {
+            *slot = load_tail(tail).to_le_bytes();
+        }
+        self.len += taken;
+        true
     }
 
     #[inline]

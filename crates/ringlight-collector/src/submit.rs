@@ -77,8 +77,9 @@ impl Shared {
         producer: &mut RingProducer,
         signal: Signal,
         record: &[u8],
+        is_urgent: bool,
     ) -> Result<(), ReserveError> {
-        match try_offer(producer, signal, record) {
+        match try_offer(producer, signal, record, is_urgent) {
             Err(ReserveError::Full) if self.may_wait() => {}
             decided => return decided,
         }
@@ -90,12 +91,12 @@ impl Shared {
                 Err(_) => break,
             }
             producer.add(Counted::Retry.index(signal), 1);
-            match try_offer(producer, signal, record) {
+            match try_offer(producer, signal, record, is_urgent) {
                 Err(ReserveError::Full) => {}
                 decided => return decided,
             }
         }
-        try_offer(producer, signal, record)
+        try_offer(producer, signal, record, is_urgent)
     }
 
     /// One record through a ring of the caller's own; a record that is refused is counted as dropped.
@@ -296,17 +297,28 @@ pub(crate) fn try_offer(
     producer: &mut RingProducer,
     signal: Signal,
     record: &[u8],
+    is_urgent: bool,
+) -> Result<(), ReserveError> {
+    match offer_into(producer, RingProducer::reserve, signal, record) {
+        Err(ReserveError::Full) => {}
+        decided => return decided,
+    }
+    producer.add(Counted::FullRing.index(signal), 1);
+    if is_urgent {
+        offer_into(producer, RingProducer::reserve_urgent, signal, record)
+    } else {
+        Err(ReserveError::Full)
+    }
+}
+
+fn offer_into(
+    producer: &mut RingProducer,
+    reserve: impl FnOnce(&mut RingProducer, usize) -> Result<Reservation<'_>, ReserveError>,
+    signal: Signal,
+    record: &[u8],
 ) -> Result<(), ReserveError> {
     let submitted = Counted::Submitted.index(signal);
-    let mut slot = match producer.reserve(record.len()) {
-        Ok(slot) => slot,
-        Err(error) => {
-            if error == ReserveError::Full {
-                producer.add(Counted::FullRing.index(signal), 1);
-            }
-            return Err(error);
-        }
-    };
+    let mut slot = reserve(producer, record.len())?;
     slot.copy_from_slice(record);
     // Counted before it can be published: see `accounts`.
     slot.add(submitted, 1);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringlight_model::{CallsiteRegistry, LedgerSnapshot, Signal, Span};
-use ringlight_ring::{RegisterError, ReserveError, WaitError};
+use ringlight_ring::{RegisterError, ReserveError, RingProducer, WaitError};
 
 use super::exporter::{OfSpans, SpanExporterBoxed};
 use super::producer::{OpenSpan, SpanContext, SpanProducer, SubmitError, write};
@@ -176,7 +176,11 @@ impl AsyncSpanProducer {
         let text_bytes_max = self.producer.origin.limits().text_bytes_max;
         let len_bytes = ended.words * WORD_BYTES;
         let ring = &mut self.producer.ring;
-        if let Err(ReserveError::Full) = ring.reserve(len_bytes).map(drop) {
+        let has_headroom =
+            |ring: &mut RingProducer| ended.is_urgent() && ring.reserve_urgent(len_bytes).is_ok();
+        if let Err(ReserveError::Full) = ring.reserve(len_bytes).map(drop)
+            && !has_headroom(ring)
+        {
             ring.add(Counted::FullRing.index(Signal::Traces), 1);
             // Whatever ends the wait without room shows in the attempt.
             let _ = self.room(len_bytes).await;
@@ -198,19 +202,19 @@ impl AsyncSpanProducer {
         &mut self,
         span: S,
     ) -> Result<(), SubmitError<S>> {
-        if !self.producer.prepare(span.borrow()) {
+        let Some(is_urgent) = self.producer.prepare(span.borrow()) else {
             return Err(SubmitError::Invalid(span));
-        }
-        let offered = self.offer().await;
+        };
+        let offered = self.offer(is_urgent).await;
         self.producer.tidy();
         offered.map_err(|error| SubmitError::new(error, span))
     }
 
-    async fn offer(&mut self) -> Result<(), ReserveError> {
+    async fn offer(&mut self, is_urgent: bool) -> Result<(), ReserveError> {
         loop {
             let SpanProducer { ring, scratch, .. } = &mut self.producer;
             let len_bytes = scratch.len();
-            match try_offer(ring, Signal::Traces, scratch) {
+            match try_offer(ring, Signal::Traces, scratch, is_urgent) {
                 Err(ReserveError::Full) => {}
                 decided => return decided,
             }

@@ -309,20 +309,21 @@ impl SpanProducer {
     /// The span was not taken and comes back: [`SubmitError`] says why. Only
     /// [`Full`](SubmitError::Full) may be worth another try.
     pub fn submit_span<'a, S: Borrow<Span<'a>>>(&mut self, span: S) -> Result<(), SubmitError<S>> {
-        if !self.prepare(span.borrow()) {
+        let Some(is_urgent) = self.prepare(span.borrow()) else {
             return Err(SubmitError::Invalid(span));
-        }
+        };
         let shared = &*self.origin.shared;
-        let offered = shared.offer(&mut self.ring, Signal::Traces, &self.scratch);
+        let offered = shared.offer(&mut self.ring, Signal::Traces, &self.scratch, is_urgent);
         self.tidy();
         offered.map_err(|error| SubmitError::new(error, span))
     }
 
-    /// Encodes a span as a record into the scratch buffer; whether it is one.
-    pub(super) fn prepare(&mut self, span: &Span<'_>) -> bool {
+    /// Encodes a span as a record into the scratch buffer, unless it is not valid; whether it may use
+    /// the headroom of the ring.
+    pub(super) fn prepare(&mut self, span: &Span<'_>) -> Option<bool> {
         let limits = &self.origin.limits;
         if !is_valid(span, limits) {
-            return false;
+            return None;
         }
         let span = within_limits(span, limits);
         let mut head = Head::span(span.kind, span.status.code, span.flags as u8);
@@ -345,9 +346,9 @@ impl SpanProducer {
         // Over 4 GiB it is larger than any ring.
         let len_bytes = u32::try_from(record.len() - ENCODED_AT).unwrap_or(u32::MAX);
         record.resize(record.len().next_multiple_of(WORD_BYTES), 0);
-        let head = header.to_words().into_iter();
-        copy_words(head.chain([encoded_item(len_bytes)]), record);
-        true
+        let words = header.to_words().into_iter();
+        copy_words(words.chain([encoded_item(len_bytes)]), record);
+        Some(head.is_urgent(span.parent_span_id))
     }
 
     /// Gives back what an uncommonly large span took.

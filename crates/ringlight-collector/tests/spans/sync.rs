@@ -172,9 +172,26 @@ fn a_span_that_is_not_taken_comes_back_and_is_not_in_the_ledger() {
     assert_eq!(account(&collector).submitted, taken);
     assert_eq!(collector.metrics().full_ring_events, 1);
 
+    // There is room left for spans that are worth more: roots and failures.
+    let root = Span {
+        parent_span_id: SpanId::INVALID,
+        ..numbered(1, 0)
+    };
+    let failed = Span {
+        status: Status {
+            code: StatusCode::Error,
+            ..Status::default()
+        },
+        ..numbered(1, 1)
+    };
+    producer.submit_span(root).unwrap();
+    producer.submit_span(failed).unwrap();
+    taken += 2;
+
     assert_eq!(consume(&mut collector).len() as u64, taken);
-    producer.submit_span(refused.into_span()).unwrap();
-    assert_eq!(consume(&mut collector), [numbered(0, taken)]);
+    let refused = refused.into_span();
+    producer.submit_span(&refused).unwrap();
+    assert_eq!(consume(&mut collector), [refused]);
 
     let huge = Span {
         name: "x".repeat(5_000).into(),

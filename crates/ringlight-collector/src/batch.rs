@@ -9,13 +9,12 @@ use tokio::time::Instant;
 use crate::encode::Encoder;
 use crate::sync::unpoisoned;
 
-/// Field numbers of `Export*ServiceRequest`, `Resource*` and `Scope*`, which are the same for every
+/// Field numbers of `Export*ServiceRequest` and `Resource*`, which are the same for every
 /// signal.
 mod field {
     pub(super) const RESOURCES: u32 = 1;
     pub(super) const RESOURCE: u32 = 1;
     pub(super) const SCOPES: u32 = 2;
-    pub(super) const SCOPE: u32 = 1;
 }
 
 /// The batch of one signal that is being filled.
@@ -73,10 +72,7 @@ impl OpenBatch {
 
     /// Makes the request and starts over. `resource` is an encoded `Resource` message.
     pub(crate) fn seal(&mut self, resource: &[u8], encoder: &Encoder, spare: &Spare) -> Bytes {
-        let scope_len = |scope: usize| {
-            let message = field_len(encoder.scope(scope).len());
-            message + self.scopes[scope].len()
-        };
+        let scope_len = |scope: usize| encoder.scope(scope).len() + self.scopes[scope].len();
         let scopes_len: usize = self.used.iter().map(|&s| field_len(scope_len(s))).sum();
         let resource_len = field_len(resource.len()) + scopes_len;
 
@@ -85,7 +81,7 @@ impl OpenBatch {
         proto::bytes_field(&mut request, field::RESOURCE, resource);
         for &scope in &self.used {
             proto::delimited(&mut request, field::SCOPES, scope_len(scope));
-            proto::bytes_field(&mut request, field::SCOPE, encoder.scope(scope));
+            request.extend_from_slice(encoder.scope(scope));
             request.extend_from_slice(&self.scopes[scope]);
         }
         self.start_over();

@@ -3,9 +3,10 @@
 //! Everything about a callsite that is the same for all its records (name, scope, keys) is encoded
 //! the first time the callsite is met and copied from then on.
 
+mod attributes;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -22,14 +23,10 @@ use crate::record::{
 };
 use crate::template::{self, AttributeTemplate, SpanBasics};
 
-/// What follows a text that was cut while recording.
-const CUT_MARK: &str = "…";
+use attributes::{AttributeKey, Attributes, body, marked};
 
 /// Callsites that are found without hashing.
 const RECENT: usize = 64;
-
-/// `Span.Link.flags`.
-const LINK_FLAGS: u32 = 6;
 
 /// What is known of a callsite, encoded.
 struct CallsiteBytes {
@@ -52,7 +49,8 @@ pub(crate) struct Encoder {
     /// The first one stands for records without a callsite.
     callsites: Vec<CallsiteBytes>,
     by_target: HashMap<&'static str, usize, RandomState>,
-    /// Encoded `InstrumentationScope` messages. The first one is of records without a callsite.
+    /// Encoded fields of `ScopeSpans` and `ScopeLogs` before their items. The first one is of records
+    /// without a callsite.
     scopes: Vec<Box<[u8]>>,
     /// Callsites met lately, by a few bits of their address.
     recent: [Option<(CallsiteId, usize)>; RECENT],
@@ -79,7 +77,7 @@ impl Encoder {
             recent: [None; RECENT],
             scratch: String::new(),
         };
-        let scope = encoder.add_scope(&config.scope);
+        let scope = encoder.add_scope(&config.scope, "");
         encoder.callsites.push(CallsiteBytes {
             scope,
             name_field: Box::default(),
@@ -89,7 +87,7 @@ impl Encoder {
         encoder
     }
 
-    /// The encoded message of a scope.
+    /// The encoded fields of a scope, before its items.
     pub(crate) fn scope(&self, index: usize) -> &[u8] {
         &self.scopes[index]
     }
@@ -123,7 +121,10 @@ impl Encoder {
     #[cold]
     fn learn(&mut self, id: CallsiteId) -> Result<usize, UnknownCallsite> {
         let callsite = self.registry.lookup(id).ok_or(UnknownCallsite)?;
-        let scope = self.scope_of(callsite.target);
+        let scope = match &callsite.scope {
+            Some(own) => self.add_scope(&own.scope, &own.schema_url),
+            None => self.scope_of(callsite.target),
+        };
         let mut name_field = Vec::new();
         let owner = match callsite.kind {
             CallsiteKind::Span => {
@@ -162,18 +163,19 @@ impl Encoder {
         if let Some(&index) = self.by_target.get(target) {
             return index;
         }
-        let index = self.add_scope(&Scope {
+        let scope = Scope {
             name: Cow::Borrowed(target),
             ..Scope::default()
-        });
+        };
+        let index = self.add_scope(&scope, "");
         self.by_target.insert(target, index);
         index
     }
 
-    fn add_scope(&mut self, scope: &Scope<'_>) -> usize {
-        let mut message = Vec::new();
-        encode::scope_message(&mut message, scope);
-        self.scopes.push(message.into_boxed_slice());
+    fn add_scope(&mut self, scope: &Scope<'_>, schema_url: &str) -> usize {
+        let mut fields = Vec::new();
+        encode::scope_fields(&mut fields, scope, schema_url);
+        self.scopes.push(fields.into_boxed_slice());
         self.scopes.len() - 1
     }
 
@@ -213,17 +215,9 @@ impl Encoder {
                         attributes.push(buf, key, value);
                     }
                 }
-                Item::Link {
-                    trace_id,
-                    span_id,
-                    flags,
-                } => {
-                    let link = encode::open_span_link(buf, trace_id, span_id);
-                    if flags != 0 {
-                        encode::proto::fixed32_field(buf, LINK_FLAGS, u32::from(flags));
-                    }
-                    encode::close(buf, link);
-                }
+                Item::Link { .. } | Item::Event { .. } => attributes.push_nested(buf, item),
+                Item::Dropped { events, links } => encode::span_dropped(buf, events, links.into()),
+                Item::TraceState(state) => encode::span_trace_state(buf, &marked(state)),
                 Item::Name(text) => meaning.name = Some(text),
                 Item::StatusMessage(text) => {
                     meaning.status_message.get_or_insert(text);
@@ -310,59 +304,6 @@ impl<'a> SpanMeaning<'a> {
     }
 }
 
-/// The attributes of one record, up to the limit.
-struct Attributes<'a> {
-    owner: Owner,
-    room: usize,
-    dropped: u32,
-    scratch: &'a mut String,
-}
-
-impl<'a> Attributes<'a> {
-    fn new(owner: Owner, limits: &Limits, scratch: &'a mut String) -> Self {
-        Self {
-            owner,
-            room: limits.attributes_max,
-            dropped: 0,
-            scratch,
-        }
-    }
-
-    #[inline]
-    fn push(&mut self, buf: &mut Vec<u8>, key: AttributeKey<'_>, value: ValueRef<'_>) {
-        if self.room == 0 {
-            self.dropped += 1;
-            return;
-        }
-        self.room -= 1;
-        let text;
-        let scalar = match value {
-            ValueRef::Bool(value) => Scalar::Bool(value),
-            ValueRef::I64(value) => Scalar::Int(value),
-            ValueRef::U64(value) => match i64::try_from(value) {
-                Ok(value) => Scalar::Int(value),
-                Err(_) => Scalar::Str(formatted(self.scratch, value)),
-            },
-            ValueRef::F64(value) => Scalar::Double(value),
-            ValueRef::Text(value) => {
-                text = marked(value);
-                Scalar::Str(&text)
-            }
-            ValueRef::Bytes(bytes, _) => Scalar::Bytes(bytes),
-        };
-        match key {
-            AttributeKey::Known(template) => template.push(buf, scalar),
-            AttributeKey::Text(key) => encode::attribute(buf, self.owner, key, scalar),
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum AttributeKey<'a> {
-    Known(&'a AttributeTemplate),
-    Text(&'a str),
-}
-
 /// What a field is for and its key; `None` for an index the callsite does not have.
 #[inline]
 fn meaning_of<'a>(
@@ -379,33 +320,6 @@ fn meaning_of<'a>(
             Some((FieldRole::Attribute, AttributeKey::Text(name)))
         }
     }
-}
-
-/// The text as it goes on the wire, with a mark where it was cut.
-#[inline]
-fn marked(text: Text<'_>) -> Cow<'_, str> {
-    match std::str::from_utf8(text.bytes) {
-        Ok(shown) if !text.cut => Cow::Borrowed(shown),
-        _ => Cow::Owned(text.to_str().into_owned() + if text.cut { CUT_MARK } else { "" }),
-    }
-}
-
-fn body(buf: &mut Vec<u8>, scratch: &mut String, value: ValueRef<'_>) {
-    match value {
-        ValueRef::Text(text) => encode::log_body(buf, &marked(text)),
-        ValueRef::Bool(value) => encode::log_body(buf, formatted(scratch, value)),
-        ValueRef::I64(value) => encode::log_body(buf, formatted(scratch, value)),
-        ValueRef::U64(value) => encode::log_body(buf, formatted(scratch, value)),
-        ValueRef::F64(value) => encode::log_body(buf, formatted(scratch, value)),
-        ValueRef::Bytes(bytes, _) => encode::log_body(buf, &String::from_utf8_lossy(bytes)),
-    }
-}
-
-fn formatted(scratch: &mut String, value: impl std::fmt::Display) -> &str {
-    scratch.clear();
-    // Writing to a String cannot fail.
-    let _ = write!(scratch, "{value}");
-    scratch
 }
 
 /// The level as `tracing` writes it; other severities have no word of their own.

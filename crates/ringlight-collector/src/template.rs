@@ -5,7 +5,7 @@
 //! appending field by field. What does not fit (long keys and values) goes through
 //! `ringlight_otlp::encode`; a test checks that both ways mean the same.
 
-use ringlight_model::{SpanId, TraceId};
+use ringlight_model::{SpanId, TraceId, Value};
 use ringlight_otlp::encode::{self, EncodedKey, Owner, Scalar, proto};
 
 /// Room kept for the length of a record, which is below 16 KiB as a rule.
@@ -172,6 +172,11 @@ impl AttributeTemplate {
             owner,
             key: EncodedKey::new(key),
         }
+    }
+
+    /// Appends the attribute with any value.
+    pub(crate) fn push_value(&self, buf: &mut Vec<u8>, value: &Value<'_>) {
+        encode::attribute_value(buf, self.owner, &self.key, value);
     }
 
     /// Appends the attribute with this value.

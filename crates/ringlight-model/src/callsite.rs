@@ -1,13 +1,15 @@
 //! Callsites: the static part of a span or event, known by address.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, LockResult, Mutex, PoisonError, RwLock};
 
 use foldhash::fast::RandomState;
 
-use crate::Severity;
+use crate::{Scope, Severity};
 
-/// The identity of a callsite: the address of its static metadata. It is never dereferenced.
+/// The identity of a callsite: the address of its static metadata, which is even and never
+/// dereferenced, or an odd number for one that is not in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallsiteId(u64);
 
@@ -18,7 +20,13 @@ impl CallsiteId {
         Self(address)
     }
 
-    /// The address.
+    /// The id of a callsite that is not in the source; equal numbers below 2^63 are equal ids.
+    #[must_use]
+    pub const fn numbered(number: u64) -> Self {
+        Self(number << 1 | 1)
+    }
+
+    /// The address or number.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
@@ -34,8 +42,17 @@ pub enum CallsiteKind {
     Event,
 }
 
+/// An instrumentation scope of its own, in place of one that is named after the target.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CallsiteScope {
+    /// The scope.
+    pub scope: Scope<'static>,
+    /// The URL of the schema that what is recorded there follows; may be empty.
+    pub schema_url: Cow<'static, str>,
+}
+
 /// The static description of a span or event in the source.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Callsite {
     /// Span or event.
     pub kind: CallsiteKind,
@@ -43,6 +60,8 @@ pub struct Callsite {
     pub name: &'static str,
     /// Target: the module path unless the source says otherwise. Becomes the scope's name.
     pub target: &'static str,
+    /// The scope, where it is more than the target.
+    pub scope: Option<Box<CallsiteScope>>,
     /// Severity of the level.
     pub severity: Severity,
     /// The module, where known.

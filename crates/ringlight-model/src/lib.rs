@@ -18,7 +18,7 @@ mod record;
 mod signal;
 mod value;
 
-pub use callsite::{Callsite, CallsiteId, CallsiteKind, CallsiteRegistry};
+pub use callsite::{Callsite, CallsiteId, CallsiteKind, CallsiteRegistry, CallsiteScope};
 pub use decode::{DecodeError, Decoder, RecordVisitor, RejectReason};
 pub use ids::{ParseIdError, SpanId, TraceId};
 pub use ledger::{Account, DropReason, LedgerSnapshot};

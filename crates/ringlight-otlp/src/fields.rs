@@ -19,6 +19,7 @@ pub(crate) mod per_resource {
 pub(crate) mod per_scope {
     pub(crate) const SCOPE: u32 = 1;
     pub(crate) const ITEMS: u32 = 2;
+    pub(crate) const SCHEMA_URL: u32 = 3;
 }
 
 /// `Resource`.

@@ -3,15 +3,15 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use ringlight_model::{
-    KeyValue, LogRecord as ModelLog, RecordVisitor, RejectReason, Resource, Signal, Span, SpanId,
-    TraceId, Value,
+    KeyValue, LogRecord as ModelLog, RecordVisitor, RejectReason, Resource, Signal, Span,
+    SpanEvent, SpanId, SpanLink, TraceId, Value,
 };
 use ringlight_otlp::OtlpDecoder;
 use tokio::time::Instant;
 
 use super::*;
 use crate::batch::{OpenBatch, Spare};
-use crate::record::{Head, ItemWriter, Key, LogHeader, Record, SpanHeader, copy_words};
+use crate::record::{Head, ItemWriter, Key, LogHeader, Record, SpanHeader, Written, copy_words};
 
 const SPAN: CallsiteId = CallsiteId::new(0x5000);
 const FIELDS: [&str; 3] = ["first", "second", "third"];
@@ -22,6 +22,7 @@ fn registry() -> Arc<CallsiteRegistry> {
         kind: CallsiteKind::Span,
         name: "known",
         target: "target",
+        scope: None,
         severity: Severity::INFO,
         module_path: None,
         file: None,
@@ -77,7 +78,7 @@ fn through_the_wire(words: &[u64]) -> Read {
     read
 }
 
-fn value() -> impl Strategy<Value = Value<'static>> {
+fn scalar() -> impl Strategy<Value = Value<'static>> {
     prop_oneof![
         any::<bool>().prop_map(Value::Bool),
         any::<i64>().prop_map(Value::Int),
@@ -85,6 +86,13 @@ fn value() -> impl Strategy<Value = Value<'static>> {
         any::<String>().prop_map(|text| Value::Str(text.into())),
         "[a-z ]{100,200}".prop_map(|text| Value::Str(text.into())),
         vec(any::<u8>(), 0..200).prop_map(|bytes| Value::Bytes(bytes.into())),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Value<'static>> {
+    prop_oneof![
+        4 => scalar(),
+        1 => vec(scalar(), 0..5).prop_map(Value::Array),
     ]
 }
 
@@ -117,14 +125,67 @@ fn write(words: &mut Vec<u64>, attributes: &[(Option<u16>, KeyValue<'static>)]) 
             Some(index) => Key::Field(*index),
             None => Key::Name(&attribute.key),
         };
-        let _ = match &attribute.value {
-            Value::Bool(value) => items.bool(key, *value),
-            Value::Int(value) => items.i64(key, *value),
-            Value::Double(value) => items.f64(key, *value),
-            Value::Str(text) => items.text(key, text),
-            Value::Bytes(bytes) => items.bytes(key, bytes),
-            other => panic!("{other:?} is not recorded"),
-        };
+        assert_eq!(
+            write_value(&mut items, key, &attribute.value),
+            Written::Whole
+        );
+    }
+}
+
+fn write_value(
+    items: &mut ItemWriter<'_, Vec<u64>>,
+    key: Key<'_>,
+    value: &Value<'static>,
+) -> Written {
+    match value {
+        Value::Bool(value) => items.bool(key, *value),
+        Value::Int(value) => items.i64(key, *value),
+        Value::Double(value) => items.f64(key, *value),
+        Value::Str(text) => items.text(key, text),
+        Value::Bytes(bytes) => items.bytes(key, bytes),
+        Value::Array(elements) => items.list(key, |items| {
+            for element in elements {
+                let _ = write_value(items, Key::Field(0), element);
+            }
+            Written::Whole
+        }),
+        other => panic!("{other:?} is not recorded"),
+    }
+}
+
+fn named() -> impl Strategy<Value = Vec<KeyValue<'static>>> {
+    let one = ("[a-z.]{1,20}", value());
+    let named = one.prop_map(|(key, value)| KeyValue::new(key, value));
+    vec(named, 0..4)
+}
+
+fn event() -> impl Strategy<Value = SpanEvent<'static>> {
+    (1_u64.., ".{0,20}", named(), 0..9_u32).prop_map(|(time_unix_nano, name, attributes, n)| {
+        SpanEvent {
+            time_unix_nano,
+            name: name.into(),
+            attributes,
+            dropped_attributes_count: n,
+        }
+    })
+}
+
+fn link() -> impl Strategy<Value = SpanLink<'static>> {
+    let ids = (1_u128.., 1_u64.., any::<u8>());
+    let parts = (ids, "[a-z=]{0,20}", named(), 0..9_u32);
+    parts.prop_map(|((trace, span, flags), state, attributes, n)| SpanLink {
+        trace_id: TraceId::new(trace),
+        span_id: SpanId::new(span),
+        trace_state: state.into(),
+        flags: flags.into(),
+        attributes,
+        dropped_attributes_count: n,
+    })
+}
+
+fn write_named(items: &mut ItemWriter<'_, Vec<u64>>, attributes: &[KeyValue<'static>]) {
+    for attribute in attributes {
+        let _ = write_value(items, Key::Name(&attribute.key), &attribute.value);
     }
 }
 
@@ -165,6 +226,39 @@ proptest! {
         prop_assert_eq!(&found.name, name.as_deref().unwrap_or("known"));
         let expected: Vec<_> = attributes.into_iter().map(|(_, attribute)| attribute).collect();
         prop_assert_eq!(&found.attributes, &expected);
+    }
+
+    #[test]
+    fn events_links_and_what_was_dropped_of_them_arrive_as_they_were(
+        events in vec(event(), 0..4), links in vec(link(), 0..4), state in "[a-z=,]{0,40}",
+        dropped_events: u32, dropped_links: u16,
+    ) {
+        let header = SpanHeader::new(SPAN, TraceId::new(1), SpanId::new(2));
+        let mut words = header.to_words().to_vec();
+        let mut items = ItemWriter::new(&mut words, 1024);
+        for event in &events {
+            let _ = items.event(event.time_unix_nano, |items| {
+                let _ = items.name(&event.name);
+                write_named(items, &event.attributes);
+                event.dropped_attributes_count as u16
+            });
+        }
+        for link in &links {
+            let _ = items.link(link.trace_id, link.span_id, link.flags as u8, |items| {
+                write_named(items, &link.attributes);
+                let _ = items.trace_state(&link.trace_state);
+                link.dropped_attributes_count as u16
+            });
+        }
+        let _ = items.trace_state(&state);
+        let _ = items.dropped(dropped_events, dropped_links);
+        let read = through_the_wire(&words);
+        let found = &read.spans[0];
+        prop_assert_eq!(&found.events, &events);
+        prop_assert_eq!(&found.links, &links);
+        prop_assert_eq!(&found.trace_state, &state);
+        prop_assert_eq!(found.dropped_events_count, dropped_events);
+        prop_assert_eq!(found.dropped_links_count, u32::from(dropped_links));
     }
 
     #[test]

@@ -33,11 +33,19 @@
 //! | 1 | attribute, truth value | 0 or 1 | none |
 //! | 2, 3, 4 | attribute, `i64`, `u64`, `f64` | 0 | the value's bits |
 //! | 5, 6 | attribute, UTF-8 text, bytes | in bytes | the bytes, padded with zeros |
-//! | 7 | link to another span | W3C trace flags | trace id (2), span id |
+//! | 7 | link to another span | in words | trace id (2), span id, W3C trace flags, items |
 //! | 8 | callsites of the enclosing spans, outermost first | how many | their ids |
-//! | 9 | name of the span in place of the callsite's | in bytes | the text, padded |
+//! | 9 | name, of the span in place of the callsite's, or of an event | in bytes | the text, padded |
 //! | 10 | status message | in bytes | the text, padded |
 //! | 11 | the whole span, as OTLP; the only item of its record | in bytes | the encoded item, padded |
+//! | 12 | W3C trace state, of the span or of a link | in bytes | the text, padded |
+//! | 13 | attribute, list | in words | an item for each element, whose key means nothing |
+//! | 14 | event of the span | in words | Unix nanoseconds, items |
+//! | 15 | events and links of the span that were dropped | events | none |
+//!
+//! The items within a link are its trace state and attributes, those within an event its name and
+//! attributes; the key of a link or event is how many of its attributes were dropped, that of item 15
+//! how many links. Lists hold no lists.
 //!
 //! Writers do not repeat a key within a record. What a field *means* (a log record's `message` is
 //! its body, `otel.name` a span's name) is not in the record but in the field's name: see
@@ -56,11 +64,13 @@ use ringlight_model::{Severity, SpanId, SpanKind, StatusCode};
 
 pub use header::{LogHeader, SpanHeader};
 pub use pack::{TextPacker, load_tail};
-pub use read::{Item, Items, KeyRef, LogRecord, Record, ScopePath, SpanRecord, Text, ValueRef};
+pub use read::{
+    Item, Items, KeyRef, List, LogRecord, Record, ScopePath, SpanRecord, Text, ValueRef,
+};
 pub use role::{FieldRole, parse_span_kind, parse_status_code};
 pub use write::{
-    ItemWriter, Key, Words, Written, copy_words, encoded_item, item_field, item_words,
-    push_bytes_by_words,
+    ItemKind, ItemWriter, Key, Words, Written, copy_words, encoded_item, item_field, item_kind,
+    item_name_bytes, item_words, push_bytes_by_words,
 };
 
 /// Bytes of a word.
@@ -86,9 +96,18 @@ const TAG_SCOPE_PATH: u8 = 8;
 const TAG_NAME: u8 = 9;
 const TAG_STATUS_MESSAGE: u8 = 10;
 const TAG_ENCODED: u8 = 11;
+const TAG_TRACE_STATE: u8 = 12;
+const TAG_LIST: u8 = 13;
+const TAG_EVENT: u8 = 14;
+const TAG_DROPPED: u8 = 15;
 
 /// In the highest byte of a span's head.
 const REMOTE_PARENT: u64 = 1;
+
+/// Words of a link before its items.
+const LINK_WORDS: usize = 4;
+/// Words of an event before its items.
+const EVENT_WORDS: usize = 1;
 
 const FLAG_CUT: u8 = 1;
 const FLAG_KEY_TEXT: u8 = 2;
@@ -267,13 +286,21 @@ impl ItemHead {
     const fn value_words(self) -> Option<usize> {
         let len = self.len() as usize;
         match self.tag() {
-            TAG_BOOL => Some(0),
+            TAG_BOOL | TAG_DROPPED => Some(0),
             TAG_I64 | TAG_U64 | TAG_F64 => Some(1),
-            TAG_TEXT | TAG_BYTES | TAG_NAME | TAG_STATUS_MESSAGE | TAG_ENCODED => {
-                Some(len.div_ceil(WORD_BYTES))
-            }
-            TAG_LINK => Some(3),
-            TAG_SCOPE_PATH => Some(len),
+            TAG_TEXT | TAG_BYTES | TAG_NAME | TAG_STATUS_MESSAGE | TAG_ENCODED
+            | TAG_TRACE_STATE => Some(len.div_ceil(WORD_BYTES)),
+            TAG_LINK | TAG_SCOPE_PATH | TAG_LIST | TAG_EVENT => Some(len),
+            _ => None,
+        }
+    }
+
+    /// Words of the value before the items within it; `None` if there are none.
+    const fn nested_at(self) -> Option<usize> {
+        match self.tag() {
+            TAG_LINK => Some(LINK_WORDS),
+            TAG_EVENT => Some(EVENT_WORDS),
+            TAG_LIST => Some(0),
             _ => None,
         }
     }

@@ -5,12 +5,16 @@ use std::borrow::Cow;
 use ringlight_model::{CallsiteId, SpanId, TraceId};
 
 use super::{
-    FLAG_CUT, FLAG_KEY_TEXT, Head, ItemHead, KIND_LOG, KIND_SPAN, LOG_HEADER_WORDS, RecordError,
-    SPAN_HEADER_WORDS, TAG_BOOL, TAG_BYTES, TAG_ENCODED, TAG_F64, TAG_I64, TAG_LINK, TAG_NAME,
-    TAG_SCOPE_PATH, TAG_STATUS_MESSAGE, TAG_TEXT, TAG_U64, WORD_BYTES,
+    EVENT_WORDS, FLAG_CUT, FLAG_KEY_TEXT, Head, ItemHead, KIND_LOG, KIND_SPAN, LINK_WORDS,
+    LOG_HEADER_WORDS, RecordError, SPAN_HEADER_WORDS, TAG_BOOL, TAG_BYTES, TAG_DROPPED,
+    TAG_ENCODED, TAG_EVENT, TAG_F64, TAG_I64, TAG_LINK, TAG_LIST, TAG_NAME, TAG_SCOPE_PATH,
+    TAG_STATUS_MESSAGE, TAG_TEXT, TAG_TRACE_STATE, TAG_U64, WORD_BYTES,
 };
 
 type Word = [u8; WORD_BYTES];
+
+/// Items within items: a list in an event of a span.
+const DEPTH_MAX: usize = 2;
 
 /// One record, borrowed from the ring.
 #[derive(Debug, Clone, Copy)]
@@ -38,14 +42,14 @@ impl<'a> Record<'a> {
                 let (header, items) = words
                     .split_first_chunk::<SPAN_HEADER_WORDS>()
                     .ok_or(error(0, "header of a span is cut off"))?;
-                check_items(items).map_err(|e| e.after(SPAN_HEADER_WORDS))?;
+                check_items(items, DEPTH_MAX).map_err(|e| e.after(SPAN_HEADER_WORDS))?;
                 Ok(Self::Span(SpanRecord { header, items }))
             }
             KIND_LOG => {
                 let (header, items) = words
                     .split_first_chunk::<LOG_HEADER_WORDS>()
                     .ok_or(error(0, "header of a log record is cut off"))?;
-                check_items(items).map_err(|e| e.after(LOG_HEADER_WORDS))?;
+                check_items(items, DEPTH_MAX).map_err(|e| e.after(LOG_HEADER_WORDS))?;
                 Ok(Self::Log(LogRecord { header, items }))
             }
             _ => Err(error(0, "neither a span nor a log record")),
@@ -84,7 +88,7 @@ const fn error(word: usize, reason: &'static str) -> RecordError {
     RecordError { word, reason }
 }
 
-fn check_items(items: &[Word]) -> Result<(), RecordError> {
+fn check_items(items: &[Word], depth: usize) -> Result<(), RecordError> {
     let mut at = 0;
     while let Some(word) = items.get(at) {
         let head = ItemHead(u64::from_le_bytes(*word));
@@ -92,6 +96,14 @@ fn check_items(items: &[Word]) -> Result<(), RecordError> {
         let words = 1 + head.key_words() + value_words;
         if items.len() - at < words {
             return Err(error(at, "item is cut off"));
+        }
+        if let Some(nested_at) = head.nested_at() {
+            let start = at + words - value_words + nested_at;
+            let nested = items
+                .get(start..at + words)
+                .ok_or(error(at, "item is too short for what it is"))?;
+            let depth = depth.checked_sub(1).ok_or(error(at, "items in items"))?;
+            check_items(nested, depth).map_err(|e| e.after(start))?;
         }
         at += words;
     }
@@ -258,6 +270,24 @@ pub enum ValueRef<'a> {
     Text(Text<'a>),
     /// Opaque bytes, and whether they were cut.
     Bytes(&'a [u8], bool),
+    /// Several values.
+    List(List<'a>),
+}
+
+/// The elements of a list.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct List<'a> {
+    items: Items<'a>,
+}
+
+impl<'a> List<'a> {
+    /// The elements, in their order.
+    pub fn iter(self) -> impl Iterator<Item = ValueRef<'a>> {
+        self.items.filter_map(|item| match item {
+            Item::Attribute(_, value) => Some(value),
+            _ => None,
+        })
+    }
 }
 
 /// One item of a record.
@@ -273,15 +303,37 @@ pub enum Item<'a> {
         span_id: SpanId,
         /// W3C trace flags.
         flags: u8,
+        /// How many of its attributes were dropped.
+        dropped: u16,
+        /// Its trace state and attributes.
+        items: Items<'a>,
+    },
+    /// An event of the span.
+    Event {
+        /// When, Unix nanoseconds.
+        time_unix_nano: u64,
+        /// How many of its attributes were dropped.
+        dropped: u16,
+        /// Its name and attributes.
+        items: Items<'a>,
+    },
+    /// What of a span was dropped because there was too much of it.
+    Dropped {
+        /// Events.
+        events: u32,
+        /// Links; stays at 65 535 once there.
+        links: u16,
     },
     /// The callsites of the enclosing spans.
     ScopePath(ScopePath<'a>),
-    /// The span's name, in place of its callsite's.
+    /// The span's name, in place of its callsite's; or the name of an event.
     Name(Text<'a>),
     /// The status message.
     StatusMessage(Text<'a>),
     /// The whole span as an item of OTLP's `ScopeSpans`, tag and length included.
     Encoded(&'a [u8]),
+    /// W3C trace state.
+    TraceState(Text<'a>),
 }
 
 /// Callsites, outermost first.
@@ -300,9 +352,9 @@ impl<'a> ScopePath<'a> {
 }
 
 /// The items of a record, in the order they were written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Items<'a> {
-    rest: &'a [Word],
+    pub(super) rest: &'a [Word],
 }
 
 impl<'a> Iterator for Items<'a> {
@@ -333,14 +385,32 @@ impl<'a> Iterator for Items<'a> {
             TAG_F64 => attribute(ValueRef::F64(f64::from_bits(bits()))),
             TAG_TEXT => attribute(ValueRef::Text(text()?)),
             TAG_BYTES => attribute(ValueRef::Bytes(bytes()?, cut)),
-            TAG_LINK => match value {
-                [high, low, span] => Some(Item::Link {
+            TAG_LIST => attribute(ValueRef::List(List {
+                items: Items { rest: value },
+            })),
+            TAG_LINK => {
+                let ([high, low, span, flags], rest) = value.split_first_chunk::<LINK_WORDS>()?;
+                Some(Item::Link {
                     trace_id: trace_id(*high, *low),
                     span_id: SpanId::new(u64::from_le_bytes(*span)),
-                    flags: head.len() as u8,
-                }),
-                _ => None,
-            },
+                    flags: flags[0],
+                    dropped: head.key(),
+                    items: Items { rest },
+                })
+            }
+            TAG_EVENT => {
+                let ([time], rest) = value.split_first_chunk::<EVENT_WORDS>()?;
+                Some(Item::Event {
+                    time_unix_nano: u64::from_le_bytes(*time),
+                    dropped: head.key(),
+                    items: Items { rest },
+                })
+            }
+            TAG_DROPPED => Some(Item::Dropped {
+                events: head.len(),
+                links: head.key(),
+            }),
+            TAG_TRACE_STATE => Some(Item::TraceState(text()?)),
             TAG_SCOPE_PATH => Some(Item::ScopePath(ScopePath { words: value })),
             TAG_NAME => Some(Item::Name(text()?)),
             TAG_STATUS_MESSAGE => Some(Item::StatusMessage(text()?)),

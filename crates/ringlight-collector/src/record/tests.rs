@@ -33,7 +33,7 @@ fn a_span_comes_back_as_it_was_written() {
     assert_eq!(writer.text(Key::Field(3), "twelve bytes"), Written::Whole);
     assert_eq!(writer.bytes(Key::Field(4), &[0, 255]), Written::Whole);
     assert_eq!(
-        writer.link(TraceId::new(1 << 64 | 2), SpanId::new(3), 1),
+        writer.link(TraceId::new(1 << 64 | 2), SpanId::new(3), 1, |_| 0),
         Written::Whole
     );
     let path = [CallsiteId::new(8), CallsiteId::new(9)];
@@ -90,7 +90,9 @@ fn a_span_comes_back_as_it_was_written() {
         Item::Link {
             trace_id: TraceId::new(1 << 64 | 2),
             span_id: SpanId::new(3),
-            flags: 1
+            flags: 1,
+            dropped: 0,
+            items: Items { rest: &[] },
         }
     );
     let Item::ScopePath(found) = items[7] else {
@@ -157,6 +159,10 @@ fn an_item_without_room_is_dropped_whole() {
             self.0.truncate(len);
         }
     }
+    let mut word = Small(Vec::new(), 1);
+    let mut writer = ItemWriter::new(&mut word, TEXT_MAX);
+    assert_eq!(writer.bytes(Key::Field(0), b""), Written::Whole);
+    assert_eq!(writer.bytes(Key::Field(1), b""), Written::Dropped);
     let mut words = Small(Vec::new(), 3);
     let mut writer = ItemWriter::new(&mut words, TEXT_MAX);
     assert_eq!(
@@ -166,13 +172,35 @@ fn an_item_without_room_is_dropped_whole() {
     assert_eq!(writer.i64(Key::Field(1), 1), Written::Dropped);
     assert_eq!(writer.text(Key::Field(1), "x"), Written::Dropped);
     assert_eq!(
-        writer.link(TraceId::new(1), SpanId::new(1), 0),
+        writer.link(TraceId::new(1), SpanId::new(1), 0, |_| 0),
         Written::Dropped
     );
     let bytes = log_with(&words.0);
     let found: Vec<_> = Record::parse(&bytes).unwrap().items().collect();
     let expected = ValueRef::Text(text(b"seventeen letter", true));
     assert_eq!(found, [Item::Attribute(KeyRef::Field(0), expected)]);
+}
+
+#[test]
+fn a_list_is_whole_or_not_there() {
+    let mut items = Vec::new();
+    let mut writer = ItemWriter::new(&mut items, 4);
+    let written = writer.list(Key::Name("texts"), |items| {
+        items.text(Key::Field(0), "short but cut")
+    });
+    assert_eq!(written, Written::Cut);
+    let written = writer.list(Key::Name("none"), |items| {
+        let _ = items.bool(Key::Field(0), true);
+        Written::Dropped
+    });
+    assert_eq!(written, Written::Dropped);
+    let bytes = log_with(&items);
+    let found: Vec<_> = Record::parse(&bytes).unwrap().items().collect();
+    let [Item::Attribute(KeyRef::Name(b"texts"), ValueRef::List(list))] = found[..] else {
+        panic!("{found:?}");
+    };
+    let elements: Vec<_> = list.iter().collect();
+    assert_eq!(elements, [ValueRef::Text(text(b"shor", true))]);
 }
 
 #[test]
@@ -191,6 +219,13 @@ fn bytes_that_are_no_record_are_refused() {
     check(&log_with(&[0xff]), 6, "unknown item");
     let text_of_nine_bytes = u64::from(TAG_TEXT) | 9 << 32;
     check(&log_with(&[text_of_nine_bytes, 0]), 6, "item is cut off");
+    let link_of_a_word = u64::from(TAG_LINK) | 1 << 32;
+    let too_short = "item is too short for what it is";
+    check(&log_with(&[link_of_a_word, 0]), 6, too_short);
+    let list_of_a_word = u64::from(TAG_LIST) | 1 << 32;
+    check(&log_with(&[list_of_a_word, 0xff]), 7, "unknown item");
+    let list = |words: u64| u64::from(TAG_LIST) | words << 32;
+    check(&log_with(&[list(2), list(1), list(0)]), 8, "items in items");
 }
 
 #[test]
@@ -277,13 +312,13 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_the_reader_fail(words in proptest::collection::vec(any::<u64>(), 0..40), kind in 0_u64..4, tags in 0_u64..12) {
+    fn no_bytes_make_the_reader_fail(words in proptest::collection::vec(any::<u64>(), 0..40), kind in 0_u64..4, tags in 0_u64..16) {
         let mut words = words;
         if let Some(first) = words.first_mut() {
             *first = kind;
         }
         for word in words.iter_mut().skip(1) {
-            *word = (*word & 0x0000_000f_0003_0300) | ((*word ^ tags) % 12);
+            *word = (*word & 0x0000_000f_0003_0300) | ((*word ^ tags) % 16);
         }
         if let Ok(record) = Record::parse(&bytes(&words, &[])) {
             let header = if matches!(record, Record::Span(_)) { SPAN_HEADER_WORDS } else { LOG_HEADER_WORDS };

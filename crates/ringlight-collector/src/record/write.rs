@@ -4,10 +4,13 @@ use ringlight_model::{CallsiteId, SpanId, TraceId};
 
 use super::pack::{SHORT_BYTES, load_short};
 use super::{
-    FLAG_CUT, FLAG_KEY_TEXT, ItemHead, TAG_BOOL, TAG_BYTES, TAG_ENCODED, TAG_F64, TAG_I64,
-    TAG_LINK, TAG_NAME, TAG_SCOPE_PATH, TAG_STATUS_MESSAGE, TAG_TEXT, TAG_U64, TextPacker,
-    WORD_BYTES, load_tail,
+    FLAG_CUT, FLAG_KEY_TEXT, ItemHead, TAG_BOOL, TAG_BYTES, TAG_DROPPED, TAG_ENCODED, TAG_EVENT,
+    TAG_F64, TAG_I64, TAG_LINK, TAG_LIST, TAG_NAME, TAG_SCOPE_PATH, TAG_STATUS_MESSAGE, TAG_TEXT,
+    TAG_TRACE_STATE, TAG_U64, TextPacker, WORD_BYTES, load_tail,
 };
+
+/// Words there must be room for where a link or an event begins, so that it says at least what it is.
+const NESTED_ROOM_MIN: usize = 32;
 
 /// Copies words into a reservation, as many as both have.
 pub fn copy_words(words: impl IntoIterator<Item = u64>, buffer: &mut [u8]) {
@@ -200,11 +203,62 @@ impl<'w, W: Words> ItemWriter<'w, W> {
         self.packed(TAG_BYTES, key, |packer| packer.push_bytes(value))
     }
 
-    /// A link to another span.
-    pub fn link(&mut self, trace_id: TraceId, span_id: SpanId, flags: u8) -> Written {
+    /// Several values, each written by `fill` under any key. Nothing is written if `fill` says that
+    /// an element was dropped.
+    pub fn list(
+        &mut self,
+        key: Key<'_>,
+        fill: impl FnOnce(&mut ItemWriter<'_, W>) -> Written,
+    ) -> Written {
+        let start = self.words.len();
+        let (_, key_index, _) = split(key);
+        let mut filled = Written::Whole;
+        let written = self.nested(TAG_LIST, key, &[], |elements| {
+            filled = fill(elements);
+            key_index
+        });
+        match filled {
+            Written::Dropped => {
+                self.words.truncate(start);
+                Written::Dropped
+            }
+            Written::Cut if written == Written::Whole => Written::Cut,
+            _ => written,
+        }
+    }
+
+    /// A link to another span. `fill` writes its trace state and attributes and says how many of
+    /// these were dropped. It is dropped whole where little room is left.
+    pub fn link(
+        &mut self,
+        trace_id: TraceId,
+        span_id: SpanId,
+        flags: u8,
+        fill: impl FnOnce(&mut ItemWriter<'_, W>) -> u16,
+    ) -> Written {
         let trace = trace_id.get();
-        let value = [(trace >> 64) as u64, trace as u64, span_id.get()];
-        self.fixed(TAG_LINK, Key::Field(0), u32::from(flags), &value)
+        let value = [
+            (trace >> 64) as u64,
+            trace as u64,
+            span_id.get(),
+            u64::from(flags),
+        ];
+        self.nested_with_room(TAG_LINK, &value, fill)
+    }
+
+    /// An event of the span. `fill` writes its name and attributes and says how many of these were
+    /// dropped. It is dropped whole where little room is left.
+    pub fn event(
+        &mut self,
+        time_unix_nano: u64,
+        fill: impl FnOnce(&mut ItemWriter<'_, W>) -> u16,
+    ) -> Written {
+        self.nested_with_room(TAG_EVENT, &[time_unix_nano], fill)
+    }
+
+    /// How many events and links of the span were dropped.
+    pub fn dropped(&mut self, events: u32, links: u16) -> Written {
+        self.fixed(TAG_DROPPED, Key::Field(links), events, &[])
     }
 
     /// The callsites of the enclosing spans, outermost first.
@@ -223,7 +277,7 @@ impl<'w, W: Words> ItemWriter<'w, W> {
         Written::Whole
     }
 
-    /// The span's name, in place of its callsite's.
+    /// The span's name, in place of its callsite's; or the name of an event.
     pub fn name(&mut self, name: &str) -> Written {
         self.packed(TAG_NAME, Key::Field(0), |packer| packer.push_str(name))
     }
@@ -233,6 +287,46 @@ impl<'w, W: Words> ItemWriter<'w, W> {
         self.packed(TAG_STATUS_MESSAGE, Key::Field(0), |packer| {
             packer.push_str(message);
         })
+    }
+
+    /// W3C trace state.
+    pub fn trace_state(&mut self, state: &str) -> Written {
+        self.packed(TAG_TRACE_STATE, Key::Field(0), |packer| {
+            packer.push_str(state);
+        })
+    }
+
+    fn nested_with_room(
+        &mut self,
+        tag: u8,
+        value: &[u64],
+        fill: impl FnOnce(&mut ItemWriter<'_, W>) -> u16,
+    ) -> Written {
+        if self.words.room() < NESTED_ROOM_MIN {
+            return Written::Dropped;
+        }
+        self.nested(tag, Key::Field(0), value, fill)
+    }
+
+    /// An item with items within it; what `fill` returns goes where the key is.
+    fn nested(
+        &mut self,
+        tag: u8,
+        key: Key<'_>,
+        value: &[u64],
+        fill: impl FnOnce(&mut ItemWriter<'_, W>) -> u16,
+    ) -> Written {
+        let start = self.words.len();
+        let written = self.fixed(tag, key, value.len() as u32, value);
+        if written == Written::Whole {
+            let (flags, _, name) = split(key);
+            let value_at = start + 1 + name.len().div_ceil(WORD_BYTES);
+            let key = fill(&mut ItemWriter::new(self.words, self.text_bytes_max));
+            let len = self.words.len() - value_at;
+            let head = ItemHead::new(tag, flags, key, len as u32);
+            self.words.set(start, head.0);
+        }
+        written
     }
 
     #[inline(never)]
@@ -349,12 +443,62 @@ pub fn item_words(word: u64) -> Option<usize> {
     Some(1 + head.key_words() + head.value_words()?)
 }
 
+/// What an item is, by its first word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ItemKind {
+    /// An attribute.
+    Attribute,
+    /// A link to another span.
+    Link,
+    /// An event of the span.
+    Event,
+    /// The span's name.
+    Name,
+    /// The status message.
+    StatusMessage,
+    /// How many events and links were dropped.
+    Dropped {
+        /// Events.
+        events: u32,
+        /// Links.
+        links: u16,
+    },
+    /// Anything else.
+    Other,
+}
+
+/// What the item that begins with `word` is.
+#[must_use]
+pub const fn item_kind(word: u64) -> ItemKind {
+    let head = ItemHead(word);
+    match head.tag() {
+        TAG_BOOL..=TAG_BYTES | TAG_LIST => ItemKind::Attribute,
+        TAG_LINK => ItemKind::Link,
+        TAG_EVENT => ItemKind::Event,
+        TAG_NAME => ItemKind::Name,
+        TAG_STATUS_MESSAGE => ItemKind::StatusMessage,
+        TAG_DROPPED => ItemKind::Dropped {
+            events: head.len(),
+            links: head.key(),
+        },
+        _ => ItemKind::Other,
+    }
+}
+
 /// The field index of the item that begins with `word`, if it is an attribute under a field of the
 /// callsite.
 #[must_use]
 pub fn item_field(word: u64) -> Option<u16> {
     let head = ItemHead(word);
-    let is_field =
-        (TAG_BOOL..=TAG_BYTES).contains(&head.tag()) && head.flags() & FLAG_KEY_TEXT == 0;
+    let is_field = item_kind(word) == ItemKind::Attribute && head.flags() & FLAG_KEY_TEXT == 0;
     is_field.then(|| head.key())
+}
+
+/// The length in bytes of the key of the item that begins with `word`, which follows the word, if it
+/// is an attribute under a name.
+#[must_use]
+pub fn item_name_bytes(word: u64) -> Option<usize> {
+    let head = ItemHead(word);
+    let is_named = item_kind(word) == ItemKind::Attribute && head.flags() & FLAG_KEY_TEXT != 0;
+    is_named.then(|| usize::from(head.key()))
 }

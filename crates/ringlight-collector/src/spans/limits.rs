@@ -10,7 +10,13 @@ const CUT_MARK: &str = "…";
 /// The span as it is, or a copy without what is over the limits and with its end not before its
 /// start.
 pub(crate) fn within_limits<'s, 'a>(span: &'s Span<'a>, limits: &Limits) -> Cow<'s, Span<'a>> {
+    let event_max = limits.event_attributes_max;
+    let link_max = limits.link_attributes_max;
     let is_within = span.attributes.len() <= limits.attributes_max
+        && span.events.len() <= limits.events_max
+        && span.links.len() <= limits.links_max
+        && span.events.iter().all(|e| e.attributes.len() <= event_max)
+        && span.links.iter().all(|l| l.attributes.len() <= link_max)
         && span.end_unix_nano >= span.start_unix_nano
         && span.attributes.iter().all(|item| !is_long(item, limits));
     if is_within {
@@ -27,10 +33,29 @@ fn is_long(item: &KeyValue<'_>, limits: &Limits) -> bool {
 #[cold]
 fn trimmed<'a>(mut span: Span<'a>, limits: &Limits) -> Span<'a> {
     span.end_unix_nano = span.end_unix_nano.max(span.start_unix_nano);
-    let over = span.attributes.len().saturating_sub(limits.attributes_max);
-    span.attributes.truncate(limits.attributes_max);
-    let over = u32::try_from(over).unwrap_or(u32::MAX);
-    span.dropped_attributes_count = span.dropped_attributes_count.saturating_add(over);
+    cut(
+        &mut span.attributes,
+        &mut span.dropped_attributes_count,
+        limits.attributes_max,
+    );
+    cut(
+        &mut span.events,
+        &mut span.dropped_events_count,
+        limits.events_max,
+    );
+    cut(
+        &mut span.links,
+        &mut span.dropped_links_count,
+        limits.links_max,
+    );
+    for event in &mut span.events {
+        let dropped = &mut event.dropped_attributes_count;
+        cut(&mut event.attributes, dropped, limits.event_attributes_max);
+    }
+    for link in &mut span.links {
+        let dropped = &mut link.dropped_attributes_count;
+        cut(&mut link.attributes, dropped, limits.link_attributes_max);
+    }
     for item in &mut span.attributes {
         if is_long(item, limits)
             && let Value::Str(text) = &mut item.value
@@ -40,6 +65,13 @@ fn trimmed<'a>(mut span: Span<'a>, limits: &Limits) -> Span<'a> {
         }
     }
     span
+}
+
+/// Leaves so many of a list, and counts the others.
+fn cut<T>(list: &mut Vec<T>, dropped: &mut u32, max: usize) {
+    let over = u32::try_from(list.len().saturating_sub(max)).unwrap_or(u32::MAX);
+    list.truncate(max);
+    *dropped = dropped.saturating_add(over);
 }
 
 /// Whether the span can be told from others and read back: its ids are not zero, and its values are

@@ -64,6 +64,7 @@ impl<const N: usize> SpanTemplate<N> {
             kind: CallsiteKind::Span,
             name: self.name,
             target: self.scope,
+            scope: None,
             severity: Severity::INFO,
             module_path: None,
             file: Some(self.location.file()),

@@ -21,6 +21,7 @@ fn callsites() -> Arc<CallsiteRegistry> {
         kind,
         name,
         target: "shop::cart",
+        scope: None,
         severity: Severity::INFO,
         module_path: Some("shop::cart"),
         file: Some("src/cart.rs"),
@@ -119,7 +120,7 @@ fn a_span_keeps_everything_it_was_recorded_with() {
         let _ = items.f64(Key::Name("ratio"), 0.25);
         let _ = items.bytes(Key::Name("raw"), &[1, 2, 255]);
         let _ = items.text(Key::Name("long"), "123456789");
-        let _ = items.link(TraceId::new(9), SpanId::new(8), 1);
+        let _ = items.link(TraceId::new(9), SpanId::new(8), 1, |_| 0);
         let _ = items.scope_path(&[SPAN]);
         let _ = items.status_message("ignored, since there is no status");
     });

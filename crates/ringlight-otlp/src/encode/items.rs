@@ -4,7 +4,9 @@ use ringlight_model::{Resource, Scope, Severity, SpanId, SpanKind, Status, Statu
 
 use super::proto::{self, Open, Room};
 use super::value::{Owner, attribute_value};
-use crate::fields::{any, log, per_resource, per_scope, request, resource, scope, span, status};
+use crate::fields::{
+    any, event, link, log, per_resource, per_scope, request, resource, scope, span, status,
+};
 
 /// Begins a resource (`ResourceSpans` or `ResourceLogs`) in a request.
 pub fn open_resource(buf: &mut Vec<u8>, resource: &Resource<'_>) -> Open {
@@ -25,7 +27,7 @@ pub fn open_resource_encoded(buf: &mut Vec<u8>, resource: &[u8]) -> Open {
 /// Appends the content of a `Resource` message, without tag and length.
 pub fn resource_message(buf: &mut Vec<u8>, resource: &Resource<'_>) {
     for item in &resource.attributes {
-        attribute_value(buf, Owner::Resource, item);
+        attribute_value(buf, Owner::Resource, &*item.key, &item.value);
     }
     count(
         buf,
@@ -37,31 +39,26 @@ pub fn resource_message(buf: &mut Vec<u8>, resource: &Resource<'_>) {
 /// Begins a scope (`ScopeSpans` or `ScopeLogs`) in the resource that is open in `buf`.
 pub fn open_scope(buf: &mut Vec<u8>, scope: &Scope<'_>) -> Open {
     let open = proto::open(buf, per_resource::SCOPES, Room::Large);
+    scope_fields(buf, scope, "");
+    open
+}
+
+/// Appends the fields a `ScopeSpans` or `ScopeLogs` has besides its items: the scope, and the URL of
+/// the schema its items follow, which may be empty.
+pub fn scope_fields(buf: &mut Vec<u8>, scope: &Scope<'_>, schema_url: &str) {
     let message = proto::open(buf, per_scope::SCOPE, Room::Small);
-    scope_message(buf, scope);
-    proto::close(buf, message);
-    open
-}
-
-/// Like [`open_scope`], from what [`scope_message`] wrote before.
-pub fn open_scope_encoded(buf: &mut Vec<u8>, scope: &[u8]) -> Open {
-    let open = proto::open(buf, per_resource::SCOPES, Room::Large);
-    proto::bytes_field(buf, per_scope::SCOPE, scope);
-    open
-}
-
-/// Appends the content of an `InstrumentationScope` message, without tag and length.
-pub fn scope_message(buf: &mut Vec<u8>, scope: &Scope<'_>) {
     text(buf, scope::NAME, &scope.name);
     text(buf, scope::VERSION, &scope.version);
     for item in &scope.attributes {
-        attribute_value(buf, Owner::ScopeOrEvent, item);
+        attribute_value(buf, Owner::ScopeOrEvent, &*item.key, &item.value);
     }
     count(
         buf,
         scope::DROPPED_ATTRIBUTES,
         scope.dropped_attributes_count,
     );
+    proto::close(buf, message);
+    text(buf, per_scope::SCHEMA_URL, schema_url);
 }
 
 /// Begins a span in the scope that is open in `buf`.
@@ -124,23 +121,58 @@ pub fn span_dropped_attributes(buf: &mut Vec<u8>, dropped: u32) {
     count(buf, span::DROPPED_ATTRIBUTES, dropped);
 }
 
+/// Appends the W3C trace state of a span.
+pub fn span_trace_state(buf: &mut Vec<u8>, state: &str) {
+    text(buf, span::TRACE_STATE, state);
+}
+
+/// Appends how many events and links of a span were dropped.
+pub fn span_dropped(buf: &mut Vec<u8>, events: u32, links: u32) {
+    count(buf, span::DROPPED_EVENTS, events);
+    count(buf, span::DROPPED_LINKS, links);
+}
+
 /// Begins an event in the span that is open in `buf`; its attributes are
 /// [`Owner::ScopeOrEvent`].
-pub fn open_span_event(buf: &mut Vec<u8>, time_unix_nano: u64, name: &str) -> Open {
-    use crate::fields::event;
+pub fn open_span_event(buf: &mut Vec<u8>, time_unix_nano: u64) -> Open {
     let open = proto::open(buf, span::EVENTS, Room::Small);
     proto::fixed64_field(buf, event::TIME, time_unix_nano);
-    text(buf, event::NAME, name);
     open
+}
+
+/// Appends the name of an event.
+pub fn event_name(buf: &mut Vec<u8>, name: &str) {
+    text(buf, event::NAME, name);
+}
+
+/// Appends how many attributes of an event were dropped.
+pub fn event_dropped_attributes(buf: &mut Vec<u8>, dropped: u32) {
+    count(buf, event::DROPPED_ATTRIBUTES, dropped);
 }
 
 /// Begins a link in the span that is open in `buf`; its attributes are [`Owner::Link`].
 pub fn open_span_link(buf: &mut Vec<u8>, trace_id: TraceId, span_id: SpanId) -> Open {
-    use crate::fields::link;
     let open = proto::open(buf, span::LINKS, Room::Small);
     proto::bytes_field(buf, link::TRACE_ID, &trace_id.to_bytes());
     proto::bytes_field(buf, link::SPAN_ID, &span_id.to_bytes());
     open
+}
+
+/// Appends the W3C trace state of a link.
+pub fn link_trace_state(buf: &mut Vec<u8>, state: &str) {
+    text(buf, link::TRACE_STATE, state);
+}
+
+/// Appends how many attributes of a link were dropped.
+pub fn link_dropped_attributes(buf: &mut Vec<u8>, dropped: u32) {
+    count(buf, link::DROPPED_ATTRIBUTES, dropped);
+}
+
+/// Appends the flags of a link.
+pub fn link_flags(buf: &mut Vec<u8>, flags: u32) {
+    if flags != 0 {
+        proto::fixed32_field(buf, link::FLAGS, flags);
+    }
 }
 
 /// Begins a log record in the scope that is open in `buf`.

@@ -41,11 +41,12 @@ mod tests;
 mod value;
 
 pub use items::{
+    event_dropped_attributes, event_name, link_dropped_attributes, link_flags, link_trace_state,
     log_body, log_dropped_attributes, log_event_name, log_flags, log_ids, log_observed,
-    log_severity, log_time, open_log, open_resource, open_resource_encoded, open_scope,
-    open_scope_encoded, open_span, open_span_event, open_span_link, resource_message,
-    scope_message, span_dropped_attributes, span_flags, span_ids, span_kind, span_name,
-    span_status, span_times,
+    log_severity, log_time, open_log, open_resource, open_resource_encoded, open_scope, open_span,
+    open_span_event, open_span_link, resource_message, scope_fields, span_dropped,
+    span_dropped_attributes, span_flags, span_ids, span_kind, span_name, span_status, span_times,
+    span_trace_state,
 };
 pub use proto::{Open, close};
 pub use record::{Record, log_record, request, span};

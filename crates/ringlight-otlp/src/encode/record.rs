@@ -3,9 +3,10 @@
 use ringlight_model::{KeyValue, LogRecord, Resource, Scope, Span, Value};
 
 use super::items::{
-    count, log_flags, log_ids, log_observed, log_severity, log_time, open_log, open_resource,
-    open_scope, open_span, open_span_event, open_span_link, span_flags, span_ids, span_kind,
-    span_name, span_status, span_times, text,
+    count, event_dropped_attributes, event_name, link_dropped_attributes, link_flags,
+    link_trace_state, log_flags, log_ids, log_observed, log_severity, log_time, open_log,
+    open_resource, open_scope, open_span, open_span_event, open_span_link, span_dropped,
+    span_flags, span_ids, span_kind, span_name, span_status, span_times, span_trace_state, text,
 };
 use super::proto;
 use super::value::{Owner, attribute_value, value};
@@ -46,37 +47,31 @@ pub fn request<R: Record>(resource: &Resource<'_>, scope: &Scope<'_>, records: &
 
 /// Appends a span to the scope that is open in `buf`.
 pub fn span(buf: &mut Vec<u8>, span: &Span<'_>) {
-    use fields::{event, link, span as f};
+    use fields::span as f;
     let message = open_span(buf);
     span_ids(buf, span.trace_id, span.span_id, span.parent_span_id);
-    text(buf, f::TRACE_STATE, &span.trace_state);
+    span_trace_state(buf, &span.trace_state);
     span_name(buf, &span.name);
     span_kind(buf, span.kind);
     span_times(buf, span.start_unix_nano, span.end_unix_nano);
     attributes(buf, Owner::Span, &span.attributes);
     count(buf, f::DROPPED_ATTRIBUTES, span.dropped_attributes_count);
     for item in &span.events {
-        let message = open_span_event(buf, item.time_unix_nano, &item.name);
+        let message = open_span_event(buf, item.time_unix_nano);
+        event_name(buf, &item.name);
         attributes(buf, Owner::ScopeOrEvent, &item.attributes);
-        count(
-            buf,
-            event::DROPPED_ATTRIBUTES,
-            item.dropped_attributes_count,
-        );
+        event_dropped_attributes(buf, item.dropped_attributes_count);
         proto::close(buf, message);
     }
-    count(buf, f::DROPPED_EVENTS, span.dropped_events_count);
     for item in &span.links {
         let message = open_span_link(buf, item.trace_id, item.span_id);
-        text(buf, link::TRACE_STATE, &item.trace_state);
+        link_trace_state(buf, &item.trace_state);
         attributes(buf, Owner::Link, &item.attributes);
-        count(buf, link::DROPPED_ATTRIBUTES, item.dropped_attributes_count);
-        if item.flags != 0 {
-            proto::fixed32_field(buf, link::FLAGS, item.flags);
-        }
+        link_dropped_attributes(buf, item.dropped_attributes_count);
+        link_flags(buf, item.flags);
         proto::close(buf, message);
     }
-    count(buf, f::DROPPED_LINKS, span.dropped_links_count);
+    span_dropped(buf, span.dropped_events_count, span.dropped_links_count);
     span_status(buf, &span.status);
     span_flags(buf, span.flags);
     proto::close(buf, message);
@@ -102,6 +97,6 @@ pub fn log_record(buf: &mut Vec<u8>, record: &LogRecord<'_>) {
 
 fn attributes(buf: &mut Vec<u8>, owner: Owner, attributes: &[KeyValue<'_>]) {
     for item in attributes {
-        attribute_value(buf, owner, item);
+        attribute_value(buf, owner, &*item.key, &item.value);
     }
 }

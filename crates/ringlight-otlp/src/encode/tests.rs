@@ -89,9 +89,7 @@ fn the_pieces_make_the_same_span_as_the_whole() {
     let mut encoded_resource = Vec::new();
     resource_message(&mut encoded_resource, &resource);
     let outer = open_resource_encoded(&mut buf, &encoded_resource);
-    let mut encoded_scope = Vec::new();
-    scope_message(&mut encoded_scope, &scope);
-    let inner = open_scope_encoded(&mut buf, &encoded_scope);
+    let inner = open_scope(&mut buf, &scope);
     let item = open_span(&mut buf);
     span_ids(&mut buf, span.trace_id, span.span_id, span.parent_span_id);
     span_name(&mut buf, "checkout");
@@ -104,7 +102,8 @@ fn the_pieces_make_the_same_span_as_the_whole() {
     attribute(&mut buf, Owner::Span, "double", Scalar::Double(0.5));
     attribute(&mut buf, Owner::Span, "bytes", Scalar::Bytes(b"\0\xff"));
     span_dropped_attributes(&mut buf, 3);
-    let event = open_span_event(&mut buf, 5, "event");
+    let event = open_span_event(&mut buf, 5);
+    event_name(&mut buf, "event");
     attribute(&mut buf, Owner::ScopeOrEvent, "k", Scalar::Str("v"));
     close(&mut buf, event);
     let link = open_span_link(&mut buf, TraceId::new(1), SpanId::new(2));

@@ -1,6 +1,6 @@
 //! Attributes and their values.
 
-use ringlight_model::{KeyValue, Value};
+use ringlight_model::Value;
 
 use super::proto::{self, Room, delimited_size, varint_size};
 use crate::fields::{any, kv};
@@ -49,6 +49,16 @@ pub enum Key<'a> {
     Text(&'a str),
     /// Encoded before.
     Encoded(&'a EncodedKey),
+}
+
+impl Key<'_> {
+    #[inline]
+    fn write(self, buf: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) => proto::bytes_field(buf, kv::KEY, text.as_bytes()),
+            Self::Encoded(encoded) => buf.extend_from_slice(&encoded.0),
+        }
+    }
 }
 
 impl<'a> From<&'a str> for Key<'a> {
@@ -113,17 +123,19 @@ pub fn attribute<'a>(buf: &mut Vec<u8>, owner: Owner, key: impl Into<Key<'a>>, s
         Key::Encoded(encoded) => encoded.0.len(),
     };
     proto::delimited(buf, owner as u32, key_size + delimited_size(value_size));
-    match key {
-        Key::Text(text) => proto::bytes_field(buf, kv::KEY, text.as_bytes()),
-        Key::Encoded(encoded) => buf.extend_from_slice(&encoded.0),
-    }
+    key.write(buf);
     proto::delimited(buf, kv::VALUE, value_size);
     scalar.write(buf);
 }
 
 /// Appends an attribute with any value to the message that is open in `buf`.
-pub fn attribute_value(buf: &mut Vec<u8>, owner: Owner, attribute: &KeyValue<'_>) {
-    key_value(buf, owner as u32, attribute, DEPTH_MAX);
+pub fn attribute_value<'a>(
+    buf: &mut Vec<u8>,
+    owner: Owner,
+    key: impl Into<Key<'a>>,
+    value: &Value<'_>,
+) {
+    key_value(buf, owner as u32, key.into(), value, DEPTH_MAX);
 }
 
 /// Appends a value as the `AnyValue` in field `field` of the message that is open in `buf`.
@@ -144,10 +156,10 @@ fn scalar<'a>(value: &'a Value<'_>) -> Option<Scalar<'a>> {
     })
 }
 
-fn key_value(buf: &mut Vec<u8>, field: u32, item: &KeyValue<'_>, depth: usize) {
+fn key_value(buf: &mut Vec<u8>, field: u32, key: Key<'_>, value: &Value<'_>, depth: usize) {
     let message = proto::open(buf, field, Room::Small);
-    proto::bytes_field(buf, kv::KEY, item.key.as_bytes());
-    any_value(buf, kv::VALUE, &item.value, depth);
+    key.write(buf);
+    any_value(buf, kv::VALUE, value, depth);
     proto::close(buf, message);
 }
 
@@ -169,7 +181,8 @@ fn any_value(buf: &mut Vec<u8>, field: u32, value: &Value<'_>, depth: usize) {
         Value::Map(items) if depth > 0 => {
             let list = proto::open(buf, any::MAP, Room::Small);
             for item in items {
-                key_value(buf, any::LIST_ITEM, item, depth - 1);
+                let key = Key::Text(&item.key);
+                key_value(buf, any::LIST_ITEM, key, &item.value, depth - 1);
             }
             proto::close(buf, list);
         }

@@ -73,5 +73,16 @@ fn write_value(out: &mut String, value: ValueRef<'_>) -> fmt::Result {
             out.push('"');
             Ok(())
         }
+        ValueRef::List(list) => {
+            out.push('[');
+            for (index, value) in list.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_value(out, value)?;
+            }
+            out.push(']');
+            Ok(())
+        }
     }
 }

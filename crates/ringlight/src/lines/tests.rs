@@ -26,6 +26,7 @@ fn registry() -> CallsiteRegistry {
         kind,
         name,
         target: "shop::orders",
+        scope: None,
         severity: Severity::INFO,
         module_path: None,
         file: None,

@@ -82,6 +82,17 @@ fn write_value(out: &mut String, value: ValueRef<'_>) -> fmt::Result {
             write_cut(out, text)
         }
         ValueRef::Bytes(bytes, _) => write!(out, "({} bytes)", bytes.len()),
+        ValueRef::List(list) => {
+            out.push('[');
+            for (index, value) in list.iter().enumerate() {
+                if index > 0 {
+                    out.push_str(", ");
+                }
+                write_value(out, value)?;
+            }
+            out.push(']');
+            Ok(())
+        }
     }
 }
 

@@ -19,6 +19,7 @@ pub(super) fn describe(metadata: &'static Metadata<'static>) -> Callsite {
         },
         name: metadata.name(),
         target: metadata.target(),
+        scope: None,
         severity: severity(*metadata.level()),
         module_path: metadata.module_path(),
         file: metadata.file(),

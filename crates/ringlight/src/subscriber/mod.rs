@@ -340,6 +340,7 @@ impl Subscriber for RinglightSubscriber {
                 TraceId::new(trace),
                 SpanId::new(context.span),
                 if followed.is_sampled() { SAMPLED } else { 0 },
+                |_| 0,
             );
             items.finish();
         }

@@ -143,6 +143,7 @@ impl RecordSink for Keep {
                         ValueRef::Text(text) if text.cut => Got::CutText(text.to_str().into()),
                         ValueRef::Text(text) => Got::Text(text.to_str().into()),
                         ValueRef::Bytes(bytes, _) => Got::Bytes(bytes.to_vec()),
+                        ValueRef::List(_) => panic!("`tracing` has no lists"),
                     };
                     fields.push((name, value));
                 }

@@ -198,7 +198,7 @@ fn benchmark(steps: &mut Steps) -> Outcome {
 
 /// The facade alone, without what its features bring: each must compile by itself.
 fn features(steps: &mut Steps) -> Outcome {
-    for features in ["", "otel", "fmt", "clap"] {
+    for features in ["", "otel", "fmt", "clap", "b3", "jaeger"] {
         steps.cargo(
             &match features {
                 "" => "facade without features".to_owned(),
@@ -218,7 +218,18 @@ fn features(steps: &mut Steps) -> Outcome {
             ],
         )?;
     }
-    Ok(())
+    // Tests of features that nothing in the workspace asks for.
+    steps.cargo(
+        "tests of the facade with all features",
+        &[
+            "test",
+            "--quiet",
+            "--package",
+            "ringlight",
+            "--all-features",
+            "--lib",
+        ],
+    )
 }
 
 /// Licences, bans and sources of everything in the lock file, by `cargo-deny`, which is built in

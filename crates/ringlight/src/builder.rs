@@ -47,6 +47,9 @@ pub struct Builder {
     shutdown_timeout: Duration,
     sampling_rules: Vec<SamplingRule>,
     beside: Option<Beside>,
+    span_events: bool,
+    #[cfg(feature = "otel")]
+    interop: crate::otel::Interop,
 }
 
 /// Puts a subscriber beside layers.
@@ -64,6 +67,9 @@ impl Default for Builder {
             shutdown_timeout: SHUTDOWN_TIMEOUT,
             sampling_rules: Vec::new(),
             beside: None,
+            span_events: false,
+            #[cfg(feature = "otel")]
+            interop: crate::otel::Interop::default(),
         }
     }
 }
@@ -143,6 +149,26 @@ impl Builder {
     /// others: judged once they are over. Default: all are sent, at once.
     pub fn tail_sampling(mut self, tail_sampling: TailSampling) -> Self {
         self.inputs.pipeline.tail_sampling = Some(tail_sampling);
+        self
+    }
+
+    /// Whether an event is, besides a log record, an event of the `tracing` span it happened in: named
+    /// by its message, with its fields and its level and target as attributes. Default: no, since a backend
+    /// that keeps log records shows them with their span anyway.
+    ///
+    /// A span has 128 of them at most, or `OTEL_SPAN_EVENT_COUNT_LIMIT`; further ones are counted in
+    /// its `dropped_events_count`. This costs an allocation an event.
+    pub fn span_events(mut self, span_events: bool) -> Self {
+        self.span_events = span_events;
+        self
+    }
+
+    /// Whether and when contexts are shared with the OpenTelemetry API, and whether
+    /// [`init`](Self::init) sets its global tracer provider and propagator. Default: both, the former
+    /// from the first use of the API on.
+    #[cfg(feature = "otel")]
+    pub fn otel_interop(mut self, interop: crate::otel::Interop) -> Self {
+        self.interop = interop;
         self
     }
 
@@ -310,6 +336,7 @@ impl Builder {
             spans: has_others || sent(|routes| &routes.traces),
             logs: has_others || has_lines || sent(|routes| &routes.logs),
             scope_paths: has_lines || !self.sinks.is_empty(),
+            span_events: self.span_events,
         };
 
         let mut sinks = self.sinks;
@@ -329,7 +356,14 @@ impl Builder {
             Arc::clone(&controls),
             &limits,
             outputs,
-        );
+        )
+        .with_formats(settings.formats);
+        #[cfg(feature = "otel")]
+        let subscriber = subscriber.with_interop(self.interop);
+        #[cfg(feature = "otel")]
+        if self.interop == crate::otel::Interop::Always {
+            crate::subscriber::shared::set_in_use();
+        }
         let telemetry = Telemetry {
             shared: Arc::new(Shared {
                 pipeline,
@@ -351,10 +385,16 @@ impl Builder {
         if INITIALIZED.load(Ordering::Relaxed) {
             return Err(InitError::AlreadyInitialized);
         }
+        #[cfg(feature = "otel")]
+        let interop = self.interop;
         let (dispatch, telemetry) = self.build()?;
+        #[cfg(feature = "otel")]
+        let globals = crate::otel::Globals::of(&dispatch, interop);
         tracing_core::dispatcher::set_global_default(dispatch)
             .map_err(|_| InitError::AlreadyInitialized)?;
         INITIALIZED.store(true, Ordering::Relaxed);
+        #[cfg(feature = "otel")]
+        globals.set();
         crate::last_words::arrange(&Arc::downgrade(&telemetry.shared));
         Ok(telemetry)
     }

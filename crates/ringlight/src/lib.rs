@@ -29,13 +29,16 @@
 //! - The fields `otel.name`, `otel.kind`, `otel.status_code` and `otel.status_message` of a span set
 //!   what they say instead of becoming attributes.
 //! - `follows_from` becomes a link. `parent: &span` and `parent: None` are followed.
+//! - Spans of libraries that use the **OpenTelemetry API** are recorded, too, and are parents and
+//!   children of the ones here: see the module `otel`.
 //! - A span that is recorded to later (`Span::record`) keeps the last value of each field.
 //! - Fields over the limits (128 a record, 32 KiB a text, 64 KiB a record) are dropped or cut, and
 //!   the record says so.
 //!
 //! Spans can also be made and submitted without `tracing`: see [`collector`].
 //!
-//! To take a trace over into another task, process or machine, see [`TraceContext`].
+//! To take a trace over into another task, process or machine, see [`TraceContext`]; with baggage and
+//! trace state, the module `otel`.
 //!
 //! # What it does to the service
 //!
@@ -62,6 +65,7 @@
 //! | `OTLP_ENDPOINT` | where to send traces and logs, such as `http://localhost:4317`; gRPC unless the port is 4318 or the protocol is given below |
 //! | `RUST_LOG` | what is recorded: directives such as `info,my_crate=debug,hyper=off`; default `info` |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | which traces are recorded: `always_on`, `always_off`, `traceidratio` (the argument is their share, 0 to 1), each also with `parentbased_` before it; default `parentbased_always_on`; see [`Sampler`]; [`Builder::sampling_rules`] makes exceptions, [`Controls`] changes both while the process runs |
+//! | `OTEL_PROPAGATORS` | how trace context is in headers: some of `tracecontext`, `baggage` (these two by default), `b3`, `b3multi` (feature `b3`), `jaeger` (feature `jaeger`), separated by commas, or `none` |
 //! | `NO_COLOR` | lines without colour, also on a terminal |
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | what the service is called, and more about it |
 //! | `OTEL_SDK_DISABLED` | `true`: nothing is exported |
@@ -75,6 +79,7 @@
 //! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE` | records in a batch at most |
 //! | `OTEL_BSP_EXPORT_TIMEOUT`, `OTEL_BLRP_EXPORT_TIMEOUT` | as the OTLP timeout, where that is not set |
 //! | `OTEL_ATTRIBUTE_COUNT_LIMIT`, `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` | limits, also as `OTEL_SPAN_*` and `OTEL_LOGRECORD_*` |
+//! | `OTEL_SPAN_EVENT_COUNT_LIMIT`, `OTEL_SPAN_LINK_COUNT_LIMIT`, `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT` | limits of a span, default 128 each |
 //!
 //! `OTEL_BSP_MAX_QUEUE_SIZE` is not used: buffers are bounded in bytes, see
 //! [`Builder::pipeline`]. Compression, TLS and `OTEL_CONFIG_FILE` are not supported yet;
@@ -133,8 +138,10 @@
 //!
 //! | feature | default | gives |
 //! |---|---|---|
-//! | `otel` | yes | export over OTLP |
+//! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`) |
 //! | `fmt` | yes | log lines for people, and JSON lines |
+//! | `b3` | no | Zipkin's headers for trace context, one or several |
+//! | `jaeger` | no | Jaeger's header for trace context |
 //! | `clap` | no | `TelemetryArgs`, for applications that parse their arguments with `clap` |
 //!
 //! This crate must not know the store, the server or the UI: a service that depends on it compiles
@@ -155,6 +162,9 @@ mod last_words;
 #[cfg(feature = "fmt")]
 mod lines;
 mod notice;
+#[cfg(feature = "otel")]
+pub mod otel;
+mod propagation;
 mod sampling;
 mod subscriber;
 mod sync;

@@ -1,10 +1,13 @@
 //! Carrying a trace to another task, process or machine.
 
+use std::sync::Arc;
+
 use ringlight_model::{SpanId, TraceId};
 use tracing_core::dispatcher;
 
+use crate::RinglightSubscriber;
+use crate::propagation::{Format, read};
 use crate::subscriber::with_remote_parent;
-use crate::{RinglightLayer, RinglightSubscriber};
 
 /// The identity of a span, to be carried along with work that goes on elsewhere.
 ///
@@ -14,11 +17,12 @@ use crate::{RinglightLayer, RinglightSubscriber};
 /// # let mut headers = std::collections::HashMap::new();
 /// // Where the work is sent from:
 /// if let Some(context) = TraceContext::current() {
-///     headers.insert("traceparent", context.to_traceparent());
+///     context.inject(|name, value| {
+///         headers.insert(name.to_owned(), value);
+///     });
 /// }
 /// // Where it arrives:
-/// let context = headers.get("traceparent").and_then(|h| TraceContext::from_traceparent(h));
-/// # let context: Option<TraceContext> = context;
+/// let context = TraceContext::extract(|name| headers.get(name).map(String::as_str));
 /// let _answered = context.map(|context| context.parent_of(|| 42 /* open the span here */));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,20 +33,62 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// The span the calling thread is in, if it is one of this crate's subscriber. Of a trace that is
-    /// not recorded, the first span here stands for all within it.
+    /// The span the calling thread is in, if its subscriber is one of this crate; with the feature
+    /// `otel` also a span of the OpenTelemetry API. Of a trace that is not recorded, the first span
+    /// here stands for all within it.
     #[must_use]
     pub fn current() -> Option<Self> {
         dispatcher::get_default(|dispatch| {
-            let layer = || Some(dispatch.downcast_ref::<RinglightLayer>()?.subscriber());
-            let subscriber = dispatch.downcast_ref::<RinglightSubscriber>();
-            let (trace_id, span_id, is_sampled) = subscriber.or_else(layer)?.current_ids()?;
+            let subscriber = RinglightSubscriber::behind(dispatch)?;
+            let (trace_id, span_id, is_sampled) = subscriber.current_ids()?;
             Some(Self {
                 trace_id,
                 span_id,
                 is_sampled,
             })
         })
+    }
+
+    /// The span of these ids; `None` if one is not valid.
+    pub(crate) const fn new(trace_id: TraceId, span_id: SpanId, is_sampled: bool) -> Option<Self> {
+        if trace_id.is_valid() && span_id.is_valid() {
+            Some(Self {
+                trace_id,
+                span_id,
+                is_sampled,
+            })
+        } else {
+            None
+        }
+    }
+
+    /// Reads the headers of a request in the formats `OTEL_PROPAGATORS` names, W3C by default.
+    /// `None` if there is no context in them, or one that is not as its specification has it. `get`
+    /// gives the value of the header of a name in lower case.
+    ///
+    /// ```
+    /// use ringlight::TraceContext;
+    ///
+    /// # let headers = std::collections::HashMap::<String, String>::new();
+    /// let context = TraceContext::extract(|name| headers.get(name).map(String::as_str));
+    /// let open = || tracing::info_span!("request");
+    /// let span = match context {
+    ///     Some(context) => context.parent_of(open),
+    ///     None => open(),
+    /// };
+    /// # drop(span);
+    /// ```
+    #[must_use]
+    pub fn extract<'h>(get: impl Fn(&str) -> Option<&'h str>) -> Option<Self> {
+        read(&formats(), &get).map(|(_, context)| context)
+    }
+
+    /// Hands the headers that name this span to `set`, name and value, in the formats
+    /// `OTEL_PROPAGATORS` names, W3C by default.
+    pub fn inject(self, mut set: impl FnMut(&str, String)) {
+        for format in &*formats() {
+            format.write(self, &mut set);
+        }
     }
 
     /// Reads a W3C `traceparent` header; `None` if it is not one. What a newer version of the
@@ -70,11 +116,7 @@ impl TraceContext {
         let (trace_id, span_id): (TraceId, SpanId) =
             (trace_id.parse().ok()?, span_id.parse().ok()?);
         let flags = u8::from_str_radix(flags, 16).ok()?;
-        (trace_id.is_valid() && span_id.is_valid()).then_some(Self {
-            trace_id,
-            span_id,
-            is_sampled: flags & 1 != 0,
-        })
+        Self::new(trace_id, span_id, flags & 1 != 0)
     }
 
     /// The W3C `traceparent` header that names this span.
@@ -108,6 +150,13 @@ impl TraceContext {
     pub fn parent_of<R>(self, open: impl FnOnce() -> R) -> R {
         with_remote_parent(self.trace_id, self.span_id, self.is_sampled, open)
     }
+}
+
+/// The formats of the calling thread's subscriber.
+pub(crate) fn formats() -> Arc<[Format]> {
+    let formats =
+        dispatcher::get_default(|dispatch| Some(RinglightSubscriber::behind(dispatch)?.formats()));
+    formats.unwrap_or_else(|| Format::DEFAULT.into())
 }
 
 #[cfg(test)]
@@ -165,5 +214,38 @@ mod tests {
             assert_ne!(here(&root).trace_id(), remote.trace_id());
             assert_ne!(here(&outer).trace_id(), remote.trace_id());
         });
+    }
+
+    /// The headers in which the current span is named, and the span they name.
+    #[cfg(all(feature = "b3", feature = "jaeger"))]
+    fn there_and_back(propagators: &str) -> (Vec<String>, Option<TraceContext>, TraceContext) {
+        let environment = [("OTEL_PROPAGATORS", propagators)];
+        let builder = crate::builder().environment(environment);
+        let (dispatch, _telemetry) = builder.build().unwrap();
+        with_default(&dispatch, || {
+            let span = tracing::info_span!("span");
+            let here = span.in_scope(TraceContext::current).unwrap();
+            let mut headers = std::collections::BTreeMap::new();
+            here.inject(|name, value| {
+                headers.insert(name.to_owned(), value);
+            });
+            let found = TraceContext::extract(|name| headers.get(name).map(String::as_str));
+            (headers.into_keys().collect(), found, here)
+        })
+    }
+
+    #[cfg(all(feature = "b3", feature = "jaeger"))]
+    #[test]
+    fn headers_are_those_of_the_propagators_that_are_named() {
+        let check = |propagators: &str, expected: &[&str]| {
+            let (headers, found, here) = there_and_back(propagators);
+            assert_eq!(headers, expected, "{propagators}");
+            assert_eq!(found, (!expected.is_empty()).then_some(here));
+        };
+        check("", &["traceparent"]);
+        check("b3", &["b3"]);
+        check("b3multi", &["x-b3-sampled", "x-b3-spanid", "x-b3-traceid"]);
+        check("jaeger,tracecontext", &["traceparent", "uber-trace-id"]);
+        check("none", &[]);
     }
 }

@@ -18,6 +18,7 @@ use ringlight_collector::CollectorConfig;
 use ringlight_model::{KeyValue, Signal};
 
 use crate::filter::Filter;
+use crate::propagation::Format;
 use crate::sampling::Sampler;
 pub(crate) use environment::Environment;
 use environment::Reader;
@@ -78,6 +79,8 @@ pub(crate) struct Settings {
     pub(crate) filter: Filter,
     pub(crate) sampler: Sampler,
     pub(crate) format: LogFormat,
+    /// How trace context is written into headers.
+    pub(crate) formats: Vec<Format>,
     #[cfg(feature = "fmt")]
     pub(crate) no_colour: bool,
     pub(crate) pipeline: CollectorConfig,
@@ -99,6 +102,7 @@ impl Settings {
         unsupported(&mut reader);
         let from_environment = sampler(&mut reader);
         let sampler = inputs.sampler.or(from_environment).unwrap_or_default();
+        let formats = formats(&mut reader);
         let mut pipeline = inputs.pipeline;
         let mut attributes = inputs.attributes;
         attributes.append(&mut pipeline.resource.attributes);
@@ -109,6 +113,7 @@ impl Settings {
             routes,
             filter,
             sampler,
+            formats,
             format: inputs.argument_format.or(inputs.format).unwrap_or_default(),
             #[cfg(feature = "fmt")]
             no_colour: reader.text("NO_COLOR").is_some(),
@@ -188,6 +193,32 @@ fn sampler(reader: &mut Reader<'_>) -> Option<Sampler> {
     })
 }
 
+/// `OTEL_PROPAGATORS`: names separated by commas, or `none`. What is not known is left out.
+fn formats(reader: &mut Reader<'_>) -> Vec<Format> {
+    const VARIABLE: &str = "OTEL_PROPAGATORS";
+    const KNOWN: &str = "`tracecontext`, `baggage`, `b3`, `b3multi`, `jaeger`, `none`";
+    let Some(text) = reader.text(VARIABLE) else {
+        return Format::DEFAULT.to_vec();
+    };
+    let mut formats = Vec::new();
+    let names = text.split(',').map(str::trim).filter(|n| !n.is_empty());
+    for name in names {
+        match Format::from_name(name) {
+            Some(format) if formats.contains(&format) => {}
+            Some(format) => formats.push(format),
+            None if name == "none" => {}
+            None => match Format::feature_of(name) {
+                Some(feature) => reader.say(format!(
+                    "`{name}` of `{VARIABLE}` is ignored: this build does not have it; hint: enable \
+                     the feature `{feature}`"
+                )),
+                None => reader.warn(VARIABLE, name, KNOWN),
+            },
+        }
+    }
+    formats
+}
+
 /// Spans and logs share one pipeline, so of two settings for the same thing the shorter or smaller
 /// holds for both.
 fn batching(reader: &mut Reader<'_>, code_delay: Option<Duration>, pipeline: &mut CollectorConfig) {
@@ -246,6 +277,23 @@ fn batching(reader: &mut Reader<'_>, code_delay: Option<Duration>, pipeline: &mu
     .or(limit("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"))
     {
         pipeline.limits.text_bytes_max = bytes;
+    }
+    let limits = &mut pipeline.limits;
+    for (name, place) in [
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", &mut limits.events_max),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", &mut limits.links_max),
+        (
+            "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+            &mut limits.event_attributes_max,
+        ),
+        (
+            "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+            &mut limits.link_attributes_max,
+        ),
+    ] {
+        if let Some(count) = limit(name) {
+            *place = count;
+        }
     }
 }
 

@@ -292,3 +292,33 @@ fn samplers_are_those_of_the_specification() {
     });
     assert_eq!(in_code.sampler, half);
 }
+
+#[test]
+fn propagators_are_those_that_are_named_and_there() {
+    let check = |names: &str, expected: &[Format], warning: Option<&[&str]>| {
+        let found = settings(&[("OTEL_PROPAGATORS", names)], |_| {});
+        assert_eq!(found.formats, expected, "{names}");
+        assert_eq!(found.warnings.len(), usize::from(warning.is_some()));
+        for part in warning.unwrap_or_default() {
+            assert!(found.warnings[0].contains(part), "{:?}", found.warnings);
+        }
+    };
+    let (context, baggage) = (Format::TraceContext, Format::Baggage);
+    check("", &[context, baggage], None);
+    check("baggage, tracecontext,baggage", &[baggage, context], None);
+    check("none", &[], None);
+    let unknown: &[&str] = &["`OTEL_PROPAGATORS` is `xray`", "`tracecontext`"];
+    check("xray,tracecontext", &[context], Some(unknown));
+    #[cfg(feature = "b3")]
+    check("b3,b3multi", &[Format::B3, Format::B3Multi], None);
+    #[cfg(not(feature = "b3"))]
+    check(
+        "b3",
+        &[],
+        Some(&["`b3` of `OTEL_PROPAGATORS`", "feature `b3`"]),
+    );
+    #[cfg(feature = "jaeger")]
+    check("jaeger", &[Format::Jaeger], None);
+    #[cfg(not(feature = "jaeger"))]
+    check("jaeger", &[], Some(&["feature `jaeger`"]));
+}

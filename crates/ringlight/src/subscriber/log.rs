@@ -4,9 +4,10 @@ use ringlight_collector::record::{
     Head, Item, ItemWriter, KeyRef, LOG_HEADER_WORDS, LogHeader, Record as RecordBytes, ValueRef,
     Words, copy_words,
 };
-use ringlight_model::{CallsiteId, Signal, SpanId, TraceId};
+use ringlight_model::{CallsiteId, Signal};
 use tracing_core::{Event, Level, Metadata};
 
+use super::annotate::OpenSpan;
 use super::callsite::{address, severity};
 use super::scratch::Bounded;
 use super::slab::{SlotId, SpanContext};
@@ -60,9 +61,8 @@ impl RinglightSubscriber {
         let mut header = LogHeader::new(callsite, severity, self.clock.now().unix_nano);
         header.head = head;
         if let Some((_, context)) = span {
-            header.trace_id =
-                TraceId::new(u128::from(context.trace_high) << 64 | u128::from(context.trace_low));
-            header.span_id = SpanId::new(context.span);
+            header.trace_id = context.trace_id();
+            header.span_id = context.span_id();
         }
         words[..LOG_HEADER_WORDS].copy_from_slice(&header.to_words());
         if *metadata.level() == Level::ERROR
@@ -70,6 +70,14 @@ impl RinglightSubscriber {
             && is_sampled
         {
             self.fail(id, &words, metadata);
+        }
+        if self.outputs.span_events
+            && let Some((id, _)) = span
+            && id.is_sampled()
+            && let Some(slot) = self.slab.slot(id)
+        {
+            let limits = &self.limits;
+            OpenSpan { slot, limits }.event_of_log(&words, metadata);
         }
         if self.outputs.logs {
             let len_bytes = words.len() * 8;

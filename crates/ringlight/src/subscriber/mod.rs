@@ -12,6 +12,7 @@
 //!
 //! Nothing here allocates once a thread has its slots, its ring and its buffer.
 
+mod annotate;
 mod beside;
 mod callsite;
 mod callsites;
@@ -25,6 +26,8 @@ pub(crate) mod panics;
 mod registry;
 mod registry_spans;
 mod scratch;
+#[cfg(feature = "otel")]
+pub(crate) mod shared;
 mod slab;
 mod stack;
 mod thread;
@@ -39,17 +42,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use ringlight_clock::Clock;
-use ringlight_collector::record::ItemWriter;
 use ringlight_collector::{Recorder, in_pipeline};
 use ringlight_model::{CallsiteId, CallsiteRegistry, Limits, Signal, SpanId, TraceId};
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::subscriber::Interest;
-use tracing_core::{Event, LevelFilter, Metadata, Subscriber};
+use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber};
 
 use crate::controls;
 use crate::filter::Filter;
+#[cfg(feature = "otel")]
+use crate::otel::Interop;
+use crate::propagation::Format;
 use crate::sync::unpoisoned;
 
+use annotate::OpenSpan;
 pub(crate) use beside::beside;
 use callsite::{address, describe};
 pub(crate) use layer::LayerFilter;
@@ -60,7 +66,6 @@ pub(crate) use slab::OPEN_SPANS_MAX;
 use slab::{Slab, Slot, SlotId, SpanContext};
 use stack::{Left, Owner};
 use thread::{RemoteParent, Thread, with_thread};
-use visit::RecordLimits;
 
 /// Bytes of an error event's or a panic's message that become its span's status message.
 const STATUS_MESSAGE_BYTES_MAX: usize = 512;
@@ -82,9 +87,13 @@ pub struct RinglightSubscriber {
     /// What `Span::current()` needs to name a callsite again.
     metadata: RwLock<HashMap<u64, &'static Metadata<'static>>>,
     controls: Arc<controls::Shared>,
-    limits: RecordLimits,
+    limits: Limits,
     outputs: Outputs,
     warnings: Warnings,
+    /// How trace context is written into headers and read from them.
+    formats: Arc<[Format]>,
+    #[cfg(feature = "otel")]
+    shared: Arc<shared::Shared>,
 }
 
 /// What leaves the process, and so what needs recording.
@@ -96,6 +105,8 @@ pub(crate) struct Outputs {
     pub(crate) logs: bool,
     /// Log records name the spans around them.
     pub(crate) scope_paths: bool,
+    /// Spans have the events in them, too.
+    pub(crate) span_events: bool,
 }
 
 /// Things said once.
@@ -116,21 +127,52 @@ impl RinglightSubscriber {
     ) -> Self {
         // Relaxed: only the uniqueness of the number matters.
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let slab = Arc::new(Slab::new());
         Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
-            slab: Arc::new(Slab::new()),
+            #[cfg(feature = "otel")]
+            shared: Arc::new(shared::Shared::new(
+                Interop::default(),
+                Arc::clone(&slab),
+                Arc::clone(&callsites),
+                limits,
+            )),
+            slab,
             clock,
             recorder,
             callsites,
             metadata: RwLock::default(),
             controls,
-            limits: RecordLimits {
-                attributes_max: limits.attributes_max,
-                text_bytes_max: limits.text_bytes_max,
-            },
+            limits: *limits,
             outputs,
             warnings: Warnings::default(),
+            formats: Format::DEFAULT.into(),
         }
+    }
+
+    /// The same with other formats for headers.
+    pub(crate) fn with_formats(mut self, formats: Vec<Format>) -> Self {
+        self.formats = formats.into();
+        self
+    }
+
+    /// The same, sharing contexts as it is told to.
+    #[cfg(feature = "otel")]
+    pub(crate) fn with_interop(mut self, interop: Interop) -> Self {
+        let (slab, callsites) = (Arc::clone(&self.slab), Arc::clone(&self.callsites));
+        let shared = shared::Shared::new(interop, slab, callsites, &self.limits);
+        self.shared = Arc::new(shared);
+        self
+    }
+
+    /// The one behind a dispatcher: alone, beside layers, or as one of them.
+    pub(crate) fn behind(dispatch: &Dispatch) -> Option<&Self> {
+        let layer = || Some(dispatch.downcast_ref::<RinglightLayer>()?.subscriber());
+        dispatch.downcast_ref::<Self>().or_else(layer)
+    }
+
+    pub(crate) fn formats(&self) -> Arc<[Format]> {
+        Arc::clone(&self.formats)
     }
 
     /// Registers a callsite whose record is about to be made, if that may not have happened yet.
@@ -158,8 +200,19 @@ impl RinglightSubscriber {
         unpoisoned(self.metadata.write()).insert(address, metadata);
     }
 
-    /// The span the thread is in, the innermost that has not closed.
+    /// The span the thread is in, the innermost that has not closed, or one of the OpenTelemetry API.
     fn current(&self, thread: &Thread) -> Option<(SlotId, SpanContext)> {
+        #[cfg(feature = "otel")]
+        if shared::is_in_use()
+            && let Some(foreign) = self.foreign(thread)
+        {
+            return Some(foreign.as_current());
+        }
+        self.entered(thread)
+    }
+
+    /// The span of the `tracing` macros the thread is in, the innermost that has not closed.
+    fn entered(&self, thread: &Thread) -> Option<(SlotId, SpanContext)> {
         thread.entered.find(self.number, |id| self.known(id))
     }
 
@@ -176,12 +229,7 @@ impl RinglightSubscriber {
     /// The ids of the span the calling thread is in, and whether it is recorded.
     pub(crate) fn current_ids(&self) -> Option<(TraceId, SpanId, bool)> {
         let (id, context) = with_thread(|thread| self.current(thread))?;
-        let trace = u128::from(context.trace_high) << 64 | u128::from(context.trace_low);
-        let ids = (
-            TraceId::new(trace),
-            SpanId::new(context.span),
-            id.is_sampled(),
-        );
+        let ids = (context.trace_id(), context.span_id(), id.is_sampled());
         // A span that is not recorded may be within one that has closed.
         (context != SpanContext::NONE).then_some(ids)
     }
@@ -206,6 +254,26 @@ impl RinglightSubscriber {
                 "more than {OPEN_SPANS_MAX} spans are open: further ones are not recorded; \
                  hint: is something keeping `Span` values for ever?"
             ));
+        }
+    }
+
+    /// Enters a span, of which no context is attached.
+    #[inline]
+    fn enter_alone(&self, id: SlotId) {
+        if !with_thread(|thread| thread.entered.enter_near(self.number, id)) {
+            self.enter_far(id);
+        } else if std::thread::panicking() {
+            with_thread(|thread| thread.entered.note_unwinding());
+        }
+    }
+
+    /// Leaves a span, of which no context is attached.
+    #[inline]
+    fn exit_alone(&self, id: SlotId) {
+        let left = with_thread(|thread| thread.entered.leave_near(self.number, id));
+        match left {
+            Some(_) if !std::thread::panicking() => {}
+            _ => self.exit_far(id, left),
         }
     }
 
@@ -308,10 +376,14 @@ impl Subscriber for RinglightSubscriber {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        #[cfg(feature = "otel")]
+        if shared::is_in_use() {
+            return self.new_span_shared(attributes);
+        }
         let id = if in_pipeline() {
             SlotId::NONE
         } else {
-            with_thread(|thread| self.open(thread, attributes))
+            with_thread(|thread| self.open::<false>(thread, attributes))
         };
         Id::from_u64(id.get())
     }
@@ -334,15 +406,12 @@ impl Subscriber for RinglightSubscriber {
             && let Some((followed, context)) = followed
             && context != SpanContext::NONE
         {
-            let mut items = slot.items_locked();
-            let trace = u128::from(context.trace_high) << 64 | u128::from(context.trace_low);
-            let _ = ItemWriter::new(&mut items, 0).link(
-                TraceId::new(trace),
-                SpanId::new(context.span),
-                if followed.is_sampled() { SAMPLED } else { 0 },
-                |_| 0,
-            );
-            items.finish();
+            let flags = if followed.is_sampled() { SAMPLED } else { 0 };
+            let span = OpenSpan {
+                slot,
+                limits: &self.limits,
+            };
+            span.link((context.trace_id(), context.span_id()), flags, |_| 0);
         }
     }
 
@@ -357,20 +426,20 @@ impl Subscriber for RinglightSubscriber {
         if id == SlotId::NONE {
             return;
         }
-        if !with_thread(|thread| thread.entered.enter_near(self.number, id)) {
-            self.enter_far(id);
-        } else if std::thread::panicking() {
-            with_thread(|thread| thread.entered.note_unwinding());
+        #[cfg(feature = "otel")]
+        if shared::is_in_use() {
+            return self.enter_shared(id);
         }
+        self.enter_alone(id);
     }
 
     fn exit(&self, span: &Id) {
         let id = SlotId::from_u64(span.into_u64());
-        let left = with_thread(|thread| thread.entered.leave_near(self.number, id));
-        match left {
-            Some(_) if !std::thread::panicking() => {}
-            _ => self.exit_far(id, left),
+        #[cfg(feature = "otel")]
+        if shared::is_in_use() {
+            return self.exit_shared(id);
         }
+        self.exit_alone(id);
     }
 
     fn clone_span(&self, id: &Id) -> Id {
@@ -393,12 +462,16 @@ impl Subscriber for RinglightSubscriber {
         if !slot.drop_reference(id) {
             return false;
         }
+        #[cfg(feature = "otel")]
+        if shared::is_in_use() {
+            self.shared.forget(id);
+        }
         with_thread(|thread| self.close(thread, index, slot, id.is_sampled()));
         true
     }
 
     fn current_span(&self) -> Current {
-        let current = with_thread(|thread| self.current(thread));
+        let current = with_thread(|thread| self.entered(thread));
         let found = current.and_then(|(id, _)| {
             let callsite = self.slab.slot(id.host())?.callsite();
             let metadata = unpoisoned(self.metadata.read()).get(&callsite).copied()?;
@@ -422,16 +495,13 @@ pub(crate) fn with_remote_parent<R>(
             set_remote_parent(self.0);
         }
     }
-    let context = SpanContext {
-        trace_high: (trace.get() >> 64) as u64,
-        trace_low: trace.get() as u64,
-        span: span.get(),
-    };
     let parent = RemoteParent {
-        context,
+        context: SpanContext::new(trace, span),
         is_sampled,
     };
     let _restore = Restore(set_remote_parent(Some(parent)));
+    #[cfg(feature = "otel")]
+    let _attached = shared::attach_remote((trace, span), is_sampled);
     open()
 }
 

@@ -7,17 +7,24 @@ use tracing_core::span::Attributes;
 use crate::sampling::Beginning;
 
 use super::callsite::address;
+#[cfg(feature = "otel")]
+use super::shared::is_in_use;
 use super::slab::{Slot, SlotId, SpanContext};
-use super::thread::Thread;
+use super::thread::{RemoteParent, Thread};
 use super::visit::FieldVisitor;
 use super::{RinglightSubscriber, SAMPLED};
 
 impl RinglightSubscriber {
-    /// Opens a span; [`SlotId::NONE`] when it cannot be recorded.
+    /// Opens a span; [`SlotId::NONE`] when it cannot be recorded. `MAY_SHARE`: the thread may be in a
+    /// span of the OpenTelemetry API.
     #[inline]
-    pub(super) fn open(&self, thread: &Thread, attributes: &Attributes<'_>) -> SlotId {
+    pub(super) fn open<const MAY_SHARE: bool>(
+        &self,
+        thread: &Thread,
+        attributes: &Attributes<'_>,
+    ) -> SlotId {
         // A trace is recorded as a whole or not at all, which is decided before anything is visited.
-        let near = if attributes.is_contextual() {
+        let near = if attributes.is_contextual() && !MAY_SHARE {
             thread.entered.near(self.number)
         } else {
             None
@@ -75,8 +82,15 @@ impl RinglightSubscriber {
         thread: &Thread,
         attributes: &Attributes<'_>,
     ) -> Result<(SlotId, SpanContext), SlotId> {
+        #[cfg(feature = "otel")]
+        if is_in_use()
+            && attributes.is_contextual()
+            && let Some(foreign) = self.foreign(thread)
+        {
+            return self.origin_in(foreign, thread, attributes);
+        }
         let parent = if attributes.is_contextual() {
-            self.current(thread)
+            self.entered(thread)
         } else {
             let explicit = attributes.parent();
             explicit.and_then(|id| self.known(SlotId::from_u64(id.into_u64())))
@@ -84,7 +98,11 @@ impl RinglightSubscriber {
         match parent {
             Some((id, _)) if !id.is_sampled() => Err(id.guest()),
             Some(parent) => Ok(parent),
-            None => self.begin(thread, attributes),
+            None => {
+                let remote = thread.remote_parent();
+                let remote = remote.filter(|_| attributes.is_contextual());
+                self.begin(thread, attributes, remote)
+            }
         }
     }
 
@@ -95,14 +113,17 @@ impl RinglightSubscriber {
     }
 
     /// Decides about the first span, here, of a trace.
-    fn begin(
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "it is on the way of every root, and also called where hardly any go"
+    )]
+    pub(super) fn begin(
         &self,
         thread: &Thread,
         attributes: &Attributes<'_>,
+        remote: Option<RemoteParent>,
     ) -> Result<(SlotId, SpanContext), SlotId> {
-        let remote = thread
-            .remote_parent()
-            .filter(|_| attributes.is_contextual());
         let sampling = &self.controls.sampling;
         if remote.is_none() && sampling.takes_all() {
             // Its ids are drawn with that of the span.
@@ -136,7 +157,7 @@ impl RinglightSubscriber {
 
     /// Opens the first span, here, of a trace that is not recorded.
     #[cold]
-    fn open_unsampled(
+    pub(super) fn open_unsampled(
         &self,
         thread: &Thread,
         attributes: &Attributes<'_>,

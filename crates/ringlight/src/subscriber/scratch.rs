@@ -5,7 +5,7 @@ use ringlight_collector::record::{LOG_HEADER_WORDS, Words};
 use super::slab::ITEM_WORDS_MAX;
 
 /// A growing buffer with room for as much as a span can have.
-pub(super) struct Bounded<'a>(pub(super) &'a mut Vec<u64>);
+pub(crate) struct Bounded<'a>(pub(super) &'a mut Vec<u64>);
 
 impl Words for Bounded<'_> {
     #[inline]

@@ -3,16 +3,8 @@
 use std::fmt::{self, Write as _};
 
 use ringlight_collector::record::{FIELD_INDEX_MAX, Head, ItemWriter, Key, Words, Written};
+use ringlight_model::Limits;
 use tracing_core::field::{Field, Visit};
-
-/// Bounds on what one record may hold.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RecordLimits {
-    /// Attributes of a record.
-    pub(super) attributes_max: usize,
-    /// Bytes of one text.
-    pub(super) text_bytes_max: usize,
-}
 
 /// Writes visited fields as items.
 ///
@@ -29,7 +21,7 @@ pub(super) struct FieldVisitor<W> {
 impl<W: Words> FieldVisitor<W> {
     /// Writes behind a record's head.
     #[inline]
-    pub(super) const fn new(head: Head, words: W, limits: &RecordLimits) -> Self {
+    pub(super) const fn new(head: Head, words: W, limits: &Limits) -> Self {
         Self {
             words,
             text_bytes_max: limits.text_bytes_max,

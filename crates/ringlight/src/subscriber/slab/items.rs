@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use ringlight_collector::record::{
     SPAN_HEADER_WORDS, WORD_BYTES, Words, item_words, load_tail, push_bytes_by_words,
 };
+#[cfg(feature = "otel")]
+use ringlight_collector::record::{item_field, item_name_bytes};
 
 use super::{INLINE_WORDS, ITEM_WORDS_MAX, Slot};
 
@@ -41,15 +43,50 @@ impl SlotItems<'_> {
                 return;
             };
             if is(word) {
-                for from in (at + words)..self.len {
-                    let word = self.word_at(from);
-                    self.set(from - words, word);
-                }
-                self.truncate(self.len - words);
+                self.remove(at, words);
                 return;
             }
             at += words;
         }
+    }
+
+    /// Removes the attribute under this field or this name.
+    #[cfg(feature = "otel")]
+    pub(in super::super) fn remove_attribute(&mut self, field: Option<u16>, name: &str) {
+        let mut at = 0;
+        while at < self.len {
+            let word = self.word_at(at);
+            let Some(words) = item_words(word) else {
+                return;
+            };
+            let is_it = match item_name_bytes(word) {
+                Some(len) => len == name.len() && self.has_text(at + 1, name.as_bytes()),
+                None => field.is_some() && item_field(word) == field,
+            };
+            if is_it {
+                self.remove(at, words);
+            } else {
+                at += words;
+            }
+        }
+    }
+
+    /// Whether the words from `at` on hold this text.
+    #[cfg(feature = "otel")]
+    fn has_text(&self, at: usize, text: &[u8]) -> bool {
+        let pieces = text.chunks(WORD_BYTES).enumerate();
+        pieces.into_iter().all(|(index, piece)| {
+            let word = self.word_at(at + index).to_le_bytes();
+            word.starts_with(piece)
+        })
+    }
+
+    fn remove(&mut self, at: usize, words: usize) {
+        for from in (at + words)..self.len {
+            let word = self.word_at(from);
+            self.set(from - words, word);
+        }
+        self.truncate(self.len - words);
     }
 
     /// The first words of all items.

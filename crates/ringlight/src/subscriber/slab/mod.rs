@@ -28,7 +28,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use ringlight_clock::{Clock, Moment, Reading};
 use ringlight_collector::record::{Head, ItemWriter, SPAN_HEADER_WORDS, WORD_BYTES};
-use ringlight_model::{SpanId, StatusCode};
+use ringlight_model::{SpanId, StatusCode, TraceId};
 
 use crate::sync::unpoisoned;
 
@@ -76,6 +76,12 @@ impl SlotId {
     pub(super) const NONE: Self = Self(GENERATION_MASK | LOW_MASK);
     /// There is no parent, or it is in another process or thread: it has no slot that is known here.
     pub(super) const NO_PARENT: Self = Self(0);
+    /// A span here that is none of ours, and not recorded.
+    #[cfg(feature = "otel")]
+    pub(super) const FOREIGN_UNSAMPLED: Self = Self(Self::FOREIGN.0 | UNSAMPLED);
+    /// A span here that is none of ours.
+    #[cfg(feature = "otel")]
+    pub(super) const FOREIGN: Self = Self::NONE;
 
     pub(super) const fn from_u64(id: u64) -> Self {
         Self(id)
@@ -145,6 +151,22 @@ impl SpanContext {
         trace_low: 0,
         span: 0,
     };
+
+    pub(super) const fn new(trace_id: TraceId, span_id: SpanId) -> Self {
+        Self {
+            trace_high: (trace_id.get() >> 64) as u64,
+            trace_low: trace_id.get() as u64,
+            span: span_id.get(),
+        }
+    }
+
+    pub(super) const fn trace_id(self) -> TraceId {
+        TraceId::new((self.trace_high as u128) << 64 | self.trace_low as u128)
+    }
+
+    pub(super) const fn span_id(self) -> SpanId {
+        SpanId::new(self.span)
+    }
 }
 
 /// One open span, or room for one.

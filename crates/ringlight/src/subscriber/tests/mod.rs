@@ -154,6 +154,10 @@ impl RecordSink for Keep {
                         .iter()
                         .map(|id| callsites.lookup(id).unwrap().name.to_owned()),
                 ),
+                Item::Dropped {
+                    events: 0,
+                    links: 0,
+                } => {}
                 other => panic!("unexpected {other:?}"),
             }
         }
@@ -244,6 +248,7 @@ impl<M: Mode> RecordingIn<M> {
             spans: true,
             logs: true,
             scope_paths: true,
+            span_events: false,
         };
         let sampling = HeadSampling::new("test".to_owned(), sampler, Vec::new());
         let filter = Filter::parse(directives).0;

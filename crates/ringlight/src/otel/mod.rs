@@ -1,0 +1,120 @@
+//! Interoperability with the OpenTelemetry API (`opentelemetry` 0.33).
+//!
+//! Libraries that are instrumented with the OpenTelemetry API need nothing: [`init`](crate::init)
+//! makes this crate the process's tracer provider and propagator, and their spans go the way of
+//! `tracing`'s, through the same sampler, limits, buffers and ledger.
+//!
+//! ```
+//! use opentelemetry::trace::{TraceContextExt as _, Tracer as _};
+//!
+//! # fn main() -> Result<(), ringlight::InitError> {
+//! let _telemetry = ringlight::init()?;
+//! let tracer = opentelemetry::global::tracer("some-library");
+//! tracing::info_span!("request").in_scope(|| {
+//!     // A child of `request`,
+//!     tracer.in_span("query", |context| {
+//!         // and the parent of this one.
+//!         tracing::info_span!("decode").in_scope(|| tracing::info!("decoding"));
+//!         assert!(context.span().span_context().is_valid());
+//!     });
+//! });
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # One context
+//!
+//! Whichever of the two opened it, the innermost span of a thread is the parent of the next one. A
+//! `tracing` span that is entered is in [`Context::current`] as long, with the baggage and other
+//! values of the context it was opened in: whatever reads that, such as a propagator, sees it, and a
+//! future that is instrumented carries it from thread to thread. An attribute, event, link, status or
+//! name set through [`Context::span`](opentelemetry::trace::TraceContextExt::span) is set on the
+//! `tracing` span; ending it there does nothing. Log records made in a span of the API carry its ids.
+//!
+//! A context some propagator extracted is, while it is attached, the parent of the spans of both
+//! kinds opened in it; the [`Sampler`](crate::Sampler) decides whether that trace is recorded here.
+//! What the API's own helper for `tracing` does after the fact, setting the parent of an open span,
+//! has no counterpart: whether a span is recorded is decided when it is opened. Attach, then open:
+//!
+//! ```
+//! # let headers = std::collections::HashMap::<String, String>::new();
+//! let context = ringlight::otel::extract(|name| headers.get(name).map(String::as_str));
+//! let span = {
+//!     let _attached = context.attach();
+//!     tracing::info_span!("request")
+//! };
+//! // The span may be entered anywhere: it knows its context.
+//! # drop(span);
+//! ```
+//!
+//! # What it costs
+//!
+//! Nothing, but for a load and a branch a call, before the API is used in the process: by asking for
+//! a tracer, extracting a context, or [`SpanExt`]. From then on every `tracing` span has a context,
+//! which takes a few allocations and some 150 ns. [`Interop`] says from when on that is, or never.
+//!
+//! No context can be attached in what `Context::map_current` and `get_active_span` run: there
+//! OpenTelemetry panics. A `tracing` span that is entered in it goes without, which takes catching
+//! that panic and is not possible in a program built with `panic = "abort"`.
+//!
+//! Telemetry that is suppressed ([`Context::enter_telemetry_suppressed_scope`]) is so for spans of
+//! the API. `RUST_LOG` does not speak of them: they have no level.
+//!
+//! [`Context::current`]: opentelemetry::Context::current
+//! [`Context::enter_telemetry_suppressed_scope`]: opentelemetry::Context::enter_telemetry_suppressed_scope
+
+mod propagation;
+mod provider;
+mod span;
+mod span_ext;
+mod values;
+
+pub use propagation::{Propagator, extract, inject};
+pub use provider::{Tracer, TracerProvider};
+pub use span::Span;
+pub use span_ext::SpanExt;
+use tracing_core::{Dispatch, dispatcher};
+
+pub(crate) use values::{unix_nano, write_attributes, write_value};
+
+/// Whether `tracing` and the OpenTelemetry API share their contexts, and since when.
+///
+/// See [what it costs](self#what-it-costs).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Interop {
+    /// From the first use of the API in the process on. What was attached before that by means this
+    /// crate does not see, a propagator of somebody else's, is not seen either.
+    #[default]
+    WhenUsed,
+    /// From the start.
+    Always,
+    /// Never, and [`init`](crate::init) leaves OpenTelemetry's global tracer provider and propagator
+    /// as they are.
+    Off,
+}
+
+/// What `init` sets for the whole process.
+pub(crate) struct Globals(Option<(TracerProvider, Propagator)>);
+
+impl Globals {
+    pub(crate) fn of(dispatch: &Dispatch, interop: Interop) -> Self {
+        let is_wanted = interop != Interop::Off;
+        let globals = || {
+            let provider = TracerProvider::of(dispatch)?;
+            let propagator = dispatcher::with_default(dispatch, Propagator::current);
+            Some((provider, propagator))
+        };
+        Self(is_wanted.then(globals).flatten())
+    }
+
+    pub(crate) fn set(self) {
+        if let Some((provider, propagator)) = self.0 {
+            // OpenTelemetry may log that they were set, at every start.
+            dispatcher::with_default(&Dispatch::none(), || {
+                opentelemetry::global::set_tracer_provider(provider);
+                opentelemetry::global::set_text_map_propagator(propagator);
+            });
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! The OpenTelemetry API under subscribers with settings of their own.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use opentelemetry::trace::{
+    Event, Link, Span as _, SpanContext, TraceContextExt as _, Tracer as _, TracerProvider as _,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use ringlight::otel::{Interop, SpanExt as _, Tracer, TracerProvider};
+use ringlight::{Builder, LogFormat, RecordSink, Sampler, SamplingRule, Telemetry, TraceContext};
+use ringlight_collector::record::{Item, Record};
+use ringlight_model::CallsiteRegistry;
+use ringlight_testing::Backend;
+use tracing::dispatcher::with_default;
+use tracing::{Dispatch, info, info_span};
+use tracing_subscriber::layer::SubscriberExt as _;
+
+const LONG: Duration = Duration::from_secs(20);
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+/// Runs `body` under a subscriber, and gives what arrived.
+fn received(change: impl FnOnce(Builder) -> Builder, body: impl FnOnce(Tracer)) -> Vec<Span> {
+    let backend = Backend::start();
+    let builder = ringlight::builder()
+        .environment([("RUST_LOG", "trace")])
+        .otlp_endpoint(backend.url())
+        .log_format(LogFormat::Off);
+    let (dispatch, telemetry): (Dispatch, Telemetry) = change(builder).build().unwrap();
+    let provider = TracerProvider::of(&dispatch).unwrap();
+    with_default(&dispatch, || body(provider.tracer("tested")));
+    let ledger = telemetry.shutdown(LONG);
+    assert!(ledger.balances(), "{ledger:?}");
+    let seen = backend.stop();
+    seen.assert_agrees_with(&ledger);
+    seen.spans()
+}
+
+fn sent() -> HashMap<String, String> {
+    let mut headers = HashMap::new();
+    ringlight::otel::inject(|name, value| {
+        headers.insert(name.to_owned(), value);
+    });
+    headers
+}
+
+fn named(context: &SpanContext) -> TraceContext {
+    TraceContext::from_span_context(context).unwrap()
+}
+
+#[test]
+fn what_is_not_sampled_is_not_so_anywhere() {
+    let spans = received(
+        |builder| builder.sampler(Sampler::always_off()),
+        |tracer| {
+            let check = |of: &str| {
+                let here = TraceContext::current().unwrap();
+                assert!(!here.is_sampled(), "{of}");
+                assert_eq!(sent()["traceparent"], here.to_traceparent(), "{of}");
+                assert!(here.to_traceparent().ends_with("-00"), "{of}");
+                here.trace_id()
+            };
+            info_span!("1").in_scope(|| {
+                let trace = check("1");
+                tracer.in_span("2", |context| {
+                    assert!(!context.span().is_recording());
+                    assert_eq!(check("2"), trace);
+                    info_span!("3").in_scope(|| {
+                        assert_eq!(check("3"), trace);
+                        info_span!("4").in_scope(|| {
+                            assert_eq!(check("4"), trace);
+                            tracer.in_span("5", |_| assert_eq!(check("5"), trace));
+                        });
+                    });
+                    info!("in 2");
+                });
+            });
+            tracer.in_span("root", |_| {
+                let trace = check("root");
+                let child = info_span!("child");
+                let context = child.context();
+                assert!(!context.span().is_recording());
+                assert_eq!(named(context.span().span_context()).trace_id(), trace);
+                // On another thread, within the first span here, which has closed.
+                let inner = child.in_scope(|| info_span!("inner"));
+                drop(child);
+                inner.in_scope(|| drop(tracer.start("innermost")));
+            });
+        },
+    );
+    assert_eq!(spans, []);
+}
+
+#[test]
+fn a_sampled_share_has_no_orphans() {
+    let spans = received(
+        |builder| builder.sampler(Sampler::trace_id_ratio(0.3).parent_based()),
+        |tracer| {
+            for n in 0..200 {
+                let inner = || tracer.in_span("inner", |_| drop(info_span!("innermost")));
+                if n % 2 == 0 {
+                    info_span!("root").in_scope(|| tracer.in_span("child", |_| inner()));
+                } else {
+                    tracer.in_span("root", |_| info_span!("child").in_scope(inner));
+                }
+            }
+        },
+    );
+    let roots = spans.iter().filter(|span| span.name == "root").count();
+    assert!((1..200).contains(&roots), "{roots}");
+    assert_eq!(spans.len(), roots * 4);
+    let ids: HashSet<_> = spans.iter().map(|span| &span.span_id).collect();
+    for span in &spans {
+        let is_root = span.parent_span_id.is_empty();
+        assert_eq!(is_root, span.name == "root");
+        assert!(
+            is_root || ids.contains(&span.parent_span_id),
+            "{}",
+            span.name
+        );
+    }
+}
+
+#[test]
+fn a_remote_parent_says_whether_its_trace_is_recorded() {
+    let check = |sampler: Sampler, flags: &str, recorded: bool| {
+        let spans = received(
+            |builder| builder.sampler(sampler),
+            |tracer| {
+                let header = format!("00-{TRACE}-00f067aa0ba902b7-{flags}");
+                let get = |name: &str| (name == "traceparent").then_some(header.as_str());
+                let attached = ringlight::otel::extract(get).attach();
+                let span = info_span!("tracing");
+                let span_of_api = tracer.start("api");
+                drop(attached);
+                for context in [
+                    span.in_scope(TraceContext::current).unwrap(),
+                    named(span_of_api.span_context()),
+                ] {
+                    assert_eq!(context.trace_id().to_string(), TRACE);
+                    assert_eq!(context.is_sampled(), recorded);
+                }
+                // The other way to the same.
+                let remote = TraceContext::extract(get).unwrap();
+                let span_of_api = remote.parent_of(|| tracer.start("api"));
+                let context = named(span_of_api.span_context());
+                assert_eq!(context.trace_id().to_string(), TRACE);
+                assert_eq!(context.is_sampled(), recorded);
+            },
+        );
+        assert_eq!(spans.len(), if recorded { 3 } else { 0 });
+        for span in spans {
+            assert_eq!(span.parent_span_id, 0x00f0_67aa_0ba9_02b7_u64.to_be_bytes());
+        }
+    };
+    check(Sampler::always_on().parent_based(), "01", true);
+    check(Sampler::always_on().parent_based(), "00", false);
+    check(Sampler::always_off().parent_based(), "01", true);
+    check(Sampler::always_off(), "01", false);
+    check(Sampler::always_on(), "00", true);
+}
+
+#[test]
+fn rules_are_about_names_and_scopes_of_the_api_too() {
+    let rules = |target: &str| {
+        [
+            SamplingRule::always_off().span_name("health"),
+            SamplingRule::always_off().target(target),
+        ]
+    };
+    let check = |target: &str, expected: &[&str]| {
+        let spans = received(
+            |builder| builder.sampling_rules(rules(target)),
+            |tracer| {
+                tracer.in_span("health", |_| drop(info_span!("within")));
+                drop(tracer.start("work"));
+            },
+        );
+        let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
+        assert_eq!(names, expected);
+    };
+    check("other", &["work"]);
+    check("tested", &[]);
+}
+
+/// Keeps whether the parents of spans are elsewhere, by their names.
+#[derive(Clone, Default)]
+struct Parents(Arc<Mutex<HashMap<String, bool>>>);
+
+impl RecordSink for Parents {
+    fn record(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry) {
+        if let Record::Span(span) = record {
+            let callsite = callsites.lookup(span.callsite().unwrap()).unwrap();
+            let name = span.items().find_map(|item| match item {
+                Item::Name(name) => Some(name.to_str().into_owned()),
+                _ => None,
+            });
+            let name = name.unwrap_or_else(|| callsite.name.to_owned());
+            let is_remote = span.head().has_remote_parent();
+            self.0.lock().unwrap().insert(name, is_remote);
+        }
+    }
+
+    fn flush(&mut self) {}
+}
+
+#[test]
+fn only_a_parent_in_another_process_counts_as_remote() {
+    let parents = Parents::default();
+    let spans = received(
+        |builder| builder.sink(parents.clone()),
+        |tracer| {
+            let header = format!("00-{TRACE}-00f067aa0ba902b7-01");
+            let get = |name: &str| (name == "traceparent").then_some(header.as_str());
+            let attached = ringlight::otel::extract(get).attach();
+            info_span!("remote tracing").in_scope(|| drop(tracer.start("api in tracing")));
+            tracer.in_span("remote api", |_| drop(info_span!("tracing in api")));
+            drop(attached);
+            tracer.in_span("root", |_| {});
+        },
+    );
+    assert_eq!(spans.len(), 5);
+    for (name, is_remote) in &*parents.0.lock().unwrap() {
+        assert_eq!(*is_remote, name.starts_with("remote"), "{name}");
+    }
+}
+
+#[test]
+fn spans_are_limited_as_the_variables_say() {
+    let limits = [
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "2"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "1"),
+        ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "1"),
+        ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "1"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "4"),
+    ];
+    let spans = received(
+        |builder| builder.environment(limits).span_events(true),
+        |tracer| {
+            let two = || vec![KeyValue::new("a", 1), KeyValue::new("b", 2)];
+            let linked = tracer.in_span("linked", |context| context.span().span_context().clone());
+            let event = || Event::new("event", std::time::SystemTime::now(), two(), 0);
+            let mut span = tracer
+                .span_builder("api")
+                .with_attributes((0..3).map(|n| KeyValue::new(format!("k{n}"), "long text")))
+                .with_events(vec![event(), event(), event()])
+                .with_links(vec![Link::new(linked.clone(), two(), 0)])
+                .start(&tracer);
+            span.add_event("one more", vec![]);
+            span.add_link(linked.clone(), vec![]);
+            drop(span);
+
+            let span = info_span!("tracing");
+            for n in 0..3 {
+                span.set_attribute(format!("k{n}"), "long text");
+                span.in_scope(|| info!(a = 1, "event"));
+            }
+            span.add_event("event", two());
+            span.add_link(linked.clone(), two());
+            span.add_link(linked, vec![]);
+        },
+    );
+    for name in ["api", "tracing"] {
+        let span = spans.iter().find(|span| span.name == name).unwrap();
+        assert_eq!(span.attributes.len(), 2, "{name}");
+        assert_eq!(span.dropped_attributes_count, 1, "{name}");
+        assert!(
+            format!("{:?}", span.attributes).contains("\"long…\""),
+            "{name}"
+        );
+        assert_eq!(
+            (span.events.len(), span.dropped_events_count),
+            (2, 2),
+            "{name}"
+        );
+        assert_eq!(
+            (span.links.len(), span.dropped_links_count),
+            (1, 1),
+            "{name}"
+        );
+        assert_eq!(span.links[0].attributes.len(), 1, "{name}");
+        assert_eq!(span.links[0].dropped_attributes_count, 1, "{name}");
+        for event in &span.events {
+            assert_eq!(event.attributes.len(), 1, "{name}");
+            assert!(event.dropped_attributes_count > 0, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_span_as_large_as_can_be_arrives_and_says_what_it_lost() {
+    let spans = received(
+        |builder| builder,
+        |tracer| {
+            let text = "x".repeat(1000);
+            let mut api = tracer.start("api");
+            let tracing = info_span!("tracing");
+            for n in 0..100 {
+                let attribute = KeyValue::new("text", text.clone());
+                api.add_event(format!("event {n}"), vec![attribute.clone()]);
+                tracing.add_event(format!("event {n}"), vec![attribute]);
+            }
+        },
+    );
+    assert_eq!(spans.len(), 2);
+    for span in spans {
+        let whole = span
+            .events
+            .iter()
+            .filter(|e| e.dropped_attributes_count == 0);
+        assert!(whole.count() > 50, "{}", span.name);
+        assert!(span.dropped_events_count > 0, "{}", span.name);
+        let events = span.events.len() + span.dropped_events_count as usize;
+        assert_eq!(events, 100, "{}", span.name);
+    }
+}
+
+#[test]
+fn contexts_that_are_not_to_be_shared_are_not() {
+    let spans = received(
+        |builder| builder.otel_interop(Interop::Off),
+        |tracer| {
+            info_span!("tracing").in_scope(|| {
+                assert!(!Context::current().has_active_span());
+                tracer.in_span("api", |_| drop(info_span!("child")));
+            });
+        },
+    );
+    let span = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+    assert_eq!(span("api").parent_span_id, b"");
+    assert_eq!(span("child").parent_span_id, span("tracing").span_id);
+}
+
+#[test]
+fn contexts_are_shared_beside_other_layers() {
+    let everything = || tracing_subscriber::fmt::layer().with_writer(std::io::sink);
+    let spans = received(
+        |builder| builder.beside(move |registry| registry.with(everything())),
+        |tracer| {
+            let outer = info_span!("outer");
+            outer.in_scope(|| {
+                tracer.in_span("api", |_| {
+                    let inner = info_span!("inner");
+                    inner.set_attribute("said", 1);
+                    let here = inner.in_scope(TraceContext::current).unwrap();
+                    assert_eq!(named(inner.context().span().span_context()), here);
+                });
+            });
+        },
+    );
+    let span = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+    assert_eq!(span("api").parent_span_id, span("outer").span_id);
+    assert_eq!(span("inner").parent_span_id, span("api").span_id);
+    assert_eq!(span("inner").attributes.len(), 1);
+}
+
+#[test]
+fn nothing_is_recorded_for_nobody() {
+    let none: [(&str, &str); 0] = [];
+    let (dispatch, telemetry) = ringlight::builder().environment(none).build().unwrap();
+    let tracer = TracerProvider::of(&dispatch).unwrap().tracer("tested");
+    with_default(&dispatch, || {
+        let span = tracer.start("span");
+        assert!(!span.is_recording());
+        assert!(span.span_context().is_valid());
+    });
+    let ledger = telemetry.shutdown(LONG);
+    assert_eq!(ledger.account(ringlight::Signal::Traces).submitted, 0);
+    assert!(TracerProvider::of(&Dispatch::none()).is_none());
+}

@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn what_hangs_is_killed_with_all_it_started() {
         let mut hanging = Command::new("sh")
-            .args(["-c", "sh -c 'echo $$; sleep 100; :'; :"])
+            .args(["-c", "sh -c 'sleep 100 & echo $$; wait'; :"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

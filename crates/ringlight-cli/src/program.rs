@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
@@ -63,18 +64,37 @@ pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     /// Whether this process was sent a signal to end, which it passed on.
     pub(crate) was_asked_to: bool,
+    /// Whether this process saw Ctrl-C meanwhile, which the program was sent as well.
+    saw_ctrl_c: bool,
+}
+
+impl Ended {
+    /// How much later this process may see the Ctrl-C that ended the program. Where that is certain
+    /// to come, for as long as a busy machine may take; else less than a person takes to press it.
+    pub(crate) fn ctrl_c_late_max(&self) -> Duration {
+        const INTERRUPTED: u8 = 130;
+        match exit_code(self.status) {
+            _ if self.saw_ctrl_c => Duration::ZERO,
+            INTERRUPTED => Duration::from_secs(5),
+            _ => Duration::from_millis(200),
+        }
+    }
 }
 
 /// Waits for the program to end, passing signals on meanwhile.
 pub(crate) async fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<Ended> {
-    let mut was_asked_to = false;
+    let (mut was_asked_to, mut saw_ctrl_c) = (false, false);
     loop {
         tokio::select! {
             // The child first: a signal must not be sent to a process that has been waited for.
             biased;
-            status = child.wait() => return Ok(Ended { status: status?, was_asked_to }),
+            status = child.wait() => {
+                return Ok(Ended { status: status?, was_asked_to, saw_ctrl_c });
+            }
             received = signals.next() => {
-                if !received.is_ctrl_c() {
+                if received.is_ctrl_c() {
+                    saw_ctrl_c = true;
+                } else {
                     was_asked_to = true;
                     signals::send(child, received.signal);
                 }

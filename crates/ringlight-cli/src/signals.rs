@@ -14,10 +14,6 @@ use tokio::sync::mpsc;
 /// told more than once: `timeout`, for example, signals its child and then the group the child is in.
 const REPEAT_AFTER: Duration = Duration::from_secs(1);
 
-/// How much later than another process this one may see a Ctrl-C, on a busy machine; less than it
-/// takes a person to press it again.
-const LATE: Duration = Duration::from_millis(200);
-
 /// A signal this process was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Received {
@@ -82,16 +78,12 @@ impl Signals {
         received
     }
 
-    /// Lets the Ctrl-C that ended another process in the foreground pass: this process was sent it
-    /// at the same time, but may see it later. Whether a signal came that was meant for this one.
-    pub(crate) async fn let_ctrl_c_pass(&mut self) -> bool {
-        let until = tokio::time::Instant::now() + LATE;
-        while let Ok(received) = tokio::time::timeout_at(until, self.next()).await {
-            if !received.is_ctrl_c() {
-                return true;
-            }
-        }
-        false
+    /// Lets a Ctrl-C pass that another process in the foreground has acted on already: this one was
+    /// sent it at the same time, but may see it later, at most so much. Whether another signal came
+    /// instead.
+    pub(crate) async fn let_ctrl_c_pass(&mut self, late_max: Duration) -> bool {
+        let received = tokio::time::timeout(late_max, self.next()).await;
+        received.is_ok_and(|received| !received.is_ctrl_c())
     }
 
     /// Waits for a signal that says not to wait any longer for what is ending: the second one, if

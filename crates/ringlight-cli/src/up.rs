@@ -46,7 +46,9 @@ async fn beside(
         )
     })?;
     let code = program::exit_code(ended.status);
-    if console.is_terminal() && !ended.was_asked_to && !signals.let_ctrl_c_pass().await {
+    let late_max = ended.ctrl_c_late_max();
+    let may_stay = console.is_terminal() && !ended.was_asked_to;
+    if may_stay && !signals.let_ctrl_c_pass(late_max).await {
         console.line(&format!(
             "{} ended with exit code {code}; what it sent can be looked at until Ctrl-C",
             program.name.to_string_lossy()

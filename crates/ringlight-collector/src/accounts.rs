@@ -199,7 +199,14 @@ impl Accounts {
         let mut books = self.books();
         books.drained[signal as usize] += records;
         for book in &mut books.destinations {
-            book.lines[signal as usize].settle(records, Fate::Dropped(reason));
+            // Who does not take them would not have got them; the sinks have seen them.
+            let is_all_the_same = reason == DropReason::TailSampled && !book.takes.contains(signal);
+            let fate = if is_all_the_same {
+                Fate::Delivered { rejected: 0 }
+            } else {
+                Fate::Dropped(reason)
+            };
+            book.lines[signal as usize].settle(records, fate);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
-use ringlight_model::{CallsiteRegistry, Limits, Signal, Span};
+use ringlight_model::{CallsiteRegistry, Limits, Signal, Span, StatusCode};
 use ringlight_otlp::encode;
 use tokio::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::batch::{OpenBatch, Spare};
 use crate::config::{CollectorConfig, CollectorConfigError};
 use crate::encode::{Encoder, UnknownCallsite};
 use crate::export::{BatchId, EncodedBatch};
-use crate::record::Record;
+use crate::record::{Record, SpanRecord};
 use crate::spans::SpanBatch;
 use crate::spans::within_limits;
 
@@ -152,6 +152,14 @@ impl BatchProcessor {
             Record::Log(log) => encoder.log(buf, callsite, log),
         });
         Ok(self.is_full(lane))
+    }
+
+    /// The status of a span as it will be sent.
+    pub(crate) fn status(&mut self, span: &SpanRecord<'_>) -> StatusCode {
+        match self.encoder.callsite(span.callsite()) {
+            Ok(callsite) => self.encoder.status(callsite, span),
+            Err(UnknownCallsite) => span.head().status(),
+        }
     }
 
     fn is_full(&self, lane: usize) -> bool {

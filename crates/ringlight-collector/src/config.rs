@@ -261,12 +261,15 @@ impl CollectorConfig {
     }
 
     /// Upper bound of the bytes all buffers hold together with one destination of one place: every ring
-    /// allocated, an open batch for each of traces and logs, and a full queue.
+    /// allocated, an open batch for each of traces and logs, a full queue, and what tail sampling keeps
+    /// back, which a flush makes batches of all at once.
     #[must_use]
-    pub const fn buffers_bytes_max(&self) -> usize {
+    pub fn buffers_bytes_max(&self) -> usize {
+        let kept_back = self.tail_sampling.map_or(0, |tail| 2 * tail.bytes_max);
         self.ring_bytes() * (self.producers_max + 1)
             + 2 * self.batch_bytes_max
             + self.queue_bytes_max
+            + kept_back
     }
 }
 

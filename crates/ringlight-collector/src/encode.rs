@@ -243,6 +243,20 @@ impl Encoder {
         message.close(buf);
     }
 
+    /// The status of a span: what a field says about it counts more than how the span ended.
+    pub(crate) fn status(&self, callsite: usize, record: &SpanRecord<'_>) -> StatusCode {
+        let callsite = &self.callsites[callsite];
+        let says = |item| match item {
+            Item::Attribute(key, ValueRef::Text(text)) => match meaning_of(callsite, key) {
+                Some((FieldRole::StatusCode, _)) => parse_status_code(text.bytes),
+                _ => None,
+            },
+            _ => None,
+        };
+        let said = record.items().filter_map(says).last();
+        said.unwrap_or(record.head().status())
+    }
+
     /// Appends a log record to the items of its scope.
     pub(crate) fn log(&mut self, buf: &mut Vec<u8>, callsite: usize, record: &LogRecord<'_>) {
         let callsite = &self.callsites[callsite];

@@ -104,7 +104,8 @@ impl Inbox {
         }
         match (&mut self.tail, &record) {
             (Some(tail), Record::Span(span)) => {
-                let verdict = tail.take(span, bytes, since, &mut self.judged);
+                let status = self.batches.status(span);
+                let verdict = tail.take(span, status, bytes, since, &mut self.judged);
                 self.settle_judged(since);
                 match verdict {
                     Verdict::Send => self.batch(lane, &record, since),
@@ -132,7 +133,7 @@ impl Inbox {
     fn judge(&mut self, now: Instant, all: bool) {
         let Some(tail) = &mut self.tail else { return };
         while let Some(judged) = if all {
-            tail.judge_oldest()
+            tail.judge_next(now)
         } else {
             tail.judge_due(now)
         } {

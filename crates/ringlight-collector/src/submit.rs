@@ -79,6 +79,10 @@ impl Shared {
         record: &[u8],
         is_urgent: bool,
     ) -> Result<(), ReserveError> {
+        if !self.has_collector() {
+            // Nobody drains in a forked process.
+            return Err(ReserveError::Closed);
+        }
         match try_offer(producer, signal, record, is_urgent) {
             Err(ReserveError::Full) if self.may_wait() => {}
             decided => return decided,

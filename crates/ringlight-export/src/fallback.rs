@@ -8,7 +8,7 @@ use ringlight_collector::{EncodedBatch, ExportError, ExportOutcome, Exporter};
 use ringlight_model::Signal;
 use tokio::time::Instant;
 
-/// How long the first way has for its answer, less than a whole attempt may take.
+/// How long the first way has for its answer unless told otherwise.
 const PRIMARY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long the second way is gone first once only it has answered.
@@ -24,6 +24,7 @@ pub struct FallbackExporter<P, S> {
     primary: P,
     secondary: S,
     name: String,
+    primary_timeout: Duration,
     began: Instant,
     /// Until when the second way is taken first, in milliseconds since `began`. `Relaxed`: a hint,
     /// which may be late or early by an attempt.
@@ -37,13 +38,57 @@ impl<P: Exporter, S: Exporter> FallbackExporter<P, S> {
             name: format!("{}, else {}", primary.name(), secondary.name()),
             primary,
             secondary,
+            primary_timeout: PRIMARY_TIMEOUT,
             began: Instant::now(),
             secondary_until: AtomicU64::new(0),
         }
     }
 
+    /// How long the first way has for its answer. Default 3 s. Where a whole attempt
+    /// (`export_timeout`) takes less, that ends it, and the next attempt goes the second way first.
+    #[must_use]
+    pub const fn primary_timeout(mut self, timeout: Duration) -> Self {
+        self.primary_timeout = timeout;
+        self
+    }
+
     fn now(&self) -> u64 {
         self.began.elapsed().as_millis() as u64
+    }
+
+    fn prefer_secondary(&self) {
+        let until = self.now() + SECONDARY_FOR.as_millis() as u64;
+        self.secondary_until.store(until, Ordering::Relaxed);
+    }
+
+    /// An answer of this way within its time.
+    async fn ask(
+        &self,
+        way: &impl Exporter,
+        batch: EncodedBatch,
+    ) -> Result<ExportOutcome, ExportError> {
+        let timeout = self.primary_timeout;
+        match tokio::time::timeout(timeout, way.export(batch)).await {
+            Ok(result) => result,
+            Err(_) => Err(ExportError::Unreachable {
+                reason: format!("no answer within {} ms", timeout.as_millis()),
+                source: None,
+            }),
+        }
+    }
+}
+
+/// Prefers the second way if the first one is given up before it has answered.
+struct Unanswered<'a, P: Exporter, S: Exporter> {
+    exporter: &'a FallbackExporter<P, S>,
+    is_answered: bool,
+}
+
+impl<P: Exporter, S: Exporter> Drop for Unanswered<'_, P, S> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.exporter.prefer_secondary();
+        }
     }
 }
 
@@ -53,16 +98,6 @@ fn leads_nowhere(result: &Result<ExportOutcome, ExportError>) -> bool {
         result,
         Err(ExportError::Unreachable { .. } | ExportError::Unsupported { .. })
     )
-}
-
-async fn try_way(way: &impl Exporter, batch: EncodedBatch) -> Result<ExportOutcome, ExportError> {
-    match tokio::time::timeout(PRIMARY_TIMEOUT, way.export(batch)).await {
-        Ok(result) => result,
-        Err(_) => Err(ExportError::Unreachable {
-            reason: format!("no answer within {PRIMARY_TIMEOUT:?}"),
-            source: None,
-        }),
-    }
 }
 
 impl<P: Exporter, S: Exporter> Exporter for FallbackExporter<P, S> {
@@ -75,14 +110,19 @@ impl<P: Exporter, S: Exporter> Exporter for FallbackExporter<P, S> {
             return self.secondary.export(batch).await;
         }
         if self.now() < self.secondary_until.load(Ordering::Relaxed) {
-            let result = try_way(&self.secondary, batch.clone()).await;
+            let result = self.ask(&self.secondary, batch.clone()).await;
             if !leads_nowhere(&result) {
                 return result;
             }
             self.secondary_until.store(0, Ordering::Relaxed);
             return self.primary.export(batch).await;
         }
-        let first = try_way(&self.primary, batch.clone()).await;
+        let mut unanswered = Unanswered {
+            exporter: self,
+            is_answered: false,
+        };
+        let first = self.ask(&self.primary, batch.clone()).await;
+        unanswered.is_answered = true;
         if !leads_nowhere(&first) {
             return first;
         }
@@ -91,8 +131,7 @@ impl<P: Exporter, S: Exporter> Exporter for FallbackExporter<P, S> {
             // What is wrong with the way that is meant to work is more telling.
             return first;
         }
-        let until = self.now() + SECONDARY_FOR.as_millis() as u64;
-        self.secondary_until.store(until, Ordering::Relaxed);
+        self.prefer_secondary();
         second
     }
 

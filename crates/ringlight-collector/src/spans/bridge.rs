@@ -211,6 +211,10 @@ impl AsyncSpanProducer {
     }
 
     async fn offer(&mut self, is_urgent: bool) -> Result<(), ReserveError> {
+        if !self.producer.origin.shared.has_collector() {
+            // Nobody drains in a forked process.
+            return Err(ReserveError::Closed);
+        }
         loop {
             let SpanProducer { ring, scratch, .. } = &mut self.producer;
             let len_bytes = scratch.len();

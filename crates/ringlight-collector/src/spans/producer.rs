@@ -48,7 +48,7 @@ pub enum SubmitError<S> {
     /// The collector has been shut down, or belongs to the process this one was forked from.
     #[error("the collector has been shut down")]
     Closed(S),
-    /// The span alone is larger than half a ring.
+    /// The span alone is larger than a ring takes.
     #[error("the span is larger than a ring takes")]
     TooLarge(S),
     /// The trace id or the span id is zero, or a value is nested deeper than `limits.depth_max`.
@@ -221,7 +221,7 @@ impl SpanProducer {
     ///
     /// Returns whether it was taken. A span that was not is counted as dropped with its reason: the
     /// ring is full and the policy does not wait (any longer), the collector has been shut down, or
-    /// the span is larger than half a ring.
+    /// the span is larger than a ring takes.
     #[inline]
     pub fn end<const N: usize>(
         &mut self,

@@ -269,6 +269,10 @@ fn a_producer_waits_for_room_where_the_policy_says_so() {
             assert!(producer.end(span, [number.into(), "ada".into(), 0.5.into()]));
         }
     });
+    // Nothing is taken out before it has met a full ring.
+    while collector.metrics().full_ring_events == 0 {
+        std::thread::yield_now();
+    }
     let mut spans = Vec::new();
     while spans.len() < 2_000 {
         assert!(collector.wait(FOREVER));

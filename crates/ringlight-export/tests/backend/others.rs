@@ -161,7 +161,9 @@ fn http_takes_over_where_grpc_leads_nowhere() {
     let exporter = FallbackExporter::new(
         OtlpGrpcExporter::new(&config_of).unwrap(),
         OtlpHttpExporter::new(&config_of).unwrap(),
-    );
+    )
+    // However busy the machine is.
+    .primary_timeout(Duration::from_secs(60));
     deliver_ten(config(), Arc::new(exporter));
     let seen = backend.stop();
     assert_eq!(seen.spans().len(), 10);
@@ -265,4 +267,18 @@ async fn a_first_way_that_hangs_leaves_time_for_the_second() {
     let limit = CollectorConfig::default().export_timeout;
     let sent = tokio::time::timeout(limit, both.export(batch(1))).await;
     sent.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_way_that_is_given_up_before_it_answers_comes_second_then() {
+    let mut first = Way::new(None);
+    first.hangs = true;
+    let second = Way::new(None);
+    let both = FallbackExporter::new(first.clone(), second.clone());
+    // As a pipeline does whose attempts take a second at most.
+    let attempt = tokio::time::timeout(Duration::from_secs(1), both.export(batch(1)));
+    assert!(attempt.await.is_err());
+    assert_eq!((first.asked(), second.asked()), (1, 0));
+    both.export(batch(1)).await.unwrap();
+    assert_eq!((first.asked(), second.asked()), (0, 1));
 }

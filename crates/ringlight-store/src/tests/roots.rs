@@ -181,5 +181,8 @@ fn traces_with_another_root_are_not_gathered() {
                      (rootName =~ \"(open|pay).+\" && rootServiceName = \"s\")";
     check(&format!("{{ {by_either} }}"), 3 * BLOCKS);
     // Every trace is one, as none needs a root, until what is known of their roots is put together.
-    check("{ rootName = nil && name = \"step\" }", made.len() as u64);
+    // How many are gathered before that varies with the order of hash tables; all would ask in every
+    // block.
+    let asked_max = made.len() as u64 * BLOCKS / 2;
+    check("{ rootName = nil && name = \"step\" }", asked_max);
 }

@@ -123,10 +123,14 @@ impl Control {
     /// Everybody who waits for the end is let go. Commands not taken are dropped, which lets those
     /// who wait for them go as well.
     pub(crate) fn end(&self) {
-        let mut state = self.lock();
-        state.is_ended = true;
-        state.commands.clear();
+        let commands = {
+            let mut state = self.lock();
+            state.is_ended = true;
+            std::mem::take(&mut state.commands)
+        };
         self.ended.notify_all();
+        // Without the lock: this rouses tasks, on whatever thread they like.
+        drop(commands);
         self.ended_for_tasks.send_replace(true);
     }
 

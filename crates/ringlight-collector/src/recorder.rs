@@ -203,6 +203,13 @@ mod tests {
         let shared = Shared::of_process(elsewhere, sender.clone(), policy, notices);
         let recorder = Recorder::new(shared);
         assert!(recorder.shared.register().is_err());
+        // A ring it has a copy of takes nothing either, since nobody drains it.
+        let mut copy = sender.register().unwrap();
+        let offered = recorder
+            .shared
+            .offer(&mut copy, Signal::Traces, &[0; 8], false);
+        assert_eq!(offered, Err(ringlight_ring::ReserveError::Closed));
+        drop(copy);
         // Both the registry and the shared ring have a lock.
         assert!(!recorder.record(Signal::Logs, 8, |_| {}));
         recorder.count_too_many_open();

@@ -135,7 +135,8 @@ impl Shared {
         is_urgent: impl FnOnce() -> bool,
         fill: &mut Option<impl FnOnce(&mut [u8])>,
     ) -> bool {
-        if is_urgent() {
+        let is_urgent = is_urgent();
+        if is_urgent {
             let urgent = RingProducer::reserve_urgent;
             match attempt(producer, urgent, signal, len_bytes, fill) {
                 Ok(()) => {
@@ -147,7 +148,7 @@ impl Shared {
             }
         }
         if self.may_wait() {
-            self.wait_and_submit(producer, signal, len_bytes, fill)
+            self.wait_and_submit(producer, signal, len_bytes, is_urgent, fill)
         } else {
             self.refuse_own(producer, signal, ReserveError::Full)
         }
@@ -176,6 +177,7 @@ impl Shared {
         producer: &mut RingProducer,
         signal: Signal,
         len_bytes: usize,
+        is_urgent: bool,
         fill: &mut Option<impl FnOnce(&mut [u8])>,
     ) -> bool {
         producer.add(Counted::FullRing.index(signal), 1);
@@ -193,7 +195,18 @@ impl Shared {
             }
         }
         // Says why, and takes the room that may have come with the last look at the clock.
-        match attempt_again(producer, signal, len_bytes, fill) {
+        let last = if is_urgent {
+            attempt(
+                producer,
+                RingProducer::reserve_urgent,
+                signal,
+                len_bytes,
+                fill,
+            )
+        } else {
+            attempt_again(producer, signal, len_bytes, fill)
+        };
+        match last {
             Ok(()) => true,
             Err(error) => self.refuse_own(producer, signal, error),
         }

@@ -106,8 +106,8 @@ async fn tasks_are_seen_by_the_console_and_their_spans_by_ringlight() {
             let events = events(text, kind);
             events.map(|event| event["id"].as_u64().unwrap()).collect()
         };
-        let spawned = ids("Spawn");
-        spawned.len() as u64 == TASKS && spawned.is_subset(&ids("Close"))
+        // A task of the pipeline's own runtime may be among them, if it was spawned late.
+        ids("Spawn").intersection(&ids("Close")).count() as u64 >= TASKS
     })
     .await;
     aggregating.abort();

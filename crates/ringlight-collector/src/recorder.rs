@@ -55,7 +55,7 @@ impl Recorder {
     /// closed, or the record is larger than a ring takes. `fill` must not record anything itself;
     /// if it does, that record goes through the shared ring.
     #[inline]
-    pub fn record(&self, signal: Signal, len_bytes: usize, fill: impl FnOnce(&mut [u8])) -> bool {
+    pub fn record(&self, signal: Signal, len_bytes: usize, fill: impl Fn(&mut [u8])) -> bool {
         self.record_urgent_if(signal, len_bytes, || false, fill)
     }
 
@@ -71,19 +71,18 @@ impl Recorder {
         signal: Signal,
         len_bytes: usize,
         is_urgent: impl Fn() -> bool,
-        fill: impl FnOnce(&mut [u8]),
+        fill: impl Fn(&mut [u8]),
     ) -> bool {
-        let mut fill = Some(fill);
         let shared = &*self.shared;
         let own = LOCAL.try_with(|local| {
             let mut local = local.try_borrow_mut().ok()?;
             let producer = local.seat(shared).producer(shared)?;
-            Some(shared.submit(producer, signal, len_bytes, &is_urgent, &mut fill))
+            Some(shared.submit(producer, signal, len_bytes, &is_urgent, &fill))
         });
         match own {
             Ok(Some(accepted)) => accepted,
             // Thread locals are gone, in use further up this stack, or there is no free slot.
-            Ok(None) | Err(_) => shared.submit_shared(signal, len_bytes, is_urgent, &mut fill),
+            Ok(None) | Err(_) => shared.submit_shared(signal, len_bytes, is_urgent, &fill),
         }
     }
 

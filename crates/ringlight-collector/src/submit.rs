@@ -111,7 +111,7 @@ impl Shared {
         signal: Signal,
         len_bytes: usize,
         is_urgent: impl FnOnce() -> bool,
-        fill: &mut Option<impl FnOnce(&mut [u8])>,
+        fill: &impl Fn(&mut [u8]),
     ) -> bool {
         // Counted before it can be published: see `accounts`.
         producer.add(Counted::Submitted.index(signal), 1);
@@ -133,7 +133,7 @@ impl Shared {
         signal: Signal,
         len_bytes: usize,
         is_urgent: impl FnOnce() -> bool,
-        fill: &mut Option<impl FnOnce(&mut [u8])>,
+        fill: &impl Fn(&mut [u8]),
     ) -> bool {
         let is_urgent = is_urgent();
         if is_urgent {
@@ -178,7 +178,7 @@ impl Shared {
         signal: Signal,
         len_bytes: usize,
         is_urgent: bool,
-        fill: &mut Option<impl FnOnce(&mut [u8])>,
+        fill: &impl Fn(&mut [u8]),
     ) -> bool {
         producer.add(Counted::FullRing.index(signal), 1);
         let patience = Patience::new(self.policy);
@@ -223,7 +223,7 @@ impl Shared {
         signal: Signal,
         len_bytes: usize,
         is_urgent: impl FnOnce() -> bool,
-        fill: &mut Option<impl FnOnce(&mut [u8])>,
+        fill: &impl Fn(&mut [u8]),
     ) -> bool {
         if !self.has_collector() {
             return false;
@@ -246,15 +246,12 @@ impl Shared {
             many = vec![0; len_bytes];
             &mut many[..]
         };
-        if let Some(fill) = fill.take() {
-            let mut guard = AbandonShared {
-                sender: &self.sender,
-                signal,
-                armed: true,
-            };
-            fill(bytes);
-            guard.armed = false;
-        }
+        let guard = AbandonShared {
+            sender: &self.sender,
+            signal,
+        };
+        fill(bytes);
+        std::mem::forget(guard);
         let accepted = self.push_shared(signal, bytes, is_urgent());
         // Without the lock, since whoever is told may record in turn.
         if !accepted && self.sender.is_closed() {
@@ -388,7 +385,7 @@ fn attempt_again(
     producer: &mut RingProducer,
     signal: Signal,
     len_bytes: usize,
-    fill: &mut Option<impl FnOnce(&mut [u8])>,
+    fill: &impl Fn(&mut [u8]),
 ) -> Result<(), ReserveError> {
     attempt(producer, RingProducer::reserve, signal, len_bytes, fill)
 }
@@ -404,37 +401,32 @@ fn attempt(
     reserve: impl FnOnce(&mut RingProducer, usize) -> Result<Reservation<'_>, ReserveError>,
     signal: Signal,
     len_bytes: usize,
-    fill: &mut Option<impl FnOnce(&mut [u8])>,
+    fill: &impl Fn(&mut [u8]),
 ) -> Result<(), ReserveError> {
-    let mut guard = Abandon {
-        producer,
-        signal,
-        armed: false,
+    let guard = Abandon { producer, signal };
+    let accepted = match reserve(guard.producer, len_bytes) {
+        Ok(mut slot) => {
+            fill(&mut slot[..len_bytes]);
+            let committed = slot.commit(len_bytes);
+            committed.map_err(|_closed| ReserveError::Closed)
+        }
+        Err(error) => Err(error),
     };
-    let mut slot = reserve(guard.producer, len_bytes)?;
-    guard.armed = true;
-    if let Some(fill) = fill.take() {
-        fill(&mut slot[..len_bytes]);
-    }
-    let committed = slot.commit(len_bytes);
-    guard.armed = false;
-    committed.map_err(|_closed| ReserveError::Closed)
+    std::mem::forget(guard);
+    accepted
 }
 
 /// Counts a record whose `fill` panicked; the ring takes the reserved room back by itself.
 struct Abandon<'a> {
     producer: &'a mut RingProducer,
     signal: Signal,
-    armed: bool,
 }
 
 impl Drop for Abandon<'_> {
-    #[inline]
+    #[cold]
     fn drop(&mut self) {
-        if self.armed {
-            self.producer.add(Counted::Abandoned.index(self.signal), 1);
-            self.producer.rouse_listener();
-        }
+        self.producer.add(Counted::Abandoned.index(self.signal), 1);
+        self.producer.rouse_listener();
     }
 }
 
@@ -442,18 +434,15 @@ impl Drop for Abandon<'_> {
 struct AbandonShared<'a> {
     sender: &'a RingSender,
     signal: Signal,
-    armed: bool,
 }
 
 impl Drop for AbandonShared<'_> {
     fn drop(&mut self) {
-        if self.armed {
-            let index = Counted::Abandoned.index(self.signal);
-            self.sender.overflow(|producer| {
-                producer.add(index, 1);
-                producer.rouse_listener();
-            });
-        }
+        let index = Counted::Abandoned.index(self.signal);
+        self.sender.overflow(|producer| {
+            producer.add(index, 1);
+            producer.rouse_listener();
+        });
     }
 }
 

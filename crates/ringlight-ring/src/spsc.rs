@@ -169,9 +169,10 @@ pub(crate) struct Producer {
     record_bytes_max: usize,
     /// The tail as this end, the only one to move it, last set it.
     tail: usize,
-    /// Up to here ordinary records fit without looking at the head again; from `tail` to `tail` plus
-    /// the ring's size. It stops at half a ring after the last head seen, to notice the watermark, and
-    /// before the headroom.
+    /// Up to here ordinary records fit, in one piece, without looking at the head again; at most the
+    /// ring's size after `tail`, and behind it when the next reservation is to look in any case. It
+    /// stops at the end of the memory, at half a ring after the last head seen, to notice the
+    /// watermark, and before the headroom.
     limit: usize,
     /// The head at the last time this end roused the consumer: it is not roused again for it.
     roused_at_head: Option<usize>,
@@ -191,12 +192,14 @@ impl Producer {
         if length > self.record_bytes_max() {
             return Err(ReserveError::TooLarge);
         }
-        let placement = self.place(length);
-        let total = placement.padding + placement.needed;
-        if total > self.limit.wrapping_sub(self.tail) {
-            self.make_room(total, self.ring.ordinary_bytes())?;
-        }
-        Ok(self.take(length, placement.padding))
+        let room = self.limit.wrapping_sub(self.tail).cast_signed();
+        let needed = HEADER_BYTES + length.next_multiple_of(WORD_BYTES);
+        let start = if needed.cast_signed() <= room {
+            self.tail
+        } else {
+            self.make_room(needed, self.ring.ordinary_bytes())?
+        };
+        Ok(self.take(start, length))
     }
 
     /// The same, with the headroom.
@@ -208,53 +211,41 @@ impl Producer {
         if length > self.record_bytes_max() {
             return Err(ReserveError::TooLarge);
         }
-        let placement = self.place(length);
-        let total = placement.padding + placement.needed;
-        let made = self.make_room(total, self.ring.memory.size_bytes());
+        let needed = HEADER_BYTES + length.next_multiple_of(WORD_BYTES);
+        let made = self.make_room(needed, self.ring.memory.size_bytes());
         // For this record alone: the next ordinary one looks again.
-        let room = if made.is_ok() { total } else { 0 };
-        self.limit = self.tail.wrapping_add(room);
-        made.map(|()| self.take(length, placement.padding))
+        self.limit = self.tail;
+        made.map(|start| self.take(start, length))
     }
 
-    /// Room that is there.
+    /// Room that is there, from `start` on.
     #[inline]
-    fn take(&mut self, length: usize, padding: usize) -> Reservation<'_> {
-        let size_bytes = self.ring.memory.size_bytes();
-        if padding > 0 {
-            // SAFETY: the tail's word belongs to the producer, since the head is at most a ring
-            // behind the end of the reservation, and the index is masked into the memory.
-            unsafe {
-                self.ring
-                    .memory
-                    .write_word(self.tail & (size_bytes - 1), PADDING)
-            };
-        }
-        let start = self.tail.wrapping_add(padding);
+    fn take(&mut self, start: usize, length: usize) -> Reservation<'_> {
         Reservation {
-            offset: start & (size_bytes - 1),
+            offset: start & (self.ring.memory.size_bytes() - 1),
             start,
             length,
             producer: self,
         }
     }
 
-    /// Where a record of this length goes.
-    #[inline]
-    fn place(&self, length: usize) -> Placement {
-        let needed = HEADER_BYTES + length.next_multiple_of(WORD_BYTES);
+    /// Bytes from the tail to the end of the memory.
+    fn to_end(&self) -> usize {
         let size_bytes = self.ring.memory.size_bytes();
-        let to_end = size_bytes - (self.tail & (size_bytes - 1));
-        Placement {
-            padding: if needed > to_end { to_end } else { 0 },
-            needed,
-        }
+        size_bytes - (self.tail & (size_bytes - 1))
     }
 
-    /// Looks at the head again, rouses the consumer past the watermark, and says whether there is
-    /// room for so many bytes among the `usable` ones of the ring.
+    /// Unused bytes before a record that needs so many: those that are left before the end of the
+    /// memory if it does not fit there in one piece.
+    fn padding(&self, needed: usize) -> usize {
+        let to_end = self.to_end();
+        if needed > to_end { to_end } else { 0 }
+    }
+
+    /// Looks at the head again, rouses the consumer past the watermark, and says where there is room
+    /// for so many bytes among the `usable` ones of the ring.
     #[cold]
-    fn make_room(&mut self, total: usize, usable_bytes: usize) -> Result<(), ReserveError> {
+    fn make_room(&mut self, needed: usize, usable_bytes: usize) -> Result<usize, ReserveError> {
         // Relaxed: the flag alone ends the call; it tells nothing about other memory.
         if self.ring.tail.load(Ordering::Relaxed) & CLOSED != 0 {
             return Err(ReserveError::Closed);
@@ -262,10 +253,22 @@ impl Producer {
         // Acquire pairs with the Release of the swap in `Consumer::give_back`: the consumer's reads
         // of what it gave back are over before we write there.
         let head = self.ring.head.load(Ordering::Acquire) & !FLAGS;
-        self.use_head(head, total, usable_bytes)
+        let padding = self.padding(needed);
+        self.use_head(head, padding + needed, usable_bytes)?;
+        if padding > 0 {
+            let size_bytes = self.ring.memory.size_bytes();
+            // SAFETY: the tail's word belongs to the producer, since the head is at most a ring
+            // behind the end of what was found to be room, and the index is masked into the memory.
+            unsafe {
+                self.ring
+                    .memory
+                    .write_word(self.tail & (size_bytes - 1), PADDING)
+            };
+        }
+        Ok(self.tail.wrapping_add(padding))
     }
 
-    /// The rest of [`make_room`](Self::make_room), for a head read with Acquire.
+    /// Sets the limit by a head read with Acquire, and says whether `total` bytes fit.
     fn use_head(
         &mut self,
         head: usize,
@@ -287,7 +290,7 @@ impl Producer {
         } else {
             room = half_bytes.max(fill + total) - fill;
         }
-        self.limit = self.tail.wrapping_add(room);
+        self.limit = self.tail.wrapping_add(room.min(self.to_end()));
         if fits {
             Ok(())
         } else {
@@ -303,7 +306,8 @@ impl Producer {
         if length > self.record_bytes_max() {
             return Err(WaitError::TooLarge);
         }
-        let Placement { padding, needed } = self.place(length);
+        let needed = HEADER_BYTES + length.next_multiple_of(WORD_BYTES);
+        let total = self.padding(needed) + needed;
         loop {
             // Relaxed: as in `make_room`. Closing rouses this wait after it set the flag.
             if self.ring.tail.load(Ordering::Relaxed) & CLOSED != 0 {
@@ -313,7 +317,7 @@ impl Producer {
             // the consumer's next move of the head either came before, and we see it here, or
             // comes after, and then it sees the flag and rouses us.
             let head = self.ring.head.fetch_or(WAITING, Ordering::Acquire) & !FLAGS;
-            match self.use_head(head, padding + needed, self.ring.ordinary_bytes()) {
+            match self.use_head(head, total, self.ring.ordinary_bytes()) {
                 Ok(()) => return Ok(()),
                 Err(_) if wait(&self.ring.room) => {}
                 Err(_) => return Err(WaitError::TimedOut),
@@ -393,12 +397,6 @@ impl Drop for Producer {
         // Release pairs with the Acquire in `Ring::producer`.
         self.ring.producer_taken.store(false, Ordering::Release);
     }
-}
-
-/// Where a record goes: after how many unused bytes, and how many it takes, framing included.
-struct Placement {
-    padding: usize,
-    needed: usize,
 }
 
 /// Room for one record, to be filled and then committed. Dropping it abandons the record.

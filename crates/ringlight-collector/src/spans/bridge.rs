@@ -186,8 +186,7 @@ impl AsyncSpanProducer {
             let _ = self.room(len_bytes).await;
         }
         let SpanProducer { ring, origin, .. } = &mut self.producer;
-        let fill = |room: &mut [u8]| write(room, &ended.header, &values, text_bytes_max);
-        let fill = &mut Some(fill);
+        let fill = &|room: &mut [u8]| write(room, &ended.header, &values, text_bytes_max);
         let is_urgent = || ended.is_urgent();
         let shared = &origin.shared;
         shared.submit(ring, Signal::Traces, len_bytes, is_urgent, fill)

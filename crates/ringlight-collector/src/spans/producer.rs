@@ -236,7 +236,7 @@ impl SpanProducer {
             Signal::Traces,
             ended.words * WORD_BYTES,
             || ended.is_urgent(),
-            &mut Some(|room: &mut [u8]| write(room, &ended.header, &values, text_bytes_max)),
+            &|room: &mut [u8]| write(room, &ended.header, &values, text_bytes_max),
         )
     }
 

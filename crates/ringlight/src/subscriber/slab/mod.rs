@@ -386,12 +386,6 @@ impl Slot {
     /// The record, `record_words` long, into `buffer`.
     #[inline]
     pub(super) fn copy_record(&self, buffer: &mut [u8]) {
-        const UNROLLED: usize = 4;
-        fn copy(chunks: &mut [[u8; WORD_BYTES]], words: &[AtomicU64]) {
-            for (chunk, word) in chunks.iter_mut().zip(words) {
-                *chunk = word.load(Ordering::Relaxed).to_le_bytes();
-            }
-        }
         let (chunks, _) = buffer.as_chunks_mut::<WORD_BYTES>();
         if chunks.len() > self.words.len() {
             let (here, spilled) = chunks.split_at_mut(self.words.len());
@@ -401,14 +395,34 @@ impl Slot {
             }
             return;
         }
-        // Atomic loads are not vectorized; by hand there is at least one check for several.
-        let (fours, rest) = chunks.as_chunks_mut::<UNROLLED>();
-        let (word_fours, _) = self.words.as_chunks::<UNROLLED>();
-        let words_left = self.words.get(fours.len() * UNROLLED..);
-        for (chunks, words) in fours.iter_mut().zip(word_fours) {
+        // Atomic loads are not vectorized. By hand there is one check for eight, and the rest takes
+        // a step for each bit of its number.
+        let (eights, rest) = chunks.as_chunks_mut::<8>();
+        let (word_eights, _) = self.words.as_chunks::<8>();
+        let words_left = word_eights.get(eights.len());
+        for (chunks, words) in eights.iter_mut().zip(word_eights) {
             copy(chunks, words);
         }
-        copy(rest, words_left.unwrap_or_default());
+        let Some(words) = words_left else { return };
+        let (fours, rest) = rest.as_chunks_mut::<4>();
+        let words = match fours.first_mut() {
+            Some(chunks) => {
+                copy(chunks, &words[..4]);
+                &words[4..]
+            }
+            None => &words[..4],
+        };
+        let (twos, rest) = rest.as_chunks_mut::<2>();
+        let words = match twos.first_mut() {
+            Some(chunks) => {
+                copy(chunks, &words[..2]);
+                &words[2..]
+            }
+            None => words,
+        };
+        if let Some(chunk) = rest.first_mut() {
+            copy(std::slice::from_mut(chunk), words);
+        }
     }
 
     /// Forgets items of a slot that will not be published after all.
@@ -437,6 +451,14 @@ impl Slot {
         let generation = self.state.load(Ordering::Relaxed) & GENERATION_MASK;
         let next = generation.wrapping_add(1 << LOW_BITS) & GENERATION_MASK;
         self.state.store(next | OWN, Ordering::Relaxed);
+    }
+}
+
+/// Copies as many words as there are on the shorter side.
+#[inline]
+fn copy(chunks: &mut [[u8; WORD_BYTES]], words: &[AtomicU64]) {
+    for (chunk, word) in chunks.iter_mut().zip(words) {
+        *chunk = word.load(Ordering::Relaxed).to_le_bytes();
     }
 }
 

@@ -114,7 +114,7 @@ impl RinglightLayer {
         if SlotId::is_own(id.into_u64()) {
             return Some(id.clone());
         }
-        Some(Id::from_u64(self.slot(id)?.get()))
+        Some(self.slot(id)?.to_span_id())
     }
 
     /// Spans of the registry that are open and recorded.
@@ -144,7 +144,7 @@ impl RinglightLayer {
             return Some(id.clone());
         }
         let slot = self.nearest_slot(&find(id)?)?;
-        Some(Id::from_u64(slot.get()))
+        Some(slot.to_span_id())
     }
 
     /// The span of the registry that is nearest to a slot's: the same one, or one around it.
@@ -206,7 +206,7 @@ where
             // Asked of the new span, since of spans that a filter hides only their children know.
             let parent = ctx.span(id).and_then(|span| span.parent());
             let parent = parent.and_then(|parent| self.nearest_slot(&parent));
-            let parent = parent.map(|slot| Id::from_u64(slot.get()));
+            let parent = parent.map(SlotId::to_span_id);
             subscriber.new_span(&with_parent(attributes, parent))
         } else {
             // In the span the thread is in, as our own list of them has it: what is not recorded is
@@ -259,7 +259,7 @@ where
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
         if let Some(slot) = self.shared.spans.remove(&id) {
-            let _ = self.subscriber().try_close(Id::from_u64(slot.get()));
+            let _ = self.subscriber().try_close(slot.to_span_id());
         }
     }
 }

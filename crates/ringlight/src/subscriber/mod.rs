@@ -277,6 +277,24 @@ impl RinglightSubscriber {
         }
     }
 
+    /// Drops a reference to a span that has a slot; whether it was the last, so that the span closed.
+    #[inline(never)]
+    fn release(&self, id: SlotId) -> bool {
+        let index = id.index();
+        let Some(slot) = self.slab.slot_at(index) else {
+            return false;
+        };
+        if !slot.drop_reference(id) {
+            return false;
+        }
+        #[cfg(feature = "otel")]
+        if shared::is_in_use() {
+            self.shared.forget(id);
+        }
+        with_thread(|thread| self.close(thread, index, slot, id.is_sampled()));
+        true
+    }
+
     /// Closes a span whose last reference is gone.
     #[inline]
     fn close(&self, thread: &Thread, index: u32, slot: &Slot, is_sampled: bool) {
@@ -380,12 +398,10 @@ impl Subscriber for RinglightSubscriber {
         if shared::is_in_use() {
             return self.new_span_shared(attributes);
         }
-        let id = if in_pipeline() {
-            SlotId::NONE
-        } else {
-            with_thread(|thread| self.open::<false>(thread, attributes))
-        };
-        Id::from_u64(id.get())
+        if in_pipeline() {
+            return SlotId::NONE.to_span_id();
+        }
+        with_thread(|thread| self.open::<false>(thread, attributes)).to_span_id()
     }
 
     fn record(&self, span: &Id, values: &Record<'_>) {
@@ -452,22 +468,7 @@ impl Subscriber for RinglightSubscriber {
 
     fn try_close(&self, id: Id) -> bool {
         let id = SlotId::from_u64(id.into_u64());
-        if id.is_guest() {
-            return false;
-        }
-        let index = id.index();
-        let Some(slot) = self.slab.slot_at(index) else {
-            return false;
-        };
-        if !slot.drop_reference(id) {
-            return false;
-        }
-        #[cfg(feature = "otel")]
-        if shared::is_in_use() {
-            self.shared.forget(id);
-        }
-        with_thread(|thread| self.close(thread, index, slot, id.is_sampled()));
-        true
+        !id.is_guest() && self.release(id)
     }
 
     fn current_span(&self) -> Current {
@@ -475,7 +476,7 @@ impl Subscriber for RinglightSubscriber {
         let found = current.and_then(|(id, _)| {
             let callsite = self.slab.slot(id.host())?.callsite();
             let metadata = unpoisoned(self.metadata.read()).get(&callsite).copied()?;
-            Some(Current::new(Id::from_u64(id.get()), metadata))
+            Some(Current::new(id.to_span_id(), metadata))
         });
         found.unwrap_or_else(Current::none)
     }

@@ -29,10 +29,19 @@ impl RinglightSubscriber {
         } else {
             None
         };
-        let (parent, context) = match near.map(|id| (id, self.slab.slot(id))) {
-            Some((id, _)) if !id.is_sampled() => return id.guest(),
-            Some((id, Some(slot))) => (id, slot.context()),
-            _ => match self.origin(thread, attributes) {
+        match near {
+            Some(id) if !id.is_sampled() => id.guest(),
+            near => self.open_within(near.unwrap_or(SlotId::NO_PARENT), thread, attributes),
+        }
+    }
+
+    /// Opens a span in a recorded one that is at hand, or in one that has yet to be found, if any. On
+    /// its own, so that within a trace that is not recorded nothing has to be put aside for it.
+    #[inline(never)]
+    fn open_within(&self, near: SlotId, thread: &Thread, attributes: &Attributes<'_>) -> SlotId {
+        let (parent, context) = match self.slab.slot(near) {
+            Some(slot) => (near, slot.context()),
+            None => match self.origin(thread, attributes) {
                 Ok(origin) => origin,
                 Err(unsampled) => return unsampled,
             },

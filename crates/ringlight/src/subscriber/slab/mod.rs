@@ -23,12 +23,14 @@
 
 mod items;
 
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use ringlight_clock::{Clock, Moment, Reading};
 use ringlight_collector::record::{Head, ItemWriter, SPAN_HEADER_WORDS, WORD_BYTES};
 use ringlight_model::{SpanId, StatusCode, TraceId};
+use tracing_core::span::Id;
 
 use crate::sync::unpoisoned;
 
@@ -89,6 +91,14 @@ impl SlotId {
 
     pub(super) const fn get(self) -> u64 {
         self.0
+    }
+
+    /// The id as `tracing` has it. That of no parent, which no span has, becomes that of no slot.
+    #[inline]
+    pub(super) fn to_span_id(self) -> Id {
+        // Unlike `from_u64`, this is not a call.
+        let none = const { NonZeroU64::new(Self::NONE.0).unwrap() };
+        Id::from_non_zero_u64(NonZeroU64::new(self.0).unwrap_or(none))
     }
 
     /// Whether an id is one of a slot, and not one of the registry of `tracing-subscriber`.

@@ -423,11 +423,17 @@ struct Abandon<'a> {
 }
 
 impl Drop for Abandon<'_> {
-    #[cold]
+    // Inlined, so that the guard does not have to lie in memory.
+    #[inline]
     fn drop(&mut self) {
-        self.producer.add(Counted::Abandoned.index(self.signal), 1);
-        self.producer.rouse_listener();
+        abandoned(self.producer, self.signal);
     }
+}
+
+#[cold]
+fn abandoned(producer: &mut RingProducer, signal: Signal) {
+    producer.add(Counted::Abandoned.index(signal), 1);
+    producer.rouse_listener();
 }
 
 /// The same for a record on its way to the shared ring.
@@ -438,11 +444,8 @@ struct AbandonShared<'a> {
 
 impl Drop for AbandonShared<'_> {
     fn drop(&mut self) {
-        let index = Counted::Abandoned.index(self.signal);
-        self.sender.overflow(|producer| {
-            producer.add(index, 1);
-            producer.rouse_listener();
-        });
+        let signal = self.signal;
+        self.sender.overflow(|producer| abandoned(producer, signal));
     }
 }
 

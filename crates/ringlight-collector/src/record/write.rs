@@ -354,18 +354,18 @@ impl<'w, W: Words> ItemWriter<'w, W> {
         let (flags, key, name) = split(key);
         let key_words = name.len().div_ceil(WORD_BYTES);
         let start = self.words.len();
+        let room = self.words.room();
         // One word of value at least, so that a text is not cut to nothing for want of room.
         let least = usize::from(self.text_bytes_max >= WORD_BYTES);
-        let Some(room) = self.words.room().checked_sub(1 + key_words + least) else {
+        if room < 1 + key_words + least {
             return Written::Dropped;
-        };
+        }
         self.words.push(0);
         if key_words > 0 {
             push_padded(self.words, name);
         }
-        let room_bytes = (room + least) * WORD_BYTES;
-        let bytes_max = self.text_bytes_max.min(room_bytes).min(u32::MAX as usize);
-        let mut packer = TextPacker::new(self.words, bytes_max);
+        let room_bytes = (room - 1 - key_words) * WORD_BYTES;
+        let mut packer = TextPacker::new(self.words, self.text_bytes_max.min(room_bytes));
         fill(&mut packer);
         let (len, cut) = packer.finish();
         let flags = flags | if cut { FLAG_CUT } else { 0 };

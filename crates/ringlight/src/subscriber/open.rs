@@ -115,6 +115,12 @@ impl RinglightSubscriber {
         }
     }
 
+    #[cold]
+    fn unpublish(&self, thread: &Thread, index: u32, slot: &Slot) {
+        slot.discard();
+        self.give_slot(thread, index, slot);
+    }
+
     #[inline]
     fn take_slot(&self, thread: &Thread) -> Option<(u32, &Slot)> {
         let index = thread.take_slot(self.number, &self.slab)?;
@@ -191,10 +197,10 @@ struct Unpublished<'a> {
 }
 
 impl Drop for Unpublished<'_> {
-    #[cold]
+    // Inlined, so that the guard does not have to lie in memory.
+    #[inline]
     fn drop(&mut self) {
-        self.slot.discard();
         self.subscriber
-            .give_slot(self.thread, self.index, self.slot);
+            .unpublish(self.thread, self.index, self.slot);
     }
 }

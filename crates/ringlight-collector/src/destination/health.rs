@@ -40,7 +40,7 @@ pub(super) struct Health {
     /// The application is leaving, at this time at the latest: no long waits, and few chances for a
     /// backend that is away.
     leaving: Option<Instant>,
-    /// Attempts without an answer, in a row, since the application began to leave.
+    /// Attempts without an answer, one after the other, since the application began to leave.
     failures_leaving: u32,
 }
 
@@ -142,7 +142,10 @@ impl Health {
         self.failures = self.failures.saturating_add(1);
         let (is_away, is_news) = match failure {
             Failure::NoAnswer => {
-                self.failures_leaving += u32::from(self.is_leaving());
+                // Requests that were under way together fail together when their connection is lost. That
+                // is one failure; whether there is another way only a new attempt finds out.
+                let is_new = is_probe || !self.is_away();
+                self.failures_leaving += u32::from(self.is_leaving() && is_new);
                 (true, self.failures > 1 || !self.has_answered)
             }
             Failure::NotNow(after) => {

@@ -74,6 +74,15 @@ fn deliver(
     batches: u64,
     answer: impl Fn(usize) -> Result<ExportOutcome, ExportError> + Send + Sync + 'static,
 ) -> Outcome {
+    deliver_within(None, batches, answer)
+}
+
+/// The same for an application that is leaving, within a time.
+fn deliver_within(
+    leaves_within: Option<Duration>,
+    batches: u64,
+    answer: impl Fn(usize) -> Result<ExportOutcome, ExportError> + Send + Sync + 'static,
+) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -107,6 +116,9 @@ fn deliver(
                 records: 1,
                 id: BatchId::new("test".into(), sequence),
             });
+        }
+        if let Some(time) = leaves_within {
+            destination.leave(start + time);
         }
         for _ in 0..4 {
             tokio::spawn(Arc::clone(&destination).work());
@@ -240,6 +252,21 @@ fn failures_of_one_batch_do_not_hurry_the_others() {
         );
         assert!(outcome.elapsed < seconds(306));
     }
+}
+
+#[test]
+fn a_connection_that_is_lost_with_all_its_requests_is_one_failure_to_who_is_leaving() {
+    let outcome = deliver_within(Some(seconds(60)), 8, |attempt| match attempt {
+        // The four that are under way at once.
+        0..4 => away(),
+        _ => Ok(ExportOutcome::default()),
+    });
+    assert_eq!(outcome.account.exported, 8);
+    // Who is away for good is asked twice more.
+    let outcome = deliver_within(Some(seconds(60)), 8, |_| away());
+    assert_eq!(outcome.attempts.len(), 6);
+    assert_eq!(outcome.account.dropped[DropReason::Shutdown as usize], 8);
+    assert!(outcome.elapsed < seconds(1));
 }
 
 #[test]

@@ -61,7 +61,7 @@ pub(crate) enum Counted {
     Abandoned = 4,
     /// Dropped before it could be made: too many spans were open.
     TooManyOpen = 5,
-    /// Not a record: a producer found its ring full.
+    /// Not a record: a producer looked for room in its ring, the headroom apart, and found none.
     FullRing = 6,
     /// Not a record: a producer tried again after it had waited for room.
     Retry = 7,
@@ -144,8 +144,10 @@ struct Book {
 struct Books {
     /// Records taken out of the rings so far.
     drained: [u64; SIGNALS],
-    /// Whether nothing will come out of the rings any more, though something may be in them.
-    is_written_off: bool,
+    /// Spans among them that ended before they began.
+    negative_durations: u64,
+    /// Once nothing comes out of the rings any more: as what those records count that are not out.
+    rest_counts_as: Option<DropReason>,
     destinations: Vec<Book>,
 }
 
@@ -170,7 +172,8 @@ impl Accounts {
             sender,
             books: Mutex::new(Books {
                 drained: [0; SIGNALS],
-                is_written_off: false,
+                negative_durations: 0,
+                rest_counts_as: None,
                 destinations: destinations.into_iter().map(book).collect(),
             }),
         }
@@ -192,6 +195,11 @@ impl Accounts {
                 line.settle(records, Fate::Delivered { rejected: 0 });
             }
         }
+    }
+
+    /// Spans came out of the rings that ended before they began, and go on without a duration.
+    pub(crate) fn negative_durations(&self, spans: u64) {
+        self.books().negative_durations += spans;
     }
 
     /// Records came out of the rings and went no further.
@@ -261,6 +269,12 @@ impl Accounts {
         line.settle(records, fate);
     }
 
+    /// Closes the books after the last record came out of the closed rings. A producer that counted a
+    /// record before that and has not published it will find its ring closed.
+    pub(crate) fn close(&self) {
+        self.books().rest_counts_as = Some(DropReason::Closed);
+    }
+
     /// Closes the books after the collector broke down: whatever is still written down as on its
     /// way is lost.
     ///
@@ -268,7 +282,9 @@ impl Accounts {
     /// books that went wrong show as records that are in flight for ever.
     pub(crate) fn write_off(&self) {
         let mut books = self.books();
-        books.is_written_off = true;
+        if books.rest_counts_as.is_none() {
+            books.rest_counts_as = Some(DropReason::Shutdown);
+        }
         for book in &mut books.destinations {
             for line in &mut book.lines {
                 line.dropped[DropReason::Shutdown as usize] += line.stages.iter().sum::<u64>();
@@ -279,35 +295,34 @@ impl Accounts {
 
     /// Records that are on their way to any destination.
     pub(crate) fn in_flight(&self) -> u64 {
-        let destinations = self.books().destinations.len();
-        let of = |destination| {
-            let snapshot = self.snapshot(destination);
-            let signals = Signal::ALL.into_iter();
-            signals.map(|s| snapshot.account(s).in_flight).sum()
-        };
-        (0..destinations).map(of).max().unwrap_or(0)
+        self.most(|account| account.in_flight)
     }
 
     /// Records dropped for a reason, all signals together, at the destination that lost most.
     pub(crate) fn dropped(&self, reason: DropReason) -> u64 {
-        let destinations = self.books().destinations.len();
-        let of = |destination| {
-            let snapshot = self.snapshot(destination);
+        self.most(|account| account.dropped[reason as usize])
+    }
+
+    /// The sum over all signals, at the destination where it is the largest.
+    fn most(&self, of: impl Fn(&Account) -> u64) -> u64 {
+        let books = self.books();
+        let sum = |book: &Book| {
+            let snapshot = self.read(&books, book);
             let signals = Signal::ALL.into_iter();
-            signals
-                .map(|s| snapshot.account(s).dropped[reason as usize])
-                .sum()
+            signals.map(|signal| of(snapshot.account(signal))).sum()
         };
-        (0..destinations).map(of).max().unwrap_or(0)
+        books.destinations.iter().map(sum).max().unwrap_or(0)
     }
 
     /// The ledger of one destination as it is told about it: without what it does not take.
     pub(crate) fn reported(&self, destination: usize) -> LedgerSnapshot {
-        let mut snapshot = self.snapshot(destination);
         let books = self.books();
-        let takes = books.destinations.get(destination).map(|book| book.takes);
+        let Some(book) = books.destinations.get(destination) else {
+            return LedgerSnapshot::default();
+        };
+        let mut snapshot = self.read(&books, book);
         for signal in Signal::ALL {
-            if !takes.is_some_and(|takes| takes.contains(signal)) {
+            if !book.takes.contains(signal) {
                 *snapshot.account_mut(signal) = Account::default();
             }
         }
@@ -316,12 +331,13 @@ impl Accounts {
 
     /// The accounts of spans of one destination under the names of the span collector.
     pub(crate) fn metrics(&self, destination: usize) -> CollectorMetrics {
-        let account = *self.snapshot(destination).account(Signal::Traces);
-        let total = |what: Counted| self.sender.counter_total(what.index(Signal::Traces));
         let books = self.books();
         let Some(book) = books.destinations.get(destination) else {
             return CollectorMetrics::default();
         };
+        let snapshot = self.read(&books, book);
+        let account = snapshot.account(Signal::Traces);
+        let total = |what: Counted| self.sender.counter_total(what.index(Signal::Traces));
         CollectorMetrics {
             spans_submitted: account.submitted,
             full_ring_events: total(Counted::FullRing),
@@ -337,10 +353,14 @@ impl Accounts {
     /// The ledger of one destination, exact at the moment of the call.
     pub(crate) fn snapshot(&self, destination: usize) -> LedgerSnapshot {
         let books = self.books();
+        let book = books.destinations.get(destination);
+        book.map(|book| self.read(&books, book)).unwrap_or_default()
+    }
+
+    /// Reads what stands in the books and in the producers' counters, while the books stand still.
+    fn read(&self, books: &Books, book: &Book) -> LedgerSnapshot {
         let mut snapshot = LedgerSnapshot::default();
-        let Some(book) = books.destinations.get(destination) else {
-            return snapshot;
-        };
+        snapshot.set_negative_durations(books.negative_durations);
         for signal in Signal::ALL {
             let line = &book.lines[signal as usize];
             let account = snapshot.account_mut(signal);
@@ -357,12 +377,11 @@ impl Accounts {
                 account.dropped[reason as usize] += count;
             }
             let in_rings = produced.in_rings(books.drained[signal as usize]);
-            if books.is_written_off {
+            match books.rest_counts_as {
                 // A producer caught in the act may still count its record as dropped `Closed`; it
                 // then leaves this number by itself.
-                account.dropped[DropReason::Shutdown as usize] += in_rings;
-            } else {
-                account.in_flight += in_rings;
+                Some(reason) => account.dropped[reason as usize] += in_rings,
+                None => account.in_flight += in_rings,
             }
         }
         snapshot

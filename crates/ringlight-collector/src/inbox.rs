@@ -39,6 +39,8 @@ pub(crate) struct Inbox {
     held_since: Option<Instant>,
     /// Records drained and not yet in the books, of traces and of logs.
     unposted: [u64; 2],
+    /// Spans that ended before they began, not yet in the books.
+    negative_durations: u64,
     sinks_are_dirty: bool,
     /// Whether any destination takes them, of traces and of logs.
     is_taken: [bool; 2],
@@ -76,6 +78,7 @@ impl Inbox {
             sealed: VecDeque::new(),
             held_since: None,
             unposted: [0; 2],
+            negative_durations: 0,
             sinks_are_dirty: false,
             is_taken,
             tail: config.tail_sampling.map(Tail::new),
@@ -95,7 +98,10 @@ impl Inbox {
             self.show(&record);
         }
         let lane = match record {
-            Record::Span(_) => 0,
+            Record::Span(span) => {
+                self.negative_durations += u64::from(span.ends_before_it_starts());
+                0
+            }
             Record::Log(_) => 1,
         };
         if !self.is_taken[lane] {
@@ -180,6 +186,10 @@ impl Inbox {
                 self.accounts.drained(signal, records);
             }
         }
+        let negative = std::mem::take(&mut self.negative_durations);
+        if negative > 0 {
+            self.accounts.negative_durations(negative);
+        }
         let unsent = std::mem::take(&mut self.unsent);
         if unsent > 0 {
             let reason = DropReason::TailSampled;
@@ -202,7 +212,7 @@ impl Inbox {
         self.seal(1);
     }
 
-    /// Drops everything: `left_in_rings` records by lane, open and sealed batches, and what the
+    /// Drops everything and closes the books: `left_in_rings` records by lane, open and sealed batches, and what the
     /// destinations, whose workers have ended, still have.
     pub(crate) fn abandon(&mut self, left_in_rings: [u64; LANES.len()]) {
         self.post();
@@ -223,6 +233,7 @@ impl Inbox {
         for destination in &self.destinations {
             destination.abandon();
         }
+        self.accounts.close();
     }
 
     /// Tells the destinations that the application is leaving.

@@ -9,7 +9,8 @@
 pub struct CollectorMetrics {
     /// Spans handed over: the ledger's `submitted`.
     pub spans_submitted: u64,
-    /// How often a producer found its ring full, whatever came of it.
+    /// How often a producer looked for room in its ring and found none, whatever came of it. Each look
+    /// counts, so that a record that waited in vain counts more than once.
     pub full_ring_events: u64,
     /// How often a producer tried again after it had waited for room.
     pub reserve_retries: u64,

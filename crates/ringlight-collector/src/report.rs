@@ -42,7 +42,7 @@ pub(crate) struct Reports {
     sequence: AtomicU64,
     /// The ledger may have changed.
     changed: Notify,
-    /// The backend takes no metrics. Relaxed: a hint between tasks of one thread.
+    /// The backend takes no metrics. All accesses are Relaxed: a hint between tasks of one thread.
     is_refused: AtomicBool,
 }
 
@@ -122,6 +122,7 @@ impl Reports {
             ringlight_clock::wall_unix_nano(),
             is_final,
         );
+        // Relaxed: only the uniqueness of the number matters.
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let batch = EncodedBatch {
             signal: Signal::Metrics,

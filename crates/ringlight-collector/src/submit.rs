@@ -135,14 +135,12 @@ impl Shared {
         is_urgent: impl FnOnce() -> bool,
         fill: &impl Fn(&mut [u8]),
     ) -> bool {
+        producer.add(Counted::FullRing.index(signal), 1);
         let is_urgent = is_urgent();
         if is_urgent {
             let urgent = RingProducer::reserve_urgent;
             match attempt(producer, urgent, signal, len_bytes, fill) {
-                Ok(()) => {
-                    producer.add(Counted::FullRing.index(signal), 1);
-                    return true;
-                }
+                Ok(()) => return true,
                 Err(ReserveError::Full) => {}
                 Err(error) => return self.refuse_own(producer, signal, error),
             }
@@ -180,7 +178,6 @@ impl Shared {
         is_urgent: bool,
         fill: &impl Fn(&mut [u8]),
     ) -> bool {
-        producer.add(Counted::FullRing.index(signal), 1);
         let patience = Patience::new(self.policy);
         while let Some(left) = patience.left() {
             match producer.wait_room(len_bytes, left) {
@@ -190,7 +187,7 @@ impl Shared {
             producer.add(Counted::Retry.index(signal), 1);
             match attempt_again(producer, signal, len_bytes, fill) {
                 Ok(()) => return true,
-                Err(ReserveError::Full) => {}
+                Err(ReserveError::Full) => producer.add(Counted::FullRing.index(signal), 1),
                 Err(error) => return self.refuse_own(producer, signal, error),
             }
         }
@@ -208,7 +205,11 @@ impl Shared {
         };
         match last {
             Ok(()) => true,
-            Err(error) => self.refuse_own(producer, signal, error),
+            Err(error) => {
+                let is_full = error == ReserveError::Full;
+                producer.add(Counted::FullRing.index(signal), u64::from(is_full));
+                self.refuse_own(producer, signal, error)
+            }
         }
     }
 
@@ -275,10 +276,13 @@ impl Shared {
                     // Whether there is room shows in the attempt.
                     let _ = producer.wait_room(bytes.len(), left.min(SHARED_WAIT));
                 }
-                let pushed = match producer.push(bytes) {
-                    Err(ReserveError::Full) if is_urgent => push_urgent(producer, bytes),
-                    decided => decided,
-                };
+                let mut pushed = producer.push(bytes);
+                if pushed == Err(ReserveError::Full) {
+                    producer.add(Counted::FullRing.index(signal), 1);
+                    if is_urgent {
+                        pushed = push_urgent(producer, bytes);
+                    }
+                }
                 match pushed {
                     Ok(()) => Some(true),
                     Err(ReserveError::Full) if left.is_some() => None,
@@ -456,9 +460,6 @@ fn refuse(producer: &mut RingProducer, signal: Signal, error: ReserveError) -> b
         ReserveError::TooLarge => Counted::TooLarge,
         _ => Counted::RingFull,
     };
-    if counted == Counted::RingFull {
-        producer.add(Counted::FullRing.index(signal), 1);
-    }
     producer.add(counted.index(signal), 1);
     if counted == Counted::TooLarge {
         // Nothing else tells a collector that sleeps.

@@ -106,6 +106,7 @@ impl Account {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LedgerSnapshot {
     accounts: [Account; SIGNALS],
+    negative_durations: u64,
 }
 
 impl LedgerSnapshot {
@@ -118,6 +119,18 @@ impl LedgerSnapshot {
     /// The account of a signal, to be filled in.
     pub const fn account_mut(&mut self, signal: Signal) -> &mut Account {
         &mut self.accounts[signal as usize]
+    }
+
+    /// Spans that came out of their rings with an end before their start, as times that were set by
+    /// hand or read from a clock that went back may be. They are sent with a duration of zero.
+    #[must_use]
+    pub const fn negative_durations(&self) -> u64 {
+        self.negative_durations
+    }
+
+    /// Sets how many spans ended before they began.
+    pub const fn set_negative_durations(&mut self, spans: u64) {
+        self.negative_durations = spans;
     }
 
     /// Whether every account balances.

@@ -1,8 +1,9 @@
 //! A client's ledger on its way to a backend, as an OTLP metrics request.
 //!
-//! One metric, `ringlight.ledger.records`, under the scope `ringlight`: a cumulative sum that is not
+//! The metric `ringlight.ledger.records`, under the scope `ringlight`: a cumulative sum that is not
 //! monotonic (what is in flight shrinks), one integer data point for each signal and outcome, with
-//! the attributes `signal`, `outcome` and, for drops, `reason`. The scope attribute
+//! the attributes `signal`, `outcome` and, for drops, `reason`. Beside it
+//! `ringlight.ledger.negative_durations`, a monotonic sum of one data point. The scope attribute
 //! `ringlight.ledger.final` is true on the last report of a process.
 //!
 //! Any OTLP backend takes it as an ordinary metric; ours compares it with what it stored.
@@ -19,8 +20,10 @@ use crate::wire::{Reader, Slice, WireError};
 
 /// Name of the scope.
 pub const SCOPE: &str = "ringlight";
-/// Name of the metric.
+/// Name of the metric with the accounts.
 pub const METRIC: &str = "ringlight.ledger.records";
+/// Name of the metric that counts spans which ended before they began.
+pub const NEGATIVE_DURATIONS: &str = "ringlight.ledger.negative_durations";
 /// Scope attribute that is true on the last report of a process.
 pub const FINAL: &str = "ringlight.ledger.final";
 
@@ -42,6 +45,7 @@ mod fields {
     pub(super) const METRIC_SUM: u32 = 7;
     pub(super) const SUM_POINTS: u32 = 1;
     pub(super) const SUM_TEMPORALITY: u32 = 2;
+    pub(super) const SUM_IS_MONOTONIC: u32 = 3;
     pub(super) const POINT_START: u32 = 2;
     pub(super) const POINT_TIME: u32 = 3;
     pub(super) const POINT_INT: u32 = 6;
@@ -59,7 +63,7 @@ pub struct LedgerReport {
     pub time_unix_nano: u64,
     /// Whether this is the client's last report.
     pub is_final: bool,
-    /// The accounts of traces and logs.
+    /// The accounts of traces and logs, and what is counted beside them.
     pub ledger: LedgerSnapshot,
     /// How many data points of the request the report took.
     pub points: u64,
@@ -88,38 +92,66 @@ pub fn encode(
         ..Scope::default()
     };
     let inner = encode::open_scope(&mut buf, &scope);
-    let metric = proto::open(&mut buf, per_scope::ITEMS, Room::Medium);
-    proto::bytes_field(&mut buf, fields::METRIC_NAME, METRIC.as_bytes());
-    proto::bytes_field(
-        &mut buf,
-        fields::METRIC_DESCRIPTION,
-        b"What became of the records the application submitted.",
-    );
-    proto::bytes_field(&mut buf, fields::METRIC_UNIT, b"{record}");
-    let sum = proto::open(&mut buf, fields::METRIC_SUM, Room::Medium);
-    proto::varint_field(&mut buf, fields::SUM_TEMPORALITY, CUMULATIVE);
-    for signal in SIGNALS {
-        for_each_outcome(ledger.account(signal), |outcome, reason, value| {
-            let point = proto::open(&mut buf, fields::SUM_POINTS, Room::Small);
-            proto::fixed64_field(&mut buf, fields::POINT_START, start_unix_nano);
-            proto::fixed64_field(&mut buf, fields::POINT_TIME, time_unix_nano);
-            proto::fixed64_field(&mut buf, fields::POINT_INT, value);
-            let mut text = |key, value| {
-                attribute(&mut buf, Owner::DataPoint, key, Scalar::Str(value));
-            };
-            text("signal", signal.as_str());
-            text("outcome", outcome);
-            if let Some(reason) = reason {
-                text("reason", reason.as_str());
-            }
-            proto::close(&mut buf, point);
-        });
-    }
-    proto::close(&mut buf, sum);
-    proto::close(&mut buf, metric);
+    let times = (start_unix_nano, time_unix_nano);
+    let what = b"What became of the records the application submitted.";
+    sum(&mut buf, METRIC, what, b"{record}", |buf| {
+        for signal in SIGNALS {
+            for_each_outcome(ledger.account(signal), |outcome, reason, value| {
+                point(buf, times, value, |buf| {
+                    let mut text = |key, value| {
+                        attribute(buf, Owner::DataPoint, key, Scalar::Str(value));
+                    };
+                    text("signal", signal.as_str());
+                    text("outcome", outcome);
+                    if let Some(reason) = reason {
+                        text("reason", reason.as_str());
+                    }
+                });
+            });
+        }
+    });
+    let what = b"Spans that ended before they began, sent with a duration of zero.";
+    sum(&mut buf, NEGATIVE_DURATIONS, what, b"{span}", |buf| {
+        proto::varint_field(buf, fields::SUM_IS_MONOTONIC, 1);
+        point(buf, times, ledger.negative_durations(), |_| ());
+    });
     proto::close(&mut buf, inner);
     proto::close(&mut buf, outer);
     buf
+}
+
+/// A metric that is a cumulative sum.
+fn sum(
+    buf: &mut Vec<u8>,
+    name: &str,
+    description: &[u8],
+    unit: &[u8],
+    points: impl FnOnce(&mut Vec<u8>),
+) {
+    let metric = proto::open(buf, per_scope::ITEMS, Room::Medium);
+    proto::bytes_field(buf, fields::METRIC_NAME, name.as_bytes());
+    proto::bytes_field(buf, fields::METRIC_DESCRIPTION, description);
+    proto::bytes_field(buf, fields::METRIC_UNIT, unit);
+    let sum = proto::open(buf, fields::METRIC_SUM, Room::Medium);
+    proto::varint_field(buf, fields::SUM_TEMPORALITY, CUMULATIVE);
+    points(buf);
+    proto::close(buf, sum);
+    proto::close(buf, metric);
+}
+
+/// A data point: when counting began and when it was read, what was counted, its attributes.
+fn point(
+    buf: &mut Vec<u8>,
+    (start_unix_nano, time_unix_nano): (u64, u64),
+    value: u64,
+    attributes: impl FnOnce(&mut Vec<u8>),
+) {
+    let point = proto::open(buf, fields::SUM_POINTS, Room::Small);
+    proto::fixed64_field(buf, fields::POINT_START, start_unix_nano);
+    proto::fixed64_field(buf, fields::POINT_TIME, time_unix_nano);
+    proto::fixed64_field(buf, fields::POINT_INT, value);
+    attributes(buf);
+    proto::close(buf, point);
 }
 
 fn for_each_outcome(
@@ -213,29 +245,37 @@ fn read_scope(
 }
 
 fn read_metric(message: Slice<'_>, report: &mut LedgerReport) -> Result<(), ItemError> {
-    let mut is_ledger = false;
+    let mut name: &[u8] = &[];
     let mut reader = message.reader();
     while let Some((number, field)) = reader.next()? {
         if number == fields::METRIC_NAME {
-            is_ledger = field.slice(reader.position())?.bytes == METRIC.as_bytes();
+            name = field.slice(reader.position())?.bytes;
         }
+    }
+    let is_ledger = name == METRIC.as_bytes();
+    if !is_ledger && name != NEGATIVE_DURATIONS.as_bytes() {
+        return Ok(());
     }
     let mut reader = message.reader();
     while let Some((number, field)) = reader.next()? {
-        if !is_ledger || number != fields::METRIC_SUM {
+        if number != fields::METRIC_SUM {
             continue;
         }
         let mut sum = field.slice(reader.position())?.reader();
         while let Some((number, field)) = sum.next()? {
             if number == fields::SUM_POINTS {
-                read_point(field.slice(sum.position())?, report)?;
+                read_point(field.slice(sum.position())?, is_ledger, report)?;
             }
         }
     }
     Ok(())
 }
 
-fn read_point(message: Slice<'_>, report: &mut LedgerReport) -> Result<(), ItemError> {
+fn read_point(
+    message: Slice<'_>,
+    is_ledger: bool,
+    report: &mut LedgerReport,
+) -> Result<(), ItemError> {
     let mut budget = Budget::default();
     let mut attributes = Vec::new();
     let mut value = 0;
@@ -253,12 +293,16 @@ fn read_point(message: Slice<'_>, report: &mut LedgerReport) -> Result<(), ItemE
             _ => {}
         }
     }
+    report.points += 1;
+    if !is_ledger {
+        report.ledger.set_negative_durations(value);
+        return Ok(());
+    }
     let text = |key: &str| {
         let item = attributes.iter().find(|item| item.key == key);
         item.and_then(|item| item.value.as_str())
             .unwrap_or_default()
     };
-    report.points += 1;
     let Some(signal) = SIGNALS
         .into_iter()
         .find(|signal| signal.as_str() == text("signal"))
@@ -306,6 +350,7 @@ mod tests {
         traces.dropped[DropReason::Shutdown as usize] = 2;
         ledger.account_mut(Signal::Logs).submitted = u64::from(u32::MAX) + 7;
         ledger.account_mut(Signal::Logs).in_flight = u64::from(u32::MAX) + 7;
+        ledger.set_negative_durations(4);
         ledger
     }
 
@@ -320,7 +365,7 @@ mod tests {
     }
 
     /// Two signals, each with five outcomes and the drops by reason.
-    const fn points_count() -> usize {
+    const fn accounts_points_count() -> usize {
         SIGNALS.len() * (5 + DropReason::ALL.len())
     }
 
@@ -337,7 +382,7 @@ mod tests {
                     time_unix_nano: 10,
                     is_final,
                     ledger: ledger(),
-                    points: points_count() as u64,
+                    points: accounts_points_count() as u64 + 1,
                 }]
             );
             assert!(reports[0].ledger.balances());
@@ -352,18 +397,28 @@ mod tests {
         let request = encode(&resource(), &ledger(), 5, 10, true);
         let request = ExportMetricsServiceRequest::decode(&request[..]).unwrap();
         let scope = &request.resource_metrics[0].scope_metrics[0];
-        let metric = &scope.metrics[0];
+        let [metric, negative] = &scope.metrics[..] else {
+            panic!("{:?}", scope.metrics);
+        };
         assert_eq!(metric.name, METRIC);
         let Some(metric::Data::Sum(sum)) = &metric.data else {
             panic!("{metric:?}");
         };
         assert!(!sum.is_monotonic);
         assert_eq!(sum.aggregation_temporality, 2);
-        assert_eq!(sum.data_points.len(), points_count());
+        assert_eq!(sum.data_points.len(), accounts_points_count());
         assert_eq!(
             sum.data_points[0].value,
             Some(number_data_point::Value::AsInt(100))
         );
+        assert_eq!(negative.name, NEGATIVE_DURATIONS);
+        let Some(metric::Data::Sum(sum)) = &negative.data else {
+            panic!("{negative:?}");
+        };
+        assert!(sum.is_monotonic);
+        assert_eq!(sum.aggregation_temporality, 2);
+        let values: Vec<_> = sum.data_points.iter().map(|point| point.value).collect();
+        assert_eq!(values, [Some(number_data_point::Value::AsInt(4))]);
     }
 
     #[test]

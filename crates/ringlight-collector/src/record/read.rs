@@ -173,6 +173,12 @@ impl<'a> SpanRecord<'a> {
         self.word(7)
     }
 
+    /// Whether the end lies before the start. Such a span is sent with a duration of zero, and counted.
+    #[must_use]
+    pub const fn ends_before_it_starts(&self) -> bool {
+        self.end_unix_nano() < self.start_unix_nano()
+    }
+
     /// The items.
     #[must_use]
     pub const fn items(&self) -> Items<'a> {

@@ -14,7 +14,7 @@ use crate::accounts::{Accounts, SignalSet};
 use crate::config::{CollectorConfig, CollectorConfigError, HEADROOM_PART};
 use crate::encode::Encoder;
 use crate::metrics::CollectorMetrics;
-use crate::record::Record;
+use crate::record::{Record, SpanRecord};
 use crate::submit::Shared;
 
 /// Rings, one a producer, and the one end that drains them: no thread, no runtime, no exporter.
@@ -110,15 +110,17 @@ impl SpanCollector {
             accounts: &self.accounts,
             shown: 0,
             malformed: 0,
+            negative_durations: 0,
         };
         let (encoder, item, request) = (&mut self.encoder, &mut self.item, &mut self.request);
         let limits = self.limits;
         self.receiver.drain_records(spans_max as u64, |bytes| {
             item.clear();
-            if !encode(encoder, bytes, item) {
+            let Some(span) = encode(encoder, bytes, item) else {
                 post.malformed += 1;
                 return;
-            }
+            };
+            post.negative_durations += u64::from(span.ends_before_it_starts());
             frame(request, item);
             let before = post.shown;
             // Whatever it says, what was not shown is counted below.
@@ -217,6 +219,7 @@ struct Post<'a> {
     accounts: &'a Accounts,
     shown: u64,
     malformed: u64,
+    negative_durations: u64,
 }
 
 impl Drop for Post<'_> {
@@ -228,19 +231,24 @@ impl Drop for Post<'_> {
             let reason = DropReason::Malformed;
             self.accounts.lost(Signal::Traces, self.malformed, reason);
         }
+        if self.negative_durations > 0 {
+            self.accounts.negative_durations(self.negative_durations);
+        }
     }
 }
 
-/// Encodes a record as an item of OTLP's `ScopeSpans`; whether it is a span.
-fn encode(encoder: &mut Encoder, bytes: &[u8], item: &mut Vec<u8>) -> bool {
+/// Encodes a record as an item of OTLP's `ScopeSpans`, if it is a span.
+fn encode<'a>(
+    encoder: &mut Encoder,
+    bytes: &'a [u8],
+    item: &mut Vec<u8>,
+) -> Option<SpanRecord<'a>> {
     let Ok(Record::Span(span)) = Record::parse(bytes) else {
-        return false;
+        return None;
     };
-    let Ok(callsite) = encoder.callsite(span.callsite()) else {
-        return false;
-    };
+    let callsite = encoder.callsite(span.callsite()).ok()?;
     encoder.span(item, callsite, &span);
-    true
+    Some(span)
 }
 
 /// An item of `ScopeSpans` as the only one of an `ExportTraceServiceRequest`.

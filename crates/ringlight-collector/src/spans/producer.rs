@@ -325,6 +325,8 @@ impl SpanProducer {
         if !is_valid(span, limits) {
             return None;
         }
+        // As it was given: what is sent has a duration of zero, and it is counted that it had not.
+        let end_unix_nano = span.end_unix_nano;
         let span = within_limits(span, limits);
         let mut head = Head::span(span.kind, span.status.code, span.flags as u8);
         if span.flags & REMOTE_PARENT == REMOTE_PARENT {
@@ -337,7 +339,7 @@ impl SpanProducer {
             span_id: span.span_id,
             parent_span_id: span.parent_span_id,
             start_unix_nano: span.start_unix_nano,
-            end_unix_nano: span.end_unix_nano,
+            end_unix_nano,
         };
         let record = &mut self.scratch;
         record.clear();

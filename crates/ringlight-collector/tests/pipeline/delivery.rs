@@ -226,45 +226,6 @@ fn fault_16_a_dead_destination_does_not_touch_the_other() {
 }
 
 #[test]
-fn with_block_nothing_is_lost_to_a_slow_destination() {
-    let backend = Scripted::new("backend", Answer::Held);
-    let pipeline = start(
-        CollectorConfig {
-            ring_bits: 6,
-            producers_max: 1,
-            batch_records_max: 10,
-            batch_bytes_max: 1024,
-            queue_bytes_max: 2048,
-            policy: OverflowPolicy::Block,
-            ..config()
-        },
-        &[&backend],
-    );
-    std::thread::scope(|scope| {
-        for thread in 0..3_u64 {
-            let recorder = pipeline.recorder();
-            scope.spawn(move || {
-                for number in 1..=2_000 {
-                    assert!(record_span(&recorder, thread * 2_000 + number));
-                }
-            });
-        }
-        backend.wait_attempts(1);
-        backend.release(Answer::Ok);
-    });
-    let ledger = pipeline.shutdown(PATIENCE);
-    let account = ledger.account(Signal::Traces);
-    assert_eq!(
-        (account.submitted, account.exported),
-        (6_000, 6_000),
-        "{account:?}"
-    );
-    let mut numbers = backend.span_numbers();
-    numbers.sort_unstable();
-    assert_eq!(numbers, (1..=6_000).collect::<Vec<_>>());
-}
-
-#[test]
 fn a_person_is_told_once_and_once_again() {
     let backend = Scripted::new("backend", Answer::Unreachable);
     let (told, tellings) = channel();

@@ -190,7 +190,7 @@ fn otel_fields_that_make_no_sense_stay_visible() {
 }
 
 #[test]
-fn a_clock_that_went_back_gives_a_duration_of_zero() {
+fn fault_8_an_end_before_the_start_gives_a_duration_of_zero() {
     let mut header = header();
     header.end_unix_nano = header.start_unix_nano - 1;
     assert_eq!(span(config(), header, |_| ()).duration_nano(), 0);

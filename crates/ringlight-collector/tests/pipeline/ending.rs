@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::{
     Answer, PATIENCE, Scripted, config, record_log, record_span, start, traces, wait_for_traces,
@@ -13,6 +13,7 @@ use ringlight_collector::{
     RecordSink, Recorder, RetryConfig,
 };
 use ringlight_model::{CallsiteRegistry, DropReason, Signal};
+use ringlight_otlp::ledger_report;
 
 /// Long enough to be seen, short enough to wait for.
 const SHORT: Duration = Duration::from_millis(50);
@@ -184,6 +185,37 @@ fn after_the_end_records_are_refused_and_counted() {
 }
 
 #[test]
+fn a_record_that_the_end_finds_in_its_producers_hands_is_not_in_flight() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let config = CollectorConfig {
+        report_interval: Duration::from_secs(3600),
+        ..config()
+    };
+    let pipeline = start(config, &[&backend]);
+    let recorder = pipeline.recorder();
+    let (being_written, is_being_written) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let writer = std::thread::spawn(move || {
+        recorder.record(Signal::Traces, 64, |_| {
+            being_written.send(()).unwrap();
+            let _ = may_go_on.recv();
+        })
+    });
+    is_being_written.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(traces(&pipeline).in_flight, 1);
+    let ledger = pipeline.shutdown(PATIENCE);
+    drop(go_on);
+    assert!(!writer.join().unwrap());
+    let account = ledger.account(Signal::Traces);
+    assert_eq!((account.submitted, account.in_flight), (1, 0));
+    assert_eq!(account.dropped[DropReason::Closed as usize], 1);
+    assert_eq!(pipeline.ledger(), ledger, "its producer says the same");
+    let report = backend.taken().pop().unwrap();
+    let report = ledger_report::read(&report.bytes).unwrap().remove(0);
+    assert_eq!(report.ledger, ledger, "and so does the last report");
+}
+
+#[test]
 fn fault_7_shutdown_twice_and_from_two_threads_is_one_shutdown() {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(config(), &[&backend]);
@@ -231,55 +263,6 @@ fn fault_7_it_works_inside_every_kind_of_runtime() {
             .build()
             .unwrap(),
     );
-}
-
-#[test]
-fn producers_that_wait_are_released_at_the_end() {
-    let backend = Scripted::new("backend", Answer::Never);
-    let pipeline = start(
-        CollectorConfig {
-            ring_bits: 6,
-            producers_max: 1,
-            batch_bytes_max: 1024,
-            queue_bytes_max: 1024,
-            policy: OverflowPolicy::Block,
-            ..config()
-        },
-        &[&backend],
-    );
-    std::thread::scope(|scope| {
-        // One with a ring of its own, two on the shared one.
-        for thread in 0..3_u64 {
-            let recorder = pipeline.recorder();
-            scope.spawn(move || while record_span(&recorder, thread + 1) {});
-        }
-        backend.wait_attempts(1);
-        let ledger = pipeline.shutdown(SHORT);
-        assert!(ledger.balances(), "{ledger:?}");
-    });
-    let account = wait_for_traces(&pipeline, |account| account.in_flight == 0);
-    assert_eq!(account.dropped[DropReason::Closed as usize], 3);
-    assert_eq!(account.dropped[DropReason::RingFull as usize], 0);
-}
-
-#[test]
-fn waiting_for_a_limited_time_ends_in_a_counted_drop() {
-    let backend = Scripted::new("backend", Answer::Never);
-    let pipeline = start(
-        CollectorConfig {
-            ring_bits: 6,
-            batch_bytes_max: 1024,
-            queue_bytes_max: 1024,
-            policy: OverflowPolicy::BlockFor(Duration::from_millis(5)),
-            ..config()
-        },
-        &[&backend],
-    );
-    let recorder = pipeline.recorder();
-    let started = Instant::now();
-    while record_span(&recorder, 1) {}
-    assert!(started.elapsed() >= Duration::from_millis(5));
-    assert_eq!(traces(&pipeline).dropped[DropReason::RingFull as usize], 1);
 }
 
 /// A sink that does what it must not: records, waits for the pipeline, shuts it down.

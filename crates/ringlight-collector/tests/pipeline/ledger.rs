@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::support::{
-    Answer, PATIENCE, Scripted, config, record_log, record_span, start, traces, wait_for_traces,
+    Answer, PATIENCE, Scripted, config, decode, record_log, record_span, record_span_at, start,
+    traces, wait_for_traces,
 };
 use ringlight_collector::{CollectorConfig, OverflowPolicy};
 use ringlight_model::{DropReason, Signal};
@@ -180,6 +181,23 @@ fn bytes_that_are_no_record_are_counted() {
 }
 
 #[test]
+fn fault_8_spans_that_end_before_they_begin_are_counted_and_sent() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(config(), &[&backend]);
+    let recorder = pipeline.recorder();
+    for (number, end) in [(1, 999), (2, 1_000), (3, 0), (4, 1_001)] {
+        assert!(record_span_at(&recorder, number, (1_000, end)));
+    }
+    let ledger = pipeline.shutdown(PATIENCE);
+    assert_eq!(ledger.negative_durations(), 2);
+    assert_eq!(ledger.account(Signal::Traces).exported, 4);
+    let taken = backend.taken();
+    let spans = taken.iter().flat_map(|batch| decode(batch).spans);
+    let durations: Vec<_> = spans.map(|span| span.duration_nano()).collect();
+    assert_eq!(durations, [0, 0, 0, 1]);
+}
+
+#[test]
 fn a_record_whose_writer_panics_is_counted() {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(config(), &[&backend]);
@@ -215,7 +233,7 @@ fn a_record_made_while_a_record_is_written_goes_through_the_shared_ring() {
 }
 
 #[test]
-fn threads_beyond_the_slots_and_threads_that_end_lose_nothing() {
+fn fault_2_threads_beyond_the_slots_and_threads_that_end_lose_nothing() {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(
         CollectorConfig {

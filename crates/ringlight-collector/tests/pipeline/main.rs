@@ -10,6 +10,7 @@ mod delivery;
 mod encoding;
 mod ending;
 mod ledger;
+mod overflow;
 mod places;
 mod report;
 mod support;

@@ -6,7 +6,7 @@ use ringlight_collector::CollectorConfig;
 use ringlight_model::{LedgerSnapshot, Signal};
 use ringlight_otlp::ledger_report::{self, LedgerReport};
 
-use crate::support::{Answer, PATIENCE, Scripted, config, record_span, start};
+use crate::support::{Answer, PATIENCE, Scripted, config, record_span, record_span_at, start};
 
 fn reports(backend: &Scripted) -> Vec<LedgerReport> {
     backend
@@ -34,6 +34,7 @@ fn the_last_report_says_what_the_ledger_says_and_comes_last() {
     for number in 1..=5 {
         record_span(&pipeline.recorder(), number);
     }
+    record_span_at(&pipeline.recorder(), 6, (2_000, 1_000));
     let ledger = pipeline.shutdown(PATIENCE);
     let reports = reports(&backend);
     assert_eq!(reports.len(), 1);
@@ -41,7 +42,7 @@ fn the_last_report_says_what_the_ledger_says_and_comes_last() {
     assert_eq!(reports[0].instance, "instance-1");
     assert_eq!(reports[0].service, "test");
     assert_eq!(reports[0].ledger, ledger);
-    assert_eq!(ledger.account(Signal::Traces).exported, 5);
+    assert_eq!(ledger.account(Signal::Traces).exported, 6);
     assert_eq!(backend.taken().last().unwrap().signal, Signal::Metrics);
     assert_eq!(
         *ledger.account(Signal::Metrics),

@@ -57,9 +57,14 @@ pub(crate) fn start(config: CollectorConfig, exporters: &[&Scripted]) -> Pipelin
 
 /// Hands over a span whose id is `number`.
 pub(crate) fn record_span(recorder: &Recorder, number: u64) -> bool {
+    record_span_at(recorder, number, (1_000, 2_000))
+}
+
+/// The same with these times, Unix nanoseconds.
+pub(crate) fn record_span_at(recorder: &Recorder, number: u64, (start, end): (u64, u64)) -> bool {
     let mut header = SpanHeader::new(CallsiteId::new(0), TraceId::new(1), SpanId::new(number));
-    header.start_unix_nano = 1_000;
-    header.end_unix_nano = 2_000;
+    header.start_unix_nano = start;
+    header.end_unix_nano = end;
     let mut items = Vec::new();
     let mut writer = ItemWriter::new(&mut items, 1024);
     let _ = writer.name("numbered");

@@ -259,6 +259,33 @@ fn a_timed_span_that_is_not_taken_is_a_drop_with_its_reason() {
 }
 
 #[test]
+fn each_look_that_finds_no_room_counts_on_every_way_into_a_ring() {
+    let looks = |policy, offer: &dyn Fn(&mut ringlight_collector::SpanProducer) -> bool| {
+        let collector = SpanCollector::new(small(policy)).unwrap();
+        let mut producer = collector.register().unwrap();
+        while offer(&mut producer) {}
+        collector.metrics().full_ring_events
+    };
+    let whole = |producer: &mut ringlight_collector::SpanProducer| {
+        producer.submit_span(numbered(0, 1)).is_ok()
+    };
+    let timed = |producer: &mut ringlight_collector::SpanProducer| {
+        let parent = producer.start(&STEP).context();
+        let span = producer.start_child(&STEP, parent);
+        producer.end(span, [1.into(), "ada".into(), 0.5.into()])
+    };
+    // One look, and one more after a patience that is used up at once.
+    let policies = [
+        (OverflowPolicy::Drop, 1),
+        (OverflowPolicy::BlockFor(Duration::ZERO), 2),
+    ];
+    for (policy, expected) in policies {
+        assert_eq!(looks(policy, &whole), expected, "{policy:?}");
+        assert_eq!(looks(policy, &timed), expected, "{policy:?}");
+    }
+}
+
+#[test]
 fn a_producer_waits_for_room_where_the_policy_says_so() {
     let mut collector = SpanCollector::new(small(OverflowPolicy::Block)).unwrap();
     let mut producer = collector.register().unwrap();
@@ -385,6 +412,7 @@ fn what_is_over_the_limits_is_dropped_or_cut_and_says_so() {
     assert_eq!(spans[0].attributes, [cut("a"), cut("b")]);
     assert_eq!(spans[0].dropped_attributes_count, 2);
     assert_eq!(spans[0].end_unix_nano, spans[0].start_unix_nano);
+    assert_eq!(collector.ledger().negative_durations(), 1);
     let bytes = KeyValue::new("customer", Value::Bytes(vec![7; 5].into()));
     assert_eq!(spans[1].attributes, [cut("number"), bytes]);
     assert_eq!(spans[1].dropped_attributes_count, 1);

@@ -413,8 +413,8 @@ fn data_points_are_counted() {
         false,
     );
     let read = testing::decode(Signal::Metrics, &request).unwrap();
-    // Two signals, each with five outcomes and the drops by reason.
-    let points = 2 * (5 + ringlight_model::DropReason::ALL.len() as u64);
+    // Two signals, each with five outcomes and the drops by reason; and the negative durations.
+    let points = 2 * (5 + ringlight_model::DropReason::ALL.len() as u64) + 1;
     assert_eq!(read.decoded.records, points);
 }
 

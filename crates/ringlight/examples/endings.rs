@@ -7,8 +7,11 @@
 #![expect(clippy::print_stdout, reason = "the test reads it")]
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::io::Read as _;
+use std::pin::Pin;
 use std::process::{ExitCode, exit};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use ringlight::{LogFormat, OverflowPolicy, Telemetry};
@@ -79,12 +82,40 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        "held over await" => {
+            hold_over_await();
+            Ok(ExitCode::SUCCESS)
+        }
         "flush and exit" => {
             telemetry.flush(FOREVER)?;
             exit(7)
         }
         other => Err(format!("no such ending: `{other}`").into()),
     }
+}
+
+/// Two tasks by turns on one thread, each of which keeps the guard of its span while it waits.
+fn hold_over_await() {
+    async fn task(name: &'static str) {
+        let span = tracing::info_span!("held", name);
+        let _guard = span.enter();
+        for _ in 0..3 {
+            let mut has_waited = false;
+            poll_fn(|_| match std::mem::replace(&mut has_waited, true) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            })
+            .await;
+        }
+    }
+    let mut tasks = [Box::pin(task("one")), Box::pin(task("two"))];
+    let mut context = Context::from_waker(Waker::noop());
+    let mut poll = |task: &mut Pin<_>| Future::poll(Pin::as_mut(task), &mut context).is_ready();
+    while !tasks
+        .iter_mut()
+        .map(&mut poll)
+        .fold(true, |all, is| all & is)
+    {}
 }
 
 /// Or for the end of the input.

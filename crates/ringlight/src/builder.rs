@@ -48,6 +48,7 @@ pub struct Builder {
     sampling_rules: Vec<SamplingRule>,
     beside: Option<Beside>,
     span_events: bool,
+    clock: Option<Clock>,
     #[cfg(feature = "otel")]
     interop: crate::otel::Interop,
 }
@@ -68,6 +69,7 @@ impl Default for Builder {
             sampling_rules: Vec::new(),
             beside: None,
             span_events: false,
+            clock: None,
             #[cfg(feature = "otel")]
             interop: crate::otel::Interop::default(),
         }
@@ -230,7 +232,9 @@ impl Builder {
     /// `layers` puts them on the registry it is given. They see what they want to see, whatever
     /// `RUST_LOG` says; a span or event that none of them wants goes past them at the cost it has
     /// without any. A span that some layer wants ends, here too, when the registry closes it: after the
-    /// last of its children that are in the registry.
+    /// last of its children that are in the registry. Where the `Debug` of a field panics while such a child
+    /// is opened, that is never: the registry keeps the child for good, as it does with any layer that
+    /// formats fields.
     ///
     /// ```
     /// use tracing_subscriber::filter::LevelFilter;
@@ -250,6 +254,13 @@ impl Builder {
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
         self.beside = Some(Box::new(|subscriber| beside(subscriber, layers)));
+        self
+    }
+
+    /// Times of what is recorded through `tracing` and the OpenTelemetry API are read from this clock; for
+    /// tests, with a [`ManualTime`](crate::ManualTime) that they set. Default: the best clock there is.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
         self
     }
 
@@ -352,7 +363,7 @@ impl Builder {
         let subscriber = RinglightSubscriber::new(
             pipeline.recorder(),
             callsites,
-            Clock::system(),
+            self.clock.unwrap_or_else(Clock::system),
             Arc::clone(&controls),
             &limits,
             outputs,
@@ -392,6 +403,7 @@ impl Builder {
         let globals = crate::otel::Globals::of(&dispatch, interop);
         tracing_core::dispatcher::set_global_default(dispatch)
             .map_err(|_| InitError::AlreadyInitialized)?;
+        // Relaxed: as it is read.
         INITIALIZED.store(true, Ordering::Relaxed);
         #[cfg(feature = "otel")]
         globals.set();

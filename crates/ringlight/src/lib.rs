@@ -130,7 +130,8 @@
 //! # Tests
 //!
 //! [`Builder::build`] gives a `tracing` dispatcher without making it the process's, for
-//! `tracing::dispatcher::with_default`; [`Builder::environment`] keeps the process's variables out.
+//! `tracing::dispatcher::with_default`; [`Builder::environment`] keeps the process's variables out, and
+//! [`Builder::clock`] gives a time that the test sets.
 //! `tracing` keeps a scoped subscriber from seeing what is recorded while it records (inside of a
 //! field's `Debug`), and threads do not inherit it.
 //!
@@ -138,7 +139,7 @@
 //!
 //! | feature | default | gives |
 //! |---|---|---|
-//! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`) |
+//! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`); spans of cancelled futures (`FutureExt`) |
 //! | `fmt` | yes | log lines for people, and JSON lines |
 //! | `b3` | no | Zipkin's headers for trace context, one or several |
 //! | `jaeger` | no | Jaeger's header for trace context |
@@ -158,6 +159,8 @@ mod controls;
 mod destinations;
 mod error;
 mod filter;
+#[cfg(feature = "otel")]
+mod in_span;
 mod last_words;
 #[cfg(feature = "fmt")]
 mod lines;
@@ -177,6 +180,9 @@ pub use builder::Builder;
 pub use config::{LogFormat, Protocol};
 pub use controls::Controls;
 pub use error::{FilterError, InitError};
+#[cfg(feature = "otel")]
+pub use in_span::{FutureExt, InSpan};
+pub use ringlight_clock::{Clock, ManualTime};
 pub use ringlight_collector::{FlushError, OverflowPolicy, RecordSink, TailSampling};
 pub use ringlight_model::{Account, DropReason, LedgerSnapshot, Signal};
 pub use sampling::{Sampler, SamplingRule};

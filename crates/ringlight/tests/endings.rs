@@ -197,18 +197,24 @@ fn fault_14_a_process_ends_though_its_backend_never_answers() {
 
 #[test]
 fn fault_3_spans_left_out_of_order_are_told_once_with_what_to_do() {
-    let output = run("out of order", &[]);
-    assert!(output.status.success());
-    let stderr = stderr(&output);
-    let told: Vec<_> = stderr
-        .lines()
-        .filter(|line| line.contains("was left while"))
-        .collect();
-    let [line] = told[..] else {
-        panic!("not one line: {stderr}");
-    };
-    assert!(line.contains("span `outer`"), "{line}");
-    assert!(line.contains("hint: "), "{line}");
+    for (ending, span) in [("out of order", "outer"), ("held over await", "held")] {
+        let backend = Backend::start();
+        let output = run_against(&backend, ending);
+        assert!(output.status.success());
+        let stderr = stderr(&output);
+        let told: Vec<_> = stderr
+            .lines()
+            .filter(|line| line.contains("was left while"))
+            .collect();
+        let [line] = told[..] else {
+            panic!("not one line: {stderr}");
+        };
+        assert!(line.contains(&format!("span `{span}`")), "{line}");
+        assert!(line.contains("hint: "), "{line}");
+        let seen = backend.stop();
+        seen.assert_agrees_with(&seen.final_ledger());
+        assert_eq!(seen.span_names()[span], 2, "each once");
+    }
 }
 
 #[test]

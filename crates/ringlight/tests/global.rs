@@ -124,6 +124,86 @@ fn fault_4_spans_made_while_a_thread_ends_are_recorded() {
 }
 
 #[test]
+fn fault_4_spans_made_in_a_drop_are_recorded_also_while_a_panic_unwinds() {
+    struct Cleanup(&'static str);
+    impl Drop for Cleanup {
+        fn drop(&mut self) {
+            let span = info_span!("in a drop", of = self.0);
+            span.in_scope(|| info!(name: "event in a drop", "cleaning up"));
+        }
+    }
+    telemetry();
+    let around = info_span!("around drops").entered();
+    drop(Cleanup("quiet"));
+    let unwinds = std::panic::catch_unwind(|| {
+        let _span = info_span!("unwinds").entered();
+        let _cleanup = Cleanup("unwinding");
+        std::panic::resume_unwind(Box::new("on purpose"));
+    });
+    assert!(unwinds.is_err());
+    drop(around);
+    let (around, unwinds) = (&recorded("around drops")[0], &recorded("unwinds")[0]);
+    assert!(unwinds.failed && !around.failed);
+    let spans = recorded("in a drop");
+    let made: Vec<_> = spans.iter().map(|s| (&*s.fields[0], s.parent)).collect();
+    let expected = [("of=quiet", around.span), ("of=unwinding", unwinds.span)];
+    assert_eq!(made, expected);
+    assert!(spans.iter().all(|span| !span.failed));
+    let events: Vec<_> = recorded("event in a drop").iter().map(|e| e.span).collect();
+    assert_eq!(events, [spans[0].span, spans[1].span]);
+}
+
+#[test]
+fn fault_4_a_panic_hook_may_record_whatever_was_being_recorded() {
+    struct Panics;
+    impl fmt::Debug for Panics {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("half of it")?;
+            panic!("in a field")
+        }
+    }
+    thread_local! {
+        static RECORDS: Cell<bool> = const { Cell::new(false) };
+    }
+    telemetry();
+    // Around ours, as one that an application sets later is.
+    let ours = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if RECORDS.get() {
+            let span = info_span!("in the hook");
+            span.in_scope(|| info!(name: "event in the hook", "it panicked"));
+        }
+        ours(info);
+    }));
+    RECORDS.set(true);
+    let panics = |body: &mut dyn FnMut()| {
+        let body = std::panic::AssertUnwindSafe(body);
+        assert!(std::panic::catch_unwind(body).is_err());
+    };
+    let late = tracing::field::Empty;
+    let around = info_span!("around hooks", late).entered();
+    panics(&mut || panic!("in a function"));
+    panics(&mut || drop(info_span!("never opened", bad = ?Panics)));
+    panics(&mut || info!(name: "never said", bad = ?Panics, "event"));
+    panics(&mut || {
+        around.record("late", tracing::field::debug(Panics));
+    });
+    RECORDS.set(false);
+    drop(around);
+    let around = &recorded("around hooks")[0];
+    let spans = recorded("in the hook");
+    assert_eq!(spans.len(), 4);
+    assert!(spans.iter().all(|s| s.parent == around.span && !s.failed));
+    let events: Vec<_> = recorded("event in the hook")
+        .iter()
+        .map(|e| e.span)
+        .collect();
+    assert!(events.iter().eq(spans.iter().map(|span| &span.span)));
+    assert!(recorded("never opened").is_empty());
+    assert!(recorded("never said").is_empty());
+}
+
+#[test]
 fn fault_2_ten_thousand_short_lived_threads_lose_nothing() {
     telemetry();
     for _ in 0..100 {
@@ -187,6 +267,45 @@ async fn fault_5_a_cancelled_future_closes_its_span() {
     drop(sender);
     let span = &recorded("cancelled")[0];
     assert!(!span.failed);
+}
+
+#[cfg(feature = "otel")]
+#[tokio::test]
+async fn fault_5_a_cancelled_future_of_ours_says_so_in_its_span() {
+    use ringlight::FutureExt as _;
+    telemetry();
+    let span = |how: &str| info_span!("of ours", how);
+    let pending = std::future::pending::<()>;
+    // Aborted while it waits.
+    let task = tokio::spawn(pending().in_span(span("aborted")));
+    tokio::task::yield_now().await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    // Slower than another.
+    tokio::select! {
+        biased;
+        () = pending().in_span(span("slower")) => unreachable!("it never ends"),
+        () = async {} => {}
+    }
+    drop(pending().in_span(span("never polled")));
+    // These are not: one is done, one panics.
+    async {}.in_span(span("done")).await;
+    let panics = async { std::panic::resume_unwind(Box::new("on purpose")) };
+    let task = tokio::spawn(panics.in_span(span("panicked")));
+    assert!(task.await.unwrap_err().is_panic());
+
+    let spans = recorded("of ours");
+    let find = |how: &str| {
+        let how = format!("how={how}");
+        let span = spans.iter().find(|span| span.fields[0] == how).unwrap();
+        (span.is_cancelled, span.failed)
+    };
+    for how in ["aborted", "slower", "never polled"] {
+        assert_eq!(find(how), (true, false), "{how}");
+    }
+    assert_eq!(find("done"), (false, false));
+    assert_eq!(find("panicked"), (false, true));
+    assert_eq!(spans.len(), 5, "each once");
 }
 
 #[tokio::test]

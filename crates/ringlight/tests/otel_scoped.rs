@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
     Event, Link, Span as _, SpanContext, TraceContextExt as _, Tracer as _, TracerProvider as _,
@@ -12,7 +12,10 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use ringlight::otel::{Interop, SpanExt as _, Tracer, TracerProvider};
-use ringlight::{Builder, LogFormat, RecordSink, Sampler, SamplingRule, Telemetry, TraceContext};
+use ringlight::{
+    Builder, Clock, LogFormat, ManualTime, RecordSink, Sampler, SamplingRule, Telemetry,
+    TraceContext,
+};
 use ringlight_collector::record::{Item, Record};
 use ringlight_model::CallsiteRegistry;
 use ringlight_testing::Backend;
@@ -357,6 +360,41 @@ fn contexts_are_shared_beside_other_layers() {
     assert_eq!(span("api").parent_span_id, span("outer").span_id);
     assert_eq!(span("inner").parent_span_id, span("api").span_id);
     assert_eq!(span("inner").attributes.len(), 1);
+}
+
+#[test]
+fn fault_8_spans_of_the_api_last_as_long_as_they_took_whatever_the_wall_clock_does() {
+    const SECOND: u64 = 1_000_000_000;
+    const HOUR: u64 = 3600 * SECOND;
+    let times = ManualTime::default();
+    times.set_wall(1000 * HOUR);
+    let clock = Clock::manual(times.clone());
+    let at = |second: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+    let spans = received(
+        |builder| builder.clock(clock),
+        |tracer| {
+            let mut jumped = tracer.start("jumped");
+            let told_its_start = tracer.span_builder("told its start");
+            let told_its_start = told_its_start.with_start_time(at(1000 * 3600));
+            let mut told_its_start = tracer.build(told_its_start);
+            times.pass(2 * SECOND);
+            times.set_wall(999 * HOUR);
+            times.pass(3 * SECOND);
+            jumped.end();
+            told_its_start.end();
+            let mut told_both =
+                tracer.build(tracer.span_builder("told both").with_start_time(at(7)));
+            told_both.end_with_timestamp(at(6));
+        },
+    );
+    let times = |name: &str| {
+        let span = spans.iter().find(|span| span.name == name).unwrap();
+        (span.start_time_unix_nano, span.end_time_unix_nano)
+    };
+    assert_eq!(times("jumped"), (1000 * HOUR, 1000 * HOUR + 5 * SECOND));
+    // Whoever gives one of the times gets what it makes of the other, and no less than nothing.
+    assert_eq!(times("told its start"), (1000 * HOUR, 1000 * HOUR));
+    assert_eq!(times("told both"), (7 * SECOND, 7 * SECOND));
 }
 
 #[test]

@@ -3,10 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ringlight::{FlushError, LogFormat, Signal, Telemetry};
-use ringlight_testing::{Backend, Reply};
+use ringlight_testing::{Backend, PATIENCE, Reply};
 use tracing::{Dispatch, info_span};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -84,17 +86,34 @@ fn fault_7_after_the_runtime_has_ended() {
 
 #[test]
 fn fault_9_export_goes_on_while_every_worker_of_the_application_is_busy() {
+    const WORKERS: usize = 2;
     let backend = Backend::start();
     let (dispatch, telemetry) = started(backend.url());
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(async {
-        record(&dispatch);
-        // Blocks the only worker until the span is there.
-        backend.wait_for(|seen| seen.spans().len() == 1);
-    });
+    let is_there = Arc::new(AtomicBool::new(false));
+    let until = Instant::now() + PATIENCE;
+    let busy: Vec<_> = (0..WORKERS)
+        .map(|_| {
+            let (dispatch, is_there) = (dispatch.clone(), Arc::clone(&is_there));
+            runtime.spawn(async move {
+                record(&dispatch);
+                // No task runs beside it on this worker until what was recorded has arrived.
+                while !is_there.load(Ordering::Relaxed) {
+                    assert!(Instant::now() < until, "nothing was exported");
+                    std::hint::spin_loop();
+                }
+            })
+        })
+        .collect();
+    backend.wait_for(|seen| seen.spans().len() == WORKERS);
+    is_there.store(true, Ordering::Relaxed);
+    for task in busy {
+        runtime.block_on(task).unwrap();
+    }
     let ledger = telemetry.shutdown(LONG);
     backend.stop().assert_agrees_with(&ledger);
 }

@@ -7,6 +7,7 @@ use opentelemetry::trace::{
     self as api, Event, Link, SpanBuilder, SpanContext, Status, TraceContextExt as _,
 };
 use opentelemetry::{Context, KeyValue};
+use ringlight_clock::Moment;
 use ringlight_collector::in_pipeline;
 use ringlight_collector::record::{Head, Key, SpanHeader, Written};
 use ringlight_model::{CallsiteId, Limits, SpanId, SpanKind, StatusCode};
@@ -32,6 +33,8 @@ struct Recording {
     parent: SpanId,
     is_parent_remote: bool,
     start_unix_nano: u64,
+    /// When it began by our clock; `None` if its maker says when it began.
+    began: Option<Moment>,
     kind: SpanKind,
     name: Cow<'static, str>,
     status: Status,
@@ -102,7 +105,7 @@ impl Span {
             context,
             parent,
             is_parent_remote,
-            unix_nano: now,
+            now,
             ..
         } = origin;
         let mut attributes = Limited::new(Vec::new(), limits.attributes_max);
@@ -113,7 +116,8 @@ impl Span {
             callsite,
             parent,
             is_parent_remote,
-            start_unix_nano: builder.start_time.map_or(now, unix_nano),
+            start_unix_nano: builder.start_time.map_or(now.unix_nano, unix_nano),
+            began: builder.start_time.is_none().then_some(now),
             kind: kind(builder.span_kind.as_ref()),
             name: builder.name,
             status: Status::Unset,
@@ -137,7 +141,10 @@ impl Span {
         let Some(subscriber) = RinglightSubscriber::behind(&self.dispatch) else {
             return;
         };
-        let end_unix_nano = timestamp.map_or_else(|| subscriber.unix_nano(), unix_nano);
+        let end_unix_nano = match timestamp {
+            Some(timestamp) => unix_nano(timestamp),
+            None => subscriber.end_unix_nano(recording.began),
+        };
         let ids = (trace_id(&self.context), span_id(&self.context));
         let code = match recording.status {
             Status::Unset => StatusCode::Unset,

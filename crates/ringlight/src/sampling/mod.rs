@@ -75,6 +75,7 @@ impl HeadSampling {
         change(&mut policy);
         let takes_all = policy.sampler.takes_all() && policy.rules.is_empty();
         self.policy.store(Arc::new(policy));
+        // Relaxed: as it is read; writers come one after the other.
         self.takes_all.store(takes_all, Ordering::Relaxed);
     }
 

@@ -166,6 +166,7 @@ impl Limiter {
         let interval = ((SECOND_NANO / per_second) as u64).min(INTERVAL_MAX_NANO);
         // A second's worth, but one trace at least.
         let burst = interval.max(SECOND_NANO as u64);
+        // Relaxed: one word that stands for itself, and an exchange sees the latest value of it.
         let taken = self
             .full_at
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {

@@ -23,6 +23,8 @@ pub(crate) struct KeptRecord {
     pub(crate) failed: bool,
     /// The span's status message.
     pub(crate) status_message: Option<String>,
+    /// Whether its future was cancelled.
+    pub(crate) is_cancelled: bool,
     /// `name=value`, in order.
     pub(crate) fields: Vec<String>,
 }
@@ -66,6 +68,10 @@ impl RecordSink for Kept {
             status_message: record.items().find_map(|item| match item {
                 Item::StatusMessage(text) => Some(text.to_str().into_owned()),
                 _ => None,
+            }),
+            is_cancelled: record.items().any(|item| {
+                let key = b"ringlight.span.cancelled";
+                matches!(item, Item::Attribute(KeyRef::Name(name), ValueRef::Bool(true)) if name == key)
             }),
             fields: record.items().filter_map(field).collect(),
         });

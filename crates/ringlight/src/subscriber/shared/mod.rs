@@ -36,8 +36,8 @@ pub(crate) use edit::Edit;
 use handle::Handle;
 pub(crate) use start::{Losses, Origin, SpanItems};
 
-/// Whether anybody in this process uses the OpenTelemetry API. Set once and for good. Relaxed: who
-/// reads it late shares the context a little later.
+/// Whether anybody in this process uses the OpenTelemetry API. Set once and for good. All accesses are
+/// Relaxed: who reads it late shares the context a little later.
 static IN_USE: AtomicBool = AtomicBool::new(false);
 
 /// Contexts a thread has attached for entered spans at most. OpenTelemetry has room for four times as

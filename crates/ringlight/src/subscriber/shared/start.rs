@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use opentelemetry::trace::{self as api, TraceContextExt as _};
 use opentelemetry::{Array, Context, InstrumentationScope, Value as ApiValue};
+use ringlight_clock::Moment;
 use ringlight_collector::record::{ItemWriter, SpanHeader, Written, copy_words};
 use ringlight_model::{
     Callsite, CallsiteId, CallsiteKind, CallsiteScope, KeyValue, Limits, Scope, Severity, Signal,
@@ -49,7 +50,7 @@ pub(crate) struct Origin {
     pub(crate) parent: SpanId,
     /// Whether the parent is in another process.
     pub(crate) is_parent_remote: bool,
-    pub(crate) unix_nano: u64,
+    pub(crate) now: Moment,
     pub(crate) is_recorded: bool,
 }
 
@@ -64,7 +65,8 @@ impl RinglightSubscriber {
     /// and that of its instrumentation scope count.
     pub(crate) fn origin_of(&self, context: &Context, name: &str, target: &str) -> Origin {
         with_thread(|thread| {
-            let now_unix_nano = self.clock.now().unix_nano;
+            let now = self.clock.now();
+            let now_unix_nano = now.unix_nano;
             let draw = || thread.ids.next(now_unix_nano);
             let parent = self.parent_in(thread, context);
             let above = match &parent {
@@ -96,7 +98,7 @@ impl RinglightSubscriber {
                 context: span_context(ids, is_taken, false, state),
                 parent: above.span_id(),
                 is_parent_remote,
-                unix_nano: now_unix_nano,
+                now,
                 is_recorded: is_taken && self.outputs.spans,
             }
         })
@@ -129,9 +131,19 @@ impl RinglightSubscriber {
         &self.limits
     }
 
-    /// The time, Unix nanoseconds.
-    pub(crate) fn unix_nano(&self) -> u64 {
-        self.clock.now().unix_nano
+    /// The end of a span that ends now, Unix nanoseconds: as long after its beginning as it took,
+    /// whatever the wall clock shows meanwhile. If it began at a time that somebody gave, what the wall
+    /// clock shows now.
+    pub(crate) fn end_unix_nano(&self, began: Option<Moment>) -> u64 {
+        let elapsed = |began: Moment| {
+            let nanos = self
+                .clock
+                .nanos_between(began.reading, self.clock.reading())?;
+            Some(began.unix_nano.saturating_add(nanos))
+        };
+        // Without a common clock for start and end, the wall clock has to do.
+        let end = began.and_then(elapsed);
+        end.unwrap_or_else(|| self.clock.now().unix_nano)
     }
 
     /// Hands over the record of a span that has ended.

@@ -293,6 +293,7 @@ impl Slot {
     /// Adds a reference. A span with 2^24 references keeps its slot for good instead of
     /// miscounting.
     pub(super) fn add_reference(&self, id: SlotId) {
+        // Relaxed: whoever adds one has one already, and with it has seen all it may read.
         let _ = self
             .state
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
@@ -316,6 +317,8 @@ impl Slot {
 
     #[cold]
     fn drop_shared_reference(&self, id: SlotId) -> bool {
+        // Release, so that the last one out sees what was done under this reference; Acquire, since this
+        // may find that it is the last one. Each pairs with the other, here and in `drop_reference`.
         let dropped = self
             .state
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {

@@ -9,6 +9,7 @@
 mod demo;
 mod instructions;
 mod report;
+mod sanitize;
 mod step;
 mod tasks;
 
@@ -22,6 +23,8 @@ tasks:
   test-rust    only the Rust part of it
   test-web     only the web and browser part of it
   instructions count what recording costs in instructions; `--write` keeps the counts
+  soak         random work against a backend that fails at random; `--minutes 10`, `--seed N`
+  sanitize     the ring, the clock and the pipeline under the thread sanitizer; needs a nightly compiler
   screenshots  take the pictures the documentation shows, from a running demo
 
 Each task installs what it can by itself (npm packages, a Python environment) and names the
@@ -38,6 +41,8 @@ fn main() -> ExitCode {
             let write = std::env::args().nth(2).as_deref() == Some("--write");
             tasks::instructions(write)
         }
+        "soak" => tasks::soak(std::env::args().skip(2)),
+        "sanitize" => sanitize::run(),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -1,7 +1,7 @@
 //! The tasks, as lists of steps.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::demo::Demo;
 use crate::instructions;
@@ -129,9 +129,26 @@ fn rust(steps: &mut Steps) -> Outcome {
             .env("RUSTDOCFLAGS", "--deny warnings"),
     )?;
     ring_model(steps)?;
+    soak_for(steps, &["--seconds", "25"])?;
     instructions::run(steps, false)?;
     console(steps)?;
     benchmark(steps)
+}
+
+/// Random work against a backend that fails at random, for as long as the arguments say.
+pub(crate) fn soak(args: impl Iterator<Item = String>) -> Outcome {
+    let args: Vec<String> = args.collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    soak_for(&mut Steps::new()?, &args)
+}
+
+fn soak_for(steps: &mut Steps, args: &[&str]) -> Outcome {
+    let build = ["build", "--quiet", "--package", "ringlight-soak"];
+    steps.cargo("soak: build", &build)?;
+    let program = steps.target().join("debug/ringlight-soak");
+    // On stderr it says each time that the backend fails, which is what the backend is for.
+    let mut command = Command::new(program);
+    steps.run("soak", command.args(args).stderr(Stdio::null()))
 }
 
 /// The ring as the model checker sees it, which is other code than every other build has.

@@ -76,6 +76,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("ringlight-instructions", &["ringlight"]),
+    ("ringlight-soak", &["ringlight", "ringlight-testing"]),
     ("ringlight-testing", &["ringlight-model", "ringlight-otlp"]),
     ("xtask", &[]),
 ];

@@ -17,6 +17,7 @@ use crate::destination::{Destination, Place};
 use crate::export::ExporterBoxed;
 use crate::inbox::{Inbox, lane_of};
 use crate::notice::{Notice, Notices};
+use crate::open_spans::OpenReports;
 use crate::pipeline::{Answer, Command, Control};
 use crate::report::{Reporter, Reports};
 use crate::sink::RecordSink;
@@ -83,6 +84,7 @@ pub(crate) struct Collector {
     control: Arc<Control>,
     settled: Arc<Notify>,
     reports: Vec<Arc<Reports>>,
+    open_reports: Arc<OpenReports>,
     inbox: Inbox,
     flushes: Vec<Flush>,
     leaving: Option<Leaving>,
@@ -175,11 +177,16 @@ impl Collector {
             for report in &reports {
                 tasks.spawn(Arc::clone(report).run());
             }
-            let mut collector = Self::new(parts, destinations, settled, reports.clone());
+            let open = OpenReports::new(&parts.config, Arc::clone(&parts.callsites), &destinations);
+            let open = Arc::new(open);
+            tasks.spawn(Arc::clone(&open).run());
+            let reporting = (reports.clone(), Arc::clone(&open));
+            let mut collector = Self::new(parts, destinations, settled, reporting);
             let closing = collector.run().await;
             tasks.shutdown().await;
             collector.abandon();
-            let last: JoinSet<_> = reports.into_iter().map(|r| r.finish(closing)).collect();
+            let mut last: JoinSet<_> = reports.into_iter().map(|r| r.finish(closing)).collect();
+            last.spawn(open.finish(closing));
             last.join_all().await;
             collector.inbox.flush_sinks();
         });
@@ -211,7 +218,7 @@ impl Collector {
         parts: Parts,
         destinations: Vec<Arc<Destination>>,
         settled: Arc<Notify>,
-        reports: Vec<Arc<Reports>>,
+        (reports, open_reports): (Vec<Arc<Reports>>, Arc<OpenReports>),
     ) -> Self {
         let config = parts.config;
         let rings_bytes = config.ring_bytes() * (config.producers_max + 1);
@@ -223,6 +230,7 @@ impl Collector {
             control: parts.control,
             settled,
             reports,
+            open_reports,
             flushes: Vec::new(),
             leaving: None,
             look_soon,
@@ -257,6 +265,7 @@ impl Collector {
             for report in &self.reports {
                 report.expect_change();
             }
+            self.open_reports.expect_change();
             // Before anything is looked at: what comes later calls.
             let is_silent = now >= self.found_at + SILENCE_LOOKS * self.look_seldom;
             let listens = is_silent && self.receiver.listen();
@@ -294,6 +303,7 @@ impl Collector {
                 Command::Shutdown(timeout) if self.leaving.is_none() => self.leave(timeout),
                 // The first one has set the deadline.
                 Command::Shutdown(_) => {}
+                Command::ReportOpen(source) => self.open_reports.watch(source),
             }
         }
     }

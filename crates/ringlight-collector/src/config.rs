@@ -126,6 +126,9 @@ pub struct CollectorConfig {
     /// How often the ledger is reported to the backend when it has changed; zero turns reports
     /// off. Default 2 s.
     pub report_interval: Duration,
+    /// A Ringlight backend is told of spans that have been open for longer than this, every
+    /// `report_interval`; zero turns that off. Up to 1 h, default 10 s.
+    pub open_span_after: Duration,
     /// Whether spans and logs carry where in the source they come from, as the attributes
     /// `code.file.path` and `code.line.number`. Default no: it is the same for every record of a
     /// callsite and costs bytes on each.
@@ -158,6 +161,7 @@ impl Default for CollectorConfig {
             export_timeout: Duration::from_secs(10),
             retry: RetryConfig::default(),
             report_interval: Duration::from_secs(2),
+            open_span_after: Duration::from_secs(10),
             source_location: false,
             resource: Resource::default(),
             scope: Scope::default(),
@@ -247,11 +251,9 @@ impl CollectorConfig {
         if let Some(tail) = &self.tail_sampling {
             tail.validate()?;
         }
-        duration(
-            "report_interval",
-            self.report_interval,
-            Duration::ZERO..=HOUR,
-        )
+        let from_zero = Duration::ZERO..=HOUR;
+        duration("open_span_after", self.open_span_after, from_zero.clone())?;
+        duration("report_interval", self.report_interval, from_zero)
     }
 
     /// Bytes of one ring.

@@ -66,6 +66,8 @@ struct State {
     is_stalled: bool,
     told_rejected: bool,
     told_warning: bool,
+    /// Whether it wants to be told of open spans, by its last answer.
+    takes_open_spans: Option<bool>,
 }
 
 impl Destination {
@@ -318,8 +320,19 @@ impl Destination {
         }
     }
 
+    /// Whether it wants to be told of open spans; `None` before its first answer.
+    pub(crate) fn takes_open_spans(&self) -> Option<bool> {
+        self.state().takes_open_spans
+    }
+
+    /// Notes what an answer says about the backend.
+    pub(crate) fn note(&self, outcome: &ExportOutcome) {
+        self.state().takes_open_spans = Some(outcome.takes_open_spans);
+    }
+
     fn succeeded(&self, outcome: ExportOutcome) -> Fate {
         self.answered();
+        self.note(&outcome);
         let message = outcome.message.filter(|text| !text.is_empty());
         if outcome.rejected > 0 {
             let reason = message.unwrap_or_else(|| "no reason given".to_owned());

@@ -243,6 +243,17 @@ impl Encoder {
         message.close(buf);
     }
 
+    /// A span as a `ScopeSpans` of its own.
+    pub(crate) fn scope_spans(
+        &mut self,
+        record: &SpanRecord<'_>,
+    ) -> Result<Vec<u8>, UnknownCallsite> {
+        let callsite = self.callsite(record.callsite())?;
+        let mut buf = self.scope(self.scope_index(callsite)).to_vec();
+        self.span(&mut buf, callsite, record);
+        Ok(buf)
+    }
+
     /// The status of a span: what a field says about it counts more than how the span ended.
     pub(crate) fn status(&self, callsite: usize, record: &SpanRecord<'_>) -> StatusCode {
         let callsite = &self.callsites[callsite];

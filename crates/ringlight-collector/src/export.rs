@@ -57,6 +57,8 @@ pub struct ExportOutcome {
     pub rejected: u64,
     /// What it said about them; a warning when `rejected` is zero.
     pub message: Option<String>,
+    /// Whether it wants to be told of spans that are still open, which a Ringlight backend says.
+    pub takes_open_spans: bool,
 }
 
 /// Why a batch was not taken.

@@ -70,6 +70,7 @@ mod inbox;
 mod mark;
 mod metrics;
 mod notice;
+mod open_spans;
 mod pipeline;
 pub mod record;
 mod recorder;
@@ -90,6 +91,7 @@ pub use export::{
 pub use mark::in_pipeline;
 pub use metrics::CollectorMetrics;
 pub use notice::{Notice, Notices};
+pub use open_spans::{OpenSpanSource, SeenSpan};
 pub use pipeline::{FlushError, Pipeline, StartError};
 pub use recorder::Recorder;
 pub use ringlight_ring::RegisterError;

@@ -15,6 +15,7 @@ use crate::config::{CollectorConfig, CollectorConfigError, OverflowPolicy};
 use crate::export::ExporterBoxed;
 use crate::mark::{in_pipeline, mark_thread};
 use crate::metrics::CollectorMetrics;
+use crate::open_spans::OpenSpanSource;
 use crate::recorder::Recorder;
 use crate::sink::RecordSink;
 use crate::spans::{Origin, SpanProducer};
@@ -64,6 +65,8 @@ pub(crate) enum Command {
     Flush(Answer),
     /// Take nothing more, send what there is for at most this long, end.
     Shutdown(Duration),
+    /// Report the open spans that this one knows.
+    ReportOpen(Arc<dyn OpenSpanSource>),
 }
 
 /// Where the answer to a flush goes. Dropping it tells who waits that there is none.
@@ -252,6 +255,15 @@ impl Pipeline {
     #[must_use]
     pub fn recorder(&self) -> Recorder {
         Recorder::new(Arc::clone(&self.shared))
+    }
+
+    /// Has destinations that are a Ringlight backend told of the spans that `source` knows to be open
+    /// for long ([`CollectorConfig::open_span_after`]). There can be one source; a second one is
+    /// ignored.
+    pub fn report_open_spans(&self, source: Arc<dyn OpenSpanSource>) {
+        if self.shared.has_collector() && self.control.send(Command::ReportOpen(source)) {
+            self.sender.wake();
+        }
     }
 
     /// A producer of spans with a ring of its own.

@@ -100,6 +100,12 @@ impl Recorder {
         });
     }
 
+    /// Rouses the collector, which asked to hear of the next span that is opened.
+    #[cold]
+    pub fn rouse(&self) {
+        self.shared.sender.wake();
+    }
+
     /// Whether this process has the collector's thread: one that was forked has not, and must not
     /// wait for it.
     pub(crate) fn has_collector(&self) -> bool {

@@ -132,7 +132,10 @@ impl Reports {
         };
         let export = self.destination.exporter().export_boxed(batch);
         match tokio::time::timeout(limit, export).await {
-            Ok(Ok(_)) => true,
+            Ok(Ok(outcome)) => {
+                self.destination.note(&outcome);
+                true
+            }
             Ok(Err(ExportError::Unsupported { .. } | ExportError::Permanent { .. })) => {
                 self.is_refused.store(true, Ordering::Relaxed);
                 false

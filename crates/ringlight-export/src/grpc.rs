@@ -22,7 +22,7 @@ use tonic::transport::{Channel, Endpoint as ChannelEndpoint};
 use tower::Service;
 
 use crate::config::{EndpointError, OtlpConfig};
-use crate::{RESPONSE_BYTES_MAX, USER_AGENT, failure};
+use crate::{RESPONSE_BYTES_MAX, USER_AGENT, failure, takes_open_spans};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
@@ -217,6 +217,7 @@ const fn path(signal: Signal) -> &'static str {
 /// Reads the answer: gRPC puts the status into the trailers, or into the headers where there is no
 /// body.
 async fn read(response: Response<Body>) -> Result<ExportOutcome, ExportError> {
+    let takes_open_spans = takes_open_spans(response.headers());
     if let Some(status) = tonic::Status::from_header_map(response.headers()) {
         return of_status(&status, &[]);
     }
@@ -243,7 +244,10 @@ async fn read(response: Response<Body>) -> Result<ExportOutcome, ExportError> {
     let status = body.trailers().and_then(tonic::Status::from_header_map);
     let message = body.to_bytes();
     match status {
-        Some(status) => of_status(&status, &message),
+        Some(status) => of_status(&status, &message).map(|outcome| ExportOutcome {
+            takes_open_spans,
+            ..outcome
+        }),
         // The specification counts a success that cannot be understood as delivered, but a stream
         // that ends without a status was cut off.
         None => Err(ExportError::Unreachable {
@@ -267,6 +271,7 @@ fn of_status(status: &tonic::Status, body: &[u8]) -> Result<ExportOutcome, Expor
     Ok(ExportOutcome {
         rejected: response.rejected,
         message: (!response.message.is_empty()).then_some(response.message),
+        takes_open_spans: false,
     })
 }
 

@@ -14,7 +14,7 @@ use ringlight_model::Signal;
 use ringlight_otlp::response::{ExportResponse, Status as RpcStatus};
 
 use crate::config::{EndpointError, OtlpConfig};
-use crate::{RESPONSE_BYTES_MAX, USER_AGENT, failure};
+use crate::{RESPONSE_BYTES_MAX, USER_AGENT, failure, takes_open_spans};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
@@ -173,6 +173,7 @@ fn read(response: &Response<Bytes>, now: SystemTime) -> Result<ExportOutcome, Ex
         return Ok(ExportOutcome {
             rejected: understood.rejected,
             message: (!understood.message.is_empty()).then_some(understood.message),
+            takes_open_spans: takes_open_spans(response.headers()),
         });
     }
     if status.is_redirection() {

@@ -45,6 +45,14 @@ pub use null::NullExporter;
 /// specification, "response size").
 const RESPONSE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Whether the headers of an answer, or the metadata of a call, say that the backend wants to be told
+/// of open spans: it is a Ringlight.
+fn takes_open_spans(headers: &http::HeaderMap) -> bool {
+    headers
+        .get("ringlight-takes")
+        .is_some_and(|takes| takes == "open-spans")
+}
+
 /// How this client introduces itself.
 const USER_AGENT: &str = concat!("ringlight/", env!("CARGO_PKG_VERSION"));
 

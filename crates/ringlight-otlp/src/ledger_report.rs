@@ -12,11 +12,11 @@ use ringlight_model::{
     Account, DecodeError, DropReason, KeyValue, LedgerSnapshot, Resource, Scope, Signal, Value,
 };
 
-use crate::decode::{self, Budget, ItemError};
+use crate::decode::{self, Budget, ItemError, lenient};
 use crate::encode::proto::{self, Room};
 use crate::encode::{self, Owner, Scalar, attribute};
 use crate::fields::{per_resource, per_scope, request};
-use crate::wire::{Reader, Slice, WireError};
+use crate::wire::{Reader, Slice};
 
 /// Name of the scope.
 pub const SCOPE: &str = "ringlight";
@@ -324,14 +324,6 @@ fn read_point(
         _ => {}
     }
     Ok(())
-}
-
-/// What breaks a limit is read as far as it goes: a report is a courtesy, not data.
-fn lenient(read: Result<(), ItemError>) -> Result<(), WireError> {
-    match read {
-        Err(ItemError::Wire(error)) => Err(error),
-        Ok(()) | Err(ItemError::Reject(_)) => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //!   [`RecordVisitor`](ringlight_model::RecordVisitor).
 //! - [`json`] turns OTLP/JSON requests into protobuf requests and records into OTLP/JSON.
 //! - [`response`] encodes and reads what a server answers.
-//! - [`ledger_report`] is how a client tells a backend its account of every record.
+//! - [`ledger_report`] is how a client tells a backend its account of every record, [`open_report`] how
+//!   it tells which spans are still open.
 //!
 //! It guarantees that no input makes it panic, recurse without bound, or allocate from a length
 //! that a request merely declares.
@@ -19,6 +20,7 @@ pub mod encode;
 mod fields;
 pub mod json;
 pub mod ledger_report;
+pub mod open_report;
 pub mod response;
 #[cfg(test)]
 mod testing;

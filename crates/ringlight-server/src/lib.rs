@@ -19,6 +19,7 @@ mod api;
 mod config;
 mod error;
 mod listen;
+mod open_spans;
 mod otlp;
 mod server;
 mod state;
@@ -29,6 +30,7 @@ pub use api::status::{
 };
 pub use config::ServerConfig;
 pub use error::{Holder, ServerError};
+pub use open_spans::{OPEN_BYTES_MAX, OPEN_CLIENTS_MAX, OPEN_SPANS_MAX};
 pub use otlp::{Intake, Receiver, ReceiverConfig, ReceiverConfigError};
 pub use server::{Addresses, BoundServer, Server};
 pub use state::{

@@ -9,6 +9,8 @@ use ringlight_model::{RejectReason, Signal};
 use ringlight_otlp::ledger_report::LedgerReport;
 use ringlight_store::now_unix_nano;
 
+use crate::open_spans::OpenSpans;
+
 /// Refusals kept for the API; older ones are only counted.
 pub const REFUSALS_KEPT: usize = 100;
 
@@ -156,6 +158,8 @@ pub struct SignalCounts {
     pub not_stored: u64,
     /// Metric points accepted as the report of a client's ledger, and used as such.
     pub ledger_points: u64,
+    /// Log records accepted as the report of a span that is still open, and used as such.
+    pub open_spans: u64,
     /// Records refused, by reason.
     pub rejected: BTreeMap<RejectReason, u64>,
     /// Spans that ended before they started, stored with a duration of zero.
@@ -181,6 +185,7 @@ pub(crate) struct Taken {
     pub(crate) duplicates: u64,
     pub(crate) not_stored: u64,
     pub(crate) ledger_points: u64,
+    pub(crate) open_spans: u64,
     pub(crate) rejected: Vec<(RejectReason, u64)>,
     pub(crate) negative_durations: u64,
     pub(crate) repaired_texts: u64,
@@ -196,13 +201,15 @@ struct Refusals {
 /// Counters, refusals and client ledgers of one server. Bounded in memory.
 ///
 /// What became of the records of a request is counted at once: `accepted` is the sum of `stored`,
-/// `duplicates`, `not_stored` and `ledger_points` whenever the counts of a signal are read.
+/// `duplicates`, `not_stored`, `ledger_points` and `open_spans` whenever the counts of a signal are read.
 #[derive(Debug, Default)]
 pub struct ServerState {
     signals: [Mutex<SignalCounts>; Signal::ALL.len()],
     refusals: Mutex<Refusals>,
     /// By service and instance, at most [`CLIENTS_KEPT`].
     clients: Mutex<HashMap<(String, String), Client>>,
+    /// What clients say is still open.
+    pub(crate) open_spans: OpenSpans,
 }
 
 impl ServerState {
@@ -272,6 +279,7 @@ impl ServerState {
         counts.duplicates += taken.duplicates;
         counts.not_stored += taken.not_stored;
         counts.ledger_points += taken.ledger_points;
+        counts.open_spans += taken.open_spans;
         counts.negative_durations += taken.negative_durations;
         counts.repaired_texts += taken.repaired_texts;
         for (reason, count) in &taken.rejected {

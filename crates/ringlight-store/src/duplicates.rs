@@ -90,6 +90,11 @@ impl Spans {
         !self.previous.contains(&hash) && self.current.insert(hash)
     }
 
+    /// Whether a span is known.
+    pub(crate) fn contains(&self, hash: u64) -> bool {
+        self.previous.contains(&hash) || self.current.contains(&hash)
+    }
+
     /// Forgets a span that could not be stored after all.
     pub(crate) fn remove(&mut self, hash: u64) {
         self.current.remove(&hash);

@@ -38,6 +38,8 @@ pub(crate) struct Chunk<T> {
     pub(crate) time_max: u64,
     /// Whole, with at least one row.
     pub(crate) table: T,
+    /// Who says that these spans are still open, in a chunk that is in no intake and no head.
+    pub(crate) open_of: Option<u64>,
 }
 
 /// A sealed block.
@@ -68,6 +70,8 @@ pub(crate) struct SignalState<T> {
     pub(crate) head: VecDeque<Arc<Chunk<T>>>,
     /// Sealed, oldest first. Shared with searches, copied when it changes meanwhile.
     pub(crate) blocks: Arc<Vec<Arc<Block>>>,
+    /// What is not stored: spans that are still open, one chunk for each who says so.
+    pub(crate) open: Vec<Arc<Chunk<T>>>,
 }
 
 impl<T> Default for SignalState<T> {
@@ -75,6 +79,7 @@ impl<T> Default for SignalState<T> {
         Self {
             head: VecDeque::new(),
             blocks: Arc::default(),
+            open: Vec::new(),
         }
     }
 }
@@ -164,7 +169,7 @@ impl Shared {
         let state = self.read();
         let signal = T::state(&state);
         Snapshot {
-            chunks: signal.head.iter().cloned().collect(),
+            chunks: signal.head.iter().chain(&signal.open).cloned().collect(),
             blocks: Arc::clone(&signal.blocks),
             last_seq: state.last_seq,
         }

@@ -11,10 +11,11 @@ use ringlight_model::{Decoder, Signal, TraceId, Value};
 
 use crate::catalogue::{Catalogue, RunRow};
 use crate::directory::DataDirectory;
+use crate::intake::Records;
 use crate::open::{Opened, open_slices};
 use crate::slice::database_error;
 use crate::state::{Shared, lock};
-use crate::writer::{Message, Pending, Start, Writer, run_sealer};
+use crate::writer::{Message, OpenRows, Pending, Start, Writer, run_sealer};
 use crate::{
     AttributeKey, AttributeSearch, Ingest, IngestError, IngestReceipt, InstanceStored, LogPage,
     LogSearch, Run, SearchError, ServiceSummary, StoreConfig, StoreError, StoreStats, Trace,
@@ -172,6 +173,25 @@ impl Store {
             duplicates: outcome.duplicates,
             rejected,
         })
+    }
+
+    /// Shows spans that are still open to searches, as `source` says in an export request of spans
+    /// that end now. What the same source said before is forgotten, and each span once it is stored.
+    /// Returns before searches see it. Nothing of it is stored or counted; whoever calls bounds what is
+    /// shown.
+    ///
+    /// # Errors
+    /// When the request does not decode, or the store is closed.
+    pub fn show_open(&self, source: u64, request: &[u8]) -> Result<(), IngestError> {
+        let decoded = intake::decode(&*self.decoder, Signal::Traces, request, now_unix_nano());
+        let (records, _) = decoded.map_err(IngestError::Decode)?;
+        if let Records::Spans(table) = records {
+            let message = Message::ShowOpen(OpenRows { source, table });
+            self.messages
+                .send(message)
+                .map_err(|_| IngestError::Closed)?;
+        }
+        Ok(())
     }
 
     /// Traces that match, newest first.

@@ -114,8 +114,10 @@ pub struct TraceSummary {
     pub start_unix_nano: u64,
     /// From the first start to the last end.
     pub duration_nano: u64,
-    /// Spans stored so far.
+    /// Spans stored so far, and those that are open.
     pub span_count: u64,
+    /// Those of them that are open.
+    pub open_count: u64,
     /// Spans with an error status.
     pub error_count: u64,
     /// The services that take part, sorted.
@@ -159,6 +161,8 @@ pub struct TraceSpan {
     pub resource: usize,
     /// Index into [`Trace::scopes`].
     pub scope: usize,
+    /// Whether it is still open, as far as is known, and ended only for the one who said so.
+    pub is_open: bool,
 }
 
 /// Which log records are asked for.

@@ -194,6 +194,14 @@ impl Builder {
         self
     }
 
+    /// A Ringlight backend is told of spans that have been open for longer than this, every two seconds
+    /// ([`CollectorConfig::report_interval`]), and shows them as in progress; zero turns that off. Default:
+    /// 10 s. Spans of the OpenTelemetry API and those of a producer are seen when they end.
+    pub fn open_span_after(mut self, after: Duration) -> Self {
+        self.inputs.pipeline.open_span_after = after;
+        self
+    }
+
     /// What a thread does when its ring is full. Default: drop the new record and count it.
     pub fn overflow(mut self, policy: OverflowPolicy) -> Self {
         self.inputs.pipeline.policy = policy;
@@ -374,6 +382,9 @@ impl Builder {
         #[cfg(feature = "otel")]
         if self.interop == crate::otel::Interop::Always {
             crate::subscriber::shared::set_in_use();
+        }
+        if let Some(open_spans) = subscriber.open_spans() {
+            pipeline.report_open_spans(Arc::new(open_spans));
         }
         let telemetry = Telemetry {
             shared: Arc::new(Shared {

@@ -7,6 +7,7 @@ mod demo;
 mod full_disk;
 mod kill;
 mod memory;
+mod open_spans;
 mod spans;
 mod terminal;
 mod up;

@@ -1,6 +1,8 @@
 //! What the collector does when there is nothing to do, on a clock that jumps: time passes when
 //! nothing else is left to do.
 
+mod open;
+
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Mutex;
@@ -21,23 +23,35 @@ const BATCH_RECORDS: u64 = 4;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Takes everything, and keeps the sizes of the batches by signal.
+/// Takes everything, and keeps it.
 #[derive(Default)]
-struct Takes(Mutex<Vec<(Signal, usize)>>);
+struct Takes {
+    batches: Mutex<Vec<EncodedBatch>>,
+    /// Whether it says that it wants to be told of open spans.
+    takes_open_spans: AtomicBool,
+}
 
 impl Takes {
+    fn batches(&self, signal: Signal) -> Vec<EncodedBatch> {
+        let batches = self.batches.lock().unwrap();
+        let of_signal = batches.iter().filter(|batch| batch.signal == signal);
+        of_signal.cloned().collect()
+    }
+
     fn batches_bytes(&self, signal: Signal) -> Vec<usize> {
-        let taken = self.0.lock().unwrap();
-        let of_signal = taken.iter().filter(|(of, _)| *of == signal);
-        of_signal.map(|(_, bytes)| *bytes).collect()
+        let batches = self.batches(signal).into_iter();
+        batches.map(|batch| batch.bytes.len()).collect()
     }
 }
 
 impl ExporterBoxed for Takes {
     fn export_boxed(&self, batch: EncodedBatch) -> ExportFuture<'_> {
-        let taken = (batch.signal, batch.bytes.len());
-        self.0.lock().unwrap().push(taken);
-        Box::pin(async { Ok::<_, ExportError>(ExportOutcome::default()) })
+        self.batches.lock().unwrap().push(batch);
+        let outcome = ExportOutcome {
+            takes_open_spans: self.takes_open_spans.load(Ordering::Relaxed),
+            ..ExportOutcome::default()
+        };
+        Box::pin(async { Ok::<_, ExportError>(outcome) })
     }
 
     fn name_boxed(&self) -> &str {
@@ -55,6 +69,7 @@ struct Rig {
     accounts: Arc<Accounts>,
     destination: Arc<Destination>,
     reports: Arc<Reports>,
+    open_reports: Arc<OpenReports>,
     collector: Collector,
 }
 
@@ -101,12 +116,16 @@ fn rig_with(
         control: Arc::new(Control::default()),
     };
     let destinations = vec![Arc::clone(&destination)];
-    let collector = Collector::new(parts, destinations, settled, vec![Arc::clone(&reports)]);
+    let callsites = Arc::clone(&parts.callsites);
+    let open_reports = Arc::new(OpenReports::new(&parts.config, callsites, &destinations));
+    let reporting = (vec![Arc::clone(&reports)], Arc::clone(&open_reports));
+    let collector = Collector::new(parts, destinations, settled, reporting);
     let rig = Rig {
         exporter,
         accounts,
         destination,
         reports,
+        open_reports,
         collector,
     };
     (rig, sender)
@@ -121,11 +140,13 @@ async fn run_beside(rig: Rig, script: impl AsyncFnOnce(Rc<Cell<usize>>)) {
     let mut run = Box::pin(async move { collector.run().await });
     let mut work = Box::pin(rig.destination.work());
     let mut report = Box::pin(rig.reports.run());
+    let mut open_report = Box::pin(rig.open_reports.run());
     let thread = std::future::poll_fn(move |context| {
         count.set(count.get() + 1);
         assert!(run.as_mut().poll(context).is_pending());
         assert!(work.as_mut().poll(context).is_pending());
         assert!(report.as_mut().poll(context).is_pending());
+        assert!(open_report.as_mut().poll(context).is_pending());
         Poll::<()>::Pending
     });
     let tasks = tokio::task::LocalSet::new();

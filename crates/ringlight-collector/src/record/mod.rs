@@ -55,6 +55,7 @@ mod header;
 mod pack;
 mod read;
 mod role;
+mod trim;
 mod write;
 
 #[cfg(test)]
@@ -68,6 +69,7 @@ pub use read::{
     Item, Items, KeyRef, List, LogRecord, Record, ScopePath, SpanRecord, Text, ValueRef,
 };
 pub use role::{FieldRole, parse_span_kind, parse_status_code};
+pub use trim::trim_items;
 pub use write::{
     ItemKind, ItemWriter, Key, Words, Written, copy_words, encoded_item, item_field, item_kind,
     item_name_bytes, item_words, push_bytes_by_words,

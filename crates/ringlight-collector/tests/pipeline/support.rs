@@ -264,10 +264,12 @@ impl Exporter for Scripted {
             Answer::Rejected(rejected) => ExportOutcome {
                 rejected,
                 message: Some("some are bad".to_owned()),
+                ..ExportOutcome::default()
             },
             Answer::Warning(text) => ExportOutcome {
                 rejected: 0,
                 message: Some(text.to_owned()),
+                ..ExportOutcome::default()
             },
             Answer::Unreachable => {
                 return Err(ExportError::Unreachable {

@@ -166,6 +166,7 @@ fn partial_success_is_not_an_error() {
         let expected = ExportOutcome {
             rejected: 3,
             message: Some("three have no name".to_owned()),
+            ..ExportOutcome::default()
         };
         assert_eq!(export_once(&exporter).unwrap(), expected, "{protocol:?}");
     }

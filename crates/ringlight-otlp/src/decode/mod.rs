@@ -13,7 +13,7 @@ use ringlight_model::{
 use crate::fields::{per_resource, per_scope, request};
 use crate::wire::{Field, Reader, Slice, WireError};
 
-pub(crate) use record::{resource, scope};
+pub(crate) use record::{log, resource, scope};
 pub(crate) use value::{Budget, attribute};
 
 /// Reads OTLP export requests.
@@ -275,6 +275,14 @@ fn parent(read: Result<(), ItemError>) -> Result<Option<RejectReason>, DecodeErr
         Ok(()) => Ok(None),
         Err(ItemError::Reject(reason)) => Ok(Some(reason)),
         Err(ItemError::Wire(error)) => Err(error.into()),
+    }
+}
+
+/// What breaks a limit is read as far as it goes: a report is a courtesy, not data.
+pub(crate) fn lenient(read: Result<(), ItemError>) -> Result<(), WireError> {
+    match read {
+        Err(ItemError::Wire(error)) => Err(error),
+        Ok(()) | Err(ItemError::Reject(_)) => Ok(()),
     }
 }
 

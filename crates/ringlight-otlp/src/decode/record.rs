@@ -159,7 +159,7 @@ fn span_status<'a>(
 }
 
 /// Reads a log record over whatever `record` held before.
-pub(super) fn log<'a>(
+pub(crate) fn log<'a>(
     budget: &mut Budget,
     message: Slice<'a>,
     record: &mut LogRecord<'a>,

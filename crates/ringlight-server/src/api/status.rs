@@ -64,8 +64,8 @@ pub struct Listen {
 pub struct SignalStatus {
     /// Requests.
     pub requests: u64,
-    /// Records the sender may consider delivered: the sum of `stored`, `duplicates`, `not_stored`
-    /// and `ledger_points`.
+    /// Records the sender may consider delivered: the sum of `stored`, `duplicates`, `not_stored`,
+    /// `ledger_points` and `open_spans`.
     pub accepted: u64,
     /// Records stored.
     pub stored: u64,
@@ -75,6 +75,8 @@ pub struct SignalStatus {
     pub not_stored: u64,
     /// Data points of metrics that were the report of a client's ledger; `clients` shows them.
     pub ledger_points: u64,
+    /// Log records that were the report of a span that is still open.
+    pub open_spans: u64,
     /// Records refused, by reason.
     pub rejected: BTreeMap<&'static str, u64>,
     /// Bytes of their bodies as they came, compressed or not.
@@ -259,6 +261,7 @@ impl From<SignalCounts> for SignalStatus {
             duplicates: counts.duplicates,
             not_stored: counts.not_stored,
             ledger_points: counts.ledger_points,
+            open_spans: counts.open_spans,
             rejected: counts
                 .rejected
                 .into_iter()

@@ -7,14 +7,16 @@ use axum::response::Response;
 use ringlight_model::{
     KeyValue, RecordVisitor as _, Resource, Scope, Signal, SpanEvent, SpanId, SpanLink, TraceId,
 };
-use ringlight_store::{Trace, TraceSpan};
+use ringlight_store::{Trace, TraceSpan, now_unix_nano};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{Call, json};
 use super::error::{ApiError, ErrorBody, Refused};
+use super::traces::sweep;
 use super::value::{Attribute, attributes, span_id, text, trace_id};
 use super::{Context, Effort};
+use crate::open_spans::Progress;
 
 /// A whole trace.
 #[derive(Serialize, ToSchema)]
@@ -85,8 +87,12 @@ pub(super) struct SpanBody<'a> {
     #[serde(serialize_with = "text")]
     #[schema(value_type = String, pattern = "^[0-9]+$")]
     start_unix_nano: u64,
-    /// How long it took.
+    /// How long it took; for one that has not ended until it was last heard of.
     duration_nano: u64,
+    /// Whether it has ended. A span in progress is as it was when it was last heard of; a lost one was in
+    /// progress when its process ended or fell silent.
+    #[schema(pattern = "^(ended|in_progress|lost)$")]
+    state: &'static str,
     /// How it ended.
     status: StatusBody<'a>,
     /// Index into `resources`.
@@ -196,7 +202,8 @@ pub(super) enum TraceFormat {
 
 /// A whole trace, with everything its spans carry.
 ///
-/// With `format=otlp` it is OTLP/JSON instead, which can be sent to any OTLP receiver.
+/// With `format=otlp` it is OTLP/JSON instead, which can be sent to any OTLP receiver; without the spans
+/// that are in progress, which OTLP does not know.
 #[utoipa::path(
     get,
     path = "/api/v1/traces/{trace_id}",
@@ -222,7 +229,10 @@ pub(super) async fn trace(
         .parse()
         .map_err(|_| ApiError::parameter("trace_id", &id, "32 hexadecimal digits"))?;
     let format = params.choice("format", TraceFormat::deserialize)?;
+    let state = Arc::clone(&context.state);
     call.answer(&context, Effort::Search, move |store| {
+        let now = now_unix_nano();
+        sweep(&state.open_spans, store, now);
         let Some(trace) = store.trace(trace_id) else {
             return Err(
                 ApiError::not_found(format!("no span of trace `{trace_id}` is stored"))
@@ -231,19 +241,27 @@ pub(super) async fn trace(
         };
         match format {
             Some(TraceFormat::Otlp) => Ok(otlp(&trace).into_bytes()),
-            None => json(&WholeTrace::new(&trace)),
+            None => json(&WholeTrace::new(&trace, |span| {
+                let id = (span.span.trace_id, span.span.span_id);
+                match (span.is_open, state.open_spans.progress(id, now)) {
+                    (false, _) => "ended",
+                    (true, Progress::InProgress) => "in_progress",
+                    (true, Progress::Lost) => "lost",
+                }
+            })),
         }
     })
     .await
 }
 
 impl<'a> WholeTrace<'a> {
-    fn new(trace: &'a Trace) -> Self {
+    fn new(trace: &'a Trace, state_of: impl Fn(&TraceSpan) -> &'static str) -> Self {
+        let body = |span| SpanBody::new(span, state_of(span));
         Self {
             trace_id: trace.trace_id,
             resources: trace.resources.iter().map(ResourceBody::new).collect(),
             scopes: trace.scopes.iter().map(ScopeBody::new).collect(),
-            spans: trace.spans.iter().map(SpanBody::new).collect(),
+            spans: trace.spans.iter().map(body).collect(),
             spans_left_out: trace.spans_left_out,
         }
     }
@@ -276,7 +294,9 @@ impl<'a> SpanBody<'a> {
             span,
             resource,
             scope,
+            ..
         }: &'a TraceSpan,
+        state: &'static str,
     ) -> Self {
         Self {
             span_id: span.span_id,
@@ -285,6 +305,7 @@ impl<'a> SpanBody<'a> {
             kind: span.kind.as_str(),
             start_unix_nano: span.start_unix_nano,
             duration_nano: span.duration_nano(),
+            state,
             status: StatusBody {
                 code: span.status.code.as_str(),
                 message: &span.status.message,
@@ -326,9 +347,10 @@ impl<'a> LinkBody<'a> {
     }
 }
 
-/// The trace as OTLP/JSON, its spans grouped by resource and scope.
+/// The trace as OTLP/JSON, which knows no span that has not ended, the others grouped by resource and scope.
 fn otlp(trace: &Trace) -> String {
-    let mut order: Vec<&TraceSpan> = trace.spans.iter().collect();
+    let ended = trace.spans.iter().filter(|span| !span.is_open);
+    let mut order: Vec<&TraceSpan> = ended.collect();
     // Stable: spans of a group stay in the order of their start.
     order.sort_by_key(|span| (span.resource, span.scope));
     let mut writer = ringlight_otlp::json::Writer::new(Signal::Traces);

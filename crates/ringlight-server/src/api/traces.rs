@@ -6,7 +6,7 @@ use axum::extract::State as Shared;
 use axum::response::Response;
 use ringlight_model::TraceId;
 use ringlight_store::query::QuerySignal;
-use ringlight_store::{SearchStats, TraceSearch, TraceSummary};
+use ringlight_store::{SearchStats, Store, TraceSearch, TraceSummary, now_unix_nano};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,6 +14,7 @@ use super::answer::{Call, json};
 use super::error::{ApiError, Refused};
 use super::value::text;
 use super::{Context, Effort};
+use crate::open_spans::OpenSpans;
 
 const TRACES_DEFAULT: usize = 50;
 const TRACES_MAX: usize = 1000;
@@ -52,8 +53,12 @@ pub(super) struct FoundTrace {
     start_unix_nano: u64,
     /// From the first start to the last end.
     duration_nano: u64,
-    /// Spans stored so far.
+    /// Spans stored so far, and those that are open.
     span_count: u64,
+    /// Spans in progress.
+    in_progress_count: u64,
+    /// Spans that were in progress when their process ended or fell silent.
+    lost_count: u64,
     /// Spans with an error status.
     error_count: u64,
     /// The services that take part.
@@ -84,9 +89,18 @@ impl From<SearchStats> for Stats {
     }
 }
 
-impl From<TraceSummary> for FoundTrace {
-    fn from(summary: TraceSummary) -> Self {
+impl FoundTrace {
+    fn new(summary: TraceSummary, open_spans: &OpenSpans, now_unix_nano: u64) -> Self {
+        let open_count = summary.open_count;
+        let lost_count = match open_count {
+            0 => 0,
+            _ => open_spans
+                .lost_count(summary.trace_id, now_unix_nano)
+                .min(open_count),
+        };
         Self {
+            in_progress_count: open_count - lost_count,
+            lost_count,
             trace_id: summary.trace_id,
             root_service: summary.root_service,
             root_name: summary.root_name,
@@ -135,13 +149,28 @@ pub(super) async fn search(
         run: params.number("run", 1..=u64::MAX)?,
         cancel: call.cancel(),
     };
+    let state = Arc::clone(&context.state);
     call.answer(&context, Effort::Search, move |store| {
+        let now = now_unix_nano();
+        let open_spans = &state.open_spans;
+        sweep(open_spans, store, now);
         let page = store.search_traces(&search)?;
+        let found = page.traces.into_iter();
         json(&Traces {
-            traces: page.traces.into_iter().map(Into::into).collect(),
+            traces: found
+                .map(|summary| FoundTrace::new(summary, open_spans, now))
+                .collect(),
             next: page.next,
             stats: page.stats.into(),
         })
     })
     .await
+}
+
+/// Forgets open spans that have been kept for long enough.
+pub(super) fn sweep(open_spans: &OpenSpans, store: &Store, now_unix_nano: u64) {
+    open_spans.sweep(now_unix_nano, |source, request| {
+        // What was taken decodes.
+        let _ = store.show_open(source, request);
+    });
 }

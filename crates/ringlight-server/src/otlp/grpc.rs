@@ -221,6 +221,7 @@ fn common_headers(headers: &mut HeaderMap) {
         "grpc-accept-encoding",
         HeaderValue::from_static("identity,gzip"),
     );
+    headers.insert(process::TAKES, process::OPEN_SPANS);
 }
 
 /// The form of `grpc-message`: everything but plain printable ASCII is percent-encoded.

@@ -186,9 +186,9 @@ fn respond(
         Some(Format::Json) | None => (JSON, Bytes::from(json())),
     };
     let mut response = Response::new(Full::new(body));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(process::TAKES, process::OPEN_SPANS);
     response
 }
 

@@ -39,11 +39,20 @@ pub trait Intake: Send + Sync + 'static {
     /// # Errors
     /// When nothing of it was taken.
     fn ingest(&self, ingest: Ingest<'_>) -> Result<IngestReceipt, IngestError>;
+
+    /// Shows the spans of a request, which are still open, to searches, in place of what the same source
+    /// had shown before.
+    fn show_open(&self, source: u64, request: &[u8]);
 }
 
 impl Intake for Store {
     fn ingest(&self, ingest: Ingest<'_>) -> Result<IngestReceipt, IngestError> {
         Self::ingest(self, ingest)
+    }
+
+    fn show_open(&self, source: u64, request: &[u8]) {
+        // It decoded when it was taken; a store that is closed is not searched any more.
+        let _ = Self::show_open(self, source, request);
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 use ringlight_model::{
     DecodeError, Limits, LogRecord, RecordVisitor, RejectReason, Resource, Scope, Signal, Span,
 };
 use ringlight_otlp::response::{ExportResponse, Status};
-use ringlight_otlp::{Decoded, OtlpDecoder, json, ledger_report};
-use ringlight_store::{Ingest, IngestError};
+use ringlight_otlp::{Decoded, OtlpDecoder, json, ledger_report, open_report};
+use ringlight_store::{Ingest, IngestError, now_unix_nano};
 
 use super::body::{BodyError, gunzip};
 use super::memory::Buffer;
@@ -20,6 +20,11 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// When a client should try again where nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What every answer says the backend takes beyond OTLP, to clients that can do it.
+pub(super) const TAKES: HeaderName = HeaderName::from_static("ringlight-takes");
+/// Reports of spans that are still open.
+pub(super) const OPEN_SPANS: HeaderValue = HeaderValue::from_static("open-spans");
 
 /// Bytes of a batch id; a longer one is not ours.
 const BATCH_ID_BYTES_MAX: usize = 128;
@@ -211,7 +216,11 @@ fn work(inner: &Inner, received: Received) -> Result<ExportResponse, Refused> {
     let body = prepared.body.as_slice();
     let decoded = &prepared.decoded;
     let taken = match signal {
-        Signal::Traces | Signal::Logs => store(inner, &prepared)?,
+        Signal::Traces => store(inner, &prepared)?,
+        Signal::Logs => match open_spans(inner, &prepared)? {
+            Some(taken) => taken,
+            None => store(inner, &prepared)?,
+        },
         Signal::Metrics => not_stored(decoded, ledgers(inner, body)?),
         Signal::Profiles => not_stored(decoded, 0),
     };
@@ -299,6 +308,7 @@ fn store(inner: &Inner, prepared: &Prepared) -> Result<Taken, Refused> {
         duplicates: receipt.duplicates,
         not_stored: 0,
         ledger_points: 0,
+        open_spans: 0,
         rejected: if came_before {
             Vec::new()
         } else {
@@ -327,6 +337,29 @@ fn ledgers(inner: &Inner, request: &[u8]) -> Result<u64, Refused> {
         inner.state.report(report);
     }
     Ok(points)
+}
+
+/// Takes the reports of open spans that a logs request consists of. One that has other records, too, is
+/// no report.
+fn open_spans(inner: &Inner, prepared: &Prepared) -> Result<Option<Taken>, Refused> {
+    let reports = open_report::read(prepared.body.as_slice()).map_err(undecodable)?;
+    let records: usize = reports.iter().map(|report| report.spans.len()).sum();
+    if reports.is_empty() || records as u64 != prepared.decoded.records {
+        return Ok(None);
+    }
+    let mut taken = Taken::default();
+    for report in &reports {
+        let show = |source, request: &[u8]| inner.intake.show_open(source, request);
+        let of_report = inner.state.open_spans.take(report, now_unix_nano(), show);
+        taken.open_spans += of_report.spans;
+        if of_report.refused > 0 {
+            taken
+                .rejected
+                .push((RejectReason::Malformed, of_report.refused));
+        }
+    }
+    taken.accepted = taken.open_spans;
+    Ok(Some(taken))
 }
 
 fn undecodable(error: DecodeError) -> Refused {

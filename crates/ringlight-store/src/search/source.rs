@@ -52,6 +52,11 @@ impl<T: Table> Source<T> {
         }
     }
 
+    /// Whether its rows are not stored, but spans that are still open.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Self::Chunk(chunk) if chunk.open_of.is_some())
+    }
+
     pub(crate) fn run(&self) -> u64 {
         match self {
             Self::Chunk(chunk) => chunk.run,

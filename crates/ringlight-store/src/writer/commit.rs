@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use ringlight_model::Signal;
 
+use super::open::forget_open;
 use super::{Outcome, Pending, Writer};
 use crate::IngestError;
 use crate::duplicates::mark_stored_before;
@@ -67,6 +68,9 @@ impl Writer {
                 shared
                     .head_bytes
                     .fetch_sub(request.reserved_bytes, Ordering::Relaxed);
+                if let Records::Spans(table) = &request.records {
+                    forget_open(&mut state, table);
+                }
                 self.show(&mut state, &request.row, request.records);
                 state.last_seq = state.last_seq.max(seq);
             }
@@ -243,6 +247,7 @@ impl Writer {
             time_min,
             time_max,
             table,
+            open_of: None,
         };
         self.shared
             .head_bytes

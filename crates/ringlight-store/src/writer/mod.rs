@@ -6,6 +6,7 @@
 
 mod commit;
 mod maintain;
+mod open;
 mod seal;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::slice::{IntakeRow, SliceWriter};
 use crate::state::Shared;
 use crate::{IngestError, now_unix_nano};
 
+pub(crate) use open::OpenRows;
 pub(crate) use seal::{SealJob, Sealed, run_sealer};
 
 /// Requests committed together at most.
@@ -58,6 +60,8 @@ pub(crate) enum Message {
     NotSealed(Signal),
     /// Seal what is in the head, as a request was refused for lack of room there.
     MakeRoom,
+    /// Show spans that are still open.
+    ShowOpen(OpenRows),
     /// Seal everything, then end.
     Close,
     /// Seal everything, then answer.
@@ -221,6 +225,7 @@ impl Writer {
                 self.shared.wants_room.store(false, Ordering::Relaxed);
                 self.seal_until_seq = self.next_seq - 1;
             }
+            Message::ShowOpen(rows) => self.show_open(rows),
             Message::Close => self.is_closing = true,
             #[cfg(test)]
             Message::Flush(reply) => self.flushes.push(reply),

@@ -13,6 +13,7 @@
 //! Nothing here allocates once a thread has its slots, its ring and its buffer.
 
 mod annotate;
+mod attention;
 mod beside;
 mod callsite;
 mod callsites;
@@ -22,6 +23,7 @@ mod layer;
 mod log;
 mod magazine;
 mod open;
+mod open_spans;
 pub(crate) mod panics;
 mod registry;
 mod registry_spans;
@@ -56,10 +58,12 @@ use crate::propagation::Format;
 use crate::sync::unpoisoned;
 
 use annotate::OpenSpan;
+use attention::Listener;
 pub(crate) use beside::beside;
 use callsite::{address, describe};
 pub(crate) use layer::LayerFilter;
 pub use layer::RinglightLayer;
+pub(crate) use open_spans::OpenSpans;
 use panics::PANICKED;
 pub use registry::{Registry, SharedRegistry};
 pub(crate) use slab::OPEN_SPANS_MAX;
@@ -81,7 +85,9 @@ pub struct RinglightSubscriber {
     /// Tells subscribers of one process apart.
     number: u64,
     slab: Arc<Slab>,
-    clock: Clock,
+    clock: Arc<Clock>,
+    /// Whether the collector waits for the next span.
+    listener: Arc<Listener>,
     recorder: Recorder,
     callsites: Arc<CallsiteRegistry>,
     /// What `Span::current()` needs to name a callsite again.
@@ -138,7 +144,8 @@ impl RinglightSubscriber {
                 limits,
             )),
             slab,
-            clock,
+            clock: Arc::new(clock),
+            listener: Arc::default(),
             recorder,
             callsites,
             metadata: RwLock::default(),
@@ -163,6 +170,27 @@ impl RinglightSubscriber {
         let shared = shared::Shared::new(interop, slab, callsites, &self.limits);
         self.shared = Arc::new(shared);
         self
+    }
+
+    /// The open spans, if spans are recorded at all.
+    pub(crate) fn open_spans(&self) -> Option<OpenSpans> {
+        let (slab, clock) = (Arc::clone(&self.slab), Arc::clone(&self.clock));
+        let listener = Arc::clone(&self.listener);
+        self.outputs
+            .spans
+            .then(|| OpenSpans::new(slab, clock, listener))
+    }
+
+    /// Attends to why a span may take another way; whether contexts are shared, which is one.
+    #[cold]
+    fn attend(&self) -> bool {
+        if self.listener.take() {
+            self.recorder.rouse();
+        }
+        #[cfg(feature = "otel")]
+        return shared::is_in_use();
+        #[cfg(not(feature = "otel"))]
+        false
     }
 
     /// The one behind a dispatcher: alone, beside layers, or as one of them.
@@ -394,8 +422,8 @@ impl Subscriber for RinglightSubscriber {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        #[cfg(feature = "otel")]
-        if shared::is_in_use() {
+        if attention::is_needed() && self.attend() {
+            #[cfg(feature = "otel")]
             return self.new_span_shared(attributes);
         }
         if in_pipeline() {
@@ -442,8 +470,8 @@ impl Subscriber for RinglightSubscriber {
         if id == SlotId::NONE {
             return;
         }
-        #[cfg(feature = "otel")]
-        if shared::is_in_use() {
+        if attention::is_needed() && self.attend() {
+            #[cfg(feature = "otel")]
             return self.enter_shared(id);
         }
         self.enter_alone(id);

@@ -40,6 +40,8 @@ type KeptRequest = (Signal, Vec<u8>, Option<String>);
 struct Kept {
     requests: Mutex<Vec<KeptRequest>>,
     errors: Mutex<VecDeque<IngestError>>,
+    /// What was shown as open, and by which source.
+    open: Mutex<Vec<(u64, Vec<u8>)>>,
     gate: Option<Gate>,
 }
 
@@ -80,6 +82,10 @@ impl Intake for Kept {
             duplicates: 0,
             rejected: Vec::new(),
         })
+    }
+
+    fn show_open(&self, source: u64, request: &[u8]) {
+        self.open.lock().unwrap().push((source, request.to_vec()));
     }
 }
 

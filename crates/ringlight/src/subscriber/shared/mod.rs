@@ -16,7 +16,6 @@ mod start;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use opentelemetry::trace::{self as api, TraceContextExt as _};
@@ -26,6 +25,7 @@ use ringlight_collector::record::ItemWriter;
 use ringlight_model::{CallsiteId, CallsiteRegistry, Limits, SpanId, TraceId};
 use tracing_core::span::{Attributes, Id};
 
+use super::attention;
 use super::slab::{Slab, SlotId, SpanContext};
 use super::thread::{RemoteParent, Thread, with_thread};
 use super::{RinglightSubscriber, SAMPLED};
@@ -36,10 +36,6 @@ pub(crate) use edit::Edit;
 use handle::Handle;
 pub(crate) use start::{Losses, Origin, SpanItems};
 
-/// Whether anybody in this process uses the OpenTelemetry API. Set once and for good. All accesses are
-/// Relaxed: who reads it late shares the context a little later.
-static IN_USE: AtomicBool = AtomicBool::new(false);
-
 /// Contexts a thread has attached for entered spans at most. OpenTelemetry has room for four times as
 /// many, and makes noise beyond.
 const ATTACHED_MAX: usize = 16 * 1024;
@@ -47,12 +43,12 @@ const ATTACHED_MAX: usize = 16 * 1024;
 /// Whether contexts may have to be shared.
 #[inline]
 pub(crate) fn is_in_use() -> bool {
-    IN_USE.load(Ordering::Relaxed)
+    attention::is_otel_in_use()
 }
 
 /// Notes that the OpenTelemetry API is used.
 pub(crate) fn set_in_use() {
-    IN_USE.store(true, Ordering::Relaxed);
+    attention::set_otel_in_use();
 }
 
 /// What of a subscriber the contexts of its spans keep.

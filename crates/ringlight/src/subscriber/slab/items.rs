@@ -1,21 +1,21 @@
 //! The items of an open span: in its slot, and on the heap where they are many or long.
 
-use std::sync::MutexGuard;
-use std::sync::atomic::Ordering;
-
 use ringlight_collector::record::{
     SPAN_HEADER_WORDS, WORD_BYTES, Words, item_words, load_tail, push_bytes_by_words,
 };
 #[cfg(feature = "otel")]
 use ringlight_collector::record::{item_field, item_name_bytes};
 
-use super::{INLINE_WORDS, ITEM_WORDS_MAX, Slot};
+use super::{EDITS_SHIFT, INLINE_WORDS, ITEM_WORDS_MAX, Slot};
+use crate::sync::{MutexGuard, Ordering};
 
 /// The items of a slot as growing words.
 #[derive(Debug)]
 pub(in super::super) struct SlotItems<'a> {
     pub(super) slot: &'a Slot,
     pub(super) len: usize,
+    /// The number of edits once this one is finished; zero while the span is not published.
+    pub(super) edits: u32,
     pub(super) spill: Option<MutexGuard<'a, Vec<u64>>>,
 }
 
@@ -23,7 +23,9 @@ impl SlotItems<'_> {
     /// Makes what was written part of the slot.
     #[inline]
     pub(in super::super) fn finish(self) {
-        self.slot.len.store(self.len as u64, Ordering::Relaxed);
+        // Release pairs with the first load of a snapshot, which sees the whole edit then.
+        let len = self.len as u64 | u64::from(self.edits) << EDITS_SHIFT;
+        self.slot.len.store(len, Ordering::Release);
     }
 
     fn word_at(&self, at: usize) -> u64 {
@@ -141,7 +143,7 @@ impl Words for SlotItems<'_> {
         if let Some(places) = rest.and_then(<[_]>::first_chunk::<N>) {
             // All of them, since that is a fixed number; what is past the end means nothing.
             for (place, word) in places.iter().zip(words) {
-                place.store(word, Ordering::Relaxed);
+                place.store(word, Ordering::Release);
             }
             self.len += count;
             return true;
@@ -156,13 +158,13 @@ impl Words for SlotItems<'_> {
         let Some([first, places @ ..]) = self.slot.words.get(at..at + words) else {
             return self.push_bytes_spilled(head, bytes);
         };
-        first.store(head, Ordering::Relaxed);
+        first.store(head, Ordering::Release);
         let (chunks, tail) = bytes.as_chunks::<WORD_BYTES>();
         for (place, chunk) in places.iter().zip(chunks) {
-            place.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
+            place.store(u64::from_le_bytes(*chunk), Ordering::Release);
         }
         if let Some(place) = places.get(chunks.len()) {
-            place.store(load_tail(tail), Ordering::Relaxed);
+            place.store(load_tail(tail), Ordering::Release);
         }
         self.len += words;
         true

@@ -10,6 +10,9 @@
 //! - the last reference is dropped by one thread, which sees all earlier drops (`AcqRel`) and then
 //!   owns the slot again.
 //!
+//! The collector reads slots as well, though it holds no reference to their spans: see [`snapshot`].
+//! For its sake every word is stored with `Release`, which on x86 is a plain move.
+//!
 //! An id carries the generation of its slot. Whoever uses an id of a span that has closed finds
 //! another generation and nothing else: a stale id is inert, it never touches a stranger's span.
 //! (Generations have 37 bits; a stale id would have to be kept while its slot is used 10^11 times.)
@@ -22,17 +25,17 @@
 //! when the first one has closed, they still are known not to be recorded.
 
 mod items;
+mod snapshot;
 
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::OnceLock;
 
 use ringlight_clock::{Clock, Moment, Reading};
 use ringlight_collector::record::{Head, ItemWriter, SPAN_HEADER_WORDS, WORD_BYTES};
 use ringlight_model::{SpanId, StatusCode, TraceId};
 use tracing_core::span::Id;
 
-use crate::sync::unpoisoned;
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, unpoisoned};
 
 pub(super) use items::SlotItems;
 
@@ -47,6 +50,9 @@ const CHUNKS_MAX: usize = 4096;
 pub(crate) const OPEN_SPANS_MAX: usize = CHUNK_SLOTS * CHUNKS_MAX - 1;
 /// Words of items a span can have, heap included (64 KiB).
 pub(super) const ITEM_WORDS_MAX: usize = 8192;
+// Parts of the word with the length of a slot's items.
+const EDITS_SHIFT: u32 = 32;
+const EDITS_MASK: u64 = !0 << EDITS_SHIFT;
 /// Heap words a slot keeps for its next span.
 const SPILL_WORDS_KEPT: usize = 512;
 
@@ -189,23 +195,26 @@ pub(super) struct Slot {
     started: AtomicU64,
     /// The id of the parent's slot, zero without one.
     parent: AtomicU64,
-    /// Words of items, here and on the heap.
+    /// Words of items, here and on the heap, in the lower half. In the upper one the edits of a
+    /// published span's items: one when it begins, another when it ends, so that the number is odd
+    /// meanwhile.
     len: AtomicU64,
     /// Items past [`INLINE_WORDS`]; also the lock under which items of a published span change.
     spill: Mutex<Vec<u64>>,
     words: [AtomicU64; SPAN_HEADER_WORDS + INLINE_WORDS],
 }
 
-// All accesses to words are `Relaxed`: the state publishes them (see the module's documentation).
+// Loads of words are `Relaxed`: the state publishes them (see the module's documentation). Stores are
+// `Release` and pair with the `Acquire` loads of a snapshot.
 impl Slot {
-    const fn new() -> Self {
+    fn new() -> Self {
         Self {
             state: AtomicU64::new(OWN | 1 << LOW_BITS),
             started: AtomicU64::new(0),
             parent: AtomicU64::new(0),
             len: AtomicU64::new(0),
             spill: Mutex::new(Vec::new()),
-            words: [const { AtomicU64::new(0) }; SPAN_HEADER_WORDS + INLINE_WORDS],
+            words: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 
@@ -216,7 +225,13 @@ impl Slot {
 
     #[inline]
     fn set_word(&self, at: usize, word: u64) {
-        self.words[at].store(word, Ordering::Relaxed);
+        self.words[at].store(word, Ordering::Release);
+    }
+
+    /// Words of items.
+    #[inline]
+    fn items_len(&self) -> usize {
+        self.len.load(Ordering::Relaxed) as u32 as usize
     }
 
     /// Begins to fill a slot that is not published yet: all but head, ids of its own and times.
@@ -228,7 +243,7 @@ impl Slot {
         self.set_word(TRACE_LOW, context.trace_low);
         self.set_word(PARENT, context.span);
         self.parent.store(parent.0, Ordering::Relaxed);
-        self.len.store(0, Ordering::Relaxed);
+        self.len.store(0, Ordering::Release);
     }
 
     /// Makes an unpublished span the root of a trace.
@@ -244,16 +259,27 @@ impl Slot {
         SlotItems {
             slot: self,
             len: 0,
+            edits: 0,
             spill: None,
         }
     }
 
-    /// The items of a published slot, under its lock.
+    /// The items of a published slot, under its lock; to be finished, or no snapshot is taken of the
+    /// span any more.
     pub(super) fn items_locked(&self) -> SlotItems<'_> {
         let spill = self.lock_spill();
+        let len = self.len.load(Ordering::Relaxed);
+        // Odd, and another one also after an edit that was never finished.
+        let begun = ((len >> EDITS_SHIFT) as u32).wrapping_add(1) | 1;
+        // Relaxed: whoever acquires a word that is stored from here on (`Release`) sees this as well.
+        self.len.store(
+            len & !EDITS_MASK | u64::from(begun) << EDITS_SHIFT,
+            Ordering::Relaxed,
+        );
         SlotItems {
             slot: self,
-            len: self.len.load(Ordering::Relaxed) as usize,
+            len: len as u32 as usize,
+            edits: begun.wrapping_add(1),
             spill: Some(spill),
         }
     }
@@ -271,7 +297,7 @@ impl Slot {
         self.set_word(SPAN, span);
         self.set_word(START, start.unix_nano);
         self.started
-            .store(start.reading.to_bits(), Ordering::Relaxed);
+            .store(start.reading.to_bits(), Ordering::Release);
         self.publish_as(index, 0)
     }
 
@@ -285,7 +311,7 @@ impl Slot {
     fn publish_as(&self, index: u32, flags: u64) -> SlotId {
         // Relaxed: the slot is ours, nobody else changes the state.
         let generation = self.state.load(Ordering::Relaxed) & GENERATION_MASK | flags;
-        // Pairs with the `Acquire` loads in `Slab::slot` and of the reference count.
+        // Pairs with the `Acquire` loads in `Slab::slot`, of the reference count and of snapshots.
         self.state.store(generation | 1, Ordering::Release);
         SlotId(generation | u64::from(index))
     }
@@ -393,7 +419,7 @@ impl Slot {
     /// Words of the whole record.
     #[inline]
     pub(super) fn record_words(&self) -> usize {
-        SPAN_HEADER_WORDS + self.len.load(Ordering::Relaxed) as usize
+        SPAN_HEADER_WORDS + self.items_len()
     }
 
     /// The record, `record_words` long, into `buffer`.
@@ -454,13 +480,13 @@ impl Slot {
     /// the slot; its index must then go back to a free list.
     #[inline]
     pub(super) fn retire(&self) {
-        if self.len.load(Ordering::Relaxed) as usize > INLINE_WORDS {
+        if self.items_len() > INLINE_WORDS {
             let mut spill = self.lock_spill();
             spill.clear();
             spill.shrink_to(SPILL_WORDS_KEPT);
         }
         // Relaxed: the slot is ours. Whoever takes it next gets its index through a lock or on this
-        // thread.
+        // thread, so that it is before the words of the next span, which a snapshot acquires.
         let generation = self.state.load(Ordering::Relaxed) & GENERATION_MASK;
         let next = generation.wrapping_add(1 << LOW_BITS) & GENERATION_MASK;
         self.state.store(next | OWN, Ordering::Relaxed);
@@ -492,7 +518,7 @@ impl Slab {
     pub(super) fn new() -> Self {
         Self {
             chunks: (0..CHUNKS_MAX).map(|_| OnceLock::new()).collect(),
-            free: Mutex::default(),
+            free: Mutex::new(Free::default()),
         }
     }
 
@@ -518,7 +544,7 @@ impl Slab {
         let mut free = unpoisoned(self.free.lock());
         if free.indices.is_empty() && free.chunks_used < CHUNKS_MAX {
             let chunk = free.chunks_used;
-            self.chunks[chunk].get_or_init(|| Box::new([const { Slot::new() }; CHUNK_SLOTS]));
+            self.chunks[chunk].get_or_init(|| Box::new(std::array::from_fn(|_| Slot::new())));
             free.chunks_used += 1;
             let first = (chunk * CHUNK_SLOTS) as u32;
             let end = first + CHUNK_SLOTS as u32;
@@ -536,6 +562,23 @@ impl Slab {
     pub(super) fn give(&self, indices: &[u32]) {
         let mut free = unpoisoned(self.free.lock());
         free.indices.extend_from_slice(indices);
+    }
+
+    /// Slots that were ever handed out, in chunks.
+    pub(super) fn chunks_used(&self) -> usize {
+        unpoisoned(self.free.lock()).chunks_used
+    }
+
+    /// The slots of a chunk, with their indices.
+    pub(super) fn chunk(&self, chunk: usize) -> impl Iterator<Item = (u32, &Slot)> {
+        let slots = self.chunks.get(chunk).and_then(OnceLock::get);
+        let first = chunk * CHUNK_SLOTS;
+        let of = move |(at, slot)| ((first + at) as u32, slot);
+        slots
+            .into_iter()
+            .flat_map(|slots| slots.iter())
+            .enumerate()
+            .map(of)
     }
 
     /// Spans open now: slots with references.

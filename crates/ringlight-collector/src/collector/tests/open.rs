@@ -1,0 +1,199 @@
+//! What is reported of open spans, when, and to whom.
+
+use ringlight_otlp::open_report::{self, OpenReport};
+
+use super::*;
+use crate::open_spans::{OpenSpanSource, SeenSpan};
+
+const AFTER: Duration = Duration::from_secs(10);
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Spans that a test opens and closes.
+#[derive(Default)]
+struct Spans {
+    open: Mutex<Vec<(u64, Instant)>>,
+    is_listening: AtomicBool,
+}
+
+impl Spans {
+    fn open(&self, sender: &RingSender, key: u64) {
+        self.open.lock().unwrap().push((key, Instant::now()));
+        if self.is_listening.swap(false, Ordering::Relaxed) {
+            sender.wake();
+        }
+    }
+
+    fn close(&self, key: u64) {
+        self.open.lock().unwrap().retain(|(known, _)| *known != key);
+    }
+}
+
+impl OpenSpanSource for Spans {
+    fn parts(&self) -> usize {
+        1
+    }
+
+    fn look(&self, _: usize, seen: &mut dyn FnMut(SeenSpan)) {
+        for (key, started) in self.open.lock().unwrap().iter() {
+            seen(SeenSpan {
+                key: *key,
+                open_for: started.elapsed(),
+            });
+        }
+    }
+
+    fn record(&self, key: u64) -> Option<Vec<u64>> {
+        let open = self.open.lock().unwrap();
+        open.iter().find(|(known, _)| *known == key)?;
+        let header = SpanHeader::new(CallsiteId::new(0), TraceId::new(7), SpanId::new(key));
+        Some(header.to_words().to_vec())
+    }
+
+    fn listen(&self) {
+        self.is_listening.store(true, Ordering::Relaxed);
+    }
+
+    fn is_listening(&self) -> bool {
+        self.is_listening.load(Ordering::Relaxed)
+    }
+}
+
+/// A rig whose backend wants to be told of open spans, or not.
+fn open_rig(config: CollectorConfig, is_ringlight: bool) -> (Rig, RingSender, Arc<Spans>) {
+    let (rig, sender) = rig(CollectorConfig {
+        open_span_after: AFTER,
+        report_interval: INTERVAL,
+        ..config
+    });
+    let wants = &rig.exporter.takes_open_spans;
+    wants.store(is_ringlight, Ordering::Relaxed);
+    let spans = Arc::new(Spans::default());
+    rig.open_reports.watch(Arc::clone(&spans) as Arc<_>);
+    (rig, sender, spans)
+}
+
+/// The rounds a backend was told, each with the spans in it.
+fn rounds(exporter: &Takes) -> Vec<(u64, bool, Vec<u64>)> {
+    let round = |report: &OpenReport<'_>| {
+        let ids = report.spans.iter().map(|span| span.span_id.get());
+        (report.round.number, report.round.is_final, ids.collect())
+    };
+    let batches = exporter.batches(Signal::Logs);
+    let reports = batches.iter().map(|batch| {
+        let reports = open_report::read(&batch.bytes).unwrap();
+        reports.iter().map(round).collect::<Vec<_>>()
+    });
+    reports.flatten().collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_span_is_reported_while_it_has_been_open_for_long_and_its_end_once() {
+    let (rig, sender, spans) = open_rig(config(BATCH_DELAY), true);
+    let exporter = Arc::clone(&rig.exporter);
+    run_beside(rig, async |_| {
+        spans.open(&sender, 1);
+        tokio::time::sleep(AFTER - INTERVAL).await;
+        assert_eq!(rounds(&exporter), []);
+        // The looks are an interval apart at least, and the first is right at the start.
+        tokio::time::sleep(5 * INTERVAL).await;
+        spans.open(&sender, 2);
+        let before = rounds(&exporter);
+        assert!((3..=5).contains(&before.len()), "{before:?}");
+        assert!(before.iter().all(|(_, _, spans)| *spans == [1]));
+        spans.close(1);
+        spans.close(2);
+        tokio::time::sleep(HOUR).await;
+        let after = rounds(&exporter);
+        assert_eq!(after.len(), before.len() + 1);
+        assert_eq!(after.last().unwrap().2, []);
+        let numbers: Vec<_> = after.iter().map(|round| round.0).collect();
+        assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_open_spans_nothing_is_done_and_the_next_one_is_noticed() {
+    let (rig, sender, spans) = open_rig(config(BATCH_DELAY), true);
+    let exporter = Arc::clone(&rig.exporter);
+    run_beside(rig, async |woken| {
+        for number in 1..=3 {
+            tokio::time::sleep(HOUR).await;
+            let before = woken.get();
+            tokio::time::sleep(HOUR).await;
+            assert_eq!(woken.get(), before, "before span {number}");
+            // Nothing is recorded, in all this time.
+            let told = rounds(&exporter).len();
+            spans.open(&sender, number);
+            tokio::time::sleep(2 * AFTER).await;
+            assert!(rounds(&exporter).len() > told);
+            spans.close(number);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_is_no_ringlight_is_asked_once_with_nothing() {
+    let (rig, sender, spans) = open_rig(config(BATCH_DELAY), false);
+    let exporter = Arc::clone(&rig.exporter);
+    run_beside(rig, async |woken| {
+        spans.open(&sender, 1);
+        tokio::time::sleep(HOUR).await;
+        assert_eq!(exporter.batches_bytes(Signal::Logs), [0]);
+        let before = woken.get();
+        tokio::time::sleep(HOUR).await;
+        assert_eq!(
+            woken.get(),
+            before,
+            "a span is open, and nobody wants to know"
+        );
+        // Its successor at the same address is, which shows when something else is sent there.
+        exporter.takes_open_spans.store(true, Ordering::Relaxed);
+        let mut producer = sender.register().unwrap();
+        record(&mut producer);
+        until(|| !rounds(&exporter).is_empty()).await;
+        assert_eq!(rounds(&exporter)[0].2, [1]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_open_at_the_end_is_told_once_more() {
+    let (rig, sender, spans) = open_rig(config(BATCH_DELAY), true);
+    let exporter = Arc::clone(&rig.exporter);
+    let open_reports = Arc::clone(&rig.open_reports);
+    run_beside(rig, async |_| {
+        spans.open(&sender, 1);
+        until(|| !rounds(&exporter).is_empty()).await;
+    })
+    .await;
+    open_reports.finish(Instant::now() + HOUR).await;
+    let last = rounds(&exporter).pop().unwrap();
+    assert_eq!((last.1, last.2), (true, vec![1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_holds_as_much_as_a_batch_and_counts_the_rest() {
+    let small = CollectorConfig {
+        batch_bytes_max: 1024,
+        ..config(BATCH_DELAY)
+    };
+    let (rig, sender, spans) = open_rig(small, true);
+    let exporter = Arc::clone(&rig.exporter);
+    run_beside(rig, async |_| {
+        for key in 1..=100 {
+            spans.open(&sender, key);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        until(|| rounds(&exporter).len() > 1).await;
+        let batch = exporter.batches(Signal::Logs).pop().unwrap();
+        let report = open_report::read(&batch.bytes).unwrap().remove(0);
+        let told: Vec<_> = report.spans.iter().map(|span| span.span_id.get()).collect();
+        let count = told.len() as u64;
+        assert!((2..20).contains(&count), "{count}");
+        assert_eq!(told, (1..=count).collect::<Vec<_>>(), "the oldest first");
+        assert_eq!(report.round.left_out, 100 - count);
+    })
+    .await;
+}

@@ -1,0 +1,104 @@
+//! Reading a slot without a reference to its span, from the collector's thread.
+//!
+//! The owner of the span may meanwhile add to it, close it and give the slot to another one, and
+//! waits for nobody: a snapshot takes no lock. It copies the words and then looks whether they belong
+//! together; if not, there is none.
+//!
+//! - **Another span.** Every word of a span is stored with `Release`, after the store by which the
+//!   generation before it ended. A snapshot loads words with `Acquire`: if any of them is of a later
+//!   span, the state it loads afterwards is of a later generation than the one it began with.
+//! - **A span that is being changed.** In the same way a word that is of a later edit brings along
+//!   that the edit has begun, which is in the word with the length.
+//!
+//! Items on the heap are not part of a snapshot: they are under the lock that the closing thread
+//! takes to copy them. A text that is partly there is cut, and one more attribute counted as dropped.
+
+use ringlight_clock::Reading;
+use ringlight_collector::record::{Head, SPAN_HEADER_WORDS, trim_items};
+
+use super::{EDITS_SHIFT, END, HEAD, INLINE_WORDS, LOW_MASK, START, Slot, SlotId, UNSAMPLED};
+use crate::sync::{AtomicU64, Ordering};
+
+/// How often a snapshot of a span that is being changed is tried.
+const ATTEMPTS: usize = 3;
+
+/// A span that was open a moment ago.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Seen {
+    pub(in super::super) id: SlotId,
+    /// The clock's reading at its start.
+    pub(in super::super) started: Reading,
+}
+
+impl Slot {
+    /// The span in this slot, if there is one that is recorded.
+    pub(in super::super) fn seen(&self, index: u32) -> Option<Seen> {
+        // Acquire pairs with the `Release` in `publish_as`: the words are those of this span, or of a
+        // later one.
+        let state = self.state.load(Ordering::Acquire);
+        if state & LOW_MASK == 0 || state & UNSAMPLED != 0 {
+            return None;
+        }
+        let id = SlotId(state & !LOW_MASK | u64::from(index));
+        // Acquire: see the module's documentation.
+        let started = Reading::from_bits(self.started.load(Ordering::Acquire));
+        self.is_still(id).then_some(Seen { id, started })
+    }
+
+    /// Whether the slot is still that of this span. To be asked after the words were loaded.
+    fn is_still(&self, id: SlotId) -> bool {
+        // Relaxed: ordered by the `Acquire` loads of the words before.
+        let state = self.state.load(Ordering::Relaxed);
+        state & !LOW_MASK == id.0 & !LOW_MASK && state & LOW_MASK != 0
+    }
+
+    /// The record of a span that is still open, as if it ended `open_for_nano` after its start. Nothing
+    /// if it has closed, or has just been changed again and again.
+    pub(in super::super) fn snapshot(&self, id: SlotId, open_for_nano: u64) -> Option<Vec<u64>> {
+        for _ in 0..ATTEMPTS {
+            match self.copy(id) {
+                Copied::Whole(mut words) => {
+                    words[END] = words[START].saturating_add(open_for_nano);
+                    return Some(words);
+                }
+                Copied::Closed => return None,
+                Copied::Changing => {}
+            }
+        }
+        None
+    }
+
+    fn copy(&self, id: SlotId) -> Copied {
+        // Acquire, as in `seen`.
+        if self.state.load(Ordering::Acquire) & !LOW_MASK != id.0 & !LOW_MASK {
+            return Copied::Closed;
+        }
+        // Acquire pairs with the `Release` in `SlotItems::finish`: the words are at least those that the
+        // edits counted here have left.
+        let len = self.len.load(Ordering::Acquire);
+        let items = len as u32 as usize;
+        let count = SPAN_HEADER_WORDS + items.min(INLINE_WORDS);
+        // Acquire: see the module's documentation.
+        let load = |word: &AtomicU64| word.load(Ordering::Acquire);
+        let mut words: Vec<u64> = self.words.iter().take(count).map(load).collect();
+        if !self.is_still(id) {
+            return Copied::Closed;
+        }
+        // Relaxed: ordered by the loads of the words.
+        if len >> EDITS_SHIFT & 1 != 0 || self.len.load(Ordering::Relaxed) != len {
+            return Copied::Changing;
+        }
+        if items > INLINE_WORDS {
+            trim_items(&mut words);
+            words[HEAD] = Head::from_word(words[HEAD]).with_dropped(1).word();
+        }
+        Copied::Whole(words)
+    }
+}
+
+/// What became of an attempt to copy a span.
+enum Copied {
+    Whole(Vec<u64>),
+    Closed,
+    Changing,
+}

@@ -128,7 +128,7 @@ fn rust(steps: &mut Steps) -> Outcome {
             .args(["doc", "--quiet", "--workspace", "--no-deps"])
             .env("RUSTDOCFLAGS", "--deny warnings"),
     )?;
-    ring_model(steps)?;
+    models(steps)?;
     soak_for(steps, &["--seconds", "25"])?;
     instructions::run(steps, false)?;
     console(steps)?;
@@ -151,23 +151,38 @@ fn soak_for(steps: &mut Steps, args: &[&str]) -> Outcome {
     steps.run("soak", command.args(args).stderr(Stdio::null()))
 }
 
-/// The ring as the model checker sees it, which is other code than every other build has.
-fn ring_model(steps: &mut Steps) -> Outcome {
+/// The ring and the slots of open spans as the model checker sees them, which is other code than every
+/// other build has.
+fn models(steps: &mut Steps) -> Outcome {
     let target = steps.target().join("loom");
     let mut cargo = |title: &str, task: &str, rest: &[&str]| {
         steps.run(
             title,
             Command::new(env!("CARGO"))
-                .args([task, "--quiet", "--release", "--package", "ringlight-ring"])
+                .args([task, "--quiet", "--release"])
                 .arg("--target-dir")
                 .arg(&target)
                 .args(rest)
                 .env("RUSTFLAGS", "--cfg ringlight_loom"),
         )
     };
+    let ring = ["--package", "ringlight-ring"];
     let lint = ["--lib", "--test", "loom", "--", "--deny", "warnings"];
-    cargo("lints of the ring's model", "clippy", &lint)?;
-    cargo("model checks of the ring", "test", &["--test", "loom"])
+    cargo(
+        "lints of the ring's model",
+        "clippy",
+        &[&ring[..], &lint].concat(),
+    )?;
+    let test = [&ring[..], &["--test", "loom"]].concat();
+    cargo("model checks of the ring", "test", &test)?;
+    let slots = [
+        "--package",
+        "ringlight",
+        "--no-default-features",
+        "--lib",
+        "slab::model",
+    ];
+    cargo("model checks of the slots", "test", &slots)
 }
 
 /// Beside the console, which exists only where tokio is built to have spans for its tasks.

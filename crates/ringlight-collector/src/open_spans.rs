@@ -159,8 +159,8 @@ impl OpenReports {
             let oldest = self.look(&**source).await;
             match oldest.open_for() {
                 open_for if self.owes() || open_for >= Some(self.after) => {
-                    self.report(&**source, oldest, false, self.export_timeout)
-                        .await;
+                    let until = Instant::now() + self.export_timeout;
+                    self.report(&**source, oldest, false, until).await;
                     tokio::time::sleep(self.interval).await;
                 }
                 // None that is opened meanwhile will have been open for long by then.
@@ -180,14 +180,13 @@ impl OpenReports {
 
     /// The last report, done by `deadline`: the process ends, and what is open will not close.
     pub(crate) async fn finish(self: Arc<Self>, deadline: Instant) {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let until = deadline.min(Instant::now() + self.export_timeout);
         if let Some(source) = self.source.get()
             && self.owes()
-            && !left.is_zero()
+            && until > Instant::now()
         {
             let oldest = self.look(&**source).await;
-            self.report(&**source, oldest, true, left.min(self.export_timeout))
-                .await;
+            self.report(&**source, oldest, true, until).await;
         }
     }
 
@@ -220,13 +219,13 @@ impl OpenReports {
         oldest
     }
 
-    /// Tells all backends that want to know, side by side.
+    /// Tells all backends that want to know, side by side and in time.
     async fn report(
         &self,
         source: &dyn OpenSpanSource,
         oldest: Oldest,
         is_final: bool,
-        limit: Duration,
+        until: Instant,
     ) {
         let number = {
             let mut rounds = unpoisoned(self.rounds.lock());
@@ -252,7 +251,7 @@ impl OpenReports {
         };
         let mut told = JoinSet::new();
         for target in &self.targets {
-            told.spawn(Arc::clone(target).tell(batch.clone(), limit));
+            told.spawn(Arc::clone(target).tell(batch.clone(), until));
         }
         told.join_all().await;
     }
@@ -294,7 +293,7 @@ impl Target {
     }
 
     /// Sends a report if the backend takes it, after finding that out.
-    async fn tell(self: Arc<Self>, report: EncodedBatch, limit: Duration) {
+    async fn tell(self: Arc<Self>, report: EncodedBatch, until: Instant) {
         let has_spans = report.records > 0;
         let is_of_interest = has_spans || self.state().knows_some;
         if !is_of_interest || !self.is_due() {
@@ -307,9 +306,9 @@ impl Target {
                 records: 0,
                 ..report.clone()
             };
-            self.send(nothing, limit).await;
+            self.send(nothing, until).await;
         }
-        if self.destination.takes_open_spans() == Some(true) && self.send(report, limit).await {
+        if self.destination.takes_open_spans() == Some(true) && self.send(report, until).await {
             self.state().knows_some = has_spans;
         }
     }
@@ -322,10 +321,10 @@ impl Target {
     }
 
     /// Whether it was taken.
-    async fn send(&self, batch: EncodedBatch, limit: Duration) -> bool {
+    async fn send(&self, batch: EncodedBatch, until: Instant) -> bool {
         let is_empty = batch.records == 0;
         let export = self.destination.exporter().export_boxed(batch);
-        let answer = tokio::time::timeout(limit, export).await;
+        let answer = tokio::time::timeout_at(until, export).await;
         let mut state = self.state();
         if let Ok(Ok(outcome)) = &answer {
             self.destination.note(outcome);

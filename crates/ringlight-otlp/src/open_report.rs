@@ -220,3 +220,121 @@ pub fn traces_request<'a>(resource: &[u8], spans: impl IntoIterator<Item = &'a [
     proto::close(&mut buf, open);
     buf
 }
+
+#[cfg(test)]
+mod tests {
+    use ringlight_model::{Resource, Span};
+
+    use super::*;
+
+    fn round() -> Round<'static> {
+        Round {
+            sender: "a-process".into(),
+            number: 3,
+            interval_ms: 2000,
+            left_out: 5,
+            is_final: true,
+        }
+    }
+
+    fn resource() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let resource = Resource {
+            attributes: vec![KeyValue::new("service.name", "shop")],
+            ..Resource::default()
+        };
+        encode::resource_message(&mut bytes, &resource);
+        bytes
+    }
+
+    fn open_span(number: u64) -> OpenSpan<'static> {
+        let mut scope_spans = Vec::new();
+        let scope = Scope {
+            name: "cart".into(),
+            ..Scope::default()
+        };
+        encode::scope_fields(&mut scope_spans, &scope, "");
+        let span = Span {
+            trace_id: TraceId::new(7),
+            span_id: SpanId::new(number),
+            name: "checkout".into(),
+            ..Span::default()
+        };
+        encode::span(&mut scope_spans, &span);
+        OpenSpan {
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            scope_spans: Cow::Owned(scope_spans),
+        }
+    }
+
+    #[test]
+    fn a_round_is_read_as_it_was_written() {
+        for spans in [vec![], vec![open_span(1), open_span(2)]] {
+            let resource = resource();
+            let request = encode(&resource, &round(), 9, &spans);
+            let reports = read(&request).unwrap();
+            assert_eq!(
+                reports,
+                [OpenReport {
+                    resource: &resource,
+                    round: round(),
+                    spans,
+                }]
+            );
+        }
+    }
+
+    #[test]
+    fn a_round_is_log_records_to_others_and_its_spans_are_spans() {
+        use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+        use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+        use prost::Message as _;
+        let spans = [open_span(1), open_span(2)];
+        let request = encode(&resource(), &round(), 9, &spans);
+        let request = ExportLogsServiceRequest::decode(&request[..]).unwrap();
+        let logs = &request.resource_logs[0].scope_logs[0];
+        assert_eq!(logs.scope.as_ref().unwrap().name, SCOPE);
+        let record = &logs.log_records[1];
+        assert_eq!((&*record.event_name, record.time_unix_nano), (EVENT, 9));
+        assert_eq!(record.span_id, 2_u64.to_be_bytes());
+
+        let bodies = spans.iter().map(|span| &*span.scope_spans);
+        let traces = traces_request(&resource(), bodies);
+        let traces = ExportTraceServiceRequest::decode(&traces[..]).unwrap();
+        let scopes = &traces.resource_spans[0].scope_spans;
+        let names: Vec<_> = scopes.iter().map(|scope| &*scope.spans[0].name).collect();
+        assert_eq!(names, ["checkout", "checkout"]);
+        assert_eq!(scopes[0].scope.as_ref().unwrap().name, "cart");
+    }
+
+    #[test]
+    fn other_log_records_are_no_round() {
+        let record = |body: Value<'static>, event_name: &'static str| LogRecord {
+            event_name: event_name.into(),
+            body,
+            ..LogRecord::default()
+        };
+        let scope = |name: &'static str| Scope {
+            name: name.into(),
+            ..Scope::default()
+        };
+        let bytes = || Value::Bytes(vec![1].into());
+        // Of ours, without saying which round; and of somebody else's.
+        for name in [SCOPE, "shop"] {
+            let records = [record(bytes(), EVENT)];
+            let request = encode::request(&Resource::default(), &scope(name), &records);
+            assert_eq!(read(&request), Ok(vec![]), "{name}");
+        }
+        // In a round, what is no open span is left out.
+        let numbered = Scope {
+            attributes: vec![KeyValue::new(SENDER, "s"), KeyValue::new(ROUND, 1_i64)],
+            ..scope(SCOPE)
+        };
+        let records = [record(bytes(), "other"), record(Value::Int(1), EVENT)];
+        let request = encode::request(&Resource::default(), &numbered, &records);
+        assert_eq!(read(&request).unwrap()[0].spans, []);
+        assert!(read(&[0x0a, 5]).is_err());
+        assert_eq!(read(&[]), Ok(vec![]));
+    }
+}

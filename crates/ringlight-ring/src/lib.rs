@@ -54,6 +54,10 @@ pub use config::{Closed, ConfigError, RegisterError, ReserveError, RingConfig, W
 pub use spsc::{COUNTERS, Reservation};
 pub use wake::{Notified, Wake};
 
+#[cfg(ringlight_loom)]
+#[doc(hidden)]
+pub use sync::explored;
+
 /// The example of the README, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

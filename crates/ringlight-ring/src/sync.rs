@@ -10,7 +10,7 @@ pub(crate) use std::sync::{
 };
 
 #[cfg(ringlight_loom)]
-mod explored;
+pub mod explored;
 
 #[cfg(ringlight_loom)]
 pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard, atomic::Ordering};

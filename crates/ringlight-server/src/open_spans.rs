@@ -294,3 +294,6 @@ impl RecordVisitor for Ids {
     fn log(&mut self, _: &LogRecord<'_>) {}
     fn rejected(&mut self, _: RejectReason) {}
 }
+
+#[cfg(test)]
+mod tests;

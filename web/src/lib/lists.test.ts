@@ -107,6 +107,7 @@ describe('ledgers', () => {
         duplicates: 0,
         not_stored: not,
         ledger_points: points,
+        open_spans: 0,
         rejected: {},
         bytes_received: 1,
         negative_durations: 0,
@@ -229,6 +230,8 @@ test('roots are grouped, the most frequent first, the missing left out', () => {
     start_unix_nano: '0',
     duration_nano: 1,
     span_count: 1,
+    in_progress_count: 0,
+    lost_count: 0,
     error_count,
     services: [],
   });
@@ -281,6 +284,8 @@ test('no two time marks of the chart read the same', () => {
     start_unix_nano,
     duration_nano: 1_000_000,
     span_count: 1,
+    in_progress_count: 0,
+    lost_count: 0,
     error_count: 0,
     services: [],
   });

@@ -1,7 +1,7 @@
 import { api, ApiError } from './api/client';
 import type { ErrorBody, LogRecord } from './api/types';
 import { compareNanos, millisOf } from './time';
-import { buildTree, type TraceTree } from './waterfall/tree';
+import { buildTree, countOf, type TraceTree } from './waterfall/tree';
 
 const LOGS_MAX = 1000;
 /** A trace that ended longer ago is taken to be complete. */
@@ -26,6 +26,7 @@ export class TraceState {
   get growing(): boolean {
     if (this.problem && this.problem.code !== 'unreachable') return this.#missing;
     if (!this.tree || this.tree.count > REFRESH_SPANS_MAX) return false;
+    if (countOf(this.tree, 'in_progress') > 0) return true;
     const end = Number(this.tree.startUnixNano / 1_000_000n) + this.tree.duration / 1e6;
     return Date.now() - end < YOUNG_MS;
   }
@@ -43,8 +44,9 @@ export class TraceState {
         : [];
       if (page && (logs.length !== this.logs.length || !this.tree)) this.logs = logs;
       this.moreLogs = page?.next !== null && page?.next !== undefined;
-      // The same spans again would throw away what the reader folded and measured.
-      if (trace.spans.length !== this.tree?.count) this.tree = buildTree(trace);
+      // The same spans again would only cost time, unless one of them goes on.
+      const isOpen = this.tree?.open.includes(1) ?? false;
+      if (isOpen || trace.spans.length !== this.tree?.count) this.tree = buildTree(trace);
       this.problem = null;
       this.#missing = false;
     } catch (error) {

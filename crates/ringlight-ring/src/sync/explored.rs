@@ -5,8 +5,10 @@
 //! it hides, by its own read, that another thread's read came before the exchange; the model then
 //! never runs the other order. Here each operation first touches one object that all share, so
 //! that all operations depend on each other and nothing is left out.
+//!
+//! Models of other crates use them as well.
 
-use super::Ordering;
+use loom::sync::atomic::Ordering;
 
 loom::lazy_static! {
     /// Touched by every operation; its value means nothing.
@@ -21,37 +23,48 @@ fn take_turn() {
 
 macro_rules! method {
     (load $value:ty) => {
-        pub(crate) fn load(&self, order: Ordering) -> $value {
+        pub fn load(&self, order: Ordering) -> $value {
             take_turn();
             self.0.load(order)
         }
     };
     (store $value:ty) => {
-        pub(crate) fn store(&self, value: $value, order: Ordering) {
+        pub fn store(&self, value: $value, order: Ordering) {
             take_turn();
             self.0.store(value, order);
         }
     };
     (swap $value:ty) => {
-        pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
+        pub fn swap(&self, value: $value, order: Ordering) -> $value {
             take_turn();
             self.0.swap(value, order)
         }
     };
     (fetch_or $value:ty) => {
-        pub(crate) fn fetch_or(&self, value: $value, order: Ordering) -> $value {
+        pub fn fetch_or(&self, value: $value, order: Ordering) -> $value {
             take_turn();
             self.0.fetch_or(value, order)
         }
     };
     (fetch_and $value:ty) => {
-        pub(crate) fn fetch_and(&self, value: $value, order: Ordering) -> $value {
+        pub fn fetch_and(&self, value: $value, order: Ordering) -> $value {
             take_turn();
             self.0.fetch_and(value, order)
         }
     };
+    (fetch_update $value:ty) => {
+        pub fn fetch_update(
+            &self,
+            set_order: Ordering,
+            fetch_order: Ordering,
+            update: impl FnMut($value) -> Option<$value>,
+        ) -> Result<$value, $value> {
+            take_turn();
+            self.0.fetch_update(set_order, fetch_order, update)
+        }
+    };
     (compare_exchange $value:ty) => {
-        pub(crate) fn compare_exchange(
+        pub fn compare_exchange(
             &self,
             current: $value,
             new: $value,
@@ -67,10 +80,10 @@ macro_rules! method {
 macro_rules! atomics {
     ($($name:ident of $value:ty: $($method:ident)*;)*) => {$(
         #[derive(Debug)]
-        pub(crate) struct $name(loom::sync::atomic::$name);
+        pub struct $name(loom::sync::atomic::$name);
 
         impl $name {
-            pub(crate) fn new(value: $value) -> Self {
+            pub fn new(value: $value) -> Self {
                 Self(loom::sync::atomic::$name::new(value))
             }
 
@@ -82,6 +95,6 @@ macro_rules! atomics {
 atomics! {
     AtomicBool of bool: load store swap;
     AtomicU8 of u8: swap compare_exchange;
-    AtomicU64 of u64: load store;
+    AtomicU64 of u64: load store fetch_update;
     AtomicUsize of usize: load store swap fetch_or fetch_and compare_exchange;
 }

@@ -8,20 +8,36 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// who reads it late takes the other way a little later.
 static REASONS: AtomicUsize = AtomicUsize::new(0);
 
-#[cfg(feature = "otel")]
 const OTEL: usize = 1;
 const LISTENER: usize = 2;
 
-/// Whether there is any reason.
-#[inline]
-pub(super) fn is_needed() -> bool {
-    REASONS.load(Ordering::Relaxed) != 0
-}
+/// The reasons there are at a moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reasons(usize);
 
-#[cfg(feature = "otel")]
-#[inline]
-pub(super) fn is_otel_in_use() -> bool {
-    REASONS.load(Ordering::Relaxed) & OTEL != 0
+impl Reasons {
+    #[inline]
+    pub(super) fn now() -> Self {
+        Self(REASONS.load(Ordering::Relaxed))
+    }
+
+    /// Whether there are any.
+    #[inline]
+    pub(super) const fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Whether a collector waits for a span, perhaps that of another subscriber.
+    #[inline]
+    pub(super) const fn has_listener(self) -> bool {
+        self.0 >= LISTENER
+    }
+
+    /// Whether the OpenTelemetry API is in use.
+    #[inline]
+    pub(super) const fn is_otel_in_use(self) -> bool {
+        self.0 & OTEL != 0
+    }
 }
 
 #[cfg(feature = "otel")]
@@ -49,7 +65,8 @@ impl Listener {
 
     /// Ends the waiting; whether there was any.
     pub(super) fn take(&self) -> bool {
-        let was_listening = self.0.swap(false, Ordering::Relaxed);
+        // Mostly it is another subscriber's that waits, and then nothing is to be written.
+        let was_listening = self.is_listening() && self.0.swap(false, Ordering::Relaxed);
         if was_listening {
             REASONS.fetch_sub(LISTENER, Ordering::Relaxed);
         }
@@ -60,5 +77,26 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.take();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_is_a_reason_until_it_is_taken_or_gone() {
+        // Other tests of this process have reasons of their own, so only what is certain is asked.
+        let (one, other) = (Listener::default(), Listener::default());
+        assert!(!one.take());
+        one.listen();
+        one.listen();
+        other.listen();
+        assert!(one.is_listening() && Reasons::now().has_listener() && Reasons::now().any());
+        assert!(one.take() && !one.take() && !one.is_listening());
+        assert!(other.is_listening() && Reasons::now().has_listener());
+        drop(other);
+        assert!(!Reasons(0).any() && !Reasons(OTEL).has_listener());
+        assert!(Reasons(OTEL | LISTENER).is_otel_in_use() && !Reasons(LISTENER).is_otel_in_use());
     }
 }

@@ -58,7 +58,7 @@ use crate::propagation::Format;
 use crate::sync::unpoisoned;
 
 use annotate::OpenSpan;
-use attention::Listener;
+use attention::{Listener, Reasons};
 pub(crate) use beside::beside;
 use callsite::{address, describe};
 pub(crate) use layer::LayerFilter;
@@ -181,16 +181,20 @@ impl RinglightSubscriber {
             .then(|| OpenSpans::new(slab, clock, listener))
     }
 
-    /// Attends to why a span may take another way; whether contexts are shared, which is one.
+    /// Attends to why a span may take another way; whether contexts may be shared, which is one.
+    #[inline]
+    fn attend(&self, reasons: Reasons) -> bool {
+        if reasons.has_listener() {
+            self.rouse();
+        }
+        reasons.is_otel_in_use()
+    }
+
     #[cold]
-    fn attend(&self) -> bool {
+    fn rouse(&self) {
         if self.listener.take() {
             self.recorder.rouse();
         }
-        #[cfg(feature = "otel")]
-        return shared::is_in_use();
-        #[cfg(not(feature = "otel"))]
-        false
     }
 
     /// The one behind a dispatcher: alone, beside layers, or as one of them.
@@ -422,7 +426,8 @@ impl Subscriber for RinglightSubscriber {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        if attention::is_needed() && self.attend() {
+        let reasons = Reasons::now();
+        if reasons.any() && self.attend(reasons) {
             #[cfg(feature = "otel")]
             return self.new_span_shared(attributes);
         }
@@ -470,7 +475,8 @@ impl Subscriber for RinglightSubscriber {
         if id == SlotId::NONE {
             return;
         }
-        if attention::is_needed() && self.attend() {
+        let reasons = Reasons::now();
+        if reasons.any() && self.attend(reasons) {
             #[cfg(feature = "otel")]
             return self.enter_shared(id);
         }

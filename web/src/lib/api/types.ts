@@ -23,6 +23,8 @@ export interface SignalStatus {
   not_stored: number;
   /** Metric points that were read as the ledgers of clients. */
   ledger_points: number;
+  /** Log records that were read as the reports of open spans. */
+  open_spans: number;
   rejected: Record<string, number>;
   bytes_received: number;
   negative_durations: number;
@@ -120,6 +122,9 @@ export interface TraceSummary {
   start_unix_nano: Nanos;
   duration_nano: number;
   span_count: number;
+  in_progress_count: number;
+  /** In progress when their process ended or fell silent. */
+  lost_count: number;
   error_count: number;
   services: string[];
 }
@@ -144,6 +149,9 @@ export interface SpanLink {
   attributes: Attribute[];
 }
 
+/** A span that has not ended is as it was when it was last heard of. */
+export type SpanState = 'ended' | 'in_progress' | 'lost';
+
 export interface Span {
   span_id: string;
   parent_span_id: string;
@@ -151,6 +159,7 @@ export interface Span {
   kind: string;
   start_unix_nano: Nanos;
   duration_nano: number;
+  state: SpanState;
   status: { code: string; message: string };
   resource: number;
   scope: number;

@@ -4,7 +4,7 @@ import { nanosOf } from '../time';
 import { visible } from '../values';
 import type { Colors } from './colors';
 import { ellipsize } from './text';
-import { serviceAt, spanAt, type LogMark, type TraceTree } from './tree';
+import { serviceAt, spanAt, stateText, type LogMark, type TraceTree } from './tree';
 import { ticks, type View } from './view';
 
 export const ROW_HEIGHT = 24;
@@ -13,6 +13,9 @@ const INDENT = 13;
 const CARET_WIDTH = 14;
 const BAR_HEIGHT = 12;
 const LABEL_GUTTER = 64;
+/** Beyond the end of a bar that has none: strokes that fade away. */
+const FADE_STROKES = 6;
+const FADE_STEP = 5;
 const FONT = "12px 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', 'Liberation Sans', Arial, sans-serif";
 
 export interface Scene {
@@ -250,12 +253,31 @@ function drawBar(context: CanvasRenderingContext2D, scene: Scene, row: number, t
   if (left > width) return drawOutside(context, scene, row, top, 'after');
   const barWidth = Math.max(2, right - left);
   context.fillStyle = serviceColor(serviceAt(tree, row), colors.shade);
+  const round = Math.min(2.5, barWidth / 2);
   context.beginPath();
-  context.roundRect(left, barTop, barWidth, BAR_HEIGHT, Math.min(2.5, barWidth / 2));
+  context.roundRect(left, barTop, barWidth, BAR_HEIGHT, tree.open[row] ? [round, 0, 0, round] : round);
   context.fill();
+  const fade = tree.open[row] ? drawOpenEnd(context, left + barWidth, barTop) : 0;
   if (tree.error[row]) drawErrorStripe(context, colors, left, barTop, barWidth);
   drawMarks(context, scene, row, barTop);
-  drawDurationLabel(context, scene, row, top, left, left + barWidth);
+  drawDurationLabel(context, scene, row, top, left, left + barWidth, fade);
+}
+
+/** The span goes on, or did when it was last heard of. How far this reaches. */
+function drawOpenEnd(context: CanvasRenderingContext2D, from: number, top: number): number {
+  const alpha = context.globalAlpha;
+  for (let stroke = 0; stroke < FADE_STROKES; stroke += 1) {
+    context.globalAlpha = alpha * (0.85 - (0.75 * stroke) / FADE_STROKES);
+    const x = from + 2 + stroke * FADE_STEP;
+    context.beginPath();
+    context.moveTo(x, top + BAR_HEIGHT);
+    context.lineTo(x + 3, top);
+    context.lineTo(x + 6, top);
+    context.lineTo(x + 3, top + BAR_HEIGHT);
+    context.fill();
+  }
+  context.globalAlpha = alpha;
+  return 2 + FADE_STROKES * FADE_STEP;
 }
 
 /** A failed span is underlined in the error colour, beside the mark at its name. */
@@ -331,15 +353,17 @@ function drawDurationLabel(
   top: number,
   left: number,
   right: number,
+  fade: number,
 ): void {
   const { tree, colors, width } = scene;
-  const label = formatDuration(tree.end[row]! - tree.start[row]!);
+  const state = stateText(spanAt(tree, row));
+  const label = formatDuration(tree.end[row]! - tree.start[row]!) + (state && `, ${state}`);
   const labelWidth = context.measureText(label).width;
   const middle = top + ROW_HEIGHT / 2;
   const area = barArea(scene);
-  if (right + 6 + labelWidth < width - 4) {
+  if (right + fade + 6 + labelWidth < width - 4) {
     context.fillStyle = colors.muted;
-    context.fillText(label, right + 6, middle);
+    context.fillText(label, right + fade + 6, middle);
   } else if (left - 6 - labelWidth > area.left) {
     context.fillStyle = colors.muted;
     context.fillText(label, left - 6 - labelWidth, middle);

@@ -1,4 +1,4 @@
-import type { LogRecord, Span, Trace } from '../api/types';
+import type { LogRecord, Span, SpanState, Trace } from '../api/types';
 import { nanosOf } from '../time';
 
 /**
@@ -25,6 +25,8 @@ export interface TraceTree {
   start: Float64Array;
   end: Float64Array;
   error: Uint8Array;
+  /** The span has not ended, as far as is known: in progress, or lost. */
+  open: Uint8Array;
   /** Failed spans in the subtree, the row itself not included. */
   errorsBelow: Int32Array;
   /** A parent was named that is not part of the trace. */
@@ -73,6 +75,7 @@ function emptyTree(trace: Trace, count: number, startUnixNano: bigint): TraceTre
     start: new Float64Array(count),
     end: new Float64Array(count),
     error: new Uint8Array(count),
+    open: new Uint8Array(count),
     errorsBelow: new Int32Array(count),
     orphan: new Uint8Array(count),
     resource: new Int32Array(count),
@@ -164,6 +167,7 @@ function fill(tree: TraceTree, start: Float64Array, links: Links): void {
     tree.start[row] = start[index]!;
     tree.end[row] = start[index]! + Math.max(0, span.duration_nano);
     tree.error[row] = isError(span) ? 1 : 0;
+    tree.open[row] = span.state === 'ended' ? 0 : 1;
     tree.orphan[row] = links.orphan[index]!;
     tree.resource[row] = span.resource;
     if (!tree.rowOfSpan.has(span.span_id)) tree.rowOfSpan.set(span.span_id, row);
@@ -188,6 +192,32 @@ function summarize(tree: TraceTree): void {
     tree.size[parent] = tree.size[parent]! + tree.size[row]!;
     tree.errorsBelow[parent] = tree.errorsBelow[parent]! + tree.errorsBelow[row]! + tree.error[row]!;
   }
+}
+
+/** Whether both show the same spans in the same rows, whatever else has changed. */
+export function hasSameRows(one: TraceTree, other: TraceTree): boolean {
+  if (one.count !== other.count) return false;
+  for (let row = 0; row < one.count; row += 1) {
+    if (spanAt(one, row).span_id !== spanAt(other, row).span_id) return false;
+    if (one.parent[row] !== other.parent[row]) return false;
+  }
+  return true;
+}
+
+/** What is said of a span that has not ended; nothing of one that has. */
+export function stateText(span: Span): string {
+  if (span.state === 'ended') return '';
+  return span.state === 'lost' ? 'lost' : 'in progress';
+}
+
+/** How many spans of a trace are in this state. */
+export function countOf(tree: TraceTree, state: SpanState): number {
+  return tree.trace.spans.filter((span) => span.state === state).length;
+}
+
+/** When a span was last heard of, in Unix nanoseconds. */
+export function heardOf(span: Span): string {
+  return (nanosOf(span.start_unix_nano) + BigInt(Math.round(span.duration_nano))).toString();
 }
 
 /** The rows on display, in order, when the subtrees of `collapsed` rows are folded away. */
@@ -285,6 +315,7 @@ function matches(span: Span, service: string, needle: string): boolean {
   if (service.toLowerCase().includes(needle) || span.span_id === needle) return true;
   if (span.status.message.toLowerCase().includes(needle)) return true;
   if (needle === 'error' && isError(span)) return true;
+  if (needle === stateText(span)) return true;
   for (const { key, value } of span.attributes) {
     if (key.toLowerCase().includes(needle)) return true;
     const text = typeof value === 'object' ? JSON.stringify(value) : String(value);

@@ -1,14 +1,18 @@
 import { describe, expect, test } from 'vitest';
 
-import type { Span, Trace } from '../api/types';
+import type { Span, SpanState, Trace } from '../api/types';
 import {
   buildTree,
   collapsedBelow,
+  countOf,
   displayIndex,
   findRows,
+  hasSameRows,
+  heardOf,
   reveal,
   selfTime,
   spanAt,
+  stateText,
   visibleRows,
 } from './tree';
 import { clampView, fullView, isFull, pan, ticks, viewFromText, viewToText, zoom } from './view';
@@ -21,6 +25,7 @@ interface Brief {
   at?: number;
   for?: number;
   error?: boolean;
+  state?: SpanState;
   name?: string;
 }
 
@@ -36,6 +41,7 @@ function trace(spans: Brief[]): Trace {
       kind: 'internal',
       start_unix_nano: (EPOCH + BigInt(brief.at ?? 0)).toString(),
       duration_nano: brief.for ?? 10,
+      state: brief.state ?? 'ended',
       status: { code: brief.error ? 'error' : 'unset', message: '' },
       resource: 0,
       scope: 0,
@@ -112,6 +118,36 @@ describe('the order of rows', () => {
 
   test('an empty trace is empty', () => {
     expect(buildTree(trace([])).count).toBe(0);
+  });
+});
+
+describe('spans that have not ended', () => {
+  const open: Brief[] = [
+    { id: 'r', for: 100, state: 'in_progress' },
+    { id: 'k', parent: 'r', at: 5, for: 20 },
+    { id: 'x', parent: 'r', at: 6, for: 7, state: 'lost' },
+  ];
+
+  test('they are known in the tree, said in words, counted and found', () => {
+    const tree = buildTree(trace(open));
+    expect([...tree.open]).toEqual([1, 0, 1]);
+    expect([0, 1, 2].map((row) => stateText(spanAt(tree, row)))).toEqual(['in progress', '', 'lost']);
+    expect([countOf(tree, 'in_progress'), countOf(tree, 'lost'), countOf(tree, 'ended')]).toEqual([1, 1, 1]);
+    expect([...findRows(tree, 'in progress')]).toEqual([0]);
+    expect([...findRows(tree, 'lost')]).toEqual([2]);
+  });
+
+  test('they were last heard of where they end so far', () => {
+    expect(heardOf(spanAt(buildTree(trace(open)), 2))).toBe((EPOCH + 13n).toString());
+  });
+
+  test('rows are the same while spans only go on, and not when one is added', () => {
+    const tree = buildTree(trace(open));
+    const later = open.map((brief) => (brief.id === 'r' ? { ...brief, for: 200 } : brief));
+    expect(hasSameRows(tree, buildTree(trace(later)))).toBe(true);
+    expect(hasSameRows(tree, buildTree(trace([...open, { id: 'n', parent: 'r', at: 9 }])))).toBe(false);
+    const moved = open.map((brief) => (brief.id === 'x' ? { ...brief, parent: 'k' } : brief));
+    expect(hasSameRows(tree, buildTree(trace(moved)))).toBe(false);
   });
 });
 

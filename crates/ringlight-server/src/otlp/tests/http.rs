@@ -1,5 +1,6 @@
 //! OTLP/HTTP.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,9 +10,13 @@ use ::http::{Request, StatusCode};
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt as _, Full};
-use ringlight_model::{KeyValue, LedgerSnapshot, RejectReason, Resource, Signal};
-use ringlight_otlp::ledger_report;
+use ringlight_model::{
+    KeyValue, LedgerSnapshot, LogRecord, RejectReason, Resource, Scope, Signal, Span, SpanId,
+    TraceId,
+};
+use ringlight_otlp::open_report::{self, OpenSpan, Round};
 use ringlight_otlp::response::{ExportResponse, Status};
+use ringlight_otlp::{encode, ledger_report};
 
 use super::*;
 
@@ -22,6 +27,7 @@ struct Answer {
     status: StatusCode,
     content_type: String,
     retry_after: Option<String>,
+    takes: String,
     body: Bytes,
 }
 
@@ -44,6 +50,7 @@ where
         status: response.status(),
         content_type: header("content-type").unwrap(),
         retry_after: header("retry-after"),
+        takes: header("ringlight-takes").unwrap_or_default(),
         body: response.into_body().collect().await.unwrap().to_bytes(),
     }
 }
@@ -92,6 +99,61 @@ async fn a_request_is_stored_as_it_came_and_answered_in_its_format() {
     assert_eq!(counts.bytes_received, traces(&[1, 2]).len() as u64);
     assert_eq!(bench.state.refused(), [].into());
     bench.assert_memory_is_free();
+}
+
+#[tokio::test]
+async fn a_report_of_open_spans_is_shown_and_not_stored() {
+    let bench = Bench::new();
+    let mut scope_spans = Vec::new();
+    let span = Span {
+        trace_id: TraceId::new(7),
+        span_id: SpanId::new(1),
+        ..Span::default()
+    };
+    encode::span(&mut scope_spans, &span);
+    let open = |span_id| OpenSpan {
+        trace_id: span.trace_id,
+        span_id: SpanId::new(span_id),
+        scope_spans: Cow::Borrowed(&scope_spans),
+    };
+    let round = |number| Round {
+        sender: "one".into(),
+        number,
+        ..Round::default()
+    };
+    // The second is not what it says.
+    let report = open_report::encode(&[], &round(1), 5, &[open(1), open(2)]);
+    let content_type = [("content-type", PROTOBUF)];
+    let answer = send(&bench, "/v1/logs", &content_type, &report).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.takes, "open-spans");
+    let nothing = open_report::encode(&[], &round(2), 5, &[]);
+    send(&bench, "/v1/logs", &content_type, &nothing).await;
+    assert!(bench.intake.requests().is_empty());
+    let shown = bench.intake.open.lock().unwrap().clone();
+    let expected = open_report::traces_request(&[], [&*scope_spans]);
+    assert_eq!(
+        shown,
+        [(1, expected.clone()), (1, expected)],
+        "its record is on its way"
+    );
+    let counts = bench.state.signal(Signal::Logs);
+    assert_eq!(
+        (counts.accepted, counts.open_spans, counts.stored),
+        (1, 1, 0)
+    );
+    assert_eq!(counts.rejected, [(RejectReason::Malformed, 1)].into());
+
+    // Beside other records it is log records like them.
+    let records = encode::request(
+        &Resource::default(),
+        &Scope::default(),
+        &[LogRecord::default()],
+    );
+    let report = open_report::encode(&[], &round(3), 5, &[open(1)]);
+    let both = [records, report].concat();
+    send(&bench, "/v1/logs", &content_type, &both).await;
+    assert_eq!(bench.intake.requests(), [(Signal::Logs, both, None)]);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use ringlight_collector::record::ItemWriter;
 use ringlight_model::{CallsiteId, CallsiteRegistry, Limits, SpanId, TraceId};
 use tracing_core::span::{Attributes, Id};
 
-use super::attention;
+use super::attention::{Reasons, set_otel_in_use};
 use super::slab::{Slab, SlotId, SpanContext};
 use super::thread::{RemoteParent, Thread, with_thread};
 use super::{RinglightSubscriber, SAMPLED};
@@ -43,12 +43,12 @@ const ATTACHED_MAX: usize = 16 * 1024;
 /// Whether contexts may have to be shared.
 #[inline]
 pub(crate) fn is_in_use() -> bool {
-    attention::is_otel_in_use()
+    Reasons::now().is_otel_in_use()
 }
 
 /// Notes that the OpenTelemetry API is used.
 pub(crate) fn set_in_use() {
-    attention::set_otel_in_use();
+    set_otel_in_use();
 }
 
 /// What of a subscriber the contexts of its spans keep.

@@ -25,7 +25,11 @@
 //! when the first one has closed, they still are known not to be recorded.
 
 mod items;
+#[cfg(all(test, ringlight_loom))]
+mod model;
 mod snapshot;
+#[cfg(all(test, not(ringlight_loom)))]
+mod tests;
 
 use std::num::NonZeroU64;
 use std::sync::OnceLock;
@@ -39,13 +43,15 @@ use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, unpoisoned};
 
 pub(super) use items::SlotItems;
 
+const IS_MODEL: bool = cfg!(all(test, ringlight_loom));
+
 /// Words of items a slot holds itself; further ones go to the heap. With them a slot fills 512
-/// bytes.
-const INLINE_WORDS: usize = 48;
+/// bytes. (A model takes as few as it can do with, and of the next two as well.)
+const INLINE_WORDS: usize = if IS_MODEL { 4 } else { 48 };
 /// Slots allocated at a time.
-const CHUNK_SLOTS: usize = 64;
+const CHUNK_SLOTS: usize = if IS_MODEL { 2 } else { 64 };
 /// Most chunks there can be.
-const CHUNKS_MAX: usize = 4096;
+const CHUNKS_MAX: usize = if IS_MODEL { 2 } else { 4096 };
 /// Most spans that can be open at a time; one more is counted and not recorded. They take 128 MiB.
 pub(crate) const OPEN_SPANS_MAX: usize = CHUNK_SLOTS * CHUNKS_MAX - 1;
 /// Words of items a span can have, heap included (64 KiB).

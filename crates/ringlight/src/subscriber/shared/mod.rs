@@ -273,7 +273,7 @@ impl RinglightSubscriber {
                 self.make_context(id, attributes);
             }
         }
-        Id::from_u64(id.get())
+        id.to_span_id()
     }
 
     fn make_context(&self, id: SlotId, attributes: &Attributes<'_>) {

@@ -32,7 +32,12 @@ function scopeSpans({ traceId, spanId, name, start }: Open, now: bigint): string
   return field(2, span).toString('base64');
 }
 
-async function report(request: APIRequestContext, open: Open, round: number, isFinal: boolean): Promise<void> {
+async function report(
+  request: APIRequestContext,
+  open: Open,
+  round: number,
+  isFinal: boolean,
+): Promise<void> {
   const now = BigInt(Date.now()) * 1_000_000n;
   const attribute = (key: string, value: object) => ({ key: `ringlight.open_spans.${key}`, value });
   const scope = {

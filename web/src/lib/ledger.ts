@@ -45,7 +45,8 @@ export function unsettled(lines: readonly LedgerLine[], nowMillis: number): numb
 
 /** What must be zero for the backend: accepted = stored + duplicates + not stored + points of client ledgers. */
 export function signalBalance(signal: SignalStatus): number {
-  const kept = signal.stored + signal.duplicates + signal.not_stored + signal.ledger_points + signal.open_spans;
+  const kept =
+    signal.stored + signal.duplicates + signal.not_stored + signal.ledger_points + signal.open_spans;
   return signal.accepted - kept;
 }
 

@@ -3,18 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ringlight::Telemetry;
+use ringlight::{Protocol, Telemetry};
 use serde_json::Value;
 use tracing::Dispatch;
 
 use crate::common::{Backend, PATIENCE, get, until};
 
-/// Telemetry of a process that soon reports what is open, by this protocol.
-fn telemetry(url: &Value) -> (Dispatch, Telemetry) {
+/// Telemetry of a process that soon reports what is open.
+fn telemetry(url: &Value, protocol: Protocol) -> (Dispatch, Telemetry) {
     ringlight::builder()
         .environment([("OTEL_SERVICE_NAME", "patient")])
         .log_format(ringlight::LogFormat::Off)
         .otlp_endpoint(url.as_str().unwrap())
+        .otlp_protocol(protocol)
         .open_span_after(Duration::from_millis(1))
         .pipeline(|pipeline| pipeline.report_interval = Duration::from_millis(20))
         .build()
@@ -49,9 +50,9 @@ fn until_state(backend: &Backend, state: &str) -> (Value, Value) {
     })
 }
 
-fn check_open_then_closed(data_dir: &Path, protocol: &str) {
+fn check_open_then_closed(data_dir: &Path, port: &str, protocol: Protocol) {
     let backend = Backend::up(data_dir);
-    let (dispatch, telemetry) = telemetry(&backend.ready[protocol]);
+    let (dispatch, telemetry) = telemetry(&backend.ready[port], protocol);
     tracing::dispatcher::with_default(&dispatch, || {
         // The process has sent nothing before, so that it learns from this what its backend is.
         let span = tracing::info_span!("long", step = 1, late = tracing::field::Empty);
@@ -101,9 +102,13 @@ fn check_open_then_closed(data_dir: &Path, protocol: &str) {
 
 #[test]
 fn an_open_span_is_shown_in_progress_until_it_ends() {
-    for protocol in ["otlp_grpc", "otlp_http"] {
+    let ways = [
+        ("otlp_grpc", Protocol::Grpc),
+        ("otlp_http", Protocol::HttpProtobuf),
+    ];
+    for (port, protocol) in ways {
         let data_dir = tempfile::tempdir().unwrap();
-        check_open_then_closed(data_dir.path(), protocol);
+        check_open_then_closed(data_dir.path(), port, protocol);
     }
 }
 
@@ -111,7 +116,7 @@ fn an_open_span_is_shown_in_progress_until_it_ends() {
 fn a_span_that_is_open_when_its_process_ends_is_lost() {
     let data_dir = tempfile::tempdir().unwrap();
     let backend = Backend::up(data_dir.path());
-    let (dispatch, telemetry) = telemetry(&backend.ready["otlp_grpc"]);
+    let (dispatch, telemetry) = telemetry(&backend.ready["otlp_grpc"], Protocol::Grpc);
     let span = tracing::dispatcher::with_default(&dispatch, || tracing::info_span!("endless"));
     until_state(&backend, "in_progress");
     telemetry.shutdown(PATIENCE);

@@ -8,6 +8,11 @@
 //!
 //! Models of other crates use them as well.
 
+#![expect(
+    missing_docs,
+    reason = "these are the methods of loom's atomics, and so the standard library's"
+)]
+
 use loom::sync::atomic::Ordering;
 
 loom::lazy_static! {

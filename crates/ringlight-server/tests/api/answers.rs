@@ -211,6 +211,7 @@ async fn a_trace_with_everything_a_span_can_carry() {
           "scope": 0,
           "span_id": "0000000000000001",
           "start_unix_nano": "1700000000000001000",
+          "state": "ended",
           "status": {
             "code": "error",
             "message": "no more cups"
@@ -233,6 +234,7 @@ async fn a_trace_with_everything_a_span_can_carry() {
           "scope": 0,
           "span_id": "0000000000000002",
           "start_unix_nano": "1700000000000002000",
+          "state": "ended",
           "status": {
             "code": "unset",
             "message": ""
@@ -386,6 +388,8 @@ async fn searches_find_what_matches_newest_first() {
       "error_count": 1,
       "first_name": "pay",
       "first_service": "shop",
+      "in_progress_count": 0,
+      "lost_count": 0,
       "root_name": "pay",
       "root_service": "shop",
       "services": [

@@ -152,6 +152,7 @@ async fn the_status_accounts_for_everything() {
       "ledger_points": 0,
       "negative_durations": 0,
       "not_stored": 0,
+      "open_spans": 0,
       "rejected": {},
       "repaired_texts": 0,
       "requests": 2,

@@ -58,7 +58,7 @@ impl RinglightSubscriber {
             self.write_scope_path(&mut bounded, id);
         }
 
-        let mut header = LogHeader::new(callsite, severity, self.clock.now().unix_nano);
+        let mut header = LogHeader::new(callsite, severity, self.slab.clock().now().unix_nano);
         header.head = head;
         if let Some((_, context)) = span {
             header.trace_id = context.trace_id();

@@ -85,7 +85,6 @@ pub struct RinglightSubscriber {
     /// Tells subscribers of one process apart.
     number: u64,
     slab: Arc<Slab>,
-    clock: Arc<Clock>,
     /// Whether the collector waits for the next span.
     listener: Arc<Listener>,
     recorder: Recorder,
@@ -133,7 +132,7 @@ impl RinglightSubscriber {
     ) -> Self {
         // Relaxed: only the uniqueness of the number matters.
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let slab = Arc::new(Slab::new());
+        let slab = Arc::new(Slab::new(clock));
         Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             #[cfg(feature = "otel")]
@@ -144,7 +143,6 @@ impl RinglightSubscriber {
                 limits,
             )),
             slab,
-            clock: Arc::new(clock),
             listener: Arc::default(),
             recorder,
             callsites,
@@ -174,27 +172,45 @@ impl RinglightSubscriber {
 
     /// The open spans, if spans are recorded at all.
     pub(crate) fn open_spans(&self) -> Option<OpenSpans> {
-        let (slab, clock) = (Arc::clone(&self.slab), Arc::clone(&self.clock));
-        let listener = Arc::clone(&self.listener);
-        self.outputs
-            .spans
-            .then(|| OpenSpans::new(slab, clock, listener))
+        let (slab, listener) = (Arc::clone(&self.slab), Arc::clone(&self.listener));
+        self.outputs.spans.then(|| OpenSpans::new(slab, listener))
     }
 
-    /// Attends to why a span may take another way; whether contexts may be shared, which is one.
-    #[inline]
-    fn attend(&self, reasons: Reasons) -> bool {
-        if reasons.has_listener() {
-            self.rouse();
-        }
-        reasons.is_otel_in_use()
-    }
-
+    /// Opens a span where there is a reason for another way.
     #[cold]
-    fn rouse(&self) {
-        if self.listener.take() {
+    fn new_span_attentive(&self, attributes: &Attributes<'_>) -> Id {
+        self.rouse_listener();
+        #[cfg(feature = "otel")]
+        return self.new_span_shared(attributes);
+        #[cfg(not(feature = "otel"))]
+        self.new_span_alone::<true>(attributes)
+    }
+
+    /// Enters a span where there is a reason for another way.
+    #[cold]
+    fn enter_attentive(&self, id: SlotId) {
+        self.rouse_listener();
+        #[cfg(feature = "otel")]
+        if shared::is_in_use() {
+            return self.enter_shared(id);
+        }
+        self.enter_alone(id);
+    }
+
+    /// Rouses the collector if it waits for a span.
+    fn rouse_listener(&self) {
+        if Reasons::now().has_listener() && self.listener.take() {
             self.recorder.rouse();
         }
+    }
+
+    /// Opens a span of which no context is made.
+    #[inline]
+    fn new_span_alone<const MAY_SHARE: bool>(&self, attributes: &Attributes<'_>) -> Id {
+        if in_pipeline() {
+            return SlotId::NONE.to_span_id();
+        }
+        with_thread(|thread| self.open::<MAY_SHARE>(thread, attributes)).to_span_id()
     }
 
     /// The one behind a dispatcher: alone, beside layers, or as one of them.
@@ -331,7 +347,7 @@ impl RinglightSubscriber {
     #[inline]
     fn close(&self, thread: &Thread, index: u32, slot: &Slot, is_sampled: bool) {
         if self.outputs.spans && is_sampled {
-            slot.end(&self.clock);
+            slot.end(self.slab.clock());
             let len_bytes = slot.record_words() * 8;
             self.recorder.record_urgent_if(
                 Signal::Traces,
@@ -426,15 +442,10 @@ impl Subscriber for RinglightSubscriber {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        let reasons = Reasons::now();
-        if reasons.any() && self.attend(reasons) {
-            #[cfg(feature = "otel")]
-            return self.new_span_shared(attributes);
+        if Reasons::now().any() {
+            return self.new_span_attentive(attributes);
         }
-        if in_pipeline() {
-            return SlotId::NONE.to_span_id();
-        }
-        with_thread(|thread| self.open::<false>(thread, attributes)).to_span_id()
+        self.new_span_alone::<false>(attributes)
     }
 
     fn record(&self, span: &Id, values: &Record<'_>) {
@@ -475,10 +486,8 @@ impl Subscriber for RinglightSubscriber {
         if id == SlotId::NONE {
             return;
         }
-        let reasons = Reasons::now();
-        if reasons.any() && self.attend(reasons) {
-            #[cfg(feature = "otel")]
-            return self.enter_shared(id);
+        if Reasons::now().any() {
+            return self.enter_attentive(id);
         }
         self.enter_alone(id);
     }

@@ -74,7 +74,7 @@ impl RinglightSubscriber {
         let (head, items) = visitor.finish();
         items.finish();
 
-        let now = self.clock.now();
+        let now = self.slab.clock().now();
         let draw = || thread.ids.next(now.unix_nano);
         if is_new_trace {
             slot.set_trace(draw(), draw());
@@ -144,7 +144,7 @@ impl RinglightSubscriber {
             // Its ids are drawn with that of the span.
             return Ok((SlotId::NO_PARENT, SpanContext::NONE));
         }
-        let now_unix_nano = self.clock.now().unix_nano;
+        let now_unix_nano = self.slab.clock().now().unix_nano;
         let context = remote.map_or_else(
             || SpanContext {
                 trace_high: thread.ids.next(now_unix_nano),
@@ -184,7 +184,7 @@ impl RinglightSubscriber {
             return SlotId::NONE;
         };
         slot.open(address(attributes.metadata()), SlotId::NO_PARENT, context);
-        slot.publish_unsampled(index, thread.ids.next(self.clock.now().unix_nano))
+        slot.publish_unsampled(index, thread.ids.next(self.slab.clock().now().unix_nano))
     }
 }
 

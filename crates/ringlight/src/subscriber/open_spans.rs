@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringlight_clock::{Clock, Reading};
+use ringlight_clock::Reading;
 use ringlight_collector::{OpenSpanSource, SeenSpan};
 
 use super::attention::Listener;
@@ -13,22 +13,17 @@ use super::slab::{Slab, SlotId};
 #[derive(Debug)]
 pub(crate) struct OpenSpans {
     slab: Arc<Slab>,
-    clock: Arc<Clock>,
     listener: Arc<Listener>,
 }
 
 impl OpenSpans {
-    pub(super) const fn new(slab: Arc<Slab>, clock: Arc<Clock>, listener: Arc<Listener>) -> Self {
-        Self {
-            slab,
-            clock,
-            listener,
-        }
+    pub(super) const fn new(slab: Arc<Slab>, listener: Arc<Listener>) -> Self {
+        Self { slab, listener }
     }
 
     fn open_for_nano(&self, started: Reading, now: Reading) -> u64 {
         // Without a common clock the span began a moment ago, for all that is known.
-        self.clock.nanos_between(started, now).unwrap_or(0)
+        self.slab.clock().nanos_between(started, now).unwrap_or(0)
     }
 }
 
@@ -38,7 +33,7 @@ impl OpenSpanSource for OpenSpans {
     }
 
     fn look(&self, part: usize, seen: &mut dyn FnMut(SeenSpan)) {
-        let now = self.clock.reading();
+        let now = self.slab.clock().reading();
         for (index, slot) in self.slab.chunk(part) {
             if let Some(span) = slot.seen(index) {
                 seen(SeenSpan {
@@ -53,7 +48,8 @@ impl OpenSpanSource for OpenSpans {
         let id = SlotId::from_u64(key);
         let slot = self.slab.slot_at(id.index())?;
         let started = slot.seen(id.index()).filter(|span| span.id == id)?.started;
-        slot.snapshot(id, self.open_for_nano(started, self.clock.reading()))
+        let now = self.slab.clock().reading();
+        slot.snapshot(id, self.open_for_nano(started, now))
     }
 
     fn listen(&self) {

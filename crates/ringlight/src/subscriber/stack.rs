@@ -289,6 +289,8 @@ impl Stack {
 
 #[cfg(test)]
 mod tests {
+    use ringlight_clock::Clock;
+
     use super::*;
 
     fn enter(stack: &Stack, slab: &Slab, subscriber: u64, id: u64) {
@@ -315,7 +317,7 @@ mod tests {
 
     #[test]
     fn spans_may_be_left_in_any_order() {
-        let (stack, slab) = (Stack::new(), Slab::new());
+        let (stack, slab) = (Stack::new(), Slab::new(Clock::monotonic()));
         let leave = |id| leave(&stack, 1, id);
         for id in 1..=3 {
             enter(&stack, &slab, 1, id);
@@ -332,7 +334,7 @@ mod tests {
 
     #[test]
     fn spans_of_which_nothing_is_found_are_passed_over() {
-        let (stack, slab) = (Stack::new(), Slab::new());
+        let (stack, slab) = (Stack::new(), Slab::new(Clock::monotonic()));
         for id in 1..=(NEAR as u64 + 2) {
             enter(&stack, &slab, 1, id);
         }
@@ -345,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_subscriber_sees_only_its_own_spans() {
-        let (stack, slab) = (Stack::new(), Slab::new());
+        let (stack, slab) = (Stack::new(), Slab::new(Clock::monotonic()));
         enter(&stack, &slab, 1, 7);
         enter(&stack, &slab, 2, 8);
         assert_eq!(current(&stack, 1), Some(7));
@@ -358,7 +360,7 @@ mod tests {
 
     #[test]
     fn deep_nesting_goes_to_the_heap_and_comes_back() {
-        let (stack, slab) = (Stack::new(), Slab::new());
+        let (stack, slab) = (Stack::new(), Slab::new(Clock::monotonic()));
         let deep = NEAR as u64 * 3;
         for id in 1..=deep {
             enter(&stack, &slab, 1, id);
@@ -395,7 +397,7 @@ mod tests {
 
     #[test]
     fn spans_are_marked_wherever_they_are_while_the_thread_unwinds() {
-        let (stack, slab) = (Stack::new(), Slab::new());
+        let (stack, slab) = (Stack::new(), Slab::new(Clock::monotonic()));
         assert!(!stack.mark_all());
         let deep = NEAR as u64 + 3;
         for id in 1..=deep {
@@ -424,7 +426,7 @@ mod tests {
 
     #[test]
     fn what_is_far_can_be_given_up() {
-        let (stack, slab) = (Stack::new(), Slab::new());
+        let (stack, slab) = (Stack::new(), Slab::new(Clock::monotonic()));
         let near = NEAR as u64;
         for id in 1..=near + 3 {
             enter(&stack, &slab, 1, id);
@@ -449,7 +451,7 @@ mod tests {
 
     #[test]
     fn leaked_entries_do_not_pile_up() {
-        let (stack, slab) = (Stack::new(), Slab::new());
+        let (stack, slab) = (Stack::new(), Slab::new(Clock::monotonic()));
         // No slot is open, so every entry is that of a span that has closed.
         for id in 1..=(3 * DEPTH_CHECKED as u64) {
             enter(&stack, &slab, 1, id);

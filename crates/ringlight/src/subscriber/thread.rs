@@ -213,11 +213,13 @@ impl Thread {
 
 #[cfg(test)]
 mod tests {
+    use ringlight_clock::Clock;
+
     use super::*;
 
     #[test]
     fn slots_come_back_when_a_thread_ends() {
-        let slab = Arc::new(Slab::new());
+        let slab = Arc::new(Slab::new(Clock::monotonic()));
         let mut late = Vec::new();
         std::thread::scope(|scope| {
             let used = scope.spawn(|| {

@@ -65,7 +65,7 @@ impl RinglightSubscriber {
     /// and that of its instrumentation scope count.
     pub(crate) fn origin_of(&self, context: &Context, name: &str, target: &str) -> Origin {
         with_thread(|thread| {
-            let now = self.clock.now();
+            let now = self.slab.clock().now();
             let now_unix_nano = now.unix_nano;
             let draw = || thread.ids.next(now_unix_nano);
             let parent = self.parent_in(thread, context);
@@ -135,15 +135,14 @@ impl RinglightSubscriber {
     /// whatever the wall clock shows meanwhile. If it began at a time that somebody gave, what the wall
     /// clock shows now.
     pub(crate) fn end_unix_nano(&self, began: Option<Moment>) -> u64 {
+        let clock = self.slab.clock();
         let elapsed = |began: Moment| {
-            let nanos = self
-                .clock
-                .nanos_between(began.reading, self.clock.reading())?;
+            let nanos = clock.nanos_between(began.reading, clock.reading())?;
             Some(began.unix_nano.saturating_add(nanos))
         };
         // Without a common clock for start and end, the wall clock has to do.
         let end = began.and_then(elapsed);
-        end.unwrap_or_else(|| self.clock.now().unix_nano)
+        end.unwrap_or_else(|| clock.now().unix_nano)
     }
 
     /// Hands over the record of a span that has ended.

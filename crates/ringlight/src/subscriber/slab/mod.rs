@@ -507,9 +507,10 @@ fn copy(chunks: &mut [[u8; WORD_BYTES]], words: &[AtomicU64]) {
     }
 }
 
-/// All slots of a subscriber.
+/// All slots of a subscriber, and the clock that their spans are timed by.
 #[derive(Debug)]
 pub(super) struct Slab {
+    clock: Clock,
     chunks: Box<[OnceLock<Box<[Slot; CHUNK_SLOTS]>>]>,
     free: Mutex<Free>,
 }
@@ -521,11 +522,17 @@ struct Free {
 }
 
 impl Slab {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(clock: Clock) -> Self {
         Self {
+            clock,
             chunks: (0..CHUNKS_MAX).map(|_| OnceLock::new()).collect(),
             free: Mutex::new(Free::default()),
         }
+    }
+
+    #[inline]
+    pub(super) const fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     #[inline]

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use loom::thread;
-use ringlight_clock::{Moment, Reading};
+use ringlight_clock::{Clock, Moment, Reading};
 use ringlight_collector::record::{Head, ItemWriter, Key, SPAN_HEADER_WORDS, item_field};
 use ringlight_model::{SpanKind, StatusCode};
 
@@ -25,13 +25,14 @@ const INDEX: u32 = 1;
 
 fn model(run: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(PREEMPTIONS_MAX);
+    // `LOOM_MAX_PREEMPTIONS` says otherwise.
+    builder.preemption_bound.get_or_insert(PREEMPTIONS_MAX);
     builder.max_branches = 10_000;
     builder.check(run);
 }
 
 fn slab() -> Arc<Slab> {
-    let slab = Slab::new();
+    let slab = Slab::new(Clock::monotonic());
     let mut index = [0];
     assert_eq!(slab.take(&mut index), 1);
     assert_eq!(index[0], INDEX);

@@ -16,11 +16,13 @@
 use ringlight_clock::Reading;
 use ringlight_collector::record::{Head, SPAN_HEADER_WORDS, trim_items};
 
-use super::{EDITS_SHIFT, END, HEAD, INLINE_WORDS, LOW_MASK, START, Slot, SlotId, UNSAMPLED};
-use crate::sync::{AtomicU64, Ordering};
+use super::{
+    EDITS_SHIFT, END, HEAD, INLINE_WORDS, IS_MODEL, LOW_MASK, START, Slot, SlotId, UNSAMPLED,
+};
+use crate::sync::Ordering;
 
 /// How often a snapshot of a span that is being changed is tried.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = if IS_MODEL { 1 } else { 3 };
 
 /// A span that was open a moment ago.
 #[derive(Debug, Clone, Copy)]
@@ -78,9 +80,13 @@ impl Slot {
         let len = self.len.load(Ordering::Acquire);
         let items = len as u32 as usize;
         let count = SPAN_HEADER_WORDS + items.min(INLINE_WORDS);
-        // Acquire: see the module's documentation.
-        let load = |word: &AtomicU64| word.load(Ordering::Acquire);
-        let mut words: Vec<u64> = self.words.iter().take(count).map(load).collect();
+        let mut words = vec![0; count];
+        // From the last one on, against the order in which they are stored: which of them are of a later
+        // span or edit makes fewer cases for the model then.
+        for (copy, word) in words.iter_mut().zip(&self.words).rev() {
+            // Acquire: see the module's documentation.
+            *copy = word.load(Ordering::Acquire);
+        }
         if !self.is_still(id) {
             return Copied::Closed;
         }

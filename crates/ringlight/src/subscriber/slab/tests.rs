@@ -9,7 +9,7 @@ use super::*;
 const INDEX: u32 = 1;
 
 fn slab() -> Slab {
-    let slab = Slab::new();
+    let slab = Slab::new(Clock::monotonic());
     assert_eq!(slab.take(&mut [0; 2]), 2);
     slab
 }

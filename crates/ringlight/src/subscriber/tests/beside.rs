@@ -67,7 +67,7 @@ fn is_own(span: &Span) -> bool {
 
 #[test]
 fn ids_of_slots_and_of_the_registry_are_never_the_same() {
-    let slab = Slab::new();
+    let slab = Slab::new(Clock::monotonic());
     let mut indices = vec![0; OPEN_SPANS_MAX];
     let mut taken = 0;
     while taken < OPEN_SPANS_MAX {
@@ -113,7 +113,7 @@ fn ids_of_slots_and_of_the_registry_are_never_the_same() {
 
 #[test]
 fn a_generation_is_counted_past_the_bit_that_tells_ids_apart() {
-    let slab = Slab::new();
+    let slab = Slab::new(Clock::monotonic());
     let mut index = [0];
     slab.take(&mut index);
     let slot = slab.slot_at(index[0]).unwrap();

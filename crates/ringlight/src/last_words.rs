@@ -47,7 +47,7 @@ fn listen_to_panics(shared: Weak<Shared>) {
         if cfg!(panic = "abort") {
             previous(info);
             flush(&shared);
-        } else {
+        } else if !panics::is_quiet() {
             panics::note(info);
             previous(info);
         }

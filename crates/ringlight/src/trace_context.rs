@@ -7,6 +7,8 @@ use tracing_core::dispatcher;
 
 use crate::RinglightSubscriber;
 use crate::propagation::{Format, read};
+#[cfg(feature = "b3")]
+use crate::subscriber::made_up_ids;
 use crate::subscriber::with_remote_parent;
 
 /// The identity of a span, to be carried along with work that goes on elsewhere.
@@ -35,7 +37,8 @@ pub struct TraceContext {
 impl TraceContext {
     /// The span the calling thread is in, if its subscriber is one of this crate; with the feature
     /// `otel` also a span of the OpenTelemetry API. Of a trace that is not recorded, the first span
-    /// here stands for all within it.
+    /// here may stand for all within it; those that outlive it have other ids each time they are asked
+    /// for, of a trace that is not recorded either.
     #[must_use]
     pub fn current() -> Option<Self> {
         dispatcher::get_default(|dispatch| {
@@ -62,9 +65,23 @@ impl TraceContext {
         }
     }
 
+    /// A trace that is not recorded, of which nothing else is known: its ids are made up.
+    #[cfg(feature = "b3")]
+    pub(crate) fn unsampled() -> Self {
+        let (trace_id, span_id) = made_up_ids();
+        Self {
+            trace_id,
+            span_id,
+            is_sampled: false,
+        }
+    }
+
     /// Reads the headers of a request in the formats `OTEL_PROPAGATORS` names, W3C by default.
     /// `None` if there is no context in them, or one that is not as its specification has it. `get`
     /// gives the value of the header of a name in lower case.
+    ///
+    /// A B3 header may say that a trace is not recorded, and not which one. That is then one with ids
+    /// of its own.
     ///
     /// ```
     /// use ringlight::TraceContext;
@@ -213,6 +230,21 @@ mod tests {
             let root = remote.parent_of(|| tracing::info_span!(parent: None, "root"));
             assert_ne!(here(&root).trace_id(), remote.trace_id());
             assert_ne!(here(&outer).trace_id(), remote.trace_id());
+        });
+    }
+
+    #[cfg(feature = "b3")]
+    #[test]
+    fn a_trace_that_is_denied_without_a_name_is_not_recorded() {
+        let environment = [("OTEL_PROPAGATORS", "b3")];
+        let builder = crate::builder().environment(environment);
+        let (dispatch, _telemetry) = builder.build().unwrap();
+        with_default(&dispatch, || {
+            let denied = TraceContext::extract(|name| (name == "b3").then_some("0")).unwrap();
+            let span = denied.parent_of(|| tracing::info_span!("request"));
+            let here = span.in_scope(TraceContext::current).unwrap();
+            assert!(!here.is_sampled());
+            assert_eq!(here.trace_id(), denied.trace_id());
         });
     }
 

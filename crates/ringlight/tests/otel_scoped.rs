@@ -2,46 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod received;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use opentelemetry::Context;
 use opentelemetry::trace::{
-    Event, Link, Span as _, SpanContext, TraceContextExt as _, Tracer as _, TracerProvider as _,
+    Span as _, SpanContext, TraceContextExt as _, Tracer as _, TracerProvider as _,
 };
-use opentelemetry::{Context, KeyValue};
-use opentelemetry_proto::tonic::trace::v1::Span;
-use ringlight::otel::{Interop, SpanExt as _, Tracer, TracerProvider};
-use ringlight::{
-    Builder, Clock, LogFormat, ManualTime, RecordSink, Sampler, SamplingRule, Telemetry,
-    TraceContext,
-};
+use ringlight::otel::{Interop, SpanExt as _, TracerProvider};
+use ringlight::{Clock, ManualTime, RecordSink, Sampler, SamplingRule, TraceContext};
 use ringlight_collector::record::{Item, Record};
 use ringlight_model::CallsiteRegistry;
-use ringlight_testing::Backend;
 use tracing::dispatcher::with_default;
 use tracing::{Dispatch, info, info_span};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-const LONG: Duration = Duration::from_secs(20);
-const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-
-/// Runs `body` under a subscriber, and gives what arrived.
-fn received(change: impl FnOnce(Builder) -> Builder, body: impl FnOnce(Tracer)) -> Vec<Span> {
-    let backend = Backend::start();
-    let builder = ringlight::builder()
-        .environment([("RUST_LOG", "trace")])
-        .otlp_endpoint(backend.url())
-        .log_format(LogFormat::Off);
-    let (dispatch, telemetry): (Dispatch, Telemetry) = change(builder).build().unwrap();
-    let provider = TracerProvider::of(&dispatch).unwrap();
-    with_default(&dispatch, || body(provider.tracer("tested")));
-    let ledger = telemetry.shutdown(LONG);
-    assert!(ledger.balances(), "{ledger:?}");
-    let seen = backend.stop();
-    seen.assert_agrees_with(&ledger);
-    seen.spans()
-}
+use received::{LONG, received};
 
 fn sent() -> HashMap<String, String> {
     let mut headers = HashMap::new();
@@ -50,6 +29,8 @@ fn sent() -> HashMap<String, String> {
     });
     headers
 }
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 fn named(context: &SpanContext) -> TraceContext {
     TraceContext::from_span_context(context).unwrap()
@@ -227,99 +208,10 @@ fn only_a_parent_in_another_process_counts_as_remote() {
         },
     );
     assert_eq!(spans.len(), 5);
-    for (name, is_remote) in &*parents.0.lock().unwrap() {
+    let parents = parents.0.lock().unwrap();
+    assert_eq!(parents.len(), spans.len());
+    for (name, is_remote) in &*parents {
         assert_eq!(*is_remote, name.starts_with("remote"), "{name}");
-    }
-}
-
-#[test]
-fn spans_are_limited_as_the_variables_say() {
-    let limits = [
-        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2"),
-        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "2"),
-        ("OTEL_SPAN_LINK_COUNT_LIMIT", "1"),
-        ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "1"),
-        ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "1"),
-        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "4"),
-    ];
-    let spans = received(
-        |builder| builder.environment(limits).span_events(true),
-        |tracer| {
-            let two = || vec![KeyValue::new("a", 1), KeyValue::new("b", 2)];
-            let linked = tracer.in_span("linked", |context| context.span().span_context().clone());
-            let event = || Event::new("event", std::time::SystemTime::now(), two(), 0);
-            let mut span = tracer
-                .span_builder("api")
-                .with_attributes((0..3).map(|n| KeyValue::new(format!("k{n}"), "long text")))
-                .with_events(vec![event(), event(), event()])
-                .with_links(vec![Link::new(linked.clone(), two(), 0)])
-                .start(&tracer);
-            span.add_event("one more", vec![]);
-            span.add_link(linked.clone(), vec![]);
-            drop(span);
-
-            let span = info_span!("tracing");
-            for n in 0..3 {
-                span.set_attribute(format!("k{n}"), "long text");
-                span.in_scope(|| info!(a = 1, "event"));
-            }
-            span.add_event("event", two());
-            span.add_link(linked.clone(), two());
-            span.add_link(linked, vec![]);
-        },
-    );
-    for name in ["api", "tracing"] {
-        let span = spans.iter().find(|span| span.name == name).unwrap();
-        assert_eq!(span.attributes.len(), 2, "{name}");
-        assert_eq!(span.dropped_attributes_count, 1, "{name}");
-        assert!(
-            format!("{:?}", span.attributes).contains("\"long…\""),
-            "{name}"
-        );
-        assert_eq!(
-            (span.events.len(), span.dropped_events_count),
-            (2, 2),
-            "{name}"
-        );
-        assert_eq!(
-            (span.links.len(), span.dropped_links_count),
-            (1, 1),
-            "{name}"
-        );
-        assert_eq!(span.links[0].attributes.len(), 1, "{name}");
-        assert_eq!(span.links[0].dropped_attributes_count, 1, "{name}");
-        for event in &span.events {
-            assert_eq!(event.attributes.len(), 1, "{name}");
-            assert!(event.dropped_attributes_count > 0, "{name}");
-        }
-    }
-}
-
-#[test]
-fn a_span_as_large_as_can_be_arrives_and_says_what_it_lost() {
-    let spans = received(
-        |builder| builder,
-        |tracer| {
-            let text = "x".repeat(1000);
-            let mut api = tracer.start("api");
-            let tracing = info_span!("tracing");
-            for n in 0..100 {
-                let attribute = KeyValue::new("text", text.clone());
-                api.add_event(format!("event {n}"), vec![attribute.clone()]);
-                tracing.add_event(format!("event {n}"), vec![attribute]);
-            }
-        },
-    );
-    assert_eq!(spans.len(), 2);
-    for span in spans {
-        let whole = span
-            .events
-            .iter()
-            .filter(|e| e.dropped_attributes_count == 0);
-        assert!(whole.count() > 50, "{}", span.name);
-        assert!(span.dropped_events_count > 0, "{}", span.name);
-        let events = span.events.len() + span.dropped_events_count as usize;
-        assert_eq!(events, 100, "{}", span.name);
     }
 }
 

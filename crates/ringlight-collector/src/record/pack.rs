@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{WORD_BYTES, Words};
+use super::{Text, WORD_BYTES, Words};
 
 /// Up to seven bytes as the low bytes of a word, by two loads that may overlap instead of a call to
 /// `memcpy` for their few bytes.
@@ -70,6 +70,15 @@ impl<'w, W: Words> TextPacker<'w, W> {
             self.pack(text.as_bytes());
         } else {
             self.push_cut(text.floor_char_boundary(self.bytes_left), text.as_bytes());
+        }
+    }
+
+    /// Appends a text that may have been cut already. Nothing can follow it then.
+    pub(super) fn push_text(&mut self, text: Text<'_>) {
+        self.push_str(&text.to_str());
+        if text.cut {
+            self.bytes_left = 0;
+            self.cut = true;
         }
     }
 

@@ -240,6 +240,95 @@ fn roles_follow_the_name_and_the_kind_of_callsite() {
     assert_eq!(parse_status_code(b"ERROR"), Some(StatusCode::Error));
 }
 
+/// The items within an item.
+fn within(item: Item<'_>) -> Option<Items<'_>> {
+    match item {
+        Item::Link { items, .. } | Item::Event { items, .. } => Some(items),
+        _ => None,
+    }
+}
+
+/// How many words the items within an item have.
+fn words_within(item: Item<'_>) -> usize {
+    within(item).map_or(0, |items| items.rest.len())
+}
+
+/// How many of them are come past when they are read.
+fn words_read(item: Item<'_>) -> usize {
+    let Some(mut items) = within(item) else {
+        return 0;
+    };
+    let all = items.rest.len();
+    while items.next().is_some() {}
+    all - items.rest.len()
+}
+
+#[test]
+fn events_and_links_come_back_with_what_is_in_them() {
+    let mut items = Vec::new();
+    let mut writer = ItemWriter::new(&mut items, TEXT_MAX);
+    let written = writer.event(5, |items| {
+        let _ = items.name("happened");
+        let _ = items.text(Key::Name("a name of more than a word"), "text");
+        let _ = items.list(Key::Name("list"), |items| items.i64(Key::Field(0), 1));
+        7
+    });
+    assert_eq!(written, Written::Whole);
+    let written = writer.link(TraceId::new(1), SpanId::new(2), 1, |items| {
+        let _ = items.trace_state("k=v");
+        let _ = items.bool(Key::Name("b"), true);
+        u16::MAX
+    });
+    assert_eq!(written, Written::Whole);
+    assert_eq!(writer.trace_state("a=b"), Written::Whole);
+    assert_eq!(writer.dropped(u32::MAX, 3), Written::Whole);
+    let cut = text(b"cut before", true);
+    assert_eq!(writer.copy_text(Key::Field(1), cut), Written::Cut);
+    assert_eq!(writer.copy_name(text(b"whole", false)), Written::Whole);
+
+    let header = SpanHeader::new(CallsiteId::new(1), TraceId::new(1), SpanId::new(1));
+    let bytes = bytes(&header.to_words(), &items);
+    let found: Vec<_> = Record::parse(&bytes).unwrap().items().collect();
+    let Item::Event {
+        time_unix_nano: 5,
+        dropped: 7,
+        items: event,
+    } = found[0]
+    else {
+        panic!("{found:?}");
+    };
+    let event: Vec<_> = event.collect();
+    assert_eq!(event[0], Item::Name(text(b"happened", false)));
+    let key = KeyRef::Name(b"a name of more than a word");
+    let value = ValueRef::Text(text(b"text", false));
+    assert_eq!(event[1], Item::Attribute(key, value));
+    let Item::Attribute(KeyRef::Name(b"list"), ValueRef::List(list)) = event[2] else {
+        panic!("{event:?}");
+    };
+    assert_eq!(list.iter().collect::<Vec<_>>(), [ValueRef::I64(1)]);
+    assert_eq!(event.len(), 3);
+    let Item::Link {
+        flags: 1,
+        dropped: u16::MAX,
+        items: link,
+        ..
+    } = found[1]
+    else {
+        panic!("{found:?}");
+    };
+    let attribute = Item::Attribute(KeyRef::Name(b"b"), ValueRef::Bool(true));
+    let state = Item::TraceState(text(b"k=v", false));
+    assert_eq!(link.collect::<Vec<_>>(), [state, attribute]);
+    let (events, links) = (u32::MAX, 3);
+    let expected = [
+        Item::TraceState(text(b"a=b", false)),
+        Item::Dropped { events, links },
+        Item::Attribute(KeyRef::Field(1), ValueRef::Text(cut)),
+        Item::Name(text(b"whole", false)),
+    ];
+    assert_eq!(found[2..], expected);
+}
+
 #[derive(Debug, Clone)]
 enum Value {
     Bool(bool),
@@ -329,7 +418,10 @@ proptest! {
                 at += item_words(words[at]).unwrap();
                 items += 1;
             }
-            prop_assert!(record.items().count() <= items);
+            prop_assert_eq!(record.items().count(), items);
+            for item in record.items() {
+                prop_assert_eq!(words_within(item), words_read(item));
+            }
         }
     }
 }

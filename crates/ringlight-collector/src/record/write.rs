@@ -6,7 +6,7 @@ use super::pack::{SHORT_BYTES, load_short};
 use super::{
     FLAG_CUT, FLAG_KEY_TEXT, ItemHead, TAG_BOOL, TAG_BYTES, TAG_DROPPED, TAG_ENCODED, TAG_EVENT,
     TAG_F64, TAG_I64, TAG_LINK, TAG_LIST, TAG_NAME, TAG_SCOPE_PATH, TAG_STATUS_MESSAGE, TAG_TEXT,
-    TAG_TRACE_STATE, TAG_U64, TextPacker, WORD_BYTES, load_tail,
+    TAG_TRACE_STATE, TAG_U64, Text, TextPacker, WORD_BYTES, load_tail,
 };
 
 /// Words there must be room for where a link or an event begins, so that it says at least what it is.
@@ -190,6 +190,11 @@ impl<'w, W: Words> ItemWriter<'w, W> {
         self.packed(TAG_TEXT, key, fill)
     }
 
+    /// A text of another record, which may have been cut there.
+    pub fn copy_text(&mut self, key: Key<'_>, text: Text<'_>) -> Written {
+        self.packed(TAG_TEXT, key, |packer| packer.push_text(text))
+    }
+
     /// Opaque bytes.
     pub fn bytes(&mut self, key: Key<'_>, value: &[u8]) -> Written {
         if let Key::Field(index) = key
@@ -280,6 +285,11 @@ impl<'w, W: Words> ItemWriter<'w, W> {
     /// The span's name, in place of its callsite's; or the name of an event.
     pub fn name(&mut self, name: &str) -> Written {
         self.packed(TAG_NAME, Key::Field(0), |packer| packer.push_str(name))
+    }
+
+    /// The same from a text of another record, which may have been cut there.
+    pub fn copy_name(&mut self, name: Text<'_>) -> Written {
+        self.packed(TAG_NAME, Key::Field(0), |packer| packer.push_text(name))
     }
 
     /// The status message.

@@ -53,12 +53,16 @@
 //! a tracer, extracting a context, or [`SpanExt`]. From then on every `tracing` span has a context,
 //! which takes a few allocations and some 150 ns. [`Interop`] says from when on that is, or never.
 //!
-//! No context can be attached in what `Context::map_current` and `get_active_span` run: there
-//! OpenTelemetry panics. A `tracing` span that is entered in it goes without, which takes catching
-//! that panic and is not possible in a program built with `panic = "abort"`.
+//! No context can be attached or detached in what `Context::map_current` and `get_active_span` run: there
+//! OpenTelemetry panics. A `tracing` span that is entered in it is the parent of what is opened in it
+//! all the same, and only the current context does not name it. That takes catching OpenTelemetry's
+//! panic, which is not possible in a program built with `panic = "abort"`. A panic hook that is set
+//! before [`init`](crate::init) does not hear of it; one that is set later does, so one that ends the
+//! process is better set before.
 //!
 //! Telemetry that is suppressed ([`Context::enter_telemetry_suppressed_scope`]) is so for spans of
-//! the API. `RUST_LOG` does not speak of them: they have no level.
+//! the API, and the spans of `tracing` that are entered meanwhile are not in the current context.
+//! `RUST_LOG` does not speak of spans of the API: they have no level.
 //!
 //! [`Context::current`]: opentelemetry::Context::current
 //! [`Context::enter_telemetry_suppressed_scope`]: opentelemetry::Context::enter_telemetry_suppressed_scope
@@ -84,7 +88,8 @@ pub(crate) use values::{unix_nano, write_attributes, write_value};
 #[non_exhaustive]
 pub enum Interop {
     /// From the first use of the API in the process on. What was attached before that by means this
-    /// crate does not see, a propagator of somebody else's, is not seen either.
+    /// crate does not see, a propagator of somebody else's, is not seen either; and a span that was
+    /// opened before knows nothing of the context it was opened in.
     #[default]
     WhenUsed,
     /// From the start.

@@ -1,6 +1,7 @@
 //! The global propagator, and headers without it.
 
 mod baggage;
+mod trace_state;
 
 use std::sync::Arc;
 
@@ -11,10 +12,8 @@ use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
 
 use crate::TraceContext;
 use crate::propagation::{Format, read};
-use crate::subscriber::shared::set_in_use;
+use crate::subscriber::shared::{set_in_use, shares_here};
 use crate::trace_context::formats;
-
-const TRACESTATE: &str = "tracestate";
 
 /// Writes the current context into headers and reads it from them, in the formats that
 /// `OTEL_PROPAGATORS` names.
@@ -54,10 +53,7 @@ impl TextMapPropagator for Propagator {
             }
             match format {
                 Format::TraceContext if named.is_some() => {
-                    let state = span.span_context().trace_state().header();
-                    if !state.is_empty() {
-                        injector.set(TRACESTATE, state);
-                    }
+                    trace_state::inject(span.span_context().trace_state(), injector);
                 }
                 Format::Baggage => baggage::inject(cx, injector),
                 #[cfg(feature = "jaeger")]
@@ -72,7 +68,7 @@ impl TextMapPropagator for Propagator {
         let found = read(&self.formats, &|name| extractor.get(name));
         if let Some((format, found)) = found {
             let state = match format {
-                Format::TraceContext => trace_state(extractor),
+                Format::TraceContext => trace_state::extract(extractor),
                 _ => TraceState::NONE,
             };
             context = context.with_remote_span_context(found.to_span_context(state));
@@ -92,12 +88,6 @@ impl TextMapPropagator for Propagator {
     fn fields(&self) -> FieldIter<'_> {
         FieldIter::new(&self.headers)
     }
-}
-
-/// One that is not right is none: the trace goes on without it.
-fn trace_state(extractor: &dyn Extractor) -> TraceState {
-    let members = extractor.get_all(TRACESTATE).unwrap_or_default().join(",");
-    members.parse().unwrap_or(TraceState::NONE)
 }
 
 /// Hands the headers that carry the current context, baggage and all, to `set`, name and value:
@@ -121,12 +111,20 @@ pub fn inject(set: impl FnMut(&str, String)) {
     }
     // Not within `Context::map_current`: what is called may attach contexts.
     let mut context = Context::current();
-    // Before contexts are shared, the current one does not name the span the thread is in.
-    if !context.span().span_context().is_valid()
-        && let Some(current) = TraceContext::current()
+    // The thread may be in a span of which no context is attached.
+    let span = context.span();
+    let attached = span.span_context();
+    let named = TraceContext::from_span_context(attached);
+    if let Some(current) = TraceContext::current()
+        && (named.is_none() || named != Some(current) && shares_here())
     {
-        let named = current.to_span_context(TraceState::NONE);
-        context = context.with_remote_span_context(named);
+        let is_same_trace = named.is_some_and(|named| named.trace_id() == current.trace_id());
+        let state = if is_same_trace {
+            attached.trace_state().clone()
+        } else {
+            TraceState::NONE
+        };
+        context = context.with_remote_span_context(current.to_span_context(state));
     }
     Propagator::current().inject_context(&context, &mut Set(set));
 }
@@ -136,6 +134,9 @@ pub fn inject(set: impl FnMut(&str, String)) {
 ///
 /// Attach it, and open a span: see [the module](crate::otel#one-context). Where only the trace matters,
 /// [`TraceContext::extract`] does the same without the cost of sharing contexts.
+///
+/// Jaeger's baggage is not read: it has a header of its own for each member, `uberctx-` and the key,
+/// and `get` does not say which ones there are. [`Propagator`] reads it from a carrier that does.
 pub fn extract<'h>(get: impl Fn(&str) -> Option<&'h str>) -> Context {
     struct Get<'g, 'h>(&'g dyn Fn(&str) -> Option<&'h str>);
     impl Extractor for Get<'_, '_> {

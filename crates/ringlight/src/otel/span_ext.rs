@@ -52,7 +52,12 @@ impl SpanExt for Span {
     }
 
     fn add_link(&self, linked: SpanContext, attributes: Vec<KeyValue>) {
-        edit(self, &Edit::Link(&linked, &attributes));
+        let link = Edit::Link {
+            context: &linked,
+            attributes: &attributes,
+            dropped: 0,
+        };
+        edit(self, &link);
     }
 
     fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>) {
@@ -64,8 +69,13 @@ impl SpanExt for Span {
     }
 
     fn add_event(&self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
-        let now = unix_nano(SystemTime::now());
-        edit(self, &Edit::Event(&name.into(), now, &attributes));
+        let event = Edit::Event {
+            name: &name.into(),
+            time_unix_nano: unix_nano(SystemTime::now()),
+            attributes: &attributes,
+            dropped: 0,
+        };
+        edit(self, &event);
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use opentelemetry::{Array, KeyValue, Value};
 use ringlight_collector::record::{ItemWriter, Key, Words, Written};
 
+use crate::subscriber::{ItemAttributes, Lost};
+
 /// Nanoseconds since the Unix epoch; times before it are at it, those too late at the last one.
 pub(crate) fn unix_nano(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -61,18 +63,16 @@ fn write_list<W: Words, T>(
     })
 }
 
-/// Writes attributes up to a limit; returns how many were dropped.
+/// Writes attributes of an event or a link, up to a limit.
 pub(crate) fn write_attributes<W: Words>(
     items: &mut ItemWriter<'_, W>,
     attributes: &[KeyValue],
     attributes_max: usize,
-) -> u16 {
-    let mut dropped = attributes.len().saturating_sub(attributes_max);
-    for attribute in attributes.iter().take(attributes_max) {
+    lost: &mut Lost,
+) {
+    let mut written = ItemAttributes::new(attributes_max, lost);
+    for attribute in attributes {
         let key = Key::Name(attribute.key.as_str());
-        if write_value(items, key, &attribute.value) == Written::Dropped {
-            dropped += 1;
-        }
+        written.add(|| write_value(items, key, &attribute.value));
     }
-    u16::try_from(dropped).unwrap_or(u16::MAX)
 }

@@ -21,10 +21,13 @@ pub(super) fn read<'h>(get: &dyn Fn(&str) -> Option<&'h str>) -> Option<TraceCon
         .or_else(|| read_multi(get))
 }
 
-/// `{trace}-{span}`, then perhaps `-{state}` and `-{parent}`. A state alone names no span.
+/// `{trace}-{span}`, then perhaps `-{state}` and `-{parent}`; or a state alone.
 fn read_single(header: &str) -> Option<TraceContext> {
-    let mut parts = header.trim().split('-');
-    let (trace, span) = (parts.next()?, parts.next()?);
+    let header = header.trim();
+    let mut parts = header.split('-');
+    let (Some(trace), Some(span)) = (parts.next(), parts.next()) else {
+        return without_ids(Some(header));
+    };
     let is_sampled = match parts.next() {
         Some("d") => true,
         state => decision(state)?,
@@ -38,8 +41,19 @@ fn read_single(header: &str) -> Option<TraceContext> {
 
 fn read_multi<'h>(get: &dyn Fn(&str) -> Option<&'h str>) -> Option<TraceContext> {
     let get = |name| get(name).map(str::trim);
-    let is_sampled = get(FLAGS) == Some("1") || decision(get(SAMPLED))?;
-    context(get(TRACE_ID)?, get(SPAN_ID)?, is_sampled)
+    let is_debug = get(FLAGS) == Some("1");
+    let (trace, span) = (get(TRACE_ID), get(SPAN_ID));
+    if trace.is_none() && span.is_none() && !is_debug {
+        return without_ids(get(SAMPLED));
+    }
+    let is_sampled = is_debug || decision(get(SAMPLED))?;
+    context(trace?, span?, is_sampled)
+}
+
+/// A sender may say of a trace only that it is not to be recorded. Any other state leaves the decision
+/// here, where the trace begins.
+fn without_ids(state: Option<&str>) -> Option<TraceContext> {
+    (decision(state) == Some(false)).then(TraceContext::unsampled)
 }
 
 /// Whether the trace is recorded. Whoever says nothing leaves that to the receiver.
@@ -115,7 +129,6 @@ mod tests {
     fn a_header_that_is_not_right_counts_as_absent() {
         for header in [
             "",
-            "0",
             "1",
             "d",
             "-",
@@ -151,6 +164,23 @@ mod tests {
         check(&[(SINGLE, "not right"), (SAMPLED, "0")], Some("00"));
         let only_trace = read_as_traceparent(Format::B3, &[(TRACE_ID, TRACE)]);
         assert_eq!(only_trace, None);
+    }
+
+    #[test]
+    fn a_trace_may_be_denied_without_being_named() {
+        let check = |headers: &[(&'static str, &'static str)], is_denied: bool| {
+            let found = read_as_traceparent(Format::B3, headers);
+            assert_eq!(found.is_some(), is_denied, "{headers:?}");
+            assert!(found.is_none_or(|f| f.ends_with("-00")), "{headers:?}");
+        };
+        check(&[(SINGLE, "0")], true);
+        check(&[(SAMPLED, "0")], true);
+        check(&[(SAMPLED, "false")], true);
+        check(&[(SAMPLED, "1")], false);
+        check(&[(FLAGS, "1"), (SAMPLED, "0")], false);
+        check(&[(TRACE_ID, TRACE), (SAMPLED, "0")], false);
+        let again = || read_as_traceparent(Format::B3, &[(SINGLE, "0")]);
+        assert_ne!(again(), again());
     }
 
     #[test]

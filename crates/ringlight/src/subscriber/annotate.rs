@@ -1,141 +1,289 @@
 //! What is added to a span while it is open, beyond its fields.
 
 use ringlight_collector::record::{
-    Item, ItemKind, ItemWriter, Key, KeyRef, Record as RecordBytes, ValueRef, Written, copy_words,
-    item_kind,
+    Head, Item, ItemKind, ItemWriter, Key, KeyRef, Record as RecordBytes, ValueRef, Words, Written,
+    copy_words, item_kind, item_words,
 };
+#[cfg(feature = "otel")]
+use ringlight_collector::record::{WORD_BYTES, item_field, item_name_bytes};
 use ringlight_model::{Limits, SpanId, TraceId};
 use tracing_core::Metadata;
 
 use super::slab::{Slot, SlotItems};
 
-/// An open span that is recorded, under whatever keeps it open meanwhile.
-pub(super) struct OpenSpan<'a> {
-    pub(super) slot: &'a Slot,
-    pub(super) limits: &'a Limits,
+/// The items of an open span, which may be read and removed again.
+pub(crate) trait OpenItems: Words {
+    /// A word written before.
+    fn word_at(&self, at: usize) -> u64;
+
+    /// The first words of all items.
+    fn item_heads(&self) -> impl Iterator<Item = u64> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let word = (at < self.len()).then(|| self.word_at(at))?;
+            at += item_words(word)?;
+            Some(word)
+        })
+    }
+
+    /// How many items of a kind there are.
+    fn count(&self, kind: ItemKind) -> usize {
+        let is_it = |head: &u64| item_kind(*head) == kind;
+        self.item_heads().filter(is_it).count()
+    }
+
+    /// Removes the first item `is` says yes to; it is shown the item's place and first word.
+    fn remove_first(&mut self, is: impl Fn(&Self, usize, u64) -> bool) {
+        let mut at = 0;
+        while at < self.len() {
+            let word = self.word_at(at);
+            let Some(words) = item_words(word) else {
+                return;
+            };
+            if is(self, at, word) {
+                for from in (at + words)..self.len() {
+                    let word = self.word_at(from);
+                    self.set(from - words, word);
+                }
+                return self.truncate(self.len() - words);
+            }
+            at += words;
+        }
+    }
+
+    /// The same, shown the first word alone.
+    fn remove_item(&mut self, is: impl Fn(u64) -> bool) {
+        self.remove_first(|_, _, word| is(word));
+    }
+
+    /// Removes the attribute under this field or this name.
+    #[cfg(feature = "otel")]
+    fn remove_attribute(&mut self, field: Option<u16>, name: &str) {
+        self.remove_first(|items, at, word| match item_name_bytes(word) {
+            Some(len) => len == name.len() && items.has_text(at + 1, name.as_bytes()),
+            None => field.is_some() && item_field(word) == field,
+        });
+    }
+
+    /// Whether the words from `at` on hold this text.
+    #[cfg(feature = "otel")]
+    fn has_text(&self, at: usize, text: &[u8]) -> bool {
+        let mut pieces = text.chunks(WORD_BYTES).enumerate();
+        pieces.all(|(index, piece)| {
+            let word = self.word_at(at + index).to_le_bytes();
+            word.starts_with(piece)
+        })
+    }
 }
 
-/// Writes the items of an open span.
-pub(super) type SpanItems<'w, 'a> = ItemWriter<'w, SlotItems<'a>>;
+/// A span that is recorded and open, while nobody else changes it.
+pub(crate) struct OpenSpan<'a, I> {
+    pub(crate) head: Head,
+    pub(crate) items: &'a mut I,
+    pub(crate) limits: &'a Limits,
+}
 
-impl OpenSpan<'_> {
-    /// Adds a link, unless there are too many. `fill` writes what is within it and says how many
-    /// attributes were dropped.
-    pub(super) fn link(
+impl Slot {
+    /// Changes the span, under its lock.
+    pub(super) fn edit(
         &self,
+        limits: &Limits,
+        body: impl FnOnce(&mut OpenSpan<'_, SlotItems<'_>>),
+    ) {
+        let mut items = self.items_locked();
+        let mut span = OpenSpan {
+            head: self.head(),
+            items: &mut items,
+            limits,
+        };
+        body(&mut span);
+        self.set_head(span.head);
+        items.finish();
+    }
+}
+
+/// What of an event or a link was lost.
+#[derive(Debug, Default)]
+pub(crate) struct Lost {
+    /// Attributes that were dropped.
+    pub(crate) attributes: u16,
+    /// Texts that were cut.
+    pub(crate) texts: u8,
+}
+
+impl Lost {
+    /// Counts an attribute.
+    fn count(&mut self, written: Written) {
+        match written {
+            Written::Whole => {}
+            Written::Cut => self.texts = self.texts.saturating_add(1),
+            Written::Dropped => self.attributes = self.attributes.saturating_add(1),
+        }
+    }
+
+    /// Counts a text that is no attribute.
+    pub(crate) fn count_text(&mut self, written: Written) {
+        let is_cut = written != Written::Whole;
+        self.texts = self.texts.saturating_add(u8::from(is_cut));
+    }
+}
+
+/// Attributes of an event or a link, up to a limit.
+pub(crate) struct Attributes<'l> {
+    left: usize,
+    lost: &'l mut Lost,
+}
+
+impl<'l> Attributes<'l> {
+    pub(crate) const fn new(attributes_max: usize, lost: &'l mut Lost) -> Self {
+        Self {
+            left: attributes_max,
+            lost,
+        }
+    }
+
+    /// One more, which `write` writes.
+    pub(crate) fn add(&mut self, write: impl FnOnce() -> Written) {
+        let written = if self.left > 0 {
+            write()
+        } else {
+            Written::Dropped
+        };
+        self.left -= usize::from(written != Written::Dropped);
+        self.lost.count(written);
+    }
+}
+
+impl<I: OpenItems> OpenSpan<'_, I> {
+    /// Adds a link, unless there are too many. `fill` writes what is within it.
+    pub(crate) fn link(
+        &mut self,
         (trace_id, span_id): (TraceId, SpanId),
         flags: u8,
-        fill: impl FnOnce(&mut SpanItems<'_, '_>) -> u16,
+        fill: impl FnOnce(&mut ItemWriter<'_, I>, &mut Lost),
     ) {
-        let is_full = |items: &SlotItems<'_>| count(items, ItemKind::Link) >= self.limits.links_max;
-        self.add(is_full, (0, 1), |items| {
-            items.link(trace_id, span_id, flags, fill)
+        let max = self.limits.links_max;
+        self.add(ItemKind::Link, max, |items, lost| {
+            items.link(trace_id, span_id, flags, |items| {
+                fill(items, lost);
+                lost.attributes
+            })
         });
     }
 
     /// Adds an event, as [`link`](Self::link) does a link.
-    pub(super) fn event(
-        &self,
+    pub(crate) fn event(
+        &mut self,
         time_unix_nano: u64,
-        fill: impl FnOnce(&mut SpanItems<'_, '_>) -> u16,
+        fill: impl FnOnce(&mut ItemWriter<'_, I>, &mut Lost),
     ) {
-        let is_full =
-            |items: &SlotItems<'_>| count(items, ItemKind::Event) >= self.limits.events_max;
-        self.add(is_full, (1, 0), |items| items.event(time_unix_nano, fill));
-    }
-
-    /// Adds an event of `tracing`, from its log record.
-    #[cold]
-    pub(super) fn event_of_log(&self, record: &[u64], metadata: &Metadata<'_>) {
-        let mut bytes = vec![0; record.len() * 8];
-        copy_words(record.iter().copied(), &mut bytes);
-        let Ok(RecordBytes::Log(log)) = RecordBytes::parse(&bytes) else {
-            return;
-        };
-        let name_of = |index: u16| {
-            let mut fields = metadata.fields().iter();
-            fields.nth(usize::from(index)).map_or("", |f| f.name())
-        };
-        self.event(log.time_unix_nano(), |items| {
-            let mut dropped = log.head().dropped_attributes();
-            let mut name = None;
-            let level = metadata.level().as_str();
-            let mut left = self.limits.event_attributes_max;
-            let mut write = |write: &mut dyn FnMut() -> Written| {
-                let written = left > 0 && write() != Written::Dropped;
-                left -= usize::from(written);
-                dropped = dropped.saturating_add(u16::from(!written));
-            };
-            for item in log.items() {
-                let Item::Attribute(KeyRef::Field(index), value) = item else {
-                    continue;
-                };
-                match (name_of(index), value) {
-                    ("message", ValueRef::Text(text)) => name = Some(text),
-                    (key, value) => write(&mut || copy(items, Key::Name(key), value)),
-                }
-            }
-            write(&mut || items.text(Key::Name("level"), level));
-            write(&mut || items.text(Key::Name("target"), metadata.target()));
-            let _ = match name {
-                Some(text) => items.name(&text.to_str()),
-                None => items.name(metadata.name()),
-            };
-            dropped
+        let max = self.limits.events_max;
+        self.add(ItemKind::Event, max, |items, lost| {
+            items.event(time_unix_nano, |items| {
+                fill(items, lost);
+                lost.attributes
+            })
         });
     }
 
     /// Adds an item, or counts it as dropped.
     fn add(
-        &self,
-        is_full: impl FnOnce(&SlotItems<'_>) -> bool,
-        (event, link): (u32, u16),
-        write: impl FnOnce(&mut SpanItems<'_, '_>) -> Written,
+        &mut self,
+        kind: ItemKind,
+        max: usize,
+        write: impl FnOnce(&mut ItemWriter<'_, I>, &mut Lost) -> Written,
     ) {
-        let is_count = |head| matches!(item_kind(head), ItemKind::Dropped { .. });
-        let mut items = self.slot.items_locked();
-        if !items.item_heads().any(is_count) {
+        if self.dropped_counts().is_none() {
             // Now, since there may be no room for it when it is needed.
-            let _ = self.writer(&mut items).dropped(0, 0);
+            let _ = self.writer().dropped(0, 0);
         }
-        let is_dropped = is_full(&items) || write(&mut self.writer(&mut items)) == Written::Dropped;
-        if is_dropped {
-            let before = items.item_heads().find(|head| is_count(*head));
-            let (events, links) = match before.map(item_kind) {
-                Some(ItemKind::Dropped { events, links }) => (events, links),
-                _ => (0, 0),
-            };
-            items.remove_item(is_count);
-            let (events, links) = (events.saturating_add(event), links.saturating_add(link));
-            if self.writer(&mut items).dropped(events, links) == Written::Dropped {
-                // The span is full of attributes, to the last word.
-                self.slot.set_head(self.slot.head().with_dropped(1));
-            }
+        let mut lost = Lost::default();
+        let is_full = self.items.count(kind) >= max;
+        if is_full || write(&mut self.writer(), &mut lost) == Written::Dropped {
+            self.drop_one(kind);
+        } else {
+            self.head = self.head.with_cut(lost.texts);
         }
-        items.finish();
     }
 
-    pub(super) const fn writer<'w, 'a>(&self, items: &'w mut SlotItems<'a>) -> SpanItems<'w, 'a> {
-        ItemWriter::new(items, self.limits.text_bytes_max)
+    /// Events and links that were dropped, if that is counted already.
+    fn dropped_counts(&self) -> Option<(u32, u16)> {
+        self.items
+            .item_heads()
+            .find_map(|head| match item_kind(head) {
+                ItemKind::Dropped { events, links } => Some((events, links)),
+                _ => None,
+            })
+    }
+
+    fn drop_one(&mut self, kind: ItemKind) {
+        let (mut events, mut links) = self.dropped_counts().unwrap_or_default();
+        if kind == ItemKind::Event {
+            events = events.saturating_add(1);
+        } else {
+            links = links.saturating_add(1);
+        }
+        let is_count = |head| matches!(item_kind(head), ItemKind::Dropped { .. });
+        self.items.remove_item(is_count);
+        if self.writer().dropped(events, links) == Written::Dropped {
+            // The span is full of attributes, to the last word.
+            self.head = self.head.with_dropped(1);
+        }
+    }
+
+    pub(crate) fn writer(&mut self) -> ItemWriter<'_, I> {
+        ItemWriter::new(self.items, self.limits.text_bytes_max)
     }
 }
 
-/// How many items of a kind there are.
-pub(super) fn count(items: &SlotItems<'_>, kind: ItemKind) -> usize {
-    items
-        .item_heads()
-        .filter(|head| item_kind(*head) == kind)
-        .count()
+/// Adds an event of `tracing` to a span, from its log record.
+#[cold]
+pub(super) fn add_event_of_log(
+    slot: &Slot,
+    limits: &Limits,
+    record: &[u64],
+    metadata: &Metadata<'_>,
+) {
+    let mut bytes = vec![0; record.len() * 8];
+    copy_words(record.iter().copied(), &mut bytes);
+    let Ok(RecordBytes::Log(log)) = RecordBytes::parse(&bytes) else {
+        return;
+    };
+    let name_of = |index: u16| {
+        let mut fields = metadata.fields().iter();
+        fields.nth(usize::from(index)).map_or("", |f| f.name())
+    };
+    let fill = |items: &mut ItemWriter<'_, SlotItems<'_>>, lost: &mut Lost| {
+        lost.attributes = log.head().dropped_attributes();
+        let mut name = None;
+        let mut attributes = Attributes::new(limits.event_attributes_max, lost);
+        for item in log.items() {
+            let Item::Attribute(KeyRef::Field(index), value) = item else {
+                continue;
+            };
+            match (name_of(index), value) {
+                ("message", ValueRef::Text(text)) => name = Some(text),
+                (key, value) => attributes.add(|| copy(items, Key::Name(key), value)),
+            }
+        }
+        attributes.add(|| items.text(Key::Name("level"), metadata.level().as_str()));
+        attributes.add(|| items.text(Key::Name("target"), metadata.target()));
+        lost.count_text(match name {
+            Some(text) => items.copy_name(text),
+            None => items.name(metadata.name()),
+        });
+    };
+    slot.edit(limits, |span| span.event(log.time_unix_nano(), fill));
 }
 
 /// Writes a value that was read from another record.
-fn copy(items: &mut SpanItems<'_, '_>, key: Key<'_>, value: ValueRef<'_>) -> Written {
+fn copy<W: Words>(items: &mut ItemWriter<'_, W>, key: Key<'_>, value: ValueRef<'_>) -> Written {
     match value {
         ValueRef::Bool(value) => items.bool(key, value),
         ValueRef::I64(value) => items.i64(key, value),
         ValueRef::U64(value) => items.u64(key, value),
         ValueRef::F64(value) => items.f64(key, value),
-        ValueRef::Text(text) => items.text(key, &text.to_str()),
+        ValueRef::Text(text) => items.copy_text(key, text),
         ValueRef::Bytes(bytes, _) => items.bytes(key, bytes),
         // `tracing` has no lists.
         ValueRef::List(_) => Written::Dropped,

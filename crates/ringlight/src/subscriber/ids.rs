@@ -7,6 +7,8 @@
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
+use super::slab::SpanContext;
+
 /// A generator: the wyrand step over a state that never stands still.
 #[derive(Debug)]
 pub(super) struct IdGenerator {
@@ -37,6 +39,15 @@ impl IdGenerator {
         let id = (product >> 64) as u64 ^ product as u64;
         // Once in 2^64.
         if id == 0 { 1 } else { id }
+    }
+
+    /// Ids of a trace and a span.
+    pub(super) fn next_context(&self, now: u64) -> SpanContext {
+        SpanContext {
+            trace_high: self.next(now),
+            trace_low: self.next(now),
+            span: self.next(now),
+        }
     }
 }
 

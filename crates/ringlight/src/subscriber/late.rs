@@ -4,6 +4,7 @@ use ringlight_collector::record::{Head, Words, item_field, item_words};
 use tracing_core::span::Record;
 
 use super::RinglightSubscriber;
+use super::annotate::OpenItems as _;
 use super::scratch::Bounded;
 use super::slab::Slot;
 use super::thread::Thread;

@@ -7,7 +7,7 @@ use ringlight_collector::record::{
 use ringlight_model::{CallsiteId, Signal};
 use tracing_core::{Event, Level, Metadata};
 
-use super::annotate::OpenSpan;
+use super::annotate::add_event_of_log;
 use super::callsite::{address, severity};
 use super::scratch::Bounded;
 use super::slab::{SlotId, SpanContext};
@@ -23,7 +23,7 @@ impl RinglightSubscriber {
     #[inline]
     pub(super) fn log(&self, thread: &Thread, event: &Event<'_>) {
         let span = if event.is_contextual() {
-            self.current(thread)
+            self.current(thread, Some(event.metadata()))
         } else {
             event
                 .parent()
@@ -76,8 +76,7 @@ impl RinglightSubscriber {
             && id.is_sampled()
             && let Some(slot) = self.slab.slot(id)
         {
-            let limits = &self.limits;
-            OpenSpan { slot, limits }.event_of_log(&words, metadata);
+            add_event_of_log(slot, &self.limits, &words, metadata);
         }
         if self.outputs.logs {
             let len_bytes = words.len() * 8;

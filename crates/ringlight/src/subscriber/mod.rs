@@ -42,6 +42,8 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
+#[cfg(feature = "b3")]
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ringlight_clock::Clock;
 use ringlight_collector::{Recorder, in_pipeline};
@@ -57,7 +59,8 @@ use crate::otel::Interop;
 use crate::propagation::Format;
 use crate::sync::unpoisoned;
 
-use annotate::OpenSpan;
+#[cfg(feature = "otel")]
+pub(crate) use annotate::{Attributes as ItemAttributes, Lost};
 use attention::{Listener, Reasons};
 pub(crate) use beside::beside;
 use callsite::{address, describe};
@@ -248,10 +251,20 @@ impl RinglightSubscriber {
         unpoisoned(self.metadata.write()).insert(address, metadata);
     }
 
-    /// The span the thread is in, the innermost that has not closed, or one of the OpenTelemetry API.
-    fn current(&self, thread: &Thread) -> Option<(SlotId, SpanContext)> {
+    /// The span the thread is in, the innermost that has not closed, or one of the OpenTelemetry API;
+    /// for an event of this callsite.
+    fn current(
+        &self,
+        thread: &Thread,
+        #[cfg_attr(
+            not(feature = "otel"),
+            expect(unused_variables, reason = "there is one kind")
+        )]
+        metadata: Option<&Metadata<'_>>,
+    ) -> Option<(SlotId, SpanContext)> {
         #[cfg(feature = "otel")]
         if shared::is_in_use()
+            && !metadata.is_some_and(shared::is_of_api)
             && let Some(foreign) = self.foreign(thread)
         {
             return Some(foreign.as_current());
@@ -276,10 +289,27 @@ impl RinglightSubscriber {
 
     /// The ids of the span the calling thread is in, and whether it is recorded.
     pub(crate) fn current_ids(&self) -> Option<(TraceId, SpanId, bool)> {
-        let (id, context) = with_thread(|thread| self.current(thread))?;
-        let ids = (context.trace_id(), context.span_id(), id.is_sampled());
-        // A span that is not recorded may be within one that has closed.
-        (context != SpanContext::NONE).then_some(ids)
+        let (id, context) = with_thread(|thread| {
+            let (id, context) = self.current(thread, None)?;
+            Some((id, self.named(thread, context)))
+        })?;
+        Some((context.trace_id(), context.span_id(), id.is_sampled()))
+    }
+
+    /// The ids by which others are told of a span. One that is not recorded may be within one that has
+    /// closed, and then its own are not known any more: others are told of a trace that is not
+    /// recorded all the same, lest they decide anew about their part of it.
+    fn named(&self, thread: &Thread, context: SpanContext) -> SpanContext {
+        if context == SpanContext::NONE {
+            self.anew(thread)
+        } else {
+            context
+        }
+    }
+
+    /// Ids of no span.
+    fn anew(&self, thread: &Thread) -> SpanContext {
+        thread.ids.next_context(self.slab.clock().now().unix_nano)
     }
 
     #[inline(always)]
@@ -467,11 +497,8 @@ impl Subscriber for RinglightSubscriber {
             && context != SpanContext::NONE
         {
             let flags = if followed.is_sampled() { SAMPLED } else { 0 };
-            let span = OpenSpan {
-                slot,
-                limits: &self.limits,
-            };
-            span.link((context.trace_id(), context.span_id()), flags, |_| 0);
+            let ids = (context.trace_id(), context.span_id());
+            slot.edit(&self.limits, |span| span.link(ids, flags, |_, _| {}));
         }
     }
 
@@ -523,6 +550,16 @@ impl Subscriber for RinglightSubscriber {
         });
         found.unwrap_or_else(Current::none)
     }
+}
+
+/// Ids of a trace and a span that nobody has.
+#[cfg(feature = "b3")]
+pub(crate) fn made_up_ids() -> (TraceId, SpanId) {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    // The generator wants it to differ, no more.
+    let now = since.unwrap_or_default().as_nanos() as u64;
+    let context = with_thread(|thread| thread.ids.next_context(now));
+    (context.trace_id(), context.span_id())
 }
 
 /// Runs `open`, in which spans that would be roots are children of the span given.

@@ -105,7 +105,13 @@ impl RinglightSubscriber {
             explicit.and_then(|id| self.known(SlotId::from_u64(id.into_u64())))
         };
         match parent {
-            Some((id, _)) if !id.is_sampled() => Err(id.guest()),
+            Some(parent) if !parent.0.is_sampled() => {
+                #[cfg(feature = "otel")]
+                if let Some(own) = self.open_to_share(thread, attributes, parent) {
+                    return Err(own);
+                }
+                Err(parent.0.guest())
+            }
             Some(parent) => Ok(parent),
             None => {
                 let remote = thread.remote_parent();
@@ -166,16 +172,17 @@ impl RinglightSubscriber {
         if is_taken {
             Ok((SlotId::NO_PARENT, context))
         } else {
-            Err(self.open_unsampled(thread, attributes, context))
+            Err(self.open_unsampled(thread, attributes, SlotId::NO_PARENT, context))
         }
     }
 
-    /// Opens the first span, here, of a trace that is not recorded.
+    /// Opens a span of a trace that is not recorded, usually the first one here.
     #[cold]
     pub(super) fn open_unsampled(
         &self,
         thread: &Thread,
         attributes: &Attributes<'_>,
+        parent: SlotId,
         context: SpanContext,
     ) -> SlotId {
         self.make_sure(thread, attributes.metadata());
@@ -183,7 +190,7 @@ impl RinglightSubscriber {
         let Some((index, slot)) = self.take_slot(thread) else {
             return SlotId::NONE;
         };
-        slot.open(address(attributes.metadata()), SlotId::NO_PARENT, context);
+        slot.open(address(attributes.metadata()), parent, context);
         slot.publish_unsampled(index, thread.ids.next(self.slab.clock().now().unix_nano))
     }
 }

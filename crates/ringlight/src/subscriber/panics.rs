@@ -5,6 +5,21 @@ use std::panic::PanicHookInfo;
 use super::STATUS_MESSAGE_BYTES_MAX;
 use super::thread::{Thread, with_thread};
 
+/// Runs `body`, whose panics are expected and caught within it: no span fails because of them, and
+/// the panic hooks set before this crate's are not told.
+#[cfg(feature = "otel")]
+pub(super) fn quietly<R>(body: impl FnOnce() -> R) -> R {
+    let was_quiet = with_thread(|thread| thread.set_quiet(true));
+    let given = body();
+    with_thread(|thread| thread.set_quiet(was_quiet));
+    given
+}
+
+/// Whether nobody is to be told of a panic of this thread.
+pub(crate) fn is_quiet() -> bool {
+    with_thread(Thread::is_quiet)
+}
+
 /// Keeps place and message of a panic for the spans the thread is in. To be called by the panic
 /// hook.
 pub(crate) fn note(info: &PanicHookInfo<'_>) {

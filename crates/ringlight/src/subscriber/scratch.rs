@@ -2,10 +2,12 @@
 
 use ringlight_collector::record::{LOG_HEADER_WORDS, Words};
 
+#[cfg(feature = "otel")]
+use super::annotate::OpenItems;
 use super::slab::ITEM_WORDS_MAX;
 
 /// A growing buffer with room for as much as a span can have.
-pub(crate) struct Bounded<'a>(pub(super) &'a mut Vec<u64>);
+pub(super) struct Bounded<'a>(pub(super) &'a mut Vec<u64>);
 
 impl Words for Bounded<'_> {
     #[inline]
@@ -30,5 +32,47 @@ impl Words for Bounded<'_> {
 
     fn truncate(&mut self, len: usize) {
         self.0.truncate(len);
+    }
+}
+
+/// The items of an open span that has no slot, as many as a span can have.
+#[cfg(feature = "otel")]
+#[derive(Debug, Default)]
+pub(super) struct SpanItems(Vec<u64>);
+
+#[cfg(feature = "otel")]
+impl SpanItems {
+    pub(super) fn words(&self) -> &[u64] {
+        &self.0
+    }
+}
+
+#[cfg(feature = "otel")]
+impl Words for SpanItems {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn room(&self) -> usize {
+        ITEM_WORDS_MAX.saturating_sub(self.0.len())
+    }
+
+    fn push(&mut self, word: u64) {
+        self.0.push(word);
+    }
+
+    fn set(&mut self, at: usize, word: u64) {
+        Words::set(&mut self.0, at, word);
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+}
+
+#[cfg(feature = "otel")]
+impl OpenItems for SpanItems {
+    fn word_at(&self, at: usize) -> u64 {
+        self.0.get(at).copied().unwrap_or(0)
     }
 }

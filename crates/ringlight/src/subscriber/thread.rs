@@ -79,6 +79,8 @@ pub(super) struct Thread {
     unsure: Cell<bool>,
     /// What the last panic said, for the spans that are marked. Of bounded length.
     panic: ManuallyDrop<Cell<Option<String>>>,
+    /// Whether a panic is expected and caught.
+    quiet: Cell<bool>,
     life: Cell<Life>,
 }
 
@@ -92,6 +94,7 @@ impl Thread {
             remote_parent: Cell::new(None),
             unsure: Cell::new(false),
             panic: ManuallyDrop::new(Cell::new(None)),
+            quiet: Cell::new(false),
             life: Cell::new(Life::New),
         }
     }
@@ -126,6 +129,16 @@ impl Thread {
 
     pub(super) fn take_panic(&self) -> Option<String> {
         self.panic.take()
+    }
+
+    /// Says whether panics are expected and caught from here on; gives what held before.
+    #[cfg(feature = "otel")]
+    pub(super) fn set_quiet(&self, quiet: bool) -> bool {
+        self.quiet.replace(quiet)
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet.get()
     }
 
     /// Notes that a callsite was asked about one by one, which happens while another thread is

@@ -1,11 +1,12 @@
-//! What the OpenTelemetry API changes about a `tracing` span.
+//! What the OpenTelemetry API changes about an open span, of `tracing` or its own.
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanContext, Status};
 use ringlight_collector::record::{ItemKind, Key, Written, item_kind};
-use ringlight_model::{CallsiteId, CallsiteRegistry, StatusCode};
+use ringlight_model::{CallsiteId, CallsiteRegistry, Limits, StatusCode};
 
-use super::super::annotate::{OpenSpan, count};
+use super::super::annotate::{OpenItems, OpenSpan};
+use super::super::slab::Slot;
 use super::{span_id, trace_id};
 use crate::otel::{write_attributes, write_value};
 
@@ -14,89 +15,140 @@ pub(crate) enum Edit<'a> {
     Attribute(&'a KeyValue),
     Status(&'a Status),
     Name(&'a str),
-    /// Name, time in Unix nanoseconds, attributes.
-    Event(&'a str, u64, &'a [KeyValue]),
-    Link(&'a SpanContext, &'a [KeyValue]),
+    Event {
+        name: &'a str,
+        time_unix_nano: u64,
+        attributes: &'a [KeyValue],
+        /// Attributes that were dropped before.
+        dropped: u32,
+    },
+    Link {
+        context: &'a SpanContext,
+        attributes: &'a [KeyValue],
+        /// Attributes that were dropped before.
+        dropped: u32,
+    },
 }
 
 impl Edit<'_> {
-    /// Makes the change.
-    pub(super) fn apply(&self, span: &OpenSpan<'_>, callsites: &CallsiteRegistry) {
-        match self {
-            Self::Attribute(attribute) => set_attribute(span, callsites, attribute),
+    /// Changes a `tracing` span. An attribute is a field if the span has one of that name.
+    pub(super) fn apply_to(&self, slot: &Slot, limits: &Limits, callsites: &CallsiteRegistry) {
+        let field = match self {
+            Self::Attribute(attribute) => {
+                let callsite = callsites.lookup(CallsiteId::new(slot.callsite()));
+                let is_it = |field: &&str| *field == attribute.key.as_str();
+                let index = callsite.and_then(|c| c.fields.iter().position(is_it));
+                index.and_then(|index| u16::try_from(index).ok())
+            }
+            _ => None,
+        };
+        slot.edit(limits, |span| self.apply(span, field));
+    }
+
+    /// Makes the change; an attribute is this field.
+    pub(super) fn apply(&self, span: &mut OpenSpan<'_, impl OpenItems>, field: Option<u16>) {
+        match *self {
+            Self::Attribute(attribute) => set_attribute(span, field, attribute),
             Self::Status(status) => set_status(span, status),
             Self::Name(name) => set_name(span, name),
-            Self::Event(name, time_unix_nano, attributes) => {
-                span.event(*time_unix_nano, |items| {
-                    let _ = items.name(name);
-                    write_attributes(items, attributes, span.limits.event_attributes_max)
+            Self::Event {
+                name,
+                time_unix_nano,
+                attributes,
+                dropped,
+            } => {
+                let max = span.limits.event_attributes_max;
+                span.event(time_unix_nano, |items, lost| {
+                    lost.attributes = saturated(dropped);
+                    lost.count_text(items.name(name));
+                    write_attributes(items, attributes, max, lost);
                 });
             }
-            Self::Link(linked, attributes) => add_link(span, linked, attributes),
+            Self::Link {
+                context,
+                attributes,
+                dropped,
+            } => add_link(span, context, attributes, dropped),
         }
     }
 }
 
-/// Sets an attribute, as a field if the span has one of that name.
-fn set_attribute(span: &OpenSpan<'_>, callsites: &CallsiteRegistry, attribute: &KeyValue) {
+/// A later value of a key replaces the earlier one.
+fn set_attribute(
+    span: &mut OpenSpan<'_, impl OpenItems>,
+    field: Option<u16>,
+    attribute: &KeyValue,
+) {
     let key = attribute.key.as_str();
-    let callsite = callsites.lookup(CallsiteId::new(span.slot.callsite()));
-    let field = callsite.and_then(|c| c.fields.iter().position(|field| *field == key));
-    let field = field.and_then(|index| u16::try_from(index).ok());
-    let mut items = span.slot.items_locked();
-    items.remove_attribute(field, key);
+    span.items.remove_attribute(field, key);
     let key = field.map_or(Key::Name(key), Key::Field);
-    let is_full = count(&items, ItemKind::Attribute) >= span.limits.attributes_max;
+    let is_full = span.items.count(ItemKind::Attribute) >= span.limits.attributes_max;
     let written = if is_full {
         Written::Dropped
     } else {
-        write_value(&mut span.writer(&mut items), key, &attribute.value)
+        write_value(&mut span.writer(), key, &attribute.value)
     };
-    let head = span.slot.head();
     match written {
         Written::Whole => {}
-        Written::Cut => span.slot.set_head(head.with_cut(1)),
-        Written::Dropped => span.slot.set_head(head.with_dropped(1)),
+        Written::Cut => span.head = span.head.with_cut(1),
+        Written::Dropped => span.head = span.head.with_dropped(1),
     }
-    items.finish();
 }
 
 /// `Ok` is final, and `Unset` changes nothing, as the specification says ("Set Status").
-fn set_status(span: &OpenSpan<'_>, status: &Status) {
+fn set_status(span: &mut OpenSpan<'_, impl OpenItems>, status: &Status) {
     let (code, message) = match status {
         Status::Unset => return,
         Status::Error { description } => (StatusCode::Error, &**description),
         Status::Ok => (StatusCode::Ok, ""),
     };
-    let mut items = span.slot.items_locked();
-    let head = span.slot.head();
-    if head.status() != StatusCode::Ok {
-        span.slot.set_head(head.with_status(code));
-        items.remove_item(|head| item_kind(head) == ItemKind::StatusMessage);
-        if !message.is_empty() {
-            let _ = span.writer(&mut items).status_message(message);
-        }
+    if span.head.status() == StatusCode::Ok {
+        return;
     }
-    items.finish();
+    span.head = span.head.with_status(code);
+    let is_message = |head| item_kind(head) == ItemKind::StatusMessage;
+    span.items.remove_item(is_message);
+    if !message.is_empty() {
+        let written = span.writer().status_message(message);
+        count_text(span, written);
+    }
 }
 
-fn set_name(span: &OpenSpan<'_>, name: &str) {
-    let mut items = span.slot.items_locked();
-    items.remove_item(|head| item_kind(head) == ItemKind::Name);
-    let _ = span.writer(&mut items).name(name);
-    items.finish();
+fn set_name(span: &mut OpenSpan<'_, impl OpenItems>, name: &str) {
+    span.items
+        .remove_item(|head| item_kind(head) == ItemKind::Name);
+    let written = span.writer().name(name);
+    count_text(span, written);
 }
 
-fn add_link(span: &OpenSpan<'_>, linked: &SpanContext, attributes: &[KeyValue]) {
-    if !linked.is_valid() {
+/// One to nowhere says something only by what is with it, as the specification says ("Link").
+fn add_link(
+    span: &mut OpenSpan<'_, impl OpenItems>,
+    linked: &SpanContext,
+    attributes: &[KeyValue],
+    dropped: u32,
+) {
+    let state = linked.trace_state().header();
+    if !linked.is_valid() && attributes.is_empty() && state.is_empty() {
         return;
     }
     let ids = (trace_id(linked), span_id(linked));
-    let state = linked.trace_state().header();
-    span.link(ids, linked.trace_flags().to_u8(), |items| {
+    let max = span.limits.link_attributes_max;
+    span.link(ids, linked.trace_flags().to_u8(), |items, lost| {
+        lost.attributes = saturated(dropped);
         if !state.is_empty() {
-            let _ = items.trace_state(&state);
+            lost.count_text(items.trace_state(&state));
         }
-        write_attributes(items, attributes, span.limits.link_attributes_max)
+        write_attributes(items, attributes, max, lost);
     });
+}
+
+/// Counts a text that is no attribute.
+pub(super) fn count_text<I>(span: &mut OpenSpan<'_, I>, written: Written) {
+    span.head = span.head.with_cut(u8::from(written != Written::Whole));
+}
+
+/// A count in the 16 bits there are for it.
+fn saturated(count: u32) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
 }

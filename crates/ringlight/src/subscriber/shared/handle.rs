@@ -1,14 +1,13 @@
 //! What stands for a `tracing` span in a context.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::Weak;
 use std::time::SystemTime;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{self as api, Status};
 
-use super::super::annotate::OpenSpan;
-use super::super::slab::SlotId;
+use super::super::slab::{Slot, SlotId};
 use super::{Edit, Shared};
 use crate::otel::unix_nano;
 
@@ -18,13 +17,14 @@ use crate::otel::unix_nano;
 /// dropped. What is set after that is ignored.
 #[derive(Debug)]
 pub(super) struct Handle {
-    shared: Arc<Shared>,
+    /// Weak, since contexts are kept in there.
+    shared: Weak<Shared>,
     id: SlotId,
     context: api::SpanContext,
 }
 
 impl Handle {
-    pub(super) const fn new(shared: Arc<Shared>, id: SlotId, context: api::SpanContext) -> Self {
+    pub(super) const fn new(shared: Weak<Shared>, id: SlotId, context: api::SpanContext) -> Self {
         Self {
             shared,
             id,
@@ -38,21 +38,17 @@ impl Handle {
     }
 
     /// Runs `body` on the span if it is recorded and open, as which it stays meanwhile.
-    fn with<R>(&self, body: impl FnOnce(&OpenSpan<'_>) -> R) -> Option<R> {
+    fn with<R>(&self, body: impl FnOnce(&Shared, &Slot) -> R) -> Option<R> {
         if !self.id.is_sampled() {
             return None;
         }
-        let shared = &*self.shared;
-        let run = || {
-            let slot = shared.slab.slot(self.id)?;
-            let limits = &shared.limits;
-            Some(body(&OpenSpan { slot, limits }))
-        };
+        let shared = self.shared.upgrade()?;
+        let run = || Some(body(&shared, shared.slab.slot(self.id)?));
         shared.contexts.with(self.id, run)?
     }
 
     fn edit(&self, edit: &Edit<'_>) {
-        self.with(|span| edit.apply(span, &self.shared.callsites));
+        self.with(|shared, slot| edit.apply_to(slot, &shared.limits, &shared.callsites));
     }
 }
 
@@ -65,8 +61,12 @@ impl api::Span for Handle {
     ) where
         T: Into<Cow<'static, str>>,
     {
-        let time = unix_nano(timestamp);
-        self.edit(&Edit::Event(&name.into(), time, &attributes));
+        self.edit(&Edit::Event {
+            name: &name.into(),
+            time_unix_nano: unix_nano(timestamp),
+            attributes: &attributes,
+            dropped: 0,
+        });
     }
 
     fn span_context(&self) -> &api::SpanContext {
@@ -74,7 +74,7 @@ impl api::Span for Handle {
     }
 
     fn is_recording(&self) -> bool {
-        self.with(|_| ()).is_some()
+        self.with(|_, _| ()).is_some()
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
@@ -93,7 +93,11 @@ impl api::Span for Handle {
     }
 
     fn add_link(&mut self, span_context: api::SpanContext, attributes: Vec<KeyValue>) {
-        self.edit(&Edit::Link(&span_context, &attributes));
+        self.edit(&Edit::Link {
+            context: &span_context,
+            attributes: &attributes,
+            dropped: 0,
+        });
     }
 
     fn end_with_timestamp(&mut self, _: SystemTime) {}

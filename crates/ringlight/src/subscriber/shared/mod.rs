@@ -11,11 +11,14 @@
 mod contexts;
 mod edit;
 mod handle;
+mod local;
+mod recording;
 mod start;
 
-use std::cell::RefCell;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use opentelemetry::trace::{self as api, TraceContextExt as _};
@@ -24,9 +27,10 @@ use ringlight_collector::in_pipeline;
 use ringlight_collector::record::ItemWriter;
 use ringlight_model::{CallsiteId, CallsiteRegistry, Limits, SpanId, TraceId};
 use tracing_core::span::{Attributes, Id};
+use tracing_core::{Metadata, dispatcher};
 
 use super::attention::{Reasons, set_otel_in_use};
-use super::slab::{Slab, SlotId, SpanContext};
+use super::slab::{Slab, Slot, SlotId, SpanContext};
 use super::thread::{RemoteParent, Thread, with_thread};
 use super::{RinglightSubscriber, SAMPLED};
 use crate::otel::Interop;
@@ -34,11 +38,9 @@ use crate::otel::Interop;
 use contexts::Contexts;
 pub(crate) use edit::Edit;
 use handle::Handle;
-pub(crate) use start::{Losses, Origin, SpanItems};
-
-/// Contexts a thread has attached for entered spans at most. OpenTelemetry has room for four times as
-/// many, and makes noise beyond.
-const ATTACHED_MAX: usize = 16 * 1024;
+use local::Local;
+pub(crate) use recording::Recording;
+pub(crate) use start::Origin;
 
 /// Whether contexts may have to be shared.
 #[inline]
@@ -48,7 +50,23 @@ pub(crate) fn is_in_use() -> bool {
 
 /// Notes that the OpenTelemetry API is used.
 pub(crate) fn set_in_use() {
-    set_otel_in_use();
+    if !is_in_use() {
+        Local::note_before();
+        set_otel_in_use();
+    }
+}
+
+/// Whether the subscriber of the calling thread shares contexts.
+pub(crate) fn shares_here() -> bool {
+    dispatcher::get_default(|dispatch| {
+        RinglightSubscriber::behind(dispatch).is_some_and(RinglightSubscriber::shares)
+    })
+}
+
+/// Whether OpenTelemetry itself is speaking, perhaps in the midst of attaching a context, where it
+/// cannot be asked for the current one.
+pub(super) fn is_of_api(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == "opentelemetry"
 }
 
 /// What of a subscriber the contexts of its spans keep.
@@ -87,66 +105,6 @@ impl Shared {
     }
 }
 
-/// What a thread has attached.
-struct Local {
-    /// Subscriber, span and the context attached for it, in the order they were entered.
-    attached: RefCell<Vec<(u64, SlotId, ContextGuard)>>,
-}
-
-thread_local! {
-    static LOCAL: Local = Local::new();
-}
-
-impl Local {
-    fn new() -> Self {
-        // Thread-locals go in the opposite order of their first use, so that OpenTelemetry's, used
-        // here, outlives this one. If it is gone already, using it panics, now and later.
-        let _ = catch_unwind(|| Context::map_current(|_| ()));
-        Self {
-            attached: RefCell::default(),
-        }
-    }
-
-    /// Runs `body` where contexts can be used.
-    ///
-    /// OpenTelemetry panics when a context is attached by what `Context::map_current` runs, and when
-    /// one is asked for while another is attached, which happens if it has something to log then.
-    fn with<R>(body: impl FnOnce(&Self) -> R) -> Option<R> {
-        let run = |local: &Self| catch_unwind(AssertUnwindSafe(|| body(local))).ok();
-        LOCAL.try_with(run).ok().flatten()
-    }
-
-    fn attach(&self, subscriber: u64, id: SlotId, context: Context) {
-        if self.attached.borrow().len() >= ATTACHED_MAX {
-            return;
-        }
-        let guard = context.attach();
-        self.attached.borrow_mut().push((subscriber, id, guard));
-    }
-
-    fn detach(&self, subscriber: u64, id: SlotId) {
-        let guard = {
-            let mut attached = self.attached.borrow_mut();
-            let of = |entry: &(u64, SlotId, _)| entry.0 == subscriber && entry.1 == id;
-            attached.iter().rposition(of).map(|at| attached.remove(at))
-        };
-        // What is dropped with it may record in turn.
-        drop(guard);
-    }
-
-    fn has(&self, subscriber: u64, id: SlotId) -> bool {
-        let attached = self.attached.borrow();
-        attached.iter().any(|e| e.0 == subscriber && e.1 == id)
-    }
-}
-
-impl Drop for Local {
-    fn drop(&mut self) {
-        let attached = self.attached.get_mut();
-        while attached.pop().is_some() {}
-    }
-}
-
 /// The span a context names.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Named {
@@ -164,6 +122,11 @@ impl Named {
             is_sampled: found.is_sampled(),
             is_remote: found.is_remote(),
         })
+    }
+
+    /// The ids of the span a context names.
+    fn context_of(context: &Context) -> Option<SpanContext> {
+        Some(Self::of(context)?.context)
     }
 
     /// As the span the thread is in.
@@ -204,19 +167,25 @@ pub(crate) fn span_context(
     )
 }
 
-/// Attaches a context that names a span elsewhere, unless the thread is in a span already.
+/// Attaches a context that names a span elsewhere, unless the thread is in a span already or its
+/// subscriber shares no contexts.
 pub(crate) fn attach_remote(ids: (TraceId, SpanId), is_sampled: bool) -> Option<ContextGuard> {
     if !is_in_use() {
         return None;
     }
-    Local::with(|_| {
-        let current = Context::current();
-        let is_free = Named::of(&current).is_none();
-        is_free.then(|| {
-            let remote = span_context(ids, is_sampled, true, api::TraceState::NONE);
-            current.with_remote_span_context(remote).attach()
-        })
-    })?
+    let is_wanted = dispatcher::get_default(|dispatch| {
+        let subscriber = RinglightSubscriber::behind(dispatch);
+        let is_wanted = |s: &RinglightSubscriber| {
+            s.shares() && with_thread(|thread| s.entered(thread)).is_none()
+        };
+        subscriber.is_none_or(is_wanted)
+    });
+    let current = Local::read_current(Context::clone).filter(|_| is_wanted)?;
+    if Named::of(&current).is_some() {
+        return None;
+    }
+    let remote = span_context(ids, is_sampled, true, api::TraceState::NONE);
+    Local::attach(current.with_remote_span_context(remote))
 }
 
 impl RinglightSubscriber {
@@ -231,10 +200,21 @@ impl RinglightSubscriber {
         if !self.shares() {
             return None;
         }
-        let named = Local::with(|_| Context::map_current(Named::of))??;
-        let entered = self.entered(thread);
-        let is_entered = entered.is_some_and(|(_, context)| context == named.context);
-        (!is_entered).then_some(named)
+        let named = Local::read_current(Named::of)??;
+        (!self.is_known(thread, Some(named.context))).then_some(named)
+    }
+
+    /// Whether what the current context names is older than the innermost span, or that itself.
+    fn is_known(&self, thread: &Thread, named: Option<SpanContext>) -> bool {
+        let is_known = Local::with(|local| match local.named(self.number) {
+            Some(when_entered) => when_entered == named,
+            // It was entered before contexts were shared, if there is one.
+            None => named.is_none_or(|named| match self.entered(thread) {
+                Some((_, entered)) => entered == named || local.was_before(named),
+                None => false,
+            }),
+        });
+        is_known.unwrap_or(true)
     }
 
     /// What a span that is opened in such a span is a child of, or its id if it is not recorded.
@@ -259,8 +239,24 @@ impl RinglightSubscriber {
         } else if is_sampled {
             Ok(foreign.as_current())
         } else {
-            Err(self.open_unsampled(thread, attributes, context))
+            Err(self.open_unsampled(thread, attributes, SlotId::NO_PARENT, context))
         }
+    }
+
+    /// Opens a span within one that is not recorded, so that it has a context of its own: with baggage
+    /// perhaps, and with ids that are known also when the first span here has closed.
+    #[cold]
+    pub(super) fn open_to_share(
+        &self,
+        thread: &Thread,
+        attributes: &Attributes<'_>,
+        (parent, context): (SlotId, SpanContext),
+    ) -> Option<SlotId> {
+        if !self.shares() || context == SpanContext::NONE {
+            return None;
+        }
+        let id = self.open_unsampled(thread, attributes, parent.host(), context);
+        (id != SlotId::NONE).then_some(id)
     }
 
     /// Opens a span and makes its context.
@@ -280,70 +276,70 @@ impl RinglightSubscriber {
         let Some(slot) = self.slab.slot(id) else {
             return;
         };
-        let base = Local::with(|_| match attributes.parent() {
-            _ if attributes.is_contextual() => Context::current(),
+        let base = match attributes.parent() {
+            _ if attributes.is_contextual() => Local::read_current(Context::clone),
             Some(parent) => {
                 let parent = SlotId::from_u64(parent.into_u64());
-                self.shared.contexts.get(parent.host()).unwrap_or_default()
+                self.shared.contexts.get(parent.host())
             }
-            None => Context::new(),
-        });
-        let context = self.handle(id, slot.context(), base.as_ref());
+            None => None,
+        };
+        let base = base.unwrap_or_default();
+        let context = self.handle(id, slot.context(), &base);
         let state = context.state();
         if id.is_sampled() && !state.is_empty() {
             let mut items = slot.items_locked();
             let _ = ItemWriter::new(&mut items, self.limits.text_bytes_max).trace_state(&state);
             items.finish();
         }
-        let context = base.unwrap_or_default().with_span(context);
-        self.shared.contexts.set(id, context);
+        self.shared.contexts.set(id, base.with_span(context));
     }
 
     /// What stands for a span in a context; its trace state is that of the context it is opened in.
-    fn handle(&self, id: SlotId, context: SpanContext, base: Option<&Context>) -> Handle {
+    fn handle(&self, id: SlotId, context: SpanContext, base: &Context) -> Handle {
         let ids = (context.trace_id(), context.span_id());
-        let state = base.map_or(api::TraceState::NONE, |base| {
-            let span = base.span();
-            let parent = span.span_context();
-            if trace_id(parent) == ids.0 {
-                parent.trace_state().clone()
-            } else {
-                api::TraceState::NONE
-            }
-        });
+        let span = base.span();
+        let parent = span.span_context();
+        let state = if trace_id(parent) == ids.0 {
+            parent.trace_state().clone()
+        } else {
+            api::TraceState::NONE
+        };
         let named = span_context(ids, id.is_sampled(), false, state);
-        Handle::new(Arc::clone(&self.shared), id, named)
+        Handle::new(Arc::downgrade(&self.shared), id, named)
     }
 
-    /// The context that names a span, made now if it was opened before contexts were shared.
+    /// The context that names a span that the caller holds open. If the span was opened before contexts
+    /// were shared, what it was opened in is not known, and there is nothing else in it.
     pub(super) fn context_of(&self, id: SlotId) -> Context {
-        if let Some(context) = self.shared.contexts.get(id.host()) {
+        let host = id.host();
+        if let Some(context) = self.shared.contexts.get(host) {
             return context;
         }
-        let current = Local::with(|_| Context::current()).unwrap_or_default();
-        let host = id.host();
-        let Some(slot) = self.slab.slot(host) else {
-            // Not recorded, like the one it was opened in, which has closed.
-            return current.with_remote_span_context(api::SpanContext::NONE);
-        };
-        let handle = self.handle(host, slot.context(), Some(&current));
-        let context = current.with_span(handle);
-        if self.shares() {
-            self.shared.contexts.set(host, context.clone());
+        let known = self.slab.slot(host).map(Slot::context);
+        if known.is_none() && id.is_sampled() {
+            // Not one of ours, or there were too many.
+            return Local::read_current(Context::clone).unwrap_or_default();
+        }
+        let known = known.unwrap_or_else(|| with_thread(|thread| self.anew(thread)));
+        let context = Context::new();
+        let handle = self.handle(id, known, &context);
+        let context = context.with_span(handle);
+        // A guest does not hold its host open.
+        if self.shares() && !id.is_guest() {
+            self.shared.contexts.set(id, context.clone());
         }
         context
     }
 
-    /// Enters a span and attaches its context, except where telemetry is suppressed, which that would
-    /// end.
+    /// Enters a span and attaches its context.
     #[cold]
     pub(super) fn enter_shared(&self, id: SlotId) {
         self.enter_alone(id);
         if self.shares() {
+            let is_open = |id: SlotId| self.slab.slot(id.host()).is_some();
             Local::with(|local| {
-                if !Context::is_current_telemetry_suppressed() {
-                    local.attach(self.number, id, self.context_of(id));
-                }
+                local.enter(self.number, id, is_open, || self.context_of(id));
             });
         }
     }
@@ -351,7 +347,7 @@ impl RinglightSubscriber {
     /// Leaves a span and detaches its context.
     #[cold]
     pub(super) fn exit_shared(&self, id: SlotId) {
-        Local::with(|local| local.detach(self.number, id));
+        Local::with(|local| local.exit(self.number, id));
         self.exit_alone(id);
     }
 }

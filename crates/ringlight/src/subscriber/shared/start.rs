@@ -5,43 +5,21 @@ use std::borrow::Cow;
 use opentelemetry::trace::{self as api, TraceContextExt as _};
 use opentelemetry::{Array, Context, InstrumentationScope, Value as ApiValue};
 use ringlight_clock::Moment;
-use ringlight_collector::record::{ItemWriter, SpanHeader, Written, copy_words};
 use ringlight_model::{
-    Callsite, CallsiteId, CallsiteKind, CallsiteScope, KeyValue, Limits, Scope, Severity, Signal,
-    SpanId, Value,
+    Callsite, CallsiteId, CallsiteKind, CallsiteScope, KeyValue, Scope, Severity, SpanId, Value,
 };
 use tracing_core::Dispatch;
 use tracing_core::span::Id;
 
-use super::super::scratch::Bounded;
 use super::super::slab::{SlotId, SpanContext};
 use super::super::thread::{Thread, with_thread};
-use super::super::{OpenSpan, RinglightLayer, RinglightSubscriber};
-use super::{Edit, Local, Named, span_context};
+use super::super::{RinglightLayer, RinglightSubscriber};
+use super::{Edit, Local, Named, span_context, trace_id};
 use crate::sampling::Beginning;
 use crate::sync::unpoisoned;
 
 /// Instrumentation scopes a subscriber tells apart; spans of further ones have none.
 const SCOPES_MAX: usize = 1024;
-
-/// Writes the items of a span.
-pub(crate) type SpanItems<'w, 'a> = ItemWriter<'w, Bounded<'a>>;
-
-/// What of a span was dropped or cut.
-#[derive(Debug, Default)]
-pub(crate) struct Losses {
-    pub(crate) attributes: usize,
-    pub(crate) events: usize,
-    pub(crate) links: usize,
-    pub(crate) cut: usize,
-}
-
-impl Losses {
-    /// Counts a text that is no attribute.
-    pub(crate) fn count_text(&mut self, written: Written) {
-        self.cut += usize::from(written != Written::Whole);
-    }
-}
 
 /// Where a new span is: its ids, its parent, the time.
 #[derive(Debug)]
@@ -106,72 +84,42 @@ impl RinglightSubscriber {
 
     /// The span a new one is a child of when it is started in `context`: usually the one that names.
     ///
-    /// The first use of the API may come within `tracing` spans that have no context yet. Then a
-    /// context that names no span, as the current one does not, stands for the innermost of them.
+    /// A `tracing` span may have been entered where its context could not be attached, or before that
+    /// was done. Then the context that is current all the same stands for the innermost of them.
     fn parent_in(&self, thread: &Thread, context: &Context) -> Option<Parent> {
-        if let Some(named) = Named::of(context) {
-            let state = context.span().span_context().trace_state().clone();
-            return Some(Parent { named, state });
+        let named = Named::of(context);
+        if self.shares() && self.is_current(thread, named) {
+            return self.parent_entered(thread, context);
         }
+        let state = context.span().span_context().trace_state().clone();
+        named.map(|named| Parent { named, state })
+    }
+
+    /// Whether a context of this name is current, and older than the innermost `tracing` span.
+    fn is_current(&self, thread: &Thread, named: Option<Named>) -> bool {
+        let named = named.map(|named| named.context);
+        Local::read_current(Named::context_of) == Some(named) && self.is_known(thread, named)
+    }
+
+    /// The innermost `tracing` span, with the trace state of its context, or else of the current one.
+    fn parent_entered(&self, thread: &Thread, current: &Context) -> Option<Parent> {
         let (id, entered) = self.entered(thread)?;
-        let stands_for_it = self.shares()
-            && Local::with(|local| {
-                !local.has(self.number, id) && Context::map_current(Named::of).is_none()
-            })?;
+        let context = self.shared.contexts.get(id.host());
+        let span = context.as_ref().unwrap_or(current).span();
+        let context = self.named(thread, entered);
+        let is_same_trace = trace_id(span.span_context()) == context.trace_id();
+        let state = span.span_context().trace_state();
         let named = Named {
-            context: entered,
+            context,
             is_sampled: id.is_sampled(),
             is_remote: false,
         };
-        let state = api::TraceState::NONE;
-        (stands_for_it && entered != SpanContext::NONE).then_some(Parent { named, state })
-    }
-
-    pub(crate) const fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
-    /// The end of a span that ends now, Unix nanoseconds: as long after its beginning as it took,
-    /// whatever the wall clock shows meanwhile. If it began at a time that somebody gave, what the wall
-    /// clock shows now.
-    pub(crate) fn end_unix_nano(&self, began: Option<Moment>) -> u64 {
-        let clock = self.slab.clock();
-        let elapsed = |began: Moment| {
-            let nanos = clock.nanos_between(began.reading, clock.reading())?;
-            Some(began.unix_nano.saturating_add(nanos))
+        let state = if is_same_trace {
+            state.clone()
+        } else {
+            api::TraceState::NONE
         };
-        // Without a common clock for start and end, the wall clock has to do.
-        let end = began.and_then(elapsed);
-        end.unwrap_or_else(|| clock.now().unix_nano)
-    }
-
-    /// Hands over the record of a span that has ended.
-    pub(crate) fn submit(
-        &self,
-        mut header: SpanHeader,
-        write: impl FnOnce(&mut SpanItems<'_, '_>) -> Losses,
-    ) {
-        let header_words = header.to_words();
-        let mut words = header_words.to_vec();
-        let mut bounded = Bounded(&mut words);
-        let mut items = ItemWriter::new(&mut bounded, self.limits.text_bytes_max);
-        let losses = write(&mut items);
-        if losses.events > 0 || losses.links > 0 {
-            let events = u32::try_from(losses.events).unwrap_or(u32::MAX);
-            let links = u16::try_from(losses.links).unwrap_or(u16::MAX);
-            // A word more than what is bounded.
-            let _ = ItemWriter::new(&mut words, 0).dropped(events, links);
-        }
-        let dropped = u16::try_from(losses.attributes).unwrap_or(u16::MAX);
-        let cut = u8::try_from(losses.cut).unwrap_or(u8::MAX);
-        header.head = header.head.with_dropped(dropped).with_cut(cut);
-        words[..header_words.len()].copy_from_slice(&header.to_words());
-        self.recorder.record_urgent_if(
-            Signal::Traces,
-            words.len() * 8,
-            || header.head.is_urgent(header.parent_span_id),
-            |buffer| copy_words(words.iter().copied(), buffer),
-        );
+        Some(Parent { named, state })
     }
 
     /// The callsite that stands for an instrumentation scope.
@@ -211,8 +159,7 @@ impl RinglightSubscriber {
             && id.is_sampled()
             && let Some(slot) = subscriber.slab.slot(id)
         {
-            let limits = &subscriber.limits;
-            edit.apply(&OpenSpan { slot, limits }, &subscriber.callsites);
+            edit.apply_to(slot, &subscriber.limits, &subscriber.callsites);
         }
     }
 }

@@ -1,11 +1,10 @@
 //! The items of an open span: in its slot, and on the heap where they are many or long.
 
 use ringlight_collector::record::{
-    SPAN_HEADER_WORDS, WORD_BYTES, Words, item_words, load_tail, push_bytes_by_words,
+    SPAN_HEADER_WORDS, WORD_BYTES, Words, load_tail, push_bytes_by_words,
 };
-#[cfg(feature = "otel")]
-use ringlight_collector::record::{item_field, item_name_bytes};
 
+use super::super::annotate::OpenItems;
 use super::{EDITS_SHIFT, INLINE_WORDS, ITEM_WORDS_MAX, Slot};
 use crate::sync::{MutexGuard, Ordering};
 
@@ -28,79 +27,6 @@ impl SlotItems<'_> {
         self.slot.len.store(len, Ordering::Release);
     }
 
-    fn word_at(&self, at: usize) -> u64 {
-        if at < INLINE_WORDS {
-            return self.slot.word(SPAN_HEADER_WORDS + at);
-        }
-        let spilled = self.spill.as_ref().and_then(|s| s.get(at - INLINE_WORDS));
-        spilled.copied().unwrap_or(0)
-    }
-
-    /// Removes the first item `is` says yes to; it is shown the item's first word.
-    pub(in super::super) fn remove_item(&mut self, is: impl Fn(u64) -> bool) {
-        let mut at = 0;
-        while at < self.len {
-            let word = self.word_at(at);
-            let Some(words) = item_words(word) else {
-                return;
-            };
-            if is(word) {
-                self.remove(at, words);
-                return;
-            }
-            at += words;
-        }
-    }
-
-    /// Removes the attribute under this field or this name.
-    #[cfg(feature = "otel")]
-    pub(in super::super) fn remove_attribute(&mut self, field: Option<u16>, name: &str) {
-        let mut at = 0;
-        while at < self.len {
-            let word = self.word_at(at);
-            let Some(words) = item_words(word) else {
-                return;
-            };
-            let is_it = match item_name_bytes(word) {
-                Some(len) => len == name.len() && self.has_text(at + 1, name.as_bytes()),
-                None => field.is_some() && item_field(word) == field,
-            };
-            if is_it {
-                self.remove(at, words);
-            } else {
-                at += words;
-            }
-        }
-    }
-
-    /// Whether the words from `at` on hold this text.
-    #[cfg(feature = "otel")]
-    fn has_text(&self, at: usize, text: &[u8]) -> bool {
-        let pieces = text.chunks(WORD_BYTES).enumerate();
-        pieces.into_iter().all(|(index, piece)| {
-            let word = self.word_at(at + index).to_le_bytes();
-            word.starts_with(piece)
-        })
-    }
-
-    fn remove(&mut self, at: usize, words: usize) {
-        for from in (at + words)..self.len {
-            let word = self.word_at(from);
-            self.set(from - words, word);
-        }
-        self.truncate(self.len - words);
-    }
-
-    /// The first words of all items.
-    pub(in super::super) fn item_heads(&self) -> impl Iterator<Item = u64> + '_ {
-        let mut at = 0;
-        std::iter::from_fn(move || {
-            let word = (at < self.len).then(|| self.word_at(at))?;
-            at += item_words(word)?;
-            Some(word)
-        })
-    }
-
     #[cold]
     #[inline(never)]
     fn push_bytes_spilled(&mut self, head: u64, bytes: &[u8]) -> bool {
@@ -113,6 +39,16 @@ impl SlotItems<'_> {
         self.spill
             .get_or_insert_with(|| slot.lock_spill())
             .push(word);
+    }
+}
+
+impl OpenItems for SlotItems<'_> {
+    fn word_at(&self, at: usize) -> u64 {
+        if at < INLINE_WORDS {
+            return self.slot.word(SPAN_HEADER_WORDS + at);
+        }
+        let spilled = self.spill.as_ref().and_then(|s| s.get(at - INLINE_WORDS));
+        spilled.copied().unwrap_or(0)
     }
 }
 

@@ -22,7 +22,8 @@
 //!
 //! A span that is not recorded has a slot for its ids if it is the first of its trace here. Those
 //! within it have none: their id is that of the first one, marked. They cost no more than that, and
-//! when the first one has closed, they still are known not to be recorded.
+//! when the first one has closed, they still are known not to be recorded. Only where contexts are
+//! shared with the OpenTelemetry API has each a slot, since each has a context of its own.
 
 mod items;
 #[cfg(all(test, ringlight_loom))]

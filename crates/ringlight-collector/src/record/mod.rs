@@ -71,8 +71,8 @@ pub use read::{
 pub use role::{FieldRole, parse_span_kind, parse_status_code};
 pub use trim::trim_items;
 pub use write::{
-    ItemKind, ItemWriter, Key, Words, Written, copy_words, encoded_item, item_field, item_kind,
-    item_name_bytes, item_words, push_bytes_by_words,
+    ItemKind, ItemWriter, Key, Words, Written, copy_words, dropped_item, encoded_item, item_field,
+    item_kind, item_name_bytes, item_words, push_bytes_by_words,
 };
 
 /// Bytes of a word.

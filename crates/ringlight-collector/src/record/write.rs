@@ -445,6 +445,12 @@ pub const fn encoded_item(len_bytes: u32) -> u64 {
     ItemHead::new(TAG_ENCODED, 0, 0, len_bytes).0
 }
 
+/// The one word of the item that says how many events and links of the span were dropped.
+#[must_use]
+pub const fn dropped_item(events: u32, links: u16) -> u64 {
+    ItemHead::new(TAG_DROPPED, 0, links, events).0
+}
+
 /// How many words the item that begins with `word` has, itself included; `None` if no item begins
 /// so.
 #[must_use]

@@ -2,7 +2,7 @@
 
 use ringlight_collector::record::{
     Head, Item, ItemKind, ItemWriter, Key, KeyRef, Record as RecordBytes, ValueRef, Words, Written,
-    copy_words, item_kind, item_words,
+    copy_words, dropped_item, item_kind, item_words,
 };
 #[cfg(feature = "otel")]
 use ringlight_collector::record::{WORD_BYTES, item_field, item_name_bytes};
@@ -16,14 +16,20 @@ pub(crate) trait OpenItems: Words {
     /// A word written before.
     fn word_at(&self, at: usize) -> u64;
 
-    /// The first words of all items.
-    fn item_heads(&self) -> impl Iterator<Item = u64> {
+    /// The places of all items and their first words.
+    fn places(&self) -> impl Iterator<Item = (usize, u64)> {
         let mut at = 0;
         std::iter::from_fn(move || {
             let word = (at < self.len()).then(|| self.word_at(at))?;
+            let place = (at, word);
             at += item_words(word)?;
-            Some(word)
+            Some(place)
         })
+    }
+
+    /// The first words of all items.
+    fn item_heads(&self) -> impl Iterator<Item = u64> {
+        self.places().map(|(_, word)| word)
     }
 
     /// How many items of a kind there are.
@@ -34,20 +40,15 @@ pub(crate) trait OpenItems: Words {
 
     /// Removes the first item `is` says yes to; it is shown the item's place and first word.
     fn remove_first(&mut self, is: impl Fn(&Self, usize, u64) -> bool) {
-        let mut at = 0;
-        while at < self.len() {
-            let word = self.word_at(at);
-            let Some(words) = item_words(word) else {
-                return;
-            };
-            if is(self, at, word) {
-                for from in (at + words)..self.len() {
-                    let word = self.word_at(from);
-                    self.set(from - words, word);
-                }
-                return self.truncate(self.len() - words);
+        let found = self.places().find(|(at, word)| is(self, *at, *word));
+        if let Some((at, word)) = found
+            && let Some(words) = item_words(word)
+        {
+            for from in (at + words)..self.len() {
+                let word = self.word_at(from);
+                self.set(from - words, word);
             }
-            at += words;
+            self.truncate(self.len() - words);
         }
     }
 
@@ -193,7 +194,7 @@ impl<I: OpenItems> OpenSpan<'_, I> {
         max: usize,
         write: impl FnOnce(&mut ItemWriter<'_, I>, &mut Lost) -> Written,
     ) {
-        if self.dropped_counts().is_none() {
+        if self.dropped().is_none() {
             // Now, since there may be no room for it when it is needed.
             let _ = self.writer().dropped(0, 0);
         }
@@ -206,26 +207,23 @@ impl<I: OpenItems> OpenSpan<'_, I> {
         }
     }
 
-    /// Events and links that were dropped, if that is counted already.
-    fn dropped_counts(&self) -> Option<(u32, u16)> {
+    /// Where it is counted how many events and links were dropped, and how many of each.
+    fn dropped(&self) -> Option<(usize, u32, u16)> {
         self.items
-            .item_heads()
-            .find_map(|head| match item_kind(head) {
-                ItemKind::Dropped { events, links } => Some((events, links)),
+            .places()
+            .find_map(|(at, word)| match item_kind(word) {
+                ItemKind::Dropped { events, links } => Some((at, events, links)),
                 _ => None,
             })
     }
 
     fn drop_one(&mut self, kind: ItemKind) {
-        let (mut events, mut links) = self.dropped_counts().unwrap_or_default();
-        if kind == ItemKind::Event {
-            events = events.saturating_add(1);
+        let is_event = kind == ItemKind::Event;
+        if let Some((at, events, links)) = self.dropped() {
+            let events = events.saturating_add(u32::from(is_event));
+            let links = links.saturating_add(u16::from(!is_event));
+            self.items.set(at, dropped_item(events, links));
         } else {
-            links = links.saturating_add(1);
-        }
-        let is_count = |head| matches!(item_kind(head), ItemKind::Dropped { .. });
-        self.items.remove_item(is_count);
-        if self.writer().dropped(events, links) == Written::Dropped {
             // The span is full of attributes, to the last word.
             self.head = self.head.with_dropped(1);
         }

@@ -12,6 +12,7 @@ use ringlight_clock::{Clock, Moment, Reading};
 use ringlight_collector::record::{Head, ItemWriter, Key, SPAN_HEADER_WORDS, item_field};
 use ringlight_model::{SpanKind, StatusCode};
 
+use super::super::annotate::OpenItems as _;
 use super::snapshot::Seen;
 use super::{
     CALLSITE, PARENT, SPAN, START, Slab, Slot, SlotId, SpanContext, TRACE_HIGH, TRACE_LOW,

@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use opentelemetry::trace::{self as api, SpanBuilder, SpanContext, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
-use ringlight_clock::Moment;
 use ringlight_collector::in_pipeline;
 use ringlight_model::{CallsiteId, SpanKind};
 use tracing_core::Dispatch;

@@ -36,6 +36,8 @@ use crate::{
 pub const COUNTERS: usize = 16;
 
 const HEADER_BYTES: usize = WORD_BYTES;
+/// A producer looks at the head after so many bytes at the latest: one cache miss in some 400 records.
+const LOOK_BYTES: usize = 64 * 1024;
 /// Header of the unused end of the memory. No record is that long.
 const PADDING: u64 = u64::MAX;
 /// Flag in the tail word: nothing can be published any more.
@@ -108,6 +110,8 @@ impl Ring {
             tail,
             limit: tail,
             roused_at_head: None,
+            on_look: None,
+            has_looked: false,
             unsync: PhantomData,
         })
     }
@@ -170,11 +174,14 @@ pub(crate) struct Producer {
     /// The tail as this end, the only one to move it, last set it.
     tail: usize,
     /// Up to here ordinary records fit without looking at the head again; from `tail` to `tail` plus
-    /// the ring's size. It stops at half a ring after the last head seen, to notice the watermark, and
-    /// before the headroom.
+    /// [`LOOK_BYTES`], or one record. It stops at half a ring after the last head seen, to notice the
+    /// watermark, and before the headroom.
     limit: usize,
     /// The head at the last time this end roused the consumer: it is not roused again for it.
     roused_at_head: Option<usize>,
+    /// Called with each look at the head but the first.
+    on_look: Option<fn()>,
+    has_looked: bool,
     /// Moving between threads is fine, sharing is not.
     unsync: PhantomData<Cell<()>>,
 }
@@ -262,7 +269,16 @@ impl Producer {
         // Acquire pairs with the Release of the swap in `Consumer::give_back`: the consumer's reads
         // of what it gave back are over before we write there.
         let head = self.ring.head.load(Ordering::Acquire) & !FLAGS;
+        if std::mem::replace(&mut self.has_looked, true)
+            && let Some(on_look) = self.on_look
+        {
+            on_look();
+        }
         self.use_head(head, total, usable_bytes)
+    }
+
+    pub(crate) const fn set_on_look(&mut self, on_look: fn()) {
+        self.on_look = Some(on_look);
     }
 
     /// The rest of [`make_room`](Self::make_room), for a head read with Acquire.
@@ -287,6 +303,8 @@ impl Producer {
         } else {
             room = half_bytes.max(fill + total) - fill;
         }
+        // Looks are this often at least, since they are also what others go by.
+        room = room.min(LOOK_BYTES.max(total));
         self.limit = self.tail.wrapping_add(room);
         if fits {
             Ok(())

@@ -81,6 +81,7 @@ fn deliver(
         .unwrap();
     let (sender, receiver) = ringlight_ring::channel(RingConfig::default()).unwrap();
     let everything = Signal::ALL.into_iter().collect();
+    let meter = Meter::new(sender.clone(), crate::Governor::default());
     let accounts = Arc::new(Accounts::new(sender, [everything]));
     let exporter = Arc::new(Answers {
         answer,
@@ -96,6 +97,7 @@ fn deliver(
             Place::of(&*exporter).remove(0),
             Arc::clone(&exporter) as Arc<dyn ExporterBoxed>,
             Arc::clone(&accounts),
+            Arc::clone(&meter),
             &CollectorConfig::default(),
             Arc::clone(&settled),
         ));

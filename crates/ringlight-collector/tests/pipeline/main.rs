@@ -14,3 +14,4 @@ mod places;
 mod report;
 mod support;
 mod tail;
+mod threads;

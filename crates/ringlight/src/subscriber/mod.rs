@@ -21,6 +21,7 @@ mod late;
 mod layer;
 mod log;
 mod magazine;
+mod measure;
 mod open;
 pub(crate) mod panics;
 mod registry;
@@ -42,7 +43,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use ringlight_clock::Clock;
-use ringlight_collector::{Recorder, in_pipeline};
+use ringlight_collector::{Measured, Meter, Recorder, in_pipeline};
 use ringlight_model::{CallsiteId, CallsiteRegistry, Limits, Signal, SpanId, TraceId};
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::subscriber::Interest;
@@ -60,12 +61,13 @@ pub(crate) use beside::beside;
 use callsite::{address, describe};
 pub(crate) use layer::LayerFilter;
 pub use layer::RinglightLayer;
+use measure::Stopwatch;
 use panics::PANICKED;
 pub use registry::{Registry, SharedRegistry};
 pub(crate) use slab::OPEN_SPANS_MAX;
 use slab::{Slab, Slot, SlotId, SpanContext};
 use stack::{Left, Owner};
-use thread::{RemoteParent, Thread, with_thread};
+use thread::{Notes, RemoteParent, Thread, with_thread};
 
 /// Bytes of an error event's or a panic's message that become its span's status message.
 const STATUS_MESSAGE_BYTES_MAX: usize = 512;
@@ -82,6 +84,7 @@ pub struct RinglightSubscriber {
     number: u64,
     slab: Arc<Slab>,
     clock: Clock,
+    stopwatch: Stopwatch,
     recorder: Recorder,
     callsites: Arc<CallsiteRegistry>,
     /// What `Span::current()` needs to name a callsite again.
@@ -124,10 +127,12 @@ impl RinglightSubscriber {
         controls: Arc<controls::Shared>,
         limits: &Limits,
         outputs: Outputs,
+        meter: Arc<Meter>,
     ) -> Self {
         // Relaxed: only the uniqueness of the number matters.
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let slab = Arc::new(Slab::new());
+        let slab = Arc::new(Slab::metered(Arc::clone(&meter)));
+        recorder.set_on_look(measure::note_next);
         Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             #[cfg(feature = "otel")]
@@ -138,6 +143,7 @@ impl RinglightSubscriber {
                 limits,
             )),
             slab,
+            stopwatch: Stopwatch::new(meter, &clock),
             clock,
             recorder,
             callsites,
@@ -182,7 +188,7 @@ impl RinglightSubscriber {
     /// those of an unknown callsite.
     #[inline]
     fn make_sure(&self, thread: &Thread, metadata: &'static Metadata<'static>) {
-        if thread.take_unsure() {
+        if thread.take_note(Notes::UNSURE) {
             self.register(metadata);
         }
     }
@@ -366,7 +372,7 @@ impl Subscriber for RinglightSubscriber {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let enabled = self.wants(metadata);
         if enabled {
-            with_thread(Thread::set_unsure);
+            with_thread(|thread| thread.note(Notes::UNSURE));
         }
         enabled
     }
@@ -394,7 +400,11 @@ impl Subscriber for RinglightSubscriber {
             && id.is_sampled()
             && let Some(slot) = self.slab.slot(id)
         {
+            let began = id.is_measured().then(|| self.clock.reading());
             with_thread(|thread| self.record_fields(thread, slot, values));
+            if let Some(began) = began {
+                self.stopwatch.stop(&self.clock, began, Measured::Record);
+            }
         }
     }
 
@@ -452,8 +462,8 @@ impl Subscriber for RinglightSubscriber {
 
     fn try_close(&self, id: Id) -> bool {
         let id = SlotId::from_u64(id.into_u64());
-        if id.is_guest() {
-            return false;
+        if id.is_special() {
+            return self.close_special(id);
         }
         let index = id.index();
         let Some(slot) = self.slab.slot_at(index) else {

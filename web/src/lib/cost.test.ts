@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import type { ClientCost, ClientLedger, ThreadRow } from './api/types';
-import { costLine, threadLines } from './cost';
+import { costLine, costParts, threadLines } from './cost';
 
 const COST: ClientCost = {
   span_nano: 85.4,
@@ -23,6 +23,12 @@ const COST: ClientCost = {
 test('a cost is one line', () => {
   expect(costLine(COST)).toBe('85.4 ns a span, 0.4 % of one core, 2.1 MiB');
   expect(costLine({ ...COST, span_nano: null })).toContain('no span measured yet');
+  expect(costParts({ ...COST, log_nano: 212, budget_ratio: 0.05, collector_seconds: 1.5 })).toEqual([
+    '212 ns a log record',
+    "2 % of the process's CPU time, budget 5 %",
+    'collector 1.5 s of CPU time',
+    '0 B sent',
+  ]);
 });
 
 function thread(

@@ -12,6 +12,17 @@ export function costLine(cost: ClientCost): string {
   return `${span}, ${percent(cost.core_ratio, 1)} of one core, ${bytes(memoryBytes(cost))}`;
 }
 
+/** What else there is to say about it, each a few words. */
+export function costParts(cost: ClientCost): string[] {
+  const budget = cost.budget_ratio === null ? '' : `, budget ${percent(cost.budget_ratio, 1)}`;
+  return [
+    ...(cost.log_nano === null ? [] : [`${duration(cost.log_nano)} a log record`]),
+    `${percent(cost.process_ratio, 1)} of the process's CPU time${budget}`,
+    `collector ${duration(cost.collector_seconds * 1e9)} of CPU time`,
+    `${bytes(cost.sent_bytes)} sent`,
+  ];
+}
+
 /** Clients that say what observing costs them, or have rows by thread; by name, the latest first among equals. */
 export function observed(clients: readonly ClientLedger[]): ClientLedger[] {
   return clients

@@ -71,6 +71,9 @@ test('a client that was killed is not shown as if it went on', async ({ page, re
       traces: { ...settled, exported: 61, in_flight: 8 },
     },
     stored: { traces: 67 },
+    threads: [],
+    ring_bytes: 0,
+    cost: null,
   };
   const idle = {
     ...client,
@@ -98,6 +101,19 @@ test('a client that was killed is not shown as if it went on', async ({ page, re
   const others = page.locator('#clients').getByRole('row').filter({ hasText: 'agent' });
   await expect(others.first()).toBeVisible();
   await expect(others.filter({ hasText: 'no goodbye' })).toHaveCount(0);
+});
+
+test('what observing costs is shown, and threads unfold', async ({ page, request }) => {
+  await someTrace(request);
+  await page.goto('/health');
+  const cost = page.locator('#cost');
+  const streaming = cost.getByRole('listitem').filter({ hasText: 'streaming' }).first();
+  await expect(streaming).toContainText(/% of one core, [\d.]+ [KM]iB/);
+  const threads = streaming.getByRole('table');
+  await expect(threads).toBeHidden();
+  await streaming.getByText('Threads').click();
+  await expect(threads).toBeVisible();
+  await expect(threads.getByRole('row').filter({ hasText: 'traces' }).first()).toBeVisible();
 });
 
 test('runs lead to their traces', async ({ page, request }) => {

@@ -7,18 +7,28 @@
 //!
 //! Why a snapshot is exact while producers run: a producer counts a record as submitted before it
 //! publishes it, and as dropped after it has been counted as submitted. So the submitted count,
-//! read last and under the lock, covers every record counted as dropped and every record the
-//! collector has counted as drained; what remains is in a ring or in its producer's hands. What was
+//! read last of a ring's (it has the lowest index) and under the lock, covers every record counted as
+//! dropped and every record the collector has counted as drained; what remains is in a ring or in its
+//! producer's hands. What was
 //! drained is in exactly one stage of its destination, and those are counted one by one, not
 //! derived, so that a batch that gets lost shows as an account that does not balance.
 
 use std::sync::{Mutex, MutexGuard};
 
-use ringlight_model::{Account, DropReason, LedgerSnapshot, Signal};
-use ringlight_ring::RingSender;
+use ringlight_model::{
+    Account, DropReason, LedgerSnapshot, Signal, ThreadAccount, ThreadCounts, ThreadKind,
+    ThreadLedger,
+};
+use ringlight_ring::{COUNTERS, RingSender};
 
+use crate::batch_processor::LANES;
 use crate::metrics::CollectorMetrics;
 use crate::sync::unpoisoned;
+
+mod by_thread;
+
+/// The counters of a ring, or the sums of those of several.
+type Counters = [u64; COUNTERS];
 
 const SIGNALS: usize = Signal::ALL.len();
 const REASONS: usize = DropReason::ALL.len();
@@ -76,6 +86,25 @@ impl Counted {
             _ => 1,
         };
         self as usize * 2 + lane
+    }
+
+    /// What producers counted of the records of a signal. Everything else is counted behind the rings.
+    fn produced(counters: &Counters, signal: Signal) -> ThreadCounts {
+        let counted = |what: Self| counters[what.index(signal)];
+        let mut counts = ThreadCounts {
+            submitted: counted(Self::Submitted),
+            ..ThreadCounts::default()
+        };
+        for (reason, what) in [
+            (DropReason::RingFull, Self::RingFull),
+            (DropReason::Closed, Self::Closed),
+            (DropReason::TooLarge, Self::TooLarge),
+            (DropReason::Malformed, Self::Abandoned),
+            (DropReason::TooManyOpen, Self::TooManyOpen),
+        ] {
+            counts.dropped[reason as usize] = counted(what);
+        }
+        counts
     }
 }
 
@@ -306,27 +335,30 @@ impl Accounts {
     /// The sum over all signals, at the destination where it is the largest.
     fn most(&self, of: impl Fn(&Account) -> u64) -> u64 {
         let books = self.books();
-        let sum = |book: &Book| {
-            let snapshot = self.read(&books, book);
+        let counters = self.counters();
+        let sum = |destination| {
+            let snapshot = books.ledger(destination, &counters);
             let signals = Signal::ALL.into_iter();
             signals.map(|signal| of(snapshot.account(signal))).sum()
         };
-        books.destinations.iter().map(sum).max().unwrap_or(0)
+        (0..books.destinations.len()).map(sum).max().unwrap_or(0)
     }
 
-    /// The ledger of one destination as it is told about it: without what it does not take.
-    pub(crate) fn reported(&self, destination: usize) -> LedgerSnapshot {
+    /// The ledger of one destination by thread, as it is told about it: without what it does not take,
+    /// and with rows of so many threads.
+    pub(crate) fn reported(&self, destination: usize, threads_max: usize) -> ThreadLedger {
+        let mut by_thread = self.by_thread(destination);
         let books = self.books();
-        let Some(book) = books.destinations.get(destination) else {
-            return LedgerSnapshot::default();
-        };
-        let mut snapshot = self.read(&books, book);
+        let takes = books.destinations.get(destination).map(|book| book.takes);
+        drop(books);
         for signal in Signal::ALL {
-            if !book.takes.contains(signal) {
-                *snapshot.account_mut(signal) = Account::default();
+            if !takes.is_some_and(|takes| takes.contains(signal)) {
+                by_thread.leave_out(signal);
             }
         }
-        snapshot
+        by_thread.sort();
+        by_thread.fold(threads_max);
+        by_thread
     }
 
     /// The accounts of spans of one destination under the names of the span collector.
@@ -335,9 +367,10 @@ impl Accounts {
         let Some(book) = books.destinations.get(destination) else {
             return CollectorMetrics::default();
         };
-        let snapshot = self.read(&books, book);
+        let counters = self.counters();
+        let snapshot = books.ledger(destination, &counters);
         let account = snapshot.account(Signal::Traces);
-        let total = |what: Counted| self.sender.counter_total(what.index(Signal::Traces));
+        let total = |what: Counted| counters[what.index(Signal::Traces)];
         CollectorMetrics {
             spans_submitted: account.submitted,
             full_ring_events: total(Counted::FullRing),
@@ -352,15 +385,46 @@ impl Accounts {
 
     /// The ledger of one destination, exact at the moment of the call.
     pub(crate) fn snapshot(&self, destination: usize) -> LedgerSnapshot {
+        // The lock is taken before the counters are read: see the module's documentation.
         let books = self.books();
-        let book = books.destinations.get(destination);
-        book.map(|book| self.read(&books, book)).unwrap_or_default()
+        books.ledger(destination, &self.counters())
     }
 
-    /// Reads what stands in the books and in the producers' counters, while the books stand still.
-    fn read(&self, books: &Books, book: &Book) -> LedgerSnapshot {
+    /// The same with what each thread has to do with it.
+    pub(crate) fn by_thread(&self, destination: usize) -> ThreadLedger {
+        let books = self.books();
+        let (counters, mut threads) = by_thread::rows(&self.sender);
+        let ledger = books.ledger(destination, &counters);
+        threads.push(books.behind_rings(destination, &counters));
+        drop(books);
+        let mut by_thread = ThreadLedger {
+            ledger,
+            threads,
+            ring_bytes: self.sender.ring_bytes() as u64,
+        };
+        by_thread.sort();
+        by_thread
+    }
+
+    /// What all producers counted.
+    fn counters(&self) -> Counters {
+        let mut counters = [0; COUNTERS];
+        self.sender.visit_rings(|ring| {
+            by_thread::add(&mut counters, &ring.counted);
+            by_thread::add(&mut counters, &ring.counted_before);
+        });
+        counters
+    }
+}
+
+impl Books {
+    /// The ledger of one destination, with what all producers counted at the same moment.
+    fn ledger(&self, destination: usize, counters: &Counters) -> LedgerSnapshot {
         let mut snapshot = LedgerSnapshot::default();
-        snapshot.set_negative_durations(books.negative_durations);
+        let Some(book) = self.destinations.get(destination) else {
+            return snapshot;
+        };
+        snapshot.set_negative_durations(self.negative_durations);
         for signal in Signal::ALL {
             let line = &book.lines[signal as usize];
             let account = snapshot.account_mut(signal);
@@ -368,16 +432,16 @@ impl Accounts {
             account.rejected = line.rejected;
             account.dropped = line.dropped;
             account.in_flight = line.stages.iter().sum();
-            if !matches!(signal, Signal::Traces | Signal::Logs) {
+            if !LANES.contains(&signal) {
                 continue;
             }
-            let produced = Produced::read(&self.sender, signal);
+            let produced = Counted::produced(counters, signal);
             account.submitted = produced.submitted;
-            for (reason, count) in produced.dropped {
-                account.dropped[reason as usize] += count;
+            for (sum, count) in account.dropped.iter_mut().zip(produced.dropped) {
+                *sum += count;
             }
-            let in_rings = produced.in_rings(books.drained[signal as usize]);
-            match books.rest_counts_as {
+            let in_rings = self.in_rings(signal, &produced);
+            match self.rest_counts_as {
                 // A producer caught in the act may still count its record as dropped `Closed`; it
                 // then leaves this number by itself.
                 Some(reason) => account.dropped[reason as usize] += in_rings,
@@ -386,33 +450,28 @@ impl Accounts {
         }
         snapshot
     }
-}
 
-/// The producers' side of one signal.
-struct Produced {
-    submitted: u64,
-    dropped: [(DropReason, u64); 5],
-}
-
-impl Produced {
-    fn read(sender: &RingSender, signal: Signal) -> Self {
-        let total = |what: Counted| sender.counter_total(what.index(signal));
-        let dropped = [
-            (DropReason::RingFull, total(Counted::RingFull)),
-            (DropReason::Closed, total(Counted::Closed)),
-            (DropReason::TooLarge, total(Counted::TooLarge)),
-            (DropReason::Malformed, total(Counted::Abandoned)),
-            (DropReason::TooManyOpen, total(Counted::TooManyOpen)),
-        ];
-        // Last, so that it covers every drop read before.
-        let submitted = total(Counted::Submitted);
-        Self { submitted, dropped }
+    /// What was dropped behind the rings.
+    fn behind_rings(&self, destination: usize, counters: &Counters) -> ThreadAccount {
+        let mut row = ThreadAccount::of_several(ThreadKind::Pipeline);
+        let Some(book) = self.destinations.get(destination) else {
+            return row;
+        };
+        for signal in LANES {
+            let counts = row.counts_mut(signal);
+            counts.dropped = book.lines[signal as usize].dropped;
+            if let Some(reason) = self.rest_counts_as {
+                let produced = Counted::produced(counters, signal);
+                counts.dropped[reason as usize] += self.in_rings(signal, &produced);
+            }
+        }
+        row
     }
 
-    fn in_rings(&self, drained: u64) -> u64 {
-        let dropped: u64 = self.dropped.iter().map(|(_, count)| count).sum();
-        self.submitted
-            .saturating_sub(dropped)
-            .saturating_sub(drained)
+    /// Records in the rings, or in the hands of their producers.
+    fn in_rings(&self, signal: Signal, produced: &ThreadCounts) -> u64 {
+        let drained = self.drained[signal as usize];
+        let left = produced.submitted.saturating_sub(produced.dropped_total());
+        left.saturating_sub(drained)
     }
 }

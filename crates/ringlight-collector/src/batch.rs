@@ -48,6 +48,11 @@ impl OpenBatch {
         self.bytes
     }
 
+    /// Bytes of its buffers.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.scopes.iter().map(Vec::capacity).sum()
+    }
+
     /// When the first record came in.
     pub(crate) const fn oldest(&self) -> Option<Instant> {
         self.oldest
@@ -151,6 +156,11 @@ impl Spare {
         buffer.reserve_exact(capacity);
         buffers.bytes += buffer.capacity() - before;
         buffer
+    }
+
+    /// Bytes of all buffers, spare and lent.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.lock().bytes
     }
 
     fn lend(&self, buffer: Vec<u8>) -> Bytes {

@@ -200,6 +200,12 @@ impl BatchProcessor {
         Some(self.open[lane].oldest()? + self.delay)
     }
 
+    /// Bytes of the buffers of batches: open, sealed, and kept for those to come.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let open: usize = self.open.iter().map(OpenBatch::held_bytes).sum();
+        open + self.spare.held_bytes()
+    }
+
     /// Sequence number of the batch sealed last, 0 before the first.
     pub(crate) const fn last_sequence(&self) -> u64 {
         self.sequence

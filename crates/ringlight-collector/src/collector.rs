@@ -16,6 +16,7 @@ use crate::config::CollectorConfig;
 use crate::destination::{Destination, Place};
 use crate::export::ExporterBoxed;
 use crate::inbox::{Inbox, lane_of};
+use crate::meter::Meter;
 use crate::notice::{Notice, Notices};
 use crate::open_spans::OpenReports;
 use crate::pipeline::{Answer, Command, Control};
@@ -50,6 +51,9 @@ const CLOSING_MAX: Duration = Duration::from_millis(100);
 /// How often is looked whether records were dropped, so that a person can be told.
 const DROPS_LOOK: Duration = Duration::from_secs(1);
 
+/// How often the budget is looked after.
+const COST_LOOK: Duration = Duration::from_secs(1);
+
 /// What the collector thread is made of.
 pub(crate) struct Parts {
     pub(crate) config: CollectorConfig,
@@ -61,6 +65,7 @@ pub(crate) struct Parts {
     pub(crate) receiver: RingReceiver,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) control: Arc<Control>,
+    pub(crate) meter: Arc<Meter>,
 }
 
 /// Ends the pipeline for whoever waits, however the thread ends.
@@ -101,6 +106,8 @@ pub(crate) struct Collector {
     looked_at: Instant,
     backlog_max: Duration,
     drops: Drops,
+    watch: Watch,
+    meter: Arc<Meter>,
     /// Bytes all rings hold together when they are full.
     rings_bytes: usize,
 }
@@ -152,6 +159,26 @@ impl Drops {
     }
 }
 
+/// When the budget is looked after next.
+struct Watch {
+    look_at: Instant,
+    /// Whether that is to happen though nothing is recorded.
+    is_awaited: bool,
+}
+
+impl Watch {
+    fn look(&mut self, now: Instant, meter: &Meter) {
+        if meter.is_governed() && now >= self.look_at {
+            self.look_at = now + COST_LOOK;
+            self.is_awaited = meter.govern();
+        }
+    }
+
+    fn next_look(&self) -> Option<Instant> {
+        self.is_awaited.then_some(self.look_at)
+    }
+}
+
 impl Collector {
     /// Runs the pipeline until it is shut down.
     pub(crate) fn run_thread(runtime: Runtime, parts: Parts) {
@@ -168,7 +195,8 @@ impl Collector {
                     tasks.spawn(Arc::clone(destination).work());
                 }
             }
-            let reporter = Reporter::new(&parts.config, Arc::clone(&parts.accounts));
+            let meter = Arc::clone(&parts.meter);
+            let reporter = Reporter::new(&parts.config, Arc::clone(&parts.accounts), meter);
             let reports: Vec<_> = destinations
                 .iter()
                 .filter(|destination| destination.takes(Signal::Metrics))
@@ -185,10 +213,12 @@ impl Collector {
             let closing = collector.run().await;
             tasks.shutdown().await;
             collector.abandon();
+            collector.note_cost();
             let mut last: JoinSet<_> = reports.into_iter().map(|r| r.finish(closing)).collect();
             last.spawn(open.finish(closing));
             last.join_all().await;
             collector.inbox.flush_sinks();
+            collector.note_cost();
         });
         // A name lookup that hangs must not hold up the end.
         runtime.shutdown_background();
@@ -205,6 +235,7 @@ impl Collector {
                     place,
                     Arc::clone(exporter),
                     Arc::clone(&parts.accounts),
+                    Arc::clone(&parts.meter),
                     &parts.config,
                     Arc::clone(settled),
                 ))
@@ -245,6 +276,11 @@ impl Collector {
                 told: Vec::new(),
                 look_at: Instant::now() + DROPS_LOOK,
             },
+            watch: Watch {
+                look_at: Instant::now() + COST_LOOK,
+                is_awaited: false,
+            },
+            meter: parts.meter,
             rings_bytes,
             inbox: Inbox::new(
                 &config,
@@ -284,12 +320,18 @@ impl Collector {
                 }
             }
             self.inbox.flush_sinks();
+            self.note_cost();
+            self.watch.look(now, &self.meter);
             if more && !self.inbox.is_held() {
                 tokio::task::yield_now().await;
             } else {
                 self.wait(now, listens).await;
             }
         }
+    }
+
+    fn note_cost(&self) {
+        self.meter.note_collector(self.inbox.held_bytes());
     }
 
     fn take_commands(&mut self) {
@@ -419,7 +461,10 @@ impl Collector {
         let look = (!listens).then(|| now + self.look_after);
         let due = self.inbox.next_due().filter(|_| !is_held);
         let deadline = self.leaving.as_ref().map(|leaving| leaving.deadline);
-        let until = [look, due, deadline].into_iter().flatten().min();
+        let until = [look, due, deadline, self.watch.next_look()]
+            .into_iter()
+            .flatten()
+            .min();
         tokio::select! {
             () = self.wake.notified() => {}
             () = self.settled.notified() => {}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ringlight_model::{Limits, Resource, Scope};
 
+use crate::Governor;
 use crate::Notices;
 use crate::TailSampling;
 use crate::text::Readable;
@@ -144,6 +145,8 @@ pub struct CollectorConfig {
     pub limits: Limits,
     /// Told when a destination stops answering and when it answers again.
     pub notices: Notices,
+    /// Keeps what observing costs within a budget. Default: there is none.
+    pub governor: Governor,
 }
 
 impl Default for CollectorConfig {
@@ -168,6 +171,7 @@ impl Default for CollectorConfig {
             tail_sampling: None,
             limits: Limits::default(),
             notices: Notices::default(),
+            governor: Governor::default(),
         }
     }
 }

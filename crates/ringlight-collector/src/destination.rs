@@ -24,6 +24,7 @@ pub(crate) use self::place::Place;
 use crate::accounts::{Accounts, Fate, Stage};
 use crate::config::{CollectorConfig, RetryConfig};
 use crate::export::{EncodedBatch, ExportError, ExportOutcome, ExporterBoxed};
+use crate::meter::Meter;
 use crate::notice::{Notice, Notices};
 use crate::sync::unpoisoned;
 use crate::text::Readable;
@@ -34,6 +35,7 @@ pub(crate) struct Destination {
     place: Place,
     exporter: Arc<dyn ExporterBoxed>,
     accounts: Arc<Accounts>,
+    meter: Arc<Meter>,
     settings: Settings,
     state: Mutex<State>,
     /// A batch was queued.
@@ -76,6 +78,7 @@ impl Destination {
         place: Place,
         exporter: Arc<dyn ExporterBoxed>,
         accounts: Arc<Accounts>,
+        meter: Arc<Meter>,
         config: &CollectorConfig,
         settled: Arc<Notify>,
     ) -> Self {
@@ -84,6 +87,7 @@ impl Destination {
             place,
             exporter,
             accounts,
+            meter,
             settings: Settings {
                 queue_bytes_max: config.queue_bytes_max,
                 export_timeout: config.export_timeout,
@@ -264,6 +268,7 @@ impl Destination {
 
     async fn attempt(&self, batch: &EncodedBatch) -> Result<ExportOutcome, ExportError> {
         let limit = self.settings.export_timeout;
+        self.meter.add_sent(batch.bytes.len());
         // A panic of an exporter is its own; it must not take the worker with it.
         let start = || self.exporter.export_boxed(batch.clone());
         let Ok(mut attempt) = catch_unwind(AssertUnwindSafe(start)) else {

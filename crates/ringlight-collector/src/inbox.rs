@@ -248,6 +248,12 @@ impl Inbox {
         !self.sealed.is_empty()
     }
 
+    /// Bytes of the buffers of batches, wherever those are, and of what is kept back.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let kept_back = self.tail.as_ref().map_or(0, Tail::held_bytes);
+        self.batches.held_bytes() + kept_back
+    }
+
     /// Sequence number of the batch sealed last, 0 before the first.
     pub(crate) const fn last_sequence(&self) -> u64 {
         self.batches.last_sequence()

@@ -68,6 +68,7 @@ mod encode;
 mod export;
 mod inbox;
 mod mark;
+mod meter;
 mod metrics;
 mod notice;
 mod open_spans;
@@ -89,6 +90,7 @@ pub use export::{
     BatchId, EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed,
 };
 pub use mark::in_pipeline;
+pub use meter::{Governor, Measured, Meter};
 pub use metrics::CollectorMetrics;
 pub use notice::{Notice, Notices};
 pub use open_spans::{OpenSpanSource, SeenSpan};

@@ -5,7 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use ringlight_model::{CallsiteRegistry, LedgerSnapshot, Signal};
+use ringlight_model::{CallsiteRegistry, CostSnapshot, LedgerSnapshot, Signal, ThreadLedger};
 use ringlight_ring::{RegisterError, RingSender};
 use tokio::sync::{oneshot, watch};
 
@@ -14,6 +14,7 @@ use crate::collector::{Collector, Parts};
 use crate::config::{CollectorConfig, CollectorConfigError, OverflowPolicy};
 use crate::export::ExporterBoxed;
 use crate::mark::{in_pipeline, mark_thread};
+use crate::meter::Meter;
 use crate::metrics::CollectorMetrics;
 use crate::open_spans::OpenSpanSource;
 use crate::recorder::Recorder;
@@ -175,6 +176,7 @@ pub struct Pipeline {
     sender: RingSender,
     accounts: Arc<Accounts>,
     control: Arc<Control>,
+    meter: Arc<Meter>,
     destinations: Vec<String>,
 }
 
@@ -214,6 +216,7 @@ impl Pipeline {
         }
         let accounts = Arc::new(Accounts::new(sender.clone(), taken));
         let control = Arc::new(Control::default());
+        let meter = Meter::new(sender.clone(), config.governor.clone());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("ringlight-blocking")
@@ -227,6 +230,7 @@ impl Pipeline {
             sender,
             accounts: Arc::clone(&accounts),
             control: Arc::clone(&control),
+            meter: Arc::clone(&meter),
             destinations: destinations
                 .iter()
                 .map(|exporter| exporter.name_boxed().to_owned())
@@ -241,6 +245,7 @@ impl Pipeline {
             receiver,
             accounts,
             control,
+            meter,
         };
         std::thread::Builder::new()
             .name("ringlight-collector".to_owned())
@@ -279,6 +284,34 @@ impl Pipeline {
     #[must_use]
     pub fn ledger(&self) -> LedgerSnapshot {
         self.snapshot(0)
+    }
+
+    /// The ledger of the first destination by thread, exact at this moment: its rows add up to it. There
+    /// are three rows at most beside those of threads that own rings, of which there are
+    /// [`producers_max`](CollectorConfig::producers_max) at most.
+    #[must_use]
+    pub fn ledger_by_thread(&self) -> ThreadLedger {
+        if self.shared.has_collector() {
+            self.accounts.by_thread(0)
+        } else {
+            ThreadLedger::default()
+        }
+    }
+
+    /// What observing has cost so far.
+    #[must_use]
+    pub fn cost(&self) -> CostSnapshot {
+        if self.shared.has_collector() {
+            self.meter.snapshot()
+        } else {
+            CostSnapshot::default()
+        }
+    }
+
+    /// Where whoever records on the application's threads says what that takes.
+    #[must_use]
+    pub fn meter(&self) -> Arc<Meter> {
+        Arc::clone(&self.meter)
     }
 
     /// The ledger of every destination, by name. The submitted records are the same for all.

@@ -106,6 +106,14 @@ impl Recorder {
         self.shared.sender.wake();
     }
 
+    /// Has a function called on each thread that records, now and then: after some 400 records of
+    /// usual size, from within the recording of one. It must be quick, must not panic, and must not
+    /// record. Threads that have a ring already, and threads that share one, do not call it; a second
+    /// function is not taken.
+    pub fn set_on_look(&self, on_look: fn()) {
+        let _ = self.shared.on_look.set(on_look);
+    }
+
     /// Whether this process has the collector's thread: one that was forked has not, and must not
     /// wait for it.
     pub(crate) fn has_collector(&self) -> bool {
@@ -186,7 +194,12 @@ impl Seat {
             return;
         }
         match self.sender.register() {
-            Ok(producer) => self.producer = Some(producer),
+            Ok(mut producer) => {
+                if let Some(on_look) = shared.on_look.get() {
+                    producer.set_on_look(*on_look);
+                }
+                self.producer = Some(producer);
+            }
             Err(RegisterError::NoFreeSlot) => self.patience = REGISTER_AGAIN_RECORDS,
             // The shared ring counts what comes after the end.
             Err(_) => {}

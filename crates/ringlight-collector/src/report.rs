@@ -1,15 +1,16 @@
-//! The ledger on its way to the backend, as OTLP metrics.
+//! The ledger, by thread too, and the cost on their way to the backend, as OTLP metrics.
 //!
-//! A report is not part of what it reports: it goes around the queue and the books. A backend that
-//! does not take metrics is asked once.
+//! A report goes out when the ledger has changed; what else is in it is that of the moment. It is not
+//! part of the ledger it reports: it goes around the queue and the books. A backend that does not take
+//! metrics is asked once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ringlight_model::{LedgerSnapshot, Resource, Signal};
-use ringlight_otlp::ledger_report;
+use ringlight_model::{CostSnapshot, Resource, Signal, ThreadLedger};
+use ringlight_otlp::ledger_report::{self, Cost, Report};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -17,10 +18,12 @@ use crate::accounts::Accounts;
 use crate::config::CollectorConfig;
 use crate::destination::Destination;
 use crate::export::{BatchId, EncodedBatch, ExportError};
+use crate::meter::Meter;
 
 /// What the reports of all destinations have in common.
 pub(crate) struct Reporter {
     accounts: Arc<Accounts>,
+    meter: Arc<Meter>,
     resource: Arc<Resource<'static>>,
     instance: Arc<str>,
     interval: Duration,
@@ -33,6 +36,7 @@ pub(crate) struct Reports {
     index: usize,
     destination: Arc<Destination>,
     accounts: Arc<Accounts>,
+    meter: Arc<Meter>,
     resource: Arc<Resource<'static>>,
     instance: Arc<str>,
     interval: Duration,
@@ -46,10 +50,30 @@ pub(crate) struct Reports {
     is_refused: AtomicBool,
 }
 
+/// What the backend was told last.
+#[derive(Default)]
+struct Told {
+    ledger: ThreadLedger,
+    cost: CostSnapshot,
+}
+
+impl Told {
+    /// Whether the ledger says the same. How full the rings are does not count: that says nothing once
+    /// they have been emptied.
+    fn is_as_told(&self, ledger: &ThreadLedger) -> bool {
+        self.ledger.ledger == ledger.ledger && self.ledger.has_same_rows(ledger)
+    }
+}
+
 impl Reporter {
-    pub(crate) fn new(config: &CollectorConfig, accounts: Arc<Accounts>) -> Self {
+    pub(crate) fn new(
+        config: &CollectorConfig,
+        accounts: Arc<Accounts>,
+        meter: Arc<Meter>,
+    ) -> Self {
         Self {
             accounts,
+            meter,
             resource: Arc::new(config.resource.clone()),
             instance: Arc::from(format!("{:032x}-report", fastrand::u128(..)).as_str()),
             interval: config.report_interval,
@@ -64,6 +88,7 @@ impl Reporter {
             index: destination.index(),
             destination: Arc::clone(destination),
             accounts: Arc::clone(&self.accounts),
+            meter: Arc::clone(&self.meter),
             resource: Arc::clone(&self.resource),
             instance: Arc::clone(&self.instance),
             interval: self.interval,
@@ -84,44 +109,67 @@ impl Reports {
 
     /// Reports whenever the ledger has changed, for ever.
     pub(crate) async fn run(self: Arc<Self>) {
-        let mut last = LedgerSnapshot::default();
+        let mut last = Told::default();
         while !self.is_refused.load(Ordering::Relaxed) {
             tokio::time::sleep(self.interval).await;
-            let ledger = self.accounts.reported(self.index);
-            if ledger == last || self.destination.is_away() {
+            let ledger = self
+                .accounts
+                .reported(self.index, ledger_report::THREADS_MAX);
+            if last.is_as_told(&ledger) || self.destination.is_away() {
                 // Sleeps as long as the collector does. What it did since the last time counts, so
                 // the ledger is looked at once more before that.
                 self.changed.notified().await;
                 continue;
             }
-            if self.send(&ledger, false, self.export_timeout).await {
-                last = ledger;
+            let cost = self.meter.snapshot();
+            let limit = self.export_timeout;
+            if self.send(&ledger, &cost, &last.cost, false, limit).await {
+                last = Told { ledger, cost };
             }
         }
     }
 
     /// The last report, done by `deadline`.
     pub(crate) async fn finish(self: Arc<Self>, deadline: Instant) {
-        let ledger = self.accounts.reported(self.index);
+        let ledger = self
+            .accounts
+            .reported(self.index, ledger_report::THREADS_MAX);
         let left = deadline.saturating_duration_since(Instant::now());
         let is_futile = self.is_refused.load(Ordering::Relaxed)
             || self.destination.is_away()
             || left.is_zero()
-            || ledger == LedgerSnapshot::default();
+            || Told::default().is_as_told(&ledger);
         if !is_futile {
-            self.send(&ledger, true, left.min(self.export_timeout))
+            let cost = self.meter.snapshot();
+            let limit = left.min(self.export_timeout);
+            // Its shares are those of the whole time.
+            self.send(&ledger, &cost, &CostSnapshot::default(), true, limit)
                 .await;
         }
     }
 
-    async fn send(&self, ledger: &LedgerSnapshot, is_final: bool, limit: Duration) -> bool {
-        let request = ledger_report::encode(
-            &self.resource,
+    async fn send(
+        &self,
+        ledger: &ThreadLedger,
+        cost: &CostSnapshot,
+        cost_before: &CostSnapshot,
+        is_final: bool,
+        limit: Duration,
+    ) -> bool {
+        let cost = Cost {
+            total: *cost,
+            core_ratio: cost.core_ratio(cost_before),
+            process_ratio: cost.process_ratio(cost_before),
+        };
+        let report = Report {
             ledger,
-            self.start_unix_nano,
-            ringlight_clock::wall_unix_nano(),
+            cost: Some(&cost),
+            start_unix_nano: self.start_unix_nano,
+            time_unix_nano: ringlight_clock::wall_unix_nano(),
             is_final,
-        );
+        };
+        let request = ledger_report::encode(&self.resource, &report);
+        self.meter.add_sent(request.len());
         // Relaxed: only the uniqueness of the number matters.
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let batch = EncodedBatch {

@@ -1,7 +1,7 @@
 //! How a record gets into a ring: at once, after a wait, or not at all and counted.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use ringlight_model::Signal;
@@ -33,6 +33,10 @@ pub(crate) struct Shared {
     /// Whether a person was told that records come after the end. Relaxed: nothing else depends on
     /// it.
     told_late: AtomicBool,
+    /// Called on threads that record, now and then: see [`Recorder::set_on_look`].
+    ///
+    /// [`Recorder::set_on_look`]: crate::Recorder::set_on_look
+    pub(crate) on_look: OnceLock<fn()>,
     /// The process of the collector's thread. A forked child has a copy of everything else.
     process: u32,
 }
@@ -56,6 +60,7 @@ impl Shared {
             policy,
             notices,
             told_late: AtomicBool::new(false),
+            on_look: OnceLock::new(),
             process,
         })
     }

@@ -272,6 +272,11 @@ impl Tail {
         self.release(trace, is_sent)
     }
 
+    /// Bytes of the spans that are kept back.
+    pub(crate) const fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     /// Spans that are kept back.
     pub(crate) fn held_count(&self) -> u64 {
         self.held.values().map(|held| held.spans_count).sum()

@@ -67,7 +67,7 @@ impl DropReason {
     }
 }
 
-const REASONS: usize = DropReason::ALL.len();
+pub(crate) const REASONS: usize = DropReason::ALL.len();
 const SIGNALS: usize = Signal::ALL.len();
 
 /// The account of one signal at one moment.

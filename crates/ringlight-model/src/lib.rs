@@ -10,15 +10,18 @@
 #![forbid(unsafe_code)]
 
 mod callsite;
+mod cost;
 mod decode;
 mod ids;
 mod ledger;
 mod limits;
 mod record;
 mod signal;
+mod threads;
 mod value;
 
 pub use callsite::{Callsite, CallsiteId, CallsiteKind, CallsiteRegistry, CallsiteScope};
+pub use cost::{CostSnapshot, MemoryUse};
 pub use decode::{DecodeError, Decoder, RecordVisitor, RejectReason};
 pub use ids::{ParseIdError, SpanId, TraceId};
 pub use ledger::{Account, DropReason, LedgerSnapshot};
@@ -27,6 +30,7 @@ pub use record::{
     LogRecord, Resource, Scope, Severity, Span, SpanEvent, SpanKind, SpanLink, Status, StatusCode,
 };
 pub use signal::Signal;
+pub use threads::{ThreadAccount, ThreadCounts, ThreadKind, ThreadLedger};
 pub use value::{KeyValue, Value};
 
 /// The example of the README, compiled.

@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     Closed, ConfigError, RegisterError, Reservation, ReserveError, RingConfig, WaitError, Wake,
+    owner::{Entry, RingUse},
     spsc::{Consumer, Producer, Ring},
     sync::{Arc, AtomicUsize, Mutex, Ordering, lock},
 };
@@ -36,7 +37,7 @@ pub fn channel(config: RingConfig) -> Result<(RingSender, RingReceiver), ConfigE
         overflow: Mutex::new(RingProducer { producer }),
         rings_count: AtomicUsize::new(1),
         registry: Mutex::new(Registry {
-            rings: vec![ring],
+            rings: vec![Entry::shared(ring)],
             closed: false,
         }),
     });
@@ -62,7 +63,7 @@ struct Shared {
 
 struct Registry {
     /// The overflow ring, then one ring per slot used so far.
-    rings: Vec<Arc<Ring>>,
+    rings: Vec<Entry>,
     closed: bool,
 }
 
@@ -70,8 +71,8 @@ impl Shared {
     fn close(&self) {
         let mut registry = lock(&self.registry);
         registry.closed = true;
-        for ring in &registry.rings {
-            ring.close();
+        for entry in &registry.rings {
+            entry.ring.close();
         }
         drop(registry);
         self.wake.wake();
@@ -97,7 +98,8 @@ impl RingSender {
     /// a new one while there are fewer than [`RingConfig::producers_max`].
     ///
     /// What a former owner left in the ring is drained before anything the new one adds. A ring
-    /// that is still half full is not handed on.
+    /// that is still half full is not handed on. The calling thread is written down as the owner:
+    /// [`visit_rings`](Self::visit_rings) shows it.
     ///
     /// # Errors
     /// [`RegisterError::NoFreeSlot`] when every ring is in use, [`RegisterError::Closed`] after
@@ -107,24 +109,14 @@ impl RingSender {
         if registry.closed {
             return Err(RegisterError::Closed);
         }
-        let free = |fill_bytes_max: usize| {
-            registry.rings.iter().find_map(|ring| {
-                let suits = !ring.has_producer() && ring.fill_bytes() <= fill_bytes_max;
-                if suits {
-                    Ring::producer(ring, &self.shared.wake)
-                } else {
-                    None
-                }
-            })
-        };
-        if let Some(producer) = free(0) {
+        if let Some(producer) = self.free_ring(&mut registry, 0) {
             return Ok(RingProducer { producer });
         }
         if registry.rings.len() <= self.shared.config.producers_max {
             let config = &self.shared.config;
             let ring = Ring::new(config.ring_bytes, config.headroom_bytes);
             if let Some(producer) = Ring::producer(&ring, &self.shared.wake) {
-                registry.rings.push(ring);
+                registry.rings.push(Entry::owned(ring));
                 // Relaxed, as is the load in `adopt_rings`: the rings travel under the lock, and a
                 // receiver roused by this producer, or by the close, sees the count through that.
                 self.shared
@@ -133,9 +125,22 @@ impl RingSender {
                 return Ok(RingProducer { producer });
             }
         }
-        free(self.shared.config.ring_bytes / 2 - 1)
+        self.free_ring(&mut registry, self.shared.config.ring_bytes / 2 - 1)
             .map(|producer| RingProducer { producer })
             .ok_or(RegisterError::NoFreeSlot)
+    }
+
+    /// A ring without a producer, with no more than this in it.
+    fn free_ring(&self, registry: &mut Registry, fill_bytes_max: usize) -> Option<Producer> {
+        registry.rings.iter_mut().find_map(|entry| {
+            let ring = &entry.ring;
+            if ring.has_producer() || ring.fill_bytes() > fill_bytes_max {
+                return None;
+            }
+            let producer = Ring::producer(ring, &self.shared.wake)?;
+            entry.hand_over();
+            Some(producer)
+        })
     }
 
     /// Runs a closure with the overflow ring, which all threads without a ring of their own share.
@@ -156,7 +161,33 @@ impl RingSender {
         registry
             .rings
             .iter()
-            .fold(0, |sum, ring| sum.wrapping_add(ring.counter(index)))
+            .fold(0, |sum, entry| sum.wrapping_add(entry.ring.counter(index)))
+    }
+
+    /// Shows every ring there is: whose it is, what was counted in it, how full it is. The overflow
+    /// ring is the first.
+    ///
+    /// The counters of a ring are read from the last to the first: what is seen of one covers what a
+    /// producer added to it before it added what is seen of a later one. Over all rings they are the
+    /// [totals](Self::counter_total). `visit` is called under the lock that registration takes, so it
+    /// must neither register nor take long.
+    pub fn visit_rings(&self, mut visit: impl FnMut(RingUse<'_>)) {
+        let registry = lock(&self.shared.registry);
+        registry.rings.iter().for_each(|entry| visit(entry.view()));
+    }
+
+    /// Bytes of the memory of all rings there are.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        // Relaxed: a measure, nothing is read by it.
+        let rings = self.shared.rings_count.load(Ordering::Relaxed);
+        rings * self.shared.config.ring_bytes
+    }
+
+    /// Bytes of the memory of one ring.
+    #[must_use]
+    pub fn ring_bytes(&self) -> usize {
+        self.shared.config.ring_bytes
     }
 
     /// Rouses the receiver.
@@ -283,6 +314,13 @@ impl RingProducer {
         self.producer.add(index, amount);
     }
 
+    /// Has a function called by whoever reserves, every time this producer looks how far the receiver
+    /// has come: now and then, after 64 KiB of records at the latest. Not at its first look. For what
+    /// is to be done seldom and must cost nothing in between; it must be quick and must not panic.
+    pub const fn set_on_look(&mut self, on_look: fn()) {
+        self.producer.set_on_look(on_look);
+    }
+
     /// Rouses the receiver if it [listens](RingReceiver::listen), as a commit does: for whoever has
     /// counted something without a record that would say so.
     pub fn rouse_listener(&mut self) {
@@ -390,7 +428,7 @@ impl RingReceiver {
         lock(&self.shared.registry)
             .rings
             .iter()
-            .map(|ring| ring.fill_bytes())
+            .map(|entry| entry.ring.fill_bytes())
             .sum()
     }
 
@@ -434,7 +472,7 @@ impl RingReceiver {
         self.consumers.extend(
             registry.rings[known_count..]
                 .iter()
-                .filter_map(Ring::consumer),
+                .filter_map(|entry| Ring::consumer(&entry.ring)),
         );
     }
 }

@@ -45,12 +45,14 @@
 mod channel;
 mod config;
 mod memory;
+mod owner;
 mod spsc;
 mod sync;
 mod wake;
 
 pub use channel::{Drained, RingProducer, RingReceiver, RingSender, channel};
 pub use config::{Closed, ConfigError, RegisterError, ReserveError, RingConfig, WaitError};
+pub use owner::{Owner, OwnerThread, RingUse};
 pub use spsc::{COUNTERS, Reservation};
 pub use wake::{Notified, Wake};
 

@@ -36,6 +36,8 @@ use crate::{
 pub const COUNTERS: usize = 16;
 
 const HEADER_BYTES: usize = WORD_BYTES;
+/// A producer looks at the head after so many bytes at the latest: one cache miss in some 400 records.
+const LOOK_BYTES: usize = 64 * 1024;
 /// Header of the unused end of the memory. No record is that long.
 const PADDING: u64 = u64::MAX;
 /// Flag in the tail word: nothing can be published any more.
@@ -108,6 +110,8 @@ impl Ring {
             tail,
             limit: tail,
             roused_at_head: None,
+            on_look: None,
+            has_looked: false,
             unsync: PhantomData,
         })
     }
@@ -169,13 +173,16 @@ pub(crate) struct Producer {
     record_bytes_max: usize,
     /// The tail as this end, the only one to move it, last set it.
     tail: usize,
-    /// Up to here ordinary records fit, in one piece, without looking at the head again; at most the
-    /// ring's size after `tail`, and behind it when the next reservation is to look in any case. It
-    /// stops at the end of the memory, at half a ring after the last head seen, to notice the
+    /// Up to here ordinary records fit, in one piece, without looking at the head again; at most
+    /// [`LOOK_BYTES`] or one record after `tail`, and behind it when the next reservation is to look in
+    /// any case. It stops at the end of the memory, at half a ring after the last head seen, to notice the
     /// watermark, and before the headroom.
     limit: usize,
     /// The head at the last time this end roused the consumer: it is not roused again for it.
     roused_at_head: Option<usize>,
+    /// Called with each look at the head but the first.
+    on_look: Option<fn()>,
+    has_looked: bool,
     /// Moving between threads is fine, sharing is not.
     unsync: PhantomData<Cell<()>>,
 }
@@ -253,6 +260,11 @@ impl Producer {
         // Acquire pairs with the Release of the swap in `Consumer::give_back`: the consumer's reads
         // of what it gave back are over before we write there.
         let head = self.ring.head.load(Ordering::Acquire) & !FLAGS;
+        if std::mem::replace(&mut self.has_looked, true)
+            && let Some(on_look) = self.on_look
+        {
+            on_look();
+        }
         let padding = self.padding(needed);
         self.use_head(head, padding + needed, usable_bytes)?;
         if padding > 0 {
@@ -266,6 +278,10 @@ impl Producer {
             };
         }
         Ok(self.tail.wrapping_add(padding))
+    }
+
+    pub(crate) const fn set_on_look(&mut self, on_look: fn()) {
+        self.on_look = Some(on_look);
     }
 
     /// Sets the limit by a head read with Acquire, and says whether `total` bytes fit.
@@ -290,7 +306,9 @@ impl Producer {
         } else {
             room = half_bytes.max(fill + total) - fill;
         }
-        self.limit = self.tail.wrapping_add(room.min(self.to_end()));
+        // Looks are this often at least, since they are also what others go by.
+        room = room.min(LOOK_BYTES.max(total)).min(self.to_end());
+        self.limit = self.tail.wrapping_add(room);
         if fits {
             Ok(())
         } else {

@@ -17,8 +17,8 @@ use std::{
 };
 
 use ringlight_ring::{
-    COUNTERS, ConfigError, RegisterError, ReserveError, RingConfig, RingProducer, RingReceiver,
-    RingSender, WaitError, Wake, channel,
+    COUNTERS, ConfigError, Owner, RegisterError, ReserveError, RingConfig, RingProducer,
+    RingReceiver, RingSender, WaitError, Wake, channel,
 };
 
 /// Long enough that only a defect reaches it.
@@ -208,6 +208,105 @@ fn hands_slots_on_and_keeps_counting() {
     assert_eq!(sender.counter_total(0), 17);
     assert_eq!(sender.counter_total(COUNTERS - 1), 2);
     assert_eq!(sender.counter_total(COUNTERS), 0);
+}
+
+#[test]
+fn what_was_counted_is_told_apart_by_owner() {
+    let (sender, mut receiver) = open(256, 2);
+    let rings = |sender: &RingSender| {
+        let mut rings = Vec::new();
+        sender.visit_rings(|ring| {
+            let owner = match ring.owner {
+                Owner::Thread(thread) => thread.name.clone(),
+                Owner::Shared => "shared".to_owned(),
+                Owner::Nobody => "nobody".to_owned(),
+            };
+            let is_empty = ring.fill_bytes == 0;
+            rings.push((owner, ring.counted[3], ring.counted_before[3], is_empty));
+        });
+        rings
+    };
+    let named = |name: &str| {
+        let builder = std::thread::Builder::new().name(name.to_owned());
+        let sender = sender.clone();
+        let thread = builder.spawn(move || sender.register().unwrap()).unwrap();
+        thread.join().unwrap()
+    };
+    let of = |owner: &str, counted, before, is_empty| (owner.to_owned(), counted, before, is_empty);
+    let mut first = named("first");
+    first.add(3, 5);
+    first.push(&[1; 8]).unwrap();
+    assert_eq!(
+        rings(&sender),
+        [of("shared", 0, 0, true), of("first", 5, 0, false)]
+    );
+    drop(first);
+    sender.overflow(|producer| producer.add(3, 2));
+    assert_eq!(
+        rings(&sender),
+        [of("shared", 2, 0, true), of("nobody", 0, 5, false)]
+    );
+    assert_eq!(drain_all(&mut receiver).len(), 1);
+    let mut second = named("second");
+    second.add(3, 1);
+    assert_eq!(
+        rings(&sender),
+        [of("shared", 2, 0, true), of("second", 1, 5, true)]
+    );
+    assert_eq!(sender.counter_total(3), 8);
+    assert_eq!(sender.memory_bytes(), 2 * sender.ring_bytes());
+}
+
+#[test]
+fn a_thread_without_a_name_goes_by_its_number() {
+    let (sender, _receiver) = open(256, 1);
+    let owner = || {
+        let mut owners = Vec::new();
+        sender.visit_rings(|ring| {
+            if let Owner::Thread(thread) = ring.owner {
+                owners.push(thread.clone());
+            }
+        });
+        owners.remove(0)
+    };
+    let (name, id) = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let _producer = sender.register().unwrap();
+            let id = format!("{:?}", std::thread::current().id());
+            (owner(), id)
+        });
+        let (owner, id) = thread.join().unwrap();
+        assert_eq!(id, format!("ThreadId({})", owner.id));
+        (owner.name, owner.id)
+    });
+    assert_eq!(name, format!("thread {id}"));
+    let long = std::thread::Builder::new().name("ä".repeat(100));
+    std::thread::scope(|scope| {
+        let thread = long.spawn_scoped(scope, || {
+            let _producer = sender.register().unwrap();
+            owner().name
+        });
+        assert_eq!(thread.unwrap().join().unwrap(), "ä".repeat(64));
+    });
+}
+
+thread_local! {
+    static LOOKS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+#[test]
+fn a_producer_that_looks_calls_but_not_at_first() {
+    let (sender, mut receiver) = open(1 << 20, 1);
+    let mut producer = sender.register().unwrap();
+    producer.set_on_look(|| LOOKS.set(LOOKS.get() + 1));
+    let mut records = 0;
+    while LOOKS.get() < 3 {
+        producer.push(&[0; 248]).unwrap();
+        records += 1;
+    }
+    // 64 KiB at a time, header included, and the one that does not fit any more.
+    assert_eq!(records, 3 * 256 + 1);
+    assert_eq!(drain_all(&mut receiver).len(), records);
 }
 
 #[test]

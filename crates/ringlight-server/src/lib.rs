@@ -24,10 +24,11 @@ mod otlp;
 mod server;
 mod state;
 
-pub use api::status::{
-    ClientAccount, ClientStatus, ClientStored, Listen, RecentRefusal, SignalStatus, Status,
-    StoreStatus,
+pub use api::clients::{
+    ClientAccount, ClientStatus, ClientStored, CostStatus, MemoryStatus, ThreadAccountStatus,
+    ThreadStatus,
 };
+pub use api::status::{Listen, RecentRefusal, SignalStatus, Status, StoreStatus};
 pub use config::ServerConfig;
 pub use error::{Holder, ServerError};
 pub use open_spans::{OPEN_BYTES_MAX, OPEN_CLIENTS_MAX, OPEN_SPANS_MAX};

@@ -169,7 +169,7 @@ pub struct SignalCounts {
 }
 
 /// One client and the account it last gave.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Client {
     /// When its last report came, Unix nanoseconds.
     pub last_report_unix_nano: u64,
@@ -353,6 +353,9 @@ mod tests {
             time_unix_nano: 1,
             is_final,
             ledger,
+            threads: Vec::new(),
+            ring_bytes: 0,
+            cost: None,
             points: 1,
         }
     }

@@ -17,6 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::InitError;
 use crate::LogFormat;
+use crate::budget::{self, OverheadBudget};
 use crate::config::{Environment, Inputs, Protocol, Route, Routes, Settings};
 use crate::controls::{self, Controls};
 use crate::sampling::{HeadSampling, Sampler, SamplingRule};
@@ -144,6 +145,14 @@ impl Builder {
     /// [parent-based](Sampler::parent_based). Default: none.
     pub fn sampling_rules(mut self, rules: impl IntoIterator<Item = SamplingRule>) -> Self {
         self.sampling_rules = rules.into_iter().collect();
+        self
+    }
+
+    /// How much of the process's CPU time observing may take; when it takes more, fewer traces are
+    /// recorded until it does not. Default: `RINGLIGHT_OVERHEAD_BUDGET`, such as `2%`, else as much as
+    /// it takes.
+    pub fn overhead_budget(mut self, budget: OverheadBudget) -> Self {
+        self.inputs.overhead_budget = Some(budget);
         self
     }
 
@@ -366,6 +375,9 @@ impl Builder {
         let service = service_name(&config.resource.attributes);
         let sampling = HeadSampling::new(service, settings.sampler, self.sampling_rules);
         let controls = Arc::new(controls::Shared::new(sampling, settings.filter));
+        if let Some(budget) = settings.overhead_budget {
+            config.governor = budget::governor(budget, Arc::clone(&controls));
+        }
         let callsites = Arc::new(CallsiteRegistry::new());
         let pipeline = Pipeline::start(config, Arc::clone(&callsites), exporters, sinks)?;
         let subscriber = RinglightSubscriber::new(
@@ -375,6 +387,7 @@ impl Builder {
             Arc::clone(&controls),
             &limits,
             outputs,
+            pipeline.meter(),
         )
         .with_formats(settings.formats);
         #[cfg(feature = "otel")]

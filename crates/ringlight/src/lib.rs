@@ -65,6 +65,7 @@
 //! | `OTLP_ENDPOINT` | where to send traces and logs, such as `http://localhost:4317`; gRPC unless the port is 4318 or the protocol is given below |
 //! | `RUST_LOG` | what is recorded: directives such as `info,my_crate=debug,hyper=off`; default `info` |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | which traces are recorded: `always_on`, `always_off`, `traceidratio` (the argument is their share, 0 to 1), each also with `parentbased_` before it; default `parentbased_always_on`; see [`Sampler`]; [`Builder::sampling_rules`] makes exceptions, [`Controls`] changes both while the process runs |
+//! | `RINGLIGHT_OVERHEAD_BUDGET` | how much of the CPU time observing may take, such as `2%`, before fewer traces are recorded; see [`OverheadBudget`] |
 //! | `OTEL_PROPAGATORS` | how trace context is in headers: some of `tracecontext`, `baggage` (these two by default), `b3`, `b3multi` (feature `b3`), `jaeger` (feature `jaeger`), separated by commas, or `none` |
 //! | `NO_COLOR` | lines without colour, also on a terminal |
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | what the service is called, and more about it |
@@ -151,6 +152,7 @@
 
 #[cfg(feature = "clap")]
 mod args;
+mod budget;
 mod builder;
 pub mod collector;
 mod config;
@@ -176,6 +178,7 @@ mod trace_context;
 
 #[cfg(feature = "clap")]
 pub use args::TelemetryArgs;
+pub use budget::{BudgetError, OverheadBudget};
 pub use builder::Builder;
 pub use config::{LogFormat, Protocol};
 pub use controls::Controls;
@@ -184,7 +187,10 @@ pub use error::{FilterError, InitError};
 pub use in_span::{FutureExt, InSpan};
 pub use ringlight_clock::{Clock, ManualTime};
 pub use ringlight_collector::{FlushError, OverflowPolicy, RecordSink, TailSampling};
-pub use ringlight_model::{Account, DropReason, LedgerSnapshot, Signal};
+pub use ringlight_model::{
+    Account, CostSnapshot, DropReason, LedgerSnapshot, MemoryUse, Signal, ThreadAccount,
+    ThreadCounts, ThreadKind, ThreadLedger,
+};
 pub use sampling::{Sampler, SamplingRule};
 pub use subscriber::{Registry, RinglightLayer, RinglightSubscriber, SharedRegistry};
 pub use telemetry::Telemetry;
@@ -217,8 +223,9 @@ pub fn builder() -> Builder {
     Builder::default()
 }
 
-/// Compiles and runs the code of the crate's README and the project's.
+/// Compiles and runs the code of the crate's README, the project's, and the guides.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../../../docs/overhead.md")]
 struct Readmes;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringlight_collector::{FlushError, Pipeline, RegisterError, SpanProducer};
-use ringlight_model::LedgerSnapshot;
+use ringlight_model::{CostSnapshot, LedgerSnapshot, ThreadLedger};
 
 use crate::controls::Controls;
 
@@ -67,6 +67,33 @@ impl Telemetry {
     #[must_use]
     pub fn ledger(&self) -> LedgerSnapshot {
         self.shared.pipeline.ledger()
+    }
+
+    /// The same, with what each thread that records has to do with it: what it submitted, what of that
+    /// was dropped and why, and how full its ring is. The rows add up to the ledger. There are three at
+    /// most beside those of threads with a ring, of which there are
+    /// [`producers_max`](crate::collector::CollectorConfig::producers_max) at most.
+    ///
+    /// A thread goes by the name it had when it first recorded.
+    #[must_use]
+    pub fn ledger_by_thread(&self) -> ThreadLedger {
+        self.shared.pipeline.ledger_by_thread()
+    }
+
+    /// What observing has cost this process so far, as it measures it itself: time on the application's
+    /// threads, CPU time of the collector, bytes sent, memory.
+    ///
+    /// ```
+    /// # let (_, telemetry) = ringlight::builder().build()?;
+    /// let before = telemetry.cost();
+    /// // ... the application works ...
+    /// let after = telemetry.cost();
+    /// let (span, share) = (after.span_nano, after.process_ratio(&before));
+    /// # Ok::<(), ringlight::InitError>(())
+    /// ```
+    #[must_use]
+    pub fn cost(&self) -> CostSnapshot {
+        self.shared.pipeline.cost()
     }
 }
 

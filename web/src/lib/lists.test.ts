@@ -125,6 +125,9 @@ describe('ledgers', () => {
     final: false,
     signals: { traces: cells, logs: { ...cells, submitted: 0 } },
     stored: { traces: 6 },
+    threads: [],
+    ring_bytes: 0,
+    cost: null,
   };
 
   test('a client that did not say goodbye is silent after a while', () => {

@@ -94,6 +94,7 @@ fn rig_with(
     let (sender, receiver) = ringlight_ring::channel(rings).unwrap();
     let everything = Signal::ALL.into_iter().collect();
     let accounts = Arc::new(Accounts::new(sender.clone(), [everything]));
+    let meter = Meter::new(sender.clone(), crate::Governor::default());
     let settled = Arc::new(Notify::new());
     let exporter = Arc::new(Takes::default());
     let destination = Arc::new(Destination::new(
@@ -101,10 +102,12 @@ fn rig_with(
         Place::of(&*exporter).remove(0),
         Arc::clone(&exporter) as Arc<dyn ExporterBoxed>,
         Arc::clone(&accounts),
+        Arc::clone(&meter),
         &config,
         Arc::clone(&settled),
     ));
-    let reports = Reporter::new(&config, Arc::clone(&accounts)).of(&destination);
+    let reports =
+        Reporter::new(&config, Arc::clone(&accounts), Arc::clone(&meter)).of(&destination);
     let parts = Parts {
         may_wait: config.policy != crate::OverflowPolicy::Drop,
         config,
@@ -114,6 +117,7 @@ fn rig_with(
         receiver,
         accounts: Arc::clone(&accounts),
         control: Arc::new(Control::default()),
+        meter,
     };
     let destinations = vec![Arc::clone(&destination)];
     let callsites = Arc::clone(&parts.callsites);

@@ -90,6 +90,7 @@ fn deliver_within(
         .unwrap();
     let (sender, receiver) = ringlight_ring::channel(RingConfig::default()).unwrap();
     let everything = Signal::ALL.into_iter().collect();
+    let meter = Meter::new(sender.clone(), crate::Governor::default());
     let accounts = Arc::new(Accounts::new(sender, [everything]));
     let exporter = Arc::new(Answers {
         answer,
@@ -105,6 +106,7 @@ fn deliver_within(
             Place::of(&*exporter).remove(0),
             Arc::clone(&exporter) as Arc<dyn ExporterBoxed>,
             Arc::clone(&accounts),
+            Arc::clone(&meter),
             &CollectorConfig::default(),
             Arc::clone(&settled),
         ));

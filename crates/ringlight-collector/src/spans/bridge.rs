@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringlight_model::{CallsiteRegistry, LedgerSnapshot, Signal, Span};
+use ringlight_model::{CallsiteRegistry, LedgerSnapshot, Signal, Span, ThreadLedger};
 use ringlight_ring::{RegisterError, ReserveError, RingProducer, WaitError};
 
 use super::exporter::{OfSpans, SpanExporterBoxed};
@@ -124,6 +124,12 @@ impl AsyncSpanCollector {
     #[must_use]
     pub fn ledger(&self) -> LedgerSnapshot {
         self.pipeline.ledger()
+    }
+
+    /// The ledger by thread, of the same moment: its rows add up to it.
+    #[must_use]
+    pub fn ledger_by_thread(&self) -> ThreadLedger {
+        self.pipeline.ledger_by_thread()
     }
 
     /// Views of the ledger under the names of the span collector.

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringlight_model::{CallsiteRegistry, DropReason, LedgerSnapshot, Limits, Signal, Span};
+use ringlight_model::{
+    CallsiteRegistry, DropReason, LedgerSnapshot, Limits, Signal, Span, ThreadLedger,
+};
 use ringlight_otlp::encode::proto;
 use ringlight_ring::{RegisterError, RingConfig, RingReceiver, Wake};
 
@@ -162,6 +164,12 @@ impl SpanCollector {
     #[must_use]
     pub fn ledger(&self) -> LedgerSnapshot {
         self.accounts.snapshot(0)
+    }
+
+    /// The ledger by thread, of the same moment: its rows add up to it.
+    #[must_use]
+    pub fn ledger_by_thread(&self) -> ThreadLedger {
+        self.accounts.by_thread(0)
     }
 
     /// Views of the ledger under the names of the span collector.

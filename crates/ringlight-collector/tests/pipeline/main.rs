@@ -15,3 +15,4 @@ mod places;
 mod report;
 mod support;
 mod tail;
+mod threads;

@@ -405,13 +405,15 @@ fn an_empty_request_is_good() {
 
 #[test]
 fn data_points_are_counted() {
-    let request = crate::ledger_report::encode(
-        &Resource::default(),
-        &ringlight_model::LedgerSnapshot::default(),
-        0,
-        0,
-        false,
-    );
+    let ledger = ringlight_model::ThreadLedger::default();
+    let report = crate::ledger_report::Report {
+        ledger: &ledger,
+        cost: None,
+        start_unix_nano: 0,
+        time_unix_nano: 0,
+        is_final: false,
+    };
+    let request = crate::ledger_report::encode(&Resource::default(), &report);
     let read = testing::decode(Signal::Metrics, &request).unwrap();
     // Two signals, each with five outcomes and the drops by reason; and the negative durations.
     let points = 2 * (5 + ringlight_model::DropReason::ALL.len() as u64) + 1;

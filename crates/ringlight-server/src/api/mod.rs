@@ -2,6 +2,7 @@
 
 mod answer;
 mod catalogue;
+pub(crate) mod clients;
 mod error;
 mod guard;
 mod logs;

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use axum::extract::State as Shared;
 use axum::response::Response;
-use ringlight_model::{Account, DropReason, Signal};
-use ringlight_store::{InstanceStored, StoreStats};
+use ringlight_model::Signal;
+use ringlight_store::StoreStats;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{Call, json};
+use super::clients::ClientStatus;
 use super::error::{ApiError, Refused};
 use super::value::text;
 use super::{Context, Effort};
-use crate::state::{Client, Refusal, SignalCounts};
+use crate::state::{Refusal, SignalCounts};
 
 /// The state of a server, as the API answers it.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -73,7 +74,8 @@ pub struct SignalStatus {
     pub duplicates: u64,
     /// Records of a kind that is not stored yet.
     pub not_stored: u64,
-    /// Data points of metrics that were the report of a client's ledger; `clients` shows them.
+    /// Data points of metrics that were a client's report of its ledger and its cost; `clients` shows
+    /// them.
     pub ledger_points: u64,
     /// Log records that were the report of a span that is still open.
     pub open_spans: u64,
@@ -136,54 +138,6 @@ pub struct StoreStatus {
     #[serde(serialize_with = "text")]
     #[schema(value_type = String, pattern = "^[0-9]+$")]
     pub newest_unix_nano: u64,
-}
-
-/// A client that reports its ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct ClientStatus {
-    /// Its service.
-    pub service: String,
-    /// Its instance.
-    pub instance: String,
-    /// When its last report arrived, Unix nanoseconds.
-    #[serde(serialize_with = "text")]
-    #[schema(value_type = String, pattern = "^[0-9]+$")]
-    pub last_report_unix_nano: u64,
-    /// Whether that was its last one.
-    #[serde(rename = "final")]
-    pub is_final: bool,
-    /// Its accounts, by signal: `traces` and `logs`.
-    pub signals: BTreeMap<&'static str, ClientAccount>,
-    /// What is stored of it since this server started.
-    pub stored: ClientStored,
-}
-
-/// What became of the records of one signal, as the client says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct ClientAccount {
-    /// Records the application handed over.
-    pub submitted: u64,
-    /// Records the backend accepted.
-    pub exported: u64,
-    /// Records the backend refused for good.
-    pub rejected: u64,
-    /// Records dropped, by reason.
-    pub dropped: BTreeMap<&'static str, u64>,
-    /// Records on their way.
-    pub in_flight: u64,
-    /// Records on disk, waiting.
-    pub spooled: u64,
-    /// Whether the others add up to `submitted`.
-    pub balanced: bool,
-}
-
-/// Records of a client that this server stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
-pub struct ClientStored {
-    /// Spans.
-    pub traces: u64,
-    /// Log records.
-    pub logs: u64,
 }
 
 /// The state of the server.
@@ -301,46 +255,6 @@ impl From<StoreStats> for StoreStatus {
             disk_full: stats.disk_full,
             oldest_unix_nano: stats.oldest_unix_nano,
             newest_unix_nano: stats.newest_unix_nano,
-        }
-    }
-}
-
-impl ClientStatus {
-    fn new(client: Client, stored: &[InstanceStored]) -> Self {
-        let report = client.report;
-        let of_client = stored
-            .iter()
-            .find(|one| one.instance == report.instance && one.service == report.service);
-        Self {
-            last_report_unix_nano: client.last_report_unix_nano,
-            is_final: report.is_final,
-            signals: [Signal::Traces, Signal::Logs]
-                .map(|signal| (signal.as_str(), report.ledger.account(signal).into()))
-                .into(),
-            stored: of_client.map_or_else(ClientStored::default, |one| ClientStored {
-                traces: one.spans,
-                logs: one.logs,
-            }),
-            service: report.service,
-            instance: report.instance,
-        }
-    }
-}
-
-impl From<&Account> for ClientAccount {
-    fn from(account: &Account) -> Self {
-        Self {
-            submitted: account.submitted,
-            exported: account.exported,
-            rejected: account.rejected,
-            dropped: DropReason::ALL
-                .into_iter()
-                .map(|reason| (reason.as_str(), account.dropped[reason as usize]))
-                .filter(|(_, count)| *count > 0)
-                .collect(),
-            in_flight: account.in_flight,
-            spooled: account.spooled,
-            balanced: account.balances(),
         }
     }
 }

@@ -1,10 +1,14 @@
 //! What the API answers beside records: what there is to ask for, the state of the backend, the UI.
 
+use std::time::Duration;
+
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use ringlight_model::{
-    Account, DropReason, KeyValue, LedgerSnapshot, LogRecord, Resource, Severity, Signal, Span,
+    Account, CostSnapshot, DropReason, KeyValue, LedgerSnapshot, LogRecord, Resource, Severity,
+    Signal, Span, ThreadAccount, ThreadLedger,
 };
+use ringlight_otlp::ledger_report::{Cost, Report};
 use serde_json::{Value as Json, json};
 
 use super::Backend;
@@ -93,7 +97,37 @@ async fn the_status_accounts_for_everything() {
         ],
         ..Resource::default()
     };
-    let report = ringlight_otlp::ledger_report::encode(&resource, &ledger, START, START, true);
+    let mut worker = ThreadAccount::of_thread("worker".to_owned(), 2);
+    let counts = worker.counts_mut(Signal::Traces);
+    counts.submitted = 4;
+    counts.dropped = ledger.account(Signal::Traces).dropped;
+    worker.ring_used_bytes = 512;
+    let by_thread = ThreadLedger {
+        ledger,
+        threads: vec![worker],
+        ring_bytes: 524_288,
+    };
+    let cost = Cost {
+        total: CostSnapshot {
+            span_nano: Some(85.25),
+            spans_measured: 3,
+            collector_time: Duration::from_millis(250),
+            elapsed: Duration::from_secs(10),
+            sent_bytes: 1_000,
+            sampling_ratio: 1.0,
+            ..CostSnapshot::default()
+        },
+        core_ratio: 0.025,
+        process_ratio: 0.05,
+    };
+    let report = Report {
+        ledger: &by_thread,
+        cost: Some(&cost),
+        start_unix_nano: START,
+        time_unix_nano: START,
+        is_final: true,
+    };
+    let report = ringlight_otlp::ledger_report::encode(&resource, &report);
     backend.export("/v1/metrics", report).await;
 
     let mut status = backend.json("/api/v1/status").await;
@@ -110,9 +144,30 @@ async fn the_status_accounts_for_everything() {
     assert!(client["last_report_unix_nano"].take().is_string());
     insta::assert_snapshot!(format!("{:#}", client), @r#"
     {
+      "cost": {
+        "budget_ratio": null,
+        "collector_seconds": 0.25,
+        "core_ratio": 0.025,
+        "elapsed_seconds": 10.0,
+        "log_nano": null,
+        "logs_measured": 0,
+        "memory": {
+          "buffers_bytes": 0,
+          "open_spans_bytes": 0,
+          "rings_bytes": 0
+        },
+        "process_ratio": 0.05,
+        "process_seconds": 0.0,
+        "producer_seconds": 0.0,
+        "sampling_ratio": 1.0,
+        "sent_bytes": 1000,
+        "span_nano": 85.25,
+        "spans_measured": 3
+      },
       "final": true,
       "instance": "instance-1",
       "last_report_unix_nano": null,
+      "ring_bytes": 524288,
       "service": "shop",
       "signals": {
         "logs": {
@@ -139,7 +194,27 @@ async fn the_status_accounts_for_everything() {
       "stored": {
         "logs": 0,
         "traces": 2
-      }
+      },
+      "threads": [
+        {
+          "id": 2,
+          "kind": "thread",
+          "name": "worker",
+          "ring_used_bytes": 512,
+          "signals": {
+            "logs": {
+              "dropped": {},
+              "submitted": 0
+            },
+            "traces": {
+              "dropped": {
+                "ring_full": 1
+              },
+              "submitted": 4
+            }
+          }
+        }
+      ]
     }
     "#);
     let traces = &mut status["signals"]["traces"];

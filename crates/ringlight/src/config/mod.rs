@@ -17,6 +17,7 @@ use std::time::Duration;
 use ringlight_collector::CollectorConfig;
 use ringlight_model::{KeyValue, Signal};
 
+use crate::budget::OverheadBudget;
 use crate::filter::Filter;
 use crate::propagation::Format;
 use crate::sampling::Sampler;
@@ -67,6 +68,7 @@ pub(crate) struct Inputs {
     pub(crate) format: Option<LogFormat>,
     pub(crate) default_directives: Option<String>,
     pub(crate) sampler: Option<Sampler>,
+    pub(crate) overhead_budget: Option<OverheadBudget>,
     pub(crate) pipeline: CollectorConfig,
     pub(crate) batch_delay: Option<Duration>,
 }
@@ -78,6 +80,7 @@ pub(crate) struct Settings {
     pub(crate) routes: Option<Routes>,
     pub(crate) filter: Filter,
     pub(crate) sampler: Sampler,
+    pub(crate) overhead_budget: Option<OverheadBudget>,
     pub(crate) format: LogFormat,
     /// How trace context is written into headers.
     pub(crate) formats: Vec<Format>,
@@ -102,6 +105,11 @@ impl Settings {
         unsupported(&mut reader);
         let from_environment = sampler(&mut reader);
         let sampler = inputs.sampler.or(from_environment).unwrap_or_default();
+        let budget = reader.choice(
+            "RINGLIGHT_OVERHEAD_BUDGET",
+            "a percentage from `0.01%` to `100%`",
+            |text| text.parse().ok(),
+        );
         let formats = formats(&mut reader);
         let mut pipeline = inputs.pipeline;
         let mut attributes = inputs.attributes;
@@ -113,6 +121,7 @@ impl Settings {
             routes,
             filter,
             sampler,
+            overhead_budget: inputs.overhead_budget.or(budget),
             formats,
             format: inputs.argument_format.or(inputs.format).unwrap_or_default(),
             #[cfg(feature = "fmt")]

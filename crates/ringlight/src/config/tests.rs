@@ -294,6 +294,23 @@ fn samplers_are_those_of_the_specification() {
 }
 
 #[test]
+fn a_budget_is_that_of_the_code_or_of_the_variable() {
+    let check = |text: &str, code: Option<f64>, expected: Option<f64>, warnings: usize| {
+        let settings = settings(&[("RINGLIGHT_OVERHEAD_BUDGET", text)], |inputs| {
+            inputs.overhead_budget = code.map(OverheadBudget::percent);
+        });
+        let expected = expected.map(OverheadBudget::percent);
+        assert_eq!(settings.overhead_budget, expected, "{text}");
+        assert_eq!(settings.warnings.len(), warnings, "{:?}", settings.warnings);
+    };
+    check("", None, None, 0);
+    check("2%", None, Some(2.0), 0);
+    check("2%", Some(5.0), Some(5.0), 0);
+    check("2", None, None, 1);
+    check("0%", None, None, 1);
+}
+
+#[test]
 fn propagators_are_those_that_are_named_and_there() {
     let check = |names: &str, expected: &[Format], warning: Option<&[&str]>| {
         let found = settings(&[("OTEL_PROPAGATORS", names)], |_| {});

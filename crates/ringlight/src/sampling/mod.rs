@@ -39,11 +39,23 @@ pub(crate) struct HeadSampling {
     change: Mutex<()>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Policy {
     sampler: Sampler,
     /// Those that can be about anything here.
     rules: Vec<(SamplingRule, Arc<Limiter>)>,
+    /// The part, from 0 to 1, that is recorded of what sampler and rules would take.
+    part: f64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            sampler: Sampler::default(),
+            rules: Vec::new(),
+            part: 1.0,
+        }
+    }
 }
 
 impl HeadSampling {
@@ -69,11 +81,17 @@ impl HeadSampling {
         self.change(|policy| policy.rules = rules);
     }
 
+    /// Records only this part, from 0 to 1, of what sampler and rules would take; not of the traces that
+    /// others decide about.
+    pub(crate) fn set_part(&self, part: f64) {
+        self.change(|policy| policy.part = part);
+    }
+
     fn change(&self, change: impl FnOnce(&mut Policy)) {
         let _one_at_a_time = unpoisoned(self.change.lock());
         let mut policy = Policy::clone(&self.policy.load());
         change(&mut policy);
-        let takes_all = policy.sampler.takes_all() && policy.rules.is_empty();
+        let takes_all = policy.sampler.takes_all() && policy.rules.is_empty() && policy.part >= 1.0;
         self.policy.store(Arc::new(policy));
         // Relaxed: as it is read; writers come one after the other.
         self.takes_all.store(takes_all, Ordering::Relaxed);
@@ -111,8 +129,8 @@ impl Policy {
         } = beginning;
         let mut rules = self.rules.iter();
         match rules.find(|(rule, _)| rule.is_about(name, target)) {
-            Some((rule, limiter)) => rule.takes(trace_low, now_unix_nano, limiter),
-            None => self.sampler.takes(trace_low),
+            Some((rule, limiter)) => rule.takes(trace_low, now_unix_nano, limiter, self.part),
+            None => self.sampler.scaled(self.part).takes(trace_low),
         }
     }
 }
@@ -150,6 +168,30 @@ mod tests {
         sampling.set_sampler(Sampler::trace_id_ratio(0.6));
         assert!(!sampling.takes_all());
         assert!(sampling.takes(beginning("health")));
+    }
+
+    #[test]
+    fn a_part_is_one_of_what_sampler_and_rules_take() {
+        let at = |position: f64| Beginning {
+            trace_low: (position * u64::MAX as f64) as u64,
+            ..beginning("a")
+        };
+        let sampler = Sampler::trace_id_ratio(0.5).parent_based();
+        let sampling = HeadSampling::new("shop".to_owned(), sampler, Vec::new());
+        sampling.set_part(0.5);
+        assert!(sampling.takes(at(0.24)) && !sampling.takes(at(0.26)));
+        // A decision that was made elsewhere stands.
+        assert!(sampling.takes_remote(at(0.9), true));
+        sampling.set_rules(vec![SamplingRule::always_on()]);
+        assert!(sampling.takes(at(0.49)) && !sampling.takes(at(0.51)));
+        sampling.set_rules(vec![SamplingRule::rate_limited(4.0)]);
+        let taken = (0..10).filter(|_| sampling.takes(at(0.9))).count();
+        assert_eq!(taken, 2);
+        sampling.set_rules(Vec::new());
+        sampling.set_sampler(Sampler::always_on());
+        assert!(!sampling.takes_all());
+        sampling.set_part(1.0);
+        assert!(sampling.takes_all());
     }
 
     #[test]

@@ -113,11 +113,17 @@ impl SamplingRule {
             && self.target.as_deref().is_none_or(is_below)
     }
 
-    /// Whether a trace that it is about is recorded.
-    pub(super) fn takes(&self, trace_low: u64, now_unix_nano: u64, limiter: &Limiter) -> bool {
+    /// Whether a trace that it is about is recorded, where only a part is of what it says.
+    pub(super) fn takes(
+        &self,
+        trace_low: u64,
+        now_unix_nano: u64,
+        limiter: &Limiter,
+        part: f64,
+    ) -> bool {
         match self.share {
-            Share::OfAll(sampler) => sampler.takes(trace_low),
-            Share::PerSecond(rate) => limiter.takes(rate, now_unix_nano),
+            Share::OfAll(sampler) => sampler.scaled(part).takes(trace_low),
+            Share::PerSecond(rate) => limiter.takes(rate * part, now_unix_nano),
         }
     }
 }

@@ -70,6 +70,16 @@ impl Sampler {
         }
     }
 
+    /// The same, of which only this share, from 0 to 1, is recorded that begins here.
+    #[must_use]
+    pub(super) fn scaled(self, share: f64) -> Self {
+        if share >= 1.0 {
+            return self;
+        }
+        let Self { bound, .. } = Self::trace_id_ratio(self.bound as f64 / ALL as f64 * share);
+        Self { bound, ..self }
+    }
+
     /// Whether every trace that begins here is recorded.
     pub(super) const fn takes_all(self) -> bool {
         self.bound == ALL
@@ -113,6 +123,10 @@ mod tests {
             let taken = ids.filter(|id| sampler.takes(*id)).count();
             assert!((taken as f64 / 1000.0 - share).abs() <= 0.001, "{ratio}");
         }
+        let half = Sampler::trace_id_ratio(0.5).parent_based();
+        let quarter = Sampler::trace_id_ratio(0.25).parent_based();
+        assert_eq!(half.scaled(0.5), quarter);
+        assert_eq!(half.scaled(1.0), half);
         assert!(Sampler::trace_id_ratio(1.0).takes_all());
         assert_eq!(Sampler::trace_id_ratio(1.0), Sampler::always_on());
         assert_eq!(Sampler::trace_id_ratio(0.0), Sampler::always_off());

@@ -19,7 +19,7 @@ use super::beside::take_parent;
 use super::callsites::{Callsites, Wanted};
 use super::registry_spans::RegistrySpans;
 use super::slab::SlotId;
-use super::thread::{Thread, with_thread};
+use super::thread::{Notes, with_thread};
 use super::twins::Twins;
 
 /// Records spans and events as a layer.
@@ -96,8 +96,9 @@ impl RinglightLayer {
     #[cold]
     fn wanted_unregistered(&self, metadata: &'static Metadata<'static>) -> Wanted {
         let is_layer_only = self.shared.twins.is_none();
-        let ours =
-            is_layer_only || with_thread(Thread::is_unsure) || self.subscriber().wants(metadata);
+        let ours = is_layer_only
+            || with_thread(|thread| thread.has_noted(Notes::UNSURE))
+            || self.subscriber().wants(metadata);
         if ours {
             self.subscriber().register(metadata);
         }
@@ -173,7 +174,10 @@ impl RinglightLayer {
         if !in_pipeline() {
             let subscriber = self.subscriber();
             let span = parent.and_then(|id| subscriber.known(SlotId::from_u64(id.into_u64())));
-            with_thread(|thread| subscriber.log_in(thread, event, span));
+            with_thread(|thread| {
+                subscriber.make_sure(thread, event.metadata());
+                subscriber.log_in(thread, event, span);
+            });
         }
     }
 }

@@ -11,7 +11,7 @@ use super::annotate::add_event_of_log;
 use super::callsite::{address, severity};
 use super::scratch::Bounded;
 use super::slab::{SlotId, SpanContext};
-use super::thread::Thread;
+use super::thread::{Notes, Thread};
 use super::visit::FieldVisitor;
 use super::{RinglightSubscriber, SAMPLED, STATUS_MESSAGE_BYTES_MAX};
 
@@ -22,6 +22,10 @@ impl RinglightSubscriber {
     /// Records an event as a log record.
     #[inline]
     pub(super) fn log(&self, thread: &Thread, event: &Event<'_>) {
+        if thread.has_noted(Notes::UNSURE.and(Notes::MEASURE_LOG)) && self.see_to_log(thread, event)
+        {
+            return;
+        }
         let span = if event.is_contextual() {
             self.current(thread, Some(event.metadata()))
         } else {
@@ -32,7 +36,7 @@ impl RinglightSubscriber {
         self.log_in(thread, event, span);
     }
 
-    /// The same, in this span.
+    /// The same, in this span, for a callsite that is known.
     #[inline]
     pub(super) fn log_in(
         &self,
@@ -41,7 +45,6 @@ impl RinglightSubscriber {
         span: Option<(SlotId, SpanContext)>,
     ) {
         let metadata = event.metadata();
-        self.make_sure(thread, metadata);
         let callsite = CallsiteId::new(address(metadata));
         let mut words = thread.take_scratch();
         words.resize(LOG_HEADER_WORDS, 0);

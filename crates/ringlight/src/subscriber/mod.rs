@@ -22,6 +22,7 @@ mod late;
 mod layer;
 mod log;
 mod magazine;
+mod measure;
 mod open;
 mod open_spans;
 pub(crate) mod panics;
@@ -46,7 +47,7 @@ use std::sync::{Arc, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ringlight_clock::Clock;
-use ringlight_collector::{Recorder, in_pipeline};
+use ringlight_collector::{Measured, Meter, Recorder, in_pipeline};
 use ringlight_model::{CallsiteId, CallsiteRegistry, Limits, Signal, SpanId, TraceId};
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::subscriber::Interest;
@@ -66,13 +67,14 @@ pub(crate) use beside::beside;
 use callsite::{address, describe};
 pub(crate) use layer::LayerFilter;
 pub use layer::RinglightLayer;
+use measure::Stopwatch;
 pub(crate) use open_spans::OpenSpans;
 use panics::PANICKED;
 pub use registry::{Registry, SharedRegistry};
 pub(crate) use slab::OPEN_SPANS_MAX;
 use slab::{Slab, Slot, SlotId, SpanContext};
 use stack::{Left, Owner};
-use thread::{RemoteParent, Thread, with_thread};
+use thread::{Notes, RemoteParent, Thread, with_thread};
 
 /// Bytes of an error event's or a panic's message that become its span's status message.
 const STATUS_MESSAGE_BYTES_MAX: usize = 512;
@@ -90,6 +92,7 @@ pub struct RinglightSubscriber {
     slab: Arc<Slab>,
     /// Whether the collector waits for the next span.
     listener: Arc<Listener>,
+    stopwatch: Stopwatch,
     recorder: Recorder,
     callsites: Arc<CallsiteRegistry>,
     /// What `Span::current()` needs to name a callsite again.
@@ -132,10 +135,13 @@ impl RinglightSubscriber {
         controls: Arc<controls::Shared>,
         limits: &Limits,
         outputs: Outputs,
+        meter: Arc<Meter>,
     ) -> Self {
         // Relaxed: only the uniqueness of the number matters.
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let slab = Arc::new(Slab::new(clock));
+        let stopwatch = Stopwatch::new(Arc::clone(&meter), &clock);
+        let slab = Arc::new(Slab::new(clock).metered(meter));
+        recorder.set_on_look(measure::note_next);
         Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             #[cfg(feature = "otel")]
@@ -147,6 +153,7 @@ impl RinglightSubscriber {
             )),
             slab,
             listener: Arc::default(),
+            stopwatch,
             recorder,
             callsites,
             metadata: RwLock::default(),
@@ -233,7 +240,7 @@ impl RinglightSubscriber {
     /// those of an unknown callsite.
     #[inline]
     fn make_sure(&self, thread: &Thread, metadata: &'static Metadata<'static>) {
-        if thread.take_unsure() {
+        if thread.take_note(Notes::UNSURE) {
             self.register(metadata);
         }
     }
@@ -462,7 +469,7 @@ impl Subscriber for RinglightSubscriber {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let enabled = self.wants(metadata);
         if enabled {
-            with_thread(Thread::set_unsure);
+            with_thread(|thread| thread.note(Notes::UNSURE));
         }
         enabled
     }
@@ -484,7 +491,12 @@ impl Subscriber for RinglightSubscriber {
             && id.is_sampled()
             && let Some(slot) = self.slab.slot(id)
         {
+            let began = id.is_measured().then(|| self.slab.clock().reading());
             with_thread(|thread| self.record_fields(thread, slot, values));
+            if let Some(began) = began {
+                self.stopwatch
+                    .stop(self.slab.clock(), began, Measured::Record);
+            }
         }
     }
 
@@ -538,7 +550,11 @@ impl Subscriber for RinglightSubscriber {
 
     fn try_close(&self, id: Id) -> bool {
         let id = SlotId::from_u64(id.into_u64());
-        !id.is_guest() && self.release(id)
+        if id.is_special() {
+            self.close_special(id)
+        } else {
+            self.release(id)
+        }
     }
 
     fn current_span(&self) -> Current {

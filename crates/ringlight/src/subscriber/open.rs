@@ -6,11 +6,12 @@ use tracing_core::span::Attributes;
 
 use crate::sampling::Beginning;
 
+use super::attention::Reasons;
 use super::callsite::address;
 #[cfg(feature = "otel")]
 use super::shared::is_in_use;
 use super::slab::{Slot, SlotId, SpanContext};
-use super::thread::{RemoteParent, Thread};
+use super::thread::{Notes, RemoteParent, Thread};
 use super::visit::FieldVisitor;
 use super::{RinglightSubscriber, SAMPLED};
 
@@ -46,7 +47,14 @@ impl RinglightSubscriber {
                 Err(unsampled) => return unsampled,
             },
         };
-        self.make_sure(thread, attributes.metadata());
+        if thread.has_noted(Notes::UNSURE.and(Notes::MEASURE_SPAN)) {
+            // One whose trace has been decided about with ids of its own is not begun again.
+            let may_measure = !Reasons::now().any()
+                && (parent != SlotId::NO_PARENT || context == SpanContext::NONE);
+            if let Some(id) = self.see_to_span(thread, attributes, may_measure) {
+                return id;
+            }
+        }
         let Some((index, slot)) = self.take_slot(thread) else {
             self.too_many_open();
             return SlotId::NONE;

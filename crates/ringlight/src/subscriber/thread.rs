@@ -64,6 +64,24 @@ enum Life {
     Ending,
 }
 
+/// Things that are seen to seldom, and cost the records in between one look at one byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Notes(u8);
+
+impl Notes {
+    /// The callsite of the next record may not have been registered yet: it was asked about one by one,
+    /// which happens while another thread is still registering it.
+    pub(super) const UNSURE: Self = Self(1);
+    /// The next span is to be measured.
+    pub(super) const MEASURE_SPAN: Self = Self(2);
+    /// The next log record is to be measured.
+    pub(super) const MEASURE_LOG: Self = Self(4);
+
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
 /// The state of one thread.
 ///
 /// What lies on the heap is freed by [`end`](Self::end) and not when the state is dropped. It may be
@@ -75,8 +93,8 @@ pub(super) struct Thread {
     scratch: ManuallyDrop<Cell<Vec<u64>>>,
     /// What a span that would be a root is a child of, while work from elsewhere is taken over.
     remote_parent: Cell<Option<RemoteParent>>,
-    /// Whether the callsite of the next record may not have been registered yet.
-    unsure: Cell<bool>,
+    /// What is to be seen to with the next record: bits of [`Notes`].
+    notes: Cell<u8>,
     /// What the last panic said, for the spans that are marked. Of bounded length.
     panic: ManuallyDrop<Cell<Option<String>>>,
     /// Whether a panic is expected and caught.
@@ -92,7 +110,7 @@ impl Thread {
             magazine: Magazine::new(),
             scratch: ManuallyDrop::new(Cell::new(Vec::new())),
             remote_parent: Cell::new(None),
-            unsure: Cell::new(false),
+            notes: Cell::new(0),
             panic: ManuallyDrop::new(Cell::new(None)),
             quiet: Cell::new(false),
             life: Cell::new(Life::New),
@@ -141,25 +159,25 @@ impl Thread {
         self.quiet.get()
     }
 
-    /// Notes that a callsite was asked about one by one, which happens while another thread is
-    /// still registering it.
-    pub(super) fn set_unsure(&self) {
-        self.unsure.set(true);
+    /// Notes something for the next record.
+    pub(super) fn note(&self, notes: Notes) {
+        self.notes.set(self.notes.get() | notes.0);
     }
 
-    /// Whether the callsite of the next record was asked about, and is wanted.
-    pub(super) fn is_unsure(&self) -> bool {
-        self.unsure.get()
-    }
-
-    /// Whether to register the callsite at hand, to be on the safe side; only once.
+    /// Whether any of these has been noted.
     #[inline]
-    pub(super) fn take_unsure(&self) -> bool {
-        let unsure = self.unsure.get();
-        if unsure {
-            self.unsure.set(false);
+    pub(super) fn has_noted(&self, notes: Notes) -> bool {
+        self.notes.get() & notes.0 != 0
+    }
+
+    /// The same, once.
+    #[inline]
+    pub(super) fn take_note(&self, note: Notes) -> bool {
+        let has_noted = self.has_noted(note);
+        if has_noted {
+            self.notes.set(self.notes.get() & !note.0);
         }
-        unsure
+        has_noted
     }
 
     /// The span of another thread or process whose work is being taken over.

@@ -49,6 +49,38 @@ export interface LedgerCells {
   balanced: boolean;
 }
 
+export interface ThreadCounts {
+  submitted: number;
+  dropped: Record<string, number>;
+}
+
+export interface ThreadRow {
+  kind: 'thread' | 'shared' | 'ended' | 'pipeline' | 'others';
+  /** Empty for a row of several. */
+  name: string;
+  id: number;
+  ring_used_bytes: number;
+  signals: Partial<Record<SignalName, ThreadCounts>>;
+}
+
+/** What observing costs a client, as it measures it itself. */
+export interface ClientCost {
+  span_nano: number | null;
+  spans_measured: number;
+  log_nano: number | null;
+  logs_measured: number;
+  producer_seconds: number;
+  collector_seconds: number;
+  process_seconds: number;
+  elapsed_seconds: number;
+  core_ratio: number;
+  process_ratio: number;
+  sent_bytes: number;
+  memory: { rings_bytes: number; buffers_bytes: number; open_spans_bytes: number };
+  sampling_ratio: number;
+  budget_ratio: number | null;
+}
+
 export interface ClientLedger {
   service: string;
   instance: string;
@@ -56,6 +88,9 @@ export interface ClientLedger {
   final: boolean;
   signals: Partial<Record<SignalName, LedgerCells>>;
   stored: Partial<Record<SignalName, number>>;
+  threads: ThreadRow[];
+  ring_bytes: number;
+  cost: ClientCost | null;
 }
 
 export interface StoreStatus {

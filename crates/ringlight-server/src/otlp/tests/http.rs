@@ -12,11 +12,12 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt as _, Full};
 use ringlight_model::{
     KeyValue, LedgerSnapshot, LogRecord, RejectReason, Resource, Scope, Signal, Span, SpanId,
-    TraceId,
+    ThreadLedger, TraceId,
 };
+use ringlight_otlp::encode;
+use ringlight_otlp::ledger_report::{self, Report};
 use ringlight_otlp::open_report::{self, OpenSpan, Round};
 use ringlight_otlp::response::{ExportResponse, Status};
-use ringlight_otlp::{encode, ledger_report};
 
 use super::*;
 
@@ -598,7 +599,18 @@ async fn metrics_and_profiles_are_counted_and_ledgers_are_kept() {
     let mut ledger = LedgerSnapshot::default();
     ledger.account_mut(Signal::Traces).submitted = 5;
     ledger.account_mut(Signal::Traces).exported = 5;
-    let report = ledger_report::encode(&resource, &ledger, 1, 2, true);
+    let by_thread = ThreadLedger {
+        ledger,
+        ..ThreadLedger::default()
+    };
+    let report = Report {
+        ledger: &by_thread,
+        cost: None,
+        start_unix_nano: 1,
+        time_unix_nano: 2,
+        is_final: true,
+    };
+    let report = ledger_report::encode(&resource, &report);
     let answer = send(
         &bench,
         "/v1/metrics",

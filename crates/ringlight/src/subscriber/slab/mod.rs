@@ -15,7 +15,7 @@
 //!
 //! An id carries the generation of its slot. Whoever uses an id of a span that has closed finds
 //! another generation and nothing else: a stale id is inert, it never touches a stranger's span.
-//! (Generations have 37 bits; a stale id would have to be kept while its slot is used 10^11 times.)
+//! (Generations have 36 bits; a stale id would have to be kept while its slot is used 6 * 10^10 times.)
 //!
 //! One bit is set in every id and in none of those that the registry of `tracing-subscriber` gives, so
 //! that the two can be told apart where both are in use.
@@ -33,9 +33,10 @@ mod snapshot;
 mod tests;
 
 use std::num::NonZeroU64;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use ringlight_clock::{Clock, Moment, Reading};
+use ringlight_collector::Meter;
 use ringlight_collector::record::{Head, ItemWriter, SPAN_HEADER_WORDS, WORD_BYTES};
 use ringlight_model::{SpanId, StatusCode, TraceId};
 use tracing_core::span::Id;
@@ -74,7 +75,9 @@ const UNSAMPLED: u64 = 1 << 63;
 /// In an id: the span has no slot. It is somewhere within the one the rest of the id names, which is
 /// not recorded either.
 const GUEST: u64 = 1 << 62;
-const GENERATION_MASK: u64 = !(LOW_MASK | UNSAMPLED | GUEST);
+/// In an id and in the state of its slot: what recording the span costs is measured.
+const MEASURED: u64 = 1 << 61;
+const GENERATION_MASK: u64 = !(LOW_MASK | UNSAMPLED | GUEST | MEASURED);
 /// In every id, and in the state of every slot: amid the generation, which is counted past it.
 ///
 /// The registry's ids are keys of `sharded-slab` plus one: 38 bits of an address, 13 for the number
@@ -136,6 +139,23 @@ impl SlotId {
     #[inline]
     pub(super) const fn is_guest(self) -> bool {
         self.0 & GUEST != 0
+    }
+
+    /// Whether what recording the span costs is measured.
+    #[inline]
+    pub(super) const fn is_measured(self) -> bool {
+        self.0 & MEASURED != 0
+    }
+
+    /// The id of the same slot for a span that is measured.
+    pub(super) const fn measured(self) -> Self {
+        Self(self.0 | MEASURED)
+    }
+
+    /// Whether it has no slot or is measured.
+    #[inline]
+    pub(super) const fn is_special(self) -> bool {
+        self.0 & (GUEST | MEASURED) != 0
     }
 
     /// The span that has a slot: this one, or the one it is a guest in.
@@ -321,6 +341,23 @@ impl Slot {
         // Pairs with the `Acquire` loads in `Slab::slot`, of the reference count and of snapshots.
         self.state.store(generation | 1, Ordering::Release);
         SlotId(generation | u64::from(index))
+    }
+
+    /// Says that the span, whose id only the caller knows, is measured; the id it has then.
+    pub(super) fn mark_measured(&self, id: SlotId) -> SlotId {
+        // Relaxed: nobody else changes the state of a span without an id. Release as in `publish_as`.
+        let state = self.state.load(Ordering::Relaxed);
+        self.state.store(state | MEASURED, Ordering::Release);
+        id.measured()
+    }
+
+    /// The reverse, for whoever holds the last reference: the id by which to give that up.
+    pub(super) fn unmark_measured(&self, id: SlotId) -> SlotId {
+        // Relaxed, both: whoever holds the last reference is the only one to change the state, and the
+        // only one to know the id it has then.
+        let state = self.state.load(Ordering::Relaxed);
+        self.state.store(state & !MEASURED, Ordering::Relaxed);
+        SlotId(id.0 & !MEASURED)
     }
 
     /// Adds a reference. A span with 2^24 references keeps its slot for good instead of
@@ -514,6 +551,8 @@ pub(super) struct Slab {
     clock: Clock,
     chunks: Box<[OnceLock<Box<[Slot; CHUNK_SLOTS]>>]>,
     free: Mutex<Free>,
+    /// Told of the memory that slots take.
+    meter: Option<Arc<Meter>>,
 }
 
 #[derive(Debug, Default)]
@@ -528,6 +567,15 @@ impl Slab {
             clock,
             chunks: (0..CHUNKS_MAX).map(|_| OnceLock::new()).collect(),
             free: Mutex::new(Free::default()),
+            meter: None,
+        }
+    }
+
+    /// The same with its memory counted.
+    pub(super) fn metered(self, meter: Arc<Meter>) -> Self {
+        Self {
+            meter: Some(meter),
+            ..self
         }
     }
 
@@ -560,6 +608,9 @@ impl Slab {
             let chunk = free.chunks_used;
             self.chunks[chunk].get_or_init(|| Box::new(std::array::from_fn(|_| Slot::new())));
             free.chunks_used += 1;
+            if let Some(meter) = &self.meter {
+                meter.add_open_spans(size_of::<[Slot; CHUNK_SLOTS]>());
+            }
             let first = (chunk * CHUNK_SLOTS) as u32;
             let end = first + CHUNK_SLOTS as u32;
             // Downwards, so that they are handed out upwards; without the one that no id may name.

@@ -260,6 +260,7 @@ impl<M: Mode> RecordingIn<M> {
             Arc::clone(&controls),
             limits,
             outputs,
+            pipeline.meter(),
         );
         let slab = Arc::clone(&subscriber.slab);
         Self {

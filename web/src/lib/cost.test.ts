@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest';
+
+import type { ClientCost, ClientLedger, ThreadRow } from './api/types';
+import { costLine, costParts, threadLines } from './cost';
+
+const COST: ClientCost = {
+  span_nano: 85.4,
+  spans_measured: 10,
+  log_nano: null,
+  logs_measured: 0,
+  producer_seconds: 0,
+  collector_seconds: 0,
+  process_seconds: 0,
+  elapsed_seconds: 0,
+  core_ratio: 0.004,
+  process_ratio: 0.02,
+  sent_bytes: 0,
+  memory: { rings_bytes: 2 * 1024 * 1024, buffers_bytes: 90_000, open_spans_bytes: 10_000 },
+  sampling_ratio: 1,
+  budget_ratio: null,
+};
+
+test('a cost is one line', () => {
+  expect(costLine(COST)).toBe('85.4 ns a span, 0.4 % of one core, 2.1 MiB');
+  expect(costLine({ ...COST, span_nano: null })).toContain('no span measured yet');
+  expect(costParts({ ...COST, log_nano: 212, budget_ratio: 0.05, collector_seconds: 1.5 })).toEqual([
+    '212 ns a log record',
+    "2 % of the process's CPU time, budget 5 %",
+    'collector 1.5 s of CPU time',
+    '0 B sent',
+  ]);
+});
+
+function thread(
+  id: number,
+  submitted: number,
+  dropped: number,
+  kind: ThreadRow['kind'] = 'thread',
+): ThreadRow {
+  return {
+    kind,
+    name: kind === 'thread' ? `worker-${id}` : '',
+    id,
+    ring_used_bytes: 256,
+    signals: { traces: { submitted, dropped: dropped > 0 ? { ring_full: dropped } : {} } },
+  };
+}
+
+test('threads that dropped, the busiest and those not told apart are shown', () => {
+  const threads = [
+    ...Array.from({ length: 20 }, (_, id) => thread(id + 1, 100 - id, id === 15 ? 1 : 0)),
+    thread(0, 5, 0, 'ended'),
+  ];
+  const client = { threads, ring_bytes: 1024 } as ClientLedger;
+  const { lines, hidden } = threadLines(client);
+  expect(lines.map(({ thread }) => thread.id)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 16, 0]);
+  expect(hidden).toBe(11);
+  expect(lines[0].fill).toBe(0.25);
+  expect(lines.at(-1)?.fill).toBeNull();
+});

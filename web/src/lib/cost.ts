@@ -1,0 +1,70 @@
+import type { ClientCost, ClientLedger, SignalName, ThreadRow } from './api/types';
+import { bytes, duration, percent } from './format';
+import { sum } from './ledger';
+
+export function memoryBytes({ memory }: ClientCost): number {
+  return memory.rings_bytes + memory.buffers_bytes + memory.open_spans_bytes;
+}
+
+/** `85 ns a span, 0.4 % of one core, 2.1 MiB`. */
+export function costLine(cost: ClientCost): string {
+  const span = cost.span_nano === null ? 'no span measured yet' : `${duration(cost.span_nano)} a span`;
+  return `${span}, ${percent(cost.core_ratio, 1)} of one core, ${bytes(memoryBytes(cost))}`;
+}
+
+/** What else there is to say about it, each a few words. */
+export function costParts(cost: ClientCost): string[] {
+  const budget = cost.budget_ratio === null ? '' : `, budget ${percent(cost.budget_ratio, 1)}`;
+  return [
+    ...(cost.log_nano === null ? [] : [`${duration(cost.log_nano)} a log record`]),
+    `${percent(cost.process_ratio, 1)} of the process's CPU time${budget}`,
+    `collector ${duration(cost.collector_seconds * 1e9)} of CPU time`,
+    `${bytes(cost.sent_bytes)} sent`,
+  ];
+}
+
+/** Clients that say what observing costs them, or have rows by thread; by name, the latest first among equals. */
+export function observed(clients: readonly ClientLedger[]): ClientLedger[] {
+  return clients
+    .filter(({ cost, threads }) => cost !== null || threads.length > 0)
+    .sort(
+      (a, b) =>
+        a.service.localeCompare(b.service) || (a.last_report_unix_nano < b.last_report_unix_nano ? 1 : -1),
+    );
+}
+
+/** Threads that are shown though they dropped nothing: the busiest. */
+const BUSIEST = 8;
+
+export interface ThreadLine {
+  thread: ThreadRow;
+  signal: SignalName;
+  submitted: number;
+  dropped: Record<string, number>;
+  /** How full the ring is, from 0 to 1; null where there is none, and on all but a row's first line. */
+  fill: number | null;
+}
+
+function droppedBy({ signals }: ThreadRow): number {
+  return Object.values(signals).reduce((total, { dropped }) => total + sum(dropped), 0);
+}
+
+/** The lines of the threads that dropped something, of the busiest, and of those that are not told apart. */
+export function threadLines({ threads, ring_bytes }: ClientLedger): { lines: ThreadLine[]; hidden: number } {
+  const shown = threads.filter(
+    (thread, place) => thread.kind !== 'thread' || place < BUSIEST || droppedBy(thread) > 0,
+  );
+  const lines = shown.flatMap((thread) => {
+    const told = (['traces', 'logs'] as const).flatMap((signal) => {
+      const counts = thread.signals[signal];
+      return counts && counts.submitted + sum(counts.dropped) > 0 ? [{ signal, ...counts }] : [];
+    });
+    const hasRing = (thread.kind === 'thread' || thread.kind === 'shared') && ring_bytes > 0;
+    return told.map((counts, place) => ({
+      thread,
+      ...counts,
+      fill: hasRing && place === 0 ? Math.min(1, thread.ring_used_bytes / ring_bytes) : null,
+    }));
+  });
+  return { lines, hidden: threads.length - shown.length };
+}

@@ -1,17 +1,19 @@
 //! The processes that are measured: each sets one subject up, records, and prints what it cost.
 
 use std::{
-    hint, thread,
+    sync::Barrier,
+    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     meter,
-    plan::{BURST_INTERVAL, Delivery, Room, Shape, Subject},
-    subjects::{self, Account, Recording, Settings},
+    pacer::Pacer,
+    plan::{BURST_INTERVAL, Delivery, Room, Sampling, Shape, Subject},
+    subjects::{self, Account, Producer, Recording, Settings},
 };
 
 /// Bursts before measuring, which fault in memory and fill caches.
@@ -24,6 +26,17 @@ pub(crate) struct RecordRun {
     pub(crate) rounds_ns: Vec<f64>,
     /// Allocations and reallocations of the producing thread, a span.
     pub(crate) allocations: f64,
+    /// Spans recorded in all, the warm-up's included.
+    pub(crate) produced: u64,
+    /// What the subject says it dropped.
+    pub(crate) account: Option<Account>,
+}
+
+/// What a `threads` process found.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ThreadsRun {
+    /// CPU time of the producing threads, in nanoseconds a span; one a round.
+    pub(crate) rounds_ns: Vec<f64>,
     /// Spans recorded in all, the warm-up's included.
     pub(crate) produced: u64,
     /// What the subject says it dropped.
@@ -45,59 +58,50 @@ pub(crate) struct DeliverRun {
     pub(crate) resident_mib: f64,
 }
 
-/// Starts a burst every [`BURST_INTERVAL`]. One that is late moves those after it, so that bursts
-/// never run into each other because the machine was away.
-struct Pacer {
-    next: Instant,
-    pause: fn(Instant),
+/// Records bursts of one shape, numbering its units.
+struct Bursts<'a> {
+    producer: Box<dyn Producer + 'a>,
+    shape: Shape,
+    /// The first unit of the next burst.
+    next: u64,
+    /// Units from one burst to the next: those of this thread and of the others.
+    stride: u64,
+    recorded: u64,
 }
 
-impl Pacer {
-    /// Sleeps between bursts, as the whole process's CPU time is what counts.
-    fn sleeping() -> Self {
-        Self::new(|until| thread::sleep(until.saturating_duration_since(Instant::now())))
+impl<'a> Bursts<'a> {
+    fn new(recording: &'a dyn Recording, shape: Shape) -> Result<Self> {
+        Self::of_thread(recording, shape, 0, 1)
     }
 
-    /// Stays on the processor between bursts: what a span costs a thread at work is asked, not what
-    /// it costs to warm a processor up that was given away meanwhile.
-    fn awake() -> Self {
-        Self::new(|until| {
-            while Instant::now() < until {
-                hint::spin_loop();
-            }
+    /// Bursts of one of several threads, whose numbers are not those of the others.
+    fn of_thread(
+        recording: &'a dyn Recording,
+        shape: Shape,
+        thread: u64,
+        threads_count: u64,
+    ) -> Result<Self> {
+        Ok(Self {
+            producer: recording.producer()?,
+            shape,
+            next: thread * shape.units_per_burst(),
+            stride: threads_count * shape.units_per_burst(),
+            recorded: 0,
         })
     }
 
-    fn new(pause: fn(Instant)) -> Self {
-        Self {
-            next: Instant::now() + BURST_INTERVAL,
-            pause,
-        }
-    }
-
-    fn wait(&mut self) {
-        let now = Instant::now();
-        (self.pause)(self.next);
-        self.next = self.next.max(now) + BURST_INTERVAL;
-    }
-}
-
-/// Records bursts of one shape, numbering its units.
-struct Producer {
-    recording: Box<dyn Recording>,
-    shape: Shape,
-    units: u64,
-}
-
-impl Producer {
     fn burst(&mut self) {
         let count = self.shape.units_per_burst();
-        self.recording.burst(self.shape, self.units, count);
-        self.units += count;
+        self.producer.burst(self.shape, self.next, count);
+        self.next += self.stride;
+        self.recorded += count * self.shape.spans_per_unit();
     }
 
-    fn spans(&self) -> u64 {
-        self.units * self.shape.spans_per_unit()
+    /// A burst, and the CPU time of the thread meanwhile, in nanoseconds.
+    fn measured_burst(&mut self) -> u64 {
+        let before = meter::thread_cpu_ns();
+        self.burst();
+        meter::thread_cpu_ns() - before
     }
 }
 
@@ -105,6 +109,7 @@ impl Producer {
 pub(crate) fn record(
     subject: Subject,
     shape: Shape,
+    sampling: Sampling,
     endpoint: &str,
     rounds: usize,
     bursts: u64,
@@ -113,26 +118,21 @@ pub(crate) fn record(
         endpoint,
         room: Room::Burst,
         spans_count: 0,
+        sampling,
     };
     let recording = subjects::start(subject, &settings)?;
-    let mut producer = Producer {
-        recording,
-        shape,
-        units: 0,
-    };
-    let mut pacer = Pacer::awake();
+    let mut producer = Bursts::new(&*recording, shape)?;
+    let mut pacer = Pacer::awake(BURST_INTERVAL);
     for _ in 0..WARM_UP_BURSTS {
         producer.burst();
         pacer.wait();
     }
-    let burst_spans = shape.units_per_burst() * shape.spans_per_unit();
+    let burst_spans = shape.spans_per_burst();
     let mut rounds_ns = Vec::with_capacity(rounds);
     for _ in 0..rounds {
         let mut cpu_ns = 0;
         for _ in 0..bursts {
-            let before = meter::thread_cpu_ns();
-            producer.burst();
-            cpu_ns += meter::thread_cpu_ns() - before;
+            cpu_ns += producer.measured_burst();
             pacer.wait();
         }
         rounds_ns.push(cpu_ns as f64 / (bursts * burst_spans) as f64);
@@ -142,13 +142,85 @@ pub(crate) fn record(
         allocations += meter::count_allocations(|| producer.burst());
         pacer.wait();
     }
-    let produced = producer.spans();
-    let account = producer.recording.finish()?;
+    let produced = match sampling {
+        Sampling::AlwaysOn => producer.recorded,
+        // Whatever arrives is too much.
+        Sampling::AlwaysOff => 0,
+    };
+    drop(producer);
     Ok(RecordRun {
         rounds_ns,
         allocations: allocations as f64 / (bursts * burst_spans) as f64,
         produced,
-        account,
+        account: recording.finish()?,
+    })
+}
+
+/// Measures what recording costs threads that do it at the same time: all begin their bursts
+/// together, each so seldom that they record 100 000 spans a second in all.
+pub(crate) fn threads(
+    subject: Subject,
+    threads_count: u64,
+    endpoint: &str,
+    rounds: usize,
+    bursts: u64,
+) -> Result<ThreadsRun> {
+    let shape = Shape::Tree3;
+    let settings = Settings {
+        endpoint,
+        room: Room::Burst,
+        spans_count: 0,
+        sampling: Sampling::AlwaysOn,
+    };
+    let recording = subjects::start(subject, &settings)?;
+    // Whatever their number, the threads record as much in all.
+    let bursts = bursts.div_ceil(threads_count);
+    let warm_up_bursts = WARM_UP_BURSTS.div_ceil(threads_count);
+    let interval = BURST_INTERVAL * u32::try_from(threads_count)?;
+    let together = Barrier::new(usize::try_from(threads_count)?);
+    let work = |thread| -> Result<(Vec<u64>, u64)> {
+        let producer = Bursts::of_thread(&*recording, shape, thread, threads_count);
+        // Before anything can fail, since the others wait as well.
+        together.wait();
+        let mut producer = producer?;
+        let mut pacer = Pacer::sleeping(interval);
+        for _ in 0..warm_up_bursts {
+            producer.burst();
+            pacer.wait();
+        }
+        let mut rounds_cpu_ns = vec![0; rounds];
+        for cpu_ns in &mut rounds_cpu_ns {
+            for _ in 0..bursts {
+                *cpu_ns += producer.measured_burst();
+                pacer.wait();
+            }
+        }
+        Ok((rounds_cpu_ns, producer.recorded))
+    };
+    let work = &work;
+    let mut rounds_cpu_ns = vec![0; rounds];
+    let mut produced = 0;
+    thread::scope(|scope| -> Result<()> {
+        let spawned: Vec<_> = (0..threads_count)
+            .map(|thread| scope.spawn(move || work(thread)))
+            .collect();
+        for thread in spawned {
+            let ended = thread.join();
+            let (cpu_ns, recorded) =
+                ended.map_err(|_| anyhow!("a recording thread panicked"))??;
+            produced += recorded;
+            for (sum, cpu_ns) in rounds_cpu_ns.iter_mut().zip(cpu_ns) {
+                *sum += cpu_ns;
+            }
+        }
+        Ok(())
+    })?;
+    let round_spans = threads_count * bursts * shape.spans_per_burst();
+    let each = |cpu_ns: u64| cpu_ns as f64 / round_spans as f64;
+    Ok(ThreadsRun {
+        rounds_ns: rounds_cpu_ns.into_iter().map(each).collect(),
+        produced,
+        account: recording.finish()?,
     })
 }
 
@@ -165,33 +237,31 @@ pub(crate) fn deliver(
         Delivery::FlatDrop => Room::Default,
         Delivery::FlatBlock => Room::Lossless,
     };
-    let spans_count = bursts * shape.units_per_burst() * shape.spans_per_unit();
+    let spans_count = bursts * shape.spans_per_burst();
     let recording = subjects::start(
         subject,
         &Settings {
             endpoint,
             room,
             spans_count,
+            sampling: Sampling::AlwaysOn,
         },
     )?;
-    let mut producer = Producer {
-        recording,
-        shape,
-        units: 0,
-    };
+    let mut producer = Bursts::new(&*recording, shape)?;
     // The set-up's own threads come to rest before the clock starts.
     thread::sleep(Duration::from_millis(100));
     let started = Instant::now();
     let cpu_before_ns = meter::process_cpu_ns();
-    let mut pacer = Pacer::sleeping();
+    let mut pacer = Pacer::sleeping(BURST_INTERVAL);
     for _ in 0..bursts {
         producer.burst();
         if delivery == Delivery::Paced100k {
             pacer.wait();
         }
     }
-    let produced = producer.spans();
-    let account = producer.recording.finish()?;
+    let produced = producer.recorded;
+    drop(producer);
+    let account = recording.finish()?;
     Ok(DeliverRun {
         cpu_ns: meter::process_cpu_ns() - cpu_before_ns,
         elapsed_ns: u64::try_from(started.elapsed().as_nanos())?,

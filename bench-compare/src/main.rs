@@ -1,19 +1,23 @@
 //! Ringlight beside its peers: the same work, in processes of their own, counted in spans that a
 //! server received, decoded and compared with what was sent.
 //!
-//! `record` measures what a span costs the thread that records it; `deliver` measures what a
-//! delivered span costs the process; `backend` measures the product's backend: how quickly it starts,
+//! `record` measures what a span costs the thread that records it, `unsampled` what one does that is
+//! turned away, `threads` what several threads pay that record together; `deliver` measures what a
+//! delivered span costs the process, `axum` what a request costs a service; `backend` measures the product's backend: how quickly it starts,
 //! takes in, shows and finds spans, and what it takes for that. See `README.md` for how.
 
 mod aims;
 mod backend;
 mod child;
 mod codec;
+mod cores;
 mod machine;
 mod meter;
+mod pacer;
 mod parent;
 mod plan;
 mod report;
+mod requests;
 mod results;
 mod sample;
 mod server;
@@ -27,9 +31,10 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
+    cores::Cores,
     machine::Machine,
     parent::Runner,
-    plan::{Delivery, Shape, Sizes, Subject},
+    plan::{Delivery, Sampling, Shape, Sizes, Subject},
     results::Results,
 };
 
@@ -60,8 +65,14 @@ struct Arguments {
 enum Bench {
     /// CPU time and allocations of the recording thread, a span.
     Record,
+    /// CPU time of the recording thread, a span that the head sampler turns away.
+    Unsampled,
+    /// CPU time of several threads that record at the same time, a span.
+    Threads,
     /// CPU time of the process, a delivered span.
     Deliver,
+    /// CPU time of a service, a request.
+    Axum,
     /// What the backend costs and how quickly it answers; builds it first.
     Backend,
     /// All of them.
@@ -79,11 +90,20 @@ impl Bench {
 #[derive(Debug, Subcommand)]
 enum Role {
     #[command(hide = true)]
-    Serve,
+    Serve { cores: Cores },
     #[command(hide = true)]
     ChildRecord {
         subject: Subject,
         shape: Shape,
+        sampling: Sampling,
+        endpoint: String,
+        rounds: usize,
+        bursts: u64,
+    },
+    #[command(hide = true)]
+    ChildThreads {
+        subject: Subject,
+        threads: u64,
         endpoint: String,
         rounds: usize,
         bursts: u64,
@@ -95,6 +115,14 @@ enum Role {
         endpoint: String,
         bursts: u64,
     },
+    #[command(hide = true)]
+    ChildService {
+        subject: Subject,
+        endpoint: String,
+        requests: u64,
+    },
+    #[command(hide = true)]
+    ChildLoadService { address: String, requests: u64 },
     #[command(hide = true)]
     ChildLoad {
         endpoint: String,
@@ -111,40 +139,60 @@ enum Role {
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    match &arguments.role {
-        Some(Role::Serve) => server::run()?,
-        Some(Role::ChildRecord {
+    match arguments.role {
+        Some(role) => play(role).map(|()| ExitCode::SUCCESS),
+        None => measure(&arguments),
+    }
+}
+
+fn play(role: Role) -> Result<()> {
+    match role {
+        Role::Serve { cores } => server::run(cores),
+        Role::ChildRecord {
             subject,
             shape,
+            sampling,
             endpoint,
             rounds,
             bursts,
-        }) => {
-            print_line(&child::record(
-                *subject, *shape, endpoint, *rounds, *bursts,
-            )?)?;
+        } => {
+            let run = child::record(subject, shape, sampling, &endpoint, rounds, bursts)?;
+            print_line(&run)
         }
-        Some(Role::ChildDeliver {
+        Role::ChildThreads {
+            subject,
+            threads,
+            endpoint,
+            rounds,
+            bursts,
+        } => print_line(&child::threads(
+            subject, threads, &endpoint, rounds, bursts,
+        )?),
+        Role::ChildDeliver {
             subject,
             delivery,
             endpoint,
             bursts,
-        }) => {
-            print_line(&child::deliver(*subject, *delivery, endpoint, *bursts)?)?;
+        } => print_line(&child::deliver(subject, delivery, &endpoint, bursts)?),
+        Role::ChildService {
+            subject,
+            endpoint,
+            requests,
+        } => print_line(&requests::service::run(subject, &endpoint, requests)?),
+        Role::ChildLoadService { address, requests } => {
+            print_line(&requests::load::run(&address, requests)?)
         }
-        Some(Role::ChildLoad {
+        Role::ChildLoad {
             endpoint,
             first_trace,
             requests,
-        }) => print_line(&backend::load::run(endpoint, *first_trace, *requests)?)?,
-        Some(Role::ChildVisible {
+        } => print_line(&backend::load::run(&endpoint, first_trace, requests)?),
+        Role::ChildVisible {
             endpoint,
             api,
             count,
-        }) => print_line(&backend::visible::run(endpoint, api, *count)?)?,
-        None => return measure(&arguments),
+        } => print_line(&backend::visible::run(&endpoint, &api, count)?),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn measure(arguments: &Arguments) -> Result<ExitCode> {
@@ -166,6 +214,15 @@ fn measure(arguments: &Arguments) -> Result<ExitCode> {
     let mut runner = Runner::start(sizes, &mut results)?;
     if bench.includes(Bench::Record) {
         runner.record()?;
+    }
+    if bench.includes(Bench::Unsampled) {
+        runner.unsampled()?;
+    }
+    if bench.includes(Bench::Threads) {
+        runner.threads()?;
+    }
+    if bench.includes(Bench::Axum) {
+        runner.requests()?;
     }
     if bench.includes(Bench::Deliver) {
         runner.deliver()?;

@@ -20,6 +20,10 @@ pub(crate) enum Subject {
     OpentelemetrySdk,
     /// fastrace with its OpenTelemetry reporter.
     Fastrace,
+    /// micromegas-tracing, whose blocks of events a sink counts and drops: it has no OTLP.
+    Micromegas,
+    /// `tracing-subscriber`'s JSON lines of events, into `/dev/null`.
+    FmtJson,
     /// Two readings of `std::time::Instant`: what a span costs that does nothing else.
     ClockInstant,
     /// Two readings of the time stamp counter.
@@ -51,6 +55,34 @@ impl Subject {
         Self::Fastrace,
     ];
 
+    /// Those whose threads are counted.
+    pub(crate) const THREADED: [Self; 5] = [
+        Self::Ringlight,
+        Self::RinglightNative,
+        Self::TracingOpentelemetry,
+        Self::OpentelemetrySdk,
+        Self::Fastrace,
+    ];
+
+    /// Those that can be told not to record, and what bounds them from below.
+    pub(crate) const UNSAMPLED: [Self; 6] = [
+        Self::Ringlight,
+        Self::TracingOpentelemetry,
+        Self::OpentelemetrySdk,
+        Self::Fastrace,
+        Self::TracingNone,
+        Self::TracingEmpty,
+    ];
+
+    /// Those that a service of requests runs with.
+    pub(crate) const SERVING: [Self; 5] = [
+        Self::TracingNone,
+        Self::Ringlight,
+        Self::TracingOpentelemetry,
+        Self::Fastrace,
+        Self::FmtJson,
+    ];
+
     /// Those that only bound the others from below.
     pub(crate) const REFERENCE: [Self; 4] = [
         Self::ClockInstant,
@@ -73,6 +105,8 @@ impl Subject {
             Self::TracingOpentelemetryLean => "tracing-opentelemetry-lean",
             Self::OpentelemetrySdk => "opentelemetry-sdk",
             Self::Fastrace => "fastrace",
+            Self::Micromegas => "micromegas",
+            Self::FmtJson => "fmt-json",
             Self::ClockInstant => "clock-instant",
             Self::ClockTsc => "clock-tsc",
             Self::TracingNone => "tracing-none",
@@ -102,11 +136,14 @@ pub(crate) enum Shape {
     Tree,
     /// The same, each with the three attributes.
     Tree3,
+    /// What a request makes: a root and two children with the three attributes, and an event in each
+    /// child.
+    Request,
 }
 
 impl Shape {
-    /// All of them.
-    pub(crate) const ALL: [Self; 5] = [
+    /// Those that are recorded in bursts.
+    pub(crate) const BURSTS: [Self; 5] = [
         Self::Flat,
         Self::Flat3,
         Self::Event,
@@ -125,6 +162,7 @@ impl Shape {
             Self::Event => "event",
             Self::Tree => "tree",
             Self::Tree3 => "tree3",
+            Self::Request => "request",
         }
     }
 
@@ -133,6 +171,16 @@ impl Shape {
         match self {
             Self::Flat | Self::Flat3 | Self::Event => 1,
             Self::Tree | Self::Tree3 => 1 + Self::CHILDREN_COUNT,
+            Self::Request => 3,
+        }
+    }
+
+    /// Events of one unit.
+    pub(crate) fn events_per_unit(self) -> u64 {
+        match self {
+            Self::Flat | Self::Flat3 | Self::Tree | Self::Tree3 => 0,
+            Self::Event => 1,
+            Self::Request => 2,
         }
     }
 
@@ -141,10 +189,24 @@ impl Shape {
         1_000_u64.div_ceil(self.spans_per_unit())
     }
 
+    /// Spans of one burst.
+    pub(crate) fn spans_per_burst(self) -> u64 {
+        self.units_per_burst() * self.spans_per_unit()
+    }
+
     /// Whether spans carry the three attributes.
     pub(crate) fn has_attributes(self) -> bool {
-        matches!(self, Self::Flat3 | Self::Tree3)
+        matches!(self, Self::Flat3 | Self::Tree3 | Self::Request)
     }
+}
+
+/// What the head sampler says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Sampling {
+    /// Every trace is recorded: the default of all subjects.
+    AlwaysOn,
+    /// None is.
+    AlwaysOff,
 }
 
 /// How spans are produced for the delivery bench; all of shape `tree3`.
@@ -191,6 +253,25 @@ pub(crate) const BURST_QUEUE_SPANS: usize = 65_536;
 /// Time between the starts of two bursts: a thousand spans each make 100 000 a second.
 pub(crate) const BURST_INTERVAL: Duration = Duration::from_millis(10);
 
+/// How many threads record at a time.
+pub(crate) const THREADS: [usize; 4] = [1, 2, 4, 8];
+
+/// The name of such a case in results.
+pub(crate) fn threads_case(threads_count: usize) -> &'static str {
+    match threads_count {
+        1 => "1-thread",
+        2 => "2-threads",
+        4 => "4-threads",
+        _ => "8-threads",
+    }
+}
+
+/// The case of spans that are not recorded, in results.
+pub(crate) const UNSAMPLED: &str = "unsampled";
+
+/// The case of requests, in results.
+pub(crate) const REQUEST: &str = "request";
+
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sizes {
@@ -200,6 +281,12 @@ pub(crate) struct Sizes {
     pub(crate) record_rounds: usize,
     /// Bursts in each round.
     pub(crate) record_bursts: u64,
+    /// Processes for each subject and number of threads.
+    pub(crate) threads_processes: usize,
+    /// Processes for each subject that serves requests; each is one sample.
+    pub(crate) requests_processes: usize,
+    /// Requests of each of them.
+    pub(crate) requests: u64,
     /// Processes for each subject and case of `deliver`; each is one sample.
     pub(crate) deliver_processes: usize,
     /// Bursts of a paced process.
@@ -233,6 +320,9 @@ impl Sizes {
         record_processes: 3,
         record_rounds: 7,
         record_bursts: 40,
+        threads_processes: 2,
+        requests_processes: 7,
+        requests: 40_000,
         deliver_processes: 7,
         paced_bursts: 300,
         flat_bursts: 1_000,
@@ -251,6 +341,9 @@ impl Sizes {
         record_processes: 1,
         record_rounds: 7,
         record_bursts: 10,
+        threads_processes: 1,
+        requests_processes: 3,
+        requests: 10_000,
         deliver_processes: 3,
         paced_bursts: 100,
         flat_bursts: 200,

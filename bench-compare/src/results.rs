@@ -9,11 +9,11 @@ use crate::{machine::Machine, plan::Subject, stats::Estimate, subjects::Account}
 /// One line of results.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Figure {
-    /// `record`, `deliver` or `backend`.
+    /// `record`, `unsampled`, `threads`, `axum`, `deliver` or `backend`.
     pub(crate) bench: String,
     /// Whom it is about.
     pub(crate) subject: String,
-    /// Shape, way of producing, or part of the backend.
+    /// Shape, number of threads, way of producing, or part of the backend.
     pub(crate) case: String,
     /// What `median`, `low` and `high` count.
     pub(crate) unit: String,

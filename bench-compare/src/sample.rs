@@ -77,19 +77,44 @@ impl Sample {
     pub(crate) fn compare(&self, received: &mut Received) {
         for (trace_id, trace) in &self.traces {
             received.compared += (trace.spans.len() + trace.logs.len()) as u64;
-            if (trace.spans.len() as u64) < self.shape.spans_per_unit() {
-                received.incomplete += 1;
-            }
+            let is_whole = trace.spans.len() as u64 >= self.shape.spans_per_unit()
+                && trace.events().len() as u64 >= self.shape.events_per_unit();
+            received.incomplete += u64::from(!is_whole);
             let result = check_ids(trace_id, trace)
                 .and_then(|()| check_structure(self.shape, trace))
                 .and_then(|()| check_attributes(self.shape, trace))
-                .and_then(|()| check_event(self.shape, trace));
+                .and_then(|()| check_events(self.shape, trace));
             if let Err(difference) = result
                 && received.differences.len() < DIFFERENCES_MAX
             {
                 received.differences.push(difference);
             }
         }
+    }
+}
+
+/// An event, however it came.
+struct Event<'a> {
+    span_id: &'a [u8],
+    name: &'a str,
+    attributes: &'a [KeyValue],
+}
+
+impl Trace {
+    fn events(&self) -> Vec<Event<'_>> {
+        let in_spans = self.spans.iter().flat_map(|span| {
+            span.events.iter().map(|event| Event {
+                span_id: &span.span_id,
+                name: &event.name,
+                attributes: &event.attributes,
+            })
+        });
+        let as_logs = self.logs.iter().map(|log| Event {
+            span_id: &log.span_id,
+            name: log.body.as_ref().and_then(as_text).unwrap_or_default(),
+            attributes: &log.attributes,
+        });
+        in_spans.chain(as_logs).collect()
     }
 }
 
@@ -180,40 +205,35 @@ fn check_attributes(shape: Shape, trace: &Trace) -> Check {
     Ok(())
 }
 
-/// The event is a span event, or a log record with the span's ids.
-fn check_event(shape: Shape, trace: &Trace) -> Check {
-    let events = trace.spans.iter().flat_map(|span| {
-        span.events.iter().map(|event| {
-            (
-                span.span_id.as_slice(),
-                event.name.as_str(),
-                &event.attributes,
-            )
-        })
-    });
-    let logs = trace.logs.iter().map(|log| {
-        let body = log.body.as_ref().and_then(as_text).unwrap_or_default();
-        (log.span_id.as_slice(), body, &log.attributes)
-    });
-    let all: Vec<_> = events.chain(logs).collect();
-    if shape != Shape::Event {
-        return if all.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{} events", all.len()))
-        };
+/// Each event is a span event, or a log record with the ids of its span, of which it has at most
+/// one; where spans have attributes, it has the number of its span.
+fn check_events(shape: Shape, trace: &Trace) -> Check {
+    let events = trace.events();
+    // Any of them may have been dropped.
+    if events.len() as u64 > shape.events_per_unit() {
+        return Err(format!("{} events in one trace", events.len()));
     }
-    // Either half may have been dropped.
-    if all.len() > 1 {
-        return Err(format!("{} events in one span", all.len()));
-    }
-    for (span_id, name, attributes) in all {
-        let known =
-            trace.spans.is_empty() || trace.spans.iter().any(|span| span.span_id == span_id);
-        if name != "ping" || !known {
-            return Err(format!("an event `{name}` of span {span_id:02x?}"));
+    let mut spans = BTreeSet::new();
+    for event in events {
+        // Whether the span was dropped or the event strayed cannot be told when some are missing.
+        let span = trace
+            .spans
+            .iter()
+            .find(|span| span.span_id == event.span_id);
+        let is_known = span.is_some() || (trace.spans.len() as u64) < shape.spans_per_unit();
+        if event.name != "ping" || !is_known || !spans.insert(event.span_id) {
+            return Err(format!(
+                "an event `{}` of span {:02x?}, or a second one there",
+                event.name, event.span_id
+            ));
         }
-        integer(attributes, "id")?;
+        let number = integer(event.attributes, "id")?;
+        let Some(span) = span.filter(|_| shape.has_attributes()) else {
+            continue;
+        };
+        if span.name != "child" || integer(&span.attributes, "id")? != number {
+            return Err(format!("event {number} in span {:?}", span.attributes));
+        }
     }
     Ok(())
 }
@@ -249,4 +269,90 @@ fn integer(attributes: &[KeyValue], key: &str) -> Result<u64, String> {
     number
         .map(i64::cast_unsigned)
         .ok_or_else(|| format!("attribute `{key}` is {value:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::trace::v1::span::Event as SpanEvent;
+
+    use super::*;
+
+    fn attribute(key: &str, value: any_value::Value) -> KeyValue {
+        KeyValue {
+            key: key.to_owned(),
+            value: Some(AnyValue { value: Some(value) }),
+            ..KeyValue::default()
+        }
+    }
+
+    fn number(sequence: u64) -> KeyValue {
+        attribute("id", any_value::Value::IntValue(id(sequence)))
+    }
+
+    /// The spans of request 5, as they should arrive: each child with its event.
+    fn request() -> Vec<Span> {
+        let text = |key, value: &str| attribute(key, any_value::Value::StringValue(value.into()));
+        let span = |sequence: u64| Span {
+            trace_id: vec![1; 16],
+            span_id: vec![sequence as u8; 8],
+            parent_span_id: if sequence == 15 { vec![] } else { vec![15; 8] },
+            name: if sequence == 15 { "root" } else { "child" }.to_owned(),
+            start_time_unix_nano: 1,
+            end_time_unix_nano: 2,
+            attributes: vec![
+                number(sequence),
+                text("route", route(sequence)),
+                text("took", &Took(sequence).to_string()),
+            ],
+            events: if sequence == 15 {
+                vec![]
+            } else {
+                vec![ping(sequence)]
+            },
+            ..Span::default()
+        };
+        vec![span(15), span(16), span(17)]
+    }
+
+    fn ping(sequence: u64) -> SpanEvent {
+        SpanEvent {
+            name: "ping".to_owned(),
+            attributes: vec![number(sequence)],
+            ..SpanEvent::default()
+        }
+    }
+
+    fn check(change: impl FnOnce(&mut Vec<Span>), expected: (u64, usize)) {
+        let mut spans = request();
+        change(&mut spans);
+        let trace = Trace {
+            spans,
+            ..Trace::default()
+        };
+        let mut sample = Sample::new(Shape::Request);
+        sample.traces.insert(vec![1; 16], trace);
+        let mut received = Received::default();
+        sample.compare(&mut received);
+        let found = (received.incomplete, received.differences.len());
+        assert_eq!(found, expected, "{:?}", received.differences);
+    }
+
+    #[test]
+    fn a_request_is_compared_down_to_the_span_of_each_event() {
+        check(|_| (), (0, 0));
+        // Lost on the way.
+        check(|spans| drop(spans.pop()), (1, 0));
+        check(|spans| spans[1].events.clear(), (1, 0));
+        // Not what was sent.
+        check(|spans| spans[1].events[0].name.push('!'), (0, 1));
+        check(|spans| spans[1].events[0] = ping(17), (0, 1));
+        check(|spans| spans[1].events.push(ping(16)), (0, 1));
+        check(|spans| spans[2].parent_span_id[0] = 16, (0, 1));
+        check(|spans| drop(spans[2].attributes.pop()), (0, 1));
+        let move_event = |spans: &mut Vec<Span>| {
+            let event = spans[1].events.remove(0);
+            spans[2].events.push(event);
+        };
+        check(move_event, (0, 1));
+    }
 }

@@ -28,7 +28,7 @@ use tonic::{
     transport::server::TcpIncoming,
 };
 
-use crate::{codec::Raw, plan::Shape, sample::Sample, wire};
+use crate::{codec::Raw, cores::Cores, plan::Shape, sample::Sample, wire};
 
 /// Larger than any peer's request, so that none is refused.
 const REQUEST_BYTES_MAX: usize = 256 << 20;
@@ -188,7 +188,8 @@ services! {
 }
 
 /// Serves until standard input ends.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(cores: Cores) -> Result<()> {
+    cores.keep()?;
     let counts = Arc::new(Counts::default());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -11,11 +11,12 @@ use fastrace::{
 use fastrace_opentelemetry::OpenTelemetryReporter;
 use tokio::runtime::Runtime;
 
-use super::{Account, Recording, Settings, Took, id, opentelemetry, route};
-use crate::plan::Shape;
+use super::{Account, Producer, Recording, Settings, Took, id, opentelemetry, route};
+use crate::plan::{Sampling, Shape};
 
 /// fastrace reports from a thread of its own; the runtime carries its connection.
 pub(super) struct Fastrace {
+    sampling: Sampling,
     _runtime: Runtime,
 }
 
@@ -31,11 +32,14 @@ pub(super) fn start(settings: &Settings<'_>) -> Result<Fastrace> {
     )
     .with_block_on(move |future| handle.block_on(future));
     ::fastrace::set_reporter(reporter, Config::default());
-    Ok(Fastrace { _runtime: runtime })
+    Ok(Fastrace {
+        sampling: settings.sampling,
+        _runtime: runtime,
+    })
 }
 
 /// All its properties are strings.
-fn properties(sequence: u64) -> [(&'static str, Cow<'static, str>); 3] {
+pub(crate) fn properties(sequence: u64) -> [(&'static str, Cow<'static, str>); 3] {
     [
         ("id", Cow::Owned(id(sequence).to_string())),
         ("route", Cow::Borrowed(route(sequence))),
@@ -43,18 +47,27 @@ fn properties(sequence: u64) -> [(&'static str, Cow<'static, str>); 3] {
     ]
 }
 
-impl Recording for Fastrace {
-    fn burst(&self, shape: Shape, first: u64, count: u64) {
+/// It has no sampler: whoever begins a trace says whether it is recorded.
+struct Roots(Sampling);
+
+impl Roots {
+    fn begin(&self) -> Span {
+        let context = SpanContext::random().sampled(self.0 == Sampling::AlwaysOn);
+        Span::root("root", context)
+    }
+}
+
+impl Producer for Roots {
+    fn burst(&mut self, shape: Shape, first: u64, count: u64) {
         for unit in first..first + count {
             match shape {
-                Shape::Flat => drop(Span::root("root", SpanContext::random())),
-                Shape::Flat3 => drop(
-                    Span::root("root", SpanContext::random()).with_properties(|| properties(unit)),
-                ),
-                Shape::Event => Span::root("root", SpanContext::random())
+                Shape::Flat => drop(self.begin()),
+                Shape::Flat3 => drop(self.begin().with_properties(|| properties(unit))),
+                Shape::Event => self
+                    .begin()
                     .add_event(Event::new("ping").with_property(|| ("id", id(unit).to_string()))),
                 Shape::Tree => {
-                    let root = Span::root("root", SpanContext::random());
+                    let root = self.begin();
                     let _parent = root.set_local_parent();
                     for _ in 0..Shape::CHILDREN_COUNT {
                         drop(LocalSpan::enter_with_local_parent("child"));
@@ -62,8 +75,7 @@ impl Recording for Fastrace {
                 }
                 Shape::Tree3 => {
                     let first = unit * shape.spans_per_unit();
-                    let root = Span::root("root", SpanContext::random())
-                        .with_properties(|| properties(first));
+                    let root = self.begin().with_properties(|| properties(first));
                     let _parent = root.set_local_parent();
                     for child in 1..=Shape::CHILDREN_COUNT {
                         drop(
@@ -72,8 +84,16 @@ impl Recording for Fastrace {
                         );
                     }
                 }
+                // Made by a service: see `requests`.
+                Shape::Request => {}
             }
         }
+    }
+}
+
+impl Recording for Fastrace {
+    fn producer(&self) -> Result<Box<dyn Producer + '_>> {
+        Ok(Box::new(Roots(self.sampling)))
     }
 
     fn finish(self: Box<Self>) -> Result<Option<Account>> {

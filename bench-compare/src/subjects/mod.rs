@@ -1,7 +1,9 @@
 //! What each subject does to record the same spans.
 
 mod fastrace;
+mod json;
 mod macros;
+mod micromegas;
 mod native;
 mod opentelemetry;
 mod reference;
@@ -11,16 +13,24 @@ use std::{collections::BTreeMap, fmt};
 
 use anyhow::Result;
 
-use crate::plan::{Room, Shape, Subject};
+pub(crate) use self::fastrace::properties as fastrace_properties;
+
+use crate::plan::{Room, Sampling, Shape, Subject};
 
 /// A subject set up and running.
-pub(crate) trait Recording {
-    /// Records units `first` to `first + count`, of one shape.
-    fn burst(&self, shape: Shape, first: u64, count: u64);
+pub(crate) trait Recording: Sync {
+    /// What the calling thread records with.
+    fn producer(&self) -> Result<Box<dyn Producer + '_>>;
 
     /// Delivers what is left and ends; with what the subject itself says about spans it dropped,
     /// if it does say.
     fn finish(self: Box<Self>) -> Result<Option<Account>>;
+}
+
+/// One thread's end of a subject.
+pub(crate) trait Producer {
+    /// Records units `first` to `first + count`, of one shape made for [bursts](Shape::BURSTS).
+    fn burst(&mut self, shape: Shape, first: u64, count: u64);
 }
 
 /// Spans a subject says it has dropped, by reason.
@@ -35,6 +45,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) room: Room,
     /// How many spans the run will make.
     pub(crate) spans_count: u64,
+    /// Whether anything is recorded.
+    pub(crate) sampling: Sampling,
 }
 
 /// Sets a subject up; at most once a process, as subscribers are global.
@@ -46,6 +58,8 @@ pub(crate) fn start(subject: Subject, settings: &Settings<'_>) -> Result<Box<dyn
         Subject::TracingOpentelemetryLean => Box::new(opentelemetry::start_layer(settings, true)?),
         Subject::OpentelemetrySdk => Box::new(opentelemetry::start_tracer(settings)?),
         Subject::Fastrace => Box::new(fastrace::start(settings)?),
+        Subject::Micromegas => Box::new(micromegas::start()?),
+        Subject::FmtJson => Box::new(json::start()?),
         Subject::ClockInstant => Box::new(reference::ClockInstant),
         Subject::ClockTsc => Box::new(reference::ClockTsc),
         Subject::TracingNone => Box::new(reference::TracingNone),

@@ -1,8 +1,8 @@
 //! The product without `tracing`: spans timed and submitted natively.
 
-use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -14,7 +14,7 @@ use ringlight::collector::{
 use tokio::runtime::Builder;
 
 use super::ringlight::account;
-use super::{Account, Recording, Settings, id, route};
+use super::{Account, Producer, Recording, Settings, id, route};
 use crate::plan::{Room, Shape};
 
 static ROOT: SpanTemplate<0> = SpanTemplate::new("bench", "root", []);
@@ -22,17 +22,19 @@ static CHILD: SpanTemplate<0> = SpanTemplate::new("bench", "child", []);
 static ROOT3: SpanTemplate<3> = SpanTemplate::new("bench", "root", ["id", "route", "took"]);
 static CHILD3: SpanTemplate<3> = SpanTemplate::new("bench", "child", ["id", "route", "took"]);
 
-/// A producer and the text of the attribute that is formatted.
+/// A collector and what it was given in vain.
 pub(super) struct Native {
     collector: AsyncSpanCollector,
-    recorder: RefCell<Recorder>,
+    /// Whole spans that came back and were given up, which the ledger does not count. Relaxed: read
+    /// when all producers are gone.
+    refused: AtomicU64,
 }
 
-struct Recorder {
+/// A producer and the text of the attribute that is formatted.
+struct Recorder<'a> {
     producer: SpanProducer,
     took: String,
-    /// Whole spans that came back and were given up, which the ledger does not count.
-    refused: u64,
+    refused: &'a AtomicU64,
 }
 
 pub(super) fn start(settings: &Settings<'_>) -> Result<Native> {
@@ -47,19 +49,13 @@ pub(super) fn start(settings: &Settings<'_>) -> Result<Native> {
         ..CollectorConfig::default()
     };
     let exporter = OtlpGrpcExporter::new(&OtlpConfig::new(settings.endpoint))?;
-    let collector = AsyncSpanCollector::new(config, Arc::new(exporter))?;
-    let recorder = RefCell::new(Recorder {
-        producer: collector.register()?.into_sync(),
-        took: String::new(),
-        refused: 0,
-    });
     Ok(Native {
-        collector,
-        recorder,
+        collector: AsyncSpanCollector::new(config, Arc::new(exporter))?,
+        refused: AtomicU64::new(0),
     })
 }
 
-impl Recorder {
+impl Recorder<'_> {
     fn end3(&mut self, span: OpenSpan<3>, sequence: u64) {
         self.took.clear();
         // What `Took` shows. Writing to a string does not fail.
@@ -92,50 +88,63 @@ impl Recorder {
             events: vec![event],
             ..Span::default()
         };
-        self.refused += u64::from(self.producer.submit_span(whole).is_err());
+        if self.producer.submit_span(whole).is_err() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Producer for Recorder<'_> {
+    fn burst(&mut self, shape: Shape, first: u64, count: u64) {
+        for unit in first..first + count {
+            match shape {
+                Shape::Flat => {
+                    let span = self.producer.start(&ROOT);
+                    self.producer.end(span, []);
+                }
+                Shape::Flat3 => {
+                    let span = self.producer.start(&ROOT3);
+                    self.end3(span, unit);
+                }
+                Shape::Event => self.event(unit),
+                Shape::Tree => {
+                    let root = self.producer.start(&ROOT);
+                    for _ in 0..Shape::CHILDREN_COUNT {
+                        let child = self.producer.start_child(&CHILD, root.context());
+                        self.producer.end(child, []);
+                    }
+                    self.producer.end(root, []);
+                }
+                Shape::Tree3 => {
+                    let first = unit * shape.spans_per_unit();
+                    let root = self.producer.start(&ROOT3);
+                    for child in 1..=Shape::CHILDREN_COUNT {
+                        let span = self.producer.start_child(&CHILD3, root.context());
+                        self.end3(span, first + child);
+                    }
+                    self.end3(root, first);
+                }
+                // Made by a service: see `requests`.
+                Shape::Request => {}
+            }
+        }
     }
 }
 
 impl Recording for Native {
-    fn burst(&self, shape: Shape, first: u64, count: u64) {
-        let recorder = &mut *self.recorder.borrow_mut();
-        for unit in first..first + count {
-            match shape {
-                Shape::Flat => {
-                    let span = recorder.producer.start(&ROOT);
-                    recorder.producer.end(span, []);
-                }
-                Shape::Flat3 => {
-                    let span = recorder.producer.start(&ROOT3);
-                    recorder.end3(span, unit);
-                }
-                Shape::Event => recorder.event(unit),
-                Shape::Tree => {
-                    let root = recorder.producer.start(&ROOT);
-                    for _ in 0..Shape::CHILDREN_COUNT {
-                        let child = recorder.producer.start_child(&CHILD, root.context());
-                        recorder.producer.end(child, []);
-                    }
-                    recorder.producer.end(root, []);
-                }
-                Shape::Tree3 => {
-                    let first = unit * shape.spans_per_unit();
-                    let root = recorder.producer.start(&ROOT3);
-                    for child in 1..=Shape::CHILDREN_COUNT {
-                        let span = recorder.producer.start_child(&CHILD3, root.context());
-                        recorder.end3(span, first + child);
-                    }
-                    recorder.end3(root, first);
-                }
-            }
-        }
+    fn producer(&self) -> Result<Box<dyn Producer + '_>> {
+        Ok(Box::new(Recorder {
+            producer: self.collector.register()?.into_sync(),
+            took: String::new(),
+            refused: &self.refused,
+        }))
     }
 
     fn finish(self: Box<Self>) -> Result<Option<Account>> {
         let runtime = Builder::new_current_thread().build()?;
         let ledger = runtime.block_on(self.collector.shutdown(Duration::from_secs(120)));
         let mut account = account(&ledger)?;
-        let refused = self.recorder.into_inner().refused;
+        let refused = self.refused.into_inner();
         if refused > 0 {
             account.insert("refused".to_owned(), refused);
         }

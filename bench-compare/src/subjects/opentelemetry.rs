@@ -10,13 +10,13 @@ use opentelemetry::{
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{
     Resource,
-    trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider},
+    trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider},
 };
 use tokio::runtime::Runtime;
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt};
 
-use super::{Account, Recording, Settings, Took, id, macros, route};
-use crate::plan::{BURST_QUEUE_SPANS, Room, Shape};
+use super::{Account, Producer, Recording, Settings, Took, id, macros::Macros, route};
+use crate::plan::{BURST_QUEUE_SPANS, Room, Sampling, Shape};
 
 /// The SDK, its exporter and the runtime that its connection lives on.
 struct Sdk {
@@ -59,12 +59,14 @@ impl Sdk {
         let processor = BatchSpanProcessor::builder(exporter)
             .with_batch_config(config.build())
             .build();
-        let provider = SdkTracerProvider::builder()
+        let mut provider = SdkTracerProvider::builder()
             .with_span_processor(processor)
-            .with_resource(resource())
-            .build();
+            .with_resource(resource());
+        if settings.sampling == Sampling::AlwaysOff {
+            provider = provider.with_sampler(Sampler::AlwaysOff);
+        }
         Ok(Self {
-            provider,
+            provider: provider.build(),
             _runtime: runtime,
         })
     }
@@ -99,8 +101,8 @@ pub(super) fn start_layer(settings: &Settings<'_>, lean: bool) -> Result<Layer> 
 }
 
 impl Recording for Layer {
-    fn burst(&self, shape: Shape, first: u64, count: u64) {
-        macros::burst(shape, first, count);
+    fn producer(&self) -> Result<Box<dyn Producer + '_>> {
+        Ok(Box::new(Macros))
     }
 
     fn finish(self: Box<Self>) -> Result<Option<Account>> {
@@ -131,9 +133,9 @@ fn attributes(sequence: u64) -> [KeyValue; 3] {
     ]
 }
 
-impl Recording for Direct {
-    fn burst(&self, shape: Shape, first: u64, count: u64) {
-        let tracer = &self.tracer;
+impl Producer for &SdkTracer {
+    fn burst(&mut self, shape: Shape, first: u64, count: u64) {
+        let tracer = *self;
         let none = Context::new();
         for unit in first..first + count {
             match shape {
@@ -182,8 +184,16 @@ impl Recording for Direct {
                     }
                     context.span().end();
                 }
+                // Made by a service: see `requests`.
+                Shape::Request => {}
             }
         }
+    }
+}
+
+impl Recording for Direct {
+    fn producer(&self) -> Result<Box<dyn Producer + '_>> {
+        Ok(Box::new(&self.tracer))
     }
 
     fn finish(self: Box<Self>) -> Result<Option<Account>> {

@@ -5,14 +5,20 @@ use std::{hint::black_box, time::Instant};
 use anyhow::Result;
 use tracing::{Event, Metadata, Subscriber, span};
 
-use super::{Account, Recording, macros};
+use super::{Account, Producer, Recording, macros::Macros};
 use crate::{meter, plan::Shape};
 
 /// Nothing: what is left is the pacer.
 pub(super) struct Null;
 
+impl Producer for Null {
+    fn burst(&mut self, _shape: Shape, _first: u64, _count: u64) {}
+}
+
 impl Recording for Null {
-    fn burst(&self, _shape: Shape, _first: u64, _count: u64) {}
+    fn producer(&self) -> Result<Box<dyn Producer + '_>> {
+        Ok(Box::new(Null))
+    }
 
     fn finish(self: Box<Self>) -> Result<Option<Account>> {
         Ok(None)
@@ -22,12 +28,18 @@ impl Recording for Null {
 /// Two readings of the standard library's clock a span.
 pub(super) struct ClockInstant;
 
-impl Recording for ClockInstant {
-    fn burst(&self, shape: Shape, _first: u64, count: u64) {
+impl Producer for ClockInstant {
+    fn burst(&mut self, shape: Shape, _first: u64, count: u64) {
         for _ in 0..count * shape.spans_per_unit() {
             black_box(Instant::now());
             black_box(Instant::now());
         }
+    }
+}
+
+impl Recording for ClockInstant {
+    fn producer(&self) -> Result<Box<dyn Producer + '_>> {
+        Ok(Box::new(ClockInstant))
     }
 
     fn finish(self: Box<Self>) -> Result<Option<Account>> {
@@ -38,12 +50,18 @@ impl Recording for ClockInstant {
 /// Two readings of the time stamp counter a span.
 pub(super) struct ClockTsc;
 
-impl Recording for ClockTsc {
-    fn burst(&self, shape: Shape, _first: u64, count: u64) {
+impl Producer for ClockTsc {
+    fn burst(&mut self, shape: Shape, _first: u64, count: u64) {
         for _ in 0..count * shape.spans_per_unit() {
             black_box(meter::tsc());
             black_box(meter::tsc());
         }
+    }
+}
+
+impl Recording for ClockTsc {
+    fn producer(&self) -> Result<Box<dyn Producer + '_>> {
+        Ok(Box::new(ClockTsc))
     }
 
     fn finish(self: Box<Self>) -> Result<Option<Account>> {
@@ -55,8 +73,8 @@ impl Recording for ClockTsc {
 pub(super) struct TracingNone;
 
 impl Recording for TracingNone {
-    fn burst(&self, shape: Shape, first: u64, count: u64) {
-        macros::burst(shape, first, count);
+    fn producer(&self) -> Result<Box<dyn Producer + '_>> {
+        Ok(Box::new(Macros))
     }
 
     fn finish(self: Box<Self>) -> Result<Option<Account>> {
@@ -73,8 +91,8 @@ pub(super) fn start_empty() -> Result<TracingEmpty> {
 }
 
 impl Recording for TracingEmpty {
-    fn burst(&self, shape: Shape, first: u64, count: u64) {
-        macros::burst(shape, first, count);
+    fn producer(&self) -> Result<Box<dyn Producer + '_>> {
+        Ok(Box::new(Macros))
     }
 
     fn finish(self: Box<Self>) -> Result<Option<Account>> {

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use ringlight::{DropReason, LedgerSnapshot, LogFormat, OverflowPolicy, Signal, Telemetry};
+use ringlight::{
+    DropReason, LedgerSnapshot, LogFormat, OverflowPolicy, Sampler, Signal, Telemetry,
+};
 
-use super::{Account, Recording, Settings, macros};
-use crate::plan::{Room, Shape};
+use super::{Account, Producer, Recording, Settings, macros::Macros};
+use crate::plan::{Room, Sampling};
 
 /// As `init` sets it up, except that log lines go nowhere: the peers print none.
 pub(super) struct Ringlight {
@@ -18,6 +20,10 @@ pub(super) fn start(settings: &Settings<'_>) -> Result<Ringlight> {
         .service_name("bench-compare")
         .otlp_endpoint(settings.endpoint)
         .log_format(LogFormat::Off);
+    let builder = match settings.sampling {
+        Sampling::AlwaysOn => builder,
+        Sampling::AlwaysOff => builder.sampler(Sampler::always_off()),
+    };
     let telemetry = match settings.room {
         // A burst fits its rings as they are.
         Room::Default | Room::Burst => builder.init()?,
@@ -27,8 +33,8 @@ pub(super) fn start(settings: &Settings<'_>) -> Result<Ringlight> {
 }
 
 impl Recording for Ringlight {
-    fn burst(&self, shape: Shape, first: u64, count: u64) {
-        macros::burst(shape, first, count);
+    fn producer(&self) -> Result<Box<dyn Producer + '_>> {
+        Ok(Box::new(Macros))
     }
 
     fn finish(self: Box<Self>) -> Result<Option<Account>> {

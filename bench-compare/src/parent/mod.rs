@@ -1,7 +1,10 @@
 //! Runs the children in turns and makes figures of what they found.
 
+mod deliver;
+mod record;
+mod requests;
+
 use std::{
-    collections::BTreeMap,
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
@@ -11,8 +14,8 @@ use clap::ValueEnum;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    child::{DeliverRun, RecordRun},
-    plan::{Delivery, Shape, Sizes, Subject},
+    cores::Cores,
+    plan::{Shape, Sizes, Subject},
     results::{Figure, Results},
     server::{Hello, Received},
     stats::Estimate,
@@ -28,9 +31,9 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Result<Self> {
+    fn start(cores: Cores) -> Result<Self> {
         let mut process = this_program()?
-            .arg("serve")
+            .args(["serve".to_owned(), argument(cores)])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -78,7 +81,7 @@ impl Drop for Server {
 fn read_line<T: DeserializeOwned>(reader: &mut impl BufRead) -> Result<T> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
-    serde_json::from_str(&line).with_context(|| format!("the counting server answered {line:?}"))
+    serde_json::from_str(&line).with_context(|| format!("a process answered {line:?}"))
 }
 
 fn this_program() -> Result<Command> {
@@ -122,100 +125,9 @@ pub(crate) struct Runner<'a> {
 impl<'a> Runner<'a> {
     pub(crate) fn start(sizes: Sizes, results: &'a mut Results) -> Result<Self> {
         Ok(Self {
-            server: Server::start()?,
+            server: Server::start(Cores::Any)?,
             sizes,
             results,
-        })
-    }
-
-    /// Producer CPU and allocations a span.
-    pub(crate) fn record(&mut self) -> Result<()> {
-        let subjects = [&Subject::REFERENCE[..], &Subject::DELIVERING].concat();
-        let mut samples: BTreeMap<(Shape, Subject), Samples> = BTreeMap::new();
-        // Processes of different subjects take turns, so that a drift of the machine meets all.
-        for round in 0..self.sizes.record_processes {
-            for shape in Shape::ALL {
-                for subject in subjects.iter().copied() {
-                    progress("record", subject, shape.name(), round);
-                    let (run, received) = self.record_once(subject, shape)?;
-                    let samples = samples.entry((shape, subject)).or_default();
-                    samples.values.extend(run.rounds_ns);
-                    samples.allocations.push(run.allocations);
-                    samples.produced += run.produced;
-                    samples.delivered += received.spans;
-                }
-            }
-        }
-        for ((shape, subject), samples) in &samples {
-            let figure = |unit, values: &[f64]| {
-                samples.figure("record", *subject, shape.name(), unit, values)
-            };
-            self.results
-                .figures
-                .push(figure("ns_cpu_per_span", &samples.values));
-            self.results
-                .figures
-                .push(figure("allocations_per_span", &samples.allocations));
-        }
-        Ok(())
-    }
-
-    fn record_once(&mut self, subject: Subject, shape: Shape) -> Result<(RecordRun, Received)> {
-        let arguments = [
-            "child-record".to_owned(),
-            argument(subject),
-            argument(shape),
-            self.server.endpoint.clone(),
-            self.sizes.record_rounds.to_string(),
-            self.sizes.record_bursts.to_string(),
-        ];
-        self.child(subject, shape, &arguments, |run: &RecordRun| {
-            (run.produced, run.account.clone())
-        })
-    }
-
-    /// Client CPU a delivered span.
-    pub(crate) fn deliver(&mut self) -> Result<()> {
-        let mut samples: BTreeMap<(Delivery, Subject), DeliverSamples> = BTreeMap::new();
-        for round in 0..self.sizes.deliver_processes {
-            for delivery in Delivery::ALL {
-                let null = (delivery == Delivery::Paced100k).then_some(Subject::Null);
-                for subject in null.into_iter().chain(Subject::DELIVERING) {
-                    progress("deliver", subject, delivery.name(), round);
-                    let (run, received) = self.deliver_once(subject, delivery)?;
-                    samples
-                        .entry((delivery, subject))
-                        .or_default()
-                        .add(&run, &received);
-                }
-            }
-        }
-        for ((delivery, subject), samples) in &samples {
-            self.results
-                .figures
-                .extend(samples.figures(*subject, *delivery));
-        }
-        Ok(())
-    }
-
-    fn deliver_once(
-        &mut self,
-        subject: Subject,
-        delivery: Delivery,
-    ) -> Result<(DeliverRun, Received)> {
-        let bursts = match delivery {
-            Delivery::Paced100k => self.sizes.paced_bursts,
-            Delivery::FlatDrop | Delivery::FlatBlock => self.sizes.flat_bursts,
-        };
-        let arguments = [
-            "child-deliver".to_owned(),
-            argument(subject),
-            argument(delivery),
-            self.server.endpoint.clone(),
-            bursts.to_string(),
-        ];
-        self.child(subject, Shape::Tree3, &arguments, |run: &DeliverRun| {
-            (run.produced, run.account.clone())
         })
     }
 
@@ -230,14 +142,27 @@ impl<'a> Runner<'a> {
         self.server.reset(shape)?;
         let run: T = run_child(arguments)?;
         let what = arguments[..3].join(" ");
-        let mut received = self.server.report()?;
+        let received = self.server.report()?;
         let (produced, account) = outcome(&run);
+        let received = self.check(subject, &what, received, produced, account);
+        Ok((run, received))
+    }
+
+    /// Compares what a process says it recorded and dropped with what arrived.
+    fn check(
+        &mut self,
+        subject: Subject,
+        what: &str,
+        mut received: Received,
+        produced: u64,
+        account: Option<Account>,
+    ) -> Received {
         if subject.delivers() && received.spans > produced {
             let excess = format!("{} of {produced} spans received", received.spans);
             received.differences.push(excess);
         }
         if let Some(account) = account {
-            self.check_account(&what, produced, account, &mut received);
+            self.check_account(what, produced, account, &mut received);
         }
         if received.spans == produced && received.incomplete > 0 {
             received
@@ -254,7 +179,7 @@ impl<'a> Runner<'a> {
                 .differences
                 .push(format!("{what}: {difference}"));
         }
-        Ok((run, received))
+        received
     }
 
     /// What a subject says it dropped must be exactly what did not arrive.
@@ -313,45 +238,5 @@ impl Samples {
     ) -> Figure {
         let spans = (self.produced, self.delivered);
         Figure::new(bench, subject, (case, unit), Estimate::of(values), spans)
-    }
-}
-
-#[derive(Default)]
-struct DeliverSamples {
-    counts: Samples,
-    cpu_ns: Vec<f64>,
-    spans_per_second: Vec<f64>,
-    resident_mib: Vec<f64>,
-}
-
-impl DeliverSamples {
-    fn add(&mut self, run: &DeliverRun, received: &Received) {
-        self.counts.produced += run.produced;
-        self.counts.delivered += received.spans;
-        // The null row delivers nothing; its cost is the pacer's, a span that would be due.
-        let spans = if received.spans == 0 {
-            run.produced
-        } else {
-            received.spans
-        };
-        self.cpu_ns.push(run.cpu_ns as f64 / spans as f64);
-        self.spans_per_second
-            .push(received.spans as f64 / (run.elapsed_ns as f64 / 1e9));
-        self.resident_mib.push(run.resident_mib);
-    }
-
-    fn figures(&self, subject: Subject, delivery: Delivery) -> Vec<Figure> {
-        let figure = |unit, values: &[f64]| {
-            self.counts
-                .figure("deliver", subject, delivery.name(), unit, values)
-        };
-        let mut figures = vec![figure("ns_cpu_per_delivered_span", &self.cpu_ns)];
-        if delivery != Delivery::Paced100k {
-            figures.push(figure("delivered_spans_per_second", &self.spans_per_second));
-        }
-        if subject.delivers() {
-            figures.push(figure("resident_mib_max", &self.resident_mib));
-        }
-        figures
     }
 }

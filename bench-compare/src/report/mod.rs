@@ -1,16 +1,16 @@
 //! The tables, and the document made of them.
 
+mod method;
+
 use std::fmt::Write as _;
 
 use crate::{
     aims,
-    backend::{
-        PAGE_TRACES, SLOW_ONE_IN,
-        data::{FAILED_ONE_IN, FIRST_ROUTE_ONE_IN, ROUTES_COUNT, SPANS_PER_TRACE},
-    },
-    plan::{BackendSizes, Delivery, Shape, Sizes, Subject},
+    plan::{Delivery, REQUEST, Shape, Subject, THREADS, UNSAMPLED, threads_case},
     results::{Figure, Results},
 };
+
+use method::method;
 
 /// All tables, for a terminal.
 pub(crate) fn tables(results: &Results) -> String {
@@ -25,6 +25,27 @@ pub(crate) fn tables(results: &Results) -> String {
             &mut text,
             "Allocations of the producing thread, a span",
             &record_table(results, "allocations_per_span", 2),
+        );
+    }
+    if results.has_bench("unsampled") {
+        section(
+            &mut text,
+            "A span that is not sampled (`tree3`)",
+            &unsampled_table(results),
+        );
+    }
+    if results.has_bench("threads") {
+        section(
+            &mut text,
+            "Producer CPU by threads that record together, ns a span (`tree3`)",
+            &threads_table(results),
+        );
+    }
+    if results.has_bench("axum") {
+        section(
+            &mut text,
+            "CPU of an axum service, us a request",
+            &requests_table(results),
         );
     }
     if results.has_bench("deliver") {
@@ -97,12 +118,69 @@ fn section(text: &mut String, title: &str, body: &str) {
 }
 
 fn record_table(results: &Results, unit: &str, decimals: usize) -> String {
-    let cases: Vec<&str> = Shape::ALL.iter().map(|shape| shape.name()).collect();
-    let subjects = [&Subject::DELIVERING[..], &Subject::REFERENCE].concat();
+    let cases: Vec<&str> = Shape::BURSTS.iter().map(|shape| shape.name()).collect();
+    let subjects = [
+        &Subject::DELIVERING[..],
+        &[Subject::Micromegas],
+        &Subject::REFERENCE,
+    ]
+    .concat();
     table(&cases, &subjects, |subject, case| {
         results
             .find(subject, case, unit)
             .map(|figure| interval(figure, decimals))
+    })
+}
+
+fn unsampled_table(results: &Results) -> String {
+    const COLUMNS: [&str; 3] = ["CPU, ns", "over tracing-empty, ns", "allocations"];
+    let ns = |subject| results.find(subject, UNSAMPLED, "ns_cpu_per_span");
+    let empty = ns(Subject::TracingEmpty);
+    table(&COLUMNS, &Subject::UNSAMPLED, |subject, column| {
+        match COLUMNS.iter().position(|name| *name == column) {
+            Some(0) => ns(subject).map(|figure| interval(figure, 1)),
+            Some(1) => {
+                // Only where the macros are in both.
+                let is_called = matches!(subject, Subject::OpentelemetrySdk | Subject::Fastrace);
+                let over = ns(subject)?.median - empty?.median;
+                (!is_called && over > 0.0).then(|| number(over, 1))
+            }
+            _ => results
+                .find(subject, UNSAMPLED, "allocations_per_span")
+                .map(|figure| interval(figure, 2)),
+        }
+    })
+}
+
+fn threads_table(results: &Results) -> String {
+    const MOST: &str = "most, times one thread's";
+    let of = |subject, case: &str| results.find(subject, case, "ns_cpu_per_span");
+    let cases: Vec<&str> = THREADS
+        .map(threads_case)
+        .into_iter()
+        .chain([MOST])
+        .collect();
+    table(&cases, &Subject::THREADED, |subject, case| {
+        if case != MOST {
+            return of(subject, case).map(|figure| interval(figure, 1));
+        }
+        let medians = THREADS.map(|threads| of(subject, threads_case(threads)).map(|f| f.median));
+        let most = medians[1..].iter().flatten().copied().reduce(f64::max)?;
+        Some(number(most / medians[0]?, 2))
+    })
+}
+
+fn requests_table(results: &Results) -> String {
+    const COLUMNS: [&str; 3] = ["CPU, us", "times tracing-none", "delivered"];
+    let us = |subject| results.find(subject, REQUEST, "us_cpu_per_request");
+    let none = us(Subject::TracingNone);
+    table(&COLUMNS, &Subject::SERVING, |subject, column| match COLUMNS
+        .iter()
+        .position(|name| *name == column)
+    {
+        Some(0) => us(subject).map(|figure| interval(figure, 2)),
+        Some(1) => Some(number(us(subject)?.median / none?.median, 2)),
+        _ => us(subject).filter(|_| subject.delivers()).map(delivered),
     })
 }
 
@@ -314,89 +392,4 @@ fn lost_while_recording(results: &Results) -> String {
         );
     }
     text
-}
-
-fn method(quick: bool) -> String {
-    let sizes = if quick { Sizes::QUICK } else { Sizes::FULL };
-    format!(
-        "- Each sample is a process of its own, subjects taking turns. The server is another \
-         process; its CPU time is in no figure.\n\
-         - `flat`: a span without attributes. `flat3`: one with an integer, a string and a \
-         `Display` value. `event`: one with an event of one attribute in it; the figure is for both \
-         together. `tree`, `tree3`: a root and ten children, without and with the three \
-         attributes.\n\
-         - `record`: CPU time of the recording thread alone, in bursts of 1 000 spans every 10 ms \
-         while the pipeline delivers, the thread staying awake in between; {} processes of {} rounds of {} bursts. The peers' batch \
-         processors were given queues of 65 536 spans, so that a burst always fits; what was \
-         dropped nevertheless is listed above, and makes its subject look cheaper than it is.\n\
-         - `deliver`: CPU time of the whole process from the first span to the end of its \
-         shutdown, by spans that the server received, shape `tree3`, OTLP over gRPC without \
-         compression; {} processes each. `paced-100k`: {} bursts of 1 001 spans every 10 ms, the \
-         same queues as above; `null` is the pacer without any span. `flat-drop`: {} bursts \
-         without a pause from one thread, every default kept. `flat-block`: the same with \
-         settings meant to lose nothing: Ringlight waits for room; the peers have no such policy, \
-         so the SDK's queue was made as large as the run, and fastrace has nothing to set.\n\
-         - `-lean` is tracing-opentelemetry without source location, threads, inactivity and \
-         target. All `tracing` subjects record from level info; Ringlight writes no log lines.\n\
-         - `ringlight-native` is Ringlight without `tracing`: spans are timed and submitted with \
-         `SpanTemplate`s, the third attribute is formatted into a text of the caller's; the event is \
-         in a whole span, since a template has none.\n\
-         {}\
-         - The clients are built with cargo's own `release` profile and with the system's allocator; the \
-         backend is the product's binary as its own `release` profile makes it.\n\
-         - Again: `cargo run --release --manifest-path bench-compare/Cargo.toml -- all --report \
-         docs/benchmarks`.\n",
-        sizes.record_processes,
-        sizes.record_rounds,
-        sizes.record_bursts,
-        sizes.deliver_processes,
-        sizes.paced_bursts,
-        sizes.flat_bursts,
-        backend_method(&sizes.backend),
-    )
-}
-
-fn backend_method(sizes: &BackendSizes) -> String {
-    format!(
-        "- `backend`: `ringlight up` with default settings, data beside the bench's binary. `start`: \
-         {} starts without data, each until `/api/v1/status` is answered. `idle`: after five \
-         seconds. `ingest`: one client process with eight connections, each sending OTLP over gRPC, \
-         1 100 spans a request, as soon as the last one was acknowledged; what is refused as too \
-         much is sent again when the backend wants it (its `RetryInfo`, a second), which the rates \
-         include. {} loads of {} requests without a pause between them, after one that warms up; \
-         what a load puts off is in the CPU time of the next one, and that of the last load counts until \
-         everything is sealed. The most memory is the system's own mark (`VmHWM`), reset before each \
-         load.\n\
-         {}\
-         - `visible`: {} times a service with the default settings closes a span and asks the API \
-         every 5 ms for its attribute, in the backend that was filled before, at rest. The page \
-         itself is not in it: it asks every 500 ms. `trace-by-id`: {} \
-         traces anywhere among all. Searches, {} calls each, a connection a call, {PAGE_TRACES} traces a page: \
-         `search-newest` any trace; `search-attribute` the `id` of one span; `search-text` the \
-         `took` of one root; `search-slow` a name and a duration that one root in {} to {} exceeds; \
-         `search-failed` a failed span with the most frequent route; `search-nothing` a pattern that no \
-         `took` matches. How many traces each first page has is reckoned from the data; another \
-         number, or a trace of other than {SPANS_PER_TRACE} spans, fails the bench.\n",
-        sizes.starts,
-        sizes.loads,
-        sizes.load_requests,
-        backend_data(),
-        sizes.visible,
-        sizes.lookups,
-        sizes.searches,
-        SLOW_ONE_IN.0,
-        SLOW_ONE_IN.1,
-    )
-}
-
-fn backend_data() -> String {
-    format!(
-        "- The backend's data is drawn at random, but the same in every run: traces of a root and \
-         ten children that end within the 100 ms before their request. Three attributes a span: \
-         `id`, an integer of 31 bits; `route`, one of {ROUTES_COUNT} texts, the most frequent on one \
-         span in {FIRST_ROUTE_ONE_IN}; `took`, the span's duration to the nanosecond as Rust prints \
-         it (`15.123456ms`). Roots take 12 to 76 ms, children 0.01 to 1 ms, short ones being more \
-         frequent. One span in {} failed, whatever its route. Ids of spans and traces are random.\n",
-        number(FAILED_ONE_IN as f64, 0),
-    )
 }

@@ -11,17 +11,23 @@ use tracing::info_span;
 /// Only reached when something is wrong.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+fn current() -> TraceContext {
+    let Some(context) = TraceContext::current() else {
+        panic!("in a span");
+    };
+    context
+}
+
 /// A trace of three spans; whether it is recorded.
 fn trace() -> bool {
     info_span!("root").in_scope(|| {
-        let here = TraceContext::current().unwrap();
+        let here = current();
         let is_whole = |inner: TraceContext| {
             inner.trace_id() == here.trace_id() && inner.is_sampled() == here.is_sampled()
         };
         info_span!("child").in_scope(|| {
-            assert!(is_whole(TraceContext::current().unwrap()));
-            info_span!("grandchild")
-                .in_scope(|| assert!(is_whole(TraceContext::current().unwrap())));
+            assert!(is_whole(current()));
+            info_span!("grandchild").in_scope(|| assert!(is_whole(current())));
         });
         let flags = if here.is_sampled() { "-01" } else { "-00" };
         assert!(here.to_traceparent().ends_with(flags));

@@ -139,9 +139,36 @@ struct Line {
     exported: u64,
     rejected: u64,
     dropped: [u64; REASONS],
+    /// Of those that count as exported, the ones that were for the sinks alone.
+    unwanted: u64,
 }
 
 impl Line {
+    /// What became of the records that came out of the rings.
+    fn drained(&self) -> Account {
+        Account {
+            exported: self.exported,
+            rejected: self.rejected,
+            dropped: self.dropped,
+            in_flight: self.stages.iter().sum(),
+            ..Account::default()
+        }
+    }
+
+    /// An account of this line without what is not to be exported. Nobody knows whether that is so of
+    /// a record in a ring, so it begins to count when it has come out or is given up: no number ever
+    /// shrinks but that of records in flight.
+    fn wanted(&self, account: &Account) -> Account {
+        let drained_in_flight = self.stages.iter().sum();
+        let in_rings = account.in_flight - drained_in_flight;
+        Account {
+            submitted: account.submitted.saturating_sub(in_rings + self.unwanted),
+            exported: account.exported - self.unwanted,
+            in_flight: drained_in_flight,
+            ..*account
+        }
+    }
+
     fn settle(&mut self, records: u64, fate: Fate) {
         match fate {
             Fate::Delivered { rejected } => {
@@ -247,6 +274,17 @@ impl Accounts {
         }
     }
 
+    /// Records came out of the rings, where the sinks have seen them, and are not to be exported.
+    pub(crate) fn unwanted(&self, signal: Signal, records: u64) {
+        let mut books = self.books();
+        books.drained[signal as usize] += records;
+        for book in &mut books.destinations {
+            let line = &mut book.lines[signal as usize];
+            line.settle(records, Fate::Delivered { rejected: 0 });
+            line.unwanted += records;
+        }
+    }
+
     /// Records of the open batch are settled at every destination without being sent.
     pub(crate) fn settle_batch(&self, signal: Signal, records: u64, fate: Fate) {
         let mut books = self.books();
@@ -345,17 +383,23 @@ impl Accounts {
     }
 
     /// The ledger of one destination by thread, as it is told about it: without what it does not take,
-    /// and with rows of so many threads.
+    /// without log records that it is not to have, and with rows of so many threads. The rows are what
+    /// threads recorded, for whatever output.
     pub(crate) fn reported(&self, destination: usize, threads_max: usize) -> ThreadLedger {
-        let mut by_thread = self.by_thread(destination);
         let books = self.books();
-        let takes = books.destinations.get(destination).map(|book| book.takes);
-        drop(books);
+        let mut by_thread = self.rows(&books, destination);
+        let book = books.destinations.get(destination);
         for signal in Signal::ALL {
-            if !takes.is_some_and(|takes| takes.contains(signal)) {
-                by_thread.leave_out(signal);
+            match book.filter(|book| book.takes.contains(signal)) {
+                None => by_thread.leave_out(signal),
+                Some(book) if signal == Signal::Logs => {
+                    let account = by_thread.ledger.account_mut(signal);
+                    *account = book.lines[signal as usize].wanted(account);
+                }
+                Some(_) => {}
             }
         }
+        drop(books);
         by_thread.sort();
         by_thread.fold(threads_max);
         by_thread
@@ -392,18 +436,20 @@ impl Accounts {
 
     /// The same with what each thread has to do with it.
     pub(crate) fn by_thread(&self, destination: usize) -> ThreadLedger {
-        let books = self.books();
-        let (counters, mut threads) = by_thread::rows(&self.sender);
-        let ledger = books.ledger(destination, &counters);
-        threads.push(books.behind_rings(destination, &counters));
-        drop(books);
-        let mut by_thread = ThreadLedger {
-            ledger,
-            threads,
-            ring_bytes: self.sender.ring_bytes() as u64,
-        };
+        let mut by_thread = self.rows(&self.books(), destination);
         by_thread.sort();
         by_thread
+    }
+
+    /// Reads what stands in the books and in the producers' counters, while the books stand still.
+    fn rows(&self, books: &Books, destination: usize) -> ThreadLedger {
+        let (counters, mut threads) = by_thread::rows(&self.sender);
+        threads.push(books.behind_rings(destination, &counters));
+        ThreadLedger {
+            ledger: books.ledger(destination, &counters),
+            threads,
+            ring_bytes: self.sender.ring_bytes() as u64,
+        }
     }
 
     /// What all producers counted.
@@ -426,12 +472,8 @@ impl Books {
         };
         snapshot.set_negative_durations(self.negative_durations);
         for signal in Signal::ALL {
-            let line = &book.lines[signal as usize];
             let account = snapshot.account_mut(signal);
-            account.exported = line.exported;
-            account.rejected = line.rejected;
-            account.dropped = line.dropped;
-            account.in_flight = line.stages.iter().sum();
+            *account = book.lines[signal as usize].drained();
             if !LANES.contains(&signal) {
                 continue;
             }

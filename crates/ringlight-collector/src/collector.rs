@@ -21,7 +21,7 @@ use crate::notice::{Notice, Notices};
 use crate::open_spans::OpenReports;
 use crate::pipeline::{Answer, Command, Control};
 use crate::report::{Reporter, Reports};
-use crate::sink::RecordSink;
+use crate::sink::{LogFilter, RecordSink};
 
 #[cfg(test)]
 mod tests;
@@ -62,6 +62,7 @@ pub(crate) struct Parts {
     pub(crate) callsites: Arc<CallsiteRegistry>,
     pub(crate) destinations: Vec<Arc<dyn ExporterBoxed>>,
     pub(crate) sinks: Vec<Box<dyn RecordSink>>,
+    pub(crate) log_filter: Option<Box<dyn LogFilter>>,
     pub(crate) receiver: RingReceiver,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) control: Arc<Control>,
@@ -288,6 +289,7 @@ impl Collector {
                 parts.callsites,
                 destinations,
                 parts.sinks,
+                parts.log_filter,
                 parts.accounts,
             ),
         }

@@ -14,12 +14,14 @@ use crate::batch_processor::{BatchProcessor, LANES};
 use crate::config::CollectorConfig;
 use crate::destination::Destination;
 use crate::export::EncodedBatch;
-use crate::record::Record;
-use crate::sink::RecordSink;
+use crate::record::{LogRecord, Record};
+use crate::sink::{LogFilter, RecordSink};
 use crate::tail::{Judged, Tail, Verdict};
 
 /// The lane of spans.
 const TRACES: usize = 0;
+/// The lane of log records.
+const LOGS: usize = 1;
 
 /// How long a full queue of a destination that answers holds up the drain before its batches are
 /// dropped instead.
@@ -30,6 +32,8 @@ pub(crate) struct Inbox {
     accounts: Arc<Accounts>,
     destinations: Vec<Arc<Destination>>,
     sinks: Vec<Box<dyn RecordSink>>,
+    /// Without one, every log record is exported.
+    log_filter: Option<Box<dyn LogFilter>>,
     callsites: Arc<CallsiteRegistry>,
     batches: BatchProcessor,
     /// Batches the destinations have no room for at the moment. While there are any, nothing is
@@ -49,6 +53,8 @@ pub(crate) struct Inbox {
     judged: Vec<Judged>,
     /// Spans of traces that are not sent, not yet in the books.
     unsent: u64,
+    /// Log records that are for the sinks alone, not yet in the books.
+    unwanted: u64,
     /// Whether producers may wait, so that a full queue holds up the drain for as long as it takes.
     may_wait: bool,
 }
@@ -66,6 +72,7 @@ impl Inbox {
         callsites: Arc<CallsiteRegistry>,
         destinations: Vec<Arc<Destination>>,
         sinks: Vec<Box<dyn RecordSink>>,
+        log_filter: Option<Box<dyn LogFilter>>,
         accounts: Arc<Accounts>,
     ) -> Self {
         let is_taken = LANES.map(|signal| destinations.iter().any(|d| d.takes(signal)));
@@ -73,6 +80,7 @@ impl Inbox {
             accounts,
             destinations,
             sinks,
+            log_filter,
             batches: BatchProcessor::of_callsites(config, Arc::clone(&callsites)),
             callsites,
             sealed: VecDeque::new(),
@@ -84,6 +92,7 @@ impl Inbox {
             tail: config.tail_sampling.map(Tail::new),
             judged: Vec::new(),
             unsent: 0,
+            unwanted: 0,
             may_wait,
         }
     }
@@ -100,12 +109,18 @@ impl Inbox {
         let lane = match record {
             Record::Span(span) => {
                 self.negative_durations += u64::from(span.ends_before_it_starts());
-                0
+                TRACES
             }
-            Record::Log(_) => 1,
+            Record::Log(_) => LOGS,
         };
         if !self.is_taken[lane] {
             self.unposted[lane] += 1;
+            return;
+        }
+        if let Record::Log(log) = &record
+            && !self.is_exported(log)
+        {
+            self.unwanted += 1;
             return;
         }
         match (&mut self.tail, &record) {
@@ -121,6 +136,12 @@ impl Inbox {
             }
             _ => self.batch(lane, &record, since),
         }
+    }
+
+    #[inline]
+    fn is_exported(&mut self, log: &LogRecord<'_>) -> bool {
+        let filter = self.log_filter.as_mut();
+        filter.is_none_or(|filter| filter.wants(log, &self.callsites))
     }
 
     /// Puts a record into the open batch.
@@ -194,6 +215,10 @@ impl Inbox {
         if unsent > 0 {
             let reason = DropReason::TailSampled;
             self.accounts.lost(LANES[TRACES], unsent, reason);
+        }
+        let unwanted = std::mem::take(&mut self.unwanted);
+        if unwanted > 0 {
+            self.accounts.unwanted(LANES[LOGS], unwanted);
         }
     }
 

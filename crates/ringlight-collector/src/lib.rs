@@ -97,7 +97,7 @@ pub use open_spans::{OpenSpanSource, SeenSpan};
 pub use pipeline::{FlushError, Pipeline, StartError};
 pub use recorder::Recorder;
 pub use ringlight_ring::RegisterError;
-pub use sink::RecordSink;
+pub use sink::{LogFilter, RecordSink};
 pub use spans::{
     AsyncSpanCollector, AsyncSpanProducer, AttributeValue, OpenSpan, SpanBatch, SpanCollector,
     SpanContext, SpanExporter, SpanExporterBoxed, SpanProducer, SpanRegistrar, SpanTemplate,

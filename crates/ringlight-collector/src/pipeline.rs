@@ -18,7 +18,7 @@ use crate::meter::Meter;
 use crate::metrics::CollectorMetrics;
 use crate::open_spans::OpenSpanSource;
 use crate::recorder::Recorder;
-use crate::sink::RecordSink;
+use crate::sink::{LogFilter, RecordSink};
 use crate::spans::{Origin, SpanProducer};
 use crate::submit::Shared;
 use crate::sync::unpoisoned;
@@ -196,7 +196,24 @@ impl Pipeline {
         sinks: Vec<Box<dyn RecordSink>>,
     ) -> Result<Self, StartError> {
         let may_wait = config.policy != OverflowPolicy::Drop;
-        Self::start_with(config, may_wait, callsites, destinations, sinks)
+        Self::start_with(config, may_wait, callsites, destinations, sinks, None)
+    }
+
+    /// As [`start`](Self::start), exporting only the log records that `log_filter` wants. What it does
+    /// not want counts as exported once the sinks have seen it, and is left out of the reports.
+    ///
+    /// # Errors
+    /// As for `start`.
+    pub fn start_filtered(
+        config: CollectorConfig,
+        callsites: Arc<CallsiteRegistry>,
+        destinations: Vec<Arc<dyn ExporterBoxed>>,
+        sinks: Vec<Box<dyn RecordSink>>,
+        log_filter: impl LogFilter + 'static,
+    ) -> Result<Self, StartError> {
+        let may_wait = config.policy != OverflowPolicy::Drop;
+        let log_filter = Some(Box::new(log_filter) as Box<dyn LogFilter>);
+        Self::start_with(config, may_wait, callsites, destinations, sinks, log_filter)
     }
 
     /// As [`start`](Self::start), with a word on whether producers may wait for room, so that a full
@@ -207,6 +224,7 @@ impl Pipeline {
         callsites: Arc<CallsiteRegistry>,
         destinations: Vec<Arc<dyn ExporterBoxed>>,
         sinks: Vec<Box<dyn RecordSink>>,
+        log_filter: Option<Box<dyn LogFilter>>,
     ) -> Result<Self, StartError> {
         config.validate()?;
         let (sender, receiver) = config.channel()?;
@@ -242,6 +260,7 @@ impl Pipeline {
             callsites,
             destinations,
             sinks,
+            log_filter,
             receiver,
             accounts,
             control,

@@ -1,8 +1,9 @@
-//! Local consumers of records, such as the formatter of log lines.
+//! Local consumers of records, such as the formatter of log lines, and what decides whether a log
+//! record goes any further.
 
 use ringlight_model::CallsiteRegistry;
 
-use crate::record::Record;
+use crate::record::{LogRecord, Record};
 
 /// Sees every record as it comes out of the rings, on the collector's thread.
 ///
@@ -15,4 +16,13 @@ pub trait RecordSink: Send {
     /// Called after every pass over the rings that showed it a record, before a flush of the
     /// pipeline is answered, and before the pipeline ends.
     fn flush(&mut self);
+}
+
+/// Chooses which log records are exported, on the collector's thread, once a record.
+///
+/// Sinks are shown the others, too. It may change its mind at any time: what has not been encoded
+/// yet goes by what it says then.
+pub trait LogFilter: Send {
+    /// Whether a record is exported. It must not panic: the pipeline would end.
+    fn wants(&mut self, log: &LogRecord<'_>, callsites: &CallsiteRegistry) -> bool;
 }

@@ -7,6 +7,8 @@
 #[path = "../../ringlight/tests/kept/mod.rs"]
 mod kept;
 
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kept::Kept;
@@ -15,23 +17,47 @@ use tracing::{Dispatch, info_span};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Identity, Layer as _, SubscriberExt as _};
 
-/// Asserts that records of `log` arrive as the directives say, in the span they were made in.
+/// Lines written so far.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Asserts that records of `log` arrive as the directives say, in the span they were made in, and
+/// become lines as those for lines say.
 fn check(start: impl FnOnce(Builder) -> (Dispatch, Telemetry)) {
-    let kept = Kept::default();
+    let (kept, lines) = (Kept::default(), Lines::default());
     let builder = ringlight::builder()
-        .environment([("RUST_LOG", "warn,mine=debug")])
-        .log_format(LogFormat::Off)
+        .environment([
+            ("RUST_LOG", "warn,mine=debug"),
+            ("RUST_LOG_LINES", "warn,other=off,mine::deep=debug"),
+            ("RUST_LOG_TRACES", "info,other=off"),
+        ])
+        .log_format(LogFormat::Text)
+        .log_writer(lines.clone())
         .sink(kept.clone());
     let (dispatch, telemetry) = start(builder);
     tracing::dispatcher::with_default(&dispatch, || {
         info_span!(target: "mine", "outer").in_scope(|| {
             log::debug!(target: "mine::deep", "wanted");
             log::debug!(target: "other", "unwanted");
-            log::warn!(target: "other", "wanted, too");
+            log::error!(target: "other", "wanted, too");
         });
     });
     telemetry.flush(Duration::from_secs(20)).unwrap();
-    let outer = kept.named("outer")[0].span;
+    let outer = &kept.named("outer")[0];
+    // The error is none that spans are to learn of.
+    assert!(!outer.failed);
+    let outer = outer.span;
     let logs = kept.named("log event");
     let message = |fields: &[String]| {
         let found = fields.iter().find_map(|f| f.strip_prefix("message="));
@@ -40,6 +66,9 @@ fn check(start: impl FnOnce(Builder) -> (Dispatch, Telemetry)) {
     let messages: Vec<_> = logs.iter().map(|log| message(&log.fields)).collect();
     assert_eq!(messages, ["wanted", "wanted, too"]);
     assert!(logs.iter().all(|log| log.span == outer));
+    let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(lines.lines().count(), 1, "{lines}");
+    assert!(lines.contains("wanted"));
 }
 
 #[test]

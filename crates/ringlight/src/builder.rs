@@ -20,6 +20,7 @@ use crate::LogFormat;
 use crate::budget::{self, OverheadBudget};
 use crate::config::{Environment, Inputs, Protocol, Route, Routes, Settings};
 use crate::controls::{self, Controls};
+use crate::filter::{Choice, Output};
 use crate::sampling::{HeadSampling, Sampler, SamplingRule};
 use crate::subscriber::{
     LayerFilter, Outputs, Registry, RinglightLayer, RinglightSubscriber, beside,
@@ -133,6 +134,29 @@ impl Builder {
         self
     }
 
+    /// What one output wants where its variable (`RUST_LOG_LINES`, `RUST_LOG_LOGS`,
+    /// `RUST_LOG_TRACES`) is not set, in place of `RUST_LOG` and [`default_filter`](Self::default_filter).
+    /// Default: nothing of its own.
+    ///
+    /// ```
+    /// use ringlight::Output;
+    ///
+    /// # fn main() -> Result<(), ringlight::InitError> {
+    /// let _telemetry = ringlight::builder()
+    ///     .default_filter_for(Output::Lines, "warn")
+    ///     .default_filter_for(Output::Logs, "info,my_crate=debug")
+    ///     .default_filter_for(Output::Traces, "debug")
+    ///     .init()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn default_filter_for(mut self, output: Output, directives: impl Into<String>) -> Self {
+        self.inputs
+            .output_directives
+            .push((output, directives.into()));
+        self
+    }
+
     /// Which traces are recorded. Default: `OTEL_TRACES_SAMPLER` and its argument, else every trace
     /// that is not said elsewhere not to be.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
@@ -232,7 +256,8 @@ impl Builder {
     }
 
     /// One more local consumer of records, beside log lines. It is called on the collector's
-    /// thread.
+    /// thread, with all records: those of [`Output::Logs`] and [`Output::Traces`], and what only log lines
+    /// want.
     pub fn sink(mut self, sink: impl RecordSink + 'static) -> Self {
         self.sinks.push(Box::new(sink));
         self
@@ -311,9 +336,9 @@ impl Builder {
 
     /// Starts telemetry as a layer, for a registry of the caller's own.
     ///
-    /// `RUST_LOG`, or [`default_filter`](Self::default_filter), says what this layer records and
-    /// nothing about others; [`with_filter`](Layer::with_filter) narrows that down. A span ends when
-    /// the registry closes it, which is after the last of its children.
+    /// `RUST_LOG`, or [`default_filter`](Self::default_filter), and the directives of single outputs say
+    /// what this layer records and nothing about others; [`with_filter`](Layer::with_filter) narrows that
+    /// down. A span ends when the registry closes it, which is after the last of its children.
     ///
     /// As [`init`](Self::init) it sets a panic hook, so that spans learn what a panic said. Layers given
     /// to [`beside`](Self::beside) are not part of it.
@@ -345,14 +370,18 @@ impl Builder {
     }
 
     fn start(self) -> Result<(RinglightSubscriber, Telemetry), InitError> {
-        let mut settings = Settings::resolve(self.inputs);
+        let mut settings = Settings::resolve(self.inputs)?;
         let mut exporters = self.exporters;
         let routes = connect(&mut settings, &mut exporters)?;
         for warning in &settings.warnings {
             crate::notice::say(format_args!("{warning}"));
         }
 
-        let lines = lines(&settings, self.log_writer);
+        let service = service_name(&settings.pipeline.resource.attributes);
+        let sampling = HeadSampling::new(service, settings.sampler, self.sampling_rules);
+        let filters = settings.filters.clone();
+        let controls = Arc::new(controls::Shared::new(sampling, filters));
+        let lines = lines(&settings, self.log_writer, &controls);
         let has_lines = lines.is_some();
         let has_others = !self.sinks.is_empty() || exporters.len() > usize::from(routes.is_some());
         let sent = |route: fn(&Routes) -> &Option<Route>| {
@@ -360,9 +389,12 @@ impl Builder {
                 .as_ref()
                 .is_some_and(|routes| route(routes).is_some())
         };
+        let exported_logs = has_others || sent(|routes| &routes.logs);
         let outputs = Outputs {
             spans: has_others || sent(|routes| &routes.traces),
-            logs: has_others || has_lines || sent(|routes| &routes.logs),
+            logs: has_lines || exported_logs,
+            lines: has_lines,
+            exported_logs,
             scope_paths: has_lines || !self.sinks.is_empty(),
             span_events: self.span_events,
         };
@@ -372,14 +404,13 @@ impl Builder {
         let mut config = settings.pipeline;
         config.notices = Notices::new(|notice| crate::notice::say(format_args!("{notice}")));
         let limits = config.limits;
-        let service = service_name(&config.resource.attributes);
-        let sampling = HeadSampling::new(service, settings.sampler, self.sampling_rules);
-        let controls = Arc::new(controls::Shared::new(sampling, settings.filter));
         if let Some(budget) = settings.overhead_budget {
             config.governor = budget::governor(budget, Arc::clone(&controls));
         }
         let callsites = Arc::new(CallsiteRegistry::new());
-        let pipeline = Pipeline::start(config, Arc::clone(&callsites), exporters, sinks)?;
+        let log_filter = Choice::new(Arc::clone(&controls), Output::Logs);
+        let known = Arc::clone(&callsites);
+        let pipeline = Pipeline::start_filtered(config, known, exporters, sinks, log_filter)?;
         let subscriber = RinglightSubscriber::new(
             pipeline.recorder(),
             callsites,
@@ -413,7 +444,8 @@ impl Builder {
     ///
     /// # Errors
     /// There is a global subscriber already; an endpoint given in code or on the command line
-    /// cannot be used; a setting is out of its range; the system has no thread to give.
+    /// cannot be used; a directive given in code is not understood; a setting is out of its range; the
+    /// system has no thread to give.
     pub fn init(self) -> Result<Telemetry, InitError> {
         // Looked at first, so that a second call starts nothing. Relaxed: nothing is read by it; of
         // two calls at once `set_global_default` lets one through.
@@ -450,19 +482,22 @@ fn service_name(attributes: &[KeyValue]) -> String {
 fn lines(
     settings: &Settings,
     writer: Option<Box<dyn io::Write + Send>>,
+    controls: &Arc<controls::Shared>,
 ) -> Option<Box<dyn RecordSink>> {
     use crate::lines::LineSink;
     let lines = match writer {
         Some(writer) => LineSink::into_writer(settings.format, writer),
         None => LineSink::new(settings.format, settings.no_colour),
     };
-    lines.map(|lines| Box::new(lines) as Box<dyn RecordSink>)
+    let choice = Choice::new(Arc::clone(controls), Output::Lines);
+    lines.map(|lines| Box::new(lines.choosing(choice)) as Box<dyn RecordSink>)
 }
 
 #[cfg(not(feature = "fmt"))]
 fn lines(
     settings: &Settings,
     writer: Option<Box<dyn io::Write + Send>>,
+    _: &Arc<controls::Shared>,
 ) -> Option<Box<dyn RecordSink>> {
     if settings.format == LogFormat::Json || writer.is_some() {
         crate::notice::say(format_args!(

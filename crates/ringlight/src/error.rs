@@ -4,6 +4,8 @@ use std::fmt;
 
 use ringlight_collector::StartError;
 
+use crate::filter::{ALLOWED, BadDirective};
+
 /// Why [`init`](crate::init) or [`Builder::build`](crate::Builder::build) failed.
 ///
 /// A backend that is not there is not among the reasons: that is noticed, and got over, in the
@@ -44,16 +46,30 @@ pub enum InitError {
         /// What is wrong with it, the header named, its value not.
         reason: String,
     },
+    /// A directive of a filter is not understood.
+    #[error(
+        "{origin}: log directive `{directive}` is not understood: {reason}; hint: {}",
+        ALLOWED
+    )]
+    Filter {
+        /// Where it was given.
+        origin: String,
+        /// The directive.
+        directive: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The pipeline did not start.
     #[error(transparent)]
     Start(#[from] StartError),
 }
 
-/// A directive that [`Controls::set_filter`](crate::Controls::set_filter) does not understand.
+/// A directive that [`Controls::set_filter`](crate::Controls::set_filter) or
+/// [`set_filter_for`](crate::Controls::set_filter_for) does not understand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "log directive `{directive}` is not understood: {reason}; hint: write `level`, `target` or \
-     `target=level`, for instance `info,my_crate=debug`"
+    "log directive `{directive}` is not understood: {reason}; hint: {}",
+    ALLOWED
 )]
 #[non_exhaustive]
 pub struct FilterError {
@@ -61,6 +77,15 @@ pub struct FilterError {
     pub directive: String,
     /// What is wrong with it.
     pub reason: String,
+}
+
+impl From<BadDirective> for FilterError {
+    fn from(bad: BadDirective) -> Self {
+        Self {
+            directive: bad.directive,
+            reason: bad.reason,
+        }
+    }
 }
 
 /// For a person, not for a programmer: see [`InitError`].

@@ -1,6 +1,16 @@
-//! Which spans and events are recorded: `RUST_LOG`.
+//! Which spans and events are recorded: `RUST_LOG`, and what single outputs want instead.
 
-use tracing_core::{LevelFilter, Metadata};
+mod choice;
+mod outputs;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use choice::{Choice, LOG_CALLSITE, LOG_TARGET};
+pub(crate) use outputs::Filters;
+pub use outputs::Output;
+
+use tracing_core::{Level, LevelFilter, Metadata};
 use tracing_subscriber::filter::Targets;
 
 /// Directives such as `info,my_crate=debug,hyper=off`: a level for everything, and levels for
@@ -13,6 +23,11 @@ pub(crate) struct Filter {
     max_level: LevelFilter,
 }
 
+/// What a directive may be.
+pub(crate) const ALLOWED: &str = "write `level`, `target` or `target=level`, for instance \
+                                  `info,my_crate=debug`; levels are `off`, `error`, `warn`, \
+                                  `info`, `debug` and `trace`";
+
 /// A directive that was not understood; the others hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BadDirective {
@@ -22,7 +37,14 @@ pub(crate) struct BadDirective {
 
 impl Filter {
     /// Reads directives separated by commas. Without any, `info` and above is recorded.
+    #[cfg(test)]
     pub(crate) fn parse(text: &str) -> (Self, Vec<BadDirective>) {
+        let (filter, bad) = Self::parse_any(text);
+        (filter.unwrap_or_default(), bad)
+    }
+
+    /// Reads directives separated by commas; `None` if there are none.
+    pub(crate) fn parse_any(text: &str) -> (Option<Self>, Vec<BadDirective>) {
         let mut targets = Targets::new();
         let mut bad = Vec::new();
         let mut any = false;
@@ -49,29 +71,47 @@ impl Filter {
                 }),
             }
         }
-        if !any {
-            targets = targets.with_default(LevelFilter::INFO);
-        }
         let max_level = targets
             .iter()
             .map(|(_, level)| level)
             .chain(targets.default_level())
             .max()
             .unwrap_or(LevelFilter::OFF);
-        (Self { targets, max_level }, bad)
+        (any.then_some(Self { targets, max_level }), bad)
+    }
+
+    /// Reads directives none of which may be bad; `None` if there are none.
+    pub(crate) fn parse_strictly(text: &str) -> Result<Option<Self>, BadDirective> {
+        let (filter, bad) = Self::parse_any(text);
+        match bad.into_iter().next() {
+            Some(bad) => Err(bad),
+            None => Ok(filter),
+        }
     }
 
     /// Whether anything from such a callsite is recorded.
     pub(crate) fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= self.max_level
-            && self
-                .targets
-                .would_enable(metadata.target(), metadata.level())
+        self.takes(metadata.target(), *metadata.level())
+    }
+
+    /// The same by what is looked at.
+    pub(crate) fn takes(&self, target: &str, level: Level) -> bool {
+        level <= self.max_level && self.targets.would_enable(target, &level)
     }
 
     /// The most verbose level of all directives.
     pub(crate) const fn max_level(&self) -> LevelFilter {
         self.max_level
+    }
+}
+
+impl Default for Filter {
+    /// `info` and above.
+    fn default() -> Self {
+        Self {
+            targets: Targets::new().with_default(LevelFilter::INFO),
+            max_level: LevelFilter::INFO,
+        }
     }
 }
 
@@ -101,91 +141,4 @@ fn directives(text: &str) -> impl Iterator<Item = &str> {
         .into_iter()
         .map(str::trim)
         .filter(|part| !part.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use tracing_core::Level;
-
-    use super::*;
-
-    #[test]
-    fn directives_choose_by_target_and_level() {
-        let check = |text: &str, target: &str, level: Level, expected: bool| {
-            let (filter, bad) = Filter::parse(text);
-            assert_eq!(bad, []);
-            let enabled = level <= filter.max_level && filter.targets.would_enable(target, &level);
-            assert_eq!(enabled, expected, "{text}: {target} {level}");
-        };
-        check("", "any", Level::INFO, true);
-        check("", "any", Level::DEBUG, false);
-        check("debug", "any", Level::DEBUG, true);
-        check("warn,mine=trace", "mine::deep", Level::TRACE, true);
-        check("warn,mine=trace", "other", Level::INFO, false);
-        check("info,hyper=off", "hyper::client", Level::ERROR, false);
-        check("off", "any", Level::ERROR, false);
-        check("mine=debug", "other", Level::ERROR, false);
-        check(" mine=debug , ", "mine", Level::DEBUG, true);
-    }
-
-    #[test]
-    fn a_bad_directive_leaves_the_others() {
-        let (filter, bad) = Filter::parse("info,mine=loud,other=debug");
-        assert_eq!(bad.len(), 1);
-        assert_eq!(bad[0].directive, "mine=loud");
-        assert_eq!(filter.max_level(), LevelFilter::DEBUG);
-    }
-
-    #[test]
-    fn what_chooses_by_span_or_field_is_not_taken_silently() {
-        let check = |text: &str, expected: &[&str]| {
-            let (filter, bad) = Filter::parse(text);
-            let bad: Vec<_> = bad.iter().map(|bad| bad.directive.as_str()).collect();
-            assert_eq!(bad, expected);
-            assert_eq!(filter.max_level(), LevelFilter::ERROR);
-        };
-        let span = "my_service[handle]=info";
-        check("error,my_service[handle]=info", &[span]);
-        check(
-            "error,[handle],[{a=1,b=2}]=debug",
-            &["[handle]", "[{a=1,b=2}]=debug"],
-        );
-        check(
-            "my_service[{order_id}]=debug, error",
-            &["my_service[{order_id}]=debug"],
-        );
-    }
-
-    #[test]
-    fn an_unclosed_bracket_spoils_only_its_own_directive() {
-        let check = |text: &str, expected: &str, max_level: LevelFilter| {
-            let (filter, bad) = Filter::parse(text);
-            let bad: Vec<_> = bad.iter().map(|bad| bad.directive.as_str()).collect();
-            assert_eq!(bad, [expected]);
-            assert_eq!(filter.max_level(), max_level);
-        };
-        check(
-            "info,mine[req=debug,other=trace",
-            "mine[req=debug",
-            LevelFilter::TRACE,
-        );
-        check("mine[x,warn", "mine[x", LevelFilter::WARN);
-        check(
-            "warn,mine[{a=1]=debug",
-            "mine[{a=1]=debug",
-            LevelFilter::WARN,
-        );
-        check(
-            "warn,mine]=trace,other=debug",
-            "mine]=trace",
-            LevelFilter::DEBUG,
-        );
-    }
-
-    #[test]
-    fn nothing_but_bad_directives_means_the_default() {
-        let (filter, bad) = Filter::parse("mine=loud");
-        assert_eq!(bad.len(), 1);
-        assert_eq!(filter.max_level(), LevelFilter::INFO);
-    }
 }

@@ -52,18 +52,22 @@
 //! - **Every record is accounted for**: submitted = exported + rejected + dropped (by reason) + in
 //!   flight, at every moment. See [`Telemetry::ledger`].
 //! - **It does not observe itself.** What the exporter logs on its own threads is not recorded.
-//! - **What is filtered out costs a load and a branch.** The filter is asked once a callsite.
+//! - **What is filtered out costs a load and a branch.** The filters are asked once a callsite, those of
+//!   all outputs together: what any of them wants is recorded once, and each takes from that what it
+//!   wants on the collector's thread. See [`Output`].
 //!
 //! # Configuration
 //!
 //! From the command line (`TelemetryArgs`, feature `clap`), then code ([`builder`]), then the
 //! signal's own `OTEL_*` variables, then `OTLP_ENDPOINT`, then the generic `OTEL_*` variables: the
-//! first that says something wins. An empty variable is an unset one.
+//! first that says something wins. An empty variable is an unset one. Directives are the exception: what
+//! the code says of them is a default, over which the variable for the same outputs wins.
 //!
 //! | variable | what it does |
 //! |---|---|
 //! | `OTLP_ENDPOINT` | where to send traces and logs, such as `http://localhost:4317`; gRPC unless the port is 4318 or the protocol is given below |
 //! | `RUST_LOG` | what is recorded: directives such as `info,my_crate=debug,hyper=off`; default `info` |
+//! | `RUST_LOG_LINES`, `RUST_LOG_LOGS`, `RUST_LOG_TRACES` | the same for one output: log lines, exported log records, spans; default `RUST_LOG`; see [`Output`] |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | which traces are recorded: `always_on`, `always_off`, `traceidratio` (the argument is their share, 0 to 1), each also with `parentbased_` before it; default `parentbased_always_on`; see [`Sampler`]; [`Builder::sampling_rules`] makes exceptions, [`Controls`] changes both while the process runs |
 //! | `RINGLIGHT_OVERHEAD_BUDGET` | how much of the CPU time observing may take, such as `2%`, before fewer traces are recorded; see [`OverheadBudget`] |
 //! | `OTEL_PROPAGATORS` | how trace context is in headers: some of `tracecontext`, `baggage` (these two by default), `b3`, `b3multi` (feature `b3`), `jaeger` (feature `jaeger`), separated by commas, or `none` |
@@ -95,7 +99,7 @@
 //!   layer wants is recorded as without any, and never comes near their registry.
 //! - [`Builder::layer`] gives a layer for a registry of one's own.
 //!
-//! In both, `RUST_LOG` is about what Ringlight records and the filters of layers about what they see.
+//! In both, `RUST_LOG` (with `RUST_LOG_LINES` and its kin) is about what Ringlight records and the filters of layers about what they see.
 //! A span is the child of the nearest one around it that is recorded, on each side; `Span::current()`
 //! is the innermost of both. Three things differ from a process without layers:
 //!
@@ -183,6 +187,7 @@ pub use builder::Builder;
 pub use config::{LogFormat, Protocol};
 pub use controls::Controls;
 pub use error::{FilterError, InitError};
+pub use filter::Output;
 #[cfg(feature = "otel")]
 pub use in_span::{FutureExt, InSpan};
 pub use ringlight_clock::{Clock, ManualTime};

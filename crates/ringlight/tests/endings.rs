@@ -264,7 +264,7 @@ fn a_bad_environment_is_warned_about_and_nothing_more() {
     for said in [
         "`OTLP_ENDPOINT` is ignored: ",
         "`OTEL_BSP_SCHEDULE_DELAY` is `soon`, which is ignored; allowed is 1 to 3600000",
-        "log directive `x=loud` is ignored",
+        "log directive `x=loud` of `RUST_LOG` is ignored",
     ] {
         assert_eq!(stderr.matches(said).count(), 1, "{said} in {stderr}");
     }

@@ -114,6 +114,7 @@ fn rig_with(
         callsites: Arc::new(CallsiteRegistry::new()),
         destinations: Vec::new(),
         sinks: sinks(&sender),
+        log_filter: None,
         receiver,
         accounts: Arc::clone(&accounts),
         control: Arc::new(Control::default()),

@@ -89,7 +89,8 @@ impl AsyncSpanCollector {
     ) -> Result<Self, StartError> {
         let callsites = Arc::<CallsiteRegistry>::default();
         let destination = Arc::new(OfSpans(exporter));
-        let pipeline = Pipeline::start_with(config, true, callsites, vec![destination], vec![])?;
+        let pipeline =
+            Pipeline::start_with(config, true, callsites, vec![destination], vec![], None)?;
         Ok(Self { pipeline })
     }
 

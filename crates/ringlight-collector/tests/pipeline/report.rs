@@ -1,12 +1,16 @@
 //! The ledger on its way to the backend.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use ringlight_collector::CollectorConfig;
-use ringlight_model::{LedgerSnapshot, Signal};
+use ringlight_collector::record::{Item, LogRecord, ValueRef};
+use ringlight_collector::{CollectorConfig, LogFilter, Pipeline};
+use ringlight_model::{CallsiteRegistry, LedgerSnapshot, Signal};
 use ringlight_otlp::ledger_report::{self, LedgerReport};
 
-use crate::support::{Answer, PATIENCE, Scripted, config, record_span, record_span_at, start};
+use crate::support::{
+    Answer, PATIENCE, Scripted, config, record_log, record_span, record_span_at, start, wait_for,
+};
 
 fn reports(backend: &Scripted) -> Vec<LedgerReport> {
     backend
@@ -93,4 +97,65 @@ fn a_backend_that_takes_no_metrics_is_asked_once() {
     assert_eq!(ledger.account(Signal::Traces).exported, 1);
     let metrics = |batch: &&ringlight_collector::EncodedBatch| batch.signal == Signal::Metrics;
     assert_eq!(backend.attempts().iter().filter(metrics).count(), 1);
+}
+
+/// Wants records that say so.
+struct Wanted;
+
+impl LogFilter for Wanted {
+    fn wants(&mut self, log: &LogRecord<'_>, _: &CallsiteRegistry) -> bool {
+        log.items().any(|item| {
+            matches!(item, Item::Attribute(_, ValueRef::Text(text)) if text.to_str() == "wanted")
+        })
+    }
+}
+
+#[test]
+fn a_log_record_that_is_not_exported_is_in_no_report_and_dropped_nowhere() {
+    const ROUNDS: u64 = 5;
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = Pipeline::start_filtered(
+        CollectorConfig {
+            report_interval: Duration::from_millis(1),
+            ..config()
+        },
+        Arc::new(CallsiteRegistry::new()),
+        vec![Arc::new(backend.clone())],
+        Vec::new(),
+        Wanted,
+    )
+    .unwrap();
+    let recorder = pipeline.recorder();
+    for round in 1..=ROUNDS {
+        for text in ["wanted", "unwanted", "unwanted, too"] {
+            assert!(record_log(&recorder, text));
+        }
+        wait_for(|| {
+            let account = *pipeline.ledger().account(Signal::Logs);
+            assert!(account.balances(), "{account:?}");
+            (account.exported == 3 * round).then_some(())
+        });
+    }
+    let ledger = pipeline.shutdown(PATIENCE);
+    let account = ledger.account(Signal::Logs);
+    assert_eq!(
+        (account.submitted, account.dropped_total()),
+        (3 * ROUNDS, 0)
+    );
+
+    let mut before = (0, 0);
+    for report in reports(&backend) {
+        let account = report.ledger.account(Signal::Logs);
+        assert!(account.balances(), "{account:?}");
+        let now = (account.submitted, account.exported);
+        assert!(now.0 >= before.0 && now.1 >= before.1, "{now:?} {before:?}");
+        before = now;
+    }
+    assert_eq!(before, (ROUNDS, ROUNDS));
+    let sent = backend.taken().into_iter();
+    let logs = sent.filter(|batch| batch.signal == Signal::Logs);
+    assert_eq!(
+        logs.map(|batch| u64::from(batch.records)).sum::<u64>(),
+        ROUNDS
+    );
 }

@@ -17,8 +17,9 @@ use std::time::Duration;
 use ringlight_collector::CollectorConfig;
 use ringlight_model::{KeyValue, Signal};
 
+use crate::InitError;
 use crate::budget::OverheadBudget;
-use crate::filter::Filter;
+use crate::filter::{ALLOWED, Filter, Filters, Output};
 use crate::propagation::Format;
 use crate::sampling::Sampler;
 pub(crate) use environment::Environment;
@@ -67,6 +68,8 @@ pub(crate) struct Inputs {
     pub(crate) attributes: Vec<KeyValue<'static>>,
     pub(crate) format: Option<LogFormat>,
     pub(crate) default_directives: Option<String>,
+    /// Those of single outputs; the last ones of an output hold.
+    pub(crate) output_directives: Vec<(Output, String)>,
     pub(crate) sampler: Option<Sampler>,
     pub(crate) overhead_budget: Option<OverheadBudget>,
     pub(crate) pipeline: CollectorConfig,
@@ -78,7 +81,7 @@ pub(crate) struct Inputs {
 pub(crate) struct Settings {
     /// `None` where nothing is exported.
     pub(crate) routes: Option<Routes>,
-    pub(crate) filter: Filter,
+    pub(crate) filters: Filters,
     pub(crate) sampler: Sampler,
     pub(crate) overhead_budget: Option<OverheadBudget>,
     pub(crate) format: LogFormat,
@@ -93,10 +96,13 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Puts the inputs together. What is wrong with a variable becomes a warning.
-    pub(crate) fn resolve(inputs: Inputs) -> Self {
+    ///
+    /// # Errors
+    /// A directive given in code is not understood.
+    pub(crate) fn resolve(inputs: Inputs) -> Result<Self, InitError> {
         let environment = inputs.environment.clone();
         let mut reader = Reader::new(&environment);
-        let filter = filter(&mut reader, inputs.default_directives.as_deref());
+        let filters = filters(&mut reader, &inputs)?;
         let routes = if reader.truth("OTEL_SDK_DISABLED") {
             None
         } else {
@@ -117,9 +123,9 @@ impl Settings {
         pipeline.resource.attributes =
             resource::attributes(&mut reader, inputs.service_name, attributes);
         batching(&mut reader, inputs.batch_delay, &mut pipeline);
-        Self {
+        Ok(Self {
             routes,
-            filter,
+            filters,
             sampler,
             overhead_budget: inputs.overhead_budget.or(budget),
             formats,
@@ -128,19 +134,42 @@ impl Settings {
             no_colour: reader.text("NO_COLOR").is_some(),
             pipeline,
             warnings: reader.warnings,
-        }
+        })
     }
 }
 
-fn filter(reader: &mut Reader<'_>, default: Option<&str>) -> Filter {
-    let from_environment = reader.text("RUST_LOG");
-    let text = from_environment.as_deref().or(default).unwrap_or_default();
-    let (filter, bad) = Filter::parse(text);
+/// What a variable says holds over what the code has as a default for the same outputs.
+fn filters(reader: &mut Reader<'_>, inputs: &Inputs) -> Result<Filters, InitError> {
+    let of_code = |origin: String, directives: &str| {
+        Filter::parse_strictly(directives).map_err(|bad| InitError::Filter {
+            origin,
+            directive: bad.directive,
+            reason: bad.reason,
+        })
+    };
+    let default = inputs.default_directives.as_deref().unwrap_or_default();
+    let default = of_code("`default_filter` in code".to_owned(), default)?;
+    let general = directives(reader, "RUST_LOG").or(default);
+    let mut filters = Filters::new(general.unwrap_or_default());
+    for (output, text) in &inputs.output_directives {
+        let origin = format!("`default_filter_for({output:?}, ..)` in code");
+        filters.set_own(*output, of_code(origin, text)?);
+    }
+    for output in Output::ALL {
+        if let Some(filter) = directives(reader, output.variable()) {
+            filters.set_own(output, Some(filter));
+        }
+    }
+    Ok(filters)
+}
+
+/// The filter a variable describes; `None` if it has no directive that is understood.
+fn directives(reader: &mut Reader<'_>, variable: &str) -> Option<Filter> {
+    let (filter, bad) = Filter::parse_any(&reader.text(variable)?);
     for bad in bad {
+        let (directive, reason) = (bad.directive, bad.reason);
         reader.say(format!(
-            "log directive `{}` is ignored: {}; hint: write `level`, `target` or `target=level`, \
-             for instance `info,my_crate=debug`",
-            bad.directive, bad.reason
+            "log directive `{directive}` of `{variable}` is ignored: {reason}; hint: {ALLOWED}"
         ));
     }
     filter

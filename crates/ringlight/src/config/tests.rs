@@ -10,7 +10,7 @@ fn settings(variables: &[(&str, &str)], change: impl FnOnce(&mut Inputs)) -> Set
         ..Inputs::default()
     };
     change(&mut inputs);
-    Settings::resolve(inputs)
+    Settings::resolve(inputs).unwrap()
 }
 
 fn target(route: Option<&Route>) -> Option<(&str, Protocol)> {
@@ -235,12 +235,77 @@ fn rust_log_beats_the_default_of_the_code() {
         settings(variables, |inputs| {
             inputs.default_directives = Some("debug".to_owned());
         })
-        .filter
+        .filters
+        .of(Output::Lines)
         .max_level()
     };
     use tracing_core::LevelFilter;
     assert_eq!(level(&[]), LevelFilter::DEBUG);
     assert_eq!(level(&[("RUST_LOG", "warn")]), LevelFilter::WARN);
+}
+
+#[test]
+fn an_output_goes_by_the_nearest_directives_there_are() {
+    use tracing_core::LevelFilter as L;
+    let check = |variables: &[(&str, &str)], in_code: &[(Output, &str)], expected: [L; 3]| {
+        let settings = settings(variables, |inputs| {
+            inputs.default_directives = Some("error".to_owned());
+            let in_code = in_code.iter();
+            inputs.output_directives = in_code.map(|(o, text)| (*o, (*text).to_owned())).collect();
+        });
+        let level = |output| settings.filters.of(output).max_level();
+        assert_eq!(
+            Output::ALL.map(level),
+            expected,
+            "{variables:?} {in_code:?}"
+        );
+        let is_split = settings.filters.are_split();
+        assert_eq!(is_split, expected != [expected[0]; 3]);
+    };
+    let general = ("RUST_LOG", "warn");
+    let lines = ("RUST_LOG_LINES", "trace");
+    let (logs, traces) = (("RUST_LOG_LOGS", "debug"), ("RUST_LOG_TRACES", "off"));
+    check(&[], &[], [L::ERROR; 3]);
+    check(&[general], &[], [L::WARN; 3]);
+    check(&[general, lines], &[], [L::TRACE, L::WARN, L::WARN]);
+    check(&[general, logs, traces], &[], [L::WARN, L::DEBUG, L::OFF]);
+    let code = [(Output::Lines, "info"), (Output::Traces, "debug")];
+    check(&[general], &code, [L::INFO, L::WARN, L::DEBUG]);
+    check(&[lines, traces], &code, [L::TRACE, L::ERROR, L::OFF]);
+    let taken_back = [(Output::Lines, "info"), (Output::Lines, "")];
+    check(&[general], &taken_back, [L::WARN; 3]);
+    // A variable without anything that is understood says nothing.
+    check(&[general, ("RUST_LOG_LINES", "x=loud")], &[], [L::WARN; 3]);
+}
+
+#[test]
+fn a_bad_directive_is_told_with_where_it_is_and_what_is_allowed() {
+    let found = settings(&[("RUST_LOG_LOGS", "info,x=loud")], |_| {});
+    let [warning] = found.warnings.as_slice() else {
+        panic!("{:?}", found.warnings);
+    };
+    let start = "log directive `x=loud` of `RUST_LOG_LOGS` is ignored: ";
+    assert!(warning.starts_with(start), "{warning}");
+    assert!(warning.contains("hint: write `level`, `target` or `target=level`"));
+
+    let refused = |change: fn(&mut Inputs)| {
+        let mut inputs = Inputs {
+            environment: Environment::Fixed([("RUST_LOG".to_owned(), "off".to_owned())].into()),
+            ..Inputs::default()
+        };
+        change(&mut inputs);
+        Settings::resolve(inputs).unwrap_err().to_string()
+    };
+    let error = refused(|inputs| {
+        let directives = "info,x=loud".to_owned();
+        inputs.output_directives = vec![(Output::Traces, directives)];
+    });
+    let start =
+        "`default_filter_for(Traces, ..)` in code: log directive `x=loud` is not understood: ";
+    assert!(error.starts_with(start), "{error}");
+    let error = refused(|inputs| inputs.default_directives = Some("a[b]".to_owned()));
+    let start = "`default_filter` in code: log directive `a[b]` is not understood: ";
+    assert!(error.starts_with(start), "{error}");
 }
 
 #[test]

@@ -19,17 +19,20 @@ use std::collections::HashMap;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 
-use ringlight_collector::RecordSink;
 use ringlight_collector::record::{FieldRole, Item, KeyRef, LogRecord, Record, Text, ValueRef};
+use ringlight_collector::{LogFilter as _, RecordSink};
 use ringlight_model::{Callsite, CallsiteId, CallsiteRegistry};
 
 use crate::LogFormat;
+use crate::filter::Choice;
 
 /// Lines are handed to the operating system at the latest when this many bytes have gathered.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// Writes a line for every log record.
+/// Writes a line for every log record that is chosen.
 pub(crate) struct LineSink {
+    /// Without one, all are.
+    choice: Option<Choice>,
     style: Style,
     output: Box<dyn Write + Send>,
     pending: Pending,
@@ -114,11 +117,18 @@ impl LineSink {
 
     fn with_style(style: Style, output: Box<dyn Write + Send>) -> Self {
         Self {
+            choice: None,
             style,
             output,
             pending: Pending::default(),
             callsites: HashMap::new(),
         }
+    }
+
+    /// The same with lines for these records alone.
+    pub(crate) fn choosing(mut self, choice: Choice) -> Self {
+        self.choice = Some(choice);
+        self
     }
 
     fn known(&mut self, id: CallsiteId, registry: &CallsiteRegistry) -> Option<Arc<Known>> {
@@ -161,7 +171,13 @@ impl LineSink {
 
 impl RecordSink for LineSink {
     fn record(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry) {
-        if let Record::Log(log) = record {
+        let mut is_chosen = |log| {
+            let choice = self.choice.as_mut();
+            choice.is_none_or(|choice| choice.wants(log, callsites))
+        };
+        if let Record::Log(log) = record
+            && is_chosen(log)
+        {
             self.write(log, callsites);
             if self.pending.text.len() >= BUFFER_BYTES_MAX {
                 self.flush();

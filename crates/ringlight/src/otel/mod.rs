@@ -62,7 +62,7 @@
 //!
 //! Telemetry that is suppressed ([`Context::enter_telemetry_suppressed_scope`]) is so for spans of
 //! the API, and the spans of `tracing` that are entered meanwhile are not in the current context.
-//! `RUST_LOG` does not speak of spans of the API: they have no level.
+//! `RUST_LOG` and its kin do not speak of spans of the API: they have no level.
 //!
 //! [`Context::current`]: opentelemetry::Context::current
 //! [`Context::enter_telemetry_suppressed_scope`]: opentelemetry::Context::enter_telemetry_suppressed_scope

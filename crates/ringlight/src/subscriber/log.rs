@@ -1,11 +1,15 @@
 //! Events: one log record each.
 
+use std::borrow::Cow;
+
 use ringlight_collector::record::{
     Head, Item, ItemWriter, KeyRef, LOG_HEADER_WORDS, LogHeader, Record as RecordBytes, ValueRef,
     Words, copy_words,
 };
 use ringlight_model::{CallsiteId, Signal};
 use tracing_core::{Event, Level, Metadata};
+
+use crate::filter::{LOG_CALLSITE, LOG_TARGET};
 
 use super::annotate::add_event_of_log;
 use super::callsite::{address, severity};
@@ -78,6 +82,7 @@ impl RinglightSubscriber {
             && let Some((id, _)) = span
             && id.is_sampled()
             && let Some(slot) = self.slab.slot(id)
+            && self.is_for_spans(metadata, || target_of_log(&words, metadata))
         {
             add_event_of_log(slot, &self.limits, &words, metadata);
         }
@@ -115,24 +120,46 @@ impl RinglightSubscriber {
         let Some(slot) = self.slab.slot(id) else {
             return;
         };
-        let mut bytes = vec![0; record.len() * 8];
-        copy_words(record.iter().copied(), &mut bytes);
-        let record = RecordBytes::parse(&bytes).ok();
-        let text = |name| {
-            let wanted = metadata.fields().field(name)?.index();
-            record?.items().find_map(|item| match item {
-                Item::Attribute(KeyRef::Field(index), ValueRef::Text(text))
-                    if usize::from(index) == wanted =>
-                {
-                    Some(text.to_str())
-                }
-                _ => None,
-            })
-        };
+        if !self.is_for_spans(metadata, || target_of_log(record, metadata)) {
+            return;
+        }
+        let bytes = bytes_of(record);
+        let text = |name| text_of(&bytes, metadata, name);
         let message = match (text("message"), text("error")) {
             (Some(message), Some(error)) => Some(format!("{message}: {error}").into()),
             (message, error) => message.or(error),
         };
         slot.fail(message.as_deref(), STATUS_MESSAGE_BYTES_MAX);
     }
+}
+
+fn bytes_of(record: &[u64]) -> Vec<u8> {
+    let mut bytes = vec![0; record.len() * 8];
+    copy_words(record.iter().copied(), &mut bytes);
+    bytes
+}
+
+/// The text in a field of a record.
+fn text_of<'a>(record: &'a [u8], metadata: &Metadata<'_>, name: &str) -> Option<Cow<'a, str>> {
+    let wanted = metadata.fields().field(name)?.index();
+    let record = RecordBytes::parse(record).ok()?;
+    record.items().find_map(|item| match item {
+        Item::Attribute(KeyRef::Field(index), ValueRef::Text(text))
+            if usize::from(index) == wanted =>
+        {
+            Some(text.to_str())
+        }
+        _ => None,
+    })
+}
+
+/// The target of a record of `log`, which its callsite does not know.
+#[cold]
+fn target_of_log(record: &[u64], metadata: &Metadata<'_>) -> Option<Cow<'static, str>> {
+    if metadata.target() != LOG_CALLSITE {
+        return None;
+    }
+    let bytes = bytes_of(record);
+    let target = text_of(&bytes, metadata, LOG_TARGET)?;
+    Some(Cow::Owned(target.into_owned()))
 }

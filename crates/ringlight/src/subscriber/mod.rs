@@ -40,6 +40,7 @@ mod visit;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
@@ -54,7 +55,7 @@ use tracing_core::subscriber::Interest;
 use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber};
 
 use crate::controls;
-use crate::filter::Filter;
+use crate::filter::{Filters, Output};
 #[cfg(feature = "otel")]
 use crate::otel::Interop;
 use crate::propagation::Format;
@@ -112,8 +113,12 @@ pub struct RinglightSubscriber {
 pub(crate) struct Outputs {
     /// Somebody takes spans.
     pub(crate) spans: bool,
-    /// Somebody takes log records.
+    /// Somebody takes log records: log lines or others.
     pub(crate) logs: bool,
+    /// There are log lines.
+    pub(crate) lines: bool,
+    /// Others than log lines take log records.
+    pub(crate) exported_logs: bool,
     /// Log records name the spans around them.
     pub(crate) scope_paths: bool,
     /// Spans have the events in them, too.
@@ -247,7 +252,26 @@ impl RinglightSubscriber {
 
     /// Whether anything from such a callsite is recorded.
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
-        self.controls.with_filter(|filter| filter.enabled(metadata))
+        self.controls
+            .with_filters(|filters| filters.wants(metadata, &self.outputs))
+    }
+
+    /// Whether spans are to learn of such an event, which is recorded for whichever output. `target` is
+    /// asked for if need be.
+    fn is_for_spans<'a>(
+        &self,
+        metadata: &Metadata<'_>,
+        target: impl FnOnce() -> Option<Cow<'a, str>>,
+    ) -> bool {
+        if !self.controls.are_split() {
+            return true;
+        }
+        let target = target();
+        let target = target.as_deref().unwrap_or(metadata.target());
+        self.controls.with_filters(|filters| {
+            let filter = filters.of(Output::Traces);
+            filter.takes(target, *metadata.level())
+        })
     }
 
     #[cold]
@@ -475,7 +499,8 @@ impl Subscriber for RinglightSubscriber {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.controls.with_filter(Filter::max_level))
+        let max_level = |filters: &Filters| filters.max_level(&self.outputs);
+        Some(self.controls.with_filters(max_level))
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {

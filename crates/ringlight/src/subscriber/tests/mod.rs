@@ -18,6 +18,7 @@ use tracing::{Dispatch, Span, debug, error, info, info_span, span};
 
 use super::*;
 use crate::controls::Controls;
+use crate::filter::Filter;
 use crate::sampling::{HeadSampling, Sampler};
 use modes::{Alone, AsLayer, BesideAll, BesideNone, BesideSome, Mode};
 
@@ -247,12 +248,14 @@ impl<M: Mode> RecordingIn<M> {
         let outputs = Outputs {
             spans: true,
             logs: true,
+            lines: true,
+            exported_logs: true,
             scope_paths: true,
             span_events: false,
         };
         let sampling = HeadSampling::new("test".to_owned(), sampler, Vec::new());
         let filter = Filter::parse(directives).0;
-        let controls = Arc::new(controls::Shared::new(sampling, filter));
+        let controls = Arc::new(controls::Shared::new(sampling, Filters::new(filter)));
         let subscriber = RinglightSubscriber::new(
             pipeline.recorder(),
             callsites,

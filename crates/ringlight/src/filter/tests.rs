@@ -1,0 +1,83 @@
+use tracing_core::Level;
+
+use super::*;
+
+#[test]
+fn directives_choose_by_target_and_level() {
+    let check = |text: &str, target: &str, level: Level, expected: bool| {
+        let (filter, bad) = Filter::parse(text);
+        assert_eq!(bad, []);
+        let enabled = level <= filter.max_level && filter.targets.would_enable(target, &level);
+        assert_eq!(enabled, expected, "{text}: {target} {level}");
+    };
+    check("", "any", Level::INFO, true);
+    check("", "any", Level::DEBUG, false);
+    check("debug", "any", Level::DEBUG, true);
+    check("warn,mine=trace", "mine::deep", Level::TRACE, true);
+    check("warn,mine=trace", "other", Level::INFO, false);
+    check("info,hyper=off", "hyper::client", Level::ERROR, false);
+    check("off", "any", Level::ERROR, false);
+    check("mine=debug", "other", Level::ERROR, false);
+    check(" mine=debug , ", "mine", Level::DEBUG, true);
+}
+
+#[test]
+fn a_bad_directive_leaves_the_others() {
+    let (filter, bad) = Filter::parse("info,mine=loud,other=debug");
+    assert_eq!(bad.len(), 1);
+    assert_eq!(bad[0].directive, "mine=loud");
+    assert_eq!(filter.max_level(), LevelFilter::DEBUG);
+}
+
+#[test]
+fn what_chooses_by_span_or_field_is_not_taken_silently() {
+    let check = |text: &str, expected: &[&str]| {
+        let (filter, bad) = Filter::parse(text);
+        let bad: Vec<_> = bad.iter().map(|bad| bad.directive.as_str()).collect();
+        assert_eq!(bad, expected);
+        assert_eq!(filter.max_level(), LevelFilter::ERROR);
+    };
+    let span = "my_service[handle]=info";
+    check("error,my_service[handle]=info", &[span]);
+    check(
+        "error,[handle],[{a=1,b=2}]=debug",
+        &["[handle]", "[{a=1,b=2}]=debug"],
+    );
+    check(
+        "my_service[{order_id}]=debug, error",
+        &["my_service[{order_id}]=debug"],
+    );
+}
+
+#[test]
+fn an_unclosed_bracket_spoils_only_its_own_directive() {
+    let check = |text: &str, expected: &str, max_level: LevelFilter| {
+        let (filter, bad) = Filter::parse(text);
+        let bad: Vec<_> = bad.iter().map(|bad| bad.directive.as_str()).collect();
+        assert_eq!(bad, [expected]);
+        assert_eq!(filter.max_level(), max_level);
+    };
+    check(
+        "info,mine[req=debug,other=trace",
+        "mine[req=debug",
+        LevelFilter::TRACE,
+    );
+    check("mine[x,warn", "mine[x", LevelFilter::WARN);
+    check(
+        "warn,mine[{a=1]=debug",
+        "mine[{a=1]=debug",
+        LevelFilter::WARN,
+    );
+    check(
+        "warn,mine]=trace,other=debug",
+        "mine]=trace",
+        LevelFilter::DEBUG,
+    );
+}
+
+#[test]
+fn nothing_but_bad_directives_means_the_default() {
+    let (filter, bad) = Filter::parse("mine=loud");
+    assert_eq!(bad.len(), 1);
+    assert_eq!(filter.max_level(), LevelFilter::INFO);
+}

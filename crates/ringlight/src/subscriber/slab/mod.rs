@@ -49,7 +49,9 @@ const IS_MODEL: bool = cfg!(all(test, ringlight_loom));
 
 /// Words of items a slot holds itself; further ones go to the heap. With them a slot fills 512
 /// bytes. (A model takes as few as it can do with, and of the next two as well.)
-const INLINE_WORDS: usize = if IS_MODEL { 4 } else { 48 };
+const INLINE_WORDS: usize = if IS_MODEL { 8 } else { 48 };
+// A record is copied eight words at a time.
+const _: () = assert!((SPAN_HEADER_WORDS + INLINE_WORDS).is_multiple_of(8));
 /// Slots allocated at a time.
 const CHUNK_SLOTS: usize = if IS_MODEL { 2 } else { 64 };
 /// Most chunks there can be.

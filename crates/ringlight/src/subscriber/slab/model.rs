@@ -1,7 +1,7 @@
 //! Models of the real slots, explored by loom: what the collector reads while owners go on.
 //!
 //! Run with `RUSTFLAGS="--cfg ringlight_loom" cargo test -p ringlight --lib --release slab::model` and a
-//! target folder of its own. Bounds: two threads, slots with room for four words of items, two lives of
+//! target folder of its own. Bounds: two threads, slots with room for eight words of items, two lives of
 //! a slot or two edits, at most three preemptions an execution (threads that block or end switch freely),
 //! every value a load may return.
 

@@ -18,7 +18,8 @@ use super::{
     CALLSITE, PARENT, SPAN, START, Slab, Slot, SlotId, SpanContext, TRACE_HIGH, TRACE_LOW,
 };
 
-/// Preemptions an execution may have. All defects put into the code on purpose showed with three.
+/// Preemptions an execution may have. All defects put into the code on purpose (each of the orderings
+/// weakened, each of the checks left out) showed with two; three take a minute.
 const PREEMPTIONS_MAX: usize = 3;
 
 /// The slot of the models.

@@ -78,6 +78,7 @@ mod recorder;
 mod report;
 mod sink;
 mod spans;
+mod spread;
 mod submit;
 mod sync;
 mod tail;

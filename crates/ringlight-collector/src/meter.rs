@@ -15,10 +15,7 @@ use ringlight_model::{CostSnapshot, MemoryUse, Signal};
 use ringlight_ring::RingSender;
 
 use crate::accounts::Counted;
-
-/// What took longer was interrupted: the thread waited for a processor, or for room. That is no cost of
-/// recording, and once in ten thousand measurements would be as much as all others together.
-const INTERRUPTED_NANO: u64 = 100_000;
+use crate::spread::Spread;
 
 /// What of recording was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,28 +35,12 @@ pub enum Measured {
 
 const PARTS: usize = 5;
 
-/// What measurements of one part come to.
-#[derive(Debug, Default)]
-struct Sum {
-    nanos: AtomicU64,
-    count: AtomicU64,
-}
-
-impl Sum {
-    fn mean_per(&self, count: u64) -> f64 {
-        self.nanos.load(Ordering::Relaxed) as f64 / count as f64
-    }
-
-    fn count(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
-    }
-}
-
 /// Sums up what observing costs.
 pub struct Meter {
     sender: RingSender,
     started: Instant,
-    parts: [Sum; PARTS],
+    /// Nanoseconds that each of [`Measured`] took.
+    parts: [Spread; PARTS],
     open_spans_bytes: AtomicU64,
     buffers_bytes: AtomicU64,
     collector_nano: AtomicU64,
@@ -74,7 +55,7 @@ impl Meter {
         Arc::new(Self {
             sender,
             started: Instant::now(),
-            parts: Default::default(),
+            parts: std::array::from_fn(|_| Spread::new()),
             open_spans_bytes: AtomicU64::new(0),
             buffers_bytes: AtomicU64::new(0),
             collector_nano: AtomicU64::new(0),
@@ -84,14 +65,9 @@ impl Meter {
         })
     }
 
-    /// Adds what one part of recording took on a thread of the application. What took longer than
-    /// 100 µs is left out: the thread was interrupted meanwhile.
+    /// Adds what one part of recording took on a thread of the application.
     pub fn add(&self, part: Measured, nanos: u64) {
-        if nanos <= INTERRUPTED_NANO {
-            let sum = &self.parts[part as usize];
-            sum.nanos.fetch_add(nanos, Ordering::Relaxed);
-            sum.count.fetch_add(1, Ordering::Relaxed);
-        }
+        self.parts[part as usize].add(nanos);
     }
 
     /// Says that there are more places for open spans.
@@ -128,16 +104,17 @@ impl Meter {
     /// What it comes to now.
     #[must_use]
     pub fn snapshot(&self) -> CostSnapshot {
-        let [open, enter, record, close, log] = &self.parts;
-        let (opened, closed) = (open.count(), close.count());
-        let is_known = opened > 0 && closed > 0;
-        let span_nano = is_known.then(|| {
-            let entered = enter.mean_per(enter.count().max(1));
+        let part = |part: Measured| self.parts[part as usize].mean_and_count();
+        let span = part(Measured::Open).zip(part(Measured::Close));
+        let span_nano = span.map(|((open, _), (close, closed))| {
+            let (enter, _) = part(Measured::Enter).unwrap_or_default();
+            let (record, recorded) = part(Measured::Record).unwrap_or_default();
             // Some spans are recorded to, once or often: it is spread over all that were measured.
-            open.mean_per(opened) + entered + record.mean_per(closed) + close.mean_per(closed)
+            open + enter + close + record * recorded as f64 / closed as f64
         });
-        let logged = log.count();
-        let log_nano = (logged > 0).then(|| log.mean_per(logged));
+        let spans_measured = span.map_or(0, |(_, (_, closed))| closed);
+        let log = part(Measured::Log);
+        let log_nano = log.map(|(nano, _)| nano);
         let submitted = |signal| {
             let index = Counted::Submitted.index(signal);
             self.sender.counter_total(index) as f64
@@ -146,9 +123,9 @@ impl Meter {
             + submitted(Signal::Logs) * log_nano.unwrap_or(0.0);
         CostSnapshot {
             span_nano,
-            spans_measured: closed,
+            spans_measured,
             log_nano,
-            logs_measured: logged,
+            logs_measured: log.map_or(0, |(_, logged)| logged),
             producer_time: Duration::try_from_secs_f64(producer_nano / 1e9).unwrap_or_default(),
             collector_time: Duration::from_nanos(self.collector_nano.load(Ordering::Relaxed)),
             process_time: cpu_time(Cpu::Process),
@@ -256,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_costs_the_sum_of_the_means_of_its_parts() {
+    fn a_span_costs_the_sum_of_what_its_parts_take() {
         let (sender, _receiver) = channel(RingConfig::new(4096, 2)).unwrap();
         let meter = Meter::new(sender.clone(), Governor::default());
         assert_eq!(meter.snapshot().span_nano, None);
@@ -266,7 +243,7 @@ mod tests {
         meter.add(Measured::Enter, 5);
         meter.add(Measured::Close, 30);
         // An interruption is none of it.
-        meter.add(Measured::Close, INTERRUPTED_NANO + 1);
+        meter.add(Measured::Close, u64::MAX);
         let cost = meter.snapshot();
         assert_eq!(cost.span_nano.map(f64::round), Some(65.0));
         assert_eq!((cost.spans_measured, cost.logs_measured), (1, 0));
@@ -276,7 +253,7 @@ mod tests {
             producer.add(Counted::Submitted.index(Signal::Logs), 10);
         });
         let producer_time = meter.snapshot().producer_time;
-        assert_eq!(producer_time, Duration::from_micros(66));
+        assert_eq!(producer_time.as_micros(), 66);
     }
 
     #[test]

@@ -7,13 +7,12 @@ use std::time::Duration;
 /// What is measured and what is not: `docs/overhead.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct CostSnapshot {
-    /// Nanoseconds that a recorded span takes on the application's threads, on average of those that
-    /// were measured; `None` while none was.
+    /// Nanoseconds that a recorded span takes on the application's threads: the sum, over its parts, of
+    /// the mean of the middle half of the measurements; `None` while there is none.
     pub span_nano: Option<f64>,
     /// Spans that were measured.
     pub spans_measured: u64,
-    /// Nanoseconds that a log record takes on the application's threads, on average of those that were
-    /// measured; `None` while none was.
+    /// The same of a log record.
     pub log_nano: Option<f64>,
     /// Log records that were measured.
     pub logs_measured: u64,

@@ -1,0 +1,108 @@
+//! How measurements are spread: a histogram of bounded size that any thread adds to.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Buckets an octave is divided into: a value is known within 6 %.
+const PARTS: u64 = 16;
+/// The bits of the largest value that is counted.
+const BITS_MAX: u32 = 17;
+/// The first ones are one wide each.
+const BUCKETS: usize = (PARTS as usize) * (BITS_MAX - PARTS.trailing_zeros() + 1) as usize;
+
+/// Counts values below 2^17 in buckets that widen with them. `Relaxed` throughout: each count stands for
+/// itself.
+#[derive(Debug)]
+pub(crate) struct Spread {
+    buckets: [AtomicU64; BUCKETS],
+}
+
+impl Spread {
+    pub(crate) fn new() -> Self {
+        Self {
+            buckets: [const { AtomicU64::new(0) }; BUCKETS],
+        }
+    }
+
+    /// Counts a value, unless it is too large.
+    pub(crate) fn add(&self, value: u64) {
+        if let Some(bucket) = self.buckets.get(bucket_of(value)) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The interquartile mean, which is that of the middle half of the values, and how many there are in
+    /// all; `None` without any.
+    pub(crate) fn mean_and_count(&self) -> Option<(f64, u64)> {
+        let counts: [u64; BUCKETS] =
+            std::array::from_fn(|at| self.buckets[at].load(Ordering::Relaxed));
+        let count: u64 = counts.iter().sum();
+        if count == 0 {
+            return None;
+        }
+        // Four times as many values, so that a quarter of them is a whole number.
+        let (from, to) = (count, 3 * count);
+        let (mut before, mut sum) = (0, 0.0);
+        for (at, bucket_count) in counts.into_iter().enumerate() {
+            let after = before + 4 * bucket_count;
+            let within = after.min(to).saturating_sub(before.max(from));
+            sum += within as f64 * middle_of(at);
+            before = after;
+        }
+        Some((sum / (to - from) as f64, count))
+    }
+}
+
+/// The bucket of a value; out of range for one that is too large.
+fn bucket_of(value: u64) -> usize {
+    let shift = (u64::BITS - value.leading_zeros()).saturating_sub(PARTS.trailing_zeros() + 1);
+    // Each shift halves what is left to a value from `PARTS` to twice that, or below for the first ones.
+    let bucket = u64::from(shift) * PARTS + (value >> shift);
+    usize::try_from(bucket).unwrap_or(usize::MAX)
+}
+
+/// The middle of the values in a bucket.
+fn middle_of(bucket: usize) -> f64 {
+    let bucket = bucket as u64;
+    let shift = (bucket / PARTS).saturating_sub(1);
+    let first = (bucket - shift * PARTS) << shift;
+    let width = 1_u64 << shift;
+    first as f64 + (width - 1) as f64 / 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_is_near_the_middle_of_its_bucket() {
+        for value in 0..1 << BITS_MAX {
+            let bucket = bucket_of(value);
+            assert!(bucket < BUCKETS, "{value}");
+            let off = (middle_of(bucket) - value as f64).abs();
+            assert!(off <= value as f64 / 32.0, "{value} is {off} off");
+        }
+        assert!(bucket_of(1 << BITS_MAX) >= BUCKETS);
+        assert!(bucket_of(u64::MAX) >= BUCKETS);
+    }
+
+    #[test]
+    fn the_mean_is_that_of_the_middle_half() {
+        let check = |values: &[u64], expected: Option<f64>| {
+            let spread = Spread::new();
+            values.iter().for_each(|value| spread.add(*value));
+            let mean = spread.mean_and_count().map(|(mean, _)| mean);
+            let is_near = match (mean, expected) {
+                (Some(mean), Some(expected)) => (mean - expected).abs() < 1e-9,
+                (mean, expected) => mean == expected,
+            };
+            assert!(is_near, "{values:?}: {mean:?}");
+        };
+        check(&[], None);
+        check(&[7], Some(7.0));
+        check(&[1, 3], Some(2.0));
+        // One that was interrupted changes nothing.
+        check(&[10, 10, 10, 100_000], Some(10.0));
+        check(&[0, 10, 20, 100_000], Some(15.0));
+        check(&[u64::MAX], None);
+    }
+}

@@ -197,6 +197,8 @@ impl Collector {
                 }
             }
             let meter = Arc::clone(&parts.meter);
+            let callsites = Arc::clone(&parts.callsites);
+            let open = OpenReports::new(&parts.config, callsites, &destinations, &meter);
             let reporter = Reporter::new(&parts.config, Arc::clone(&parts.accounts), meter);
             let reports: Vec<_> = destinations
                 .iter()
@@ -206,7 +208,6 @@ impl Collector {
             for report in &reports {
                 tasks.spawn(Arc::clone(report).run());
             }
-            let open = OpenReports::new(&parts.config, Arc::clone(&parts.callsites), &destinations);
             let open = Arc::new(open);
             tasks.spawn(Arc::clone(&open).run());
             let reporting = (reports.clone(), Arc::clone(&open));
@@ -217,7 +218,8 @@ impl Collector {
             collector.note_cost();
             let mut last: JoinSet<_> = reports.into_iter().map(|r| r.finish(closing)).collect();
             last.spawn(open.finish(closing));
-            last.join_all().await;
+            // An exporter that panics fails for itself alone.
+            while last.join_next().await.is_some() {}
             collector.inbox.flush_sinks();
             collector.note_cost();
         });

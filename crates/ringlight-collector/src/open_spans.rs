@@ -26,6 +26,7 @@ use crate::config::CollectorConfig;
 use crate::destination::Destination;
 use crate::encode::Encoder;
 use crate::export::{BatchId, EncodedBatch, ExportError, ExportOutcome};
+use crate::meter::Meter;
 use crate::record::{Record, WORD_BYTES, copy_words};
 use crate::sync::unpoisoned;
 
@@ -72,7 +73,7 @@ pub struct SeenSpan {
 
 /// The reports of open spans to all destinations.
 pub(crate) struct OpenReports {
-    /// Those that take spans and log records.
+    /// Those that take log records, which is how they are told of spans.
     targets: Vec<Arc<Target>>,
     source: OnceLock<Arc<dyn OpenSpanSource>>,
     encoder: Mutex<Encoder>,
@@ -92,6 +93,7 @@ pub(crate) struct OpenReports {
 
 struct Target {
     destination: Arc<Destination>,
+    meter: Arc<Meter>,
     state: Mutex<TargetState>,
 }
 
@@ -110,12 +112,14 @@ impl OpenReports {
         config: &CollectorConfig,
         callsites: Arc<CallsiteRegistry>,
         destinations: &[Arc<Destination>],
+        meter: &Arc<Meter>,
     ) -> Self {
         let is_off = config.report_interval.is_zero() || config.open_span_after.is_zero();
         let takes = |destination: &&Arc<Destination>| !is_off && destination.takes(Signal::Logs);
         let target = |destination: &Arc<Destination>| {
             Arc::new(Target {
                 destination: Arc::clone(destination),
+                meter: Arc::clone(meter),
                 state: Mutex::default(),
             })
         };
@@ -253,7 +257,8 @@ impl OpenReports {
         for target in &self.targets {
             told.spawn(Arc::clone(target).tell(batch.clone(), until));
         }
-        told.join_all().await;
+        // An exporter that panics fails for itself alone.
+        while told.join_next().await.is_some() {}
     }
 
     /// The oldest spans as they are now, as many as a report may hold.
@@ -323,6 +328,7 @@ impl Target {
     /// Whether it was taken.
     async fn send(&self, batch: EncodedBatch, until: Instant) -> bool {
         let is_empty = batch.records == 0;
+        self.meter.add_sent(batch.bytes.len());
         let export = self.destination.exporter().export_boxed(batch);
         let answer = tokio::time::timeout_at(until, export).await;
         let mut state = self.state();

@@ -213,11 +213,15 @@ impl Client {
         let interval = Duration::from_millis(round.interval_ms).min(INTERVAL_MAX);
         self.silence = (interval * ROUNDS_MISSED).max(SILENCE_MIN);
         self.heard_unix_nano = now_unix_nano;
-        let mut taken = Taken::default();
-        for span in &report.spans {
+        let mut taken = Taken {
+            // What is looked at is bounded as what is kept is.
+            refused: report.spans.len().saturating_sub(OPEN_SPANS_MAX) as u64,
+            ..Taken::default()
+        };
+        for span in report.spans.iter().take(OPEN_SPANS_MAX) {
             let id = (span.trace_id, span.span_id);
             let has_room = self.spans.len() < OPEN_SPANS_MAX || self.spans.contains_key(&id);
-            if !has_room || !is_whole(report.resource, span) {
+            if !has_room || !is_whole(span) {
                 taken.refused += 1;
                 continue;
             }
@@ -275,8 +279,9 @@ fn since(then_unix_nano: u64, now_unix_nano: u64) -> Duration {
 }
 
 /// Whether a report holds the span it says, and nothing else.
-fn is_whole(resource: &[u8], span: &OpenSpan<'_>) -> bool {
-    let request = open_report::traces_request(resource, [&*span.scope_spans]);
+fn is_whole(span: &OpenSpan<'_>) -> bool {
+    // The resource, which may be long, was looked at once with the whole request.
+    let request = open_report::traces_request(&[], [&*span.scope_spans]);
     let mut ids = Ids::default();
     let walked = OtlpDecoder::new(Limits::default()).walk(Signal::Traces, &request, &mut ids);
     walked.is_ok() && ids.0 == [(span.trace_id, span.span_id)]

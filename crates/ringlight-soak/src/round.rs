@@ -61,6 +61,7 @@ pub(crate) fn run(plan: &Plan) -> Result<String, String> {
         let end = ends.recv_timeout(PATIENCE);
         end.map_err(|_| format!("a thread hangs, {station} stations have ended"))??;
     }
+    // Relaxed: a round more or less does not matter.
     stop.store(true, Ordering::Relaxed);
     for other in others {
         other.join().map_err(|panic| said(&*panic))?;

@@ -1,14 +1,15 @@
 //! What can be changed while a process runs.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
 use crate::error::FilterError;
 use crate::filter::{Filter, Filters, Output};
 use crate::sampling::{HeadSampling, Sampler, SamplingRule};
+use crate::sync::unpoisoned;
 
 /// Changes what is recorded while the process runs: from a signal handler's thread, an endpoint for
 /// operators, or whatever watches a configuration. Cheap to clone.
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     /// Whether outputs may want different things, at present. Relaxed: it is a hint that saves looking
     /// at the filters, and a record that is made while they change may go by either.
     are_split: AtomicBool,
+    /// Held while the filters and what is known of them change together.
+    changing: Mutex<()>,
 }
 
 impl Shared {
@@ -42,6 +45,7 @@ impl Shared {
         Self {
             sampling,
             are_split: AtomicBool::new(filters.are_split()),
+            changing: Mutex::new(()),
             filters: ArcSwap::from_pointee(filters),
         }
     }
@@ -67,14 +71,13 @@ impl Shared {
         self.are_split.load(Ordering::Relaxed)
     }
 
-    fn change_filters(&self, change: impl Fn(&mut Filters)) {
-        self.filters.rcu(|filters| {
-            let mut filters = Filters::clone(filters);
-            change(&mut filters);
-            filters
-        });
-        let are_split = self.with_filters(Filters::are_split);
-        self.are_split.store(are_split, Ordering::Relaxed);
+    fn change_filters(&self, change: impl FnOnce(&mut Filters)) {
+        let changing = unpoisoned(self.changing.lock());
+        let mut filters = Filters::clone(&self.filters.load());
+        change(&mut filters);
+        self.are_split.store(filters.are_split(), Ordering::Relaxed);
+        self.filters.store(Arc::new(filters));
+        drop(changing);
         // `tracing` asks once a callsite, so it must be told to ask again.
         tracing_core::callsite::rebuild_interest_cache();
     }

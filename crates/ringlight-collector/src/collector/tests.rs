@@ -122,7 +122,8 @@ fn rig_with(
     };
     let destinations = vec![Arc::clone(&destination)];
     let callsites = Arc::clone(&parts.callsites);
-    let open_reports = Arc::new(OpenReports::new(&parts.config, callsites, &destinations));
+    let open_reports = OpenReports::new(&parts.config, callsites, &destinations, &parts.meter);
+    let open_reports = Arc::new(open_reports);
     let reporting = (vec![Arc::clone(&reports)], Arc::clone(&open_reports));
     let collector = Collector::new(parts, destinations, settled, reporting);
     let rig = Rig {

@@ -175,7 +175,7 @@ fn a_report_is_an_ordinary_metric_to_others() {
     let Some(metric::Data::Sum(sum)) = &records.data else {
         panic!("{records:?}");
     };
-    assert!(sum.is_monotonic);
+    assert!(!sum.is_monotonic);
     let keys: Vec<_> = sum.data_points[0]
         .attributes
         .iter()

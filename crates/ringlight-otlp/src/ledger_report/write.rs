@@ -99,7 +99,8 @@ fn threads(metrics: &mut Metrics<'_>, ledger: &ThreadLedger) {
         name: names::THREAD_RECORDS,
         description: "What threads submitted, and what of it was dropped.",
         unit: "{record}",
-        shape: Shape::Counter,
+        // A row shrinks when its thread gives a ring back, or gets a row of its own.
+        shape: Shape::Sum,
     };
     metrics.metric(about, |points| {
         for row in &ledger.threads {
@@ -189,12 +190,13 @@ fn cost(metrics: &mut Metrics<'_>, cost: &Cost) {
             .into_iter()
             .for_each(|(of, _, count)| points.int(count, signal(of)));
     });
+    // An estimate by the cost of late: it shrinks when that does.
+    let text = "Time that recording took on the application's threads.";
+    metrics.metric(
+        about(names::PRODUCER_CPU, text, "s", Shape::Sum),
+        |points| points.double(total.producer_time.as_secs_f64(), []),
+    );
     for (name, text, time) in [
-        (
-            names::PRODUCER_CPU,
-            "Time that recording took on the application's threads.",
-            total.producer_time,
-        ),
         (
             names::COLLECTOR_CPU,
             "CPU time of the collector's thread.",

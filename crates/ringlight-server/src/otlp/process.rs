@@ -339,6 +339,9 @@ fn ledgers(inner: &Inner, request: &[u8]) -> Result<u64, Refused> {
     Ok(points)
 }
 
+/// Reports of open spans that are taken from one request. A client sends one.
+const OPEN_REPORTS_MAX: usize = 16;
+
 /// Takes the reports of open spans that a logs request consists of. One that has other records, too, is
 /// no report.
 fn open_spans(inner: &Inner, prepared: &Prepared) -> Result<Option<Taken>, Refused> {
@@ -348,7 +351,14 @@ fn open_spans(inner: &Inner, prepared: &Prepared) -> Result<Option<Taken>, Refus
         return Ok(None);
     }
     let mut taken = Taken::default();
-    for report in &reports {
+    let (reports, more) = reports.split_at(reports.len().min(OPEN_REPORTS_MAX));
+    let refused: usize = more.iter().map(|report| report.spans.len()).sum();
+    if refused > 0 {
+        taken
+            .rejected
+            .push((RejectReason::Malformed, refused as u64));
+    }
+    for report in reports {
         let show = |source, request: &[u8]| inner.intake.show_open(source, request);
         let of_report = inner.state.open_spans.take(report, now_unix_nano(), show);
         taken.open_spans += of_report.spans;

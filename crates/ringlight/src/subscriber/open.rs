@@ -6,7 +6,6 @@ use tracing_core::span::Attributes;
 
 use crate::sampling::Beginning;
 
-use super::attention::Reasons;
 use super::callsite::address;
 #[cfg(feature = "otel")]
 use super::shared::is_in_use;
@@ -48,9 +47,13 @@ impl RinglightSubscriber {
             },
         };
         if thread.has_noted(Notes::UNSURE.and(Notes::MEASURE_SPAN)) {
+            #[cfg(feature = "otel")]
+            let is_shared = is_in_use();
+            #[cfg(not(feature = "otel"))]
+            let is_shared = false;
             // One whose trace has been decided about with ids of its own is not begun again.
-            let may_measure = !Reasons::now().any()
-                && (parent != SlotId::NO_PARENT || context == SpanContext::NONE);
+            let may_measure =
+                !is_shared && (parent != SlotId::NO_PARENT || context == SpanContext::NONE);
             if let Some(id) = self.see_to_span(thread, attributes, may_measure) {
                 return id;
             }

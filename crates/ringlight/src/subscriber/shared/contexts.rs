@@ -10,7 +10,7 @@ use crate::sync::unpoisoned;
 
 /// Places allocated at a time.
 const CHUNK: usize = 64;
-const CHUNKS_MAX: usize = OPEN_SPANS_MAX / CHUNK;
+const CHUNKS_MAX: usize = OPEN_SPANS_MAX.div_ceil(CHUNK);
 
 /// The context of the span that has a slot, if it has one.
 type Place = Mutex<Option<(SlotId, Context)>>;

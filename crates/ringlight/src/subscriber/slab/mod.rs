@@ -355,10 +355,11 @@ impl Slot {
 
     /// The reverse, for whoever holds the last reference: the id by which to give that up.
     pub(super) fn unmark_measured(&self, id: SlotId) -> SlotId {
-        // Relaxed, both: whoever holds the last reference is the only one to change the state, and the
-        // only one to know the id it has then.
+        // Relaxed: whoever holds the last reference is the only one to change the state, and the only
+        // one to know the id it has then. Release pairs with the `Acquire` of a snapshot, as in
+        // `publish_as`, whose store this one takes the place of.
         let state = self.state.load(Ordering::Relaxed);
-        self.state.store(state & !MEASURED, Ordering::Relaxed);
+        self.state.store(state & !MEASURED, Ordering::Release);
         SlotId(id.0 & !MEASURED)
     }
 
@@ -513,7 +514,8 @@ impl Slot {
     /// Forgets items of a slot that will not be published after all.
     pub(super) fn discard(&self) {
         self.lock_spill().clear();
-        self.len.store(0, Ordering::Relaxed);
+        // Release pairs with the `Acquire` of a snapshot, as every store of the length does.
+        self.len.store(0, Ordering::Release);
     }
 
     /// Puts a free slot into a generation.

@@ -180,6 +180,22 @@ fn what_is_not_the_span_it_says_is_refused() {
 }
 
 #[test]
+fn of_a_report_so_many_spans_are_looked_at() {
+    let mut bench = Bench::new();
+    let many: Vec<u64> = (1..=OPEN_SPANS_MAX as u64 + 10).collect();
+    let mut bad = report("a", 1, &many);
+    for span in &mut bad.spans[..OPEN_SPANS_MAX] {
+        span.scope_spans = vec![0xff].into();
+    }
+    let taken = bench.take(&bad, SECOND);
+    assert_eq!(
+        (taken.spans, taken.refused),
+        (0, OPEN_SPANS_MAX as u64 + 10)
+    );
+    assert!(bench.shown.all().is_empty());
+}
+
+#[test]
 fn clients_spans_and_bytes_are_bounded() {
     let mut bench = Bench::new();
     let many: Vec<u64> = (1..=OPEN_SPANS_MAX as u64 + 10).collect();

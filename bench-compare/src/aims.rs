@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     backend::Search,
-    plan::{REQUEST, Subject, THREADS, UNSAMPLED, threads_case},
+    plan::{OWN_DELIVERED_SPAN, OWN_SPAN, REQUEST, Subject, THREADS, UNSAMPLED, threads_case},
     report::number,
     results::{Figure, Results},
 };
@@ -25,16 +25,25 @@ const PAGE_PAUSE_MS: f64 = 500.0;
 struct Aim {
     what: &'static str,
     limit: f64,
-    more_is_better: bool,
+    better: Better,
     measured: Option<Measured>,
     decimals: usize,
 }
 
+/// Which way is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Better {
+    Less,
+    More,
+    /// 1: the limit is how far from it is good enough.
+    One,
+}
+
 #[derive(Debug, Clone, Copy)]
-struct Measured {
-    median: f64,
-    low: f64,
-    high: f64,
+pub(crate) struct Measured {
+    pub(crate) median: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
 }
 
 impl Measured {
@@ -47,12 +56,25 @@ impl Measured {
     }
 
     /// How many times `other` it is. The interval is as wide as both allow, which is wider than 95 %.
-    fn times(figure: &Figure, other: &Figure) -> Self {
+    fn over(self, other: Self) -> Self {
         Self {
-            median: figure.median / other.median,
-            low: figure.low / other.high,
-            high: figure.high / other.low,
+            median: self.median / other.median,
+            low: self.low / other.high,
+            high: self.high / other.low,
         }
+    }
+
+    /// What is left without `other`, with an interval as wide.
+    fn less(self, other: Self) -> Self {
+        Self {
+            median: self.median - other.median,
+            low: self.low - other.high,
+            high: self.high - other.low,
+        }
+    }
+
+    fn times(figure: &Figure, other: &Figure) -> Self {
+        Self::of(figure).over(Self::of(other))
     }
 
     fn later(self, ms: f64) -> Self {
@@ -69,7 +91,7 @@ impl Aim {
         Self {
             what,
             limit,
-            more_is_better: false,
+            better: Better::Less,
             measured: None,
             decimals: 0,
         }
@@ -77,7 +99,15 @@ impl Aim {
 
     fn at_least(limit: f64, what: &'static str) -> Self {
         Self {
-            more_is_better: true,
+            better: Better::More,
+            ..Self::at_most(limit, what)
+        }
+    }
+
+    /// A ratio that should be 1, within `limit`.
+    fn near_one(limit: f64, what: &'static str) -> Self {
+        Self {
+            better: Better::One,
             ..Self::at_most(limit, what)
         }
     }
@@ -93,10 +123,11 @@ impl Aim {
 
     fn aim(&self) -> String {
         let decimals = if self.limit.fract() == 0.0 { 0 } else { 2 };
-        let sign = match (self.more_is_better, self.limit) {
-            (true, _) => ">= ",
-            (false, 0.0) => "",
-            (false, _) => "<= ",
+        let sign = match (self.better, self.limit) {
+            (Better::One, limit) => return format!("{:.2} to {:.2}", 1.0 - limit, 1.0 + limit),
+            (Better::More, _) => ">= ",
+            (Better::Less, 0.0) => "",
+            (Better::Less, _) => "<= ",
         };
         format!("{sign}{}", number(self.limit, decimals))
     }
@@ -105,13 +136,17 @@ impl Aim {
         let Some(Measured { median, .. }) = self.measured else {
             return "not measured in this run".to_owned();
         };
-        let met = if self.more_is_better {
-            median >= self.limit
-        } else {
-            median <= self.limit
+        let met = match self.better {
+            Better::More => median >= self.limit,
+            Better::Less => median <= self.limit,
+            Better::One => (median - 1.0).abs() <= self.limit,
         };
         if met {
             return "met".to_owned();
+        }
+        if self.better == Better::One {
+            let percent = ((median - 1.0).abs() - self.limit) * 100.0;
+            return format!("**missed** by {percent:.1} % of it");
         }
         if self.limit == 0.0 {
             return format!("**missed** by {}", number(median, 2));
@@ -159,6 +194,7 @@ fn aims(results: &Results) -> Vec<Aim> {
         record_aims(results),
         lasting_aims(results),
         deliver_aims(results),
+        own_aims(results),
         backend_aims(results),
     ]
     .concat()
@@ -265,6 +301,44 @@ fn deliver_aims(results: &Results) -> Vec<Aim> {
     ]
 }
 
+/// What Ringlight says a span costs, with what was measured from outside less what is not
+/// Ringlight's: of the recording thread, and of the process at 100 k spans/s.
+pub(crate) fn own_costs(results: &Results) -> [Option<(Measured, Measured)>; 2] {
+    let of = |case, own, unit, other| {
+        let figure = |subject, unit| results.find(subject, case, unit).map(Measured::of);
+        let outside = figure(Subject::Ringlight, unit)?.less(figure(other, unit)?);
+        Some((figure(Subject::Ringlight, own)?, outside))
+    };
+    [
+        of("tree3", OWN_SPAN, "ns_cpu_per_span", Subject::TracingEmpty),
+        of(
+            "paced-100k",
+            OWN_DELIVERED_SPAN,
+            "ns_cpu_per_delivered_span",
+            Subject::Null,
+        ),
+    ]
+}
+
+fn own_aims(results: &Results) -> Vec<Aim> {
+    let [span, delivered] =
+        own_costs(results).map(|costs| costs.map(|(own, outside)| own.over(outside)));
+    vec![
+        Aim::near_one(
+            0.1,
+            "what Ringlight says a span costs the thread that records it (`tree3`), times what is \
+             measured from outside over `tracing-empty`",
+        )
+        .is(span, 2),
+        Aim::near_one(
+            0.1,
+            "what it says a span costs the process at 100 k spans/s, times what is measured from \
+             outside over `null`",
+        )
+        .is(delivered, 2),
+    ]
+}
+
 fn backend_aims(results: &Results) -> Vec<Aim> {
     let figure = |case, unit| ours(results, case, unit).map(Measured::of);
     let visible = figure("visible", "p95_ms");
@@ -330,6 +404,9 @@ mod tests {
         check(Aim::at_least(10.0, ""), 9.0, "**missed** by 10.0 %");
         check(Aim::at_most(0.0, ""), 0.0, "met");
         check(Aim::at_most(0.0, ""), 2.0, "**missed** by 2.00");
+        check(Aim::near_one(0.1, ""), 0.91, "met");
+        check(Aim::near_one(0.1, ""), 0.75, "**missed** by 15.0 % of it");
+        assert_eq!(Aim::near_one(0.1, "").aim(), "0.90 to 1.10");
         assert_eq!(Aim::at_least(1e6, "").aim(), ">= 1 000 000");
         assert_eq!(Aim::at_most(1.25, "").aim(), "<= 1.25");
     }
@@ -381,6 +458,25 @@ mod tests {
         };
         assert_eq!(ends("2, 4 or 8"), " 1.25 | 1.50 | **missed** by 20.0 % |");
         assert_eq!(ends("axum"), " 1.25 | 1.20 | met |");
+    }
+
+    #[test]
+    fn an_own_figure_is_compared_with_what_is_not_tracings() {
+        let mut results = Results::default();
+        let mut add = |subject, unit, value: f64| {
+            let estimate = Estimate::of(&[value]);
+            let figure = Figure::new("record", subject, ("tree3", unit), estimate, (1, 1));
+            results.figures.push(figure);
+        };
+        add(Subject::Ringlight, "ns_cpu_per_span", 120.0);
+        add(Subject::TracingEmpty, "ns_cpu_per_span", 20.0);
+        add(Subject::Ringlight, OWN_SPAN, 95.0);
+        let [span, delivered] = own_costs(&results);
+        assert_eq!(
+            span.map(|(own, outside)| own.over(outside).median),
+            Some(0.95)
+        );
+        assert!(delivered.is_none());
     }
 
     #[test]

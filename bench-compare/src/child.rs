@@ -13,7 +13,7 @@ use crate::{
     meter,
     pacer::Pacer,
     plan::{BURST_INTERVAL, Delivery, Room, Sampling, Shape, Subject},
-    subjects::{self, Account, Producer, Recording, Settings},
+    subjects::{self, Account, OwnCost, Producer, Recording, Settings},
 };
 
 /// Bursts before measuring, which fault in memory and fill caches.
@@ -30,6 +30,8 @@ pub(crate) struct RecordRun {
     pub(crate) produced: u64,
     /// What the subject says it dropped.
     pub(crate) account: Option<Account>,
+    /// What the subject says it cost.
+    pub(crate) cost: Option<OwnCost>,
 }
 
 /// What a `threads` process found.
@@ -54,6 +56,8 @@ pub(crate) struct DeliverRun {
     pub(crate) produced: u64,
     /// What the subject says it dropped.
     pub(crate) account: Option<Account>,
+    /// What the subject says it cost.
+    pub(crate) cost: Option<OwnCost>,
     /// The most memory it had resident.
     pub(crate) resident_mib: f64,
 }
@@ -148,11 +152,13 @@ pub(crate) fn record(
         Sampling::AlwaysOff => 0,
     };
     drop(producer);
+    let ending = recording.finish()?;
     Ok(RecordRun {
         rounds_ns,
         allocations: allocations as f64 / (bursts * burst_spans) as f64,
         produced,
-        account: recording.finish()?,
+        account: ending.account,
+        cost: ending.cost,
     })
 }
 
@@ -220,7 +226,7 @@ pub(crate) fn threads(
     Ok(ThreadsRun {
         rounds_ns: rounds_cpu_ns.into_iter().map(each).collect(),
         produced,
-        account: recording.finish()?,
+        account: recording.finish()?.account,
     })
 }
 
@@ -261,12 +267,13 @@ pub(crate) fn deliver(
     }
     let produced = producer.recorded;
     drop(producer);
-    let account = recording.finish()?;
+    let ending = recording.finish()?;
     Ok(DeliverRun {
         cpu_ns: meter::process_cpu_ns() - cpu_before_ns,
         elapsed_ns: u64::try_from(started.elapsed().as_nanos())?,
         produced,
-        account,
+        account: ending.account,
+        cost: ending.cost,
         resident_mib: meter::resident_max_mib(),
     })
 }

@@ -269,6 +269,11 @@ pub(crate) fn threads_case(threads_count: usize) -> &'static str {
 /// The case of spans that are not recorded, in results.
 pub(crate) const UNSAMPLED: &str = "unsampled";
 
+/// What a subject says of its own cost, in nanoseconds: a span on the thread that records it, and a
+/// delivered one in the process.
+pub(crate) const OWN_SPAN: &str = "own_ns_per_span";
+pub(crate) const OWN_DELIVERED_SPAN: &str = "own_ns_per_delivered_span";
+
 /// The case of requests, in results.
 pub(crate) const REQUEST: &str = "request";
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{Runner, Samples, argument, progress};
 use crate::{
     child::DeliverRun,
-    plan::{Delivery, Shape, Subject},
+    plan::{Delivery, OWN_DELIVERED_SPAN, Shape, Subject},
     results::Figure,
     server::Received,
 };
@@ -77,6 +77,8 @@ impl DeliverSamples {
         } else {
             received.spans
         };
+        let own = run.cost.map(|cost| cost.process_ns as f64 / spans as f64);
+        self.counts.own.extend(own);
         self.cpu_ns.push(run.cpu_ns as f64 / spans as f64);
         self.spans_per_second
             .push(received.spans as f64 / (run.elapsed_ns as f64 / 1e9));
@@ -89,7 +91,11 @@ impl DeliverSamples {
                 .figure("deliver", subject, delivery.name(), unit, values)
         };
         let mut figures = vec![figure("ns_cpu_per_delivered_span", &self.cpu_ns)];
-        if delivery != Delivery::Paced100k {
+        if delivery == Delivery::Paced100k {
+            if !self.counts.own.is_empty() {
+                figures.push(figure(OWN_DELIVERED_SPAN, &self.counts.own));
+            }
+        } else {
             figures.push(figure("delivered_spans_per_second", &self.spans_per_second));
         }
         if subject.delivers() {

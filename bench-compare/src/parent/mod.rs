@@ -223,6 +223,8 @@ fn progress(bench: &str, subject: Subject, case: &str, round: usize) {
 struct Samples {
     values: Vec<f64>,
     allocations: Vec<f64>,
+    /// What the subject says one costs, if it does say.
+    own: Vec<f64>,
     produced: u64,
     delivered: u64,
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{Runner, Samples, argument, progress};
 use crate::{
     child::{RecordRun, ThreadsRun},
-    plan::{Sampling, Shape, Subject, THREADS, UNSAMPLED, threads_case},
+    plan::{OWN_SPAN, Sampling, Shape, Subject, THREADS, UNSAMPLED, threads_case},
     server::Received,
 };
 
@@ -52,6 +52,7 @@ impl Runner<'_> {
                     let samples = samples.entry((*shape, subject)).or_default();
                     samples.values.extend(run.rounds_ns);
                     samples.allocations.push(run.allocations);
+                    samples.own.extend(run.cost.and_then(|cost| cost.span_ns));
                     samples.produced += run.produced;
                     samples.delivered += received.spans;
                 }
@@ -69,6 +70,10 @@ impl Runner<'_> {
                     figure("allocations_per_span", &samples.allocations),
                 ];
                 self.results.figures.extend(figures);
+                if !samples.own.is_empty() {
+                    let own = figure(OWN_SPAN, &samples.own);
+                    self.results.figures.push(own);
+                }
             }
         }
         Ok(())

@@ -73,7 +73,11 @@ fn lasting_method(sizes: &Sizes) -> String {
          attributes, and an event in each child, which waits once. CPU time of the service's process \
          from before the first request to the end of its shutdown; {} processes of {} requests. Queues as in \
          `record`. `fmt-json` is `tracing-subscriber`'s: two lines a request into `/dev/null`, no spans \
-         delivered. Whole requests are compared: each event has to have the ids and the number of its span.\n",
+         delivered. Whole requests are compared: each event has to have the ids and the number of its span.\n\
+         - What Ringlight says of its own cost is what `Telemetry::cost` has at the end of the same processes \
+         (`docs/overhead.md` says what is in it): the mean of the spans it timed itself, in `record`; that \
+         for all of them and the CPU time of its collector, in `deliver`. It does not see what `tracing` does before it calls, \
+         nor the system call that rouses the collector.\n",
         sizes.threads_processes,
         sizes.record_rounds,
         sizes.requests_processes,

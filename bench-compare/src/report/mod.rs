@@ -74,6 +74,13 @@ pub(crate) fn tables(results: &Results) -> String {
             &deliver_table(results, "resident_mib_max", |figure| interval(figure, 0)),
         );
     }
+    if aims::own_costs(results).iter().any(Option::is_some) {
+        section(
+            &mut text,
+            "What Ringlight says of its own cost",
+            &own_table(results),
+        );
+    }
     if results.has_bench("backend") {
         section(&mut text, "The backend", &backend_table(results));
     }
@@ -193,6 +200,25 @@ fn deliver_table(results: &Results, unit: &str, cell: impl Fn(&Figure) -> String
     table(&cases, &subjects, |subject, case| {
         results.find(subject, case, unit).map(&cell)
     })
+}
+
+fn own_table(results: &Results) -> String {
+    const WHAT: [&str; 2] = [
+        "a span on the thread that records it (`tree3`), ns; from outside over `tracing-empty`",
+        "a span at 100 k spans/s, recording and exporting, ns; from outside over `null`",
+    ];
+    let mut text = "| | says | from outside |\n|---|---:|---:|\n".to_owned();
+    let cell = |measured: aims::Measured| {
+        let aims::Measured { median, low, high } = measured;
+        let [median, low, high] = [median, low, high].map(|value| number(value, 1));
+        format!("{median} [{low}, {high}]")
+    };
+    for (what, costs) in WHAT.iter().zip(aims::own_costs(results)) {
+        if let Some((own, outside)) = costs {
+            let _ = writeln!(text, "| {what} | {} | {} |", cell(own), cell(outside));
+        }
+    }
+    text
 }
 
 /// What the figures of `backend` are called, and how many decimals they have.

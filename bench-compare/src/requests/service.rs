@@ -78,7 +78,7 @@ pub(crate) fn run(subject: Subject, endpoint: &str, requests: u64) -> Result<Ser
             .with_graceful_shutdown(until)
             .await
     })?;
-    let account = recording.finish()?;
+    let account = recording.finish()?.account;
     Ok(ServiceRun {
         cpu_ns: meter::process_cpu_ns() - before_ns,
         account,

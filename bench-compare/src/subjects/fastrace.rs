@@ -11,7 +11,7 @@ use fastrace::{
 use fastrace_opentelemetry::OpenTelemetryReporter;
 use tokio::runtime::Runtime;
 
-use super::{Account, Producer, Recording, Settings, Took, id, opentelemetry, route};
+use super::{Ending, Producer, Recording, Settings, Took, id, opentelemetry, route};
 use crate::plan::{Sampling, Shape};
 
 /// fastrace reports from a thread of its own; the runtime carries its connection.
@@ -96,8 +96,8 @@ impl Recording for Fastrace {
         Ok(Box::new(Roots(self.sampling)))
     }
 
-    fn finish(self: Box<Self>) -> Result<Option<Account>> {
+    fn finish(self: Box<Self>) -> Result<Ending> {
         ::fastrace::flush();
-        Ok(None)
+        Ok(Ending::default())
     }
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use anyhow::Result;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{Account, Producer, Recording, macros::Macros};
+use super::{Ending, Producer, Recording, macros::Macros};
 
 /// It writes where nothing is kept: what making and writing a line costs is measured.
 pub(super) struct Json;
@@ -26,7 +26,7 @@ impl Recording for Json {
         Ok(Box::new(Macros))
     }
 
-    fn finish(self: Box<Self>) -> Result<Option<Account>> {
-        Ok(None)
+    fn finish(self: Box<Self>) -> Result<Ending> {
+        Ok(Ending::default())
     }
 }

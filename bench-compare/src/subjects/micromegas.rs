@@ -15,6 +15,7 @@ use micromegas_tracing::{
     event::{EventSink, TracingBlock as _},
     guards::{TracingSystemGuard, TracingThreadGuard},
     info,
+    levels::{LevelFilter, set_max_level},
     logs::{LogBlock, LogMetadata, LogStream},
     metrics::{MetricsBlock, MetricsStream},
     process_info::ProcessInfo,
@@ -23,7 +24,7 @@ use micromegas_tracing::{
     spans::{ThreadBlock, ThreadStream},
 };
 
-use super::{Account, Producer, Recording, Took, id, route};
+use super::{Ending, Producer, Recording, Took, id, route};
 use crate::plan::Shape;
 
 /// The sizes of its own benchmarks: a thread's buffer, like the two that all threads share, is handed
@@ -40,10 +41,12 @@ pub(super) struct Micromegas {
 /// Relaxed throughout: read when the recording threads have ended.
 #[derive(Default)]
 struct Counts {
-    /// Spans recorded, as the producers know it.
+    /// Spans and events recorded, as the producers know it.
     spans: AtomicU64,
-    /// Begins and ends of spans in the blocks taken.
+    events: AtomicU64,
+    /// Begins and ends of spans, and logs, in the blocks taken.
     begins_and_ends: AtomicU64,
+    logs: AtomicU64,
 }
 
 pub(super) fn start() -> Result<Micromegas> {
@@ -58,6 +61,7 @@ pub(super) fn start() -> Result<Micromegas> {
         true,
     )
     .context("micromegas does not start")?;
+    set_max_level(LevelFilter::Info);
     Ok(Micromegas { counts, system })
 }
 
@@ -95,7 +99,9 @@ impl Producer for Thread<'_> {
             }
         }
         let spans = count * shape.spans_per_unit();
+        let events = count * shape.events_per_unit();
         self.counts.spans.fetch_add(spans, Ordering::Relaxed);
+        self.counts.events.fetch_add(events, Ordering::Relaxed);
     }
 }
 
@@ -129,20 +135,21 @@ impl Recording for Micromegas {
         }))
     }
 
-    /// Every span must have come out as a begin and an end.
-    fn finish(self: Box<Self>) -> Result<Option<Account>> {
+    /// Every span must have come out as a begin and an end, every event as a log.
+    fn finish(self: Box<Self>) -> Result<Ending> {
         let Self { counts, system } = *self;
         drop(system);
-        let spans = counts.spans.load(Ordering::Relaxed);
-        let found = counts.begins_and_ends.load(Ordering::Relaxed);
-        if found != 2 * spans {
-            bail!("micromegas handed on {found} begins and ends of {spans} spans");
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let recorded = (2 * of(&counts.spans), of(&counts.events));
+        let found = (of(&counts.begins_and_ends), of(&counts.logs));
+        if found != recorded {
+            bail!("micromegas handed on {found:?} of {recorded:?} begins and ends, and logs");
         }
-        Ok(None)
+        Ok(Ending::default())
     }
 }
 
-/// Takes blocks of all kinds, counts those of threads, and drops them.
+/// Takes blocks of all kinds, counts what is in those of threads and of logs, and drops them.
 struct CountingSink(Arc<Counts>);
 
 impl EventSink for CountingSink {
@@ -158,7 +165,10 @@ impl EventSink for CountingSink {
 
     fn on_init_log_stream(&self, _: &LogStream) {}
 
-    fn on_process_log_block(&self, _: Arc<LogBlock>) {}
+    fn on_process_log_block(&self, block: Arc<LogBlock>) {
+        let logs = block.nb_objects() as u64;
+        self.0.logs.fetch_add(logs, Ordering::Relaxed);
+    }
 
     fn on_init_metrics_stream(&self, _: &MetricsStream) {}
 

@@ -12,6 +12,7 @@ mod ringlight;
 use std::{collections::BTreeMap, fmt};
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::fastrace::properties as fastrace_properties;
 
@@ -22,15 +23,32 @@ pub(crate) trait Recording: Sync {
     /// What the calling thread records with.
     fn producer(&self) -> Result<Box<dyn Producer + '_>>;
 
-    /// Delivers what is left and ends; with what the subject itself says about spans it dropped,
-    /// if it does say.
-    fn finish(self: Box<Self>) -> Result<Option<Account>>;
+    /// Delivers what is left and ends.
+    fn finish(self: Box<Self>) -> Result<Ending>;
 }
 
 /// One thread's end of a subject.
 pub(crate) trait Producer {
     /// Records units `first` to `first + count`, of one shape made for [bursts](Shape::BURSTS).
     fn burst(&mut self, shape: Shape, first: u64, count: u64);
+}
+
+/// What a subject says of itself in the end, if it does say.
+#[derive(Debug, Default)]
+pub(crate) struct Ending {
+    /// What it dropped.
+    pub(crate) account: Option<Account>,
+    /// What it cost.
+    pub(crate) cost: Option<OwnCost>,
+}
+
+/// What a subject says it has cost.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct OwnCost {
+    /// Nanoseconds that a span took the thread that recorded it.
+    pub(crate) span_ns: Option<f64>,
+    /// CPU time that recording and exporting took the process.
+    pub(crate) process_ns: u64,
 }
 
 /// Spans a subject says it has dropped, by reason.

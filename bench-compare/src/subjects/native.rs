@@ -14,7 +14,7 @@ use ringlight::collector::{
 use tokio::runtime::Builder;
 
 use super::ringlight::account;
-use super::{Account, Producer, Recording, Settings, id, route};
+use super::{Ending, Producer, Recording, Settings, id, route};
 use crate::plan::{Room, Shape};
 
 static ROOT: SpanTemplate<0> = SpanTemplate::new("bench", "root", []);
@@ -140,7 +140,7 @@ impl Recording for Native {
         }))
     }
 
-    fn finish(self: Box<Self>) -> Result<Option<Account>> {
+    fn finish(self: Box<Self>) -> Result<Ending> {
         let runtime = Builder::new_current_thread().build()?;
         let ledger = runtime.block_on(self.collector.shutdown(Duration::from_secs(120)));
         let mut account = account(&ledger)?;
@@ -148,6 +148,9 @@ impl Recording for Native {
         if refused > 0 {
             account.insert("refused".to_owned(), refused);
         }
-        Ok(Some(account))
+        Ok(Ending {
+            account: Some(account),
+            cost: None,
+        })
     }
 }

@@ -15,7 +15,7 @@ use opentelemetry_sdk::{
 use tokio::runtime::Runtime;
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt};
 
-use super::{Account, Producer, Recording, Settings, Took, id, macros::Macros, route};
+use super::{Ending, Producer, Recording, Settings, Took, id, macros::Macros, route};
 use crate::plan::{BURST_QUEUE_SPANS, Room, Sampling, Shape};
 
 /// The SDK, its exporter and the runtime that its connection lives on.
@@ -105,9 +105,9 @@ impl Recording for Layer {
         Ok(Box::new(Macros))
     }
 
-    fn finish(self: Box<Self>) -> Result<Option<Account>> {
+    fn finish(self: Box<Self>) -> Result<Ending> {
         self.0.finish()?;
-        Ok(None)
+        Ok(Ending::default())
     }
 }
 
@@ -196,8 +196,8 @@ impl Recording for Direct {
         Ok(Box::new(&self.tracer))
     }
 
-    fn finish(self: Box<Self>) -> Result<Option<Account>> {
+    fn finish(self: Box<Self>) -> Result<Ending> {
         self.sdk.finish()?;
-        Ok(None)
+        Ok(Ending::default())
     }
 }

@@ -5,7 +5,7 @@ use std::{hint::black_box, time::Instant};
 use anyhow::Result;
 use tracing::{Event, Metadata, Subscriber, span};
 
-use super::{Account, Producer, Recording, macros::Macros};
+use super::{Ending, Producer, Recording, macros::Macros};
 use crate::{meter, plan::Shape};
 
 /// Nothing: what is left is the pacer.
@@ -20,8 +20,8 @@ impl Recording for Null {
         Ok(Box::new(Null))
     }
 
-    fn finish(self: Box<Self>) -> Result<Option<Account>> {
-        Ok(None)
+    fn finish(self: Box<Self>) -> Result<Ending> {
+        Ok(Ending::default())
     }
 }
 
@@ -42,8 +42,8 @@ impl Recording for ClockInstant {
         Ok(Box::new(ClockInstant))
     }
 
-    fn finish(self: Box<Self>) -> Result<Option<Account>> {
-        Ok(None)
+    fn finish(self: Box<Self>) -> Result<Ending> {
+        Ok(Ending::default())
     }
 }
 
@@ -64,8 +64,8 @@ impl Recording for ClockTsc {
         Ok(Box::new(ClockTsc))
     }
 
-    fn finish(self: Box<Self>) -> Result<Option<Account>> {
-        Ok(None)
+    fn finish(self: Box<Self>) -> Result<Ending> {
+        Ok(Ending::default())
     }
 }
 
@@ -77,8 +77,8 @@ impl Recording for TracingNone {
         Ok(Box::new(Macros))
     }
 
-    fn finish(self: Box<Self>) -> Result<Option<Account>> {
-        Ok(None)
+    fn finish(self: Box<Self>) -> Result<Ending> {
+        Ok(Ending::default())
     }
 }
 
@@ -95,8 +95,8 @@ impl Recording for TracingEmpty {
         Ok(Box::new(Macros))
     }
 
-    fn finish(self: Box<Self>) -> Result<Option<Account>> {
-        Ok(None)
+    fn finish(self: Box<Self>) -> Result<Ending> {
+        Ok(Ending::default())
     }
 }
 

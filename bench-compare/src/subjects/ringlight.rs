@@ -7,7 +7,7 @@ use ringlight::{
     DropReason, LedgerSnapshot, LogFormat, OverflowPolicy, Sampler, Signal, Telemetry,
 };
 
-use super::{Account, Producer, Recording, Settings, macros::Macros};
+use super::{Account, Ending, OwnCost, Producer, Recording, Settings, macros::Macros};
 use crate::plan::{Room, Sampling};
 
 /// As `init` sets it up, except that log lines go nowhere: the peers print none.
@@ -37,8 +37,16 @@ impl Recording for Ringlight {
         Ok(Box::new(Macros))
     }
 
-    fn finish(self: Box<Self>) -> Result<Option<Account>> {
-        account(&self.telemetry.shutdown(Duration::from_secs(120))).map(Some)
+    fn finish(self: Box<Self>) -> Result<Ending> {
+        let account = account(&self.telemetry.shutdown(Duration::from_secs(120)))?;
+        let cost = self.telemetry.cost();
+        Ok(Ending {
+            account: Some(account),
+            cost: Some(OwnCost {
+                span_ns: cost.span_nano,
+                process_ns: u64::try_from(cost.overhead_time().as_nanos())?,
+            }),
+        })
     }
 }
 

@@ -111,7 +111,7 @@ test('what observing costs is shown, and threads unfold', async ({ page, request
   await expect(streaming).toContainText(/% of one core, [\d.]+ [KM]iB/);
   const threads = streaming.getByRole('table');
   await expect(threads).toBeHidden();
-  await streaming.getByText('Threads').click();
+  await streaming.locator('summary').click();
   await expect(threads).toBeVisible();
   await expect(threads.getByRole('row').filter({ hasText: 'traces' }).first()).toBeVisible();
 });

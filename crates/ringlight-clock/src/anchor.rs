@@ -20,14 +20,32 @@ pub(crate) struct Anchor {
     pub(crate) renew_nano: u64,
 }
 
-/// The current anchor, under a sequence lock: a reader that meets a writer reads again.
+/// What readers need of an anchor.
 #[derive(Debug)]
-pub(crate) struct Anchors {
-    /// Odd while the three words below are being written.
-    sequence: AtomicU64,
+struct Words {
     ticks: AtomicU64,
     unix_nano: AtomicU64,
     per_tick: AtomicU64,
+}
+
+impl Words {
+    const fn of(anchor: &Anchor) -> Self {
+        Self {
+            ticks: AtomicU64::new(anchor.ticks),
+            unix_nano: AtomicU64::new(anchor.unix_nano),
+            per_tick: AtomicU64::new(anchor.per_tick),
+        }
+    }
+}
+
+/// The current anchor and the one before it, in turns: the next is written over the one before, so
+/// that readers go on with the current one however long that takes. A reader reads again only if a
+/// whole renewal and the beginning of another, a second later, fell into its three loads.
+#[derive(Debug)]
+pub(crate) struct Anchors {
+    /// Anchors published so far; the lowest bit says which of the two is current.
+    published: AtomicU64,
+    turns: [Words; 2],
     /// The writer's copy, and the lock that makes it one writer.
     latest: Mutex<Anchor>,
 }
@@ -54,39 +72,41 @@ impl std::ops::DerefMut for Renewal<'_> {
 impl Anchors {
     pub(crate) fn new(anchor: Anchor) -> Self {
         Self {
-            sequence: AtomicU64::new(0),
-            ticks: AtomicU64::new(anchor.ticks),
-            unix_nano: AtomicU64::new(anchor.unix_nano),
-            per_tick: AtomicU64::new(anchor.per_tick),
+            published: AtomicU64::new(0),
+            turns: [Words::of(&anchor), Words::of(&anchor)],
             latest: Mutex::new(anchor),
         }
+    }
+
+    #[inline]
+    const fn turn(&self, published: u64) -> &Words {
+        &self.turns[(published % 2) as usize]
     }
 
     /// Ticks, time and speed that belong together.
     #[inline]
     pub(crate) fn current(&self) -> (u64, u64, u64) {
         loop {
-            // Pairs with the last store of `publish`: the words of a finished anchor are seen.
-            let before = self.sequence.load(Ordering::Acquire);
-            // Each pairs with its store in `publish`: whoever sees a word of the next anchor sees
-            // the odd sequence stored before it, in the load after these.
-            let ticks = self.ticks.load(Ordering::Acquire);
-            let unix_nano = self.unix_nano.load(Ordering::Acquire);
-            let per_tick = self.per_tick.load(Ordering::Acquire);
+            // Pairs with the last store of `publish`: the words of that anchor are seen.
+            let published = self.published.load(Ordering::Acquire);
+            let words = self.turn(published);
+            // Each pairs with its store in `publish`: whoever sees a word of the anchor after the next
+            // sees that the next has been published, in the load after these.
+            let ticks = words.ticks.load(Ordering::Acquire);
+            let unix_nano = words.unix_nano.load(Ordering::Acquire);
+            let per_tick = words.per_tick.load(Ordering::Acquire);
             // Relaxed: it cannot come before the loads above, which acquire.
-            let after = self.sequence.load(Ordering::Relaxed);
-            if before == after && before.is_multiple_of(2) {
+            if self.published.load(Ordering::Relaxed) == published {
                 return (ticks, unix_nano, per_tick);
             }
-            std::hint::spin_loop();
         }
     }
 
     /// The speed alone; any recent one will do.
     #[inline]
     pub(crate) fn per_tick(&self) -> u64 {
-        // Relaxed: one word, used alone.
-        self.per_tick.load(Ordering::Relaxed)
+        // Relaxed: the word is used alone, and either of the two turns is recent.
+        self.turns[0].per_tick.load(Ordering::Relaxed)
     }
 
     /// The right to renew, unless another thread has it.
@@ -104,13 +124,52 @@ impl Anchors {
     pub(crate) fn publish(&self, renewal: Renewal<'_>) {
         let anchor = &*renewal;
         // Relaxed: writers come one after the other, by the lock the caller holds.
-        let sequence = self.sequence.load(Ordering::Relaxed);
-        // Relaxed: the stores below release it.
-        self.sequence.store(sequence + 1, Ordering::Relaxed);
+        let next = self.published.load(Ordering::Relaxed).wrapping_add(1);
+        let words = self.turn(next);
         // For the pairing see `current`.
-        self.ticks.store(anchor.ticks, Ordering::Release);
-        self.unix_nano.store(anchor.unix_nano, Ordering::Release);
-        self.per_tick.store(anchor.per_tick, Ordering::Release);
-        self.sequence.store(sequence + 2, Ordering::Release);
+        words.ticks.store(anchor.ticks, Ordering::Release);
+        words.unix_nano.store(anchor.unix_nano, Ordering::Release);
+        words.per_tick.store(anchor.per_tick, Ordering::Release);
+        self.published.store(next, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anchor(number: u64) -> Anchor {
+        Anchor {
+            ticks: number,
+            unix_nano: number,
+            per_tick: number,
+            base: Pair {
+                ticks: 0,
+                monotonic_nano: 0,
+                unix_nano: 0,
+            },
+            renew_nano: 0,
+        }
+    }
+
+    fn publish(anchors: &Anchors, number: u64) {
+        let mut renewal = anchors.begin().unwrap();
+        *renewal = anchor(number);
+        anchors.publish(renewal);
+    }
+
+    #[test]
+    fn a_writer_that_is_stopped_on_its_way_holds_nobody_up() {
+        let anchors = Anchors::new(anchor(1));
+        for number in 2..5 {
+            publish(&anchors, number);
+            let renewal = anchors.begin().unwrap();
+            let next = anchors.published.load(Ordering::Relaxed) + 1;
+            anchors.turn(next).ticks.store(99, Ordering::Release);
+            // It got as far as that. Another one does not wait for it, and readers have what there was.
+            assert!(anchors.begin().is_none());
+            assert_eq!(anchors.current(), (number, number, number));
+            drop(renewal);
+        }
     }
 }

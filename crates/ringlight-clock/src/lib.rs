@@ -10,10 +10,8 @@
 //! - a duration is the difference of two monotonic readings: setting the wall clock while it runs
 //!   changes nothing;
 //! - times follow the wall clock within about a second;
-//! - a [reading](Clock::reading) costs no system call, takes no lock and waits for no other thread;
-//! - a [time](Clock::now) costs no system call and takes no lock, but it spins while another thread
-//!   replaces the anchor: three stores, about once a second. Should that thread be stopped between
-//!   them, the others spin until it runs again.
+//! - a [reading](Clock::reading) and a [time](Clock::now) cost no system call, take no lock and wait for
+//!   no other thread, not even for one that is stopped while it renews the anchor.
 //!
 //! # Accuracy
 //! The speed of the counter is measured against the monotonic clock, at first for a fraction of a

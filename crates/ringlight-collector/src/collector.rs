@@ -198,7 +198,7 @@ impl Collector {
             }
             let meter = Arc::clone(&parts.meter);
             let callsites = Arc::clone(&parts.callsites);
-            let open = OpenReports::new(&parts.config, callsites, &destinations, &meter);
+            let open = OpenReports::new(&parts.config, callsites, &destinations);
             let reporter = Reporter::new(&parts.config, Arc::clone(&parts.accounts), meter);
             let reports: Vec<_> = destinations
                 .iter()

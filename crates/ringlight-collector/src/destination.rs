@@ -10,9 +10,7 @@ mod place;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::Poll;
 use std::time::Duration;
 
 use ringlight_model::{DropReason, Signal};
@@ -26,6 +24,7 @@ use crate::config::{CollectorConfig, RetryConfig};
 use crate::export::{EncodedBatch, ExportError, ExportOutcome, ExporterBoxed};
 use crate::meter::Meter;
 use crate::notice::{Notice, Notices};
+use crate::send::{Unsent, send};
 use crate::sync::unpoisoned;
 use crate::text::Readable;
 
@@ -268,23 +267,28 @@ impl Destination {
 
     async fn attempt(&self, batch: &EncodedBatch) -> Result<ExportOutcome, ExportError> {
         let limit = self.settings.export_timeout;
-        self.meter.add_sent(batch.bytes.len());
-        // A panic of an exporter is its own; it must not take the worker with it.
-        let start = || self.exporter.export_boxed(batch.clone());
-        let Ok(mut attempt) = catch_unwind(AssertUnwindSafe(start)) else {
-            return Err(panicked());
-        };
-        let attempt = std::future::poll_fn(|context| {
-            let poll = || attempt.as_mut().poll(context);
-            catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|_| Poll::Ready(Err(panicked())))
-        });
-        match tokio::time::timeout(limit, attempt).await {
-            Ok(result) => result,
-            Err(_) => Err(ExportError::Unreachable {
+        let sent = self.send(batch.clone(), Instant::now() + limit).await;
+        sent.map_err(|unsent| match unsent {
+            Unsent::Failed(error) => error,
+            Unsent::TimedOut => ExportError::Unreachable {
                 reason: format!("no answer within {}", Readable(limit)),
                 source: None,
-            }),
-        }
+            },
+            // Another attempt would panic as well.
+            Unsent::Panicked => ExportError::Permanent {
+                reason: "the exporter panicked".to_owned(),
+            },
+        })
+    }
+
+    /// One attempt with a batch or with a report, which is in nobody's books.
+    pub(crate) async fn send(
+        &self,
+        batch: EncodedBatch,
+        until: Instant,
+    ) -> Result<ExportOutcome, Unsent> {
+        self.meter.add_sent(batch.bytes.len());
+        send(&*self.exporter, batch, until).await
     }
 
     /// Waits until the destination may be sent to. Returns whether the attempt is the probe, or why
@@ -406,15 +410,5 @@ impl Destination {
 
     fn name(&self) -> String {
         self.place.name.clone()
-    }
-
-    pub(crate) fn exporter(&self) -> &Arc<dyn ExporterBoxed> {
-        &self.exporter
-    }
-}
-
-fn panicked() -> ExportError {
-    ExportError::Permanent {
-        reason: "the exporter panicked".to_owned(),
     }
 }

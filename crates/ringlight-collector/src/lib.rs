@@ -76,6 +76,7 @@ mod pipeline;
 pub mod record;
 mod recorder;
 mod report;
+mod send;
 mod sink;
 mod spans;
 mod spread;

@@ -26,8 +26,8 @@ use crate::config::CollectorConfig;
 use crate::destination::Destination;
 use crate::encode::Encoder;
 use crate::export::{BatchId, EncodedBatch, ExportError, ExportOutcome};
-use crate::meter::Meter;
 use crate::record::{Record, WORD_BYTES, copy_words};
+use crate::send::Unsent;
 use crate::sync::unpoisoned;
 
 use round::Oldest;
@@ -93,7 +93,6 @@ pub(crate) struct OpenReports {
 
 struct Target {
     destination: Arc<Destination>,
-    meter: Arc<Meter>,
     state: Mutex<TargetState>,
 }
 
@@ -112,14 +111,12 @@ impl OpenReports {
         config: &CollectorConfig,
         callsites: Arc<CallsiteRegistry>,
         destinations: &[Arc<Destination>],
-        meter: &Arc<Meter>,
     ) -> Self {
         let is_off = config.report_interval.is_zero() || config.open_span_after.is_zero();
         let takes = |destination: &&Arc<Destination>| !is_off && destination.takes(Signal::Logs);
         let target = |destination: &Arc<Destination>| {
             Arc::new(Target {
                 destination: Arc::clone(destination),
-                meter: Arc::clone(meter),
                 state: Mutex::default(),
             })
         };
@@ -257,7 +254,6 @@ impl OpenReports {
         for target in &self.targets {
             told.spawn(Arc::clone(target).tell(batch.clone(), until));
         }
-        // An exporter that panics fails for itself alone.
         while told.join_next().await.is_some() {}
     }
 
@@ -328,17 +324,18 @@ impl Target {
     /// Whether it was taken.
     async fn send(&self, batch: EncodedBatch, until: Instant) -> bool {
         let is_empty = batch.records == 0;
-        self.meter.add_sent(batch.bytes.len());
-        let export = self.destination.exporter().export_boxed(batch);
-        let answer = tokio::time::timeout_at(until, export).await;
+        let answer = self.destination.send(batch, until).await;
         let mut state = self.state();
-        if let Ok(Ok(outcome)) = &answer {
+        if let Ok(outcome) = &answer {
             self.destination.note(outcome);
             state.failures = 0;
             return true;
         }
         // It takes no log records: as final as its word.
-        if let Ok(Err(ExportError::Unsupported { .. } | ExportError::Permanent { .. })) = answer {
+        if let Err(Unsent::Failed(
+            ExportError::Unsupported { .. } | ExportError::Permanent { .. },
+        )) = answer
+        {
             self.destination.note(&ExportOutcome::default());
         }
         state.failures = state.failures.saturating_add(1);

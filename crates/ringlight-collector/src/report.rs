@@ -19,6 +19,7 @@ use crate::config::CollectorConfig;
 use crate::destination::Destination;
 use crate::export::{BatchId, EncodedBatch, ExportError};
 use crate::meter::Meter;
+use crate::send::Unsent;
 
 /// What the reports of all destinations have in common.
 pub(crate) struct Reporter {
@@ -169,7 +170,6 @@ impl Reports {
             is_final,
         };
         let request = ledger_report::encode(&self.resource, &report);
-        self.meter.add_sent(request.len());
         // Relaxed: only the uniqueness of the number matters.
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let batch = EncodedBatch {
@@ -178,18 +178,19 @@ impl Reports {
             records: 0,
             id: BatchId::new(Arc::clone(&self.instance), sequence),
         };
-        let export = self.destination.exporter().export_boxed(batch);
-        match tokio::time::timeout(limit, export).await {
-            Ok(Ok(outcome)) => {
+        match self.destination.send(batch, Instant::now() + limit).await {
+            Ok(outcome) => {
                 self.destination.note(&outcome);
                 true
             }
-            Ok(Err(ExportError::Unsupported { .. } | ExportError::Permanent { .. })) => {
+            Err(Unsent::Failed(
+                ExportError::Unsupported { .. } | ExportError::Permanent { .. },
+            )) => {
                 self.is_refused.store(true, Ordering::Relaxed);
                 false
             }
             // The next report says it again.
-            Ok(Err(_)) | Err(_) => false,
+            Err(_) => false,
         }
     }
 }

@@ -29,6 +29,8 @@ struct Takes {
     batches: Mutex<Vec<EncodedBatch>>,
     /// Whether it says that it wants to be told of open spans.
     takes_open_spans: AtomicBool,
+    /// Whether it panics at everything, which it keeps nevertheless.
+    panics: AtomicBool,
 }
 
 impl Takes {
@@ -47,6 +49,7 @@ impl Takes {
 impl ExporterBoxed for Takes {
     fn export_boxed(&self, batch: EncodedBatch) -> ExportFuture<'_> {
         self.batches.lock().unwrap().push(batch);
+        assert!(!self.panics.load(Ordering::Relaxed), "as the test says");
         let outcome = ExportOutcome {
             takes_open_spans: self.takes_open_spans.load(Ordering::Relaxed),
             ..ExportOutcome::default()
@@ -122,7 +125,7 @@ fn rig_with(
     };
     let destinations = vec![Arc::clone(&destination)];
     let callsites = Arc::clone(&parts.callsites);
-    let open_reports = OpenReports::new(&parts.config, callsites, &destinations, &parts.meter);
+    let open_reports = OpenReports::new(&parts.config, callsites, &destinations);
     let open_reports = Arc::new(open_reports);
     let reporting = (vec![Arc::clone(&reports)], Arc::clone(&open_reports));
     let collector = Collector::new(parts, destinations, settled, reporting);

@@ -197,3 +197,25 @@ async fn a_report_holds_as_much_as_a_batch_and_counts_the_rest() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_exporter_that_panics_ends_no_reports() {
+    let (rig, sender, spans) = open_rig(config(BATCH_DELAY), true);
+    let exporter = Arc::clone(&rig.exporter);
+    exporter.panics.store(true, Ordering::Relaxed);
+    run_beside(rig, async |_| {
+        spans.open(&sender, 1);
+        let mut producer = sender.register().unwrap();
+        record(&mut producer);
+        tokio::time::sleep(300 * INTERVAL).await;
+        // It is asked less and less often, as one that does not answer.
+        let asked = exporter.batches(Signal::Logs).len();
+        assert!((5..30).contains(&asked), "{asked}");
+        let ledgers = exporter.batches(Signal::Metrics).len();
+        assert!(ledgers > 1, "the ledger is reported as well");
+        exporter.panics.store(false, Ordering::Relaxed);
+        until(|| !rounds(&exporter).is_empty()).await;
+        until(|| exporter.batches(Signal::Metrics).len() > ledgers).await;
+    })
+    .await;
+}

@@ -11,6 +11,7 @@
 mod round;
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
@@ -87,6 +88,8 @@ pub(crate) struct OpenReports {
     /// Bytes of records in a report, about.
     bytes_max: usize,
     rounds: Mutex<u64>,
+    /// Numbers the requests. Relaxed: only the uniqueness of the number matters.
+    requests: AtomicU64,
     /// The collector was roused, or something else may have changed.
     changed: Notify,
 }
@@ -133,6 +136,7 @@ impl OpenReports {
             export_timeout: config.export_timeout,
             bytes_max: config.batch_bytes_max,
             rounds: Mutex::default(),
+            requests: AtomicU64::new(0),
             changed: Notify::new(),
         }
     }
@@ -244,17 +248,25 @@ impl OpenReports {
         };
         let now_unix_nano = ringlight_clock::wall_unix_nano();
         let request = open_report::encode(&self.resource, &round, now_unix_nano, &spans);
-        let batch = EncodedBatch {
-            signal: Signal::Logs,
-            bytes: Bytes::from(request),
-            records: spans.len() as u32,
-            id: BatchId::new(Arc::clone(&self.instance), number),
-        };
+        let probe = self.request(Vec::new(), 0);
+        let report = self.request(request, spans.len());
         let mut told = JoinSet::new();
         for target in &self.targets {
-            told.spawn(Arc::clone(target).tell(batch.clone(), until));
+            let (probe, report) = (probe.clone(), report.clone());
+            told.spawn(Arc::clone(target).tell(probe, report, until));
         }
         while told.join_next().await.is_some() {}
+    }
+
+    /// A request under a name of its own: what came under one before need not be looked at again.
+    fn request(&self, bytes: Vec<u8>, records: usize) -> EncodedBatch {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        EncodedBatch {
+            signal: Signal::Logs,
+            bytes: Bytes::from(bytes),
+            records: records as u32,
+            id: BatchId::new(Arc::clone(&self.instance), number),
+        }
     }
 
     /// The oldest spans as they are now, as many as a report may hold.
@@ -293,21 +305,16 @@ impl Target {
         unpoisoned(self.state.lock())
     }
 
-    /// Sends a report if the backend takes it, after finding that out.
-    async fn tell(self: Arc<Self>, report: EncodedBatch, until: Instant) {
+    /// Sends a report if the backend takes it, after finding that out with an empty request, which any
+    /// backend answers.
+    async fn tell(self: Arc<Self>, probe: EncodedBatch, report: EncodedBatch, until: Instant) {
         let has_spans = report.records > 0;
         let is_of_interest = has_spans || self.state().knows_some;
         if !is_of_interest || !self.is_due() {
             return;
         }
         if self.destination.takes_open_spans().is_none() {
-            // Nothing was sent there yet: an empty request, which any backend answers.
-            let nothing = EncodedBatch {
-                bytes: Bytes::new(),
-                records: 0,
-                ..report.clone()
-            };
-            self.send(nothing, until).await;
+            self.send(probe, until).await;
         }
         if self.destination.takes_open_spans() == Some(true) && self.send(report, until).await {
             self.state().knows_some = has_spans;

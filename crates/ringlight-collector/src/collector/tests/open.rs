@@ -1,5 +1,7 @@
 //! What is reported of open spans, when, and to whom.
 
+use std::collections::HashSet;
+
 use ringlight_otlp::open_report::{self, OpenReport};
 
 use super::*;
@@ -216,6 +218,21 @@ async fn an_exporter_that_panics_ends_no_reports() {
         exporter.panics.store(false, Ordering::Relaxed);
         until(|| !rounds(&exporter).is_empty()).await;
         until(|| exporter.batches(Signal::Metrics).len() > ledgers).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_request_has_a_name_of_its_own() {
+    let (rig, sender, spans) = open_rig(config(BATCH_DELAY), true);
+    let exporter = Arc::clone(&rig.exporter);
+    run_beside(rig, async |_| {
+        spans.open(&sender, 1);
+        until(|| rounds(&exporter).len() > 1).await;
+        let batches = exporter.batches(Signal::Logs);
+        let names: HashSet<_> = batches.iter().map(|batch| batch.id.to_string()).collect();
+        assert!(batches[0].bytes.is_empty(), "the backend is asked first");
+        assert_eq!(names.len(), batches.len());
     })
     .await;
 }

@@ -109,6 +109,11 @@ impl Destination {
         self.place.signals.contains(signal)
     }
 
+    /// Whether spans that are still open may be reported here.
+    pub(crate) fn reports_open_spans(&self) -> bool {
+        self.takes(Signal::Logs) && self.exporter.reports_open_spans_boxed()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         unpoisoned(self.state.lock())
     }

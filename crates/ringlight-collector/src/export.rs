@@ -130,6 +130,17 @@ pub trait Exporter: Send + Sync {
         let _ = signal;
         Some(self.name())
     }
+
+    /// Whether spans that are still open may be reported through it. To be so, it sends log records to a
+    /// backend that can [say](ExportOutcome::takes_open_spans) that it wants such reports, which are log
+    /// records with an empty request before them, and it sends spans to the same backend: elsewhere the
+    /// spans would never arrive, and be shown as lost. Always the same answer.
+    ///
+    /// `false` unless written otherwise: then it sees neither. The OTLP exporters say so where both
+    /// signals have one endpoint; an exporter around another one asks that.
+    fn reports_open_spans(&self) -> bool {
+        false
+    }
 }
 
 /// The future of [`ExporterBoxed::export_boxed`].
@@ -146,6 +157,9 @@ pub trait ExporterBoxed: Send + Sync {
 
     /// [`Exporter::place`].
     fn place_boxed(&self, signal: Signal) -> Option<&str>;
+
+    /// [`Exporter::reports_open_spans`].
+    fn reports_open_spans_boxed(&self) -> bool;
 }
 
 impl<E: Exporter> ExporterBoxed for E {
@@ -159,5 +173,9 @@ impl<E: Exporter> ExporterBoxed for E {
 
     fn place_boxed(&self, signal: Signal) -> Option<&str> {
         self.place(signal)
+    }
+
+    fn reports_open_spans_boxed(&self) -> bool {
+        self.reports_open_spans()
     }
 }

@@ -74,7 +74,7 @@ pub struct SeenSpan {
 
 /// The reports of open spans to all destinations.
 pub(crate) struct OpenReports {
-    /// Those that take log records, which is how they are told of spans.
+    /// Those that may be told of spans, by log records.
     targets: Vec<Arc<Target>>,
     source: OnceLock<Arc<dyn OpenSpanSource>>,
     encoder: Mutex<Encoder>,
@@ -116,7 +116,7 @@ impl OpenReports {
         destinations: &[Arc<Destination>],
     ) -> Self {
         let is_off = config.report_interval.is_zero() || config.open_span_after.is_zero();
-        let takes = |destination: &&Arc<Destination>| !is_off && destination.takes(Signal::Logs);
+        let takes = |destination: &&Arc<Destination>| !is_off && destination.reports_open_spans();
         let target = |destination: &Arc<Destination>| {
             Arc::new(Target {
                 destination: Arc::clone(destination),

@@ -52,6 +52,19 @@ impl OtlpConfig {
         Ok((endpoint, own.is_some()))
     }
 
+    /// Whether spans and log records go to one backend, as far as addresses tell. `base` is that of the
+    /// backend by the endpoint of a signal and whether that is the signal's own.
+    pub(crate) fn is_one_backend(
+        &self,
+        base: impl Fn(Signal, &Endpoint, bool) -> String,
+    ) -> Result<bool, EndpointError> {
+        let of = |signal| {
+            let (endpoint, is_own) = self.endpoint_of(signal)?;
+            Ok(base(signal, &endpoint, is_own))
+        };
+        Ok(of(Signal::Traces)? == of(Signal::Logs)?)
+    }
+
     /// The endpoint that names the destination.
     pub(crate) fn main_endpoint(&self) -> Result<Endpoint, EndpointError> {
         Endpoint::parse(&self.endpoint)

@@ -144,6 +144,11 @@ impl<P: Exporter, S: Exporter> Exporter for FallbackExporter<P, S> {
             self.primary.place(signal).is_some() || self.secondary.place(signal).is_some();
         is_taken.then_some(&*self.name)
     }
+
+    fn reports_open_spans(&self) -> bool {
+        // A report may go either way.
+        self.primary.reports_open_spans() && self.secondary.reports_open_spans()
+    }
 }
 
 impl<P, S> fmt::Debug for FallbackExporter<P, S> {

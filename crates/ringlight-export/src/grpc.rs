@@ -33,6 +33,8 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 /// A connection on which an attempt was given up (no answer in time) is not used again.
 pub struct OtlpGrpcExporter {
     name: String,
+    /// Whether spans and log records go to the same one.
+    is_one_backend: bool,
     /// One for each signal; those with the same host share a connection.
     targets: [Target; Signal::ALL.len()],
     headers: HeaderMap,
@@ -103,6 +105,7 @@ impl OtlpGrpcExporter {
         ];
         Ok(Self {
             name: format!("{} (OTLP/gRPC)", config.main_endpoint()?.shown_origin()),
+            is_one_backend: config.is_one_backend(|_, endpoint, _| endpoint.shown_origin())?,
             targets,
             headers: config.headers()?,
             connections: Mutex::new(connections.into_iter().map(|(_, c)| c).collect()),
@@ -178,6 +181,10 @@ impl Exporter for OtlpGrpcExporter {
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn reports_open_spans(&self) -> bool {
+        self.is_one_backend
     }
 }
 

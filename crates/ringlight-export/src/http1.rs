@@ -27,6 +27,8 @@ const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf")
 /// followed: they would carry the headers to another host.
 pub struct OtlpHttpExporter {
     name: String,
+    /// Whether spans and log records go to the same one.
+    is_one_backend: bool,
     /// One for each signal.
     targets: [Target; Signal::ALL.len()],
     headers: HeaderMap,
@@ -76,8 +78,14 @@ impl OtlpHttpExporter {
         let mut headers = config.headers()?;
         headers.insert(header::CONTENT_TYPE, PROTOBUF);
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        let is_one_backend = config.is_one_backend(|signal, endpoint, is_own| {
+            let address = endpoint.to_string();
+            let base = address.strip_suffix(path(signal)).filter(|_| is_own);
+            base.map_or(address.clone(), str::to_owned)
+        })?;
         Ok(Self {
             name: format!("{} (OTLP/HTTP)", config.main_endpoint()?),
+            is_one_backend,
             targets,
             headers,
             client,
@@ -144,6 +152,10 @@ impl Exporter for OtlpHttpExporter {
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn reports_open_spans(&self) -> bool {
+        self.is_one_backend
     }
 }
 

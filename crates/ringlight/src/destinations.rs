@@ -23,7 +23,12 @@ pub(crate) fn connect(
     if routes.traces.is_none() && routes.logs.is_none() {
         return Ok((routes, None));
     }
+    let reports_open_spans = match (&routes.traces, &routes.logs) {
+        (Some(traces), Some(logs)) => is_one_backend(traces, logs),
+        _ => false,
+    };
     let split = Split {
+        reports_open_spans,
         traces: routes.traces.as_ref().map(exporter).transpose()?,
         logs: routes.logs.as_ref().map(exporter).transpose()?,
         metrics: routes.metrics.as_ref().map(exporter).transpose()?,
@@ -131,10 +136,36 @@ fn build(route: &Route) -> Result<Arc<dyn ExporterBoxed>, EndpointError> {
     for (name, value) in &route.headers {
         config = config.header(name, value);
     }
-    Ok(match route.protocol {
-        Protocol::Grpc => Arc::new(OtlpGrpcExporter::new(&config)?),
-        Protocol::HttpProtobuf => Arc::new(OtlpHttpExporter::new(&config)?),
+    exporter_to(route.protocol, &config)
+}
+
+fn exporter_to(
+    protocol: Protocol,
+    config: &OtlpConfig,
+) -> Result<Arc<dyn ExporterBoxed>, EndpointError> {
+    Ok(match protocol {
+        Protocol::Grpc => Arc::new(OtlpGrpcExporter::new(config)?),
+        Protocol::HttpProtobuf => Arc::new(OtlpHttpExporter::new(config)?),
     })
+}
+
+/// Whether two routes lead to one backend, as an exporter for both of them says. One that is reached over
+/// two protocols has two addresses, and is not recognized.
+fn is_one_backend(traces: &Route, logs: &Route) -> bool {
+    if traces.protocol != logs.protocol {
+        return false;
+    }
+    if !traces.own && !logs.own {
+        return traces.endpoint == logs.endpoint;
+    }
+    let for_all = if traces.own { logs } else { traces };
+    let mut config = OtlpConfig::new(&for_all.endpoint);
+    for (signal, route) in [(Signal::Traces, traces), (Signal::Logs, logs)] {
+        if route.own {
+            config = config.signal_endpoint(signal, &route.endpoint);
+        }
+    }
+    exporter_to(traces.protocol, &config).is_ok_and(|both| both.reports_open_spans_boxed())
 }
 
 /// An exporter of its own for each signal.
@@ -142,6 +173,8 @@ struct Split {
     traces: Option<Arc<dyn ExporterBoxed>>,
     logs: Option<Arc<dyn ExporterBoxed>>,
     metrics: Option<Arc<dyn ExporterBoxed>>,
+    /// Whether spans and log records go to one backend.
+    reports_open_spans: bool,
 }
 
 impl Split {
@@ -179,5 +212,59 @@ impl Exporter for Split {
 
     fn place(&self, signal: Signal) -> Option<&str> {
         self.of(signal).map(|exporter| exporter.name_boxed())
+    }
+
+    fn reports_open_spans(&self) -> bool {
+        self.reports_open_spans
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(endpoint: &str, own: bool, protocol: Protocol) -> Option<Route> {
+        Some(Route {
+            endpoint: endpoint.to_owned(),
+            own,
+            protocol,
+            origin: Origin::Variable("TEST".to_owned()),
+            headers: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn open_spans_are_reported_where_the_traces_go() {
+        use Protocol::{Grpc, HttpProtobuf};
+        let check = |traces: Option<Route>, logs: Option<Route>, expected: bool| {
+            // Without metrics, so that there is an exporter for each.
+            let routes = Routes {
+                traces,
+                logs,
+                metrics: None,
+            };
+            let (routes, exporter) = connect(routes, &mut Vec::new()).unwrap();
+            let reports = exporter.unwrap().reports_open_spans_boxed();
+            assert_eq!(reports, expected, "{routes:?}");
+        };
+        let all = |protocol| route("http://a:4317", false, protocol);
+        check(all(Grpc), all(Grpc), true);
+        check(all(HttpProtobuf), all(HttpProtobuf), true);
+        check(all(Grpc), all(HttpProtobuf), false);
+        check(None, all(Grpc), false);
+        check(all(Grpc), None, false);
+        let traces = || route("http://a:4318/v1/traces", true, HttpProtobuf);
+        check(
+            traces(),
+            route("http://a:4318/v1/logs", true, HttpProtobuf),
+            true,
+        );
+        check(traces(), route("http://a:4318", false, HttpProtobuf), true);
+        check(
+            traces(),
+            route("http://b:4318/v1/logs", true, HttpProtobuf),
+            false,
+        );
+        check(all(Grpc), route("http://b:4317", true, Grpc), false);
     }
 }

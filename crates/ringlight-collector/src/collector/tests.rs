@@ -24,8 +24,9 @@ const BATCH_RECORDS: u64 = 4;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Takes everything, and keeps it.
-#[derive(Default)]
 struct Takes {
+    /// Whether spans that are still open may be reported through it.
+    is_backend: bool,
     batches: Mutex<Vec<EncodedBatch>>,
     /// Whether it says that it wants to be told of open spans.
     takes_open_spans: AtomicBool,
@@ -34,6 +35,15 @@ struct Takes {
 }
 
 impl Takes {
+    fn new(is_backend: bool) -> Self {
+        Self {
+            is_backend,
+            batches: Mutex::default(),
+            takes_open_spans: AtomicBool::new(false),
+            panics: AtomicBool::new(false),
+        }
+    }
+
     fn batches(&self, signal: Signal) -> Vec<EncodedBatch> {
         let batches = self.batches.lock().unwrap();
         let of_signal = batches.iter().filter(|batch| batch.signal == signal);
@@ -64,6 +74,10 @@ impl ExporterBoxed for Takes {
     fn place_boxed(&self, _: Signal) -> Option<&str> {
         Some("takes")
     }
+
+    fn reports_open_spans_boxed(&self) -> bool {
+        self.is_backend
+    }
 }
 
 /// A collector with one destination that takes everything, and what its thread runs beside it.
@@ -88,9 +102,22 @@ fn rig(config: CollectorConfig) -> (Rig, RingSender) {
     rig_with(config, |_| Vec::new())
 }
 
+/// With an exporter through which spans that are still open are not reported.
+fn rig_of_file(config: CollectorConfig) -> (Rig, RingSender) {
+    rig_of(config, Takes::new(false), |_| Vec::new())
+}
+
 /// With sinks that may record on their own.
 fn rig_with(
     config: CollectorConfig,
+    sinks: impl FnOnce(&RingSender) -> Vec<Box<dyn RecordSink>>,
+) -> (Rig, RingSender) {
+    rig_of(config, Takes::new(true), sinks)
+}
+
+fn rig_of(
+    config: CollectorConfig,
+    exporter: Takes,
     sinks: impl FnOnce(&RingSender) -> Vec<Box<dyn RecordSink>>,
 ) -> (Rig, RingSender) {
     let rings = RingConfig::new(config.ring_bytes(), config.producers_max);
@@ -99,7 +126,7 @@ fn rig_with(
     let accounts = Arc::new(Accounts::new(sender.clone(), [everything]));
     let meter = Meter::new(sender.clone(), crate::Governor::default());
     let settled = Arc::new(Notify::new());
-    let exporter = Arc::new(Takes::default());
+    let exporter = Arc::new(exporter);
     let destination = Arc::new(Destination::new(
         0,
         Place::of(&*exporter).remove(0),

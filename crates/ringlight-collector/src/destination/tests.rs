@@ -43,6 +43,10 @@ where
     fn place_boxed(&self, _: Signal) -> Option<&str> {
         Some("answers")
     }
+
+    fn reports_open_spans_boxed(&self) -> bool {
+        false
+    }
 }
 
 fn away() -> Result<ExportOutcome, ExportError> {

@@ -131,4 +131,8 @@ impl ExporterBoxed for OfSpans {
     fn place_boxed(&self, signal: Signal) -> Option<&str> {
         matches!(signal, Signal::Traces | Signal::Metrics).then(|| self.name_boxed())
     }
+
+    fn reports_open_spans_boxed(&self) -> bool {
+        false
+    }
 }

@@ -282,3 +282,49 @@ async fn a_first_way_that_is_given_up_before_it_answers_comes_second_then() {
     both.export(batch(1)).await.unwrap();
     assert_eq!((first.asked(), second.asked()), (0, 1));
 }
+
+#[test]
+fn open_spans_are_reported_where_traces_and_logs_go_to_one_backend() {
+    let http = |config: &OtlpConfig| OtlpHttpExporter::new(config).unwrap();
+    let grpc = |config: &OtlpConfig| OtlpGrpcExporter::new(config).unwrap();
+    let to = |base: &str, traces: Option<&str>, logs: Option<&str>| {
+        let mut config = OtlpConfig::new(base);
+        for (signal, endpoint) in [(Signal::Traces, traces), (Signal::Logs, logs)] {
+            if let Some(endpoint) = endpoint {
+                config = config.signal_endpoint(signal, endpoint);
+            }
+        }
+        config
+    };
+    let check = |config: &OtlpConfig, over_grpc: bool, over_http: bool| {
+        assert_eq!(grpc(config).reports_open_spans(), over_grpc, "{config:?}");
+        assert_eq!(http(config).reports_open_spans(), over_http, "{config:?}");
+    };
+    check(&to("http://a", None, None), true, true);
+    check(
+        &to("http://a:80/", Some("http://a/v1/traces"), None),
+        true,
+        true,
+    );
+    let (traces, logs) = (Some("http://a/x/v1/traces"), Some("http://a/x/v1/logs"));
+    check(&to("http://b", traces, logs), true, true);
+    // Over HTTP a path may lead elsewhere.
+    check(&to("http://a", traces, None), true, false);
+    check(
+        &to("http://a", None, Some("http://b/v1/logs")),
+        false,
+        false,
+    );
+    check(
+        &to("http://a", Some("http://a:81/v1/traces"), None),
+        false,
+        false,
+    );
+
+    let one = to("http://a", None, None);
+    let both = FallbackExporter::new(grpc(&one), http(&one));
+    assert!(both.reports_open_spans());
+    let file = JsonLinesExporter::new("file", io::sink());
+    assert!(!file.reports_open_spans() && !NullExporter.reports_open_spans());
+    assert!(!FallbackExporter::new(grpc(&one), file).reports_open_spans());
+}

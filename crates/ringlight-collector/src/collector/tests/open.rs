@@ -60,13 +60,17 @@ impl OpenSpanSource for Spans {
     }
 }
 
-/// A rig whose backend wants to be told of open spans, or not.
-fn open_rig(config: CollectorConfig, is_ringlight: bool) -> (Rig, RingSender, Arc<Spans>) {
-    let (rig, sender) = rig(CollectorConfig {
+fn often(config: CollectorConfig) -> CollectorConfig {
+    CollectorConfig {
         open_span_after: AFTER,
         report_interval: INTERVAL,
         ..config
-    });
+    }
+}
+
+/// A rig whose backend wants to be told of open spans, or not.
+fn open_rig(config: CollectorConfig, is_ringlight: bool) -> (Rig, RingSender, Arc<Spans>) {
+    let (rig, sender) = rig(often(config));
     let wants = &rig.exporter.takes_open_spans;
     wants.store(is_ringlight, Ordering::Relaxed);
     let spans = Arc::new(Spans::default());
@@ -233,6 +237,25 @@ async fn every_request_has_a_name_of_its_own() {
         let names: HashSet<_> = batches.iter().map(|batch| batch.id.to_string()).collect();
         assert!(batches[0].bytes.is_empty(), "the backend is asked first");
         assert_eq!(names.len(), batches.len());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exporter_that_says_nothing_of_open_spans_sees_nothing_of_them() {
+    let (rig, sender) = rig_of_file(often(config(BATCH_DELAY)));
+    let exporter = Arc::clone(&rig.exporter);
+    // Even if it answers as a backend does.
+    exporter.takes_open_spans.store(true, Ordering::Relaxed);
+    let spans = Arc::new(Spans::default());
+    rig.open_reports.watch(Arc::clone(&spans) as Arc<_>);
+    run_beside(rig, async |_| {
+        spans.open(&sender, 1);
+        let mut producer = sender.register().unwrap();
+        record(&mut producer);
+        tokio::time::sleep(HOUR).await;
+        assert_eq!(exporter.batches(Signal::Traces).len(), 1);
+        assert_eq!(exporter.batches(Signal::Logs).len(), 0);
     })
     .await;
 }

@@ -5,7 +5,7 @@
 //! so that a span in progress is told from one whose process has gone.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use ringlight_model::{Limits, RecordVisitor, RejectReason, Resource, Scope, Signal, Span};
@@ -42,7 +42,7 @@ pub(crate) enum Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Taken {
     pub(crate) spans: u64,
-    /// Spans that are not what they say, or too many.
+    /// Spans that are not what they say, those of another client, or too many.
     pub(crate) refused: u64,
 }
 
@@ -54,14 +54,20 @@ pub(crate) struct OpenSpans {
 
 #[derive(Debug, Default)]
 struct Clients {
-    by_sender: HashMap<String, Client>,
+    by_sender: HashMap<Arc<str>, Client>,
+    /// Who reports a span: the client that was the first to do so, until it is forgotten there.
+    sender_of: SenderOf,
     /// Bytes of all spans.
     bytes: usize,
     last_source: u64,
 }
 
+type SpanKey = (TraceId, SpanId);
+type SenderOf = HashMap<SpanKey, Arc<str>>;
+
 #[derive(Debug)]
 struct Client {
+    sender: Arc<str>,
     /// What the store knows it by.
     source: u64,
     resource: Vec<u8>,
@@ -70,7 +76,9 @@ struct Client {
     /// After this time without a round it is taken to be gone.
     silence: Duration,
     heard_unix_nano: u64,
-    spans: HashMap<(TraceId, SpanId), Kept>,
+    spans: HashMap<SpanKey, Kept>,
+    /// Bytes of them.
+    spans_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -101,27 +109,26 @@ impl OpenSpans {
     }
 
     /// What is known of a span that the store shows as open.
-    pub(crate) fn progress(&self, span: (TraceId, SpanId), now_unix_nano: u64) -> Progress {
-        let clients = self.clients();
-        let mut of = clients.by_sender.values();
-        match of.find(|client| client.spans.contains_key(&span)) {
-            Some(client) if client.is_gone(now_unix_nano) && client.is_in_round(span) => {
-                Progress::Lost
-            }
-            _ => Progress::InProgress,
-        }
+    pub(crate) fn progress(&self, span: SpanKey, now_unix_nano: u64) -> Progress {
+        self.clients().progress(span, now_unix_nano)
     }
 
-    /// How many open spans of a trace are lost.
-    pub(crate) fn lost_count(&self, trace_id: TraceId, now_unix_nano: u64) -> u64 {
+    /// How many of these spans of a trace, which the store shows as open, are lost.
+    pub(crate) fn lost_count(
+        &self,
+        trace_id: TraceId,
+        open_spans: &[SpanId],
+        now_unix_nano: u64,
+    ) -> u64 {
+        if open_spans.is_empty() {
+            return 0;
+        }
         let clients = self.clients();
-        let gone = clients.by_sender.values();
-        let gone = gone.filter(|client| client.is_gone(now_unix_nano));
-        let of_trace = gone.flat_map(|client| {
-            let spans = client.spans.keys();
-            spans.filter(|span| span.0 == trace_id && client.is_in_round(**span))
-        });
-        of_trace.count() as u64
+        let progress = |span: &SpanId| clients.progress((trace_id, *span), now_unix_nano);
+        let lost = open_spans
+            .iter()
+            .filter(|span| progress(span) == Progress::Lost);
+        lost.count() as u64
     }
 
     fn clients(&self) -> MutexGuard<'_, Clients> {
@@ -130,6 +137,16 @@ impl OpenSpans {
 }
 
 impl Clients {
+    fn progress(&self, span: SpanKey, now_unix_nano: u64) -> Progress {
+        let sender = self.sender_of.get(&span);
+        match sender.and_then(|sender| self.by_sender.get(sender)) {
+            Some(client) if client.is_gone(now_unix_nano) && client.is_in_round(span) => {
+                Progress::Lost
+            }
+            _ => Progress::InProgress,
+        }
+    }
+
     fn take(
         &mut self,
         report: &OpenReport<'_>,
@@ -142,9 +159,9 @@ impl Clients {
                 return Taken::default();
             }
             self.last_source += 1;
-            let client = Client::new(self.last_source);
-            self.by_sender
-                .insert(round.sender.clone().into_owned(), client);
+            let sender: Arc<str> = Arc::from(&*round.sender);
+            let client = Client::new(Arc::clone(&sender), self.last_source);
+            self.by_sender.insert(sender, client);
         }
         let Some(client) = self.by_sender.get_mut(&*round.sender) else {
             return Taken::default();
@@ -153,7 +170,7 @@ impl Clients {
             return Taken::default();
         }
         let before = client.bytes();
-        let taken = client.take(report, now_unix_nano);
+        let taken = client.take(report, &mut self.sender_of, now_unix_nano);
         self.bytes = self.bytes - before + client.bytes();
         show(client.source, &client.request());
         while self.by_sender.len() > OPEN_CLIENTS_MAX || self.bytes > OPEN_BYTES_MAX {
@@ -161,7 +178,7 @@ impl Clients {
             let Some(oldest) = known.min_by_key(|(_, client)| client.heard_unix_nano) else {
                 break;
             };
-            let sender = oldest.0.clone();
+            let sender = Arc::clone(oldest.0);
             self.forget(&sender, show);
         }
         taken
@@ -170,6 +187,9 @@ impl Clients {
     fn forget(&mut self, sender: &str, show: &mut impl FnMut(u64, &[u8])) {
         if let Some(client) = self.by_sender.remove(sender) {
             self.bytes -= client.bytes();
+            for span in client.spans.keys() {
+                self.sender_of.remove(span);
+            }
             show(client.source, &[]);
         }
     }
@@ -178,12 +198,12 @@ impl Clients {
         let mut forgotten = Vec::new();
         for (sender, client) in &mut self.by_sender {
             let before = client.bytes();
-            if client.sweep(now_unix_nano) {
+            if client.sweep(&mut self.sender_of, now_unix_nano) {
                 show(client.source, &client.request());
                 self.bytes = self.bytes - before + client.bytes();
             }
             if client.is_done(now_unix_nano) {
-                forgotten.push(sender.clone());
+                forgotten.push(Arc::clone(sender));
             }
         }
         for sender in forgotten {
@@ -193,8 +213,9 @@ impl Clients {
 }
 
 impl Client {
-    fn new(source: u64) -> Self {
+    fn new(sender: Arc<str>, source: u64) -> Self {
         Self {
+            sender,
             source,
             resource: Vec::new(),
             round: 0,
@@ -202,10 +223,16 @@ impl Client {
             silence: SILENCE_MIN,
             heard_unix_nano: 0,
             spans: HashMap::new(),
+            spans_bytes: 0,
         }
     }
 
-    fn take(&mut self, report: &OpenReport<'_>, now_unix_nano: u64) -> Taken {
+    fn take(
+        &mut self,
+        report: &OpenReport<'_>,
+        sender_of: &mut SenderOf,
+        now_unix_nano: u64,
+    ) -> Taken {
         let round = &report.round;
         self.resource = report.resource.to_vec();
         self.round = round.number;
@@ -221,7 +248,8 @@ impl Client {
         for span in report.spans.iter().take(OPEN_SPANS_MAX) {
             let id = (span.trace_id, span.span_id);
             let has_room = self.spans.len() < OPEN_SPANS_MAX || self.spans.contains_key(&id);
-            if !has_room || !is_whole(span) {
+            let is_own = sender_of.get(&id).is_none_or(|of| *of == self.sender);
+            if !has_room || !is_own || !is_whole(span) {
                 taken.refused += 1;
                 continue;
             }
@@ -230,15 +258,20 @@ impl Client {
                 round: round.number,
                 heard_unix_nano: now_unix_nano,
             };
-            self.spans.insert(id, kept);
+            self.spans_bytes += kept.scope_spans.len();
+            match self.spans.insert(id, kept) {
+                Some(before) => self.spans_bytes -= before.scope_spans.len(),
+                None => {
+                    sender_of.insert(id, Arc::clone(&self.sender));
+                }
+            }
             taken.spans += 1;
         }
         taken
     }
 
-    fn bytes(&self) -> usize {
-        let spans = self.spans.values().map(|kept| kept.scope_spans.len());
-        self.resource.len() + spans.sum::<usize>()
+    const fn bytes(&self) -> usize {
+        self.resource.len() + self.spans_bytes
     }
 
     fn request(&self) -> Vec<u8> {
@@ -246,7 +279,7 @@ impl Client {
         open_report::traces_request(&self.resource, spans)
     }
 
-    fn is_in_round(&self, span: (TraceId, SpanId)) -> bool {
+    fn is_in_round(&self, span: SpanKey) -> bool {
         self.spans
             .get(&span)
             .is_some_and(|kept| kept.round == self.round)
@@ -257,11 +290,18 @@ impl Client {
     }
 
     /// Forgets spans that have closed since and did not arrive; whether there were any.
-    fn sweep(&mut self, now_unix_nano: u64) -> bool {
+    fn sweep(&mut self, sender_of: &mut SenderOf, now_unix_nano: u64) -> bool {
         let before = self.spans.len();
         let (round, silence) = (self.round, self.silence);
-        self.spans.retain(|_, kept| {
-            kept.round == round || since(kept.heard_unix_nano, now_unix_nano) <= silence
+        let bytes = &mut self.spans_bytes;
+        self.spans.retain(|span, kept| {
+            let is_kept =
+                kept.round == round || since(kept.heard_unix_nano, now_unix_nano) <= silence;
+            if !is_kept {
+                *bytes -= kept.scope_spans.len();
+                sender_of.remove(span);
+            }
+            is_kept
         });
         self.spans.len() < before
     }

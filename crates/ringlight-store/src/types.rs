@@ -116,8 +116,8 @@ pub struct TraceSummary {
     pub duration_nano: u64,
     /// Spans stored so far, and those that are open.
     pub span_count: u64,
-    /// Those of them that are open.
-    pub open_count: u64,
+    /// Those of them that are open, in no order.
+    pub open_spans: Vec<SpanId>,
     /// Spans with an error status.
     pub error_count: u64,
     /// The services that take part, sorted.

@@ -91,15 +91,10 @@ impl From<SearchStats> for Stats {
 
 impl FoundTrace {
     fn new(summary: TraceSummary, open_spans: &OpenSpans, now_unix_nano: u64) -> Self {
-        let open_count = summary.open_count;
-        let lost_count = match open_count {
-            0 => 0,
-            _ => open_spans
-                .lost_count(summary.trace_id, now_unix_nano)
-                .min(open_count),
-        };
+        let open = &summary.open_spans;
+        let lost_count = open_spans.lost_count(summary.trace_id, open, now_unix_nano);
         Self {
-            in_progress_count: open_count - lost_count,
+            in_progress_count: open.len() as u64 - lost_count,
             lost_count,
             trace_id: summary.trace_id,
             root_service: summary.root_service,

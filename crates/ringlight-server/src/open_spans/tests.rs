@@ -88,6 +88,12 @@ impl Bench {
             .sweep(now, |source, request| shown.show(source, request));
     }
 
+    /// Of spans that the store shows as open.
+    fn lost_count(&self, spans: &[u64], now: u64) -> u64 {
+        let spans: Vec<_> = spans.iter().map(|&span| SpanId::new(span)).collect();
+        self.open.lost_count(TRACE, &spans, now)
+    }
+
     fn progress(&self, span: u64, now: u64) -> Progress {
         self.open.progress((TRACE, SpanId::new(span)), now)
     }
@@ -139,10 +145,13 @@ fn what_was_open_when_its_client_ended_or_fell_silent_is_lost() {
     bench.take(&report("b", 1, &[2]), SECOND);
     assert_eq!(bench.progress(1, 2 * SECOND), Progress::Lost);
     assert_eq!(bench.progress(2, 2 * SECOND), Progress::InProgress);
-    assert_eq!(bench.open.lost_count(TRACE, 2 * SECOND), 1);
+    assert_eq!(bench.lost_count(&[1, 2], 2 * SECOND), 1);
     assert_eq!(bench.progress(2, 12 * SECOND), Progress::Lost);
-    assert_eq!(bench.open.lost_count(TRACE, 12 * SECOND), 2);
-    assert_eq!(bench.open.lost_count(TraceId::new(8), 12 * SECOND), 0);
+    assert_eq!(bench.lost_count(&[1, 2], 12 * SECOND), 2);
+    let of_another = bench
+        .open
+        .lost_count(TraceId::new(8), &[SpanId::new(1)], 12 * SECOND);
+    assert_eq!(of_another, 0);
     // It was only slow.
     bench.take(&report("b", 2, &[2]), 13 * SECOND);
     assert_eq!(bench.progress(2, 14 * SECOND), Progress::InProgress);
@@ -150,6 +159,31 @@ fn what_was_open_when_its_client_ended_or_fell_silent_is_lost() {
     assert_eq!(bench.shown.all(), [2]);
     bench.sweep(14 * SECOND + LOST_KEPT.as_nanos() as u64);
     assert!(bench.shown.all().is_empty());
+}
+
+#[test]
+fn a_span_that_was_stored_meanwhile_is_not_lost() {
+    let mut bench = Bench::new();
+    let mut last = report("a", 1, &[1, 2]);
+    last.round.is_final = true;
+    bench.take(&last, SECOND);
+    bench.take(&report("b", 1, &[3]), SECOND);
+    // The record of 1 came after the last report; the store shows the others.
+    assert_eq!(bench.lost_count(&[2, 3], 2 * SECOND), 1);
+    assert_eq!(bench.lost_count(&[], 2 * SECOND), 0);
+}
+
+#[test]
+fn a_span_is_that_of_the_client_that_reported_it_first() {
+    let mut bench = Bench::new();
+    bench.take(&report("a", 1, &[1]), SECOND);
+    let taken = bench.take(&report("b", 1, &[1, 2]), SECOND);
+    assert_eq!((taken.spans, taken.refused), (1, 1));
+    // It closed there; now the other one may.
+    bench.take(&report("a", 2, &[]), 2 * SECOND);
+    let taken = bench.take(&report("b", 2, &[1, 2]), 40 * SECOND);
+    assert_eq!((taken.spans, taken.refused), (2, 0));
+    assert_eq!(bench.shown.all(), [1, 2]);
 }
 
 #[test]
@@ -203,7 +237,7 @@ fn clients_spans_and_bytes_are_bounded() {
     assert_eq!((taken.spans, taken.refused), (OPEN_SPANS_MAX as u64, 10));
 
     for number in 0..OPEN_CLIENTS_MAX as u64 {
-        let mut one = report("", 1, &[number + 1]);
+        let mut one = report("", 1, &[10_000 + number]);
         one.round.sender = format!("client {number}").into();
         bench.take(&one, SECOND * 2 + number);
     }
@@ -217,10 +251,17 @@ fn clients_spans_and_bytes_are_bounded() {
     large.spans[0].scope_spans = scope_spans(1, &"x".repeat(OPEN_BYTES_MAX / 2)).into();
     bench.take(&large, 3 * SECOND);
     assert!(bench.open.clients().by_sender.len() > 1);
+    large.spans[0] = OpenSpan {
+        span_id: SpanId::new(2),
+        scope_spans: scope_spans(2, &"x".repeat(OPEN_BYTES_MAX / 2)).into(),
+        ..open_span(2)
+    };
     large.round.sender = "larger".into();
     bench.take(&large, 4 * SECOND);
     let clients = bench.open.clients();
     assert!(clients.bytes <= OPEN_BYTES_MAX && clients.by_sender.contains_key("larger"));
-    let counted: usize = clients.by_sender.values().map(Client::bytes).sum();
+    let spans = clients.by_sender.values().flat_map(|client| &client.spans);
+    let counted: usize = spans.clone().map(|(_, kept)| kept.scope_spans.len()).sum();
     assert_eq!(counted, clients.bytes);
+    assert_eq!(spans.count(), clients.sender_of.len());
 }

@@ -147,7 +147,8 @@ pub(super) fn summarize(
     parts: &[TraceRows],
 ) -> Option<(TraceSummary, TraceFacts)> {
     let (mut start, mut end) = (u64::MAX, 0);
-    let (mut span_count, mut open_count, mut error_count) = (0, 0, 0);
+    let (mut span_count, mut error_count) = (0, 0);
+    let mut open_spans = Vec::new();
     let mut services: BTreeSet<&str> = BTreeSet::new();
     // The earliest span, and the earliest of several roots; of equally early ones that with the
     // lowest name, so that the answer does not depend on how the trace is spread over blocks.
@@ -159,7 +160,9 @@ pub(super) fn summarize(
             start = start.min(table.starts[row]);
             end = end.max(table.end(row));
             span_count += 1;
-            open_count += u64::from(part.source.is_open());
+            if part.source.is_open() {
+                open_spans.push(table.span_ids[row]);
+            }
             error_count += u64::from(table.status(row) == StatusCode::Error);
             let service = service_of(table, row);
             services.insert(service);
@@ -181,7 +184,7 @@ pub(super) fn summarize(
         start_unix_nano: start,
         duration_nano,
         span_count,
-        open_count,
+        open_spans,
         error_count,
         services: services.into_iter().map(str::to_owned).collect(),
     };

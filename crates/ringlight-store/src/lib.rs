@@ -66,6 +66,7 @@ mod duplicates;
 mod error;
 mod intake;
 mod open;
+mod open_reports;
 pub mod query;
 mod search;
 mod slice;
@@ -81,6 +82,7 @@ mod writer;
 pub use clock::now_unix_nano;
 pub use config::{Durability, StoreConfig};
 pub use error::{DatabaseError, IngestError, SearchError, StoreError};
+pub use open_reports::OPEN_SOURCES_MAX;
 pub use store::Store;
 pub use types::{
     AttributeKey, AttributeSearch, Cancel, Ingest, IngestReceipt, InstanceStored, KeyScope,

@@ -1,12 +1,13 @@
 //! What a store holds at a moment, shared between the writer and the searches.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use crate::block::BlockInfo;
 use crate::block::section::Section;
+use crate::open_reports::OpenReports;
 use crate::search::{Turn, Turns};
 use crate::slice::{ReadError, Slice};
 use crate::table::{LogTable, SpanTable, Table};
@@ -70,8 +71,8 @@ pub(crate) struct SignalState<T> {
     pub(crate) head: VecDeque<Arc<Chunk<T>>>,
     /// Sealed, oldest first. Shared with searches, copied when it changes meanwhile.
     pub(crate) blocks: Arc<Vec<Arc<Block>>>,
-    /// What is not stored: spans that are still open, one chunk for each who says so.
-    pub(crate) open: Vec<Arc<Chunk<T>>>,
+    /// What is not stored: spans that are still open, by who says so.
+    pub(crate) open: BTreeMap<u64, Arc<Chunk<T>>>,
 }
 
 impl<T> Default for SignalState<T> {
@@ -79,7 +80,7 @@ impl<T> Default for SignalState<T> {
         Self {
             head: VecDeque::new(),
             blocks: Arc::default(),
-            open: Vec::new(),
+            open: BTreeMap::new(),
         }
     }
 }
@@ -136,6 +137,7 @@ pub(crate) struct Shared {
     /// Damaged things met. Relaxed, as it is only shown.
     pub(crate) corrupt: AtomicU64,
     instances: Mutex<Instances>,
+    open_reports: Mutex<OpenReports>,
     trace_filters: Mutex<TraceFilters>,
     /// For the one search that keeps totals of all traces, which takes memory.
     totals: Turns,
@@ -152,6 +154,7 @@ impl Shared {
             disk_full: AtomicBool::new(false),
             corrupt: AtomicU64::new(0),
             instances: Mutex::default(),
+            open_reports: Mutex::default(),
             trace_filters: Mutex::default(),
             totals: Turns::default(),
         }
@@ -169,7 +172,12 @@ impl Shared {
         let state = self.read();
         let signal = T::state(&state);
         Snapshot {
-            chunks: signal.head.iter().chain(&signal.open).cloned().collect(),
+            chunks: signal
+                .head
+                .iter()
+                .chain(signal.open.values())
+                .cloned()
+                .collect(),
             blocks: Arc::clone(&signal.blocks),
             last_seq: state.last_seq,
         }
@@ -181,6 +189,10 @@ impl Shared {
 
     pub(crate) fn instances(&self) -> MutexGuard<'_, Instances> {
         lock(&self.instances)
+    }
+
+    pub(crate) fn open_reports(&self) -> MutexGuard<'_, OpenReports> {
+        lock(&self.open_reports)
     }
 
     /// Waits until no other search keeps totals of all traces.

@@ -13,9 +13,10 @@ use crate::catalogue::{Catalogue, RunRow};
 use crate::directory::DataDirectory;
 use crate::intake::Records;
 use crate::open::{Opened, open_slices};
+use crate::open_reports::TooManySources;
 use crate::slice::database_error;
 use crate::state::{Shared, lock};
-use crate::writer::{Message, OpenRows, Pending, Start, Writer, run_sealer};
+use crate::writer::{Message, Pending, Start, Writer, run_sealer};
 use crate::{
     AttributeKey, AttributeSearch, Ingest, IngestError, IngestReceipt, InstanceStored, LogPage,
     LogSearch, Run, SearchError, ServiceSummary, StoreConfig, StoreError, StoreStats, Trace,
@@ -177,19 +178,28 @@ impl Store {
 
     /// Shows spans that are still open to searches, as `source` says in an export request of spans
     /// that end now. What the same source said before is forgotten, and each span once it is stored.
-    /// Returns before searches see it. Nothing of it is stored or counted; whoever calls bounds what is
-    /// shown.
+    /// Returns before searches see it. Nothing of it is stored or counted. A span that several sources have
+    /// is that of the first one.
+    ///
+    /// It waits for nobody: what one source says takes the place of what of it still waits. There are
+    /// [`OPEN_SOURCES_MAX`](crate::OPEN_SOURCES_MAX) sources at most, until one says that nothing is open any
+    /// more; how much each of them shows is bounded by whoever calls.
     ///
     /// # Errors
-    /// When the request does not decode, or the store is closed.
+    /// When the request does not decode, there are too many sources, or the store is closed.
     pub fn show_open(&self, source: u64, request: &[u8]) -> Result<(), IngestError> {
         let decoded = intake::decode(&*self.decoder, Signal::Traces, request, now_unix_nano());
         let (records, _) = decoded.map_err(IngestError::Decode)?;
         if let Records::Spans(table) = records {
-            let message = Message::ShowOpen(OpenRows { source, table });
-            self.messages
-                .send(message)
-                .map_err(|_| IngestError::Closed)?;
+            let put = self.shared.open_reports().put(source, table);
+            let must_call = put.map_err(|TooManySources| IngestError::Overloaded {
+                retry_after: RETRY_AFTER,
+            })?;
+            if must_call && self.messages.send(Message::ShowOpen).is_err() {
+                // Nobody will; the next one is told that, too.
+                self.shared.open_reports().take();
+                return Err(IngestError::Closed);
+            }
         }
         Ok(())
     }
@@ -299,6 +309,20 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn trace_within(&self, trace_id: TraceId, bytes_max: usize) -> Option<Trace> {
         search::trace(&self.shared, trace_id, bytes_max)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The writer does nothing until this is received, once it has come to it.
+    #[cfg(test)]
+    pub(crate) fn hold_writer(&self) -> Receiver<()> {
+        let (reply, answer) = sync_channel(0);
+        let message = Message::HoldSeals(false, reply);
+        assert!(self.messages.send(message).is_ok());
+        answer
     }
 
     #[cfg(test)]

@@ -380,6 +380,9 @@ pub struct StoreStats {
     pub span_count: u64,
     /// Log records stored.
     pub log_count: u64,
+    /// Reports of open spans that were refused since the store was opened, as they came from too many
+    /// sources.
+    pub open_reports_refused: u64,
 }
 
 /// What one instance of a service has stored since the store was opened.

@@ -128,6 +128,9 @@ pub struct StoreStatus {
     pub span_count: u64,
     /// Log records stored.
     pub log_count: u64,
+    /// Reports of open spans that were refused since this server started, as they came from too many
+    /// clients at once.
+    pub open_reports_refused: u64,
     /// Whether the last write failed for lack of space.
     pub disk_full: bool,
     /// Time of the oldest record, Unix nanoseconds; 0 if there is none.
@@ -252,6 +255,7 @@ impl From<StoreStats> for StoreStatus {
             head_records: stats.head_records,
             span_count: stats.span_count,
             log_count: stats.log_count,
+            open_reports_refused: stats.open_reports_refused,
             disk_full: stats.disk_full,
             oldest_unix_nano: stats.oldest_unix_nano,
             newest_unix_nano: stats.newest_unix_nano,

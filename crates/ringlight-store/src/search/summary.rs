@@ -113,6 +113,7 @@ pub(crate) fn stats(shared: &Shared) -> StoreStats {
         corrupt: shared.corrupt.load(Ordering::Relaxed),
         head_bytes: shared.head_bytes.load(Ordering::Relaxed) as u64,
         disk_full: shared.disk_full.load(Ordering::Relaxed),
+        open_reports_refused: shared.open_reports().refused(),
         oldest_unix_nano: u64::MAX,
         ..StoreStats::default()
     };

@@ -1,6 +1,7 @@
 //! Spans that are still open: shown beside what is stored, and never twice.
 
 use super::*;
+use crate::OPEN_SOURCES_MAX;
 
 /// Shows spans of a service as open and waits until searches see it.
 fn show(store: &Store, source: u64, spans: &[Span<'_>]) {
@@ -121,4 +122,86 @@ fn what_does_not_decode_is_not_shown() {
     show(&store, 1, &[span(1, 1, "open", T0)]);
     store.close();
     assert!(store.show_open(1, &[]).is_err());
+}
+
+#[test]
+fn what_waits_for_the_writer_is_the_last_word_of_so_many_sources() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(config(directory.path()));
+    let say = |source: u64, spans: &[Span<'_>]| {
+        let request = span_request("s", spans);
+        store.show_open(source, &request)
+    };
+    let trace_of = |source: u64, name: &str| span(u128::from(source), 1, name, T0 + source);
+    let held = store.hold_writer();
+    let sources = 1..=OPEN_SOURCES_MAX as u64;
+    for name in ["first", "last"] {
+        for source in sources.clone() {
+            say(source, &[trace_of(source, name)]).unwrap();
+        }
+    }
+    let one_more = OPEN_SOURCES_MAX as u64 + 1;
+    let refused = say(one_more, &[trace_of(one_more, "refused")]);
+    assert!(matches!(refused, Err(IngestError::Overloaded { .. })));
+    assert_eq!(store.stats().open_reports_refused, 1);
+    // Who shows nothing takes no room.
+    say(one_more, &[]).unwrap();
+    held.recv().unwrap();
+    store.ask(|reply| Message::HoldSeals(false, reply));
+    let open = &store.shared().read().spans.open;
+    assert_eq!(open.len(), OPEN_SOURCES_MAX);
+    assert!(open.values().all(|chunk| chunk.table.name(0) == "last"));
+}
+
+#[test]
+fn a_source_that_shows_nothing_any_more_makes_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(config(directory.path()));
+    let sources = OPEN_SOURCES_MAX as u64;
+    for source in 1..=sources {
+        show(&store, source, &[span(u128::from(source), 1, "open", T0)]);
+    }
+    let request = span_request("s", &[span(9_999, 1, "open", T0)]);
+    assert!(store.show_open(sources + 1, &request).is_err());
+    show(&store, 7, &[]);
+    store.show_open(sources + 1, &request).unwrap();
+}
+
+#[test]
+fn a_span_of_two_sources_is_seen_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(config(directory.path()));
+    let both = span(1, 1, "both", T0);
+    show(&store, 1, std::slice::from_ref(&both));
+    show(
+        &store,
+        2,
+        &[both.clone(), child(1, 2, 1, "own", T0), both.clone()],
+    );
+    assert_eq!(spans_of(&store, 1), [(1, true), (2, true)]);
+    // When the first one says so no more, the second one may.
+    show(&store, 1, &[]);
+    assert_eq!(spans_of(&store, 1), [(2, true)]);
+    show(&store, 2, std::slice::from_ref(&both));
+    assert_eq!(spans_of(&store, 1), [(1, true)]);
+    add(&store, "s", &[both]);
+    assert_eq!(spans_of(&store, 1), [(1, false)]);
+}
+
+#[test]
+fn a_span_that_is_stored_touches_its_own_source_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(config(directory.path()));
+    let of = |source: u64| [1, 2].map(|id| span(u128::from(source), id, "open", T0));
+    show(&store, 1, &of(1));
+    show(&store, 2, &of(2));
+    let chunks = || store.shared().read().spans.open.clone();
+    let before = chunks();
+    add(&store, "s", &[span(3, 1, "of nobody", T0)]);
+    add(&store, "s", &of(1)[..1]);
+    let after = chunks();
+    assert!(Arc::ptr_eq(&before[&2], &after[&2]));
+    assert_eq!(spans_of(&store, 1), [(1, false), (2, true)]);
+    add(&store, "s", &of(1)[1..]);
+    assert_eq!(chunks().keys().copied().collect::<Vec<_>>(), [2]);
 }

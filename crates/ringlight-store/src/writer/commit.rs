@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ringlight_model::Signal;
 
-use super::open::forget_open;
+use super::open::set_open;
 use super::{Outcome, Pending, Writer};
 use crate::IngestError;
 use crate::duplicates::mark_stored_before;
@@ -27,6 +27,15 @@ struct Prepared {
     by_resource: Vec<(u64, u64)>,
     reserved_bytes: usize,
     reply: std::sync::mpsc::SyncSender<Result<Outcome, IngestError>>,
+}
+
+impl Prepared {
+    fn spans(&self) -> Option<&SpanTable> {
+        match &self.records {
+            Records::Spans(table) => Some(table),
+            Records::Logs(_) => None,
+        }
+    }
 }
 
 /// What to forget if the commit fails.
@@ -58,9 +67,11 @@ impl Writer {
         }
         self.shared.disk_full.store(false, Ordering::Relaxed);
         let mut replies = Vec::with_capacity(prepared.len());
+        let left_open = self.close_open(prepared.iter().filter_map(Prepared::spans));
         {
             let shared = Arc::clone(&self.shared);
             let mut state = shared.write();
+            set_open(&mut state, left_open);
             for request in prepared {
                 account(&shared, &request);
                 replies.push((request.reply, request.outcome));
@@ -68,9 +79,6 @@ impl Writer {
                 shared
                     .head_bytes
                     .fetch_sub(request.reserved_bytes, Ordering::Relaxed);
-                if let Records::Spans(table) = &request.records {
-                    forget_open(&mut state, table);
-                }
                 self.show(&mut state, &request.row, request.records);
                 state.last_seq = state.last_seq.max(seq);
             }

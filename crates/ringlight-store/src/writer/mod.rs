@@ -23,7 +23,6 @@ use crate::slice::{IntakeRow, SliceWriter};
 use crate::state::Shared;
 use crate::{IngestError, now_unix_nano};
 
-pub(crate) use open::OpenRows;
 pub(crate) use seal::{SealJob, Sealed, run_sealer};
 
 /// Requests committed together at most.
@@ -60,8 +59,8 @@ pub(crate) enum Message {
     NotSealed(Signal),
     /// Seal what is in the head, as a request was refused for lack of room there.
     MakeRoom,
-    /// Show spans that are still open.
-    ShowOpen(OpenRows),
+    /// Show the spans that are still open, as reported meanwhile.
+    ShowOpen,
     /// Seal everything, then end.
     Close,
     /// Seal everything, then answer.
@@ -89,6 +88,7 @@ pub(crate) struct Writer {
     next_seq: u64,
     spans: Spans,
     batches: Batches,
+    open: open::SourceOf,
     /// Whether a block of a signal is being made or waits to be written.
     is_sealing: [bool; 2],
     unwritten: Vec<Sealed>,
@@ -127,6 +127,7 @@ impl Writer {
             next_seq: start.next_seq,
             spans: Spans::new(start.next_seq),
             batches: start.batches,
+            open: open::SourceOf::default(),
             is_sealing: [false; 2],
             unwritten: Vec::new(),
             retry_at: None,
@@ -225,7 +226,7 @@ impl Writer {
                 self.shared.wants_room.store(false, Ordering::Relaxed);
                 self.seal_until_seq = self.next_seq - 1;
             }
-            Message::ShowOpen(rows) => self.show_open(rows),
+            Message::ShowOpen => self.show_open(),
             Message::Close => self.is_closing = true,
             #[cfg(test)]
             Message::Flush(reply) => self.flushes.push(reply),

@@ -103,6 +103,8 @@ export interface StoreStatus {
   head_records: number;
   span_count: number;
   log_count: number;
+  /** Reports of open spans that came from too many clients at once. */
+  open_reports_refused: number;
   disk_full: boolean;
   oldest_unix_nano: Nanos | null;
   newest_unix_nano: Nanos | null;

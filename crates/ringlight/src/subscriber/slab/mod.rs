@@ -44,6 +44,7 @@ use tracing_core::span::Id;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, unpoisoned};
 
 pub(super) use items::SlotItems;
+pub(super) use snapshot::Seen;
 
 const IS_MODEL: bool = cfg!(all(test, ringlight_loom));
 

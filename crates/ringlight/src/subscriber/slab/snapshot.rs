@@ -47,6 +47,13 @@ impl Slot {
         self.is_still(id).then_some(Seen { id, started })
     }
 
+    /// When a span began, Unix nanoseconds; `None` if it has closed.
+    pub(in super::super) fn start_unix_nano(&self, id: SlotId) -> Option<u64> {
+        // Acquire: see the module's documentation.
+        let start = self.words[START].load(Ordering::Acquire);
+        self.is_still(id).then_some(start)
+    }
+
     /// Whether the slot is still that of this span. To be asked after the words were loaded.
     fn is_still(&self, id: SlotId) -> bool {
         // Relaxed: ordered by the `Acquire` loads of the words before.

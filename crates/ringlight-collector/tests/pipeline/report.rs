@@ -152,6 +152,11 @@ fn a_log_record_that_is_not_exported_is_in_no_report_and_dropped_nowhere() {
         before = now;
     }
     assert_eq!(before, (ROUNDS, ROUNDS));
+    // Its rows are of all that was recorded.
+    let last = reports(&backend).pop().unwrap();
+    let rows = last.threads.iter().map(|row| row.counts(Signal::Logs));
+    let submitted: u64 = rows.map(|counts| counts.submitted).sum();
+    assert_eq!(submitted, 3 * ROUNDS);
     let sent = backend.taken().into_iter();
     let logs = sent.filter(|batch| batch.signal == Signal::Logs);
     assert_eq!(

@@ -11,7 +11,9 @@
 //!   owns the slot again.
 //!
 //! The collector reads slots as well, though it holds no reference to their spans: see [`snapshot`].
-//! For its sake every word is stored with `Release`, which on x86 is a plain move.
+//! For its sake the words it copies are stored with `Release`, which on x86 is a plain move. What is
+//! `Relaxed` is the parent's id, which it does not read, and what the stores behind it release: the end of a
+//! generation and the beginning of an edit.
 //!
 //! An id carries the generation of its slot. Whoever uses an id of a span that has closed finds
 //! another generation and nothing else: a stale id is inert, it never touches a stranger's span.
@@ -235,7 +237,7 @@ pub(super) struct Slot {
 }
 
 // Loads of words are `Relaxed`: the state publishes them (see the module's documentation). Stores are
-// `Release` and pair with the `Acquire` loads of a snapshot.
+// `Release`, but for those that say why not, and pair with the `Acquire` loads of a snapshot.
 impl Slot {
     fn new() -> Self {
         Self {
@@ -272,6 +274,7 @@ impl Slot {
         self.set_word(TRACE_HIGH, context.trace_high);
         self.set_word(TRACE_LOW, context.trace_low);
         self.set_word(PARENT, context.span);
+        // Relaxed: no snapshot reads it.
         self.parent.store(parent.0, Ordering::Relaxed);
         self.len.store(0, Ordering::Release);
     }

@@ -4,9 +4,10 @@
 //! waits for nobody: a snapshot takes no lock. It copies the words and then looks whether they belong
 //! together; if not, there is none.
 //!
-//! - **Another span.** Every word of a span is stored with `Release`, after the store by which the
-//!   generation before it ended. A snapshot loads words with `Acquire`: if any of them is of a later
-//!   span, the state it loads afterwards is of a later generation than the one it began with.
+//! - **Another span.** Every word that is copied (those of the record, the clock's reading at the start, the
+//!   length of the items) is stored with `Release`, after the store by which the generation before it
+//!   ended. A snapshot loads words with `Acquire`: if any of them is of a later span, the state it loads
+//!   afterwards is of a later generation than the one it began with.
 //! - **A span that is being changed.** In the same way a word that is of a later edit brings along
 //!   that the edit has begun, which is in the word with the length.
 //!

@@ -1,8 +1,9 @@
 //! The ledger by the threads that recorded.
 //!
 //! The rule: what the rows submitted and dropped, summed up, is what the ledger says, for each signal and
-//! reason, at every moment. Threads that are gone share a row, as do those that have no ring of their
-//! own, so there are never more rows than rings plus a few.
+//! reason, at every moment. (In a report to a backend that is not to have all log records, their account is
+//! of fewer than their rows.) Threads that are gone share a row, as does what went past the rings of
+//! threads, so there are never more rows than rings plus a few.
 
 use crate::ledger::REASONS;
 use crate::{LedgerSnapshot, Signal};
@@ -13,7 +14,9 @@ use crate::{LedgerSnapshot, Signal};
 pub enum ThreadKind {
     /// Those of a thread with a ring of its own.
     Thread,
-    /// Those of the threads that share a ring because there was none left for them.
+    /// Those in the ring that threads share: of threads for which no ring was left, and those that a
+    /// thread recorded while it was recording another one or after its thread-local values were gone. Also
+    /// the spans that could not be opened because too many were, of any thread.
     Shared,
     /// Those of threads that are gone.
     Ended,

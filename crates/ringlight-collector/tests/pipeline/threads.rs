@@ -92,6 +92,28 @@ fn rows_add_up_to_the_ledger_while_threads_come_and_go_and_drop() {
 }
 
 #[test]
+fn what_a_thread_does_not_count_at_its_ring_is_in_the_shared_row() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(small(), &[&backend]);
+    let recorder = pipeline.recorder();
+    assert!(record_span(&recorder, 1));
+    let shared = || of_kind(&pipeline.ledger_by_thread(), ThreadKind::Shared);
+    assert_eq!(shared(), (0, 0));
+    recorder.count_too_many_open();
+    assert_eq!(shared(), (1, 1));
+    // Recorded while another one is being recorded.
+    let accepted = recorder.record(Signal::Logs, 64, |bytes| {
+        bytes.fill(0);
+        assert!(record_span(&recorder, 2));
+    });
+    assert!(accepted);
+    assert_eq!(shared(), (2, 1));
+    let own = of_kind(&pipeline.ledger_by_thread(), ThreadKind::Thread);
+    assert_eq!(own, (1, 0));
+    drop(pipeline);
+}
+
+#[test]
 fn a_row_is_that_of_its_thread_until_it_ends() {
     let backend = Scripted::new("backend", Answer::Never);
     let config = CollectorConfig {

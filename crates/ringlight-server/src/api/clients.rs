@@ -29,8 +29,9 @@ pub struct ClientStatus {
     pub signals: BTreeMap<&'static str, ClientAccount>,
     /// What is stored of it since this server started.
     pub stored: ClientStored,
-    /// Its accounts by thread: what the rows submitted and dropped adds up to `signals`. Threads first, those
-    /// that lost most before the busiest, 64 at most.
+    /// Its accounts by thread: what the rows submitted and dropped adds up to `signals`, except for log
+    /// records where the client keeps some to itself, which are in the rows only. Threads first, those that
+    /// lost most before the busiest, 64 at most.
     pub threads: Vec<ThreadStatus>,
     /// Bytes that the ring of a thread holds; 0 where it did not say.
     pub ring_bytes: u64,
@@ -41,9 +42,9 @@ pub struct ClientStatus {
 /// The records of one thread of a client, or of several that are not told apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ThreadStatus {
-    /// `thread` for one thread; `shared` for those that share a ring, `ended` for those that are gone,
-    /// `others` for those over the bound; `pipeline` for what was dropped when it was not known any more
-    /// whose it was.
+    /// `thread` for one thread; `shared` for what went through the ring that threads share, and for spans
+    /// that were too many to be open; `ended` for threads that are gone, `others` for those over the bound;
+    /// `pipeline` for what was dropped when it was not known any more whose it was.
     #[schema(pattern = "^(thread|shared|ended|pipeline|others)$")]
     pub kind: &'static str,
     /// The thread's name; empty for several.

@@ -124,6 +124,7 @@ describe('ledgers', () => {
     last_report_unix_nano: '1000000000',
     final: false,
     signals: { traces: cells, logs: { ...cells, submitted: 0 } },
+    negative_durations: 0,
     stored: { traces: 6 },
     threads: [],
     ring_bytes: 0,

@@ -27,6 +27,9 @@ pub struct ClientStatus {
     pub is_final: bool,
     /// Its accounts, by signal: `traces` and `logs`.
     pub signals: BTreeMap<&'static str, ClientAccount>,
+    /// Its spans that ended before they began, which it sends with a duration of zero. Of the spans in
+    /// `signals`.
+    pub negative_durations: u64,
     /// What is stored of it since this server started.
     pub stored: ClientStored,
     /// Its accounts by thread: what the rows submitted and dropped adds up to `signals`, except for log
@@ -155,6 +158,7 @@ impl ClientStatus {
                 traces: one.spans,
                 logs: one.logs,
             }),
+            negative_durations: report.ledger.negative_durations(),
             threads: report.threads.into_iter().map(Into::into).collect(),
             ring_bytes: report.ring_bytes,
             cost: report.cost.map(Into::into),

@@ -90,6 +90,7 @@ async fn the_status_accounts_for_everything() {
         ..Account::default()
     };
     account.dropped[DropReason::RingFull as usize] = 1;
+    ledger.set_negative_durations(2);
     let resource = Resource {
         attributes: vec![
             KeyValue::new("service.name", "shop"),
@@ -167,6 +168,7 @@ async fn the_status_accounts_for_everything() {
       "final": true,
       "instance": "instance-1",
       "last_report_unix_nano": null,
+      "negative_durations": 2,
       "ring_bytes": 524288,
       "service": "shop",
       "signals": {

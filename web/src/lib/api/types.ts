@@ -87,6 +87,8 @@ export interface ClientLedger {
   last_report_unix_nano: Nanos;
   final: boolean;
   signals: Partial<Record<SignalName, LedgerCells>>;
+  /** Spans that ended before they began, sent with a duration of zero. */
+  negative_durations: number;
   stored: Partial<Record<SignalName, number>>;
   threads: ThreadRow[];
   ring_bytes: number;

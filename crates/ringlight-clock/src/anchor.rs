@@ -120,6 +120,11 @@ impl Anchors {
         Some(Renewal { latest })
     }
 
+    #[cfg(test)]
+    pub(crate) fn published(&self) -> u64 {
+        self.published.load(Ordering::Relaxed)
+    }
+
     /// Makes the anchor current.
     pub(crate) fn publish(&self, renewal: Renewal<'_>) {
         let anchor = &*renewal;

@@ -3,13 +3,14 @@
 //! A [`Reading`] is whatever is cheapest to read: the processor's time-stamp counter where the
 //! kernel uses it for its own clocks, else the monotonic clock of the standard library. A reading
 //! becomes a time, and the difference of two a duration, by an *anchor*: what the counter, the
-//! monotonic clock and the wall clock showed at one moment, and how fast the counter runs. An
-//! anchor is renewed about once a second, by whichever thread reads the clock then.
+//! monotonic clock and the wall clock showed at one moment, and how fast the counter runs. Whoever has a
+//! thread for it [keeps](Clock::keep) the anchor, which is renewed about once a second; one that nobody
+//! has kept for two seconds is renewed by the thread that reads the clock then.
 //!
 //! It guarantees that
 //! - a duration is the difference of two monotonic readings: setting the wall clock while it runs
 //!   changes nothing;
-//! - times follow the wall clock within about a second;
+//! - times follow the wall clock within a second or two;
 //! - a [reading](Clock::reading) and a [time](Clock::now) cost no system call, take no lock and wait for
 //!   no other thread, not even for one that is stopped while it renews the anchor.
 //!
@@ -38,7 +39,8 @@ use source::{Pair, Source};
 
 /// Set in readings of the monotonic clock, which a counter of 4 GHz reaches after 73 years.
 const MONOTONIC: u64 = 1 << 63;
-/// Nanoseconds between renewals of the anchor, once it is settled.
+/// Nanoseconds between renewals of the anchor, once it is settled and if somebody keeps it; readers wait
+/// twice as long.
 const RENEW_NANO: u64 = 1_000_000_000;
 /// The first renewal, while the counter's speed is known only roughly; the next come after twice as
 /// long each.
@@ -81,8 +83,10 @@ pub struct Clock {
     /// does not trust it any more. `Relaxed`: a reading says itself what it is of.
     counts: AtomicBool,
     anchors: Anchors,
-    /// The reading after which the anchor is to be renewed; `Relaxed`, since being late or early
-    /// by a reading does not matter. In the terms of the readings of the moment.
+    /// The reading after which who keeps the anchor is to renew it, and the one after which readers are,
+    /// since nobody does; `Relaxed`, since being late or early by a reading does not matter. In the terms
+    /// of the readings of the moment.
+    keep_after: AtomicU64,
     renew_after: AtomicU64,
 }
 
@@ -124,6 +128,7 @@ impl Clock {
                 base,
                 renew_nano: RENEW_FIRST_NANO,
             }),
+            keep_after: AtomicU64::new(0),
             renew_after: AtomicU64::new(0),
             source,
         };
@@ -153,6 +158,15 @@ impl Clock {
         Moment {
             reading,
             unix_nano: unix_nano.saturating_add(passed),
+        }
+    }
+
+    /// Renews the anchor if it is time to, so that those who read the clock do not have to: it takes some
+    /// system calls. To be called now and then, from any thread; it costs a reading where there is nothing
+    /// to do.
+    pub fn keep(&self) {
+        if self.reading().0 >= self.keep_after.load(Ordering::Relaxed) {
+            self.renew();
         }
     }
 
@@ -200,9 +214,10 @@ impl Clock {
         anchor.renew_nano = (anchor.renew_nano * 2).min(RENEW_NANO);
         let renew_ticks =
             (u128::from(anchor.renew_nano) << 32) / u128::from(anchor.per_tick.max(1));
-        let renew_after = pair.ticks.saturating_add(renew_ticks as u64);
+        let after = |times| pair.ticks.saturating_add(times * renew_ticks as u64);
         self.anchors.publish(anchor);
-        self.renew_after.store(renew_after, Ordering::Relaxed);
+        self.keep_after.store(after(1), Ordering::Relaxed);
+        self.renew_after.store(after(2), Ordering::Relaxed);
     }
 }
 

@@ -97,6 +97,35 @@ fn a_renewal_under_readers_is_never_half_seen() {
 }
 
 #[test]
+fn readers_renew_an_anchor_only_if_nobody_keeps_it() {
+    let time = ManualTime::default();
+    time.set_wall(HOUR);
+    let clock = Clock::manual(time.clone());
+    // Until renewals are a second apart.
+    for _ in 0..20 {
+        time.pass(SECOND);
+        clock.keep();
+    }
+    let published = || clock.anchors.published();
+    let step = |nanos, act: &dyn Fn()| {
+        let before = published();
+        time.pass(nanos);
+        act();
+        published() - before
+    };
+    let read = || {
+        let _ = clock.now();
+    };
+    for _ in 0..10 {
+        assert_eq!(step(SECOND / 2, &read), 0);
+        assert_eq!(step(SECOND / 2, &|| clock.keep()), 1);
+        assert_eq!(step(0, &|| clock.keep()), 0);
+    }
+    assert_eq!(step(SECOND * 3 / 2, &read), 0);
+    assert_eq!(step(SECOND / 2, &read), 1);
+}
+
+#[test]
 fn speed_is_nanoseconds_a_tick() {
     let pair = |ticks, monotonic_nano| Pair {
         ticks,

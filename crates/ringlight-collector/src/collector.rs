@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ringlight_clock::Clock;
 use ringlight_model::{CallsiteRegistry, DropReason, Signal};
 use ringlight_ring::{RingReceiver, Wake};
 use tokio::runtime::Runtime;
@@ -67,6 +68,7 @@ pub(crate) struct Parts {
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) control: Arc<Control>,
     pub(crate) meter: Arc<Meter>,
+    pub(crate) clock: Arc<Clock>,
 }
 
 /// Ends the pipeline for whoever waits, however the thread ends.
@@ -109,6 +111,7 @@ pub(crate) struct Collector {
     drops: Drops,
     watch: Watch,
     meter: Arc<Meter>,
+    clock: Arc<Clock>,
     /// Bytes all rings hold together when they are full.
     rings_bytes: usize,
 }
@@ -284,6 +287,7 @@ impl Collector {
                 is_awaited: false,
             },
             meter: parts.meter,
+            clock: parts.clock,
             rings_bytes,
             inbox: Inbox::new(
                 &config,
@@ -326,6 +330,7 @@ impl Collector {
             self.inbox.flush_sinks();
             self.note_cost();
             self.watch.look(now, &self.meter);
+            self.clock.keep();
             if more && !self.inbox.is_held() {
                 tokio::task::yield_now().await;
             } else {

@@ -2,8 +2,10 @@
 //! [`CollectorConfig::validate`].
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
+use ringlight_clock::Clock;
 use ringlight_model::{Limits, Resource, Scope};
 
 use crate::Governor;
@@ -143,6 +145,9 @@ pub struct CollectorConfig {
     pub tail_sampling: Option<TailSampling>,
     /// Limits on one record.
     pub limits: Limits,
+    /// What spans are timed by. Default: the best clock there is. The collector's thread
+    /// [keeps](Clock::keep) it.
+    pub clock: Option<Arc<Clock>>,
     /// Told when a destination stops answering and when it answers again.
     pub notices: Notices,
     /// Keeps what observing costs within a budget. Default: there is none.
@@ -170,6 +175,7 @@ impl Default for CollectorConfig {
             scope: Scope::default(),
             tail_sampling: None,
             limits: Limits::default(),
+            clock: None,
             notices: Notices::default(),
             governor: Governor::default(),
         }
@@ -258,6 +264,11 @@ impl CollectorConfig {
         let from_zero = Duration::ZERO..=HOUR;
         duration("open_span_after", self.open_span_after, from_zero.clone())?;
         duration("report_interval", self.report_interval, from_zero)
+    }
+
+    pub(crate) fn clock(&self) -> Arc<Clock> {
+        let given = self.clock.clone();
+        given.unwrap_or_else(|| Arc::new(Clock::system()))
     }
 
     /// Bytes of one ring.

@@ -5,6 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use ringlight_clock::Clock;
 use ringlight_model::{CallsiteRegistry, CostSnapshot, LedgerSnapshot, Signal, ThreadLedger};
 use ringlight_ring::{RegisterError, RingSender};
 use tokio::sync::{oneshot, watch};
@@ -177,6 +178,7 @@ pub struct Pipeline {
     accounts: Arc<Accounts>,
     control: Arc<Control>,
     meter: Arc<Meter>,
+    clock: Arc<Clock>,
     destinations: Vec<String>,
 }
 
@@ -241,9 +243,16 @@ impl Pipeline {
             .max_blocking_threads(2)
             .on_thread_start(mark_thread)
             .build()?;
+        let clock = config.clock();
         let shared = Shared::new(sender.clone(), config.policy, config.notices.clone());
         let pipeline = Self {
-            spans: Origin::new(Arc::clone(&shared), Arc::clone(&callsites), config.limits),
+            spans: Origin::new(
+                Arc::clone(&shared),
+                Arc::clone(&callsites),
+                config.limits,
+                Arc::clone(&clock),
+            ),
+            clock: Arc::clone(&clock),
             shared,
             sender,
             accounts: Arc::clone(&accounts),
@@ -265,6 +274,7 @@ impl Pipeline {
             accounts,
             control,
             meter,
+            clock,
         };
         std::thread::Builder::new()
             .name("ringlight-collector".to_owned())
@@ -325,6 +335,12 @@ impl Pipeline {
         } else {
             CostSnapshot::default()
         }
+    }
+
+    /// The clock that spans are timed by, kept by the collector's thread.
+    #[must_use]
+    pub fn clock(&self) -> Arc<Clock> {
+        Arc::clone(&self.clock)
     }
 
     /// Where whoever records on the application's threads says what that takes.

@@ -404,6 +404,7 @@ impl Builder {
         let mut config = settings.pipeline;
         config.notices = Notices::new(|notice| crate::notice::say(format_args!("{notice}")));
         let limits = config.limits;
+        config.clock = self.clock.map(Arc::new);
         if let Some(budget) = settings.overhead_budget {
             config.governor = budget::governor(budget, Arc::clone(&controls));
         }
@@ -414,7 +415,7 @@ impl Builder {
         let subscriber = RinglightSubscriber::new(
             pipeline.recorder(),
             callsites,
-            self.clock.unwrap_or_else(Clock::system),
+            pipeline.clock(),
             Arc::clone(&controls),
             &limits,
             outputs,

@@ -139,6 +139,7 @@ fn rig_of(
     let reports =
         Reporter::new(&config, Arc::clone(&accounts), Arc::clone(&meter)).of(&destination);
     let parts = Parts {
+        clock: config.clock(),
         may_wait: config.policy != crate::OverflowPolicy::Drop,
         config,
         callsites: Arc::new(CallsiteRegistry::new()),

@@ -70,7 +70,12 @@ impl SpanCollector {
         let callsites = Arc::<CallsiteRegistry>::default();
         let shared = Shared::new(sender.clone(), config.policy, config.notices.clone());
         Ok(Self {
-            origin: Origin::new(shared, Arc::clone(&callsites), config.limits),
+            origin: Origin::new(
+                shared,
+                Arc::clone(&callsites),
+                config.limits,
+                config.clock(),
+            ),
             wake: receiver.wake_handle(),
             receiver,
             accounts: Accounts::new(sender, [SignalSet::default()]),

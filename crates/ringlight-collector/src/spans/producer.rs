@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState as FastState;
 use ringlight_clock::{Clock, Moment};
@@ -124,7 +124,7 @@ pub(crate) struct Origin {
     pub(crate) shared: Arc<Shared>,
     callsites: Arc<CallsiteRegistry>,
     limits: Limits,
-    clock: OnceLock<Arc<Clock>>,
+    clock: Arc<Clock>,
 }
 
 impl Origin {
@@ -132,12 +132,13 @@ impl Origin {
         shared: Arc<Shared>,
         callsites: Arc<CallsiteRegistry>,
         limits: Limits,
+        clock: Arc<Clock>,
     ) -> Arc<Self> {
         Arc::new(Self {
             shared,
             callsites,
             limits,
-            clock: OnceLock::new(),
+            clock,
         })
     }
 
@@ -148,7 +149,7 @@ impl Origin {
     pub(crate) fn register(self: &Arc<Self>) -> Result<SpanProducer, RegisterError> {
         Ok(SpanProducer {
             ring: self.shared.register()?,
-            clock: Arc::clone(self.clock.get_or_init(|| Arc::new(Clock::system()))),
+            clock: Arc::clone(&self.clock),
             origin: Arc::clone(self),
             ids: Ids::seeded(),
             known: Known::default(),

@@ -136,7 +136,7 @@ impl RinglightSubscriber {
     pub(crate) fn new(
         recorder: Recorder,
         callsites: Arc<CallsiteRegistry>,
-        clock: Clock,
+        clock: Arc<Clock>,
         controls: Arc<controls::Shared>,
         limits: &Limits,
         outputs: Outputs,

@@ -556,7 +556,7 @@ fn copy(chunks: &mut [[u8; WORD_BYTES]], words: &[AtomicU64]) {
 /// All slots of a subscriber, and the clock that their spans are timed by.
 #[derive(Debug)]
 pub(super) struct Slab {
-    clock: Clock,
+    clock: Arc<Clock>,
     chunks: Box<[OnceLock<Box<[Slot; CHUNK_SLOTS]>>]>,
     free: Mutex<Free>,
     /// Told of the memory that slots take.
@@ -570,9 +570,9 @@ struct Free {
 }
 
 impl Slab {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(super) fn new(clock: impl Into<Arc<Clock>>) -> Self {
         Self {
-            clock,
+            clock: clock.into(),
             chunks: (0..CHUNKS_MAX).map(|_| OnceLock::new()).collect(),
             free: Mutex::new(Free::default()),
             meter: None,
@@ -588,7 +588,7 @@ impl Slab {
     }
 
     #[inline]
-    pub(super) const fn clock(&self) -> &Clock {
+    pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }
 

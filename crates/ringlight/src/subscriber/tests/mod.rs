@@ -259,7 +259,7 @@ impl<M: Mode> RecordingIn<M> {
         let subscriber = RinglightSubscriber::new(
             pipeline.recorder(),
             callsites,
-            Clock::manual(times.clone()),
+            Arc::new(Clock::manual(times.clone())),
             Arc::clone(&controls),
             limits,
             outputs,

@@ -24,14 +24,25 @@ pub struct OwnerThread {
 }
 
 impl OwnerThread {
+    /// Also where `std::thread::current` panics, since the thread's own handle is gone: in destructors of
+    /// POSIX keys. A scope can be had there all the same, with a handle that has the number but not the
+    /// name, and it shows what it has.
     fn current() -> Self {
-        let thread = std::thread::current();
+        let shown = std::thread::scope(|scope| format!("{scope:?}"));
         // Its number has no method of its own; zero is the number of no thread.
-        let digits = format!("{:?}", thread.id()).replace(|c: char| !c.is_ascii_digit(), "");
-        let id = digits.parse().unwrap_or(0);
-        let name = match thread.name() {
-            Some(name) => name.chars().take(NAME_CHARS_MAX).collect(),
-            None => format!("thread {id}"),
+        let number = shown.split_once("ThreadId(").map_or("", |(_, rest)| rest);
+        let number = number.split(')').next().unwrap_or_default();
+        let id = number.parse().unwrap_or(0);
+        // The main thread has its name without a handle. Any other name is that of the thread's own
+        // handle. Names are shown with their quotes escaped, so that none looks like either.
+        let name = if shown.contains("name: Some(\"main\")") {
+            "main".to_owned()
+        } else if shown.contains("name: Some(\"") {
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or_default();
+            name.chars().take(NAME_CHARS_MAX).collect()
+        } else {
+            format!("thread {id}")
         };
         Self { name, id }
     }
@@ -122,5 +133,36 @@ impl Entry {
             counted_before: before,
             fill_bytes: self.ring.fill_bytes(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_called_as_the_standard_library_calls_it() {
+        let check = |name: Option<&str>, expected: &str| {
+            let thread = std::thread::Builder::new();
+            let thread = match name {
+                Some(name) => thread.name(name.to_owned()),
+                None => thread,
+            };
+            let owner = || (OwnerThread::current(), std::thread::current().id());
+            let (owner, id) = thread.spawn(owner).unwrap().join().unwrap();
+            assert_eq!(format!("ThreadId({})", owner.id), format!("{id:?}"));
+            let expected = expected.replace("{id}", &owner.id.to_string());
+            assert_eq!(owner.name, expected);
+        };
+        check(None, "thread {id}");
+        for name in [
+            "worker-1",
+            "main",
+            "",
+            "a \"b\" ThreadId(7), name: Some(\"main\")",
+        ] {
+            check(Some(name), name);
+        }
+        check(Some(&"é".repeat(65)), &"é".repeat(64));
     }
 }

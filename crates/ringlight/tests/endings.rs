@@ -124,6 +124,31 @@ fn fault_6_a_forked_child_waits_for_nothing_and_its_parent_delivers_everything()
     }
 }
 
+#[test]
+#[cfg(unix)]
+fn fault_4_what_is_recorded_after_the_end_of_a_thread_is_delivered() {
+    let check = |ending: &str, code: i32, said: &str, names: &[(&str, usize)]| {
+        let backend = Backend::start();
+        let output = run_against(&backend, ending);
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), said);
+        assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
+        let seen = backend.stop();
+        let logs_count: usize = names.iter().map(|(_, count)| count).sum();
+        assert_eq!(seen.log_records().len(), logs_count);
+        let seen_names = seen.span_names();
+        let seen_names: Vec<_> = seen_names.iter().map(|(n, c)| (n.as_str(), *c)).collect();
+        assert_eq!(seen_names, names);
+        seen
+    };
+    let names = [("ending", 1), ("late", 1)];
+    check("exit handler", 7, "flushed: Some(true)\n", &names);
+    let ended = "ended: true\n".repeat(3);
+    let names = [("ending", 1), ("late", 4)];
+    let seen = check("key destructor", 0, &ended, &names);
+    seen.assert_agrees_with(&seen.final_ledger());
+}
+
 /// The same program, built so that panics abort. It takes a build of its own, without what the
 /// tests need, since the setting holds for a program with all its libraries.
 #[cfg(unix)]

@@ -7,8 +7,8 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ringlight_model::{CostSnapshot, MemoryUse, Signal};
@@ -16,6 +16,7 @@ use ringlight_ring::RingSender;
 
 use crate::accounts::Counted;
 use crate::spread::Spread;
+use crate::sync::unpoisoned;
 
 /// What of recording was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,7 @@ pub struct Meter {
     started: Instant,
     /// Nanoseconds that each of [`Measured`] took.
     parts: [Spread; PARTS],
+    priced: Mutex<Priced>,
     open_spans_bytes: AtomicU64,
     buffers_bytes: AtomicU64,
     collector_nano: AtomicU64,
@@ -56,6 +58,7 @@ impl Meter {
             sender,
             started: Instant::now(),
             parts: std::array::from_fn(|_| Spread::new()),
+            priced: Mutex::default(),
             open_spans_bytes: AtomicU64::new(0),
             buffers_bytes: AtomicU64::new(0),
             collector_nano: AtomicU64::new(0),
@@ -115,12 +118,11 @@ impl Meter {
         let spans_measured = span.map_or(0, |(_, (_, closed))| closed);
         let log = part(Measured::Log);
         let log_nano = log.map(|(nano, _)| nano);
-        let submitted = |signal| {
-            let index = Counted::Submitted.index(signal);
-            self.sender.counter_total(index) as f64
+        let producer_nano = {
+            let mut priced = unpoisoned(self.priced.lock());
+            priced.add(&self.sender, [span_nano, log_nano]);
+            priced.nano
         };
-        let producer_nano = submitted(Signal::Traces) * span_nano.unwrap_or(0.0)
-            + submitted(Signal::Logs) * log_nano.unwrap_or(0.0);
         CostSnapshot {
             span_nano,
             spans_measured,
@@ -138,6 +140,29 @@ impl Meter {
             },
             sampling_ratio: f64::from_bits(self.sampling_ratio.load(Ordering::Relaxed)),
             budget_ratio: self.governor.budget_ratio(),
+        }
+    }
+}
+
+/// What recording came to, summed up from one look to the next: a measurement says what records cost from
+/// then on. If it changed what those before it cost, the first one, or one that moves the mean, would be
+/// seen as work of the second it came in.
+#[derive(Debug, Default)]
+struct Priced {
+    /// Spans and log records, as their counters were at the last look.
+    submitted: [u64; 2],
+    nano: f64,
+}
+
+impl Priced {
+    /// Adds what was submitted since the last look, at what a span and a log record cost now. What
+    /// nobody has measured yet costs nothing.
+    fn add(&mut self, sender: &RingSender, nano_each: [Option<f64>; 2]) {
+        let signals = [Signal::Traces, Signal::Logs];
+        for (at, (signal, nano)) in signals.into_iter().zip(nano_each).enumerate() {
+            let total = sender.counter_total(Counted::Submitted.index(signal));
+            let before = std::mem::replace(&mut self.submitted[at], total);
+            self.nano += total.wrapping_sub(before) as f64 * nano.unwrap_or(0.0);
         }
     }
 }
@@ -254,6 +279,36 @@ mod tests {
         });
         let producer_time = meter.snapshot().producer_time;
         assert_eq!(producer_time.as_micros(), 66);
+    }
+
+    #[test]
+    fn a_measurement_says_what_comes_after_it_costs() {
+        let (sender, _receiver) = channel(RingConfig::new(4096, 2)).unwrap();
+        let meter = Meter::new(sender.clone(), Governor::default());
+        // Microseconds that so many records more add to the time, and nanoseconds each, if some took so long.
+        let mut before = Duration::ZERO;
+        let mut added = |measured: &[u64], records: u64| {
+            for nanos in measured {
+                meter.add(Measured::Log, *nanos);
+            }
+            sender.overflow(|producer| {
+                producer.add(Counted::Submitted.index(Signal::Logs), records);
+            });
+            let cost = meter.snapshot();
+            let added = cost.producer_time.saturating_sub(before).as_nanos() as f64;
+            before = cost.producer_time;
+            (added / 1e3, cost.log_nano.unwrap_or(0.0))
+        };
+        let check = |(added, nano): (f64, f64), expected: f64| {
+            assert!((added - expected * nano).abs() < 1.0, "{added} at {nano}");
+        };
+        check(added(&[], 1_000_000), 0.0);
+        // Late, and nothing of what was before.
+        check(added(&[100], 1_000), 1.0);
+        check(added(&[], 5_000), 5.0);
+        let dearer = added(&[10_000; 100], 1_000);
+        assert!(dearer.1 > 5_000.0, "{dearer:?}");
+        check(dearer, 1.0);
     }
 
     #[test]

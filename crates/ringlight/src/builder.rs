@@ -274,9 +274,9 @@ impl Builder {
     /// `layers` puts them on the registry it is given. They see what they want to see, whatever
     /// `RUST_LOG` says; a span or event that none of them wants goes past them at the cost it has
     /// without any. A span that some layer wants ends, here too, when the registry closes it: after the
-    /// last of its children that are in the registry. Where the `Debug` of a field panics while such a child
-    /// is opened, that is never: the registry keeps the child for good, as it does with any layer that
-    /// formats fields.
+    /// last of its children that are in the registry. Where the `Debug` of a field panics while a layer opens
+    /// such a child, that is never: the registry then keeps the child for good, whoever is on it. Not so
+    /// where Ringlight opens it, which is before all layers: such a child is in neither.
     ///
     /// ```
     /// use tracing_subscriber::filter::LevelFilter;

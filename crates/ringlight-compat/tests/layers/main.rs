@@ -10,6 +10,7 @@ mod fmt;
 #[path = "../../../ringlight/tests/kept/mod.rs"]
 mod kept;
 mod opentelemetry;
+mod panics;
 mod reload;
 
 use std::io::Write;

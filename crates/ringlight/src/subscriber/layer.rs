@@ -17,6 +17,7 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 use super::RinglightSubscriber;
 use super::beside::take_parent;
 use super::callsites::{Callsites, Wanted};
+use super::registry::Unopened;
 use super::registry_spans::RegistrySpans;
 use super::slab::SlotId;
 use super::thread::{Notes, with_thread};
@@ -204,6 +205,7 @@ where
             return;
         }
         let subscriber = self.subscriber();
+        let unopened = self.shared.twins.is_some().then(|| Unopened(id));
         let own = if unknown_to_others.is_some() {
             subscriber.new_span(&with_parent(attributes, unknown_to_others))
         } else if attributes.parent().is_some() {
@@ -217,6 +219,7 @@ where
             // not there.
             subscriber.new_span(attributes)
         };
+        std::mem::forget(unopened);
         let own = SlotId::from_u64(own.into_u64());
         self.shared.spans.insert(id, own);
         if let Some(twins) = &self.shared.twins

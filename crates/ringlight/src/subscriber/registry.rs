@@ -1,16 +1,18 @@
 //! The registry that layers beside us are put on.
 
 use std::cell::Cell;
+use std::sync::OnceLock;
 
 use ringlight_transparent::{Composed, Part, Transparent};
 use tracing_core::callsite::DefaultCallsite;
+use tracing_core::dispatcher::{self, Dispatch, WeakDispatch};
 use tracing_core::span::{Attributes, Current, Id, Record};
-use tracing_core::subscriber::Interest;
+use tracing_core::subscriber::{Interest, NoSubscriber};
 use tracing_core::{Event, Kind, Level, LevelFilter, Metadata, Subscriber};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{FilterId, Filtered};
 use tracing_subscriber::layer::{Identity, Layered, SubscriberExt as _};
-use tracing_subscriber::registry::{self, LookupSpan};
+use tracing_subscriber::registry::{self, LookupSpan, SpanData as _};
 
 use super::layer::RinglightLayer;
 use super::slab::SlotId;
@@ -36,6 +38,8 @@ pub struct SharedRegistry {
     /// differently. The registry it knows by its type, and treats as one that has: we have to as
     /// well. This one does nothing but to be found by whoever asks for filters.
     filtered: Filtered<Identity, LevelFilter, registry::Registry>,
+    /// Everything, with the layers above.
+    whole: OnceLock<WeakDispatch>,
 }
 
 static NOBODY: DefaultCallsite = DefaultCallsite::new(&NOBODY_METADATA);
@@ -67,6 +71,43 @@ pub(super) fn with_known_spans_only<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
+thread_local! {
+    /// What [`Unopened`] leaves to [`Undo`].
+    static UNOPENED: Cell<Option<Id>> = const { Cell::new(None) };
+}
+
+/// Dropped when our layer panics as it hears of a new span: notes which one, since the registry gives its id
+/// to nobody then.
+pub(super) struct Unopened<'a>(pub(super) &'a Id);
+
+impl Drop for Unopened<'_> {
+    fn drop(&mut self) {
+        let _ = UNOPENED.try_with(|cell| cell.set(Some(self.0.clone())));
+    }
+}
+
+/// Dropped when a new span panics: takes it out of the registry again. Layers above have not heard of it,
+/// and do not hear of its end.
+struct Undo<'a>(&'a SharedRegistry);
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        let Some(id) = UNOPENED.try_with(Cell::take).ok().flatten() else {
+            return;
+        };
+        let Self(SharedRegistry { stack, whole, .. }) = self;
+        let parent = stack.span_data(&id).and_then(|span| span.parent().cloned());
+        stack.try_close(id);
+        // The registry has let go of the span around it through the thread's dispatcher, which a thread
+        // that has one of its own does not find within a call of it, as here.
+        let has_let_go = dispatcher::get_default(|current| !current.is::<NoSubscriber>());
+        let whole = whole.get().and_then(WeakDispatch::upgrade);
+        if !has_let_go && let Some((whole, parent)) = whole.zip(parent) {
+            whole.try_close(parent);
+        }
+    }
+}
+
 pub(super) fn registry(layer: &RinglightLayer) -> Registry {
     let registry = registry::Registry::default();
     let values = NOBODY_METADATA.fields().value_set(&[]);
@@ -76,6 +117,7 @@ pub(super) fn registry(layer: &RinglightLayer) -> Registry {
         layer: layer.clone(),
         nobody,
         filtered: Identity::new().with_filter(LevelFilter::OFF),
+        whole: OnceLock::new(),
     })
 }
 
@@ -106,6 +148,11 @@ impl<'a> LookupSpan<'a> for SharedRegistry {
 }
 
 impl Subscriber for SharedRegistry {
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        let _ = self.whole.set(dispatch.downgrade());
+        self.stack.on_register_dispatch(dispatch);
+    }
+
     /// As the registry below says: what our layer wants is not the others' affair.
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         match self.stack.downcast_ref::<registry::Registry>() {
@@ -123,8 +170,13 @@ impl Subscriber for SharedRegistry {
         Some(LevelFilter::OFF)
     }
 
+    /// A span that is not opened here, since the `Debug` of a value panics, is not in the registry
+    /// either: it and those around it would stay there for good.
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        self.stack.new_span(attributes)
+        let undo = Undo(self);
+        let id = self.stack.new_span(attributes);
+        std::mem::forget(undo);
+        id
     }
 
     fn record(&self, span: &Id, values: &Record<'_>) {

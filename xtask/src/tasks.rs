@@ -244,6 +244,7 @@ fn features(steps: &mut Steps) -> Outcome {
                 "--no-default-features",
                 "--features",
                 features,
+                "--all-targets",
                 "--",
                 "--deny",
                 "warnings",

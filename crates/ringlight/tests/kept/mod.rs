@@ -23,8 +23,6 @@ pub(crate) struct KeptRecord {
     pub(crate) failed: bool,
     /// The span's status message.
     pub(crate) status_message: Option<String>,
-    /// Whether its future was cancelled.
-    pub(crate) is_cancelled: bool,
     /// `name=value`, in order.
     pub(crate) fields: Vec<String>,
 }
@@ -41,9 +39,13 @@ impl RecordSink for Kept {
     fn record(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry) {
         let callsite = callsites.lookup(record.callsite().unwrap()).unwrap();
         let field = |item| match item {
-            Item::Attribute(KeyRef::Field(index), value) => {
-                let name = callsite.fields[usize::from(index)];
+            Item::Attribute(key, value) => {
+                let name = match key {
+                    KeyRef::Field(index) => callsite.fields[usize::from(index)],
+                    KeyRef::Name(name) => str::from_utf8(name).unwrap(),
+                };
                 Some(match value {
+                    ValueRef::Bool(value) => format!("{name}={value}"),
                     ValueRef::Text(text) => format!("{name}={}", text.to_str()),
                     ValueRef::I64(value) => format!("{name}={value}"),
                     ValueRef::U64(value) => format!("{name}={value}"),
@@ -68,10 +70,6 @@ impl RecordSink for Kept {
             status_message: record.items().find_map(|item| match item {
                 Item::StatusMessage(text) => Some(text.to_str().into_owned()),
                 _ => None,
-            }),
-            is_cancelled: record.items().any(|item| {
-                let key = b"ringlight.span.cancelled";
-                matches!(item, Item::Attribute(KeyRef::Name(name), ValueRef::Bool(true)) if name == key)
             }),
             fields: record.items().filter_map(field).collect(),
         });

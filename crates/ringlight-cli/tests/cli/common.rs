@@ -4,10 +4,12 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ringlight_model::{KeyValue, Resource, Scope, Span, SpanId, SpanKind, TraceId, Value};
 use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::SIGHUP;
 
 /// How long anything is waited for before a test fails; far beyond what it takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,7 +27,18 @@ pub(crate) fn ringlight() -> Command {
         }
     }
     command.stdin(Stdio::null());
+    hang_up_by_default();
     command
+}
+
+/// Has processes started from here end by SIGHUP unless they see to it themselves, though these tests
+/// may have been started with it ignored, by `nohup` say: what is ignored stays so in a new program, what
+/// is caught becomes the default.
+fn hang_up_by_default() {
+    static CAUGHT: Once = Once::new();
+    CAUGHT.call_once(|| {
+        signal_hook::flag::register(SIGHUP, Arc::default()).unwrap();
+    });
 }
 
 /// Runs the binary to its end.

@@ -63,6 +63,20 @@ fn every_signal_ends_it_in_order() {
 }
 
 #[test]
+fn how_the_tests_were_started_does_not_matter() {
+    let test = "up::every_signal_ends_it_in_order";
+    let output = Command::new("sh")
+        .args(["-c", "trap '' HUP; exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .output()
+        .unwrap();
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains(&format!("{test} ... ok")), "{said}");
+}
+
+#[test]
 fn signals_in_quick_succession_end_it_in_order() {
     let data_dir = tempfile::tempdir().unwrap();
     let mut backend = Backend::up(data_dir.path());

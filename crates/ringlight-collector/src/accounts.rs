@@ -26,12 +26,15 @@ use crate::metrics::CollectorMetrics;
 use crate::sync::unpoisoned;
 
 mod by_thread;
+mod counted;
+mod line;
 
-/// The counters of a ring, or the sums of those of several.
-type Counters = [u64; COUNTERS];
+pub(crate) use counted::Counted;
+use counted::Counters;
+pub(crate) use line::{Fate, Stage};
+use line::{Line, STAGES};
 
 const SIGNALS: usize = Signal::ALL.len();
-const REASONS: usize = DropReason::ALL.len();
 
 /// Some of the signals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,134 +55,6 @@ impl FromIterator<Signal> for SignalSet {
         let mut set = Self::default();
         signals.into_iter().for_each(|signal| set.insert(signal));
         set
-    }
-}
-
-/// Counters a producer keeps in its ring, one of each for traces and logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(usize)]
-pub(crate) enum Counted {
-    /// Handed over, whatever became of it.
-    Submitted = 0,
-    /// Dropped: no room.
-    RingFull = 1,
-    /// Dropped: the pipeline is closed.
-    Closed = 2,
-    /// Dropped: larger than a ring may hold.
-    TooLarge = 3,
-    /// Dropped: whoever wrote it panicked; it was never published.
-    Abandoned = 4,
-    /// Dropped before it could be made: too many spans were open.
-    TooManyOpen = 5,
-    /// Not a record: a producer looked for room in its ring, the headroom apart, and found none.
-    FullRing = 6,
-    /// Not a record: a producer tried again after it had waited for room.
-    Retry = 7,
-}
-
-impl Counted {
-    /// The index of the ring counter. Only traces and logs are recorded through rings; anything
-    /// else counts as a log.
-    pub(crate) const fn index(self, signal: Signal) -> usize {
-        let lane = match signal {
-            Signal::Traces => 0,
-            _ => 1,
-        };
-        self as usize * 2 + lane
-    }
-
-    /// What producers counted of the records of a signal. Everything else is counted behind the rings.
-    fn produced(counters: &Counters, signal: Signal) -> ThreadCounts {
-        let counted = |what: Self| counters[what.index(signal)];
-        let mut counts = ThreadCounts {
-            submitted: counted(Self::Submitted),
-            ..ThreadCounts::default()
-        };
-        for (reason, what) in [
-            (DropReason::RingFull, Self::RingFull),
-            (DropReason::Closed, Self::Closed),
-            (DropReason::TooLarge, Self::TooLarge),
-            (DropReason::Malformed, Self::Abandoned),
-            (DropReason::TooManyOpen, Self::TooManyOpen),
-        ] {
-            counts.dropped[reason as usize] = counted(what);
-        }
-        counts
-    }
-}
-
-/// Where a drained record is while it is in flight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(usize)]
-pub(crate) enum Stage {
-    /// In the batch being built.
-    Batch = 0,
-    /// In a sealed batch that waits for its turn.
-    Queue = 1,
-    /// In a batch being sent, or waiting to be sent again.
-    Request = 2,
-}
-
-const STAGES: usize = 3;
-
-/// What became of records that left a destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// The destination took `records` minus `rejected`.
-    Delivered { rejected: u64 },
-    /// The destination refused them for good.
-    Rejected,
-    /// They were given up.
-    Dropped(DropReason),
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Line {
-    stages: [u64; STAGES],
-    exported: u64,
-    rejected: u64,
-    dropped: [u64; REASONS],
-    /// Of those that count as exported, the ones that were for the sinks alone.
-    unwanted: u64,
-}
-
-impl Line {
-    /// What became of the records that came out of the rings.
-    fn drained(&self) -> Account {
-        Account {
-            exported: self.exported,
-            rejected: self.rejected,
-            dropped: self.dropped,
-            in_flight: self.stages.iter().sum(),
-            ..Account::default()
-        }
-    }
-
-    /// An account of this line without what is not to be exported. Nobody knows whether that is so of
-    /// a record in a ring, so it begins to count when it has come out or is given up: no number ever
-    /// shrinks but that of records in flight.
-    fn wanted(&self, account: &Account) -> Account {
-        let drained_in_flight = self.stages.iter().sum();
-        let in_rings = account.in_flight - drained_in_flight;
-        Account {
-            submitted: account.submitted.saturating_sub(in_rings + self.unwanted),
-            exported: account.exported - self.unwanted,
-            in_flight: drained_in_flight,
-            ..*account
-        }
-    }
-
-    fn settle(&mut self, records: u64, fate: Fate) {
-        match fate {
-            Fate::Delivered { rejected } => {
-                // A backend cannot refuse more than it was given, whatever it claims.
-                let rejected = rejected.min(records);
-                self.rejected += rejected;
-                self.exported += records - rejected;
-            }
-            Fate::Rejected => self.rejected += records,
-            Fate::Dropped(reason) => self.dropped[reason as usize] += records,
-        }
     }
 }
 

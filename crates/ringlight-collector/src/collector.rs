@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringlight_clock::Clock;
-use ringlight_model::{CallsiteRegistry, DropReason, Signal};
+use ringlight_model::{CallsiteRegistry, Signal};
 use ringlight_ring::{RingReceiver, Wake};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -18,7 +18,6 @@ use crate::destination::{Destination, Place};
 use crate::export::ExporterBoxed;
 use crate::inbox::{Inbox, lane_of};
 use crate::meter::Meter;
-use crate::notice::{Notice, Notices};
 use crate::open_spans::OpenReports;
 use crate::pipeline::{Answer, Command, Control};
 use crate::report::{Reporter, Reports};
@@ -26,6 +25,9 @@ use crate::sink::{LogFilter, RecordSink};
 
 #[cfg(test)]
 mod tests;
+mod watch;
+
+use watch::{COST_LOOK, DROPS_LOOK, Drops, Watch};
 
 /// Record bytes taken from the rings before the exporters get their turn on the thread.
 const PASS_BYTES: usize = 128 * 1024;
@@ -48,12 +50,6 @@ const SILENCE_LOOKS: u32 = 10;
 /// the whole, at most the second.
 const CLOSING_PART: u32 = 8;
 const CLOSING_MAX: Duration = Duration::from_millis(100);
-
-/// How often is looked whether records were dropped, so that a person can be told.
-const DROPS_LOOK: Duration = Duration::from_secs(1);
-
-/// How often the budget is looked after.
-const COST_LOOK: Duration = Duration::from_secs(1);
 
 /// What the collector thread is made of.
 pub(crate) struct Parts {
@@ -132,55 +128,6 @@ struct Leaving {
     /// When the thread ends.
     end: Instant,
     rings_are_empty: bool,
-}
-
-/// Tells a person once for each reason that records are dropped.
-struct Drops {
-    accounts: Arc<Accounts>,
-    notices: Notices,
-    told: Vec<DropReason>,
-    look_at: Instant,
-}
-
-impl Drops {
-    fn is_due(&self, now: Instant) -> bool {
-        now >= self.look_at
-    }
-
-    fn look(&mut self, now: Instant) {
-        self.look_at = now + DROPS_LOOK;
-        for reason in DropReason::ALL {
-            // What tail sampling leaves out is what was asked for.
-            if reason == DropReason::TailSampled || self.told.contains(&reason) {
-                continue;
-            }
-            let records = self.accounts.dropped(reason);
-            if records > 0 {
-                self.told.push(reason);
-                self.notices.send(&Notice::Dropped { reason, records });
-            }
-        }
-    }
-}
-
-/// When the budget is looked after next.
-struct Watch {
-    look_at: Instant,
-    /// Whether that is to happen though nothing is recorded.
-    is_awaited: bool,
-}
-
-impl Watch {
-    fn look(&mut self, now: Instant, meter: &Meter) {
-        if meter.is_governed() && now >= self.look_at {
-            self.look_at = now + COST_LOOK;
-            self.is_awaited = meter.govern();
-        }
-    }
-
-    fn next_look(&self) -> Option<Instant> {
-        self.is_awaited.then_some(self.look_at)
-    }
 }
 
 impl Collector {

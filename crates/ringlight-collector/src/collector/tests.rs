@@ -15,6 +15,7 @@ use ringlight_ring::{RingConfig, RingProducer, RingSender};
 use super::*;
 use crate::accounts::Counted;
 use crate::export::{EncodedBatch, ExportError, ExportFuture, ExportOutcome};
+use crate::notice::{Notice, Notices};
 use crate::record::{LogHeader, Record, SpanHeader, copy_words};
 
 const BATCH_DELAY: Duration = Duration::from_millis(200);

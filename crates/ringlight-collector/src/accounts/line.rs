@@ -1,0 +1,80 @@
+//! What became of one signal's records at one destination.
+
+use ringlight_model::{Account, DropReason};
+
+const REASONS: usize = DropReason::ALL.len();
+
+/// Where a drained record is while it is in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Stage {
+    /// In the batch being built.
+    Batch = 0,
+    /// In a sealed batch that waits for its turn.
+    Queue = 1,
+    /// In a batch being sent, or waiting to be sent again.
+    Request = 2,
+}
+
+pub(super) const STAGES: usize = 3;
+
+/// What became of records that left a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// The destination took `records` minus `rejected`.
+    Delivered { rejected: u64 },
+    /// The destination refused them for good.
+    Rejected,
+    /// They were given up.
+    Dropped(DropReason),
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Line {
+    pub(super) stages: [u64; STAGES],
+    pub(super) exported: u64,
+    pub(super) rejected: u64,
+    pub(super) dropped: [u64; REASONS],
+    /// Of those that count as exported, the ones that were for the sinks alone.
+    pub(super) unwanted: u64,
+}
+
+impl Line {
+    /// What became of the records that came out of the rings.
+    pub(super) fn drained(&self) -> Account {
+        Account {
+            exported: self.exported,
+            rejected: self.rejected,
+            dropped: self.dropped,
+            in_flight: self.stages.iter().sum(),
+            ..Account::default()
+        }
+    }
+
+    /// An account of this line without what is not to be exported. Nobody knows whether that is so of
+    /// a record in a ring, so it begins to count when it has come out or is given up: no number ever
+    /// shrinks but that of records in flight.
+    pub(super) fn wanted(&self, account: &Account) -> Account {
+        let drained_in_flight = self.stages.iter().sum();
+        let in_rings = account.in_flight - drained_in_flight;
+        Account {
+            submitted: account.submitted.saturating_sub(in_rings + self.unwanted),
+            exported: account.exported - self.unwanted,
+            in_flight: drained_in_flight,
+            ..*account
+        }
+    }
+
+    pub(super) fn settle(&mut self, records: u64, fate: Fate) {
+        match fate {
+            Fate::Delivered { rejected } => {
+                // A backend cannot refuse more than it was given, whatever it claims.
+                let rejected = rejected.min(records);
+                self.rejected += rejected;
+                self.exported += records - rejected;
+            }
+            Fate::Rejected => self.rejected += records,
+            Fate::Dropped(reason) => self.dropped[reason as usize] += records,
+        }
+    }
+}

@@ -181,8 +181,7 @@ impl Encoder {
 
     /// Appends a span to the items of its scope.
     pub(crate) fn span(&mut self, buf: &mut Vec<u8>, callsite: usize, record: &SpanRecord<'_>) {
-        let mut items = record.items().peekable();
-        if let Some(Item::Encoded(bytes)) = items.peek() {
+        if let Some(bytes) = record.items().encoded() {
             return buf.extend_from_slice(bytes);
         }
         let callsite = &self.callsites[callsite];
@@ -204,7 +203,23 @@ impl Encoder {
             status_message: None,
         };
         let mut attributes = Attributes::new(Owner::Span, &self.limits, &mut self.scratch);
-        for item in items {
+        let mut items = record.items();
+        loop {
+            if let Some((index, value)) = items.next_plain() {
+                match callsite.fields.get(usize::from(index)) {
+                    Some((FieldRole::Attribute, template)) => {
+                        attributes.push_plain(buf, template, value);
+                    }
+                    Some((role, template)) => {
+                        if !meaning.take(*role, value.into()) {
+                            attributes.push_plain(buf, template, value);
+                        }
+                    }
+                    None => attributes.dropped += 1,
+                }
+                continue;
+            }
+            let Some(item) = items.next() else { break };
             match item {
                 Item::Attribute(key, value) => {
                     let Some((role, key)) = meaning_of(callsite, key) else {
@@ -278,7 +293,17 @@ impl Encoder {
         encode::log_severity(buf, head.severity(), severity_text(head.severity()));
         encode::log_ids(buf, record.trace_id(), record.span_id());
         let mut attributes = Attributes::new(Owner::Log, &self.limits, &mut self.scratch);
-        for item in record.items() {
+        let mut items = record.items();
+        loop {
+            if let Some((index, value)) = items.next_plain() {
+                match callsite.fields.get(usize::from(index)) {
+                    Some((FieldRole::Body, _)) => body(buf, attributes.scratch, value.into()),
+                    Some((_, template)) => attributes.push_plain(buf, template, value),
+                    None => attributes.dropped += 1,
+                }
+                continue;
+            }
+            let Some(item) = items.next() else { break };
             let Item::Attribute(key, value) = item else {
                 continue;
             };

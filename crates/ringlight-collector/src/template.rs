@@ -82,20 +82,28 @@ pub(crate) struct OpenItem {
 #[inline]
 pub(crate) fn open_span(buf: &mut Vec<u8>, basics: &SpanBasics) -> OpenItem {
     let at = buf.len();
+    // Filled in where it is: what is written in pieces and read as a whole right away waits for the
+    // pieces to get to the cache.
     if basics.parent_span_id.is_valid() {
-        let mut bytes = CHILD;
+        let bytes = append(buf, &CHILD);
         bytes[at::PARENT_ID..at::PARENT_ID + 8].copy_from_slice(&basics.parent_span_id.to_bytes());
-        fill(&mut bytes, basics);
-        buf.extend_from_slice(&bytes);
+        fill(bytes, basics);
     } else {
-        let mut bytes = ROOT;
-        fill(&mut bytes, basics);
-        buf.extend_from_slice(&bytes);
+        fill(append(buf, &ROOT), basics);
     }
     OpenItem {
         at,
         kind_at: buf.len() - at::KIND,
     }
+}
+
+/// Appends these bytes; gives them to be changed.
+#[inline]
+fn append<'a, const N: usize>(buf: &'a mut Vec<u8>, bytes: &[u8; N]) -> &'a mut [u8; N] {
+    let at = buf.len();
+    buf.extend_from_slice(bytes);
+    #[expect(clippy::expect_used, reason = "as many have just been appended")]
+    buf[at..].first_chunk_mut().expect("they are there")
 }
 
 #[inline]
@@ -179,6 +187,46 @@ impl AttributeTemplate {
         encode::attribute_value(buf, self.owner, &self.key, value);
     }
 
+    /// Appends the attribute with this text; false, with nothing done, if it is long or not of ASCII
+    /// alone, which is UTF-8 without a further look.
+    #[inline]
+    pub(crate) fn push_ascii(&self, buf: &mut Vec<u8>, text: &[u8]) -> bool {
+        let value_len = 2 + text.len();
+        let is_short = !self.head.is_empty() && self.head.len() + value_len <= SHORT_MAX + 2;
+        if !is_short || !text.is_ascii() {
+            return false;
+        }
+        let lengths = [1 << 3 | 2, text.len() as u8];
+        self.open(buf, value_len);
+        buf.extend_from_slice(&lengths);
+        buf.extend_from_slice(text);
+        true
+    }
+
+    /// Appends the attribute with this number; false, with nothing done, if its key is long.
+    #[inline]
+    pub(crate) fn push_i64(&self, buf: &mut Vec<u8>, value: i64) -> bool {
+        let value = value.cast_unsigned();
+        let value_len = 1 + proto::varint_size(value);
+        if self.head.is_empty() || self.head.len() + value_len > SHORT_MAX + 2 {
+            return false;
+        }
+        self.open(buf, value_len);
+        buf.push(3 << 3);
+        proto::varint(buf, value);
+        true
+    }
+
+    /// Appends what comes before a value of this length, which is a short one.
+    #[inline]
+    fn open(&self, buf: &mut Vec<u8>, value_len: usize) {
+        let start = buf.len();
+        buf.extend_from_slice(&self.head);
+        let value_at = buf.len();
+        buf[start + 1] = (value_at - start - 2 + value_len) as u8;
+        buf[value_at - 1] = value_len as u8;
+    }
+
     /// Appends the attribute with this value.
     #[inline]
     pub(crate) fn push(&self, buf: &mut Vec<u8>, value: Scalar<'_>) {
@@ -241,10 +289,25 @@ mod tests {
                     template.push(&mut ours, value);
                     encode::attribute(&mut theirs, owner, key.as_str(), value);
                     assert_eq!(ours, theirs, "{key} {value:?}");
+                    // The short ways say the same or nothing.
+                    let mut short = vec![9];
+                    let is_pushed = match value {
+                        Scalar::Str(text) => template.push_ascii(&mut short, text.as_bytes()),
+                        Scalar::Int(value) => template.push_i64(&mut short, value),
+                        _ => false,
+                    };
+                    if is_pushed {
+                        assert_eq!(short, theirs, "{key} {value:?}");
+                    } else {
+                        assert_eq!(short, [9], "{key} {value:?}");
+                    }
+                    is_pushed
                 };
+                let is_short = key.len() < 100;
                 for value in [0, 1, 127, 128, -1, i64::MIN, i64::MAX] {
-                    check(Scalar::Int(value));
+                    assert_eq!(check(Scalar::Int(value)), is_short);
                 }
+                assert!(!check(Scalar::Str("größer")), "it is not ASCII");
                 check(Scalar::Bool(true));
                 check(Scalar::Bool(false));
                 check(Scalar::Double(-0.5));
@@ -254,7 +317,8 @@ mod tests {
                 }
                 // Around the border of the short form.
                 for len in 0..130 {
-                    check(Scalar::Str(&"z".repeat(len)));
+                    let is_pushed = check(Scalar::Str(&"z".repeat(len)));
+                    assert!(is_pushed || !is_short || len > 100, "{key} {len}");
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use ringlight_model::{Limits, Value};
 use ringlight_otlp::encode::{self, Owner, Scalar};
 
-use crate::record::{Item, Items, KeyRef, List, Text, ValueRef};
+use crate::record::{Item, Items, KeyRef, List, PlainValue, Text, ValueRef};
 use crate::template::AttributeTemplate;
 
 /// What follows a text that was cut while recording.
@@ -32,7 +32,27 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    /// Appends an attribute of a callsite's field with one of the usual values.
     #[inline]
+    pub(super) fn push_plain(
+        &mut self,
+        buf: &mut Vec<u8>,
+        template: &AttributeTemplate,
+        value: PlainValue<'_>,
+    ) {
+        let is_pushed = self.room > 0
+            && match value {
+                PlainValue::Text(text) => template.push_ascii(buf, text),
+                PlainValue::I64(value) => template.push_i64(buf, value),
+            };
+        if is_pushed {
+            self.room -= 1;
+        } else {
+            self.push(buf, AttributeKey::Known(template), value.into());
+        }
+    }
+
+    /// Appends any attribute.
     pub(super) fn push(&mut self, buf: &mut Vec<u8>, key: AttributeKey<'_>, value: ValueRef<'_>) {
         if self.room == 0 {
             self.dropped += 1;

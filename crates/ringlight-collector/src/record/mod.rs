@@ -65,6 +65,7 @@ use ringlight_model::{Severity, SpanId, SpanKind, StatusCode};
 
 pub use header::{LogHeader, SpanHeader};
 pub use pack::{TextPacker, load_tail};
+pub(crate) use read::PlainValue;
 pub use read::{
     Item, Items, KeyRef, List, LogRecord, Record, ScopePath, SpanRecord, Text, ValueRef,
 };

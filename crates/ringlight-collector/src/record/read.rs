@@ -31,6 +31,7 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     /// When the bytes are not a record.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, RecordError> {
         let (words, rest) = bytes.as_chunks::<WORD_BYTES>();
         if !rest.is_empty() {
@@ -280,6 +281,23 @@ pub enum ValueRef<'a> {
     List(List<'a>),
 }
 
+/// The usual values.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum PlainValue<'a> {
+    /// A whole text.
+    Text(&'a [u8]),
+    I64(i64),
+}
+
+impl<'a> From<PlainValue<'a>> for ValueRef<'a> {
+    fn from(value: PlainValue<'a>) -> Self {
+        match value {
+            PlainValue::Text(bytes) => Self::Text(Text { bytes, cut: false }),
+            PlainValue::I64(value) => Self::I64(value),
+        }
+    }
+}
+
 /// The elements of a list.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct List<'a> {
@@ -361,6 +379,48 @@ impl<'a> ScopePath<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Items<'a> {
     pub(super) rest: &'a [Word],
+}
+
+impl<'a> Items<'a> {
+    /// The bytes of [`Item::Encoded`], where that is the first one.
+    #[inline]
+    pub(crate) fn encoded(self) -> Option<&'a [u8]> {
+        let word = self.rest.first()?;
+        if ItemHead(u64::from_le_bytes(*word)).tag() != TAG_ENCODED {
+            return None;
+        }
+        match self.into_iter().next() {
+            Some(Item::Encoded(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The next item if it is a field with a text that is whole or a signed integer: most are.
+    /// It is taken apart in registers, whereas an [`Item`] is put together in memory, its parts one by one,
+    /// and waits to be read as a whole.
+    #[inline]
+    pub(crate) fn next_plain(&mut self) -> Option<(u16, PlainValue<'a>)> {
+        let (word, after) = self.rest.split_first()?;
+        let head = ItemHead(u64::from_le_bytes(*word));
+        if head.flags() & (FLAG_KEY_TEXT | FLAG_CUT) != 0 {
+            return None;
+        }
+        let (value, after) = match head.tag() {
+            TAG_TEXT => {
+                let (value, after) =
+                    after.split_at_checked((head.len() as usize).div_ceil(WORD_BYTES))?;
+                let bytes = value.as_flattened().get(..head.len() as usize)?;
+                (PlainValue::Text(bytes), after)
+            }
+            TAG_I64 => {
+                let (word, after) = after.split_first()?;
+                (PlainValue::I64(i64::from_le_bytes(*word)), after)
+            }
+            _ => return None,
+        };
+        self.rest = after;
+        Some((head.key(), value))
+    }
 }
 
 impl<'a> Iterator for Items<'a> {

@@ -184,7 +184,8 @@ pub(crate) fn table(results: &Results) -> String {
     text.push_str(
         "\nWith `drop` the ledger is exact: in every process, what it counts as dropped and what \
          the server received are what was recorded, to the span; otherwise the bench fails. The \
-         aim of the design for the profiler has no figure here yet.\n",
+         aim of the design for the profiler has no figure here yet. Where the time goes, and what was \
+         tried where an aim is missed: [profile.md](profile.md).\n",
     );
     text
 }

@@ -91,7 +91,7 @@ pub use config::{CollectorConfig, CollectorConfigError, OverflowPolicy, RetryCon
 pub use export::{
     BatchId, EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed,
 };
-pub use mark::in_pipeline;
+pub use mark::{in_pipeline, mark_thread};
 pub use meter::{Governor, Measured, Meter};
 pub use metrics::CollectorMetrics;
 pub use notice::{Notice, Notices};

@@ -18,7 +18,8 @@ pub fn in_pipeline() -> bool {
     IN_PIPELINE.try_with(Cell::get).unwrap_or(false)
 }
 
-/// Marks the current thread for the rest of its life.
-pub(crate) fn mark_thread() {
+/// Marks the current thread for the rest of its life as one of a pipeline's, such as those that sinks and
+/// exporters start.
+pub fn mark_thread() {
     let _ = IN_PIPELINE.try_with(|mark| mark.set(true));
 }

@@ -213,8 +213,8 @@ impl Builder {
         self
     }
 
-    /// Log lines go here, without colour, instead of to stderr or stdout. It is written to on the
-    /// collector's thread.
+    /// Log lines go here, without colour, instead of to stderr or stdout. It is written to on a thread of
+    /// its own, and may block: up to 1 MiB of lines wait for it, and what finds no room is dropped.
     pub fn log_writer(mut self, writer: impl io::Write + Send + 'static) -> Self {
         self.log_writer = Some(Box::new(writer));
         self

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use ringlight::{Builder, Output, Signal, Telemetry};
+use ringlight::{Builder, Output, OverflowPolicy, Signal, Telemetry};
 use ringlight_testing::Backend;
 use tracing::{Dispatch, debug, debug_span, error, info, info_span, warn};
 use tracing_subscriber::layer::{Identity, SubscriberExt as _};
@@ -262,4 +262,42 @@ fn directives_of_an_output_that_is_not_there_record_nothing() {
     let ledger = telemetry.shutdown(LONG);
     backend.stop().assert_agrees_with(&ledger);
     assert_eq!(ledger.account(Signal::Logs).submitted, 1);
+}
+
+/// A terminal that was stopped.
+struct Stopped;
+
+impl io::Write for Stopped {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        loop {
+            std::thread::park();
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn lines_that_nobody_takes_do_not_hold_up_the_backend_or_the_end() {
+    let backend = Backend::start();
+    let (dispatch, telemetry) = ringlight::builder()
+        .environment([("RUST_LOG", "info")])
+        .otlp_endpoint(backend.url())
+        .log_writer(Stopped)
+        // Would wait for ever with the collector.
+        .overflow(OverflowPolicy::Block)
+        .build()
+        .unwrap();
+    tracing::dispatcher::with_default(&dispatch, || {
+        for number in 0..20_000 {
+            info!(number, "a line of some length that has to go somewhere");
+        }
+    });
+    telemetry.flush(LONG).unwrap();
+    let ledger = telemetry.shutdown(LONG);
+    let seen = backend.stop();
+    seen.assert_agrees_with(&ledger);
+    assert_eq!(seen.log_records().len(), 20_000);
 }

@@ -4,12 +4,14 @@
 //! application's threads format nothing but what is only `Debug` or `Display`. A line is written
 //! when the rings are empty for the moment, which is within about a tenth of a second; a flush or
 //! shutdown writes what is left. Threads' rings are drained one after the other, so lines that are
-//! written together are put in the order of their times first.
+//! written together are put in the order of their times first. A thread of its own writes them, so that
+//! an output that does not take them holds up nothing else.
 
 mod escape;
 mod json;
 mod text;
 mod time;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,8 @@ use ringlight_model::{Callsite, CallsiteId, CallsiteRegistry};
 use crate::LogFormat;
 use crate::filter::Choice;
 
+use self::writer::Writer;
+
 /// Lines are handed to the operating system at the latest when this many bytes have gathered.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
@@ -34,7 +38,7 @@ pub(crate) struct LineSink {
     /// Without one, all are.
     choice: Option<Choice>,
     style: Style,
-    output: Box<dyn Write + Send>,
+    writer: Writer,
     pending: Pending,
     callsites: HashMap<CallsiteId, Arc<Known>>,
 }
@@ -119,7 +123,7 @@ impl LineSink {
         Self {
             choice: None,
             style,
-            output,
+            writer: Writer::new(output),
             pending: Pending::default(),
             callsites: HashMap::new(),
         }
@@ -180,16 +184,22 @@ impl RecordSink for LineSink {
         {
             self.write(log, callsites);
             if self.pending.text.len() >= BUFFER_BYTES_MAX {
-                self.flush();
+                self.hand_over();
             }
         }
     }
 
     fn flush(&mut self) {
+        self.hand_over();
+        self.writer.flush();
+    }
+}
+
+impl LineSink {
+    fn hand_over(&mut self) {
         if !self.pending.text.is_empty() {
-            // A closed pipe or a full disk must not hurt; the lines are lost.
-            let _ = self.output.write_all(self.pending.in_order().as_bytes());
-            let _ = self.output.flush();
+            let lines_count = self.pending.lines.len();
+            self.writer.write(&self.pending.in_order(), lines_count);
             self.pending.clear();
         }
     }

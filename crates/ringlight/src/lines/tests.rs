@@ -1,4 +1,5 @@
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex};
+use std::time::{Duration, Instant};
 
 use ringlight_collector::record::{ItemWriter, Key, LogHeader, copy_words};
 use ringlight_model::{CallsiteKind, Severity, SpanId, TraceId};
@@ -102,6 +103,69 @@ fn lines_of_several_threads_come_in_the_order_of_their_times() {
         .map(|line| line.split_whitespace().nth(4).unwrap())
         .collect();
     assert_eq!(messages, ["one", "two", "three", "four"]);
+}
+
+/// An output that can be stopped.
+#[derive(Clone, Default)]
+struct Stoppable {
+    captured: Captured,
+    is_stopped: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Stoppable {
+    fn set_stopped(&self, stopped: bool) {
+        *self.is_stopped.0.lock().unwrap() = stopped;
+        self.is_stopped.1.notify_all();
+    }
+}
+
+impl Write for Stoppable {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let is_stopped = self.is_stopped.0.lock().unwrap();
+        drop(self.is_stopped.1.wait_while(is_stopped, |stopped| *stopped));
+        self.captured.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_output_that_takes_nothing_holds_nobody_up_and_loses_only_what_finds_no_room() {
+    let plain = Style::Text { colour: false };
+    let output = Stoppable::default();
+    output.set_stopped(true);
+    let mut sink = LineSink::with_style(plain, Box::new(output.clone()));
+    let registry = registry();
+    let mut show = |message: &str| {
+        let bytes = record(Severity::INFO, 1, message, "w", 1.0);
+        sink.record(&Record::parse(&bytes).unwrap(), &registry);
+        sink.flush();
+    };
+    // Would wait for ever, or for the patience every time.
+    for number in 0..20_000 {
+        show(&format!("number-{number}"));
+    }
+    output.set_stopped(false);
+    let until = Instant::now() + Duration::from_secs(60);
+    // The first line went on its way alone; the others come behind it.
+    while output.captured.0.lock().unwrap().len() < 1000 {
+        assert!(Instant::now() < until, "waited in vain");
+        std::thread::yield_now();
+    }
+    // Now that it takes something, it is waited for.
+    drop(sink);
+    let text = output.captured.0.lock().unwrap().clone();
+    let text = String::from_utf8(text).unwrap();
+    let numbers = text.lines().map(|line| {
+        let (_, rest) = line.split_once("number-").unwrap();
+        rest.split(' ').next().unwrap().parse::<usize>().unwrap()
+    });
+    // What found room was written in its order, the first of all included.
+    let numbers: Vec<_> = numbers.collect();
+    assert!(numbers.is_sorted() && numbers[..100] == (0..100).collect::<Vec<_>>());
+    assert!(numbers.len() > 5_000 && numbers.len() < 20_000);
 }
 
 #[test]

@@ -1,0 +1,160 @@
+//! A thread that writes lines, so that a terminal that was stopped, or a pipe that nobody reads, holds
+//! up nothing else.
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use ringlight_collector::mark_thread;
+
+use crate::sync::unpoisoned;
+
+/// Bytes that wait to be written; as many may be on their way at the same time. What does not fit is
+/// dropped, and a person is told how much once there is room again.
+const QUEUE_BYTES_MAX: usize = 1 << 20;
+/// How long a flush waits for lines to be written. An output that takes longer is not waited for again
+/// until it has taken something.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// The same at the end.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where lines are written, by a thread that begins with the first of them and ends with this.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    has_thread: bool,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// There is something to write, or it is over; something has been written.
+    changed: Condvar,
+    /// Taken by the thread alone once there is one.
+    output: Mutex<Box<dyn Write + Send>>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: String,
+    /// Lines that found no room in it.
+    lost_count: usize,
+    is_writing: bool,
+    /// The output was waited for in vain and has taken nothing since.
+    is_stalled: bool,
+    is_over: bool,
+}
+
+impl Writer {
+    pub(super) fn new(output: Box<dyn Write + Send>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::default(),
+                changed: Condvar::new(),
+                output: Mutex::new(output),
+            }),
+            has_thread: false,
+        }
+    }
+
+    /// Hands lines over to be written, as far as there is room for all of them. Waits for nothing.
+    pub(super) fn write(&mut self, text: &str, lines_count: usize) {
+        let mut state = self.shared.lock();
+        let has_room = state.queue.is_empty() || state.queue.len() + text.len() <= QUEUE_BYTES_MAX;
+        if !has_room {
+            state.lost_count += lines_count;
+            return;
+        }
+        state.queue.push_str(text);
+        drop(state);
+        self.shared.changed.notify_all();
+        if !self.has_thread {
+            self.begin();
+        }
+    }
+
+    /// Waits until everything is written, for a moment.
+    pub(super) fn flush(&self) {
+        self.shared.wait_written(PATIENCE);
+    }
+
+    fn begin(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let thread = std::thread::Builder::new().name("ringlight-lines".to_owned());
+        let spawned = thread.spawn(move || {
+            mark_thread();
+            shared.run();
+        });
+        match spawned {
+            Ok(_) => self.has_thread = true,
+            // Without a thread they are written here and now, as well as that can be had.
+            Err(_) => {
+                let text = std::mem::take(&mut self.shared.lock().queue);
+                self.shared.put(&text);
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.wait_written(LAST_PATIENCE);
+        self.shared.lock().is_over = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        unpoisoned(self.state.lock())
+    }
+
+    fn put(&self, text: &str) {
+        let mut output = unpoisoned(self.output.lock());
+        // A closed pipe or a full disk must not hurt; the lines are lost.
+        let _ = output.write_all(text.as_bytes());
+        let _ = output.flush();
+    }
+
+    fn run(&self) {
+        let mut text = String::new();
+        loop {
+            let mut state = self.lock();
+            while state.queue.is_empty() {
+                if state.is_over {
+                    return;
+                }
+                state = unpoisoned(self.changed.wait(state));
+            }
+            std::mem::swap(&mut text, &mut state.queue);
+            state.is_writing = true;
+            drop(state);
+
+            // An output that panics has not taken these, and may take the next.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.put(&text)));
+            text.clear();
+            text.shrink_to(super::BUFFER_BYTES_MAX);
+
+            let mut state = self.lock();
+            state.is_writing = false;
+            state.is_stalled = false;
+            let lost_count = std::mem::take(&mut state.lost_count);
+            drop(state);
+            self.changed.notify_all();
+            if lost_count > 0 {
+                crate::notice::say(format_args!(
+                    "{lost_count} log lines were not written: the output did not take them in time"
+                ));
+            }
+        }
+    }
+
+    fn wait_written(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        let mut state = self.lock();
+        while !state.is_stalled && (state.is_writing || !state.queue.is_empty()) {
+            let left = until.saturating_duration_since(Instant::now());
+            state.is_stalled = left.is_zero();
+            state = unpoisoned(self.changed.wait_timeout(state, left)).0;
+        }
+    }
+}

@@ -250,6 +250,41 @@ impl Builder {
     }
 
     /// One more destination, beside the one for OTLP.
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use std::time::Duration;
+    ///
+    /// use ringlight::Signal;
+    /// use ringlight::collector::{EncodedBatch, ExportError, ExportOutcome, Exporter, SpanBatch};
+    ///
+    /// /// Keeps the names of spans.
+    /// struct Names(Arc<Mutex<Vec<String>>>);
+    ///
+    /// impl Exporter for Names {
+    ///     async fn export(&self, batch: EncodedBatch) -> Result<ExportOutcome, ExportError> {
+    ///         let batch = SpanBatch::try_from(batch).expect("only spans are taken");
+    ///         let keep = |name: &str| self.0.lock().unwrap().push(name.to_owned());
+    ///         batch.for_each(|_, _, span| keep(&span.name)).expect("it is our own");
+    ///         Ok(ExportOutcome::default())
+    ///     }
+    ///
+    ///     fn name(&self) -> &str {
+    ///         "names"
+    ///     }
+    ///
+    ///     fn place(&self, signal: Signal) -> Option<&str> {
+    ///         (signal == Signal::Traces).then_some("names")
+    ///     }
+    /// }
+    ///
+    /// let names = Arc::new(Mutex::new(Vec::new()));
+    /// let (dispatch, telemetry) = ringlight::builder().exporter(Names(Arc::clone(&names))).build()?;
+    /// tracing::dispatcher::with_default(&dispatch, || tracing::info_span!("order").in_scope(|| {}));
+    /// telemetry.shutdown(Duration::from_secs(5));
+    /// assert_eq!(*names.lock().unwrap(), ["order"]);
+    /// # Ok::<_, ringlight::InitError>(())
+    /// ```
     pub fn exporter(mut self, exporter: impl ExporterBoxed + 'static) -> Self {
         self.exporters.push(Arc::new(exporter));
         self
@@ -258,6 +293,31 @@ impl Builder {
     /// One more local consumer of records, beside log lines. It is called on the collector's
     /// thread, with all records: those of [`Output::Logs`] and [`Output::Traces`], and what only log lines
     /// want.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// use ringlight::RecordSink;
+    /// use ringlight::collector::{CallsiteRegistry, StatusCode, record::Record};
+    ///
+    /// /// Counts spans that failed.
+    /// struct Failures(Arc<AtomicU64>);
+    ///
+    /// impl RecordSink for Failures {
+    ///     fn record(&mut self, record: &Record<'_>, _: &CallsiteRegistry) {
+    ///         if let Record::Span(span) = record
+    ///             && span.head().status() == StatusCode::Error
+    ///         {
+    ///             self.0.fetch_add(1, Ordering::Relaxed);
+    ///         }
+    ///     }
+    ///
+    ///     fn flush(&mut self) {}
+    /// }
+    /// # let failures = Arc::<AtomicU64>::default();
+    /// let builder = ringlight::builder().sink(Failures(Arc::clone(&failures)));
+    /// ```
     pub fn sink(mut self, sink: impl RecordSink + 'static) -> Self {
         self.sinks.push(Box::new(sink));
         self

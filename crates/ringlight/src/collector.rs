@@ -11,6 +11,8 @@
 //! | submit whole spans with events, links, nested values | [`Span`], [`SpanProducer::submit_span`] |
 //! | drain the rings oneself | [`SpanCollector`], [`SpanCollector::consume_all_up_to`], [`BatchProcessor`] |
 //! | send spans somewhere else | [`SpanExporter`], or [`SpanExporterBoxed`] for a choice at run time |
+//! | send what `init` records somewhere else | [`Exporter`]; [`SpanBatch`] looks into its batches |
+//! | see every record in this process | [`RecordSink`](crate::RecordSink), [`record`] |
 //! | add such spans to those of `tracing` | [`Telemetry::register_producer`](crate::Telemetry::register_producer) |
 //!
 //! ```
@@ -47,6 +49,7 @@
 //!
 //! `examples/demo.rs` and `examples/span_generator.rs` are whole programs.
 
+pub use ringlight_collector::record;
 pub use ringlight_collector::{
     AsyncSpanCollector, AsyncSpanProducer, AttributeValue, BatchId, BatchProcessor,
     CollectorConfig, CollectorConfigError, CollectorMetrics, EncodedBatch, ExportError,
@@ -60,6 +63,6 @@ pub use ringlight_export::{
     OtlpHttpExporter,
 };
 pub use ringlight_model::{
-    KeyValue, Limits, Resource, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status,
-    StatusCode, TraceId, Value,
+    Callsite, CallsiteId, CallsiteRegistry, KeyValue, Limits, Resource, Scope, Span, SpanEvent,
+    SpanId, SpanKind, SpanLink, Status, StatusCode, TraceId, Value,
 };

@@ -73,6 +73,19 @@ impl SpanBatch {
     }
 }
 
+/// What any exporter gets, if it is of spans; else it comes back.
+impl TryFrom<EncodedBatch> for SpanBatch {
+    type Error = EncodedBatch;
+
+    fn try_from(batch: EncodedBatch) -> Result<Self, EncodedBatch> {
+        if batch.signal == Signal::Traces {
+            Ok(Self(batch))
+        } else {
+            Err(batch)
+        }
+    }
+}
+
 /// Shows the spans of an `ExportTraceServiceRequest`.
 pub(super) fn visit_spans(
     request: &[u8],

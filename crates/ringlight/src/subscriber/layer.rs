@@ -155,11 +155,11 @@ impl RinglightLayer {
         let mut next = Some(SlotId::from_u64(own.into_u64()).host());
         while let Some(id) = next {
             // Of one that has closed nothing is known, nor of what is around it.
-            let slot = self.subscriber().slab.slot(id)?;
+            let (_, parent) = self.subscriber().slab.slot(id)?.place_of(id)?;
             if let Some(found) = twins.registry_id(id) {
                 return Some(found);
             }
-            next = slot.parent().map(SlotId::host);
+            next = parent.map(SlotId::host);
         }
         None
     }

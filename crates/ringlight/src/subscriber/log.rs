@@ -103,12 +103,14 @@ impl RinglightSubscriber {
         let mut callsites = [CallsiteId::new(0); SCOPE_PATH_MAX];
         let mut first = SCOPE_PATH_MAX;
         let mut next = Some(innermost.host());
-        while let Some(slot) = next.and_then(|id| self.slab.slot(id))
+        // A span holds none of those around it: any of them may have closed, or close now.
+        let place = |id: SlotId| self.slab.slot(id)?.place_of(id);
+        while let Some((callsite, parent)) = next.and_then(place)
             && first > 0
         {
             first -= 1;
-            callsites[first] = CallsiteId::new(slot.callsite());
-            next = slot.parent();
+            callsites[first] = CallsiteId::new(callsite);
+            next = parent;
         }
         let _ = ItemWriter::new(words, 0).scope_path(&callsites[first..]);
     }

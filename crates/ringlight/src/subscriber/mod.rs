@@ -308,12 +308,13 @@ impl RinglightSubscriber {
         thread.entered.find(self.number, |id| self.known(id))
     }
 
-    /// A span by its id, unless it has closed. One that is not recorded is known all the same: it may
-    /// be within one that has closed.
+    /// A span by its id, unless it has closed, which it may do meanwhile. One that is not recorded is known
+    /// all the same: it may be within one that has closed.
     #[inline]
     fn known(&self, id: SlotId) -> Option<(SlotId, SpanContext)> {
-        match self.slab.slot(id.host()) {
-            Some(slot) => Some((id, slot.context())),
+        let host = id.host();
+        match self.slab.slot(host).and_then(|slot| slot.context_of(host)) {
+            Some(context) => Some((id, context)),
             None => (!id.is_sampled()).then_some((id, SpanContext::NONE)),
         }
     }
@@ -358,6 +359,7 @@ impl RinglightSubscriber {
         if self.outputs.spans {
             self.recorder.count_too_many_open();
         }
+        // Relaxed: whoever is the first says it; nothing else depends on it.
         if !self.warnings.too_many_open.swap(true, Ordering::Relaxed) {
             crate::notice::say(format_args!(
                 "more than {OPEN_SPANS_MAX} spans are open: further ones are not recorded; \
@@ -451,6 +453,7 @@ impl RinglightSubscriber {
 
     #[cold]
     fn left_out_of_order(&self, slot: Option<&Slot>) {
+        // Relaxed: whoever is the first says it; nothing else depends on it.
         if !self
             .warnings
             .left_out_of_order
@@ -585,7 +588,8 @@ impl Subscriber for RinglightSubscriber {
     fn current_span(&self) -> Current {
         let current = with_thread(|thread| self.entered(thread));
         let found = current.and_then(|(id, _)| {
-            let callsite = self.slab.slot(id.host())?.callsite();
+            let host = id.host();
+            let (callsite, _) = self.slab.slot(host)?.place_of(host)?;
             let metadata = unpoisoned(self.metadata.read()).get(&callsite).copied()?;
             Some(Current::new(id.to_span_id(), metadata))
         });

@@ -10,14 +10,15 @@
 //! - the last reference is dropped by one thread, which sees all earlier drops (`AcqRel`) and then
 //!   owns the slot again.
 //!
-//! The collector reads slots as well, though it holds no reference to their spans: see [`snapshot`].
-//! For its sake the words it copies are stored with `Release`, which on x86 is a plain move. What is
-//! `Relaxed` is the parent's id, which it does not read, and what the stores behind it release: the end of a
-//! generation and the beginning of an edit.
+//! The collector reads slots as well, though it holds no reference to their spans, and so does whoever asks
+//! for what is around a span, or about one whose id is all it has: see [`snapshot`]. For their sake the
+//! words they read are stored with `Release`, which on x86 is a plain move. What is `Relaxed` is what the
+//! stores behind it release: the end of a generation and the beginning of an edit.
 //!
 //! An id carries the generation of its slot. Whoever uses an id of a span that has closed finds
-//! another generation and nothing else: a stale id is inert, it never touches a stranger's span.
-//! (Generations have 36 bits; a stale id would have to be kept while its slot is used 6 * 10^10 times.)
+//! another generation and nothing else: a stale id is inert. (Generations have 36 bits; a stale id would
+//! have to be kept while its slot is used 6 * 10^10 times.) Where the span may close at the very moment, that
+//! is looked at once more after reading. To change a span takes a reference to it, as `tracing` has it.
 //!
 //! One bit is set in every id and in none of those that the registry of `tracing-subscriber` gives, so
 //! that the two can be told apart where both are in use.
@@ -225,7 +226,7 @@ pub(super) struct Slot {
     state: AtomicU64,
     /// The clock's reading at the start.
     started: AtomicU64,
-    /// The id of the parent's slot, zero without one.
+    /// The id of the parent's slot, zero without one. Written while the slot is not published.
     parent: AtomicU64,
     /// Words of items, here and on the heap, in the lower half. In the upper one the edits of a
     /// published span's items: one when it begins, another when it ends, so that the number is odd
@@ -237,7 +238,7 @@ pub(super) struct Slot {
 }
 
 // Loads of words are `Relaxed`: the state publishes them (see the module's documentation). Stores are
-// `Release`, but for those that say why not, and pair with the `Acquire` loads of a snapshot.
+// `Release`, but for those that say why not, and pair with the `Acquire` loads in `snapshot`.
 impl Slot {
     fn new() -> Self {
         Self {
@@ -263,6 +264,7 @@ impl Slot {
     /// Words of items.
     #[inline]
     fn items_len(&self) -> usize {
+        // Relaxed, as with words: it is asked by whoever owns the slot, or changes it under its lock.
         self.len.load(Ordering::Relaxed) as u32 as usize
     }
 
@@ -274,8 +276,7 @@ impl Slot {
         self.set_word(TRACE_HIGH, context.trace_high);
         self.set_word(TRACE_LOW, context.trace_low);
         self.set_word(PARENT, context.span);
-        // Relaxed: no snapshot reads it.
-        self.parent.store(parent.0, Ordering::Relaxed);
+        self.parent.store(parent.0, Ordering::Release);
         self.len.store(0, Ordering::Release);
     }
 
@@ -301,6 +302,7 @@ impl Slot {
     /// span any more.
     pub(super) fn items_locked(&self) -> SlotItems<'_> {
         let spill = self.lock_spill();
+        // Relaxed: it changes under the lock alone, or was published with the span.
         let len = self.len.load(Ordering::Relaxed);
         // Odd, and another one also after an edit that was never finished.
         let begun = ((len >> EDITS_SHIFT) as u32).wrapping_add(1) | 1;
@@ -408,7 +410,7 @@ impl Slot {
             if state & LOW_MASK == 1 && state & !LOW_MASK == id.0 & !LOW_MASK)
     }
 
-    /// What children and logs of the span need.
+    /// What children and logs of the span need; for whoever holds the span, as whoever is in it does.
     #[inline]
     pub(super) fn context(&self) -> SpanContext {
         SpanContext {
@@ -418,15 +420,9 @@ impl Slot {
         }
     }
 
-    /// The callsite.
+    /// The callsite; for whoever holds the span.
     pub(super) fn callsite(&self) -> u64 {
         self.word(CALLSITE)
-    }
-
-    /// The id of the parent's slot, if there was a parent in this process.
-    pub(super) fn parent(&self) -> Option<SlotId> {
-        let parent = self.parent.load(Ordering::Relaxed);
-        (parent != 0).then_some(SlotId(parent))
     }
 
     pub(super) fn head(&self) -> Head {
@@ -459,6 +455,7 @@ impl Slot {
     /// Sets the end, now, for a span that is closing.
     #[inline]
     pub(super) fn end(&self, clock: &Clock) {
+        // Relaxed, as with words.
         let started = Reading::from_bits(self.started.load(Ordering::Relaxed));
         let start = self.word(START);
         let duration = clock.nanos_between(started, clock.reading());
@@ -525,6 +522,7 @@ impl Slot {
     /// Puts a free slot into a generation.
     #[cfg(test)]
     pub(super) fn set_generation(&self, generation: u64) {
+        // Relaxed: nobody else knows of the slot.
         self.state.store(generation, Ordering::Relaxed);
     }
 
@@ -549,6 +547,7 @@ impl Slot {
 #[inline]
 fn copy(chunks: &mut [[u8; WORD_BYTES]], words: &[AtomicU64]) {
     for (chunk, word) in chunks.iter_mut().zip(words) {
+        // Relaxed, as every load of a word by whoever owns the slot.
         *chunk = word.load(Ordering::Relaxed).to_le_bytes();
     }
 }

@@ -52,7 +52,7 @@ fn open(slot: &Slot, number: u64) -> SlotId {
         trace_low: number,
         span: number,
     };
-    slot.open(number, SlotId::NO_PARENT, context);
+    slot.open(number, SlotId::from_u64(number), context);
     let mut items = slot.items_unpublished();
     let _ = ItemWriter::new(&mut items, 64).u64(Key::Field(0), number);
     items.finish();
@@ -104,6 +104,39 @@ fn a_span_is_closed_and_another_opened_in_its_slot() {
             assert_eq!(words[at], number, "word {at}");
         }
         assert_eq!(words.len(), SPAN_HEADER_WORDS + 2);
+    });
+}
+
+/// What is asked of a span by its id alone is told of that span or not at all, whenever it closes and
+/// another takes its slot.
+#[test]
+fn a_span_that_nobody_holds_is_read_by_its_id() {
+    model(|| {
+        let slab = slab();
+        let first = open(slab.slot_at(INDEX).unwrap(), 1);
+        let of_owner = Arc::clone(&slab);
+        let owner = thread::spawn(move || {
+            let slot = of_owner.slot_at(INDEX).unwrap();
+            close(slot, first);
+            open(slot, 2)
+        });
+        let context = slab.slot(first).and_then(|slot| slot.context_of(first));
+        let place = slab.slot(first).and_then(|slot| slot.place_of(first));
+        let second = owner.join().unwrap();
+        let of = |number| SpanContext {
+            trace_high: number,
+            trace_low: number,
+            span: number,
+        };
+        assert!(context.is_none_or(|found| found == of(1)), "{context:?}");
+        let parent = |number| Some(SlotId::from_u64(number));
+        assert!(
+            place.is_none_or(|found| found == (1, parent(1))),
+            "{place:?}"
+        );
+        let slot = slab.slot_at(INDEX).unwrap();
+        assert_eq!(slot.context_of(second), Some(of(2)));
+        assert_eq!(slot.place_of(second), Some((2, parent(2))));
     });
 }
 

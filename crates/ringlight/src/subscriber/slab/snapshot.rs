@@ -1,13 +1,14 @@
-//! Reading a slot without a reference to its span, from the collector's thread.
+//! Reading a slot without a reference to its span: from the collector's thread, or by an id that somebody
+//! kept, or found as that of a parent.
 //!
 //! The owner of the span may meanwhile add to it, close it and give the slot to another one, and
 //! waits for nobody: a snapshot takes no lock. It copies the words and then looks whether they belong
 //! together; if not, there is none.
 //!
-//! - **Another span.** Every word that is copied (those of the record, the clock's reading at the start, the
-//!   length of the items) is stored with `Release`, after the store by which the generation before it
-//!   ended. A snapshot loads words with `Acquire`: if any of them is of a later span, the state it loads
-//!   afterwards is of a later generation than the one it began with.
+//! - **Another span.** Every word that is read (those of the record, the clock's reading at the start, the
+//!   length of the items, the id of the parent's slot) is stored with `Release`, after the store by which the
+//!   generation before it ended. Here words are loaded with `Acquire`: if any of them is of a later span, the
+//!   state that is loaded afterwards is of a later generation than the one that was asked for.
 //! - **A span that is being changed.** In the same way a word that is of a later edit brings along
 //!   that the edit has begun, which is in the word with the length.
 //!
@@ -18,7 +19,8 @@ use ringlight_clock::Reading;
 use ringlight_collector::record::{Head, SPAN_HEADER_WORDS, trim_items};
 
 use super::{
-    EDITS_SHIFT, END, HEAD, INLINE_WORDS, IS_MODEL, LOW_MASK, START, Slot, SlotId, UNSAMPLED,
+    CALLSITE, EDITS_SHIFT, END, HEAD, INLINE_WORDS, IS_MODEL, LOW_MASK, SPAN, START, Slot, SlotId,
+    SpanContext, TRACE_HIGH, TRACE_LOW, UNSAMPLED,
 };
 use crate::sync::Ordering;
 
@@ -55,7 +57,31 @@ impl Slot {
         self.is_still(id).then_some(start)
     }
 
+    /// The ids of a span; `None` if it has closed.
+    #[inline]
+    pub(in super::super) fn context_of(&self, id: SlotId) -> Option<SpanContext> {
+        // Acquire: see the module's documentation.
+        let word = |at: usize| self.words[at].load(Ordering::Acquire);
+        let context = SpanContext {
+            trace_high: word(TRACE_HIGH),
+            trace_low: word(TRACE_LOW),
+            span: word(SPAN),
+        };
+        self.is_still(id).then_some(context)
+    }
+
+    /// The callsite of a span, and the id of its parent's slot if there was a parent in this process;
+    /// `None` if it has closed.
+    pub(in super::super) fn place_of(&self, id: SlotId) -> Option<(u64, Option<SlotId>)> {
+        // Acquire: see the module's documentation.
+        let callsite = self.words[CALLSITE].load(Ordering::Acquire);
+        let parent = self.parent.load(Ordering::Acquire);
+        let place = (callsite, (parent != 0).then_some(SlotId(parent)));
+        self.is_still(id).then_some(place)
+    }
+
     /// Whether the slot is still that of this span. To be asked after the words were loaded.
+    #[inline]
     fn is_still(&self, id: SlotId) -> bool {
         // Relaxed: ordered by the `Acquire` loads of the words before.
         let state = self.state.load(Ordering::Relaxed);

@@ -7,10 +7,11 @@ use super::slab::{Slab, SlotId};
 
 /// Nested spans kept in place; deeper ones go to the heap.
 const NEAR: usize = 32;
-/// Nested spans after which entries of spans that have closed are looked for. They are there only
-/// if a guard was leaked.
+/// Nested spans after which entries of spans that have closed are looked for, and again after so many
+/// more were entered. They are there only if a guard was leaked.
 const DEPTH_CHECKED: usize = 1024;
-/// Nested spans a thread keeps track of; deeper ones are recorded but do not become parents.
+/// Nested spans a thread keeps track of; deeper ones are recorded but do not become parents. It keeps the
+/// room for as many as it ever had, at most 256 KiB, until it ends.
 const DEPTH_MAX: usize = 16 * DEPTH_CHECKED;
 /// Set in the depth while spans are marked. No place is that far in, so that whoever reads the depth
 /// takes the slow path, which looks after the marks; the fast one pays nothing for them.
@@ -85,6 +86,9 @@ pub(super) struct Stack {
     near: [Place; NEAR],
     /// Entries from [`NEAR`] on; see [`give_up_far`](Self::give_up_far).
     far: ManuallyDrop<RefCell<Vec<Entry>>>,
+    /// Spans to be entered, at a depth of [`DEPTH_CHECKED`] or more, before those that have closed are looked
+    /// for.
+    until_check: Cell<usize>,
 }
 
 /// An entered span at hand.
@@ -126,6 +130,7 @@ impl Stack {
             depth: Cell::new(0),
             near: [const { Place::new() }; NEAR],
             far: ManuallyDrop::new(RefCell::new(Vec::new())),
+            until_check: Cell::new(0),
         }
     }
 
@@ -138,9 +143,15 @@ impl Stack {
         is_ours.then(|| SlotId::from_u64(place.id.get()))
     }
 
+    /// Whether the thread is in no span.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.depth.get() == 0
+    }
+
     /// What `of` finds, for the innermost span of `subscriber` for which it finds something.
     pub(super) fn find<T>(&self, subscriber: u64, of: impl Fn(SlotId) -> Option<T>) -> Option<T> {
-        if self.depth.get() == 0 {
+        if self.is_empty() {
             return None;
         }
         self.near(subscriber)
@@ -213,77 +224,136 @@ impl Stack {
     /// `may_keep`.
     #[cold]
     pub(super) fn enter(&self, subscriber: u64, id: SlotId, slab: &Slab, may_keep: bool) {
-        let mut entries = self.entries();
-        if entries.len() >= DEPTH_CHECKED && entries.len().is_multiple_of(DEPTH_CHECKED) {
-            let is_open = |id: SlotId| slab.slot(id.host()).is_some();
-            entries.retain(|entry| !entry.owner.is(subscriber) || is_open(entry.id));
-        }
+        self.unmark_all();
+        self.check(|entry| {
+            let is_open = || slab.slot(entry.id.host()).is_some();
+            !entry.owner.is(subscriber) || is_open()
+        });
         let depth_max = if may_keep { DEPTH_MAX } else { NEAR };
-        if entries.len() < depth_max {
+        if self.depth() < depth_max {
             let owner = Owner::new(subscriber, std::thread::panicking());
-            entries.push(Entry { owner, id });
+            self.push(Entry { owner, id });
         }
-        self.set_entries(entries);
+    }
+
+    /// Removes entries that are not to be kept, where there are many, but not at every call where most are
+    /// kept.
+    fn check(&self, keep: impl Fn(Entry) -> bool) {
+        if self.depth() < DEPTH_CHECKED {
+            return;
+        }
+        if let Some(left) = self.until_check.get().checked_sub(1) {
+            return self.until_check.set(left);
+        }
+        let before = self.depth();
+        let mut kept = 0;
+        for entry in (0..before).filter_map(|at| self.entry(at)) {
+            if keep(entry) {
+                self.replace(kept, entry);
+                kept += 1;
+            }
+        }
+        self.truncate(kept);
+        let is_worth_it = before - kept >= DEPTH_CHECKED / 2;
+        self.until_check
+            .set(if is_worth_it { 0 } else { DEPTH_CHECKED });
     }
 
     #[cold]
     fn search<T>(&self, subscriber: u64, of: impl Fn(SlotId) -> Option<T>) -> Option<T> {
-        let entries = self.entries();
-        let ours = entries.iter().rev().filter(|e| e.owner.is(subscriber));
-        let found = ours.map(|entry| entry.id).find_map(of);
-        self.set_entries(entries);
-        found
+        self.unmark_all();
+        let entries = (0..self.depth()).rev().filter_map(|at| self.entry(at));
+        let mut ours = entries.filter(|entry| entry.owner.is(subscriber));
+        ours.find_map(|entry| of(entry.id))
     }
 
     /// Leaves a span of `subscriber`.
     #[cold]
     pub(super) fn leave(&self, subscriber: u64, id: SlotId) -> Left {
-        let mut entries = self.entries();
-        let found = entries
-            .iter()
-            .rposition(|entry| entry.id == id && entry.owner.is(subscriber));
-        let left = match found {
-            Some(at) => {
-                let owner = entries.remove(at).owner;
-                // Two subscribers on one registry hear of a span one after the other, when it is
-                // entered and when it is left.
-                let after = entries.get(at..).unwrap_or_default();
-                let in_order = after.iter().all(|entry| !entry.owner.is(subscriber));
-                if in_order {
-                    Left::InOrder(owner)
-                } else {
-                    Left::OutOfOrder(owner)
+        self.unmark_all();
+        let depth = self.depth();
+        // Two subscribers on one registry hear of a span one after the other, when it is
+        // entered and when it is left.
+        let mut in_order = true;
+        for at in (0..depth).rev() {
+            let Some(entry) = self.entry(at) else {
+                continue;
+            };
+            if !entry.owner.is(subscriber) {
+                continue;
+            }
+            if entry.id != id {
+                in_order = false;
+                continue;
+            }
+            for after in at + 1..depth {
+                if let Some(entry) = self.entry(after) {
+                    self.replace(after - 1, entry);
                 }
             }
-            None => Left::NotEntered,
-        };
-        self.set_entries(entries);
-        left
+            self.truncate(depth - 1);
+            return if in_order {
+                Left::InOrder(entry.owner)
+            } else {
+                Left::OutOfOrder(entry.owner)
+            };
+        }
+        Left::NotEntered
     }
 
-    /// Takes all entries out, near and far, to be put back with
-    /// [`set_entries`](Self::set_entries). Marks go once the panic they are of has been caught.
-    fn entries(&self) -> Vec<Entry> {
-        let depth = self.depth.get() & !MARKS;
-        let mut entries = Vec::with_capacity(depth + 1);
-        entries.extend(self.near.iter().take(depth).map(Place::entry));
-        entries.append(&mut self.far.borrow_mut());
+    /// Takes the marks away once the panic they are of has been caught.
+    fn unmark_all(&self) {
+        let depth = self.depth();
         if depth != self.depth.get() && !std::thread::panicking() {
             self.depth.set(depth);
-            for entry in &mut entries {
-                entry.owner = entry.owner.unmarked();
+            for at in 0..depth {
+                if let Some(Entry { owner, id }) = self.entry(at) {
+                    let owner = owner.unmarked();
+                    self.replace(at, Entry { owner, id });
+                }
             }
         }
-        entries
     }
 
-    fn set_entries(&self, mut entries: Vec<Entry>) {
-        self.depth.set(entries.len() | self.depth.get() & MARKS);
-        let far = entries.split_off(entries.len().min(NEAR));
-        for (place, entry) in self.near.iter().zip(entries) {
-            place.set(entry.owner, entry.id);
+    /// How many there are.
+    fn depth(&self) -> usize {
+        self.depth.get() & !MARKS
+    }
+
+    fn set_depth(&self, depth: usize) {
+        self.depth.set(depth | self.depth.get() & MARKS);
+    }
+
+    /// The entry at a place, near or far.
+    fn entry(&self, at: usize) -> Option<Entry> {
+        match self.near.get(at) {
+            Some(place) => Some(place.entry()),
+            None => self.far.borrow().get(at - NEAR).copied(),
         }
-        *self.far.borrow_mut() = far;
+    }
+
+    /// Puts another entry where there is one.
+    fn replace(&self, at: usize, entry: Entry) {
+        if let Some(place) = self.near.get(at) {
+            place.set(entry.owner, entry.id);
+        } else if let Some(place) = self.far.borrow_mut().get_mut(at - NEAR) {
+            *place = entry;
+        }
+    }
+
+    fn push(&self, entry: Entry) {
+        let depth = self.depth();
+        match self.near.get(depth) {
+            Some(place) => place.set(entry.owner, entry.id),
+            None => self.far.borrow_mut().push(entry),
+        }
+        self.set_depth(depth + 1);
+    }
+
+    /// Keeps the first `depth` entries, and the room of the others.
+    fn truncate(&self, depth: usize) {
+        self.far.borrow_mut().truncate(depth.saturating_sub(NEAR));
+        self.set_depth(depth);
     }
 }
 
@@ -422,6 +492,50 @@ mod tests {
             assert!(!leaves_marked(&stack, id));
         }
         assert_eq!(stack.depth.get(), 0);
+    }
+
+    #[test]
+    fn what_is_far_is_pushed_and_popped_in_place() {
+        let (stack, slab) = (Stack::new(), Slab::new(Clock::monotonic()));
+        for id in 1..=100 {
+            enter(&stack, &slab, 1, id);
+        }
+        let at = stack.far.borrow().as_ptr();
+        for _ in 0..10 {
+            for id in (1..=100).rev() {
+                assert_eq!(leave(&stack, 1, id), IN_ORDER);
+            }
+            for id in 1..=100 {
+                enter(&stack, &slab, 1, id);
+            }
+        }
+        let far = stack.far.borrow();
+        assert_eq!((far.as_ptr(), far.len()), (at, 100 - NEAR));
+    }
+
+    #[test]
+    fn spans_that_are_open_are_looked_at_now_and_then_only() {
+        let stack = Stack::new();
+        let looked_at = Cell::new(0);
+        let keep = |entry: Entry| {
+            looked_at.set(looked_at.get() + 1);
+            entry.owner.is(1)
+        };
+        let enter = || {
+            stack.check(keep);
+            let (owner, id) = (Owner::new(1, false), SlotId::from_u64(1));
+            stack.push(Entry { owner, id });
+        };
+        (0..DEPTH_CHECKED).for_each(|_| enter());
+        assert_eq!(looked_at.get(), 0);
+        for _ in 0..DEPTH_CHECKED {
+            enter();
+            stack.truncate(DEPTH_CHECKED);
+        }
+        assert_eq!(looked_at.get(), DEPTH_CHECKED);
+        (0..2 * DEPTH_CHECKED).for_each(|_| enter());
+        assert!(looked_at.get() < 5 * DEPTH_CHECKED, "{looked_at:?}");
+        assert_eq!(stack.depth(), 3 * DEPTH_CHECKED);
     }
 
     #[test]

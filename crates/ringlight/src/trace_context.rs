@@ -37,8 +37,8 @@ pub struct TraceContext {
 impl TraceContext {
     /// The span the calling thread is in, if its subscriber is one of this crate; with the feature
     /// `otel` also a span of the OpenTelemetry API. Of a trace that is not recorded, the first span
-    /// here may stand for all within it; those that outlive it have other ids each time they are asked
-    /// for, of a trace that is not recorded either.
+    /// here may stand for all within it, for as long as any of them is open. Where too many spans were
+    /// open for it, ids are made up each time, of a trace that is not recorded either.
     #[must_use]
     pub fn current() -> Option<Self> {
         dispatcher::get_default(|dispatch| {

@@ -4,7 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
-use super::slab::Slab;
+use super::lease::Lease;
+use super::slab::{Slab, SlotId};
 
 /// Free slots a thread keeps at most; half of them move at a time.
 const SLOTS_MAX: usize = 64;
@@ -15,6 +16,8 @@ pub(super) struct Magazine {
     subscriber: Cell<u64>,
     count: Cell<usize>,
     indices: [Cell<u32>; SLOTS_MAX],
+    /// References to a slot that is in use.
+    lease: Lease,
     /// Where they go in the end; see [`give_back`](Self::give_back).
     slab: ManuallyDrop<RefCell<Option<Arc<Slab>>>>,
 }
@@ -25,6 +28,7 @@ impl Magazine {
             subscriber: Cell::new(0),
             count: Cell::new(0),
             indices: [const { Cell::new(0) }; SLOTS_MAX],
+            lease: Lease::new(),
             slab: ManuallyDrop::new(RefCell::new(None)),
         }
     }
@@ -33,6 +37,17 @@ impl Magazine {
     #[inline]
     pub(super) fn is_of(&self, subscriber: u64) -> bool {
         self.subscriber.get() == subscriber
+    }
+
+    /// References to a slot of this subscriber.
+    #[inline]
+    pub(super) fn lease(&self, subscriber: u64) -> Option<&Lease> {
+        self.is_of(subscriber).then_some(&self.lease)
+    }
+
+    /// Has other references, to a slot of its subscriber; gives those it had.
+    pub(super) fn replace_lease(&self, host: SlotId, references: u32) -> (SlotId, u32) {
+        self.lease.replace(host, references)
     }
 
     /// Takes a slot that is at hand.
@@ -98,10 +113,20 @@ impl Magazine {
         *self.slab.borrow_mut() = Some(Arc::clone(slab));
     }
 
-    /// Gives all slots back; the magazine is then nobody's. It does not do so when dropped.
+    /// Gives all slots and references back; the magazine is then nobody's. It does not do so when
+    /// dropped.
     pub(super) fn give_back(&self) {
         self.subscriber.set(0);
         if let Some(slab) = self.slab.borrow_mut().take() {
+            let (host, references) = self.lease.replace(SlotId::NO_PARENT, 0);
+            if let Some(slot) = slab.slot_at(host.index()).filter(|_| references > 0)
+                && slot.drop_references(host, references)
+            {
+                // It is not recorded: there is nothing to hand over. If a context was made of it, that is
+                // forgotten with the next span in the slot.
+                slot.retire();
+                self.push(&slab, host.index());
+            }
             self.drain(&slab, 0);
         }
     }

@@ -102,12 +102,9 @@ impl RinglightSubscriber {
         true
     }
 
-    /// Gives up a reference to a span that has no slot or is measured; whether it has closed.
+    /// Gives up a reference to a span that is measured; whether it has closed.
     #[cold]
-    pub(super) fn close_special(&self, id: SlotId) -> bool {
-        if id.is_guest() {
-            return false;
-        }
+    pub(super) fn close_measured(&self, id: SlotId) -> bool {
         let Some(slot) = self.slab.slot(id) else {
             return false;
         };

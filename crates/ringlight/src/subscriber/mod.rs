@@ -17,9 +17,11 @@ mod attention;
 mod beside;
 mod callsite;
 mod callsites;
+mod guests;
 mod ids;
 mod late;
 mod layer;
+mod lease;
 mod log;
 mod magazine;
 mod measure;
@@ -303,17 +305,41 @@ impl RinglightSubscriber {
         self.entered(thread)
     }
 
-    /// The span of the `tracing` macros the thread is in, the innermost that has not closed.
+    /// The span of the `tracing` macros the thread is in, the innermost that has not closed; a lost one
+    /// only if there is no other.
+    #[inline]
     fn entered(&self, thread: &Thread) -> Option<(SlotId, SpanContext)> {
-        thread.entered.find(self.number, |id| self.known(id))
+        if thread.entered.is_empty() {
+            return None;
+        }
+        if let Some(near) = thread.entered.near(self.number)
+            && let Some(context) = self.ids_of(near)
+        {
+            return Some((near, context));
+        }
+        self.entered_far(thread)
     }
 
-    /// A span by its id, unless it has closed, which it may do meanwhile. One that is not recorded is known
-    /// all the same: it may be within one that has closed.
+    /// The same where the innermost span is not at hand, or has closed.
+    #[cold]
+    fn entered_far(&self, thread: &Thread) -> Option<(SlotId, SpanContext)> {
+        let known = |id| self.known(id).filter(|_| id != SlotId::LOST);
+        let lost = |id| (id == SlotId::LOST).then_some((id, SpanContext::NONE));
+        let entered = thread.entered.find(self.number, known);
+        entered.or_else(|| thread.entered.find(self.number, lost))
+    }
+
+    /// The ids of a span, unless it has closed, which it may do meanwhile.
+    #[inline]
+    fn ids_of(&self, id: SlotId) -> Option<SpanContext> {
+        let host = id.host();
+        self.slab.slot(host)?.context_of(host)
+    }
+
+    /// A span by its id, unless it has closed. Of one that is not recorded that much is known all the same.
     #[inline]
     fn known(&self, id: SlotId) -> Option<(SlotId, SpanContext)> {
-        let host = id.host();
-        match self.slab.slot(host).and_then(|slot| slot.context_of(host)) {
+        match self.ids_of(id) {
             Some(context) => Some((id, context)),
             None => (!id.is_sampled()).then_some((id, SpanContext::NONE)),
         }
@@ -328,9 +354,9 @@ impl RinglightSubscriber {
         Some((context.trace_id(), context.span_id(), id.is_sampled()))
     }
 
-    /// The ids by which others are told of a span. One that is not recorded may be within one that has
-    /// closed, and then its own are not known any more: others are told of a trace that is not
-    /// recorded all the same, lest they decide anew about their part of it.
+    /// The ids by which others are told of a span. Where there was no slot for the first one of a trace,
+    /// its ids are not known: others are told of one that is not recorded all the same, lest they decide
+    /// anew about their part of it.
     fn named(&self, thread: &Thread, context: SpanContext) -> SpanContext {
         if context == SpanContext::NONE {
             self.anew(thread)
@@ -354,8 +380,9 @@ impl RinglightSubscriber {
         thread.give_slot(self.number, &self.slab, index);
     }
 
+    /// Counts a span that is lost for want of a slot; its id.
     #[cold]
-    fn too_many_open(&self) {
+    fn too_many_open(&self) -> SlotId {
         if self.outputs.spans {
             self.recorder.count_too_many_open();
         }
@@ -366,6 +393,7 @@ impl RinglightSubscriber {
                  hint: is something keeping `Span` values for ever?"
             ));
         }
+        SlotId::LOST
     }
 
     /// Enters a span, of which no context is attached.
@@ -404,6 +432,16 @@ impl RinglightSubscriber {
         }
         with_thread(|thread| self.close(thread, index, slot, id.is_sampled()));
         true
+    }
+
+    /// The same for a span that is not recorded, or measured.
+    #[inline(never)]
+    fn close_special(&self, id: SlotId) -> bool {
+        if id.is_sampled() {
+            self.close_measured(id)
+        } else {
+            self.close_unsampled(id)
+        }
     }
 
     /// Closes a span whose last reference is gone.
@@ -570,8 +608,9 @@ impl Subscriber for RinglightSubscriber {
 
     fn clone_span(&self, id: &Id) -> Id {
         let slot_id = SlotId::from_u64(id.into_u64());
-        if let Some(slot) = self.slab.slot(slot_id) {
-            slot.add_reference(slot_id);
+        let host = slot_id.host();
+        if let Some(slot) = self.slab.slot(host) {
+            slot.add_reference(host);
         }
         id.clone()
     }

@@ -15,7 +15,7 @@ use super::visit::FieldVisitor;
 use super::{RinglightSubscriber, SAMPLED};
 
 impl RinglightSubscriber {
-    /// Opens a span; [`SlotId::NONE`] when it cannot be recorded. `MAY_SHARE`: the thread may be in a
+    /// Opens a span; [`SlotId::LOST`] when it cannot be recorded. `MAY_SHARE`: the thread may be in a
     /// span of the OpenTelemetry API.
     #[inline]
     pub(super) fn open<const MAY_SHARE: bool>(
@@ -30,7 +30,7 @@ impl RinglightSubscriber {
             None
         };
         match near {
-            Some(id) if !id.is_sampled() => id.guest(),
+            Some(near) if !near.is_sampled() => self.open_guest(near, thread, attributes),
             near => self.open_within(near.unwrap_or(SlotId::NO_PARENT), thread, attributes),
         }
     }
@@ -38,7 +38,12 @@ impl RinglightSubscriber {
     /// Opens a span in a recorded one that is at hand, or in one that has yet to be found, if any. On
     /// its own, so that within a trace that is not recorded nothing has to be put aside for it.
     #[inline(never)]
-    fn open_within(&self, near: SlotId, thread: &Thread, attributes: &Attributes<'_>) -> SlotId {
+    pub(super) fn open_within(
+        &self,
+        near: SlotId,
+        thread: &Thread,
+        attributes: &Attributes<'_>,
+    ) -> SlotId {
         let (parent, context) = match self.slab.slot(near) {
             Some(slot) => (near, slot.context()),
             None => match self.origin(thread, attributes) {
@@ -59,8 +64,7 @@ impl RinglightSubscriber {
             }
         }
         let Some((index, slot)) = self.take_slot(thread) else {
-            self.too_many_open();
-            return SlotId::NONE;
+            return self.too_many_open();
         };
         let unpublished = Unpublished {
             subscriber: self,
@@ -116,12 +120,13 @@ impl RinglightSubscriber {
             explicit.and_then(|id| self.known(SlotId::from_u64(id.into_u64())))
         };
         match parent {
+            Some((SlotId::LOST, _)) => Err(self.too_many_open()),
             Some(parent) if !parent.0.is_sampled() => {
                 #[cfg(feature = "otel")]
                 if let Some(own) = self.open_to_share(thread, attributes, parent) {
                     return Err(own);
                 }
-                Err(parent.0.guest())
+                Err(self.guest_in(parent.0, thread))
             }
             Some(parent) => Ok(parent),
             None => {
@@ -197,9 +202,8 @@ impl RinglightSubscriber {
         context: SpanContext,
     ) -> SlotId {
         self.make_sure(thread, attributes.metadata());
-        // Without a slot it is a span that nothing is known of, as any that is not recorded.
         let Some((index, slot)) = self.take_slot(thread) else {
-            return SlotId::NONE;
+            return SlotId::UNKNOWN;
         };
         slot.open(address(attributes.metadata()), parent, context);
         slot.publish_unsampled(index, thread.ids.next(self.slab.clock().now().unix_nano))

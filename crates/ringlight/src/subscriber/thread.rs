@@ -10,8 +10,9 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use super::ids::IdGenerator;
+use super::lease::REFERENCES_MAX;
 use super::magazine::Magazine;
-use super::slab::{Slab, SpanContext};
+use super::slab::{Slab, SlotId, SpanContext};
 use super::stack::Stack;
 
 thread_local! {
@@ -204,14 +205,60 @@ impl Thread {
 
     #[cold]
     fn fetch_slot(&self, subscriber: u64, slab: &Arc<Slab>) -> Option<u32> {
-        if self.may_keep() {
-            if !self.magazine.is_of(subscriber) {
-                self.magazine.change_subscriber(subscriber, slab);
-            }
+        if self.may_keep_for(subscriber, slab) {
             return self.magazine.fill_and_pop(slab);
         }
         let mut index = [0];
         (slab.take(&mut index) == 1).then_some(index[0])
+    }
+
+    /// The same for what is of this subscriber, for which the magazine is then.
+    fn may_keep_for(&self, subscriber: u64, slab: &Arc<Slab>) -> bool {
+        let may_keep = self.may_keep();
+        if may_keep && !self.magazine.is_of(subscriber) {
+            self.magazine.change_subscriber(subscriber, slab);
+        }
+        may_keep
+    }
+
+    /// Takes a reference that is at hand to a span that is not recorded; false if there is none.
+    #[inline]
+    pub(super) fn take_reference(&self, subscriber: u64, host: SlotId) -> bool {
+        let lease = self.magazine.lease(subscriber);
+        lease.is_some_and(|lease| lease.take(host))
+    }
+
+    /// How many references to take where none is at hand, and one is needed. A thread that is in no
+    /// span is not about to need more.
+    pub(super) fn references_to_take(&self, subscriber: u64, slab: &Arc<Slab>) -> u32 {
+        if !self.entered.is_empty() && self.may_keep_for(subscriber, slab) {
+            REFERENCES_MAX
+        } else {
+            1
+        }
+    }
+
+    /// Keeps references, if there are any, of those that were [to be taken](Self::references_to_take);
+    /// gives the ones it had before.
+    pub(super) fn keep_references(&self, host: SlotId, count: u32) -> (SlotId, u32) {
+        if count == 0 {
+            return (host, 0);
+        }
+        self.magazine.replace_lease(host, count)
+    }
+
+    /// Puts a guest's reference where it is at hand for the next one; false if that is not to be, as
+    /// where the thread is in no span.
+    #[inline]
+    pub(super) fn put_reference(&self, subscriber: u64, host: SlotId) -> bool {
+        let lease = self.magazine.lease(subscriber);
+        lease.is_some_and(|lease| !self.entered.is_empty() && lease.put(host))
+    }
+
+    /// Takes all references that are at hand to a span that is not recorded; how many.
+    pub(super) fn take_references(&self, subscriber: u64, host: SlotId) -> u32 {
+        let lease = self.magazine.lease(subscriber);
+        lease.map_or(0, |lease| lease.take_all(host))
     }
 
     /// Gives a slot back. Any thread may: slots do not belong to the one that opened the span.

@@ -244,7 +244,7 @@ impl RinglightSubscriber {
     }
 
     /// Opens a span within one that is not recorded, so that it has a context of its own: with baggage
-    /// perhaps, and with ids that are known also when the first span here has closed.
+    /// perhaps.
     #[cold]
     pub(super) fn open_to_share(
         &self,
@@ -256,7 +256,7 @@ impl RinglightSubscriber {
             return None;
         }
         let id = self.open_unsampled(thread, attributes, parent.host(), context);
-        (id != SlotId::NONE).then_some(id)
+        (id != SlotId::UNKNOWN).then_some(id)
     }
 
     /// Opens a span and makes its context.
@@ -317,17 +317,16 @@ impl RinglightSubscriber {
             return context;
         }
         let known = self.slab.slot(host).map(Slot::context);
-        if known.is_none() && id.is_sampled() {
+        if known.is_none() && (id.is_sampled() || id == SlotId::LOST) {
             // Not one of ours, or there were too many.
             return Local::read_current(Context::clone).unwrap_or_default();
         }
-        let known = known.unwrap_or_else(|| with_thread(|thread| self.anew(thread)));
+        let ids = known.unwrap_or_else(|| with_thread(|thread| self.anew(thread)));
         let context = Context::new();
-        let handle = self.handle(id, known, &context);
+        let handle = self.handle(host, ids, &context);
         let context = context.with_span(handle);
-        // A guest does not hold its host open.
-        if self.shares() && !id.is_guest() {
-            self.shared.contexts.set(id, context.clone());
+        if self.shares() && known.is_some() {
+            self.shared.contexts.set(host, context.clone());
         }
         context
     }

@@ -24,8 +24,8 @@
 //! that the two can be told apart where both are in use.
 //!
 //! A span that is not recorded has a slot for its ids if it is the first of its trace here. Those
-//! within it have none: their id is that of the first one, marked. They cost no more than that, and
-//! when the first one has closed, they still are known not to be recorded. Only where contexts are
+//! within it have none: their id is that of the first one, marked. Each holds a reference to the first
+//! one, so that the ids of the trace are known for as long as any of it is open. Only where contexts are
 //! shared with the OpenTelemetry API has each a slot, since each has a context of its own.
 
 mod items;
@@ -79,7 +79,7 @@ const LOW_MASK: u64 = (1 << LOW_BITS) - 1;
 /// In an id and in the state of its slot: the span is not recorded.
 const UNSAMPLED: u64 = 1 << 63;
 /// In an id: the span has no slot. It is somewhere within the one the rest of the id names, which is
-/// not recorded either.
+/// not recorded either, and holds a reference to that.
 const GUEST: u64 = 1 << 62;
 /// In an id and in the state of its slot: what recording the span costs is measured.
 const MEASURED: u64 = 1 << 61;
@@ -96,8 +96,13 @@ const OWN: u64 = 1 << 50;
 pub(super) struct SlotId(u64);
 
 impl SlotId {
-    /// The id of no slot: a span that is not recorded.
+    /// The id of no slot: a span of which nothing comes.
     pub(super) const NONE: Self = Self(GENERATION_MASK | LOW_MASK);
+    /// The first span of a trace that is not recorded, for which there was no slot.
+    pub(super) const UNKNOWN: Self = Self(Self::NONE.0 | UNSAMPLED);
+    /// A span that was to be recorded, for which there was no slot. What is within it belongs to the
+    /// recorded one around it; where there is none, it is lost as well.
+    pub(super) const LOST: Self = Self(Self::UNKNOWN.0 | MEASURED);
     /// There is no parent, or it is in another process or thread: it has no slot that is known here.
     pub(super) const NO_PARENT: Self = Self(0);
     /// A span here that is none of ours, and not recorded.
@@ -158,10 +163,10 @@ impl SlotId {
         Self(self.0 | MEASURED)
     }
 
-    /// Whether it has no slot or is measured.
+    /// Whether it is not recorded, or measured.
     #[inline]
     pub(super) const fn is_special(self) -> bool {
-        self.0 & (GUEST | MEASURED) != 0
+        self.0 & (UNSAMPLED | MEASURED) != 0
     }
 
     /// The span that has a slot: this one, or the one it is a guest in.
@@ -372,13 +377,21 @@ impl Slot {
     /// Adds a reference. A span with 2^24 references keeps its slot for good instead of
     /// miscounting.
     pub(super) fn add_reference(&self, id: SlotId) {
+        let _ = self.add_references(id, 1);
+    }
+
+    /// Adds references; false if the span has closed, or keeps its slot for good.
+    pub(super) fn add_references(&self, id: SlotId, count: u32) -> bool {
         // Relaxed: whoever adds one has one already, and with it has seen all it may read.
-        let _ = self
+        let added = self
             .state
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
                 let live = state & !LOW_MASK == id.0 & !LOW_MASK && state & LOW_MASK != 0;
-                (live && state & LOW_MASK < LOW_MASK).then_some(state + 1)
+                let sum = (state & LOW_MASK) + u64::from(count);
+                (live && state & LOW_MASK < LOW_MASK)
+                    .then_some(state & !LOW_MASK | sum.min(LOW_MASK))
             });
+        added.is_ok()
     }
 
     /// Drops a reference. True if it was the last: the caller then owns the slot.
@@ -391,11 +404,13 @@ impl Slot {
         }
         // With one reference left, nobody but its holder can change the state: no locked
         // instruction is needed.
-        state & LOW_MASK == 1 || self.drop_shared_reference(id)
+        state & LOW_MASK == 1 || self.drop_references(id, 1)
     }
 
+    /// Drops so many references. True if they were the last: the caller then owns the slot.
     #[cold]
-    fn drop_shared_reference(&self, id: SlotId) -> bool {
+    pub(super) fn drop_references(&self, id: SlotId, count: u32) -> bool {
+        let given = u64::from(count);
         // Release, so that the last one out sees what was done under this reference; Acquire, since this
         // may find that it is the last one. Each pairs with the other, here and in `drop_reference`.
         let dropped = self
@@ -403,11 +418,11 @@ impl Slot {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
                 let live = state & !LOW_MASK == id.0 & !LOW_MASK;
                 let count = state & LOW_MASK;
-                // The last reference stays counted until the slot is released.
-                (live && count > 1 && count < LOW_MASK).then_some(state - 1)
+                // The last references stay counted until the slot is released.
+                (live && count > given && count < LOW_MASK).then_some(state - given)
             });
         matches!(dropped, Err(state)
-            if state & LOW_MASK == 1 && state & !LOW_MASK == id.0 & !LOW_MASK)
+            if state & LOW_MASK == given && state & !LOW_MASK == id.0 & !LOW_MASK)
     }
 
     /// What children and logs of the span need; for whoever holds the span, as whoever is in it does.

@@ -467,22 +467,28 @@ fn many_threads_share_one_span_without_losing_it() {
     assert_eq!(n % 1000, 499);
 }
 
+/// Runs `body` while no slot is free, here or elsewhere.
+fn without_slots<R>(recording: &Recording, body: impl FnOnce() -> R) -> R {
+    let number = recording.subscriber().number;
+    let take = || with_thread(|thread| thread.take_slot(number, &recording.slab));
+    let taken: Vec<u32> = std::iter::from_fn(take).collect();
+    let given = body();
+    recording.slab.give(&taken);
+    given
+}
+
 #[test]
 fn a_span_too_many_is_not_recorded_and_counted() {
     let recording = Recording::new();
     recording.run(|| {
-        let mut taken = vec![0; OPEN_SPANS_MAX];
-        let mut count = 0;
-        while count < OPEN_SPANS_MAX {
-            count += recording.slab.take(&mut taken[count..]);
-        }
-        let span = info_span!("too many", x = 1);
-        span.record("x", 2);
-        span.in_scope(|| info!("outside"));
-        let clone = span.clone();
-        drop(span);
-        drop(clone);
-        recording.slab.give(&taken);
+        without_slots(&recording, || {
+            let span = info_span!("too many", x = 1);
+            span.record("x", 2);
+            span.in_scope(|| info!("outside"));
+            let clone = span.clone();
+            drop(span);
+            drop(clone);
+        });
         drop(info_span!("fits again"));
     });
     let ledger = recording.pipeline.shutdown(LONG);
@@ -492,4 +498,66 @@ fn a_span_too_many_is_not_recorded_and_counted() {
     assert_eq!(account.dropped[DropReason::TooManyOpen as usize], 1);
     let kept = recording.kept.lock().unwrap();
     assert_eq!((kept.spans.len(), kept.logs.len()), (1, 1));
+    assert!(!kept.logs[0].trace.is_valid());
+}
+
+#[test]
+fn what_is_within_a_span_too_many_begins_no_trace() {
+    let recording = Recording::new();
+    recording.run(|| {
+        let lost = without_slots(&recording, || info_span!("too many"));
+        // There is room again.
+        drop(info_span!(parent: &lost, "lost, too"));
+        let within = lost.in_scope(|| {
+            let told = crate::TraceContext::current().unwrap();
+            assert!(!told.is_sampled());
+            info_span!("within")
+        });
+        drop(within.in_scope(|| info_span!("below")));
+        // Within one that is recorded its children are that one's.
+        let around = info_span!("around").entered();
+        let inner = lost.clone().entered();
+        let of_around = without_slots(&recording, || info_span!("too many").entered());
+        drop(info_span!("child"));
+        info!("in around");
+        drop(of_around);
+        drop(inner);
+        drop(around);
+        lost.in_scope(|| drop(info_span!(parent: None, "another")));
+    });
+    let ledger = recording.pipeline.shutdown(LONG);
+    assert!(ledger.balances());
+    let account = ledger.account(Signal::Traces);
+    assert_eq!(account.dropped[DropReason::TooManyOpen as usize], 5);
+    let kept = recording.kept.lock().unwrap();
+    let names: Vec<_> = kept.spans.iter().map(|span| &*span.name).collect();
+    assert_eq!(names, ["child", "around", "another"]);
+    assert_eq!(kept.span("child").parent, kept.span("around").id);
+    assert_eq!(kept.logs[0].span, kept.span("around").id);
+}
+
+#[test]
+fn what_is_within_a_span_that_is_not_recorded_begins_no_trace_when_slots_have_run_out() {
+    let sampler = Sampler::always_off();
+    let recording = Recording::sampled("trace", &Limits::default(), sampler);
+    recording.run(|| {
+        let root = without_slots(&recording, || info_span!("root"));
+        // What is decided from here on is decided otherwise, and there is room again.
+        recording.controls.set_sampler(Sampler::always_on());
+        let around = info_span!("around").entered();
+        let root = root.entered();
+        let child = info_span!("child");
+        let told = child.in_scope(crate::TraceContext::current);
+        assert!(told.is_some_and(|told| !told.is_sampled()));
+        drop(info_span!(parent: &child, "below"));
+        info!("of nobody");
+        drop((child, root, around));
+    });
+    let ledger = recording.pipeline.shutdown(LONG);
+    assert_eq!(ledger.account(Signal::Traces).dropped_total(), 0);
+    assert_eq!(recording.slab.open_count(), 0);
+    let kept = recording.kept.lock().unwrap();
+    assert_eq!((kept.spans.len(), kept.logs.len()), (1, 1));
+    assert_eq!(kept.spans[0].name, "around");
+    assert!(!kept.logs[0].trace.is_valid());
 }

@@ -294,8 +294,13 @@ impl<'w, W: Words> ItemWriter<'w, W> {
 
     /// The status message.
     pub fn status_message(&mut self, message: &str) -> Written {
+        self.status_message_of(&[message])
+    }
+
+    /// The status message, in parts.
+    pub fn status_message_of(&mut self, parts: &[&str]) -> Written {
         self.packed(TAG_STATUS_MESSAGE, Key::Field(0), |packer| {
-            packer.push_str(message);
+            parts.iter().for_each(|part| packer.push_str(part));
         })
     }
 

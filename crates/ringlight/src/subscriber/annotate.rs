@@ -2,7 +2,7 @@
 
 use ringlight_collector::record::{
     Head, Item, ItemKind, ItemWriter, Key, KeyRef, Record as RecordBytes, ValueRef, Words, Written,
-    copy_words, dropped_item, item_kind, item_words,
+    dropped_item, item_kind, item_words,
 };
 #[cfg(feature = "otel")]
 use ringlight_collector::record::{WORD_BYTES, item_field, item_name_bytes};
@@ -239,12 +239,10 @@ impl<I: OpenItems> OpenSpan<'_, I> {
 pub(super) fn add_event_of_log(
     slot: &Slot,
     limits: &Limits,
-    record: &[u64],
+    record: &[u8],
     metadata: &Metadata<'_>,
 ) {
-    let mut bytes = vec![0; record.len() * 8];
-    copy_words(record.iter().copied(), &mut bytes);
-    let Ok(RecordBytes::Log(log)) = RecordBytes::parse(&bytes) else {
+    let Ok(RecordBytes::Log(log)) = RecordBytes::parse(record) else {
         return;
     };
     let name_of = |index: u16| {

@@ -76,15 +76,17 @@ impl RinglightSubscriber {
             && let Some((id, _)) = span
             && is_sampled
         {
-            self.fail(id, &words, metadata);
+            self.fail(thread, id, &words, metadata);
         }
         if self.outputs.span_events
             && let Some((id, _)) = span
             && id.is_sampled()
             && let Some(slot) = self.slab.slot(id)
-            && self.is_for_spans(metadata, || target_of_log(&words, metadata))
+            && self.is_for_spans(metadata, || target_of_log(thread, &words, metadata))
         {
-            add_event_of_log(slot, &self.limits, &words, metadata);
+            thread.with_bytes(&words, |bytes| {
+                add_event_of_log(slot, &self.limits, bytes, metadata);
+            });
         }
         if self.outputs.logs {
             let len_bytes = words.len() * 8;
@@ -118,27 +120,23 @@ impl RinglightSubscriber {
     /// An error event makes its span fail. Its message and its field `error` (all there is in an
     /// event of `#[instrument(err)]`) become the status message.
     #[cold]
-    fn fail(&self, id: SlotId, record: &[u64], metadata: &Metadata<'_>) {
+    fn fail(&self, thread: &Thread, id: SlotId, record: &[u64], metadata: &Metadata<'_>) {
         let Some(slot) = self.slab.slot(id) else {
             return;
         };
-        if !self.is_for_spans(metadata, || target_of_log(record, metadata)) {
+        if !self.is_for_spans(metadata, || target_of_log(thread, record, metadata)) {
             return;
         }
-        let bytes = bytes_of(record);
-        let text = |name| text_of(&bytes, metadata, name);
-        let message = match (text("message"), text("error")) {
-            (Some(message), Some(error)) => Some(format!("{message}: {error}").into()),
-            (message, error) => message.or(error),
-        };
-        slot.fail(message.as_deref(), STATUS_MESSAGE_BYTES_MAX);
+        thread.with_bytes(record, |bytes| {
+            let text = |name| text_of(bytes, metadata, name);
+            let fail = |message: &[&str]| slot.fail(message, STATUS_MESSAGE_BYTES_MAX);
+            match (text("message"), text("error")) {
+                (Some(message), Some(error)) => fail(&[&message, ": ", &error]),
+                (Some(text), None) | (None, Some(text)) => fail(&[&text]),
+                (None, None) => fail(&[]),
+            }
+        });
     }
-}
-
-fn bytes_of(record: &[u64]) -> Vec<u8> {
-    let mut bytes = vec![0; record.len() * 8];
-    copy_words(record.iter().copied(), &mut bytes);
-    bytes
 }
 
 /// The text in a field of a record.
@@ -157,11 +155,16 @@ fn text_of<'a>(record: &'a [u8], metadata: &Metadata<'_>, name: &str) -> Option<
 
 /// The target of a record of `log`, which its callsite does not know.
 #[cold]
-fn target_of_log(record: &[u64], metadata: &Metadata<'_>) -> Option<Cow<'static, str>> {
+fn target_of_log(
+    thread: &Thread,
+    record: &[u64],
+    metadata: &Metadata<'_>,
+) -> Option<Cow<'static, str>> {
     if metadata.target() != LOG_CALLSITE {
         return None;
     }
-    let bytes = bytes_of(record);
-    let target = text_of(&bytes, metadata, LOG_TARGET)?;
-    Some(Cow::Owned(target.into_owned()))
+    thread.with_bytes(record, |bytes| {
+        let target = text_of(bytes, metadata, LOG_TARGET)?;
+        Some(Cow::Owned(target.into_owned()))
+    })
 }

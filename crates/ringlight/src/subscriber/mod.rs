@@ -10,7 +10,8 @@
 //! An event is built in a buffer of its thread and goes into the ring at once, with the ids of the
 //! span it happened in.
 //!
-//! Nothing here allocates once a thread has its slots, its ring and its buffer.
+//! Nothing here allocates once a thread has its slots, its ring, its buffers and room for as many spans as
+//! it is in.
 
 mod annotate;
 mod attention;
@@ -512,7 +513,7 @@ impl RinglightSubscriber {
         let Some(slot) = self.slab.slot(id) else {
             return;
         };
-        let fail = |text: &str| slot.fail(Some(text), STATUS_MESSAGE_BYTES_MAX);
+        let fail = |text: &str| slot.fail(&[text], STATUS_MESSAGE_BYTES_MAX);
         if is_marked {
             with_thread(|thread| thread.with_panic(fail));
         } else {

@@ -9,11 +9,16 @@ use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
+use ringlight_collector::record::{WORD_BYTES, copy_words};
+
 use super::ids::IdGenerator;
 use super::lease::REFERENCES_MAX;
 use super::magazine::Magazine;
 use super::slab::{Slab, SlotId, SpanContext};
 use super::stack::Stack;
+
+/// Words a buffer keeps room for at most when it has been used.
+const WORDS_KEPT: usize = 4096;
 
 thread_local! {
     // Nothing in it is dropped, so it is there as long as the thread runs, whatever order the
@@ -92,6 +97,8 @@ pub(super) struct Thread {
     pub(super) entered: Stack,
     magazine: Magazine,
     scratch: ManuallyDrop<Cell<Vec<u64>>>,
+    /// Room for the bytes of a record that is read again.
+    bytes: ManuallyDrop<Cell<Vec<u8>>>,
     /// What a span that would be a root is a child of, while work from elsewhere is taken over.
     remote_parent: Cell<Option<RemoteParent>>,
     /// What is to be seen to with the next record: bits of [`Notes`].
@@ -110,6 +117,7 @@ impl Thread {
             entered: Stack::new(),
             magazine: Magazine::new(),
             scratch: ManuallyDrop::new(Cell::new(Vec::new())),
+            bytes: ManuallyDrop::new(Cell::new(Vec::new())),
             remote_parent: Cell::new(None),
             notes: Cell::new(0),
             panic: ManuallyDrop::new(Cell::new(None)),
@@ -137,6 +145,7 @@ impl Thread {
         self.magazine.give_back();
         self.entered.give_up_far();
         drop(self.scratch.take());
+        drop(self.bytes.take());
         drop(self.panic.take());
     }
 
@@ -281,11 +290,22 @@ impl Thread {
     /// Keeps the buffer for the next record unless an unusually long one made it large.
     #[inline]
     pub(super) fn give_scratch(&self, mut buffer: Vec<u64>) {
-        const WORDS_KEPT: usize = 4096;
         if buffer.capacity() <= WORDS_KEPT && self.may_keep() {
             buffer.clear();
             self.scratch.set(buffer);
         }
+    }
+
+    /// Runs `read` with the bytes of a record.
+    pub(super) fn with_bytes<R>(&self, record: &[u64], read: impl FnOnce(&[u8]) -> R) -> R {
+        let mut bytes = self.bytes.take();
+        bytes.resize(record.len() * WORD_BYTES, 0);
+        copy_words(record.iter().copied(), &mut bytes);
+        let given = read(&bytes);
+        if bytes.capacity() <= WORDS_KEPT * WORD_BYTES && self.may_keep() {
+            self.bytes.set(bytes);
+        }
+        given
     }
 }
 

@@ -6,7 +6,7 @@ use allocation_counter::measure;
 use ringlight::{Builder, LogFormat, RecordSink};
 use ringlight_collector::record::Record;
 use ringlight_model::CallsiteRegistry;
-use tracing::{Instrument as _, info, info_span};
+use tracing::{Instrument as _, error, info, info_span};
 
 struct Nowhere;
 
@@ -17,7 +17,7 @@ impl RecordSink for Nowhere {
 }
 
 /// One root with ten children, three attributes and an event each; more attributes than a slot
-/// holds in place; fields recorded later; a future.
+/// holds in place; fields recorded later; a hundred spans within each other; a future.
 fn work(n: u64) {
     let root = info_span!("root", n, kind = "tree", id = %n, late = tracing::field::Empty);
     let _root = root.enter();
@@ -37,10 +37,20 @@ fn work(n: u64) {
         f = LONG
     ));
     root.record("late", n);
+    nested(100);
     let mut future =
         std::pin::pin!(async { info!("in a future") }.instrument(info_span!("future")));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(future.as_mut().poll(&mut context).is_ready());
+}
+
+/// So many spans within each other, and an error in the innermost.
+fn nested(depth: usize) {
+    let _entered = info_span!("nested", depth).entered();
+    match depth.checked_sub(1) {
+        Some(depth) => nested(depth),
+        None => error!(error = %depth, "it fails here"),
+    }
 }
 
 /// Asserts that the process's subscriber, with these settings, records without allocating.

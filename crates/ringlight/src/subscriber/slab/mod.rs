@@ -454,14 +454,15 @@ impl Slot {
         self.set_word(HEAD, head.word());
     }
 
-    /// Marks the span as failed. Keeps the first message; a status the application set stays.
-    pub(super) fn fail(&self, message: Option<&str>, text_bytes_max: usize) {
+    /// Marks the span as failed, with a message in parts, or none. Keeps the first message; a status the
+    /// application set stays.
+    pub(super) fn fail(&self, message: &[&str], text_bytes_max: usize) {
         let mut items = self.items_locked();
         let head = self.head();
         if head.status() == StatusCode::Unset {
             self.set_head(head.with_status(StatusCode::Error));
-            if let Some(message) = message {
-                let _ = ItemWriter::new(&mut items, text_bytes_max).status_message(message);
+            if !message.is_empty() {
+                let _ = ItemWriter::new(&mut items, text_bytes_max).status_message_of(message);
             }
         }
         items.finish();

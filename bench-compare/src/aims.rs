@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use crate::{
     backend::Search,
-    plan::{OWN_DELIVERED_SPAN, OWN_SPAN, REQUEST, Subject, THREADS, UNSAMPLED, threads_case},
+    plan::{
+        OWN_DELIVERED_SPAN, OWN_SPAN, REQUEST, Subject, THREADS_AIMED, UNSAMPLED, threads_case,
+    },
     report::number,
     results::{Figure, Results},
 };
@@ -243,9 +245,9 @@ fn record_aims(results: &Results) -> Vec<Aim> {
 /// request.
 fn lasting_aims(results: &Results) -> Vec<Aim> {
     let of_threads = |threads| ours(results, threads_case(threads), "ns_cpu_per_span");
-    let most = THREADS[1..]
-        .iter()
-        .filter_map(|threads| of_threads(*threads))
+    let most = THREADS_AIMED
+        .into_iter()
+        .filter_map(of_threads)
         .max_by(|one, other| one.median.total_cmp(&other.median));
     let spread = || Some(Measured::times(most?, of_threads(1)?));
     let request = |subject| results.find(subject, REQUEST, "us_cpu_per_request");

@@ -19,6 +19,10 @@ use crate::{
 /// Bursts before measuring, which fault in memory and fill caches.
 const WARM_UP_BURSTS: u64 = 20;
 
+/// The same for each of several threads: enough to fault in the whole of its ring, which holds three
+/// bursts and a half.
+const WARM_UP_BURSTS_OF_THREAD: u64 = 4;
+
 /// What a `record` process found.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RecordRun {
@@ -181,7 +185,9 @@ pub(crate) fn threads(
     let recording = subjects::start(subject, &settings)?;
     // Whatever their number, the threads record as much in all.
     let bursts = bursts.div_ceil(threads_count);
-    let warm_up_bursts = WARM_UP_BURSTS.div_ceil(threads_count);
+    let warm_up_bursts = WARM_UP_BURSTS
+        .div_ceil(threads_count)
+        .max(WARM_UP_BURSTS_OF_THREAD);
     let interval = BURST_INTERVAL * u32::try_from(threads_count)?;
     let together = Barrier::new(usize::try_from(threads_count)?);
     let work = |thread| -> Result<(Vec<u64>, u64)> {

@@ -10,8 +10,12 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Subject {
     /// The product, as `init` sets it up.
     Ringlight,
-    /// The same without `tracing`: native spans.
+    /// The same with the OpenTelemetry API in use, so that every span has a context.
+    RinglightOtel,
+    /// Without `tracing`: native spans, by templates.
     RinglightNative,
+    /// The same, handed over as whole spans.
+    RinglightNativeSpan,
     /// `tracing-opentelemetry` on a registry, with the SDK's batch processor.
     TracingOpentelemetry,
     /// The same without source location, threads, inactivity and target.
@@ -47,7 +51,11 @@ impl Subject {
         Self::Fastrace,
     ];
 
-    /// Those of them that are not the product.
+    /// Those that record and deliver, and whose recording alone is measured: as they leave the recording
+    /// thread, their spans are those of others.
+    pub(crate) const RECORDING: [Self; 2] = [Self::RinglightOtel, Self::RinglightNativeSpan];
+
+    /// Those that deliver and are not the product.
     pub(crate) const PEERS: [Self; 4] = [
         Self::TracingOpentelemetry,
         Self::TracingOpentelemetryLean,
@@ -93,14 +101,16 @@ impl Subject {
 
     /// Whether it sends anything.
     pub(crate) fn delivers(self) -> bool {
-        Self::DELIVERING.contains(&self)
+        Self::DELIVERING.contains(&self) || Self::RECORDING.contains(&self)
     }
 
     /// The name in results.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ringlight => "ringlight",
+            Self::RinglightOtel => "ringlight-otel",
             Self::RinglightNative => "ringlight-native",
+            Self::RinglightNativeSpan => "ringlight-native-span",
             Self::TracingOpentelemetry => "tracing-opentelemetry",
             Self::TracingOpentelemetryLean => "tracing-opentelemetry-lean",
             Self::OpentelemetrySdk => "opentelemetry-sdk",
@@ -253,8 +263,12 @@ pub(crate) const BURST_QUEUE_SPANS: usize = 65_536;
 /// Time between the starts of two bursts: a thousand spans each make 100 000 a second.
 pub(crate) const BURST_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How many threads record at a time.
-pub(crate) const THREADS: [usize; 4] = [1, 2, 4, 8];
+/// Numbers of threads at which a span should cost what it costs one: more than one, and not many times
+/// the processors.
+pub(crate) const THREADS_AIMED: [usize; 3] = [2, 4, 8];
+
+/// How many threads record at a time; the most are what a service with a pool for blocking work has.
+pub(crate) const THREADS: [usize; 5] = [1, 2, 4, 8, 64];
 
 /// The name of such a case in results.
 pub(crate) fn threads_case(threads_count: usize) -> &'static str {
@@ -262,7 +276,8 @@ pub(crate) fn threads_case(threads_count: usize) -> &'static str {
         1 => "1-thread",
         2 => "2-threads",
         4 => "4-threads",
-        _ => "8-threads",
+        8 => "8-threads",
+        _ => "64-threads",
     }
 }
 
@@ -280,13 +295,13 @@ pub(crate) const REQUEST: &str = "request";
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sizes {
-    /// Processes for each subject and shape of `record`.
+    /// Processes for each subject and shape of `record` and `unsampled`; each is one sample.
     pub(crate) record_processes: usize,
-    /// Rounds in each of them.
+    /// Rounds in each of them, and in each of `threads`; the median is the sample.
     pub(crate) record_rounds: usize,
-    /// Bursts in each round.
+    /// Bursts in each round, and as many more in which allocations are counted.
     pub(crate) record_bursts: u64,
-    /// Processes for each subject and number of threads.
+    /// Processes for each subject and number of threads; each is one sample.
     pub(crate) threads_processes: usize,
     /// Processes for each subject that serves requests; each is one sample.
     pub(crate) requests_processes: usize,
@@ -322,10 +337,10 @@ pub(crate) struct BackendSizes {
 impl Sizes {
     /// For the report.
     pub(crate) const FULL: Self = Self {
-        record_processes: 3,
-        record_rounds: 7,
-        record_bursts: 40,
-        threads_processes: 2,
+        record_processes: 7,
+        record_rounds: 3,
+        record_bursts: 20,
+        threads_processes: 7,
         requests_processes: 7,
         requests: 40_000,
         deliver_processes: 7,
@@ -343,10 +358,10 @@ impl Sizes {
 
     /// For a look.
     pub(crate) const QUICK: Self = Self {
-        record_processes: 1,
-        record_rounds: 7,
+        record_processes: 3,
+        record_rounds: 3,
         record_bursts: 10,
-        threads_processes: 1,
+        threads_processes: 3,
         requests_processes: 3,
         requests: 10_000,
         deliver_processes: 3,

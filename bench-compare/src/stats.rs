@@ -25,8 +25,7 @@ impl Estimate {
         if count == 0 {
             return Self::NONE;
         }
-        let median = f64::midpoint(sorted[(count - 1) / 2], sorted[count / 2]);
-        Self::around(median, &sorted, 0.5)
+        Self::around(middle(&sorted), &sorted, 0.5)
     }
 
     /// The value that `share` of all do not exceed, in the same way: the samples below it are
@@ -55,6 +54,20 @@ impl Estimate {
             high: sorted[count - 1 - left_out(count, 1.0 - share)],
         }
     }
+}
+
+/// The median; no number if there are no samples.
+pub(crate) fn median(samples: &[f64]) -> f64 {
+    if samples.is_empty() {
+        return f64::NAN;
+    }
+    middle(&sorted(samples))
+}
+
+/// The median of sorted samples, of which there is one at least.
+fn middle(sorted: &[f64]) -> f64 {
+    let count = sorted.len();
+    f64::midpoint(sorted[(count - 1) / 2], sorted[count / 2])
 }
 
 fn sorted(samples: &[f64]) -> Vec<f64> {
@@ -119,6 +132,8 @@ mod tests {
 
     #[test]
     fn a_median_lies_in_its_interval() {
+        assert_eq!(median(&[5.0, 1.0, 4.0, 2.0]), 3.0);
+        assert!(median(&[]).is_nan());
         let estimate = Estimate::of(&[5.0, 1.0, 9.0, 3.0, 7.0, 2.0, 8.0, 4.0, 6.0]);
         assert_eq!(
             estimate,

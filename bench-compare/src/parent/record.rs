@@ -9,14 +9,17 @@ use crate::{
     child::{RecordRun, ThreadsRun},
     plan::{OWN_SPAN, Sampling, Shape, Subject, THREADS, UNSAMPLED, threads_case},
     server::Received,
+    stats::median,
 };
 
 impl Runner<'_> {
-    /// Producer CPU and allocations a span.
+    /// Producer CPU and allocations a span. A sample is a process: the rounds of one have its memory
+    /// and its place on the processor in common, so that only their median counts.
     pub(crate) fn record(&mut self) -> Result<()> {
         let subjects = [
             &Subject::REFERENCE[..],
             &Subject::DELIVERING,
+            &Subject::RECORDING,
             &[Subject::Micromegas],
         ]
         .concat();
@@ -50,7 +53,7 @@ impl Runner<'_> {
                     progress(bench, subject, case, round);
                     let (run, received) = self.record_once(subject, *shape, sampling)?;
                     let samples = samples.entry((*shape, subject)).or_default();
-                    samples.values.extend(run.rounds_ns);
+                    samples.values.push(median(&run.rounds_ns));
                     samples.allocations.push(run.allocations);
                     samples.own.extend(run.cost.and_then(|cost| cost.span_ns));
                     samples.produced += run.produced;
@@ -108,7 +111,7 @@ impl Runner<'_> {
                     progress("threads", subject, threads_case(threads), round);
                     let (run, received) = self.threads_once(subject, threads)?;
                     let samples = samples.entry((threads, subject)).or_default();
-                    samples.values.extend(run.rounds_ns);
+                    samples.values.push(median(&run.rounds_ns));
                     samples.produced += run.produced;
                     samples.delivered += received.spans;
                 }

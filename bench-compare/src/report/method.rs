@@ -14,14 +14,16 @@ use super::number;
 pub(super) fn method(quick: bool) -> String {
     let sizes = if quick { Sizes::QUICK } else { Sizes::FULL };
     format!(
-        "- Each sample is a process of its own, subjects taking turns. The server is another \
-         process; its CPU time is in no figure.\n\
+        "- Each sample is a process of its own, subjects taking turns, and an interval is of as many \
+         samples as there were processes; those of `backend` are calls, loads or starts, see there. The \
+         server is another process; its CPU time is in no figure.\n\
          - `flat`: a span without attributes. `flat3`: one with an integer, a string and a \
          `Display` value. `event`: one with an event of one attribute in it; the figure is for both \
          together. `tree`, `tree3`: a root and ten children, without and with the three \
          attributes.\n\
          - `record`: CPU time of the recording thread alone, in bursts of 1 000 spans every 10 ms \
-         while the pipeline delivers, the thread staying awake in between; {} processes of {} rounds of {} bursts. The peers' batch \
+         while the pipeline delivers, the thread staying awake in between; {} processes, each counting with the \
+         median of its {} rounds of {} bursts. The peers' batch \
          processors were given queues of 65 536 spans, so that a burst always fits; what was \
          dropped nevertheless is listed above, and makes its subject look cheaper than it is.\n\
          {}\
@@ -34,9 +36,14 @@ pub(super) fn method(quick: bool) -> String {
          so the SDK's queue was made as large as the run, and fastrace has nothing to set.\n\
          - `-lean` is tracing-opentelemetry without source location, threads, inactivity and \
          target. All `tracing` subjects record from level info; Ringlight writes no log lines.\n\
+         - `ringlight-otel` is Ringlight as in a process that uses the OpenTelemetry API \
+         (`Interop::Always`): the same macros, and every span has a context of that API, which is \
+         attached while it is entered.\n\
          - `ringlight-native` is Ringlight without `tracing`: spans are timed and submitted with \
          `SpanTemplate`s, the third attribute is formatted into a text of the caller's; the event is \
-         in a whole span, since a template has none.\n\
+         in a whole span, since a template has none. `ringlight-native-span` submits whole `Span`s by \
+         reference (`SpanProducer::submit_span`), which the caller keeps and fills in anew for each, with \
+         ids and times from the producer.\n\
          {}\
          - The clients are built with cargo's own `release` profile and with the system's allocator; the \
          backend is the product's binary as its own `release` profile makes it.\n\
@@ -63,9 +70,9 @@ fn lasting_method(sizes: &Sizes) -> String {
          fastrace, which has none, begins each trace as one that is not sampled). Whatever arrives fails the \
          bench. `opentelemetry-sdk` and `fastrace` are called without the macros of `tracing`, and make \
          the attributes before they know.\n\
-         - `threads`: 1, 2, 4 and 8 threads record `tree3` into one subject, all beginning their bursts of 1 001 spans at \
+         - `threads`: 1, 2, 4, 8 and 64 threads record `tree3` into one subject, all beginning their bursts of 1 001 spans at \
          the same time and sleeping in between so that they make 100 000 spans a second \
-         together; CPU time of these threads alone; {} processes of {} rounds each. A thread that has slept finds \
+         together; CPU time of these threads alone; {} processes, each counting with the median of its {} rounds. A thread that has slept finds \
          the processor's caches cold, so that one thread costs more here than in `record`.\n\
          - `axum`: a service on the first core, on a runtime of one thread, its exporting included; who asks \
          and who receives share the other cores. {CONNECTIONS_COUNT} connections stay open, each asking again when all have \

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::{
     aims,
-    plan::{Delivery, REQUEST, Shape, Subject, THREADS, UNSAMPLED, threads_case},
+    plan::{Delivery, REQUEST, Shape, Subject, THREADS, THREADS_AIMED, UNSAMPLED, threads_case},
     results::{Figure, Results},
 };
 
@@ -128,6 +128,7 @@ fn record_table(results: &Results, unit: &str, decimals: usize) -> String {
     let cases: Vec<&str> = Shape::BURSTS.iter().map(|shape| shape.name()).collect();
     let subjects = [
         &Subject::DELIVERING[..],
+        &Subject::RECORDING,
         &[Subject::Micromegas],
         &Subject::REFERENCE,
     ]
@@ -160,7 +161,7 @@ fn unsampled_table(results: &Results) -> String {
 }
 
 fn threads_table(results: &Results) -> String {
-    const MOST: &str = "most, times one thread's";
+    const MOST: &str = "2 to 8 threads at most, times one";
     let of = |subject, case: &str| results.find(subject, case, "ns_cpu_per_span");
     let cases: Vec<&str> = THREADS
         .map(threads_case)
@@ -171,9 +172,12 @@ fn threads_table(results: &Results) -> String {
         if case != MOST {
             return of(subject, case).map(|figure| interval(figure, 1));
         }
-        let medians = THREADS.map(|threads| of(subject, threads_case(threads)).map(|f| f.median));
-        let most = medians[1..].iter().flatten().copied().reduce(f64::max)?;
-        Some(number(most / medians[0]?, 2))
+        let median = |threads| of(subject, threads_case(threads)).map(|figure| figure.median);
+        let most = THREADS_AIMED
+            .into_iter()
+            .filter_map(median)
+            .reduce(f64::max)?;
+        Some(number(most / median(1)?, 2))
     })
 }
 
@@ -356,7 +360,7 @@ fn arrived(results: &Results) -> String {
          event from the others; fastrace's attributes are text.\n\n\
          | | spans and logs compared |\n|---|---:|\n",
     );
-    for subject in Subject::DELIVERING {
+    for subject in Subject::DELIVERING.into_iter().chain(Subject::RECORDING) {
         if let Some(count) = results.compared.get(subject.name()) {
             let _ = writeln!(text, "| {subject} | {} |", number(*count as f64, 0));
         }
@@ -403,6 +407,7 @@ fn lost_while_recording(results: &Results) -> String {
             && figure.delivered < figure.produced
             && Subject::DELIVERING
                 .iter()
+                .chain(&Subject::RECORDING)
                 .any(|subject| subject.name() == figure.subject)
     };
     let lossy: Vec<&Figure> = results.figures.iter().filter(lossy).collect();

@@ -8,6 +8,7 @@ mod native;
 mod opentelemetry;
 mod reference;
 mod ringlight;
+mod whole;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -15,6 +16,9 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::fastrace::properties as fastrace_properties;
+
+use self::native::Way;
+use ::ringlight::otel::Interop;
 
 use crate::plan::{Room, Sampling, Shape, Subject};
 
@@ -70,8 +74,10 @@ pub(crate) struct Settings<'a> {
 /// Sets a subject up; at most once a process, as subscribers are global.
 pub(crate) fn start(subject: Subject, settings: &Settings<'_>) -> Result<Box<dyn Recording>> {
     Ok(match subject {
-        Subject::Ringlight => Box::new(ringlight::start(settings)?),
-        Subject::RinglightNative => Box::new(native::start(settings)?),
+        Subject::Ringlight => Box::new(ringlight::start(settings, Interop::WhenUsed)?),
+        Subject::RinglightOtel => Box::new(ringlight::start(settings, Interop::Always)?),
+        Subject::RinglightNative => Box::new(native::start(settings, Way::Templates)?),
+        Subject::RinglightNativeSpan => Box::new(native::start(settings, Way::Wholes)?),
         Subject::TracingOpentelemetry => Box::new(opentelemetry::start_layer(settings, false)?),
         Subject::TracingOpentelemetryLean => Box::new(opentelemetry::start_layer(settings, true)?),
         Subject::OpentelemetrySdk => Box::new(opentelemetry::start_tracer(settings)?),

@@ -14,6 +14,7 @@ use ringlight::collector::{
 use tokio::runtime::Builder;
 
 use super::ringlight::account;
+use super::whole::Wholes;
 use super::{Ending, Producer, Recording, Settings, id, route};
 use crate::plan::{Room, Shape};
 
@@ -28,6 +29,16 @@ pub(super) struct Native {
     /// Whole spans that came back and were given up, which the ledger does not count. Relaxed: read
     /// when all producers are gone.
     refused: AtomicU64,
+    way: Way,
+}
+
+/// How spans are handed over.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Way {
+    /// Timed, with values for what a template has.
+    Templates,
+    /// As whole spans, by reference.
+    Wholes,
 }
 
 /// A producer and the text of the attribute that is formatted.
@@ -37,7 +48,7 @@ struct Recorder<'a> {
     refused: &'a AtomicU64,
 }
 
-pub(super) fn start(settings: &Settings<'_>) -> Result<Native> {
+pub(super) fn start(settings: &Settings<'_>, way: Way) -> Result<Native> {
     let config = CollectorConfig {
         policy: match settings.room {
             // A burst fits its ring as it is.
@@ -52,6 +63,7 @@ pub(super) fn start(settings: &Settings<'_>) -> Result<Native> {
     Ok(Native {
         collector: AsyncSpanCollector::new(config, Arc::new(exporter))?,
         refused: AtomicU64::new(0),
+        way,
     })
 }
 
@@ -133,11 +145,16 @@ impl Producer for Recorder<'_> {
 
 impl Recording for Native {
     fn producer(&self) -> Result<Box<dyn Producer + '_>> {
-        Ok(Box::new(Recorder {
-            producer: self.collector.register()?.into_sync(),
-            took: String::new(),
-            refused: &self.refused,
-        }))
+        let producer = self.collector.register()?.into_sync();
+        let refused = &self.refused;
+        Ok(match self.way {
+            Way::Templates => Box::new(Recorder {
+                producer,
+                took: String::new(),
+                refused,
+            }),
+            Way::Wholes => Box::new(Wholes::new(producer, refused)),
+        })
     }
 
     fn finish(self: Box<Self>) -> Result<Ending> {

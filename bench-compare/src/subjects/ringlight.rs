@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use ringlight::otel::Interop;
 use ringlight::{
     DropReason, LedgerSnapshot, LogFormat, OverflowPolicy, Sampler, Signal, Telemetry,
 };
@@ -15,11 +16,12 @@ pub(super) struct Ringlight {
     telemetry: Telemetry,
 }
 
-pub(super) fn start(settings: &Settings<'_>) -> Result<Ringlight> {
+pub(super) fn start(settings: &Settings<'_>, interop: Interop) -> Result<Ringlight> {
     let builder = ringlight::builder()
         .service_name("bench-compare")
         .otlp_endpoint(settings.endpoint)
-        .log_format(LogFormat::Off);
+        .log_format(LogFormat::Off)
+        .otel_interop(interop);
     let builder = match settings.sampling {
         Sampling::AlwaysOn => builder,
         Sampling::AlwaysOff => builder.sampler(Sampler::always_off()),

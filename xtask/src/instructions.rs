@@ -10,11 +10,14 @@ use serde_json::{Value, json};
 use crate::step::{Outcome, Steps};
 
 /// The shapes of `ringlight-instructions`, and what is counted of each.
-const SHAPES: [(&str, &str); 6] = [
+const SHAPES: [(&str, &str); 9] = [
     ("flat", "span"),
     ("flat3", "span"),
     ("tree3", "span"),
     ("tree3-unsampled", "span"),
+    ("tree3-beside", "span"),
+    ("tree3-beside-wanted", "span"),
+    ("tree3-otel", "span"),
     ("event", "event"),
     ("native3", "span"),
 ];
@@ -28,17 +31,13 @@ const TOLERANCE: f64 = 0.05;
 
 /// Builds the program, counts every shape, and compares; or writes down what was counted.
 pub(crate) fn run(steps: &mut Steps, write: bool) -> Outcome {
-    steps.cargo(
-        "instructions: build",
-        &[
-            "build",
-            "--quiet",
-            "--profile",
-            "service",
-            "--package",
-            "ringlight-instructions",
-        ],
-    )?;
+    let path = steps.root().join("docs/benchmarks/instructions.json");
+    let compiler = if write {
+        version(None)?
+    } else {
+        compiler_to_compare_with(&written(&path)?, version)?
+    };
+    build(steps, &compiler)?;
     let program = steps.target().join("service/ringlight-instructions");
     println!("\n==> instructions of recording");
     let mut counted = BTreeMap::new();
@@ -46,15 +45,78 @@ pub(crate) fn run(steps: &mut Steps, write: bool) -> Outcome {
         let many = count(&program, shape, MANY)?;
         let few = count(&program, shape, FEW)?;
         let each = many.saturating_sub(few) as f64 / (MANY - FEW) as f64;
-        println!("{shape:<16} {each:>7.1} a {unit}");
+        println!("{shape:<20} {each:>7.1} a {unit}");
         counted.insert(shape, (each * 10.0).round() / 10.0);
     }
-    let path = steps.root().join("docs/benchmarks/instructions.json");
-    let compiler = compiler()?;
     if write {
-        return keep(&path, &compiler, &counted);
+        return keep(&path, &compiler.version, &counted);
     }
-    compare(&path, &compiler, &counted)
+    compare(&written(&path)?, &counted)
+}
+
+/// A compiler, and what rustup calls it if it is not the one in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Compiler {
+    version: String,
+    toolchain: Option<String>,
+}
+
+/// Counts differ between compilers, so it has to be the one they were written down with: the one in use
+/// or another that rustup has.
+fn compiler_to_compare_with(
+    written: &Value,
+    version: impl Fn(Option<&str>) -> Result<Compiler, String>,
+) -> Result<Compiler, String> {
+    let wanted = written["rustc"].as_str().unwrap_or_default();
+    let used = version(None)?;
+    if used.version == wanted {
+        return Ok(used);
+    }
+    match version(Some(wanted)) {
+        Ok(other) if other.version == wanted => Ok(other),
+        _ => Err(format!(
+            "instructions cannot be compared: they were counted with rustc {wanted}, this is {}\n\
+             hint: `rustup toolchain install --profile minimal {wanted}`; or go over to this compiler \
+             with `cargo xtask instructions --write`",
+            used.version
+        )),
+    }
+}
+
+/// The version of the compiler in use, or of the one that rustup calls so.
+fn version(toolchain: Option<&str>) -> Result<Compiler, String> {
+    let output = Command::new("rustc")
+        .args(toolchain.map(|toolchain| format!("+{toolchain}")))
+        .arg("--version")
+        .output()
+        .map_err(|e| format!("`rustc` does not start: {e}"))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let version = said.split_whitespace().nth(1);
+    Ok(Compiler {
+        version: version.unwrap_or("unknown").to_owned(),
+        toolchain: toolchain.map(str::to_owned),
+    })
+}
+
+fn build(steps: &mut Steps, compiler: &Compiler) -> Outcome {
+    let arguments = [
+        "build",
+        "--quiet",
+        "--profile",
+        "service",
+        "--package",
+        "ringlight-instructions",
+    ];
+    let title = "instructions: build";
+    match &compiler.toolchain {
+        None => steps.cargo(title, &arguments),
+        Some(toolchain) => steps.run(
+            title,
+            Command::new("cargo")
+                .arg(format!("+{toolchain}"))
+                .args(arguments),
+        ),
+    }
 }
 
 /// Instructions that a run spends in the function that records.
@@ -79,32 +141,19 @@ fn count(program: &Path, shape: &str, records: u64) -> Result<u64, String> {
     }
 }
 
-fn compiler() -> Result<String, String> {
-    let output = Command::new("rustc")
-        .arg("--version")
-        .output()
-        .map_err(|e| format!("`rustc` does not start: {e}"))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let version = said.split_whitespace().nth(1);
-    Ok(version.unwrap_or("unknown").to_owned())
-}
-
 fn keep(path: &Path, compiler: &str, counted: &BTreeMap<&str, f64>) -> Outcome {
     let written = json!({ "rustc": compiler, "instructions": counted });
     let text = format!("{written:#}\n");
     std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-/// Counts differ between compilers, so those of another one are shown and no more.
-fn compare(path: &Path, compiler: &str, counted: &BTreeMap<&str, f64>) -> Outcome {
+/// What was counted before.
+fn written(path: &Path) -> Result<Value, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let written: Value =
-        serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
-    let kept = written["rustc"].as_str().unwrap_or_default();
-    if kept != compiler {
-        println!("not compared: written down with rustc {kept}, this is {compiler}");
-        return Ok(());
-    }
+    serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn compare(written: &Value, counted: &BTreeMap<&str, f64>) -> Outcome {
     let mut complaints = Vec::new();
     for (shape, now) in counted {
         let before = written["instructions"][shape].as_f64().unwrap_or(0.0);
@@ -121,4 +170,45 @@ fn compare(path: &Path, compiler: &str, counted: &BTreeMap<&str, f64>) -> Outcom
         "{}\nhint: if that is meant, `cargo xtask instructions --write`, and say why in the commit",
         complaints.join("; ")
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With the compiler in use, and those that rustup has, the version to compare with.
+    fn chosen(used: &str, others: &[&str]) -> Result<Compiler, String> {
+        let written = json!({ "rustc": "1.95.0" });
+        compiler_to_compare_with(&written, |toolchain| {
+            let found = match toolchain {
+                None => Some(used),
+                Some(wanted) => others.iter().copied().find(|other| *other == wanted),
+            };
+            Ok(Compiler {
+                version: found.unwrap_or("unknown").to_owned(),
+                toolchain: toolchain.map(str::to_owned),
+            })
+        })
+    }
+
+    #[test]
+    fn counts_of_another_compiler_are_never_let_through() {
+        let toolchain = |used, others: &[&str]| chosen(used, others).map(|found| found.toolchain);
+        assert_eq!(toolchain("1.95.0", &[]), Ok(None));
+        let other = Ok(Some("1.95.0".to_owned()));
+        assert_eq!(toolchain("1.96.0", &["1.90.0", "1.95.0"]), other);
+        let error = toolchain("1.96.0", &["1.90.0"]).unwrap_err();
+        assert!(error.contains("rustc 1.95.0, this is 1.96.0"), "{error}");
+        assert!(error.contains("rustup toolchain install"), "{error}");
+    }
+
+    #[test]
+    fn a_shape_that_was_not_written_down_is_a_complaint() {
+        let written = json!({ "instructions": { "flat": 100.0 } });
+        let compared = |shape, now| compare(&written, &BTreeMap::from([(shape, now)]));
+        assert_eq!(compared("flat", 104.9), Ok(()));
+        assert!(compared("flat", 106.0).is_err());
+        assert!(compared("flat", 94.0).is_err());
+        assert!(compared("tree", 1.0).is_err());
+    }
 }

@@ -14,8 +14,12 @@ use std::time::Duration;
 use ringlight::collector::{
     AttributeValue, EncodedBatch, ExportError, ExportOutcome, Exporter, SpanProducer, SpanTemplate,
 };
-use ringlight::{LogFormat, Sampler, Signal, Telemetry};
-use tracing::{info, info_span};
+use ringlight::otel::Interop;
+use ringlight::{Builder, LogFormat, Sampler, Signal, Telemetry};
+use tracing::{Subscriber, info, info_span};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -38,6 +42,12 @@ enum Shape {
     Tree3,
     /// The same, not recorded.
     Tree3Unsampled,
+    /// The same, recorded, beside a layer that wants none of it.
+    Tree3Beside,
+    /// The same beside a layer that wants all of it.
+    Tree3BesideWanted,
+    /// The same while the OpenTelemetry API is in use.
+    Tree3Otel,
     /// An event with a field, in a span that stays open.
     Event,
     /// A span without `tracing`, with an integer, a text and a number.
@@ -51,6 +61,9 @@ impl Shape {
             "flat3" => Self::Flat3,
             "tree3" => Self::Tree3,
             "tree3-unsampled" => Self::Tree3Unsampled,
+            "tree3-beside" => Self::Tree3Beside,
+            "tree3-beside-wanted" => Self::Tree3BesideWanted,
+            "tree3-otel" => Self::Tree3Otel,
             "event" => Self::Event,
             "native3" => Self::Native3,
             _ => return None,
@@ -85,13 +98,22 @@ impl Exporter for Nowhere {
     }
 }
 
+/// Does nothing with what it sees.
+struct Idle;
+
+impl<S: Subscriber> Layer<S> for Idle {}
+
 /// Records `count` spans or events.
 #[inline(never)]
 fn measured(shape: Shape, count: u64, producer: &mut SpanProducer) {
     match shape {
         Shape::Flat => (0..count).for_each(|_| drop(info_span!("root").entered())),
         Shape::Flat3 => (0..count).for_each(|number| drop(root(number).entered())),
-        Shape::Tree3 | Shape::Tree3Unsampled => {
+        Shape::Tree3
+        | Shape::Tree3Unsampled
+        | Shape::Tree3Beside
+        | Shape::Tree3BesideWanted
+        | Shape::Tree3Otel => {
             for first in (0..count).step_by(CHILDREN as usize + 1) {
                 let _root = root(first).entered();
                 for number in first + 1..=first + CHILDREN {
@@ -130,19 +152,29 @@ fn root(number: u64) -> tracing::Span {
     )
 }
 
+/// Puts a layer beside the recording that wants what its filter lets through.
+fn beside(builder: Builder, wanted: LevelFilter) -> Builder {
+    builder.beside(move |registry| registry.with(Idle.with_filter(wanted)))
+}
+
 fn start(shape: Shape) -> Result<Telemetry, Box<dyn std::error::Error>> {
     let sampler = if shape == Shape::Tree3Unsampled {
         Sampler::always_off()
     } else {
         Sampler::always_on()
     };
-    let telemetry = ringlight::builder()
+    let builder = ringlight::builder()
         .environment(Vec::<(String, String)>::new())
         .log_format(LogFormat::Off)
         .sampler(sampler)
-        .exporter(Nowhere)
-        .init()?;
-    Ok(telemetry)
+        .exporter(Nowhere);
+    let builder = match shape {
+        Shape::Tree3Beside => beside(builder, LevelFilter::ERROR),
+        Shape::Tree3BesideWanted => beside(builder, LevelFilter::TRACE),
+        Shape::Tree3Otel => builder.otel_interop(Interop::Always),
+        _ => builder,
+    };
+    Ok(builder.init()?)
 }
 
 fn run(shape: Shape, count: u64) -> Result<(), Box<dyn std::error::Error>> {

@@ -6,7 +6,7 @@ mod received;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::Context;
 use opentelemetry::trace::{
@@ -287,6 +287,57 @@ fn fault_8_spans_of_the_api_last_as_long_as_they_took_whatever_the_wall_clock_do
     // Whoever gives one of the times gets what it makes of the other, and no less than nothing.
     assert_eq!(times("told its start"), (1000 * HOUR, 1000 * HOUR));
     assert_eq!(times("told both"), (7 * SECOND, 7 * SECOND));
+}
+
+#[test]
+fn fault_8_events_and_ends_lie_in_their_span_whatever_the_wall_clock_does() {
+    const SECOND: u64 = 1_000_000_000;
+    const HOUR: u64 = 3600 * SECOND;
+    let times = ManualTime::default();
+    times.set_wall(1000 * HOUR);
+    let clock = Clock::manual(times.clone());
+    let mut longest = Duration::ZERO;
+    let spans = received(
+        |builder| builder.clock(clock).otel_interop(Interop::Always),
+        |tracer| {
+            let mut own = tracer.start("own");
+            let boxed = Context::new().with_span(tracer.start("boxed"));
+            let macros = info_span!("macros");
+            let context = macros.context();
+            times.pass(2 * SECOND);
+            times.set_wall(999 * HOUR);
+            own.add_event("event", vec![]);
+            macros.add_event("event", vec![]);
+            // Here OpenTelemetry reads the wall clock, and some time passes until it hands that over.
+            let began = Instant::now();
+            boxed.span().add_event("event", vec![]);
+            context.span().add_event("event", vec![]);
+            times.pass(3 * SECOND);
+            boxed.span().end();
+            longest = began.elapsed();
+            let given = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
+            own.add_event_with_timestamp("given", given, vec![]);
+            own.end();
+        },
+    );
+    let span = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+    let check = |found: u64, expected: u64| {
+        let earliest = expected - u64::try_from(longest.as_nanos()).unwrap();
+        assert!((earliest..=expected).contains(&found), "{found}");
+    };
+    for (name, events) in [("own", 2), ("boxed", 1), ("macros", 2)] {
+        let span = span(name);
+        assert_eq!(span.events.len(), events, "{name}");
+        assert_eq!(span.start_time_unix_nano, 1000 * HOUR);
+        check(span.events[0].time_unix_nano, 1000 * HOUR + 2 * SECOND);
+        check(span.end_time_unix_nano, 1000 * HOUR + 5 * SECOND);
+    }
+    check(
+        span("macros").events[1].time_unix_nano,
+        1000 * HOUR + 2 * SECOND,
+    );
+    // A time of somebody's own is left as it is.
+    assert_eq!(span("own").events[1].time_unix_nano, 7 * SECOND);
 }
 
 #[test]

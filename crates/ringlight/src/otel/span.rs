@@ -11,7 +11,7 @@ use tracing_core::Dispatch;
 
 use super::values::unix_nano;
 use crate::RinglightSubscriber;
-use crate::subscriber::shared::{Edit, Recording};
+use crate::subscriber::shared::{Edit, Recording, When};
 
 /// A span of the OpenTelemetry API. It becomes a record when it ends; dropping it ends it.
 #[derive(Debug)]
@@ -49,22 +49,24 @@ impl Span {
         let mut recording =
             subscriber.begin_recording(&origin, callsite, kind, start, &builder.name);
         for attribute in builder.attributes.iter().flatten() {
-            recording.edit(&Edit::Attribute(attribute));
+            subscriber.edit_recording(&mut recording, &Edit::Attribute(attribute));
         }
         for link in builder.links.iter().flatten() {
-            recording.edit(&Edit::Link {
+            let link = Edit::Link {
                 context: &link.span_context,
                 attributes: &link.attributes,
                 dropped: link.dropped_attributes_count,
-            });
+            };
+            subscriber.edit_recording(&mut recording, &link);
         }
         for event in builder.events.iter().flatten() {
-            recording.edit(&Edit::Event {
+            let event = Edit::Event {
                 name: &event.name,
-                time_unix_nano: unix_nano(event.timestamp),
+                when: When::At(event.timestamp),
                 attributes: &event.attributes,
                 dropped: event.dropped_attributes_count,
-            });
+            };
+            subscriber.edit_recording(&mut recording, &event);
         }
         Self {
             dispatch: dispatch.clone(),
@@ -74,17 +76,27 @@ impl Span {
     }
 
     fn edit(&mut self, edit: &Edit<'_>) {
-        if let Some(recording) = &mut self.recording {
-            recording.edit(edit);
+        if let Some(recording) = &mut self.recording
+            && let Some(subscriber) = RinglightSubscriber::behind(&self.dispatch)
+        {
+            subscriber.edit_recording(recording, edit);
         }
     }
 
-    /// Ends the span, at its time or now.
-    fn finish(&mut self, timestamp: Option<SystemTime>) {
+    fn add_event_when(&mut self, name: &str, when: When, attributes: &[KeyValue]) {
+        self.edit(&Edit::Event {
+            name,
+            when,
+            attributes,
+            dropped: 0,
+        });
+    }
+
+    fn finish(&mut self, end: When) {
         if let Some(recording) = self.recording.take()
             && let Some(subscriber) = RinglightSubscriber::behind(&self.dispatch)
         {
-            subscriber.submit(*recording, timestamp.map(unix_nano));
+            subscriber.submit(*recording, end);
         }
     }
 }
@@ -101,6 +113,13 @@ const fn kind(kind: Option<&api::SpanKind>) -> SpanKind {
 
 /// What is set after the end is ignored.
 impl api::Span for Span {
+    fn add_event<T>(&mut self, name: T, attributes: Vec<KeyValue>)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        self.add_event_when(&name.into(), When::Now, &attributes);
+    }
+
     fn add_event_with_timestamp<T>(
         &mut self,
         name: T,
@@ -109,12 +128,7 @@ impl api::Span for Span {
     ) where
         T: Into<Cow<'static, str>>,
     {
-        self.edit(&Edit::Event {
-            name: &name.into(),
-            time_unix_nano: unix_nano(timestamp),
-            attributes: &attributes,
-            dropped: 0,
-        });
+        self.add_event_when(&name.into(), When::At(timestamp), &attributes);
     }
 
     fn span_context(&self) -> &SpanContext {
@@ -149,16 +163,16 @@ impl api::Span for Span {
     }
 
     fn end(&mut self) {
-        self.finish(None);
+        self.finish(When::Now);
     }
 
     fn end_with_timestamp(&mut self, timestamp: SystemTime) {
-        self.finish(Some(timestamp));
+        self.finish(When::At(timestamp));
     }
 }
 
 impl Drop for Span {
     fn drop(&mut self) {
-        self.finish(None);
+        self.finish(When::Now);
     }
 }

@@ -1,15 +1,13 @@
 //! More for `tracing` spans.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
 
 use opentelemetry::trace::{SpanContext, Status};
 use opentelemetry::{Context, Key, KeyValue, Value};
 use tracing::Span;
 
-use super::unix_nano;
 use crate::RinglightSubscriber;
-use crate::subscriber::shared::{Edit, set_in_use};
+use crate::subscriber::shared::{Edit, When, set_in_use};
 
 /// What the OpenTelemetry API can say about a span and `tracing` cannot, for `tracing` spans.
 ///
@@ -39,7 +37,7 @@ pub trait SpanExt {
     /// `otel.status_message` win.
     fn set_status(&self, status: Status);
 
-    /// Adds an event that is not a log record.
+    /// Adds an event that is not a log record. Its time is now, by the clock that times the span.
     fn add_event(&self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>);
 }
 
@@ -71,7 +69,7 @@ impl SpanExt for Span {
     fn add_event(&self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
         let event = Edit::Event {
             name: &name.into(),
-            time_unix_nano: unix_nano(SystemTime::now()),
+            when: When::Now,
             attributes: &attributes,
             dropped: 0,
         };

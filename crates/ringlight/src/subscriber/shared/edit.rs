@@ -1,14 +1,21 @@
 //! What the OpenTelemetry API changes about an open span, of `tracing` or its own.
 
+use std::time::{Duration, SystemTime};
+
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanContext, Status};
+use ringlight_clock::Clock;
 use ringlight_collector::record::{ItemKind, Key, Written, item_kind};
 use ringlight_model::{CallsiteId, CallsiteRegistry, Limits, StatusCode};
 
 use super::super::annotate::{OpenItems, OpenSpan};
 use super::super::slab::Slot;
 use super::{span_id, trace_id};
-use crate::otel::{write_attributes, write_value};
+use crate::otel::{unix_nano, write_attributes, write_value};
+
+/// How long ago OpenTelemetry may have read the wall clock for what happens now: longer than a thread is
+/// kept from running meanwhile.
+const JUST_NOW: Duration = Duration::from_secs(10);
 
 /// A change of an open span.
 pub(crate) enum Edit<'a> {
@@ -17,7 +24,7 @@ pub(crate) enum Edit<'a> {
     Name(&'a str),
     Event {
         name: &'a str,
-        time_unix_nano: u64,
+        when: When,
         attributes: &'a [KeyValue],
         /// Attributes that were dropped before.
         dropped: u32,
@@ -30,9 +37,44 @@ pub(crate) enum Edit<'a> {
     },
 }
 
+/// When something happened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum When {
+    Now,
+    At(SystemTime),
+}
+
+impl When {
+    /// Unix nanoseconds, where `now` is what the clock of a span shows.
+    ///
+    /// OpenTelemetry reads the wall clock before it hands over most events and ends. What that has shown
+    /// just now is moved to the span's clock, by which it lies in the span whatever the wall clock was set
+    /// to meanwhile; any other time is left as it was given.
+    pub(super) fn unix_nano(self, now: impl FnOnce() -> u64) -> u64 {
+        let Self::At(time) = self else {
+            return now();
+        };
+        match SystemTime::now().duration_since(time) {
+            Ok(ago) if ago <= JUST_NOW => now().saturating_sub(nanos(ago)),
+            _ => unix_nano(time),
+        }
+    }
+}
+
+/// At most some seconds, see [`JUST_NOW`].
+fn nanos(duration: Duration) -> u64 {
+    duration.as_secs() * 1_000_000_000 + u64::from(duration.subsec_nanos())
+}
+
 impl Edit<'_> {
     /// Changes a `tracing` span. An attribute is a field if the span has one of that name.
-    pub(super) fn apply_to(&self, slot: &Slot, limits: &Limits, callsites: &CallsiteRegistry) {
+    pub(super) fn apply_to(
+        &self,
+        slot: &Slot,
+        clock: &Clock,
+        limits: &Limits,
+        callsites: &CallsiteRegistry,
+    ) {
         let field = match self {
             Self::Attribute(attribute) => {
                 let callsite = callsites.lookup(CallsiteId::new(slot.callsite()));
@@ -42,23 +84,29 @@ impl Edit<'_> {
             }
             _ => None,
         };
-        slot.edit(limits, |span| self.apply(span, field));
+        let now = || slot.now(clock);
+        slot.edit(limits, |span| self.apply(span, field, now));
     }
 
-    /// Makes the change; an attribute is this field.
-    pub(super) fn apply(&self, span: &mut OpenSpan<'_, impl OpenItems>, field: Option<u16>) {
+    /// Makes the change; an attribute is this field, and `now` what the span's clock shows.
+    pub(super) fn apply(
+        &self,
+        span: &mut OpenSpan<'_, impl OpenItems>,
+        field: Option<u16>,
+        now: impl FnOnce() -> u64,
+    ) {
         match *self {
             Self::Attribute(attribute) => set_attribute(span, field, attribute),
             Self::Status(status) => set_status(span, status),
             Self::Name(name) => set_name(span, name),
             Self::Event {
                 name,
-                time_unix_nano,
+                when,
                 attributes,
                 dropped,
             } => {
                 let max = span.limits.event_attributes_max;
-                span.event(time_unix_nano, |items, lost| {
+                span.event(when.unix_nano(now), |items, lost| {
                     lost.attributes = saturated(dropped);
                     lost.count_text(items.name(name));
                     write_attributes(items, attributes, max, lost);

@@ -8,8 +8,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{self as api, Status};
 
 use super::super::slab::{Slot, SlotId};
-use super::{Edit, Shared};
-use crate::otel::unix_nano;
+use super::{Edit, Shared, When};
 
 /// A `tracing` span as the OpenTelemetry API sees it.
 ///
@@ -48,7 +47,10 @@ impl Handle {
     }
 
     fn edit(&self, edit: &Edit<'_>) {
-        self.with(|shared, slot| edit.apply_to(slot, &shared.limits, &shared.callsites));
+        self.with(|shared, slot| {
+            let clock = shared.slab.clock();
+            edit.apply_to(slot, clock, &shared.limits, &shared.callsites);
+        });
     }
 }
 
@@ -63,7 +65,7 @@ impl api::Span for Handle {
     {
         self.edit(&Edit::Event {
             name: &name.into(),
-            time_unix_nano: unix_nano(timestamp),
+            when: When::At(timestamp),
             attributes: &attributes,
             dropped: 0,
         });

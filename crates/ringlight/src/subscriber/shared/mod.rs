@@ -36,7 +36,7 @@ use super::{RinglightSubscriber, SAMPLED};
 use crate::otel::Interop;
 
 use contexts::Contexts;
-pub(crate) use edit::Edit;
+pub(crate) use edit::{Edit, When};
 use handle::Handle;
 use local::Local;
 pub(crate) use recording::Recording;

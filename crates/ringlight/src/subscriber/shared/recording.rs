@@ -1,7 +1,7 @@
 //! Spans of the OpenTelemetry API while they are open.
 
 use opentelemetry::trace as api;
-use ringlight_clock::Moment;
+use ringlight_clock::{Clock, Moment};
 use ringlight_collector::record::{Head, SpanHeader, copy_words};
 use ringlight_model::{CallsiteId, Limits, Signal, SpanKind, StatusCode};
 
@@ -9,7 +9,7 @@ use super::super::RinglightSubscriber;
 use super::super::annotate::OpenSpan;
 use super::super::scratch::SpanItems;
 use super::edit::count_text;
-use super::{Edit, Origin, span_id, trace_id};
+use super::{Edit, Origin, When, span_id, trace_id};
 
 /// A span of the API that is recorded and has not ended: its record, as far as it goes.
 ///
@@ -25,8 +25,9 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    pub(crate) fn edit(&mut self, edit: &Edit<'_>) {
-        self.change(|span| edit.apply(span, None));
+    fn edit(&mut self, clock: &Clock, edit: &Edit<'_>) {
+        let began = self.began;
+        self.change(|span| edit.apply(span, None, || now(clock, began)));
     }
 
     fn change(&mut self, change: impl FnOnce(&mut OpenSpan<'_, SpanItems>)) {
@@ -65,15 +66,20 @@ impl RinglightSubscriber {
             items: SpanItems::default(),
             limits: self.limits,
         };
-        recording.edit(&Edit::Name(name));
+        recording.edit(self.slab.clock(), &Edit::Name(name));
         recording.change(|span| write_state(span, context));
         recording
     }
 
-    /// Hands over the record of a span that ends; one without an end ends now.
-    pub(crate) fn submit(&self, mut recording: Recording, end_unix_nano: Option<u64>) {
-        let end_unix_nano = end_unix_nano.unwrap_or_else(|| self.end_unix_nano(recording.began));
-        recording.header.end_unix_nano = end_unix_nano;
+    /// Changes a span that has not ended.
+    pub(crate) fn edit_recording(&self, recording: &mut Recording, edit: &Edit<'_>) {
+        recording.edit(self.slab.clock(), edit);
+    }
+
+    /// Hands over the record of a span that ends.
+    pub(crate) fn submit(&self, mut recording: Recording, end: When) {
+        let clock = self.slab.clock();
+        recording.header.end_unix_nano = end.unix_nano(|| now(clock, recording.began));
         let (header, items) = (recording.header, recording.items.words());
         let words = header.to_words();
         self.recorder.record_urgent_if(
@@ -83,20 +89,19 @@ impl RinglightSubscriber {
             |buffer| copy_words(words.iter().chain(items).copied(), buffer),
         );
     }
+}
 
-    /// The end of a span that ends now, Unix nanoseconds: as long after its beginning as it took,
-    /// whatever the wall clock shows meanwhile. If it began at a time that somebody gave, what the wall
-    /// clock shows now.
-    fn end_unix_nano(&self, began: Option<Moment>) -> u64 {
-        let clock = self.slab.clock();
-        let elapsed = |began: Moment| {
-            let nanos = clock.nanos_between(began.reading, clock.reading())?;
-            Some(began.unix_nano.saturating_add(nanos))
-        };
-        // Without a common clock for start and end, the wall clock has to do.
-        let end = began.and_then(elapsed);
-        end.unwrap_or_else(|| clock.now().unix_nano)
-    }
+/// What the clock of a span shows, Unix nanoseconds: as long after its beginning as has passed since,
+/// whatever the wall clock shows meanwhile. If it began at a time that somebody gave, what the wall
+/// clock shows.
+fn now(clock: &Clock, began: Option<Moment>) -> u64 {
+    let elapsed = |began: Moment| {
+        let nanos = clock.nanos_between(began.reading, clock.reading())?;
+        Some(began.unix_nano.saturating_add(nanos))
+    };
+    // Without a common clock for start and now, the wall clock has to do.
+    let now = began.and_then(elapsed);
+    now.unwrap_or_else(|| clock.now().unix_nano)
 }
 
 fn write_state(span: &mut OpenSpan<'_, SpanItems>, context: &api::SpanContext) {

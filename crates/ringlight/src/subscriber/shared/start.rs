@@ -159,7 +159,8 @@ impl RinglightSubscriber {
             && id.is_sampled()
             && let Some(slot) = subscriber.slab.slot(id)
         {
-            edit.apply_to(slot, &subscriber.limits, &subscriber.callsites);
+            let clock = subscriber.slab.clock();
+            edit.apply_to(slot, clock, &subscriber.limits, &subscriber.callsites);
         }
     }
 }

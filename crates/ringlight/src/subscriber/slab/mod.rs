@@ -471,13 +471,20 @@ impl Slot {
     /// Sets the end, now, for a span that is closing.
     #[inline]
     pub(super) fn end(&self, clock: &Clock) {
+        self.set_word(END, self.now(clock));
+    }
+
+    /// What the clock of the span shows, Unix nanoseconds: as long after its start as has passed since,
+    /// whatever the wall clock was set to meanwhile.
+    #[inline]
+    pub(super) fn now(&self, clock: &Clock) -> u64 {
         // Relaxed, as with words.
         let started = Reading::from_bits(self.started.load(Ordering::Relaxed));
         let start = self.word(START);
         let duration = clock.nanos_between(started, clock.reading());
-        // Without a common clock for start and end, the wall clock has to do.
+        // Without a common clock for start and now, the wall clock has to do.
         let duration = duration.unwrap_or_else(|| clock.now().unix_nano.saturating_sub(start));
-        self.set_word(END, start.saturating_add(duration));
+        start.saturating_add(duration)
     }
 
     /// Words of the whole record.

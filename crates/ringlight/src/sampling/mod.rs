@@ -19,6 +19,8 @@ pub use sampler::Sampler;
 pub(crate) struct Beginning<'a> {
     /// The first span's name.
     pub(crate) name: &'a str,
+    /// What its field `otel.name` says at its opening, if anybody [asks](HeadSampling::asks_for_names).
+    pub(crate) otel_name: Option<&'a str>,
     /// The first span's target.
     pub(crate) target: &'a str,
     /// The lower half of the trace's id.
@@ -34,6 +36,8 @@ pub(crate) struct HeadSampling {
     /// Whether every trace is taken that no other process decides about. Behind the policy for as
     /// long as a change takes; `Relaxed`, since it stands for itself.
     takes_all: AtomicBool,
+    /// Whether a rule is about names. Like the one before.
+    asks_for_names: AtomicBool,
     policy: ArcSwap<Policy>,
     /// Held while the policy is changed.
     change: Mutex<()>,
@@ -63,6 +67,7 @@ impl HeadSampling {
         let sampling = Self {
             service,
             takes_all: AtomicBool::new(false),
+            asks_for_names: AtomicBool::new(false),
             policy: ArcSwap::default(),
             change: Mutex::new(()),
         };
@@ -92,15 +97,23 @@ impl HeadSampling {
         let mut policy = Policy::clone(&self.policy.load());
         change(&mut policy);
         let takes_all = policy.sampler.takes_all() && policy.rules.is_empty() && policy.part >= 1.0;
+        let asks_for_names = policy.rules.iter().any(|(rule, _)| rule.asks_for_name());
         self.policy.store(Arc::new(policy));
         // Relaxed: as it is read; writers come one after the other.
         self.takes_all.store(takes_all, Ordering::Relaxed);
+        self.asks_for_names.store(asks_for_names, Ordering::Relaxed);
     }
 
     /// Whether every trace is recorded that begins here.
     #[inline]
     pub(crate) fn takes_all(&self) -> bool {
         self.takes_all.load(Ordering::Relaxed)
+    }
+
+    /// Whether the field `otel.name` of a trace's first span counts.
+    #[inline]
+    pub(crate) fn asks_for_names(&self) -> bool {
+        self.asks_for_names.load(Ordering::Relaxed)
     }
 
     /// Whether a trace that begins here is recorded.
@@ -123,12 +136,13 @@ impl Policy {
     fn takes(&self, beginning: Beginning<'_>) -> bool {
         let Beginning {
             name,
+            otel_name,
             target,
             trace_low,
             now_unix_nano,
         } = beginning;
         let mut rules = self.rules.iter();
-        match rules.find(|(rule, _)| rule.is_about(name, target)) {
+        match rules.find(|(rule, _)| rule.is_about(name, otel_name, target)) {
             Some((rule, limiter)) => rule.takes(trace_low, now_unix_nano, limiter, self.part),
             None => self.sampler.scaled(self.part).takes(trace_low),
         }
@@ -142,6 +156,7 @@ mod tests {
     fn beginning(name: &str) -> Beginning<'_> {
         Beginning {
             name,
+            otel_name: None,
             target: "shop",
             trace_low: u64::MAX / 2,
             now_unix_nano: 1_000_000_000_000,

@@ -12,18 +12,25 @@ const INTERVAL_MAX_NANO: u64 = u64::MAX / 4;
 /// [`Sampler`] says.
 ///
 /// A rule is about all traces until it is narrowed; of several rules the first that is about a trace
-/// decides. Patterns are compared with what the code says, `tracing`'s name and target of the span:
-/// `*` stands for any text, also none.
+/// decides. Patterns are compared with what the code says of the span when it is opened, its name and
+/// target for `tracing`, and its field `otel.name`: `*` stands for any text, also none.
+///
+/// The name for `tracing` is fixed in the code, such as `request` of tower-http's spans, whatever is
+/// requested. To go by more than that, open the span with an `otel.name`. What is recorded later, by
+/// `Span::record`, comes too late: by then it is decided whether the span is recorded.
 ///
 /// ```
 /// use ringlight::SamplingRule;
 ///
+/// let path = "/healthz";
 /// let _rules = [
+///     // About `request` below.
 ///     SamplingRule::always_off().span_name("GET /health*"),
 ///     SamplingRule::always_on().target("shop::checkout"),
 ///     SamplingRule::rate_limited(5.0).span_name("poll"),
 ///     SamplingRule::trace_id_ratio(0.01).service("shop-batch"),
 /// ];
+/// let request = tracing::info_span!("request", otel.name = format!("GET {path}"));
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct SamplingRule {
@@ -74,7 +81,9 @@ impl SamplingRule {
         Self::new(Share::PerSecond(traces_per_second))
     }
 
-    /// Only traces whose first span here is called so.
+    /// Only traces whose first span here is called so, by its name or by the field `otel.name` it is opened
+    /// with. A span that has such a field costs more to open where a rule asks for names, since the value
+    /// is formatted once more.
     #[must_use]
     pub fn span_name(mut self, pattern: impl Into<String>) -> Self {
         self.name = Some(pattern.into());
@@ -101,16 +110,23 @@ impl SamplingRule {
         self.service.as_deref().is_none_or(|p| matches(p, service))
     }
 
+    /// Whether it is about some names and not about others.
+    pub(super) const fn asks_for_name(&self) -> bool {
+        self.name.is_some()
+    }
+
     /// Whether it is about traces that begin with such a span.
-    pub(super) fn is_about(&self, name: &str, target: &str) -> bool {
+    pub(super) fn is_about(&self, name: &str, otel_name: Option<&str>, target: &str) -> bool {
         let is_below = |pattern: &str| {
             matches(pattern, target)
                 || target
                     .match_indices("::")
                     .any(|(end, _)| matches(pattern, &target[..end]))
         };
-        self.name.as_deref().is_none_or(|p| matches(p, name))
-            && self.target.as_deref().is_none_or(is_below)
+        let is_called = |pattern: &str| {
+            matches(pattern, name) || otel_name.is_some_and(|name| matches(pattern, name))
+        };
+        self.name.as_deref().is_none_or(is_called) && self.target.as_deref().is_none_or(is_below)
     }
 
     /// Whether a trace that it is about is recorded, where only a part is of what it says.
@@ -216,7 +232,7 @@ mod tests {
     fn a_rule_is_about_names_and_targets_and_what_is_below_them() {
         let check = |rule: SamplingRule, name: &str, target: &str, expected: bool| {
             assert_eq!(
-                rule.is_about(name, target),
+                rule.is_about(name, None, target),
                 expected,
                 "{rule:?} {name} {target}"
             );
@@ -230,6 +246,10 @@ mod tests {
         check(all().target("shop::api"), "a", "shop", false);
         check(all().target("*::api"), "a", "shop::api::v1", true);
         check(all().span_name("a").target("b"), "a", "c", false);
+        let health = all().span_name("GET /health*");
+        assert!(health.is_about("request", Some("GET /healthz"), "shop"));
+        assert!(health.is_about("GET /health", Some("other"), "shop"));
+        assert!(!health.is_about("request", Some("GET /"), "shop"));
         assert!(all().service("shop-*").is_for("shop-api"));
         assert!(!all().service("shop-*").is_for("other"));
         assert!(all().is_for("other"));

@@ -28,6 +28,7 @@ mod magazine;
 mod measure;
 mod open;
 mod open_spans;
+mod otel_name;
 pub(crate) mod panics;
 mod registry;
 mod registry_spans;

@@ -7,6 +7,7 @@ use tracing_core::span::Attributes;
 use crate::sampling::Beginning;
 
 use super::callsite::address;
+use super::otel_name::otel_name;
 #[cfg(feature = "otel")]
 use super::shared::is_in_use;
 use super::slab::{Slot, SlotId, SpanContext};
@@ -175,8 +176,14 @@ impl RinglightSubscriber {
             },
             |remote| remote.context,
         );
+        let otel_name = if sampling.asks_for_names() {
+            otel_name(attributes)
+        } else {
+            None
+        };
         let beginning = Beginning {
             name: attributes.metadata().name(),
+            otel_name: otel_name.as_deref(),
             target: attributes.metadata().target(),
             trace_low: context.trace_low,
             now_unix_nano,

@@ -57,6 +57,7 @@ impl RinglightSubscriber {
             };
             let beginning = Beginning {
                 name,
+                otel_name: None,
                 target,
                 trace_low: above.trace_low,
                 now_unix_nano,

@@ -205,3 +205,27 @@ fn the_filter_changes_while_it_runs() {
     });
     assert_eq!((got.spans.len(), got.logs.len()), (2, 5));
 }
+
+#[test]
+fn a_rule_goes_by_the_name_a_span_is_opened_with() {
+    let rules = vec![
+        SamplingRule::always_off().span_name("GET /health*"),
+        SamplingRule::always_off().span_name("poll"),
+    ];
+    let got = sampled(Sampler::always_on()).records(|recording| {
+        recording.controls.set_sampling_rules(rules);
+        for path in ["/healthz", "/orders", "/health/live"] {
+            let text = format!("GET {path}");
+            drop(info_span!("text", otel.name = text.as_str(), path));
+            drop(info_span!("shown", otel.name = %text, path));
+            drop(info_span!("other", name = text));
+        }
+        let late = info_span!("late", otel.name = tracing::field::Empty);
+        late.record("otel.name", "GET /healthz");
+        drop(info_span!("poll", otel.name = "GET /orders"));
+    });
+    let mut names: Vec<&str> = got.spans.iter().map(|span| span.name.as_str()).collect();
+    names.sort_unstable();
+    let expected = ["late", "other", "other", "other", "shown", "text"];
+    assert_eq!(names, expected);
+}

@@ -34,6 +34,11 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// end.
 const BATCH_DELAY: Duration = Duration::from_millis(200);
 
+/// Rings there are at most, unless told otherwise, for each processor, and however few or many there are.
+const RINGS_A_PROCESSOR: usize = 4;
+const RINGS_MIN: usize = 64;
+const RINGS_MAX: usize = 1024;
+
 /// Whether the process's subscriber is ours.
 static INITIALIZED: AtomicBool = AtomicBool::new(false);
 
@@ -62,6 +67,7 @@ impl Default for Builder {
     fn default() -> Self {
         let mut inputs = Inputs::default();
         inputs.pipeline.batch_delay = BATCH_DELAY;
+        inputs.pipeline.producers_max = rings_max();
         Self {
             inputs,
             exporters: Vec::new(),
@@ -241,7 +247,13 @@ impl Builder {
         self
     }
 
-    /// Anything else about the pipeline: buffers, queues, retries, limits. Variables that say more
+    /// Anything else about the pipeline: buffers, queues, retries, limits. It is handed the defaults of
+    /// [`CollectorConfig`], but for [`batch_delay`](Self::batch_delay) and
+    /// [`producers_max`](CollectorConfig::producers_max), how many threads have a ring of their own: four for each
+    /// processor this process may use, 64 at least and 1024 at most. A ring takes its memory (512 KiB, see
+    /// [`ring_bits`](CollectorConfig::ring_bits)) when its thread first records, and is used again when that
+    /// has ended: so all of them are 32 MiB at most on up to 16 processors, and 2 MiB a processor beyond. Further
+    /// threads share one ring behind a lock, and all that is lost by that is time. Variables that say more
     /// about the same thing (`OTEL_BSP_*` and so on) still hold, except over what this builder has
     /// a method for.
     pub fn pipeline(mut self, change: impl FnOnce(&mut CollectorConfig)) -> Self {
@@ -527,6 +539,13 @@ impl Builder {
         crate::last_words::arrange(&Arc::downgrade(&telemetry.shared));
         Ok(telemetry)
     }
+}
+
+/// How many threads have a ring of their own, unless told otherwise: those of a runtime and as many again
+/// that block, on any machine. It costs nothing until they record.
+fn rings_max() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (RINGS_A_PROCESSOR * processors).clamp(RINGS_MIN, RINGS_MAX)
 }
 
 /// The service's name among the attributes of the resource.

@@ -133,7 +133,8 @@ pub fn inject(set: impl FnMut(&str, String)) {
 /// one if they carry none. `get` gives the value of the header of a name in lower case.
 ///
 /// Attach it, and open a span: see [the module](crate::otel#one-context). Where only the trace matters,
-/// [`TraceContext::extract`] does the same without the cost of sharing contexts.
+/// [`TraceContext::extract`] does the same without the cost of sharing contexts, which a call of this that
+/// finds something makes all spans of the process have [from then on](crate::otel#what-it-costs).
 ///
 /// Jaeger's baggage is not read: it has a header of its own for each member, `uberctx-` and the key,
 /// and `get` does not say which ones there are. [`Propagator`] reads it from a carrier that does.

@@ -233,4 +233,5 @@ pub fn builder() -> Builder {
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../../../README.md")]
 #[doc = include_str!("../../../docs/overhead.md")]
+#[cfg_attr(feature = "otel", doc = include_str!("../../../docs/migration.md"))]
 struct Readmes;

@@ -268,7 +268,8 @@ pub(crate) const BURST_INTERVAL: Duration = Duration::from_millis(10);
 pub(crate) const THREADS_AIMED: [usize; 3] = [2, 4, 8];
 
 /// How many threads record at a time; the most are what a service with a pool for blocking work has.
-pub(crate) const THREADS: [usize; 5] = [1, 2, 4, 8, 64];
+pub(crate) const THREADS: [usize; 5] = [1, 2, 4, 8, THREADS_MAX];
+pub(crate) const THREADS_MAX: usize = 64;
 
 /// The name of such a case in results.
 pub(crate) fn threads_case(threads_count: usize) -> &'static str {
@@ -337,10 +338,10 @@ pub(crate) struct BackendSizes {
 impl Sizes {
     /// For the report.
     pub(crate) const FULL: Self = Self {
-        record_processes: 7,
+        record_processes: 6,
         record_rounds: 3,
-        record_bursts: 20,
-        threads_processes: 7,
+        record_bursts: 30,
+        threads_processes: 6,
         requests_processes: 7,
         requests: 40_000,
         deliver_processes: 7,

@@ -16,7 +16,7 @@ use tokio::runtime::Builder;
 use super::ringlight::account;
 use super::whole::Wholes;
 use super::{Ending, Producer, Recording, Settings, id, route};
-use crate::plan::{Room, Shape};
+use crate::plan::{Room, Shape, THREADS_MAX};
 
 static ROOT: SpanTemplate<0> = SpanTemplate::new("bench", "root", []);
 static CHILD: SpanTemplate<0> = SpanTemplate::new("bench", "child", []);
@@ -55,8 +55,9 @@ pub(super) fn start(settings: &Settings<'_>, way: Way) -> Result<Native> {
             Room::Default | Room::Burst => OverflowPolicy::Drop,
             Room::Lossless => OverflowPolicy::Block,
         },
-        // As `init` has it.
+        // As `init` has them: a producer has a ring of its own, and the most threads are as many.
         batch_delay: Duration::from_millis(200),
+        producers_max: THREADS_MAX,
         ..CollectorConfig::default()
     };
     let exporter = OtlpGrpcExporter::new(&OtlpConfig::new(settings.endpoint))?;

@@ -221,13 +221,6 @@ mod tests {
         let shared = Shared::of_process(elsewhere, sender.clone(), policy, notices);
         let recorder = Recorder::new(shared);
         assert!(recorder.shared.register().is_err());
-        // A ring it has a copy of takes nothing either, since nobody drains it.
-        let mut copy = sender.register().unwrap();
-        let offered = recorder
-            .shared
-            .offer(&mut copy, Signal::Traces, &[0; 8], false);
-        assert_eq!(offered, Err(ringlight_ring::ReserveError::Closed));
-        drop(copy);
         // Both the registry and the shared ring have a lock.
         assert!(!recorder.record(Signal::Logs, 8, |_| {}));
         recorder.count_too_many_open();
@@ -236,6 +229,24 @@ mod tests {
             .sum();
         assert_eq!(counted, 0);
     }
+
+    #[test]
+    fn which_process_it_is_matters_once_a_ring_is_full() {
+        let config = ringlight_ring::RingConfig::new(1024, 1);
+        let (sender, _receiver) = ringlight_ring::channel(config).unwrap();
+        let elsewhere = std::process::id().wrapping_add(1);
+        let (policy, notices) = (OverflowPolicy::Block, Notices::default());
+        let shared = Shared::of_process(elsewhere, sender.clone(), policy, notices);
+        // A ring that was copied with the process takes what it has room for, and then says that
+        // nobody drains it.
+        let mut copy = sender.register().unwrap();
+        let mut offer = || shared.offer(&mut copy, Signal::Traces, &[0; 56], false);
+        for _ in 0..16 {
+            assert_eq!(offer(), Ok(()));
+        }
+        assert_eq!(offer(), Err(ringlight_ring::ReserveError::Closed));
+    }
+
     #[test]
     fn urgent_records_find_room_where_others_are_dropped() {
         let config = ringlight_ring::RingConfig::new(1024, 1).with_headroom(128);

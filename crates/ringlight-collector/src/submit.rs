@@ -84,11 +84,7 @@ impl Shared {
         record: &[u8],
         is_urgent: bool,
     ) -> Result<(), ReserveError> {
-        if !self.has_collector() {
-            // Nobody drains in a forked process.
-            return Err(ReserveError::Closed);
-        }
-        match try_offer(producer, signal, record, is_urgent) {
+        match self.try_offer(producer, signal, record, is_urgent) {
             Err(ReserveError::Full) if self.may_wait() => {}
             decided => return decided,
         }
@@ -100,12 +96,27 @@ impl Shared {
                 Err(_) => break,
             }
             producer.add(Counted::Retry.index(signal), 1);
-            match try_offer(producer, signal, record, is_urgent) {
+            match offer_once(producer, signal, record, is_urgent) {
                 Err(ReserveError::Full) => {}
                 decided => return decided,
             }
         }
-        try_offer(producer, signal, record, is_urgent)
+        offer_once(producer, signal, record, is_urgent)
+    }
+
+    /// The same without a wait, whatever the policy.
+    pub(crate) fn try_offer(
+        &self,
+        producer: &mut RingProducer,
+        signal: Signal,
+        record: &[u8],
+        is_urgent: bool,
+    ) -> Result<(), ReserveError> {
+        match offer_once(producer, signal, record, is_urgent) {
+            // Nobody drains in a forked process. Asked of a full ring only, since it is a system call.
+            Err(ReserveError::Full) if !self.has_collector() => Err(ReserveError::Closed),
+            decided => decided,
+        }
     }
 
     /// One record through a ring of the caller's own; a record that is refused is counted as dropped.
@@ -306,6 +317,7 @@ impl Shared {
         self.policy != OverflowPolicy::Drop && !in_pipeline() && self.has_collector()
     }
 
+    /// Whether this process has the collector's thread, which is a system call to find out.
     pub(crate) fn has_collector(&self) -> bool {
         self.process == std::process::id()
     }
@@ -316,7 +328,7 @@ impl Shared {
 }
 
 /// One attempt at a record that only counts when it is accepted.
-pub(crate) fn try_offer(
+fn offer_once(
     producer: &mut RingProducer,
     signal: Signal,
     record: &[u8],

@@ -16,7 +16,6 @@ use crate::config::CollectorConfig;
 use crate::metrics::CollectorMetrics;
 use crate::pipeline::{FlushError, Pipeline, StartError};
 use crate::record::WORD_BYTES;
-use crate::submit::try_offer;
 
 /// Rings, a thread that drains them, a [`BatchProcessor`](crate::BatchProcessor) and a
 /// [`SpanExporter`](crate::SpanExporter) with its queue, its retries and its ledger.
@@ -217,14 +216,9 @@ impl AsyncSpanProducer {
     }
 
     async fn offer(&mut self, is_urgent: bool) -> Result<(), ReserveError> {
-        if !self.producer.origin.shared.has_collector() {
-            // Nobody drains in a forked process.
-            return Err(ReserveError::Closed);
-        }
         loop {
-            let SpanProducer { ring, scratch, .. } = &mut self.producer;
-            let len_bytes = scratch.len();
-            match try_offer(ring, Signal::Traces, scratch, is_urgent) {
+            let len_bytes = self.producer.scratch.len();
+            match self.producer.try_offer(is_urgent) {
                 Err(ReserveError::Full) => {}
                 decided => return decided,
             }
@@ -248,15 +242,21 @@ impl AsyncSpanProducer {
         Ok(())
     }
 
-    /// As [`SpanProducer::submit_span`]: does as the policy says instead of awaiting.
+    /// As [`submit_span`](Self::submit_span), but never waits, whatever the policy: for want of room the
+    /// span comes back at once.
     ///
     /// # Errors
-    /// As there.
+    /// As [`SpanProducer::submit_span`].
     pub fn try_submit_span<'a, S: Borrow<Span<'a>>>(
         &mut self,
         span: S,
     ) -> Result<(), SubmitError<S>> {
-        self.producer.submit_span(span)
+        let Some(is_urgent) = self.producer.prepare(span.borrow()) else {
+            return Err(SubmitError::Invalid(span));
+        };
+        let offered = self.producer.try_offer(is_urgent);
+        self.producer.tidy();
+        offered.map_err(|error| SubmitError::new(error, span))
     }
 
     /// The same producer, for a thread.

@@ -45,7 +45,8 @@ pub enum SubmitError<S> {
     /// The ring has no room, and the policy does not wait (any longer).
     #[error("the ring of the producer is full")]
     Full(S),
-    /// The collector has been shut down, or belongs to the process this one was forked from.
+    /// The collector has been shut down, or belongs to the process this one was forked from, whose copy
+    /// of the ring is full.
     #[error("the collector has been shut down")]
     Closed(S),
     /// The span alone is larger than a ring takes.
@@ -352,6 +353,18 @@ impl SpanProducer {
         let words = header.to_words().into_iter();
         copy_words(words.chain([encoded_item(len_bytes)]), record);
         Some(head.is_urgent(span.parent_span_id))
+    }
+
+    /// One attempt at what [`prepare`](Self::prepare) made, without a wait.
+    pub(super) fn try_offer(&mut self, is_urgent: bool) -> Result<(), ReserveError> {
+        let Self {
+            ring,
+            origin,
+            scratch,
+            ..
+        } = self;
+        let shared = &origin.shared;
+        shared.try_offer(ring, Signal::Traces, scratch, is_urgent)
     }
 
     /// Gives back what an uncommonly large span took.

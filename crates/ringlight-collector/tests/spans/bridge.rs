@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use ringlight_collector::{
-    AsyncSpanCollector, CollectorConfig, EncodedBatch, ExportError, ExportOutcome, Exporter,
-    FlushError, RetryConfig, SpanBatch, SpanContext, SpanExporter, SubmitError, TailSampling,
+    AsyncSpanCollector, AsyncSpanProducer, CollectorConfig, EncodedBatch, ExportError,
+    ExportOutcome, Exporter, FlushError, OverflowPolicy, RetryConfig, SpanBatch, SpanCollector,
+    SpanContext, SpanExporter, SubmitError, TailSampling,
 };
 use ringlight_model::{Account, DropReason, Signal, Span, SpanId, StatusCode, TraceId};
 use tokio::sync::{Semaphore, watch};
@@ -332,6 +333,26 @@ async fn a_wait_that_is_given_up_submits_nothing_and_leaves_the_producer_whole()
     assert_eq!(ledger.account(Signal::Traces).exported, taken + 1);
     let expected = (0..=taken).map(|number| numbered(0, number));
     assert!(gate.spans().into_iter().eq(expected));
+}
+
+#[test]
+fn an_attempt_never_waits_whatever_the_policy() {
+    let config = CollectorConfig {
+        ring_bits: 6,
+        policy: OverflowPolicy::Block,
+        ..CollectorConfig::default()
+    };
+    // Nobody drains it.
+    let collector = SpanCollector::new(config).unwrap();
+    let mut producer = AsyncSpanProducer::from(collector.register().unwrap());
+    let (sender, attempted) = mpsc::channel();
+    std::thread::spawn(move || {
+        let refused = (0..).find_map(|number| producer.try_submit_span(numbered(0, number)).err());
+        sender.send(refused)
+    });
+    let refused = attempted.recv_timeout(PATIENCE).unwrap();
+    let taken = collector.ledger().account(Signal::Traces).submitted;
+    assert_eq!(refused, Some(SubmitError::Full(numbered(0, taken))));
 }
 
 #[tokio::test]

@@ -348,7 +348,7 @@ fn an_attempt_never_waits_whatever_the_policy() {
     let (sender, attempted) = mpsc::channel();
     std::thread::spawn(move || {
         let refused = (0..).find_map(|number| producer.try_submit_span(numbered(0, number)).err());
-        sender.send(refused)
+        sender.send(refused).unwrap();
     });
     let refused = attempted.recv_timeout(PATIENCE).unwrap();
     let taken = collector.ledger().account(Signal::Traces).submitted;

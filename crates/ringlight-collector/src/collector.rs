@@ -327,7 +327,7 @@ impl Collector {
         let since = self.looked_at;
         let drained = self
             .receiver
-            .drain(PASS_BYTES, |bytes| inbox.take(bytes, since));
+            .drain(PASS_BYTES, |bytes| inbox.take(bytes, since, now));
         inbox.post();
         if !drained.more {
             self.looked_at = now;

@@ -97,9 +97,9 @@ impl Inbox {
         }
     }
 
-    /// One record out of a ring, where it came after `since`.
+    /// One record out of a ring, where it came after `since`, which its batch is counted from.
     #[inline]
-    pub(crate) fn take(&mut self, bytes: &[u8], since: Instant) {
+    pub(crate) fn take(&mut self, bytes: &[u8], since: Instant, now: Instant) {
         let Ok(record) = Record::parse(bytes) else {
             return self.malformed(lane_of(bytes));
         };
@@ -126,7 +126,7 @@ impl Inbox {
         match (&mut self.tail, &record) {
             (Some(tail), Record::Span(span)) => {
                 let status = self.batches.status(span);
-                let verdict = tail.take(span, status, bytes, since, &mut self.judged);
+                let verdict = tail.take(span, status, bytes, now, &mut self.judged);
                 self.settle_judged(since);
                 match verdict {
                     Verdict::Send => self.batch(lane, &record, since),

@@ -9,14 +9,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
-use ringlight_model::{CallsiteId, Severity, Signal, SpanId, TraceId};
+use ringlight_model::{CallsiteId, Severity, Signal, SpanId, SpanKind, StatusCode, TraceId};
 use ringlight_ring::{RingConfig, RingProducer, RingSender};
 
 use super::*;
+use crate::TailSampling;
 use crate::accounts::Counted;
 use crate::export::{EncodedBatch, ExportError, ExportFuture, ExportOutcome};
 use crate::notice::{Notice, Notices};
-use crate::record::{LogHeader, Record, SpanHeader, copy_words};
+use crate::record::{Head, LogHeader, Record, SpanHeader, copy_words};
 
 const BATCH_DELAY: Duration = Duration::from_millis(200);
 
@@ -204,6 +205,15 @@ fn record(producer: &mut RingProducer) {
     push(producer, Signal::Traces, header.to_words());
 }
 
+/// A span of a trace that nothing else belongs to, its local root or a child.
+fn record_span(producer: &mut RingProducer, number: u64, parent: u64, status: StatusCode) {
+    let callsite = CallsiteId::new(0);
+    let mut header = SpanHeader::new(callsite, TraceId::new(9), SpanId::new(number));
+    header.head = Head::span(SpanKind::Internal, status, 1);
+    header.parent_span_id = SpanId::new(parent);
+    push(producer, Signal::Traces, header.to_words());
+}
+
 fn record_log(producer: &mut RingProducer) {
     let header = LogHeader::new(CallsiteId::new(0), Severity::WARN, 1);
     push(producer, Signal::Logs, header.to_words());
@@ -341,4 +351,33 @@ async fn in_a_flood_batches_are_full_and_what_comes_seldom_leaves_in_time() {
     assert!(spans.len() > ROUNDS, "{spans:?}");
     let full = batch_bytes_max - batch_bytes_max / 32..=batch_bytes_max;
     assert!(spans.iter().all(|bytes| full.contains(bytes)), "{spans:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_flood_a_trace_waits_for_its_late_spans_as_long_as_else() {
+    let config = CollectorConfig {
+        tail_sampling: Some(TailSampling {
+            otherwise_ratio: 0.0,
+            ..TailSampling::default()
+        }),
+        ..CollectorConfig::default()
+    };
+    let batch_delay = config.batch_delay;
+    let (rig, sender) = rig_with(config, |sender| vec![Box::new(Flood::start(sender))]);
+    let mut producer = sender.register().unwrap();
+    let accounts = Arc::clone(&rig.accounts);
+    run_beside(rig, async |_| {
+        // Until the backlog counts for as much of the delay as it may.
+        tokio::time::advance(batch_delay).await;
+        record_span(&mut producer, 1, 0, StatusCode::Unset);
+        for _ in 0..2 {
+            tokio::time::advance(Duration::from_millis(150)).await;
+        }
+        record_span(&mut producer, 2, 1, StatusCode::Error);
+        for pause in [Duration::from_millis(100), batch_delay, batch_delay] {
+            tokio::time::advance(pause).await;
+        }
+        assert_eq!(accounts.snapshot(0).account(Signal::Traces).exported, 2);
+    })
+    .await;
 }

@@ -240,7 +240,7 @@ impl Pipeline {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("ringlight-blocking")
-            .max_blocking_threads(2)
+            .max_blocking_threads(blocking_threads_max(&config, destinations.len()))
             .on_thread_start(mark_thread)
             .build()?;
         let clock = config.clock();
@@ -474,3 +474,13 @@ impl fmt::Debug for Pipeline {
             .finish_non_exhaustive()
     }
 }
+/// Threads for what blocks, at most: look-ups of names, and what exporters do there, such as writing to
+/// a file. They are started when there is work for them, and end after ten seconds without.
+///
+/// Each request under way, of each destination for each signal, has one, and another for what a request
+/// left behind when its time was up: so that those that are stuck leave some to the others.
+fn blocking_threads_max(config: &CollectorConfig, destinations: usize) -> usize {
+    let requests = config.concurrent_exports_max * destinations * Signal::ALL.len();
+    (2 * requests).max(1)
+}
+

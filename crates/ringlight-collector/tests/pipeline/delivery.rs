@@ -1,14 +1,18 @@
 //! Batches reach their destinations: in time, in order, again after a failure, to each on its own.
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::support::{
     Answer, PATIENCE, Scripted, config, decode, record_log, record_span, start, traces, wait_for,
     wait_for_traces,
 };
-use ringlight_collector::{CollectorConfig, Notice, Notices, OverflowPolicy, RetryConfig};
-use ringlight_model::{DropReason, Signal};
+use ringlight_collector::{
+    CollectorConfig, EncodedBatch, ExportError, ExportOutcome, Exporter, ExporterBoxed, Notice,
+    Notices, OverflowPolicy, Pipeline, RetryConfig,
+};
+use ringlight_model::{DropReason, LedgerSnapshot, Signal};
 
 #[test]
 fn a_batch_is_sent_when_it_is_old_enough_though_it_is_small() {
@@ -369,4 +373,69 @@ fn sixteen_producers_lose_nothing_and_keep_their_order() {
         next[producer] += 1;
     }
     assert_eq!(next, [SPANS + 1; PRODUCERS as usize]);
+}
+
+/// A file that does not take anything, and holds up a thread for each request.
+struct StuckFile {
+    name: &'static str,
+    writes: Arc<Mutex<Receiver<()>>>,
+}
+
+impl Exporter for StuckFile {
+    async fn export(&self, _: EncodedBatch) -> Result<ExportOutcome, ExportError> {
+        let writes = Arc::clone(&self.writes);
+        let written = tokio::task::spawn_blocking(move || {
+            // Until the test ends: nobody writes.
+            let writes = writes.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = writes.recv();
+        });
+        let _ = written.await;
+        Ok(ExportOutcome::default())
+    }
+
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+/// What looks up a name for each request.
+struct LooksUp;
+
+impl Exporter for LooksUp {
+    async fn export(&self, _: EncodedBatch) -> Result<ExportOutcome, ExportError> {
+        let found = tokio::task::spawn_blocking(|| ());
+        found.await.map_err(|error| ExportError::Permanent {
+            reason: error.to_string(),
+        })?;
+        Ok(ExportOutcome::default())
+    }
+
+    fn name(&self) -> &str {
+        "looks up"
+    }
+}
+
+#[test]
+fn files_that_are_stuck_leave_threads_to_who_looks_up_names() {
+    let (_ends, writes) = channel();
+    let writes = Arc::new(Mutex::new(writes));
+    let file = |name| {
+        let writes = Arc::clone(&writes);
+        Arc::new(StuckFile { name, writes }) as Arc<dyn ExporterBoxed>
+    };
+    let destinations = vec![Arc::new(LooksUp) as _, file("one"), file("two")];
+    let config = CollectorConfig {
+        batch_records_max: 1,
+        ..config()
+    };
+    let pipeline = Pipeline::start(config, Arc::default(), destinations, Vec::new()).unwrap();
+    // More than are under way at a time.
+    for number in 1..=10 {
+        record_span(&pipeline.recorder(), number);
+    }
+    wait_for_traces(&pipeline, |account| account.exported == 10);
+    let in_files = |(_, ledger): &(String, LedgerSnapshot)| ledger.account(Signal::Traces).exported;
+    let exported: Vec<_> = pipeline.ledgers().iter().map(in_files).collect();
+    assert_eq!(exported, [10, 0, 0]);
+    pipeline.shutdown(Duration::ZERO);
 }

@@ -19,14 +19,16 @@ use crate::export::ExporterBoxed;
 use crate::inbox::{Inbox, lane_of};
 use crate::meter::Meter;
 use crate::open_spans::OpenReports;
-use crate::pipeline::{Answer, Command, Control};
+use crate::pipeline::{Command, Control};
 use crate::report::{Reporter, Reports};
 use crate::sink::{LogFilter, RecordSink};
 
+mod flushes;
 #[cfg(test)]
 mod tests;
 mod watch;
 
+use flushes::Flushes;
 use watch::{COST_LOOK, DROPS_LOOK, Drops, Watch};
 
 /// Record bytes taken from the rings before the exporters get their turn on the thread.
@@ -90,7 +92,7 @@ pub(crate) struct Collector {
     reports: Vec<Arc<Reports>>,
     open_reports: Arc<OpenReports>,
     inbox: Inbox,
-    flushes: Vec<Flush>,
+    flushes: Flushes,
     leaving: Option<Leaving>,
     /// The shortest and the longest time between looks.
     look_soon: Duration,
@@ -110,16 +112,6 @@ pub(crate) struct Collector {
     clock: Arc<Clock>,
     /// Bytes all rings hold together when they are full.
     rings_bytes: usize,
-}
-
-/// A flush on its way through: rings, then batches, then destinations.
-struct Flush {
-    /// `None` once it is given.
-    answer: Option<Answer>,
-    /// Record bytes drained since it was asked for.
-    drained_bytes: usize,
-    /// Once the rings are through: the last batch that matters.
-    up_to: Option<u64>,
 }
 
 struct Leaving {
@@ -215,7 +207,7 @@ impl Collector {
             settled,
             reports,
             open_reports,
-            flushes: Vec::new(),
+            flushes: Flushes::new(config.batch_delay),
             leaving: None,
             look_soon,
             look_seldom,
@@ -264,7 +256,7 @@ impl Collector {
             let more = may_drain && self.drain(now);
             self.inbox.seal_due(now);
             self.inbox.offer(now, self.leaving.is_some());
-            self.answer_flushes();
+            self.flushes.answer(&mut self.inbox);
             if listens || self.drops.is_due(now) {
                 self.drops.look(now);
             }
@@ -291,13 +283,10 @@ impl Collector {
     }
 
     fn take_commands(&mut self) {
+        self.flushes.forget_abandoned();
         for command in self.control.take() {
             match command {
-                Command::Flush(answer) => self.flushes.push(Flush {
-                    answer: Some(answer),
-                    drained_bytes: 0,
-                    up_to: None,
-                }),
+                Command::Flush(answer) => self.flushes.add(answer),
                 Command::Shutdown(timeout) if self.leaving.is_none() => self.leave(timeout),
                 // The first one has set the deadline.
                 Command::Shutdown(_) => {}
@@ -340,16 +329,9 @@ impl Collector {
         } else {
             self.look_after = (self.look_after * 2).min(self.look_seldom);
         }
-        let is_through =
-            |flush: &Flush| !drained.more || flush.drained_bytes > 2 * self.rings_bytes;
-        let mut seal = false;
-        for flush in &mut self.flushes {
-            flush.drained_bytes = flush.drained_bytes.saturating_add(drained.bytes);
-            if flush.up_to.is_none() && is_through(flush) {
-                seal = true;
-                flush.up_to = Some(0);
-            }
-        }
+        let flushes = &mut self.flushes;
+        flushes.note_drained(drained.bytes, drained.more, 2 * self.rings_bytes);
+        let mut seal = flushes.want_seal(now, inbox);
         if let Some(leaving) = &mut self.leaving
             && !drained.more
             && !leaving.rings_are_empty
@@ -358,13 +340,8 @@ impl Collector {
             seal = true;
         }
         if seal {
-            self.inbox.seal_all();
-            let last = self.inbox.last_sequence();
-            for flush in &mut self.flushes {
-                if flush.up_to == Some(0) {
-                    flush.up_to = Some(last);
-                }
-            }
+            inbox.seal_all();
+            flushes.note_sealed(now, inbox.last_sequence());
         }
         drained.more
     }
@@ -379,36 +356,11 @@ impl Collector {
         self.drops.look(Instant::now());
     }
 
-    fn answer_flushes(&mut self) {
-        if self.flushes.is_empty() {
-            return;
-        }
-        let inbox = &mut self.inbox;
-        let is_done = |flush: &Flush| {
-            flush
-                .up_to
-                .is_some_and(|sequence| inbox.is_settled_up_to(sequence))
-        };
-        if !self.flushes.iter().any(is_done) {
-            return;
-        }
-        inbox.flush_sinks();
-        self.flushes.retain_mut(|flush| {
-            let done = flush
-                .up_to
-                .is_some_and(|sequence| inbox.is_settled_up_to(sequence));
-            if done && let Some(answer) = flush.answer.take() {
-                answer.send();
-            }
-            !done
-        });
-    }
-
     async fn wait(&mut self, now: Instant, listens: bool) {
         let is_held = self.inbox.is_held();
         // While a flush or the end waits for the rings, they are looked at without delay.
         let waits_for_rings = !is_held
-            && (self.flushes.iter().any(|flush| flush.up_to.is_none())
+            && (self.flushes.wait_for_rings()
                 || self.leaving.as_ref().is_some_and(|l| !l.rings_are_empty));
         if waits_for_rings {
             tokio::task::yield_now().await;
@@ -417,7 +369,8 @@ impl Collector {
         let look = (!listens).then(|| now + self.look_after);
         let due = self.inbox.next_due().filter(|_| !is_held);
         let deadline = self.leaving.as_ref().map(|leaving| leaving.deadline);
-        let until = [look, due, deadline, self.watch.next_look()]
+        let seal = self.flushes.next_seal().filter(|_| !is_held);
+        let until = [look, due, seal, deadline, self.watch.next_look()]
             .into_iter()
             .flatten()
             .min();

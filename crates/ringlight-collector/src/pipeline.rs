@@ -1,8 +1,8 @@
 //! The handle the application holds: start, flush, shut down, read the ledger.
 
 use std::fmt;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use ringlight_clock::Clock;
@@ -73,15 +73,47 @@ pub(crate) enum Command {
 
 /// Where the answer to a flush goes. Dropping it tells who waits that there is none.
 pub(crate) enum Answer {
-    Thread(SyncSender<()>),
+    Thread {
+        sender: SyncSender<()>,
+        /// Gone with the thread's patience.
+        waiter: Weak<()>,
+    },
     Task(oneshot::Sender<()>),
 }
 
+/// What a thread waits for an answer with.
+struct Answered {
+    receiver: Receiver<()>,
+    _waiter: Arc<()>,
+}
+
 impl Answer {
+    fn to_thread() -> (Self, Answered) {
+        let (sender, receiver) = sync_channel(1);
+        let waiter = Arc::new(());
+        let answer = Self::Thread {
+            sender,
+            waiter: Arc::downgrade(&waiter),
+        };
+        let answered = Answered {
+            receiver,
+            _waiter: waiter,
+        };
+        (answer, answered)
+    }
+
+    /// Whether somebody still waits for it.
+    pub(crate) fn is_awaited(&self) -> bool {
+        match self {
+            Self::Thread { waiter, .. } => waiter.strong_count() > 0,
+            Self::Task(sender) => !sender.is_closed(),
+        }
+    }
+
     /// Whoever gave up waiting does not hear it.
     pub(crate) fn send(self) {
         match self {
-            Self::Thread(sender) => {
+            Self::Thread { sender, .. } => {
                 let _ = sender.try_send(());
             }
             Self::Task(sender) => {
@@ -116,11 +148,17 @@ impl Control {
     }
 
     /// False when nobody will take it any more.
-    fn send(&self, command: Command) -> bool {
+    ///
+    /// What has not been taken is bounded by who waits for it: flushes that nobody waits for any more
+    /// make room.
+    pub(crate) fn send(&self, command: Command) -> bool {
         let mut state = self.lock();
         if state.is_ended {
             return false;
         }
+        let is_wanted =
+            |command: &Command| !matches!(command, Command::Flush(a) if !a.is_awaited());
+        state.commands.retain(is_wanted);
         state.commands.push(command);
         true
     }
@@ -370,6 +408,10 @@ impl Pipeline {
     /// Waits until everything recorded before the call has been delivered, refused or dropped at
     /// every destination, at most for `timeout`.
     ///
+    /// Flushes share batches: while the one an earlier flush sealed is on its way, the next is sealed
+    /// 100 ms after it, or after [`batch_delay`](CollectorConfig::batch_delay) where that is shorter. One
+    /// whose time is up leaves nothing behind.
+    ///
     /// # Errors
     /// The time was up first, the pipeline has ended, or the caller is the pipeline itself.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
@@ -379,12 +421,12 @@ impl Pipeline {
         if !self.shared.has_collector() {
             return Err(FlushError::Closed);
         }
-        let (answer, answered) = sync_channel(1);
-        if !self.control.send(Command::Flush(Answer::Thread(answer))) {
+        let (answer, answered) = Answer::to_thread();
+        if !self.control.send(Command::Flush(answer)) {
             return Err(FlushError::Closed);
         }
         self.sender.wake();
-        match answered.recv_timeout(timeout) {
+        match answered.receiver.recv_timeout(timeout) {
             Ok(()) => Ok(()),
             Err(RecvTimeoutError::Disconnected) => Err(FlushError::Closed),
             Err(RecvTimeoutError::Timeout) => Err(FlushError::Timeout {
@@ -451,6 +493,16 @@ impl Pipeline {
     }
 }
 
+/// Threads for what blocks, at most: look-ups of names, and what exporters do there, such as writing to
+/// a file. They are started when there is work for them, and end after ten seconds without.
+///
+/// Each request under way, of each destination for each signal, has one, and another for what a request
+/// left behind when its time was up: so that those that are stuck leave some to the others.
+fn blocking_threads_max(config: &CollectorConfig, destinations: usize) -> usize {
+    let requests = config.concurrent_exports_max * destinations * Signal::ALL.len();
+    (2 * requests).max(1)
+}
+
 fn signals_of(exporter: &dyn ExporterBoxed) -> SignalSet {
     let signals = Signal::ALL.into_iter();
     signals
@@ -474,13 +526,29 @@ impl fmt::Debug for Pipeline {
             .finish_non_exhaustive()
     }
 }
-/// Threads for what blocks, at most: look-ups of names, and what exporters do there, such as writing to
-/// a file. They are started when there is work for them, and end after ten seconds without.
-///
-/// Each request under way, of each destination for each signal, has one, and another for what a request
-/// left behind when its time was up: so that those that are stuck leave some to the others.
-fn blocking_threads_max(config: &CollectorConfig, destinations: usize) -> usize {
-    let requests = config.concurrent_exports_max * destinations * Signal::ALL.len();
-    (2 * requests).max(1)
-}
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flushes_that_nobody_waits_for_do_not_add_up_before_they_are_taken() {
+        let control = Control::default();
+        for _ in 0..100 {
+            let (answer, answered) = Answer::to_thread();
+            assert!(control.send(Command::Flush(answer)));
+            drop(answered);
+            let (answer, answered) = oneshot::channel();
+            assert!(control.send(Command::Flush(Answer::Task(answer))));
+            drop(answered);
+        }
+        let (answer, _answered) = Answer::to_thread();
+        assert!(control.send(Command::Flush(answer)));
+        assert!(control.send(Command::Shutdown(Duration::ZERO)));
+        let taken = control.take();
+        assert!(matches!(
+            taken[..],
+            [Command::Flush(_), Command::Shutdown(_)]
+        ));
+    }
+}

@@ -17,6 +17,7 @@ use crate::TailSampling;
 use crate::accounts::Counted;
 use crate::export::{EncodedBatch, ExportError, ExportFuture, ExportOutcome};
 use crate::notice::{Notice, Notices};
+use crate::pipeline::Answer;
 use crate::record::{Head, LogHeader, Record, SpanHeader, copy_words};
 
 const BATCH_DELAY: Duration = Duration::from_millis(200);
@@ -380,4 +381,32 @@ async fn in_a_flood_a_trace_waits_for_its_late_spans_as_long_as_else() {
         assert_eq!(accounts.snapshot(0).account(Signal::Traces).exported, 2);
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_flushes_all_the_time_without_patience_leaves_nothing_behind_and_fills_no_queue() {
+    const FLUSHES: u32 = 100;
+    const PATIENCE: Duration = Duration::from_millis(10);
+    // Nothing is ever sent.
+    let (mut rig, sender) = rig(CollectorConfig::default());
+    let mut producer = sender.register().unwrap();
+    let collector = &mut rig.collector;
+    for _ in 0..FLUSHES {
+        record(&mut producer);
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let flush = Command::Flush(Answer::Task(answer));
+        assert!(collector.control.send(flush));
+        let now = Instant::now();
+        collector.take_commands();
+        assert!(collector.inbox.offer(now, false));
+        collector.drain(now);
+        collector.flushes.answer(&mut collector.inbox);
+        assert_eq!(collector.flushes.count(), 1);
+        drop(answered);
+        tokio::time::advance(PATIENCE).await;
+    }
+    collector.take_commands();
+    assert_eq!(collector.flushes.count(), 0);
+    // One at first, and then one for every 100 ms.
+    assert_eq!(collector.inbox.last_sequence(), u64::from(FLUSHES / 10));
 }

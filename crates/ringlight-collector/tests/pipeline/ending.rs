@@ -393,6 +393,25 @@ fn log_records_after_the_end_are_told_once_and_the_hook_may_record() {
     let recorder = recorder.get_or_init(|| pipeline.recorder());
     // With a ring of its own, as a thread that begins late has not.
     record_span(recorder, 1);
+#[test]
+fn a_flush_seals_what_there_is_though_an_earlier_one_is_not_through() {
+    let backend = Scripted::new("backend", Answer::Held);
+    let long = CollectorConfig {
+        batch_delay: Duration::from_secs(3600),
+        ..config()
+    };
+    let pipeline = start(long, &[&backend]);
+    std::thread::scope(|scope| {
+        for number in 1..=2 {
+            record_span(&pipeline.recorder(), number);
+            scope.spawn(|| pipeline.flush(PATIENCE).unwrap());
+            backend.wait_attempts(number as usize);
+        }
+        backend.release(Answer::Ok);
+    });
+    assert_eq!(traces(&pipeline).exported, 2);
+}
+
     pipeline.shutdown(PATIENCE);
     assert!(!record_span(recorder, 2));
     assert_eq!(told.try_recv().ok(), None, "spans may well close late");

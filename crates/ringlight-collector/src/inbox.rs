@@ -2,7 +2,6 @@
 //! sealed batches that wait for room at the destinations.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use crate::destination::Destination;
 use crate::export::EncodedBatch;
 use crate::record::{LogRecord, Record};
 use crate::sink::{LogFilter, RecordSink};
+use crate::sinks::Sinks;
 use crate::tail::{Judged, Tail, Verdict};
 
 /// The lane of spans.
@@ -31,7 +31,7 @@ const HOLD_MAX: Duration = Duration::from_millis(200);
 pub(crate) struct Inbox {
     accounts: Arc<Accounts>,
     destinations: Vec<Arc<Destination>>,
-    sinks: Vec<Box<dyn RecordSink>>,
+    sinks: Sinks,
     /// Without one, every log record is exported.
     log_filter: Option<Box<dyn LogFilter>>,
     callsites: Arc<CallsiteRegistry>,
@@ -45,7 +45,6 @@ pub(crate) struct Inbox {
     unposted: [u64; 2],
     /// Spans that ended before they began, not yet in the books.
     negative_durations: u64,
-    sinks_are_dirty: bool,
     /// Whether any destination takes them, of traces and of logs.
     is_taken: [bool; 2],
     tail: Option<Tail>,
@@ -79,7 +78,7 @@ impl Inbox {
         Self {
             accounts,
             destinations,
-            sinks,
+            sinks: Sinks::new(sinks, config.notices.clone()),
             log_filter,
             batches: BatchProcessor::of_callsites(config, Arc::clone(&callsites)),
             callsites,
@@ -87,7 +86,6 @@ impl Inbox {
             held_since: None,
             unposted: [0; 2],
             negative_durations: 0,
-            sinks_are_dirty: false,
             is_taken,
             tail: config.tail_sampling.map(Tail::new),
             judged: Vec::new(),
@@ -103,9 +101,7 @@ impl Inbox {
         let Ok(record) = Record::parse(bytes) else {
             return self.malformed(lane_of(bytes));
         };
-        if !self.sinks.is_empty() {
-            self.show(&record);
-        }
+        self.sinks.show(&record, &self.callsites);
         let lane = match record {
             Record::Span(span) => {
                 self.negative_durations += u64::from(span.ends_before_it_starts());
@@ -183,15 +179,6 @@ impl Inbox {
                 }
             }
         }
-    }
-
-    fn show(&mut self, record: &Record<'_>) {
-        self.sinks_are_dirty = true;
-        let callsites = &self.callsites;
-        // A sink that panics is not shown anything again.
-        self.sinks.retain_mut(|sink| {
-            catch_unwind(AssertUnwindSafe(|| sink.record(record, callsites))).is_ok()
-        });
     }
 
     #[cold]
@@ -352,9 +339,6 @@ impl Inbox {
     }
 
     pub(crate) fn flush_sinks(&mut self) {
-        if std::mem::take(&mut self.sinks_are_dirty) {
-            self.sinks
-                .retain_mut(|sink| catch_unwind(AssertUnwindSafe(|| sink.flush())).is_ok());
-        }
+        self.sinks.flush();
     }
 }

@@ -78,6 +78,7 @@ mod recorder;
 mod report;
 mod send;
 mod sink;
+mod sinks;
 mod spans;
 mod spread;
 mod submit;

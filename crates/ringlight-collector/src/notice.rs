@@ -9,7 +9,7 @@ use ringlight_model::DropReason;
 
 use crate::text::Readable;
 
-/// Something about a destination that a person may want to know.
+/// Something that a person may want to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice {
@@ -42,6 +42,12 @@ pub enum Notice {
         reason: DropReason,
         /// How many records so far, all signals together.
         records: u64,
+    },
+    /// What shows records locally, such as the writer of log lines, panicked and is shown nothing any
+    /// more; the records count as they would have. Said once for each.
+    SinkPanicked {
+        /// What the panic said.
+        message: String,
     },
     /// A log record came after the shutdown and is lost, as all later ones are. Said once, on the
     /// thread that recorded it.
@@ -82,6 +88,10 @@ impl fmt::Display for Notice {
                 let cause = cause(*reason);
                 write!(f, "dropped {} so far: {cause}", counted(*records))
             }
+            Self::SinkPanicked { message } => write!(
+                f,
+                "a local output, such as the log lines, panicked and is not written to any more: {message}"
+            ),
             Self::RecordedLate => f.write_str(
                 "a log record came after telemetry was shut down: it and what follows is lost; \
                  hint: keep what `init` returns until the end of `main`, `let _telemetry = ...`, and \

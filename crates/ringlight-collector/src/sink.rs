@@ -7,8 +7,9 @@ use crate::record::{LogRecord, Record};
 
 /// Sees every record as it comes out of the rings, on the collector's thread.
 ///
-/// A sink may write to a terminal or a file; while it waits, nothing is drained, so it should
-/// buffer and write in [`flush`](Self::flush).
+/// A sink may write to a terminal or a file; while it waits, nothing is drained and nothing is sent to
+/// any destination, so it should buffer and write in [`flush`](Self::flush). One that panics is called no
+/// more, of which a [`Notice`](crate::Notice) tells.
 pub trait RecordSink: Send {
     /// One record. Nothing of it may be kept.
     fn record(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry);

@@ -291,6 +291,77 @@ impl RecordSink for Meddler {
     }
 }
 
+/// A sink that panics at the first record it sees.
+struct Panics;
+
+impl RecordSink for Panics {
+    fn record(&mut self, _: &Record<'_>, _: &CallsiteRegistry) {
+        panic!("no more paper");
+    }
+
+    fn flush(&mut self) {}
+}
+
+#[test]
+fn a_person_is_told_once_of_a_sink_that_panics_and_nothing_else_changes() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let (told, tellings) = mpsc::channel();
+    let config = CollectorConfig {
+        notices: Notices::new(move |notice| {
+            let _ = told.send(notice.clone());
+        }),
+        ..config()
+    };
+    let destinations = vec![Arc::new(backend.clone()) as Arc<dyn ExporterBoxed>];
+    let callsites = Arc::new(CallsiteRegistry::new());
+    let pipeline = Pipeline::start(config, callsites, destinations, vec![Box::new(Panics)]);
+    let pipeline = pipeline.unwrap();
+    for number in 1..=3 {
+        record_span(&pipeline.recorder(), number);
+    }
+    let ledger = pipeline.shutdown(PATIENCE);
+    assert_eq!(ledger.account(Signal::Traces).exported, 3);
+    drop(pipeline);
+    let message = "no more paper".to_owned();
+    let told: Vec<_> = tellings.iter().collect();
+    assert_eq!(told, [Notice::SinkPanicked { message }]);
+}
+
+/// A sink that blocks until the other end is dropped.
+struct Blocks(mpsc::Receiver<()>);
+
+impl RecordSink for Blocks {
+    fn record(&mut self, _: &Record<'_>, _: &CallsiteRegistry) {
+        let _ = self.0.recv();
+    }
+
+    fn flush(&mut self) {}
+}
+
+#[test]
+fn a_sink_that_blocks_holds_up_the_collector_and_not_the_application() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let (blocks, until) = mpsc::channel();
+    let config = CollectorConfig {
+        ring_bits: 6,
+        ..config()
+    };
+    let destinations = vec![Arc::new(backend.clone()) as Arc<dyn ExporterBoxed>];
+    let sinks = vec![Box::new(Blocks(until)) as _];
+    let pipeline = Pipeline::start(config, Arc::default(), destinations, sinks).unwrap();
+    let recorder = pipeline.recorder();
+    let taken = (1..).take_while(|number| record_span(&recorder, *number));
+    let taken = taken.count() as u64;
+    let flushed = pipeline.flush(SHORT);
+    assert!(matches!(flushed, Err(FlushError::Timeout { .. })));
+    assert_eq!(backend.attempts().len(), 0);
+    drop(blocks);
+    pipeline.flush(PATIENCE).unwrap();
+    let account = traces(&pipeline);
+    assert_eq!((account.exported, account.submitted), (taken, taken + 1));
+    assert_eq!(account.dropped[DropReason::RingFull as usize], 1);
+}
+
 #[test]
 fn a_thread_of_the_pipeline_never_waits_for_the_pipeline() {
     let (give, take) = mpsc::channel();
@@ -320,6 +391,25 @@ fn a_thread_of_the_pipeline_never_waits_for_the_pipeline() {
     drop(give);
     let ledger = pipeline.shutdown(PATIENCE);
     assert!(ledger.balances(), "{ledger:?}");
+}
+
+#[test]
+fn a_flush_seals_what_there_is_though_an_earlier_one_is_not_through() {
+    let backend = Scripted::new("backend", Answer::Held);
+    let long = CollectorConfig {
+        batch_delay: Duration::from_secs(3600),
+        ..config()
+    };
+    let pipeline = start(long, &[&backend]);
+    std::thread::scope(|scope| {
+        for number in 1..=2 {
+            record_span(&pipeline.recorder(), number);
+            scope.spawn(|| pipeline.flush(PATIENCE).unwrap());
+            backend.wait_attempts(number as usize);
+        }
+        backend.release(Answer::Ok);
+    });
+    assert_eq!(traces(&pipeline).exported, 2);
 }
 
 #[test]
@@ -393,25 +483,6 @@ fn log_records_after_the_end_are_told_once_and_the_hook_may_record() {
     let recorder = recorder.get_or_init(|| pipeline.recorder());
     // With a ring of its own, as a thread that begins late has not.
     record_span(recorder, 1);
-#[test]
-fn a_flush_seals_what_there_is_though_an_earlier_one_is_not_through() {
-    let backend = Scripted::new("backend", Answer::Held);
-    let long = CollectorConfig {
-        batch_delay: Duration::from_secs(3600),
-        ..config()
-    };
-    let pipeline = start(long, &[&backend]);
-    std::thread::scope(|scope| {
-        for number in 1..=2 {
-            record_span(&pipeline.recorder(), number);
-            scope.spawn(|| pipeline.flush(PATIENCE).unwrap());
-            backend.wait_attempts(number as usize);
-        }
-        backend.release(Answer::Ok);
-    });
-    assert_eq!(traces(&pipeline).exported, 2);
-}
-
     pipeline.shutdown(PATIENCE);
     assert!(!record_span(recorder, 2));
     assert_eq!(told.try_recv().ok(), None, "spans may well close late");

@@ -1,0 +1,62 @@
+//! The sinks of a pipeline, of which one that panics takes nothing else with it.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ringlight_model::CallsiteRegistry;
+
+use crate::notice::{Notice, Notices};
+use crate::record::Record;
+use crate::sink::RecordSink;
+
+/// Shows records to local consumers.
+pub(crate) struct Sinks {
+    sinks: Vec<Box<dyn RecordSink>>,
+    /// Whether they were shown anything since they were flushed.
+    are_dirty: bool,
+    notices: Notices,
+}
+
+impl Sinks {
+    pub(crate) fn new(sinks: Vec<Box<dyn RecordSink>>, notices: Notices) -> Self {
+        Self {
+            sinks,
+            are_dirty: false,
+            notices,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn show(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry) {
+        if !self.sinks.is_empty() {
+            self.are_dirty = true;
+            self.each(|sink| sink.record(record, callsites));
+        }
+    }
+
+    pub(crate) fn flush(&mut self) {
+        if std::mem::take(&mut self.are_dirty) {
+            self.each(|sink| sink.flush());
+        }
+    }
+
+    /// Calls every sink. One that panics may be in any state, so it is not called again.
+    fn each(&mut self, mut call: impl FnMut(&mut dyn RecordSink)) {
+        let notices = &self.notices;
+        self.sinks.retain_mut(|sink| {
+            let called = catch_unwind(AssertUnwindSafe(|| call(&mut **sink)));
+            if let Err(panic) = &called {
+                let message = message(&**panic);
+                notices.send(&Notice::SinkPanicked { message });
+            }
+            called.is_ok()
+        });
+    }
+}
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("it did not say why").to_owned()
+}

@@ -230,7 +230,9 @@ impl Governor {
         self.0.as_ref().map(|governing| governing.budget_ratio)
     }
 
-    pub(crate) const fn is_set(&self) -> bool {
+    /// Whether it is one that governs.
+    #[must_use]
+    pub const fn is_set(&self) -> bool {
         self.0.is_some()
     }
 

@@ -27,6 +27,9 @@ use crate::subscriber::{
 };
 use crate::telemetry::{Shared, Telemetry};
 
+#[cfg(test)]
+mod tests;
+
 /// How long the guard waits for the backend when it is dropped, unless told otherwise.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -55,7 +58,6 @@ pub struct Builder {
     sampling_rules: Vec<SamplingRule>,
     beside: Option<Beside>,
     span_events: bool,
-    clock: Option<Clock>,
     #[cfg(feature = "otel")]
     interop: crate::otel::Interop,
 }
@@ -68,6 +70,8 @@ impl Default for Builder {
         let mut inputs = Inputs::default();
         inputs.pipeline.batch_delay = BATCH_DELAY;
         inputs.pipeline.producers_max = rings_max();
+        inputs.pipeline.notices =
+            Notices::new(|notice| crate::notice::say(format_args!("{notice}")));
         Self {
             inputs,
             exporters: Vec::new(),
@@ -77,7 +81,6 @@ impl Default for Builder {
             sampling_rules: Vec::new(),
             beside: None,
             span_events: false,
-            clock: None,
             #[cfg(feature = "otel")]
             interop: crate::otel::Interop::default(),
         }
@@ -179,8 +182,9 @@ impl Builder {
     }
 
     /// How much of the process's CPU time observing may take; when it takes more, fewer traces are
-    /// recorded until it does not. Default: `RINGLIGHT_OVERHEAD_BUDGET`, such as `2%`, else as much as
-    /// it takes.
+    /// recorded until it does not. Default: the [governor](CollectorConfig::governor) given to
+    /// [`pipeline`](Self::pipeline), else `RINGLIGHT_OVERHEAD_BUDGET`, such as `2%`, else as much as it
+    /// takes.
     pub fn overhead_budget(mut self, budget: OverheadBudget) -> Self {
         self.inputs.overhead_budget = Some(budget);
         self
@@ -188,9 +192,8 @@ impl Builder {
 
     /// Of the traces that are recorded, sends those that failed or were slow, and a share of the
     /// others: judged once they are over. Default: all are sent, at once.
-    pub fn tail_sampling(mut self, tail_sampling: TailSampling) -> Self {
-        self.inputs.pipeline.tail_sampling = Some(tail_sampling);
-        self
+    pub fn tail_sampling(self, tail_sampling: TailSampling) -> Self {
+        self.pipeline(move |config| config.tail_sampling = Some(tail_sampling))
     }
 
     /// Whether an event is, besides a log record, an event of the `tracing` span it happened in: named
@@ -228,36 +231,52 @@ impl Builder {
 
     /// How long a record waits for others to travel with. Default: `OTEL_BSP_SCHEDULE_DELAY`, else
     /// 200 ms, so that a span is seen within a second of its end.
-    pub fn batch_delay(mut self, delay: Duration) -> Self {
-        self.inputs.batch_delay = Some(delay);
-        self
+    pub fn batch_delay(self, delay: Duration) -> Self {
+        self.pipeline(move |config| config.batch_delay = delay)
     }
 
     /// A Ringlight backend is told of spans that have been open for longer than this, every two seconds
     /// ([`CollectorConfig::report_interval`]), and shows them as in progress; zero turns that off. Default:
     /// 10 s. Spans of the OpenTelemetry API and those of a producer are seen when they end.
-    pub fn open_span_after(mut self, after: Duration) -> Self {
-        self.inputs.pipeline.open_span_after = after;
-        self
+    pub fn open_span_after(self, after: Duration) -> Self {
+        self.pipeline(move |config| config.open_span_after = after)
     }
 
     /// What a thread does when its ring is full. Default: drop the new record and count it.
-    pub fn overflow(mut self, policy: OverflowPolicy) -> Self {
-        self.inputs.pipeline.policy = policy;
-        self
+    pub fn overflow(self, policy: OverflowPolicy) -> Self {
+        self.pipeline(move |config| config.policy = policy)
     }
 
-    /// Anything else about the pipeline: buffers, queues, retries, limits. It is handed the defaults of
-    /// [`CollectorConfig`], but for [`batch_delay`](Self::batch_delay) and
+    /// Anything about the pipeline: buffers, queues, retries, limits, where
+    /// [notices](CollectorConfig::notices) go, which by default is stderr.
+    ///
+    /// `change` is called when telemetry starts, with what the variables say (`OTEL_BSP_*` and so on), and
+    /// what it sets holds over that. Of several calls, those of methods for single settings among
+    /// them, the last one holds. Attributes of the resource are added to those of
+    /// [`resource_attribute`](Self::resource_attribute) and of the variables.
+    ///
+    /// The defaults are those of [`CollectorConfig`], but for [`batch_delay`](Self::batch_delay) and
     /// [`producers_max`](CollectorConfig::producers_max), how many threads have a ring of their own: four for each
     /// processor this process may use, 64 at least and 1024 at most. A ring takes its memory (512 KiB, see
     /// [`ring_bits`](CollectorConfig::ring_bits)) when its thread first records, and is used again when that
     /// has ended: so all of them are 32 MiB at most on up to 16 processors, and 2 MiB a processor beyond. Further
-    /// threads share one ring behind a lock, and all that is lost by that is time. Variables that say more
-    /// about the same thing (`OTEL_BSP_*` and so on) still hold, except over what this builder has
-    /// a method for.
-    pub fn pipeline(mut self, change: impl FnOnce(&mut CollectorConfig)) -> Self {
-        change(&mut self.inputs.pipeline);
+    /// threads share one ring behind a lock, and all that is lost by that is time.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> Result<(), ringlight::InitError> {
+    /// let _telemetry = ringlight::builder()
+    ///     .pipeline(|config| {
+    ///         config.ring_bits = 14;
+    ///         config.export_timeout = Duration::from_secs(3);
+    ///     })
+    ///     .init()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pipeline(mut self, change: impl FnOnce(&mut CollectorConfig) + Send + 'static) -> Self {
+        self.inputs.changes.add(change);
         self
     }
 
@@ -373,9 +392,8 @@ impl Builder {
 
     /// Times of what is recorded through `tracing` and the OpenTelemetry API are read from this clock; for
     /// tests, with a [`ManualTime`](crate::ManualTime) that they set. Default: the best clock there is.
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = Some(clock);
-        self
+    pub fn clock(self, clock: Clock) -> Self {
+        self.pipeline(move |config| config.clock = Some(Arc::new(clock)))
     }
 
     /// Reads these variables instead of the process's own; for tests, and for programs that run
@@ -474,9 +492,7 @@ impl Builder {
         let mut sinks = self.sinks;
         sinks.extend(lines);
         let mut config = settings.pipeline;
-        config.notices = Notices::new(|notice| crate::notice::say(format_args!("{notice}")));
         let limits = config.limits;
-        config.clock = self.clock.map(Arc::new);
         if let Some(budget) = settings.overhead_budget {
             config.governor = budget::governor(budget, Arc::clone(&controls));
         }

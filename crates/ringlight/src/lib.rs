@@ -61,7 +61,8 @@
 //! From the command line (`TelemetryArgs`, feature `clap`), then code ([`builder`]), then the
 //! signal's own `OTEL_*` variables, then `OTLP_ENDPOINT`, then the generic `OTEL_*` variables: the
 //! first that says something wins. An empty variable is an unset one. Directives are the exception: what
-//! the code says of them is a default, over which the variable for the same outputs wins.
+//! the code says of them is a default, over which the variable for the same outputs wins. What
+//! [`Builder::pipeline`] sets is code, too.
 //!
 //! | variable | what it does |
 //! |---|---|

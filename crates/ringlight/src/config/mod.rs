@@ -12,6 +12,7 @@ mod resource;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::time::Duration;
 
 use ringlight_collector::CollectorConfig;
@@ -72,8 +73,34 @@ pub(crate) struct Inputs {
     pub(crate) output_directives: Vec<(Output, String)>,
     pub(crate) sampler: Option<Sampler>,
     pub(crate) overhead_budget: Option<OverheadBudget>,
+    /// Where variables begin.
     pub(crate) pipeline: CollectorConfig,
-    pub(crate) batch_delay: Option<Duration>,
+    /// What the code changes about that, after the variables.
+    pub(crate) changes: Changes,
+}
+
+/// Changes of the pipeline's settings, in the order the code has them.
+#[derive(Default)]
+pub(crate) struct Changes(Vec<Change>);
+
+type Change = Box<dyn FnOnce(&mut CollectorConfig) + Send>;
+
+impl Changes {
+    pub(crate) fn add(&mut self, change: impl FnOnce(&mut CollectorConfig) + Send + 'static) {
+        self.0.push(Box::new(change));
+    }
+
+    fn apply(self, config: &mut CollectorConfig) {
+        for change in self.0 {
+            change(config);
+        }
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Changes").field(&self.0.len()).finish()
+    }
 }
 
 /// What the inputs come to.
@@ -118,16 +145,19 @@ impl Settings {
         );
         let formats = formats(&mut reader);
         let mut pipeline = inputs.pipeline;
+        batching(&mut reader, &mut pipeline);
+        inputs.changes.apply(&mut pipeline);
         let mut attributes = inputs.attributes;
         attributes.append(&mut pipeline.resource.attributes);
         pipeline.resource.attributes =
             resource::attributes(&mut reader, inputs.service_name, attributes);
-        batching(&mut reader, inputs.batch_delay, &mut pipeline);
         Ok(Self {
             routes,
             filters,
             sampler,
-            overhead_budget: inputs.overhead_budget.or(budget),
+            // A governor that the code has put into the pipeline holds over the variable.
+            overhead_budget: (inputs.overhead_budget)
+                .or(budget.filter(|_| !pipeline.governor.is_set())),
             formats,
             format: inputs.argument_format.or(inputs.format).unwrap_or_default(),
             #[cfg(feature = "fmt")]
@@ -259,7 +289,7 @@ fn formats(reader: &mut Reader<'_>) -> Vec<Format> {
 
 /// Spans and logs share one pipeline, so of two settings for the same thing the shorter or smaller
 /// holds for both.
-fn batching(reader: &mut Reader<'_>, code_delay: Option<Duration>, pipeline: &mut CollectorConfig) {
+fn batching(reader: &mut Reader<'_>, pipeline: &mut CollectorConfig) {
     const HOUR_MS: u64 = 3_600_000;
     let mut millis = |name: &str| {
         reader.number(name, "1 to 3600000 (milliseconds)", |ms| {
@@ -272,7 +302,7 @@ fn batching(reader: &mut Reader<'_>, code_delay: Option<Duration>, pipeline: &mu
         millis("OTEL_BSP_SCHEDULE_DELAY"),
         millis("OTEL_BLRP_SCHEDULE_DELAY"),
     );
-    if let Some(delay) = code_delay.or(delay) {
+    if let Some(delay) = delay {
         pipeline.batch_delay = delay;
     }
     let per_signal = shorter(

@@ -180,8 +180,39 @@ fn batching_takes_the_shorter_of_both_processors() {
     assert_eq!(found.pipeline.batch_records_max, 512);
     assert_eq!(found.pipeline.export_timeout, millis(3000));
     assert_eq!(found.pipeline.limits.attributes_max, 7);
-    let found = settings(&both, |inputs| inputs.batch_delay = Some(millis(50)));
-    assert_eq!(found.pipeline.batch_delay, millis(50));
+}
+
+#[test]
+fn what_the_code_sets_about_the_pipeline_holds_over_variables() {
+    let millis = Duration::from_millis;
+    let variables = [
+        ("OTEL_BSP_SCHEDULE_DELAY", "5000"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "512"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "3000"),
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "7"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "100"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "9"),
+    ];
+    let found = settings(&variables, |inputs| {
+        inputs.changes.add(move |config| {
+            // What the variables say is there to be looked at.
+            assert_eq!(config.batch_delay, millis(5000));
+            config.batch_delay = millis(50);
+            config.batch_records_max = CollectorConfig::default().batch_records_max;
+            config.export_timeout = millis(70);
+            config.limits.attributes_max = 3;
+            config.limits.text_bytes_max = 10;
+        });
+        inputs.changes.add(move |config| config.batch_delay *= 2);
+    });
+    let config = found.pipeline;
+    assert_eq!(config.batch_delay, millis(100));
+    assert_eq!(config.batch_records_max, 10_000);
+    assert_eq!(config.export_timeout, millis(70));
+    let limits = config.limits;
+    assert_eq!((limits.attributes_max, limits.text_bytes_max), (3, 10));
+    // What the code does not touch is as the variables say.
+    assert_eq!(limits.events_max, 9);
 }
 
 #[test]
@@ -373,6 +404,11 @@ fn a_budget_is_that_of_the_code_or_of_the_variable() {
     check("2%", Some(5.0), Some(5.0), 0);
     check("2", None, None, 1);
     check("0%", None, None, 1);
+    let found = settings(&[("RINGLIGHT_OVERHEAD_BUDGET", "2%")], |inputs| {
+        let governor = ringlight_collector::Governor::new(0.5, |_| 1.0);
+        inputs.changes.add(|config| config.governor = governor);
+    });
+    assert_eq!(found.overhead_budget, None);
 }
 
 #[test]

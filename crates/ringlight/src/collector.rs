@@ -13,7 +13,7 @@
 //! | send spans somewhere else | [`SpanExporter`], or [`SpanExporterBoxed`] for a choice at run time |
 //! | send what `init` records somewhere else | [`Exporter`]; [`SpanBatch`] looks into its batches |
 //! | see every record in this process | [`RecordSink`](crate::RecordSink), [`record`] |
-//! | add such spans to those of `tracing` | [`Telemetry::register_producer`](crate::Telemetry::register_producer) |
+//! | add such spans to those of `tracing` | [`Telemetry::register_producer`](crate::Telemetry::register_producer), [`TraceContext`](crate::TraceContext) as their parent |
 //!
 //! ```
 //! use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ringlight_collector::SpanContext;
 use ringlight_model::{SpanId, TraceId};
 use tracing_core::dispatcher;
 
@@ -27,11 +28,50 @@ use crate::subscriber::with_remote_parent;
 /// let context = TraceContext::extract(|name| headers.get(name).map(String::as_str));
 /// let _answered = context.map(|context| context.parent_of(|| 42 /* open the span here */));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// Two are equal if they name the same span, whether one of them came from elsewhere or not. A
+/// [producer](crate::collector::SpanProducer) makes children of it, which are recorded if it is:
+///
+/// ```
+/// use ringlight::TraceContext;
+/// use ringlight::collector::{OpenSpan, SpanProducer, SpanTemplate};
+///
+/// static STEP: SpanTemplate<0> = SpanTemplate::new("shop", "step", []);
+///
+/// fn step(producer: &mut SpanProducer) -> OpenSpan<0> {
+///     match TraceContext::current() {
+///         Some(context) => producer.start_child(&STEP, context.into()),
+///         None => producer.start(&STEP),
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone, Copy)]
 pub struct TraceContext {
     trace_id: TraceId,
     span_id: SpanId,
     is_sampled: bool,
+    /// Whether it was read from what another process sent.
+    is_remote: bool,
+}
+
+impl PartialEq for TraceContext {
+    fn eq(&self, other: &Self) -> bool {
+        let named = |context: &Self| (context.trace_id, context.span_id, context.is_sampled);
+        named(self) == named(other)
+    }
+}
+
+impl Eq for TraceContext {}
+
+impl From<TraceContext> for SpanContext {
+    fn from(context: TraceContext) -> Self {
+        Self {
+            trace_id: context.trace_id,
+            span_id: context.span_id,
+            is_remote: context.is_remote,
+            is_sampled: context.is_sampled,
+        }
+    }
 }
 
 impl TraceContext {
@@ -48,17 +88,19 @@ impl TraceContext {
                 trace_id,
                 span_id,
                 is_sampled,
+                is_remote: false,
             })
         })
     }
 
-    /// The span of these ids; `None` if one is not valid.
+    /// The span of these ids, elsewhere; `None` if one is not valid.
     pub(crate) const fn new(trace_id: TraceId, span_id: SpanId, is_sampled: bool) -> Option<Self> {
         if trace_id.is_valid() && span_id.is_valid() {
             Some(Self {
                 trace_id,
                 span_id,
                 is_sampled,
+                is_remote: true,
             })
         } else {
             None
@@ -73,6 +115,7 @@ impl TraceContext {
             trace_id,
             span_id,
             is_sampled: false,
+            is_remote: true,
         }
     }
 
@@ -153,6 +196,13 @@ impl TraceContext {
     #[must_use]
     pub const fn span_id(self) -> SpanId {
         self.span_id
+    }
+
+    /// The same, of this process or not.
+    #[cfg(feature = "otel")]
+    pub(crate) const fn with_remote(mut self, is_remote: bool) -> Self {
+        self.is_remote = is_remote;
+        self
     }
 
     /// Whether the trace is recorded there.

@@ -253,19 +253,25 @@ fn spans_made_without_tracing_leave_through_the_same_pipeline() {
     tracing::dispatcher::with_default(&dispatch, || {
         let root = info_span!("root").entered();
         let context = TraceContext::current().unwrap();
-        let parent = SpanContext {
-            trace_id: context.trace_id(),
-            span_id: context.span_id(),
-            is_remote: false,
-        };
-        let child = producer.start_child(&NATIVE, parent);
+        let child = producer.start_child(&NATIVE, context.into());
         assert!(producer.end(child, [7.into(), "ada".into()]));
         drop(root);
+
+        // Below what is not recorded nothing is.
+        let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+        let remote = TraceContext::from_traceparent(header).unwrap();
+        assert!(SpanContext::from(remote).is_remote);
+        let _unsampled = remote.parent_of(|| info_span!("unsampled").entered());
+        let here = SpanContext::from(TraceContext::current().unwrap());
+        assert!(!here.is_remote && !here.is_sampled);
+        let orphan = producer.start_child(&NATIVE, here);
+        assert!(!producer.end(orphan, [9.into(), "orphan".into()]));
     });
     let ledger = telemetry.shutdown(LONG);
     let seen = backend.stop();
     seen.assert_agrees_with(&ledger);
     let spans = seen.spans();
+    assert_eq!(spans.len(), 2);
     let span = |name: &str| -> &Span { spans.iter().find(|span| span.name == name).unwrap() };
     let (root, child) = (span("root"), span("native"));
     assert_eq!(child.trace_id, root.trace_id);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringlight_model::{CallsiteRegistry, LedgerSnapshot, Signal, Span, ThreadLedger};
-use ringlight_ring::{RegisterError, ReserveError, RingProducer, WaitError};
+use ringlight_ring::{RegisterError, ReserveError, WaitError};
 
 use super::exporter::{OfSpans, SpanExporterBoxed};
-use super::producer::{OpenSpan, SpanContext, SpanProducer, SubmitError, write};
+use super::producer::{Ended, OpenSpan, SpanContext, SpanProducer, SubmitError, write};
 use super::template::{AttributeValue, SpanTemplate};
 use crate::accounts::Counted;
 use crate::config::CollectorConfig;
@@ -141,8 +141,9 @@ impl AsyncSpanCollector {
 
 /// A [`SpanProducer`] that waits for room in its ring as a task, whatever the policy.
 ///
-/// A wait ends when there is room or the collector is shut down; to bound it, put the future into a
-/// timeout and submit by reference, so that the span is not lost with the future.
+/// A wait ends when there is room or the collector is shut down. To bound it, put the future into a timeout:
+/// a whole span submitted by reference is not lost with the future, and one that is timed is counted as
+/// dropped with it.
 #[derive(Debug)]
 pub struct AsyncSpanProducer {
     producer: SpanProducer,
@@ -171,29 +172,49 @@ impl AsyncSpanProducer {
         self.producer.start_child(template, parent)
     }
 
-    /// As [`SpanProducer::end`], but waits until there is room. The span ends when this is first
-    /// polled, not when there was room. A wait that is given up counts nothing.
-    pub async fn end<const N: usize>(
+    /// As [`SpanProducer::end`], but waits until there is room: what is returned is that wait, which is over
+    /// at once where there is room.
+    ///
+    /// The span ends now, and not when there was room. A wait that is given up, before or while it waits,
+    /// is a drop for want of room, and counted as that.
+    pub fn end<const N: usize>(
         &mut self,
         span: OpenSpan<N>,
         values: [AttributeValue<'_>; N],
-    ) -> bool {
-        let ended = self.producer.ended(&span, &values);
-        let text_bytes_max = self.producer.origin.limits().text_bytes_max;
+    ) -> impl Future<Output = bool> {
+        let decided = if span.context().is_sampled {
+            let ended = self.producer.ended(&span, &values);
+            if self.has_room(&ended) {
+                Ok(self.submit(&ended, &values))
+            } else {
+                Err((Waiting::of(self), ended))
+            }
+        } else {
+            Ok(false)
+        };
+        async move {
+            match decided {
+                Ok(is_taken) => is_taken,
+                Err((waiting, ended)) => waiting.end(&ended, &values).await,
+            }
+        }
+    }
+
+    fn has_room(&mut self, ended: &Ended) -> bool {
         let len_bytes = ended.words * WORD_BYTES;
         let ring = &mut self.producer.ring;
-        let has_headroom =
-            |ring: &mut RingProducer| ended.is_urgent() && ring.reserve_urgent(len_bytes).is_ok();
-        if let Err(ReserveError::Full) = ring.reserve(len_bytes).map(drop)
-            && !has_headroom(ring)
-        {
-            ring.add(Counted::FullRing.index(Signal::Traces), 1);
-            // Whatever ends the wait without room shows in the attempt.
-            let _ = self.room(len_bytes).await;
-        }
+        let reserved = ring.reserve(len_bytes).map(drop);
+        // Any other error shows in the attempt.
+        reserved != Err(ReserveError::Full)
+            || (ended.is_urgent() && ring.reserve_urgent(len_bytes).is_ok())
+    }
+
+    fn submit(&mut self, ended: &Ended, values: &[AttributeValue<'_>]) -> bool {
         let SpanProducer { ring, origin, .. } = &mut self.producer;
-        let fill = &|room: &mut [u8]| write(room, &ended.header, &values, text_bytes_max);
+        let text_bytes_max = origin.limits().text_bytes_max;
+        let fill = &|room: &mut [u8]| write(room, &ended.header, values, text_bytes_max);
         let is_urgent = || ended.is_urgent();
+        let len_bytes = ended.words * WORD_BYTES;
         let shared = &origin.shared;
         shared.submit(ring, Signal::Traces, len_bytes, is_urgent, fill)
     }
@@ -263,5 +284,40 @@ impl AsyncSpanProducer {
     #[must_use]
     pub fn into_sync(self) -> SpanProducer {
         self.producer
+    }
+}
+
+/// A span that has ended and waits for room. Giving that up drops it, and counts it.
+struct Waiting<'a> {
+    producer: &'a mut AsyncSpanProducer,
+    is_given_up: bool,
+}
+
+impl<'a> Waiting<'a> {
+    fn of(producer: &'a mut AsyncSpanProducer) -> Self {
+        let ring = &mut producer.producer.ring;
+        ring.add(Counted::FullRing.index(Signal::Traces), 1);
+        Self {
+            producer,
+            is_given_up: true,
+        }
+    }
+
+    async fn end(mut self, ended: &Ended, values: &[AttributeValue<'_>]) -> bool {
+        // Whatever ends the wait without room shows in the attempt.
+        let _ = self.producer.room(ended.words * WORD_BYTES).await;
+        self.is_given_up = false;
+        self.producer.submit(ended, values)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.is_given_up {
+            let ring = &mut self.producer.producer.ring;
+            for counted in [Counted::Submitted, Counted::RingFull] {
+                ring.add(counted.index(Signal::Traces), 1);
+            }
+        }
     }
 }

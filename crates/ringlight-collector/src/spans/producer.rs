@@ -7,7 +7,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState as FastState;
-use ringlight_clock::{Clock, Moment};
+use ringlight_clock::{Clock, Moment, Reading};
 use ringlight_model::{
     CallsiteId, CallsiteRegistry, Limits, Signal, Span, SpanId, StatusCode, TraceId,
 };
@@ -86,10 +86,15 @@ pub struct SpanContext {
     /// Whether it is a span of another process, so that its child is where the trace begins here:
     /// tail sampling judges the trace when that child has ended.
     pub is_remote: bool,
+    /// Whether its trace is recorded. If not, neither are its children, at no cost.
+    pub is_sampled: bool,
 }
 
 /// A span that has begun. It is recorded by [`SpanProducer::end`], of whichever producer of the
-/// same collector; one that is dropped is not.
+/// same collector.
+///
+/// It is the caller's until then, as a whole [`Span`] is until it is submitted: one that is dropped, by a
+/// `?` on the way for instance, is not recorded and in no ledger, since it knows of no collector.
 #[derive(Debug)]
 #[must_use = "a span that is not ended is not recorded"]
 pub struct OpenSpan<const N: usize> {
@@ -102,13 +107,31 @@ pub struct OpenSpan<const N: usize> {
 }
 
 impl<const N: usize> OpenSpan<N> {
+    /// A child of a span whose trace is not recorded.
+    const fn unrecorded(template: &'static SpanTemplate<N>, parent: SpanContext) -> Self {
+        Self {
+            template,
+            context: SpanContext {
+                is_remote: false,
+                ..parent
+            },
+            parent_span_id: parent.span_id,
+            has_remote_parent: parent.is_remote,
+            began: Moment {
+                reading: Reading::from_bits(0),
+                unix_nano: 0,
+            },
+            status: StatusCode::Unset,
+        }
+    }
+
     /// Its identity.
     #[must_use]
     pub const fn context(&self) -> SpanContext {
         self.context
     }
 
-    /// When it began, Unix nanoseconds.
+    /// When it began, Unix nanoseconds; 0 if its trace is not recorded.
     #[must_use]
     pub const fn start_unix_nano(&self) -> u64 {
         self.began.unix_nano
@@ -186,23 +209,29 @@ impl SpanProducer {
             trace_id,
             span_id: SpanId::INVALID,
             is_remote: false,
+            is_sampled: true,
         };
         self.start_child(template, no_parent)
     }
 
-    /// Begins a span below another, of this process or not.
+    /// Begins a span below another, of this process or not. If its trace is not recorded, the parent stands
+    /// for the span: it has the same ids.
     #[inline]
     pub fn start_child<const N: usize>(
         &mut self,
         template: &'static SpanTemplate<N>,
         parent: SpanContext,
     ) -> OpenSpan<N> {
+        if !parent.is_sampled {
+            return OpenSpan::unrecorded(template, parent);
+        }
         OpenSpan {
             template,
             context: SpanContext {
                 trace_id: parent.trace_id,
                 span_id: SpanId::new(self.ids.next()),
                 is_remote: false,
+                is_sampled: true,
             },
             parent_span_id: parent.span_id,
             has_remote_parent: parent.is_remote,
@@ -223,13 +252,17 @@ impl SpanProducer {
     ///
     /// Returns whether it was taken. A span that was not is counted as dropped with its reason: the
     /// ring is full and the policy does not wait (any longer), the collector has been shut down, or
-    /// the span is larger than a ring takes.
+    /// the span is larger than a ring takes. One of a trace that is not recorded is neither taken nor
+    /// counted.
     #[inline]
     pub fn end<const N: usize>(
         &mut self,
         span: OpenSpan<N>,
         values: [AttributeValue<'_>; N],
     ) -> bool {
+        if !span.context.is_sampled {
+            return false;
+        }
         let ended = self.ended(&span, &values);
         let shared = &*self.origin.shared;
         let text_bytes_max = self.origin.limits.text_bytes_max;

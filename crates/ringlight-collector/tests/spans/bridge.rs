@@ -335,6 +335,56 @@ async fn a_wait_that_is_given_up_submits_nothing_and_leaves_the_producer_whole()
     assert!(gate.spans().into_iter().eq(expected));
 }
 
+#[tokio::test]
+async fn a_timed_span_whose_wait_is_given_up_is_a_drop_with_its_reason() {
+    let gate = Gate::new(0);
+    let config = CollectorConfig {
+        ring_bits: 6,
+        batch_records_max: 10,
+        batch_bytes_max: 1024,
+        queue_bytes_max: 1024,
+        ..CollectorConfig::default()
+    };
+    let collector = AsyncSpanCollector::new(config, Arc::clone(&gate) as _).unwrap();
+    let mut producer = collector.register().unwrap();
+    let mut context = Context::from_waker(Waker::noop());
+    let values = || [1.into(), "ada".into(), 0.5.into()];
+    let mut taken = 0;
+    loop {
+        let span = producer.start(&STEP);
+        match pin!(producer.end(span, values())).poll(&mut context) {
+            Poll::Ready(is_taken) => assert!(is_taken),
+            Poll::Pending => break,
+        }
+        taken += 1;
+    }
+    let full = |lost: u64| {
+        let account = traces(&collector);
+        assert_eq!(account.submitted, taken + lost);
+        assert_eq!(account.dropped[DropReason::RingFull as usize], lost);
+    };
+    full(1);
+    // One whose wait does not even begin.
+    let span = producer.start(&STEP);
+    drop(producer.end(span, values()));
+    full(2);
+
+    gate.open();
+    let span = producer.start(&STEP);
+    assert!(producer.end(span, values()).await);
+    collector.flush().await.unwrap();
+    // Where there is room there is nothing to give up.
+    let span = producer.start(&STEP);
+    drop(producer.end(span, values()));
+    let ledger = collector.shutdown(PATIENCE).await;
+    assert!(ledger.balances());
+    let account = ledger.account(Signal::Traces);
+    assert_eq!(
+        (account.exported, account.submitted),
+        (taken + 2, taken + 4)
+    );
+}
+
 #[test]
 fn an_attempt_never_waits_whatever_the_policy() {
     let config = CollectorConfig {
@@ -377,6 +427,7 @@ async fn traces_of_native_and_whole_spans_are_judged_once_they_are_over() {
             trace_id: TraceId::new(70 + u128::from(failed)),
             span_id: SpanId::new(7),
             is_remote: true,
+            is_sampled: true,
         };
         let root = producer.start_child(&STEP, far);
         let mut child = producer.start_child(&STEP, root.context());

@@ -6,8 +6,8 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use ringlight_collector::{
-    AttributeValue, BatchProcessor, CollectorConfig, OverflowPolicy, RegisterError, SpanCollector,
-    SpanTemplate, SubmitError,
+    AsyncSpanProducer, AttributeValue, BatchProcessor, CollectorConfig, OverflowPolicy,
+    RegisterError, SpanCollector, SpanContext, SpanTemplate, SubmitError,
 };
 use ringlight_model::{
     Account, DropReason, KeyValue, Limits, Scope, Signal, Span, SpanEvent, SpanId, SpanKind,
@@ -256,6 +256,31 @@ fn a_timed_span_that_is_not_taken_is_a_drop_with_its_reason() {
     let found = account(&collector);
     assert_eq!(found.dropped[DropReason::Closed as usize], 1);
     assert_eq!(found.in_flight, 0);
+}
+
+#[tokio::test]
+async fn below_a_span_that_is_not_recorded_nothing_is() {
+    let mut collector = SpanCollector::new(CollectorConfig::default()).unwrap();
+    let mut producer = collector.register().unwrap();
+    let parent = SpanContext {
+        trace_id: TraceId::new(7),
+        span_id: SpanId::new(8),
+        is_remote: true,
+        is_sampled: false,
+    };
+    let child = producer.start_child(&STEP, parent);
+    let here = SpanContext {
+        is_remote: false,
+        ..parent
+    };
+    assert_eq!(child.context(), here);
+    let grandchild = producer.start_child(&STEP, child.context());
+    let values = || [1.into(), "ada".into(), 0.5.into()];
+    assert!(!producer.end(grandchild, values()));
+    let mut producer = AsyncSpanProducer::from(producer);
+    assert!(!producer.end(child, values()).await);
+    assert_eq!(consume(&mut collector).len(), 0);
+    assert_eq!(account(&collector).submitted, 0);
 }
 
 #[test]

@@ -172,6 +172,7 @@ impl TraceContext {
     #[must_use]
     pub fn from_span_context(context: &SpanContext) -> Option<Self> {
         use crate::subscriber::shared::{span_id, trace_id};
-        Self::new(trace_id(context), span_id(context), context.is_sampled())
+        let named = Self::new(trace_id(context), span_id(context), context.is_sampled())?;
+        Some(named.with_remote(context.is_remote()))
     }
 }

@@ -1,12 +1,15 @@
 //! What recording costs, measured now and then.
 //!
-//! A thread is told by its ring, once in some hundred records, to measure the next span and the next log
+//! A thread is told by its ring, once in some thousand records, to measure the next span and the next log
 //! record. It does so by doing what it was about to do through the very functions that `tracing` calls,
 //! between two readings of the clock, from which the cost of a reading is subtracted:
 //!
 //! - a span is opened, by an attempt that found the note and had not done anything yet;
 //! - its id says that it is measured, so that recording to it and closing it are, too;
 //! - before it is closed, it is entered and left once more, for the times the application did.
+//!
+//! Two such measurements are on trial and do not count, before the one that does: after a pause the first one
+//! would say half as much again, since this code is not in the processor's caches then.
 //!
 //! No other record pays for it: that there is a note is seen in a byte that was looked at before, and
 //! that an id is a measured one in bits that were.
@@ -25,9 +28,30 @@ use super::shared::is_in_use;
 use super::slab::SlotId;
 use super::thread::{Notes, Thread, with_thread};
 
-/// Has the calling thread measure the next span and the next log record.
+/// Has the calling thread measure the next span and the next log record, now and then.
 pub(super) fn note_next() {
-    with_thread(|thread| thread.note(Notes::MEASURE_SPAN.and(Notes::MEASURE_LOG)));
+    with_thread(Thread::note_look);
+}
+
+/// Between two readings.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Time {
+    began: Reading,
+    ended: Reading,
+}
+
+/// What `run` takes.
+///
+/// Inlined, so that both readings stand right at the call: this is called seldom, and code that had to be
+/// fetched from afar in between would count as a cost of recording. For the same reason nothing is added up
+/// before all that belongs together has been timed.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "see above")]
+pub(super) fn time<R>(clock: &Clock, run: impl FnOnce() -> R) -> (R, Time) {
+    let began = clock.reading();
+    let result = run();
+    let ended = clock.reading();
+    (result, Time { began, ended })
 }
 
 /// Measures with a subscriber's clock.
@@ -52,9 +76,11 @@ impl Stopwatch {
         }
     }
 
-    pub(super) fn stop(&self, clock: &Clock, began: Reading, part: Measured) {
+    /// Adds up what was timed.
+    #[inline(never)]
+    pub(super) fn add(&self, clock: &Clock, part: Measured, time: Time) {
         // A clock that has changed what it reads has measured nothing.
-        if let Some(nanos) = clock.nanos_between(began, clock.reading()) {
+        if let Some(nanos) = clock.nanos_between(time.began, time.ended) {
             self.meter
                 .add(part, nanos.saturating_sub(self.reading_nano));
         }
@@ -80,13 +106,19 @@ impl RinglightSubscriber {
         if !thread.take_note(Notes::MEASURE_SPAN) || !may_measure || !self.outputs.spans {
             return None;
         }
-        let began = self.slab.clock().reading();
-        let id = self.as_called().new_span(attributes);
-        self.stopwatch
-            .stop(self.slab.clock(), began, Measured::Open);
+        let this = self.as_called();
+        let is_trial = thread.is_trial(Notes::MEASURE_SPAN);
+        let open = || this.new_span(attributes);
+        let clock = self.slab.clock();
+        let (id, opened) = time(clock, open);
+        if is_trial {
+            thread.note(Notes::MEASURE_SPAN);
+        } else {
+            self.stopwatch.add(clock, Measured::Open, opened);
+        }
         let id = SlotId::from_u64(id.into_u64());
         let slot = self.slab.slot(id).filter(|_| id.is_sampled());
-        Some(slot.map_or(id, |slot| slot.mark_measured(id)))
+        Some(slot.map_or(id, |slot| slot.mark_measured(id, is_trial)))
     }
 
     /// Sees to what is noted for an event; whether it has been recorded.
@@ -96,9 +128,16 @@ impl RinglightSubscriber {
         if !thread.take_note(Notes::MEASURE_LOG) || !self.outputs.logs {
             return false;
         }
-        let began = self.slab.clock().reading();
-        self.as_called().event(event);
-        self.stopwatch.stop(self.slab.clock(), began, Measured::Log);
+        let this = self.as_called();
+        let is_trial = thread.is_trial(Notes::MEASURE_LOG);
+        let log = || this.event(event);
+        let clock = self.slab.clock();
+        let ((), logged) = time(clock, log);
+        if is_trial {
+            thread.note(Notes::MEASURE_LOG);
+        } else {
+            self.stopwatch.add(clock, Measured::Log, logged);
+        }
         true
     }
 
@@ -111,26 +150,27 @@ impl RinglightSubscriber {
         if !slot.drop_reference(id) {
             return false;
         }
-        // This was the last reference. It is given up below, under the id the span would have had.
-        let id = slot.unmark_measured(id);
         #[cfg(feature = "otel")]
         if is_in_use() {
-            self.shared.forget(id.measured());
+            self.shared.forget(id);
         }
-        let id = id.to_span_id();
-        let this = self.as_called();
-        // A span that is left while the thread unwinds fails.
-        if !std::thread::panicking() {
-            let began = self.slab.clock().reading();
+        let is_trial = id.is_trial();
+        // This was the last reference. It is given up below, under the id the span would have had.
+        let id = slot.unmark_measured(id).to_span_id();
+        let (this, clock) = (self.as_called(), self.slab.clock());
+        let enter = || {
             this.enter(&id);
             this.exit(&id);
-            self.stopwatch
-                .stop(self.slab.clock(), began, Measured::Enter);
+        };
+        // A span that is left while the thread unwinds fails.
+        let entered = (!std::thread::panicking()).then(|| time(clock, enter).1);
+        let (is_closed, closed) = time(clock, || this.try_close(id.clone()));
+        if !is_trial {
+            if let Some(entered) = entered {
+                self.stopwatch.add(clock, Measured::Enter, entered);
+            }
+            self.stopwatch.add(clock, Measured::Close, closed);
         }
-        let began = self.slab.clock().reading();
-        let is_closed = this.try_close(id);
-        self.stopwatch
-            .stop(self.slab.clock(), began, Measured::Close);
         is_closed
     }
 }

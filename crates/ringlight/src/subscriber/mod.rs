@@ -559,11 +559,15 @@ impl Subscriber for RinglightSubscriber {
             && id.is_sampled()
             && let Some(slot) = self.slab.slot(id)
         {
-            let began = id.is_measured().then(|| self.slab.clock().reading());
-            with_thread(|thread| self.record_fields(thread, slot, values));
-            if let Some(began) = began {
-                self.stopwatch
-                    .stop(self.slab.clock(), began, Measured::Record);
+            let record = || with_thread(|thread| self.record_fields(thread, slot, values));
+            if id.is_measured() {
+                let clock = self.slab.clock();
+                let ((), recorded) = measure::time(clock, record);
+                if !id.is_trial() {
+                    self.stopwatch.add(clock, Measured::Record, recorded);
+                }
+            } else {
+                record();
             }
         }
     }

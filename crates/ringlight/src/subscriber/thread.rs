@@ -88,6 +88,12 @@ impl Notes {
     }
 }
 
+/// A measurement for every so many looks at the ring.
+const LOOKS_PER_MEASUREMENT: u8 = 2;
+/// Measurements that do not count before the one that does: code that runs as seldom as this does is
+/// not in the processor's caches, and getting it there is no part of what recording costs.
+const TRIALS: u8 = 2;
+
 /// The state of one thread.
 ///
 /// What lies on the heap is freed by [`end`](Self::end) and not when the state is dropped. It may be
@@ -103,6 +109,10 @@ pub(super) struct Thread {
     remote_parent: Cell<Option<RemoteParent>>,
     /// What is to be seen to with the next record: bits of [`Notes`].
     notes: Cell<u8>,
+    /// Looks at the ring since the last one with which measuring began.
+    looks: Cell<u8>,
+    /// Measurements that do not count before the one that does, of spans and of log records.
+    trials: [Cell<u8>; 2],
     /// What the last panic said, for the spans that are marked. Of bounded length.
     panic: ManuallyDrop<Cell<Option<String>>>,
     /// Whether a panic is expected and caught.
@@ -120,6 +130,8 @@ impl Thread {
             bytes: ManuallyDrop::new(Cell::new(Vec::new())),
             remote_parent: Cell::new(None),
             notes: Cell::new(0),
+            looks: Cell::new(0),
+            trials: [const { Cell::new(0) }; 2],
             panic: ManuallyDrop::new(Cell::new(None)),
             quiet: Cell::new(false),
             life: Cell::new(Life::New),
@@ -172,6 +184,26 @@ impl Thread {
     /// Notes something for the next record.
     pub(super) fn note(&self, notes: Notes) {
         self.notes.set(self.notes.get() | notes.0);
+    }
+
+    /// Every other time, the first time at once, notes that the next span and the next log record are to
+    /// be measured, and those after them.
+    pub(super) fn note_look(&self) {
+        let looks = self.looks.get();
+        self.looks.set((looks + 1) % LOOKS_PER_MEASUREMENT);
+        if looks == 0 {
+            self.trials.iter().for_each(|left| left.set(TRIALS));
+            self.note(Notes::MEASURE_SPAN.and(Notes::MEASURE_LOG));
+        }
+    }
+
+    /// Whether what is about to be measured, spans or log records, is on trial. The one after it is to be
+    /// measured, too, then: to be noted when it is over.
+    pub(super) fn is_trial(&self, measured: Notes) -> bool {
+        let left = &self.trials[usize::from(measured == Notes::MEASURE_LOG)];
+        let is_trial = left.get() > 0;
+        left.set(left.get().saturating_sub(1));
+        is_trial
     }
 
     /// Whether any of these has been noted.

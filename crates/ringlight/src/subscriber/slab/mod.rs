@@ -83,7 +83,9 @@ const UNSAMPLED: u64 = 1 << 63;
 const GUEST: u64 = 1 << 62;
 /// In an id and in the state of its slot: what recording the span costs is measured.
 const MEASURED: u64 = 1 << 61;
-const GENERATION_MASK: u64 = !(LOW_MASK | UNSAMPLED | GUEST | MEASURED);
+/// Beside [`MEASURED`]: the measurement does not count.
+const TRIAL: u64 = 1 << 60;
+const GENERATION_MASK: u64 = !(LOW_MASK | UNSAMPLED | GUEST | MEASURED | TRIAL);
 /// In every id, and in the state of every slot: amid the generation, which is counted past it.
 ///
 /// The registry's ids are keys of `sharded-slab` plus one: 38 bits of an address, 13 for the number
@@ -158,9 +160,9 @@ impl SlotId {
         self.0 & MEASURED != 0
     }
 
-    /// The id of the same slot for a span that is measured.
-    pub(super) const fn measured(self) -> Self {
-        Self(self.0 | MEASURED)
+    /// Whether that is on trial, and does not count.
+    pub(super) const fn is_trial(self) -> bool {
+        self.0 & TRIAL != 0
     }
 
     /// Whether it is not recorded, or measured.
@@ -356,12 +358,14 @@ impl Slot {
         SlotId(generation | u64::from(index))
     }
 
-    /// Says that the span, whose id only the caller knows, is measured; the id it has then.
-    pub(super) fn mark_measured(&self, id: SlotId) -> SlotId {
+    /// Says that the span, whose id only the caller knows, is measured, perhaps on trial; the id it has
+    /// then.
+    pub(super) fn mark_measured(&self, id: SlotId, is_trial: bool) -> SlotId {
+        let mark = if is_trial { MEASURED | TRIAL } else { MEASURED };
         // Relaxed: nobody else changes the state of a span without an id. Release as in `publish_as`.
         let state = self.state.load(Ordering::Relaxed);
-        self.state.store(state | MEASURED, Ordering::Release);
-        id.measured()
+        self.state.store(state | mark, Ordering::Release);
+        SlotId(id.0 | mark)
     }
 
     /// The reverse, for whoever holds the last reference: the id by which to give that up.
@@ -370,8 +374,9 @@ impl Slot {
         // one to know the id it has then. Release pairs with the `Acquire` of a snapshot, as in
         // `publish_as`, whose store this one takes the place of.
         let state = self.state.load(Ordering::Relaxed);
-        self.state.store(state & !MEASURED, Ordering::Release);
-        SlotId(id.0 & !MEASURED)
+        let unmarked = !(MEASURED | TRIAL);
+        self.state.store(state & unmarked, Ordering::Release);
+        SlotId(id.0 & unmarked)
     }
 
     /// Adds a reference. A span with 2^24 references keeps its slot for good instead of

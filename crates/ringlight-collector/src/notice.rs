@@ -52,6 +52,9 @@ pub enum Notice {
     /// A log record came after the shutdown and is lost, as all later ones are. Said once, on the
     /// thread that recorded it.
     RecordedLate,
+    /// There are more threads that record than rings: further ones share one, behind a lock. Said once, on
+    /// the first of them.
+    RingsInUse,
     /// The destination took everything but had something to say. Said once for each destination.
     Warning {
         /// The destination's name.
@@ -96,6 +99,10 @@ impl fmt::Display for Notice {
                 "a log record came after telemetry was shut down: it and what follows is lost; \
                  hint: keep what `init` returns until the end of `main`, `let _telemetry = ...`, and \
                  not `let _ = ...`, which drops it at once",
+            ),
+            Self::RingsInUse => f.write_str(
+                "all rings are in use: further threads that record share one, which is slower; hint: raise \
+                 `producers_max`, or let fewer threads record",
             ),
             Self::Warning {
                 destination,

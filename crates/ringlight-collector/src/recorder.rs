@@ -200,7 +200,10 @@ impl Seat {
                 }
                 self.producer = Some(producer);
             }
-            Err(RegisterError::NoFreeSlot) => self.patience = REGISTER_AGAIN_RECORDS,
+            Err(RegisterError::NoFreeSlot) => {
+                self.patience = REGISTER_AGAIN_RECORDS;
+                shared.tell_sharing();
+            }
             // The shared ring counts what comes after the end.
             Err(_) => {}
         }

@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     /// Whether a person was told that records come after the end. Relaxed: nothing else depends on
     /// it.
     told_late: AtomicBool,
+    /// Whether one was told that threads share a ring; as `told_late`.
+    told_sharing: AtomicBool,
     /// Called on threads that record, now and then: see [`Recorder::set_on_look`].
     ///
     /// [`Recorder::set_on_look`]: crate::Recorder::set_on_look
@@ -60,6 +62,7 @@ impl Shared {
             policy,
             notices,
             told_late: AtomicBool::new(false),
+            told_sharing: AtomicBool::new(false),
             on_look: OnceLock::new(),
             process,
         })
@@ -174,6 +177,13 @@ impl Shared {
             self.tell_late(signal);
         }
         refuse(producer, signal, error)
+    }
+
+    /// Says that a thread found all rings in use.
+    pub(crate) fn tell_sharing(&self) {
+        if !self.told_sharing.swap(true, Ordering::Relaxed) {
+            self.notices.send(&Notice::RingsInUse);
+        }
     }
 
     /// Says that what is recorded now is lost. Only of log records: that spans are still open when

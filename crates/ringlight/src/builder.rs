@@ -260,7 +260,7 @@ impl Builder {
     /// processor this process may use, 64 at least and 1024 at most. A ring takes its memory (512 KiB, see
     /// [`ring_bits`](CollectorConfig::ring_bits)) when its thread first records, and is used again when that
     /// has ended: so all of them are 32 MiB at most on up to 16 processors, and 2 MiB a processor beyond. Further
-    /// threads share one ring behind a lock, and all that is lost by that is time.
+    /// threads share one ring behind a lock, which costs them time and nothing else; a person is told.
     ///
     /// ```
     /// use std::time::Duration;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use ringlight_collector::CollectorConfig;
+use ringlight_collector::{CollectorConfig, Notice, Notices};
 use ringlight_model::{DropReason, Signal, ThreadAccount, ThreadKind, ThreadLedger};
 
 use crate::support::{Answer, PATIENCE, Scripted, config, record_span, start};
@@ -217,4 +217,33 @@ fn the_report_has_the_rows_and_the_cost() {
     assert_eq!(pipeline.cost().sent_bytes, bytes_of(false) + bytes_of(true));
     assert_eq!(cost.memory.rings_bytes, 2 * by_thread.ring_bytes);
     assert!(cost.collector_time > Duration::ZERO && cost.process_time >= cost.collector_time);
+}
+
+#[test]
+fn a_person_is_told_once_that_threads_share_a_ring() {
+    let (sender, told) = std::sync::mpsc::channel();
+    let sender = std::sync::Mutex::new(sender);
+    let backend = Scripted::new("backend", Answer::Ok);
+    let config = CollectorConfig {
+        producers_max: 1,
+        notices: Notices::new(move |notice| {
+            let _ = sender.lock().unwrap().send(notice.clone());
+        }),
+        ..config()
+    };
+    let pipeline = start(config, &[&backend]);
+    let recorder = pipeline.recorder();
+    record_span(&recorder, 1);
+    assert!(told.try_recv().is_err(), "it has a ring of its own");
+    for number in 2..4 {
+        std::thread::scope(|scope| {
+            scope
+                .spawn(|| record_span(&recorder, number))
+                .join()
+                .unwrap()
+        });
+    }
+    assert_eq!(told.try_recv(), Ok(Notice::RingsInUse));
+    pipeline.shutdown(PATIENCE);
+    assert!(told.try_iter().all(|notice| notice != Notice::RingsInUse));
 }

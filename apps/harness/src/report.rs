@@ -45,7 +45,7 @@ impl From<&Account> for AccountReport {
             rejected: account.rejected,
             dropped: DropReason::ALL
                 .into_iter()
-                .map(|reason| (reason, account.dropped[reason as usize]))
+                .map(|reason| (reason, account.dropped[reason]))
                 .filter(|(_, count)| *count > 0)
                 .map(|(reason, count)| (reason.as_str().to_owned(), count))
                 .collect(),

@@ -60,7 +60,7 @@ pub(super) fn account(ledger: &LedgerSnapshot) -> Result<Account> {
     let spans = ledger.account(Signal::Traces);
     let mut account = Account::new();
     for reason in DropReason::ALL {
-        account.insert(reason.as_str().to_owned(), spans.dropped[reason as usize]);
+        account.insert(reason.as_str().to_owned(), spans.dropped[reason]);
     }
     account.insert("rejected".to_owned(), spans.rejected);
     account.retain(|_, count| *count > 0);

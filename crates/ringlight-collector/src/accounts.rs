@@ -229,7 +229,7 @@ impl Accounts {
         }
         for book in &mut books.destinations {
             for line in &mut book.lines {
-                line.dropped[DropReason::Shutdown as usize] += line.stages.iter().sum::<u64>();
+                line.dropped[DropReason::Shutdown] += line.stages.iter().sum::<u64>();
                 line.stages = [0; STAGES];
             }
         }
@@ -242,7 +242,7 @@ impl Accounts {
 
     /// Records dropped for a reason, all signals together, at the destination that lost most.
     pub(crate) fn dropped(&self, reason: DropReason) -> u64 {
-        self.most(|account| account.dropped[reason as usize])
+        self.most(|account| account.dropped[reason])
     }
 
     /// The sum over all signals, at the destination where it is the largest.
@@ -354,14 +354,12 @@ impl Books {
             }
             let produced = Counted::produced(counters, signal);
             account.submitted = produced.submitted;
-            for (sum, count) in account.dropped.iter_mut().zip(produced.dropped) {
-                *sum += count;
-            }
+            account.dropped += produced.dropped;
             let in_rings = self.in_rings(signal, &produced);
             match self.rest_counts_as {
                 // A producer caught in the act may still count its record as dropped `Closed`; it
                 // then leaves this number by itself.
-                Some(reason) => account.dropped[reason as usize] += in_rings,
+                Some(reason) => account.dropped[reason] += in_rings,
                 None => account.in_flight += in_rings,
             }
         }
@@ -379,7 +377,7 @@ impl Books {
             counts.dropped = book.lines[signal as usize].dropped;
             if let Some(reason) = self.rest_counts_as {
                 let produced = Counted::produced(counters, signal);
-                counts.dropped[reason as usize] += self.in_rings(signal, &produced);
+                counts.dropped[reason] += self.in_rings(signal, &produced);
             }
         }
         row

@@ -3,6 +3,8 @@
 //! The rule: `submitted = exported + rejected + dropped (by reason) + in flight + spooled`. In
 //! flight is counted on its own, not derived, so that the equation can fail.
 
+use std::ops::{AddAssign, Index, IndexMut};
+
 use crate::Signal;
 
 /// Why a record was dropped inside the process.
@@ -67,8 +69,44 @@ impl DropReason {
     }
 }
 
-pub(crate) const REASONS: usize = DropReason::ALL.len();
+const REASONS: usize = DropReason::ALL.len();
 const SIGNALS: usize = Signal::ALL.len();
+
+/// Numbers of records, one for each reason to drop them: `counts[DropReason::RingFull]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ByReason([u64; REASONS]);
+
+impl ByReason {
+    pub(crate) const NONE: Self = Self([0; REASONS]);
+
+    /// All of them together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+impl Index<DropReason> for ByReason {
+    type Output = u64;
+
+    fn index(&self, reason: DropReason) -> &u64 {
+        &self.0[reason as usize]
+    }
+}
+
+impl IndexMut<DropReason> for ByReason {
+    fn index_mut(&mut self, reason: DropReason) -> &mut u64 {
+        &mut self.0[reason as usize]
+    }
+}
+
+impl AddAssign for ByReason {
+    fn add_assign(&mut self, other: Self) {
+        for (sum, count) in self.0.iter_mut().zip(other.0) {
+            *sum += count;
+        }
+    }
+}
 
 /// The account of one signal at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,8 +117,8 @@ pub struct Account {
     pub exported: u64,
     /// Records the backend refused for good.
     pub rejected: u64,
-    /// Records dropped, indexed by [`DropReason`].
-    pub dropped: [u64; REASONS],
+    /// Records dropped.
+    pub dropped: ByReason,
     /// Records in a ring, a batch, a queue or a request.
     pub in_flight: u64,
     /// Records on disk, waiting.
@@ -91,7 +129,7 @@ impl Account {
     /// Drops for every reason together.
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
-        self.dropped.iter().sum()
+        self.dropped.total()
     }
 
     /// Whether every submitted record is accounted for.
@@ -152,7 +190,7 @@ mod tests {
             rejected: 1,
             ..Account::default()
         };
-        account.dropped[DropReason::RingFull as usize] = 2;
+        account.dropped[DropReason::RingFull] = 2;
         assert!(!account.balances());
         account.in_flight = 1;
         assert!(account.balances());

@@ -24,7 +24,7 @@ pub use callsite::{Callsite, CallsiteId, CallsiteKind, CallsiteRegistry, Callsit
 pub use cost::{CostSnapshot, MemoryUse};
 pub use decode::{DecodeError, Decoder, RecordVisitor, RejectReason};
 pub use ids::{ParseIdError, SpanId, TraceId};
-pub use ledger::{Account, DropReason, LedgerSnapshot};
+pub use ledger::{Account, ByReason, DropReason, LedgerSnapshot};
 pub use limits::Limits;
 pub use record::{
     LogRecord, Resource, Scope, Severity, Span, SpanEvent, SpanKind, SpanLink, Status, StatusCode,

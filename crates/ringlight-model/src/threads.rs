@@ -5,7 +5,7 @@
 //! of fewer than their rows.) Threads that are gone share a row, as does what went past the rings of
 //! threads, so there are never more rows than rings plus a few.
 
-use crate::ledger::REASONS;
+use crate::ledger::ByReason;
 use crate::{LedgerSnapshot, Signal};
 
 /// Whose records a row counts.
@@ -60,22 +60,20 @@ impl ThreadKind {
 pub struct ThreadCounts {
     /// Records handed over.
     pub submitted: u64,
-    /// Records dropped, indexed by [`DropReason`](crate::DropReason).
-    pub dropped: [u64; REASONS],
+    /// Records dropped.
+    pub dropped: ByReason,
 }
 
 impl ThreadCounts {
     /// Drops for every reason together.
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
-        self.dropped.iter().sum()
+        self.dropped.total()
     }
 
     fn add(&mut self, other: &Self) {
         self.submitted += other.submitted;
-        for (sum, count) in self.dropped.iter_mut().zip(other.dropped) {
-            *sum += count;
-        }
+        self.dropped += other.dropped;
     }
 }
 
@@ -106,7 +104,7 @@ impl ThreadAccount {
             ring_used_bytes: 0,
             counts: [ThreadCounts {
                 submitted: 0,
-                dropped: [0; REASONS],
+                dropped: ByReason::NONE,
             }; 2],
         }
     }
@@ -239,7 +237,7 @@ mod tests {
         let mut row = ThreadAccount::of_thread(format!("worker-{id}"), id);
         let counts = row.counts_mut(Signal::Traces);
         counts.submitted = submitted;
-        counts.dropped[DropReason::RingFull as usize] = dropped;
+        counts.dropped[DropReason::RingFull] = dropped;
         row
     }
 

@@ -44,14 +44,14 @@ pub(crate) fn compare(
             "not as many were submitted as were made",
         )?;
         require(account.submitted <= made, "more were submitted than made")?;
-        let malformed = account.dropped[DropReason::Malformed as usize];
+        let malformed = account.dropped[DropReason::Malformed];
         require(malformed == 0, "a record is malformed")?;
         match plan.ending {
             Ending::Orderly => {
                 let seen = (tally.exported, tally.rejected, tally.open);
                 let booked = (account.exported, account.rejected, 0);
                 require(seen == booked, "the backend saw something else")?;
-                let left = account.dropped[DropReason::Shutdown as usize];
+                let left = account.dropped[DropReason::Shutdown];
                 require(left == 0, "something was left behind")?;
             }
             // Answers of the last moment are not heard.
@@ -79,7 +79,7 @@ fn line(signal: Signal, ledger: &LedgerSnapshot) -> String {
         account.submitted, account.exported, account.rejected
     );
     for reason in DropReason::ALL {
-        let count = account.dropped[reason as usize];
+        let count = account.dropped[reason];
         if count > 0 {
             line += &format!(", {count} {}", reason.as_str());
         }

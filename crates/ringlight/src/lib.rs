@@ -194,7 +194,7 @@ pub use in_span::{FutureExt, InSpan};
 pub use ringlight_clock::{Clock, ManualTime};
 pub use ringlight_collector::{FlushError, OverflowPolicy, RecordSink, TailSampling};
 pub use ringlight_model::{
-    Account, CostSnapshot, DropReason, LedgerSnapshot, MemoryUse, Signal, ThreadAccount,
+    Account, ByReason, CostSnapshot, DropReason, LedgerSnapshot, MemoryUse, Signal, ThreadAccount,
     ThreadCounts, ThreadKind, ThreadLedger,
 };
 pub use sampling::{Sampler, SamplingRule};

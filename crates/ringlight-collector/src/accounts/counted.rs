@@ -53,7 +53,7 @@ impl Counted {
             (DropReason::Malformed, Self::Abandoned),
             (DropReason::TooManyOpen, Self::TooManyOpen),
         ] {
-            counts.dropped[reason as usize] = counted(what);
+            counts.dropped[reason] = counted(what);
         }
         counts
     }

@@ -1,8 +1,6 @@
 //! What became of one signal's records at one destination.
 
-use ringlight_model::{Account, DropReason};
-
-const REASONS: usize = DropReason::ALL.len();
+use ringlight_model::{Account, ByReason, DropReason};
 
 /// Where a drained record is while it is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +32,7 @@ pub(super) struct Line {
     pub(super) stages: [u64; STAGES],
     pub(super) exported: u64,
     pub(super) rejected: u64,
-    pub(super) dropped: [u64; REASONS],
+    pub(super) dropped: ByReason,
     /// Of those that count as exported, the ones that were for the sinks alone.
     pub(super) unwanted: u64,
 }
@@ -74,7 +72,7 @@ impl Line {
                 self.exported += records - rejected;
             }
             Fate::Rejected => self.rejected += records,
-            Fate::Dropped(reason) => self.dropped[reason as usize] += records,
+            Fate::Dropped(reason) => self.dropped[reason] += records,
         }
     }
 }

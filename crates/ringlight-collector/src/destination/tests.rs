@@ -225,7 +225,7 @@ fn a_backend_that_stays_away_is_asked_by_one_batch_at_a_time() {
 #[test]
 fn retries_end_after_their_time() {
     let outcome = deliver(8, |_| away());
-    let exhausted = outcome.account.dropped[DropReason::RetriesExhausted as usize];
+    let exhausted = outcome.account.dropped[DropReason::RetriesExhausted];
     assert_eq!(exhausted, 8);
     assert_eq!(outcome.account.in_flight, 0);
     // All of them came at the same time.
@@ -271,7 +271,7 @@ fn a_connection_that_is_lost_with_all_its_requests_is_one_failure_to_who_is_leav
     // Who is away for good is asked twice more.
     let outcome = deliver_within(Some(seconds(60)), 8, |_| away());
     assert_eq!(outcome.attempts.len(), 6);
-    assert_eq!(outcome.account.dropped[DropReason::Shutdown as usize], 8);
+    assert_eq!(outcome.account.dropped[DropReason::Shutdown], 8);
     assert!(outcome.elapsed < seconds(1));
 }
 

@@ -168,7 +168,7 @@ fn retries_end() {
     record_span(&pipeline.recorder(), 1);
     pipeline.flush(PATIENCE).unwrap();
     let account = traces(&pipeline);
-    assert_eq!(account.dropped[DropReason::RetriesExhausted as usize], 1);
+    assert_eq!(account.dropped[DropReason::RetriesExhausted], 1);
     assert!(account.balances());
 }
 
@@ -220,7 +220,7 @@ fn fault_16_a_dead_destination_does_not_touch_the_other() {
     let ledgers = pipeline.ledgers();
     assert_eq!(ledgers[0].0, "dead");
     let dead = ledgers[0].1.account(Signal::Traces);
-    assert!(dead.dropped[DropReason::QueueFull as usize] > 0, "{dead:?}");
+    assert!(dead.dropped[DropReason::QueueFull] > 0, "{dead:?}");
     assert_eq!(dead.exported, 0);
     pipeline.shutdown(PATIENCE);
     let ledgers = pipeline.ledgers();

@@ -44,11 +44,7 @@ fn fault_7_shutdown_ends_in_every_state_and_counts_what_is_left() {
         pipeline.shutdown(SHORT);
         // On a busy machine the collector may get to count only after the deadline.
         let account = wait_for_traces(&pipeline, |account| account.in_flight == 0);
-        assert_eq!(
-            account.dropped[DropReason::Shutdown as usize],
-            100,
-            "{state}"
-        );
+        assert_eq!(account.dropped[DropReason::Shutdown], 100, "{state}");
     }
 }
 
@@ -69,7 +65,7 @@ fn a_backend_that_is_away_does_not_keep_a_leaving_application() {
     // If it waited for the deadline, the test would never end.
     let ledger = pipeline.shutdown(Duration::from_secs(24 * 3600));
     assert_eq!(
-        ledger.account(Signal::Traces).dropped[DropReason::Shutdown as usize],
+        ledger.account(Signal::Traces).dropped[DropReason::Shutdown],
         50
     );
 }
@@ -83,7 +79,7 @@ fn an_application_does_not_stay_for_a_backend_that_asks_for_more_time_than_it_ha
     // The longest delay that is heeded is a minute: if it waited, the test would take as long.
     let ledger = pipeline.shutdown(Duration::from_secs(50));
     let account = ledger.account(Signal::Traces);
-    assert_eq!(account.dropped[DropReason::Shutdown as usize], 1);
+    assert_eq!(account.dropped[DropReason::Shutdown], 1);
     assert_eq!(backend.attempts().len(), 1, "and it is not bothered either");
 }
 
@@ -177,7 +173,7 @@ fn after_the_end_records_are_refused_and_counted() {
         scope.spawn(|| assert!(!record_span(&recorder, 5), "from a thread that is new"));
     });
     let account = traces(&pipeline);
-    assert_eq!(account.dropped[DropReason::Closed as usize], 4);
+    assert_eq!(account.dropped[DropReason::Closed], 4);
     assert_eq!((account.submitted, account.exported), (5, 1));
     assert!(account.balances());
     assert!(recorder.is_closed());
@@ -208,7 +204,7 @@ fn a_record_that_the_end_finds_in_its_producers_hands_is_not_in_flight() {
     assert!(!writer.join().unwrap());
     let account = ledger.account(Signal::Traces);
     assert_eq!((account.submitted, account.in_flight), (1, 0));
-    assert_eq!(account.dropped[DropReason::Closed as usize], 1);
+    assert_eq!(account.dropped[DropReason::Closed], 1);
     assert_eq!(pipeline.ledger(), ledger, "its producer says the same");
     let report = backend.taken().pop().unwrap();
     let report = ledger_report::read(&report.bytes).unwrap().remove(0);
@@ -359,7 +355,7 @@ fn a_sink_that_blocks_holds_up_the_collector_and_not_the_application() {
     pipeline.flush(PATIENCE).unwrap();
     let account = traces(&pipeline);
     assert_eq!((account.exported, account.submitted), (taken, taken + 1));
-    assert_eq!(account.dropped[DropReason::RingFull as usize], 1);
+    assert_eq!(account.dropped[DropReason::RingFull], 1);
 }
 
 #[test]
@@ -495,6 +491,6 @@ fn log_records_after_the_end_are_told_once_and_the_hook_may_record() {
     assert_eq!(told.try_iter().collect::<Vec<_>>(), [Notice::RecordedLate]);
     let ledger = pipeline.ledger();
     assert!(ledger.balances());
-    let dropped = |signal| ledger.account(signal).dropped[DropReason::Closed as usize];
+    let dropped = |signal| ledger.account(signal).dropped[DropReason::Closed];
     assert_eq!((dropped(Signal::Traces), dropped(Signal::Logs)), (1, 5));
 }

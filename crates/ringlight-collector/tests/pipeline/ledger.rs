@@ -141,7 +141,7 @@ fn what_a_full_ring_refuses_is_counted() {
     }
     assert!(refused > 0);
     let account = traces(&pipeline);
-    assert_eq!(account.dropped[DropReason::RingFull as usize], refused);
+    assert_eq!(account.dropped[DropReason::RingFull], refused);
     assert_eq!(account.in_flight, 10_000 - refused);
     assert!(account.balances());
 }
@@ -153,7 +153,7 @@ fn a_record_larger_than_a_ring_takes_is_counted() {
     assert!(!pipeline.recorder().record(Signal::Logs, 1 << 24, |_| ()));
     let ledger = pipeline.shutdown(PATIENCE);
     let account = ledger.account(Signal::Logs);
-    assert_eq!(account.dropped[DropReason::TooLarge as usize], 1);
+    assert_eq!(account.dropped[DropReason::TooLarge], 1);
     assert_eq!(account.submitted, 1);
     assert!(ledger.balances());
 }
@@ -170,11 +170,7 @@ fn bytes_that_are_no_record_are_counted() {
     let ledger = pipeline.shutdown(PATIENCE);
     for signal in [Signal::Traces, Signal::Logs] {
         let account = ledger.account(signal);
-        assert_eq!(
-            account.dropped[DropReason::Malformed as usize],
-            1,
-            "{signal}"
-        );
+        assert_eq!(account.dropped[DropReason::Malformed], 1, "{signal}");
         assert_eq!((account.submitted, account.in_flight), (1, 0));
     }
     assert!(ledger.balances());
@@ -209,7 +205,7 @@ fn a_record_whose_writer_panics_is_counted() {
     assert!(record_span(&recorder, 1), "the ring still works");
     let ledger = pipeline.shutdown(PATIENCE);
     let account = ledger.account(Signal::Traces);
-    assert_eq!(account.dropped[DropReason::Malformed as usize], 1);
+    assert_eq!(account.dropped[DropReason::Malformed], 1);
     assert_eq!(
         (account.submitted, account.exported, account.in_flight),
         (2, 1, 0)
@@ -378,8 +374,8 @@ fn the_shared_ring_stands_everything_a_ring_of_ones_own_stands() {
     let ledger = pipeline.shutdown(PATIENCE);
     let traces = ledger.account(Signal::Traces);
     assert_eq!((traces.submitted, traces.exported), (6, 4));
-    assert_eq!(traces.dropped[DropReason::TooLarge as usize], 1);
-    assert_eq!(traces.dropped[DropReason::Malformed as usize], 1);
+    assert_eq!(traces.dropped[DropReason::TooLarge], 1);
+    assert_eq!(traces.dropped[DropReason::Malformed], 1);
     assert_eq!(ledger.account(Signal::Logs).exported, 2);
     assert!(ledger.balances());
 }

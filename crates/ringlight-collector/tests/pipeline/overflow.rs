@@ -99,7 +99,7 @@ fn fault_1_a_burst_loses_the_newest_by_count_and_waits_for_nothing() {
     });
     let refused = REFUSED + 1 + 1_001;
     let account = traces(&pipeline);
-    assert_eq!(account.dropped[DropReason::RingFull as usize], refused);
+    assert_eq!(account.dropped[DropReason::RingFull], refused);
     assert_eq!(account.dropped_total(), refused);
     accepted.extend(shared);
     assert_eq!(account.submitted, accepted.len() as u64 + refused);
@@ -180,8 +180,8 @@ fn producers_that_wait_are_released_at_the_end() {
         assert!(ledger.balances(), "{ledger:?}");
     });
     let account = wait_for_traces(&pipeline, |account| account.in_flight == 0);
-    assert_eq!(account.dropped[DropReason::Closed as usize], 3);
-    assert_eq!(account.dropped[DropReason::RingFull as usize], 0);
+    assert_eq!(account.dropped[DropReason::Closed], 3);
+    assert_eq!(account.dropped[DropReason::RingFull], 0);
 }
 
 #[test]
@@ -201,5 +201,5 @@ fn fault_1_waiting_for_a_limited_time_ends_in_a_counted_drop() {
     let started = Instant::now();
     while record_span(&recorder, 1) {}
     assert!(started.elapsed() >= Duration::from_millis(5));
-    assert_eq!(traces(&pipeline).dropped[DropReason::RingFull as usize], 1);
+    assert_eq!(traces(&pipeline).dropped[DropReason::RingFull], 1);
 }

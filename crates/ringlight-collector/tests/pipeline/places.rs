@@ -152,6 +152,6 @@ fn what_is_left_at_the_end_is_dropped_at_every_destination_that_takes_it() {
     let ledger = pipeline.shutdown(Duration::from_millis(200));
     assert!(ledger.balances());
     let account = ledger.account(Signal::Traces);
-    assert_eq!(account.dropped[DropReason::Shutdown as usize], 5);
+    assert_eq!(account.dropped[DropReason::Shutdown], 5);
     assert_eq!(ledger.account(Signal::Logs).in_flight, 0);
 }

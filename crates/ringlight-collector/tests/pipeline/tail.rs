@@ -69,7 +69,7 @@ fn errors_and_slow_traces_are_sent_whole_and_the_rest_is_counted() {
     three_traces(&pipeline.recorder());
     let account = wait_for_traces(&pipeline, |account| account.in_flight == 0);
     assert_eq!(account.exported, 4);
-    assert_eq!(account.dropped[DropReason::TailSampled as usize], 2);
+    assert_eq!(account.dropped[DropReason::TailSampled], 2);
     assert_eq!(ids(&backend), [20, 21, 30, 31]);
     pipeline.shutdown(PATIENCE);
     assert_eq!(told.try_recv().ok(), None, "nothing was lost");
@@ -89,7 +89,7 @@ fn what_is_kept_back_is_in_flight_until_a_flush_or_the_end_judges_it() {
     pipeline.flush(PATIENCE).unwrap();
     let account = traces(&pipeline);
     assert_eq!((account.exported, account.in_flight), (2, 0));
-    assert_eq!(account.dropped[DropReason::TailSampled as usize], 1);
+    assert_eq!(account.dropped[DropReason::TailSampled], 1);
 
     // Late spans follow; new traces are judged at the end.
     span(&recorder, 1, 10, 0, StatusCode::Unset, 1);

@@ -75,10 +75,7 @@ fn rows_add_up_to_the_ledger_while_threads_come_and_go_and_drop() {
     let by_thread = pipeline.ledger_by_thread();
     let account = *by_thread.ledger.account(Signal::Traces);
     assert_eq!(account.submitted, THREADS * GENERATIONS * RECORDS);
-    assert!(
-        account.dropped[DropReason::RingFull as usize] > 0,
-        "{account:?}"
-    );
+    assert!(account.dropped[DropReason::RingFull] > 0, "{account:?}");
     assert_eq!(
         account.submitted,
         pipeline.ledger().account(Signal::Traces).submitted
@@ -142,7 +139,7 @@ fn a_row_is_that_of_its_thread_until_it_ends() {
                 );
                 assert_eq!(row.counts(Signal::Traces).submitted, records);
                 let logs = row.counts(Signal::Logs);
-                assert_eq!(logs.dropped[DropReason::TooLarge as usize], 1);
+                assert_eq!(logs.dropped[DropReason::TooLarge], 1);
                 assert!(by_thread.adds_up());
             });
             thread.unwrap().join().unwrap();

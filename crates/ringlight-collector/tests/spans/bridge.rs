@@ -249,7 +249,7 @@ async fn a_shutdown_releases_producers_that_wait_and_ends_by_its_deadline() {
     let account = ledger.account(Signal::Traces);
     assert!(ledger.balances());
     assert_eq!(account.submitted, taken);
-    assert_eq!(account.dropped[DropReason::Shutdown as usize], taken);
+    assert_eq!(account.dropped[DropReason::Shutdown], taken);
     // A second one finds it done.
     assert_eq!(collector.shutdown(Duration::ZERO).await, ledger);
 }
@@ -361,7 +361,7 @@ async fn a_timed_span_whose_wait_is_given_up_is_a_drop_with_its_reason() {
     let full = |lost: u64| {
         let account = traces(&collector);
         assert_eq!(account.submitted, taken + lost);
-        assert_eq!(account.dropped[DropReason::RingFull as usize], lost);
+        assert_eq!(account.dropped[DropReason::RingFull], lost);
     };
     full(1);
     // One whose wait does not even begin.
@@ -446,7 +446,7 @@ async fn traces_of_native_and_whole_spans_are_judged_once_they_are_over() {
     }
     // Without a flush: the trace that failed, whole, and the slow span whose parent is elsewhere. The
     // other slow one waits for its root.
-    let unsent = || traces(&collector).dropped[DropReason::TailSampled as usize];
+    let unsent = || traces(&collector).dropped[DropReason::TailSampled];
     until(|| traces(&collector).exported == 3 && unsent() == 2).await;
     let account = traces(&collector);
     assert_eq!(account.in_flight, 1);

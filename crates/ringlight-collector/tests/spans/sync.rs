@@ -246,7 +246,7 @@ fn a_timed_span_that_is_not_taken_is_a_drop_with_its_reason() {
     assert!(dropped > 0);
     let found = account(&collector);
     assert_eq!(found.submitted, 200);
-    assert_eq!(found.dropped[DropReason::RingFull as usize], dropped);
+    assert_eq!(found.dropped[DropReason::RingFull], dropped);
     assert_eq!(collector.metrics().full_ring_events, dropped);
     assert_eq!(consume(&mut collector).len(), taken);
 
@@ -254,7 +254,7 @@ fn a_timed_span_that_is_not_taken_is_a_drop_with_its_reason() {
     let span = producer.start(&STEP);
     assert!(!producer.end(span, [1.into(), "ada".into(), 0.5.into()]));
     let found = account(&collector);
-    assert_eq!(found.dropped[DropReason::Closed as usize], 1);
+    assert_eq!(found.dropped[DropReason::Closed], 1);
     assert_eq!(found.in_flight, 0);
 }
 

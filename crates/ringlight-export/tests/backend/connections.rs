@@ -302,6 +302,6 @@ fn fault_14_shutdown_leaves_a_hanging_backend_by_its_deadline() {
             }
             std::thread::yield_now();
         };
-        assert_eq!(account.dropped[DropReason::Shutdown as usize], 1);
+        assert_eq!(account.dropped[DropReason::Shutdown], 1);
     }
 }

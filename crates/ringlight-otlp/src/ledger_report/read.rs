@@ -194,7 +194,7 @@ fn ledger(report: &mut LedgerReport, point: &Point<'_>) {
         SPOOLED => account.spooled = point.int,
         DROPPED => {
             if let Some(reason) = DropReason::from_name(point.text(keys::REASON)) {
-                account.dropped[reason as usize] = point.int;
+                account.dropped[reason] = point.int;
             }
         }
         _ => {}
@@ -211,7 +211,7 @@ fn thread_records(report: &mut LedgerReport, point: &Point<'_>) {
         SUBMITTED => counts.submitted = point.int,
         DROPPED => {
             if let Some(reason) = DropReason::from_name(point.text(keys::REASON)) {
-                counts.dropped[reason as usize] = point.int;
+                counts.dropped[reason] = point.int;
             }
         }
         _ => {}

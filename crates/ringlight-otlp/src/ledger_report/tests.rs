@@ -15,8 +15,8 @@ fn ledger() -> LedgerSnapshot {
     traces.rejected = 1;
     traces.in_flight = 9;
     traces.spooled = 3;
-    traces.dropped[DropReason::RingFull as usize] = 5;
-    traces.dropped[DropReason::Shutdown as usize] = 2;
+    traces.dropped[DropReason::RingFull] = 5;
+    traces.dropped[DropReason::Shutdown] = 2;
     ledger.account_mut(Signal::Logs).submitted = u64::from(u32::MAX) + 7;
     ledger.account_mut(Signal::Logs).in_flight = u64::from(u32::MAX) + 7;
     ledger.set_negative_durations(4);
@@ -41,13 +41,13 @@ const fn accounts_points_count() -> usize {
 fn by_thread() -> ThreadLedger {
     let mut main = ThreadAccount::of_thread("main".to_owned(), 1);
     main.counts_mut(Signal::Traces).submitted = 90;
-    main.counts_mut(Signal::Traces).dropped[DropReason::RingFull as usize] = 5;
+    main.counts_mut(Signal::Traces).dropped[DropReason::RingFull] = 5;
     main.ring_used_bytes = 4096;
     let mut ended = ThreadAccount::of_several(ThreadKind::Ended);
     ended.counts_mut(Signal::Traces).submitted = 10;
     ended.counts_mut(Signal::Logs).submitted = u64::from(u32::MAX) + 7;
     let mut pipeline = ThreadAccount::of_several(ThreadKind::Pipeline);
-    pipeline.counts_mut(Signal::Traces).dropped[DropReason::Shutdown as usize] = 2;
+    pipeline.counts_mut(Signal::Traces).dropped[DropReason::Shutdown] = 2;
     ThreadLedger {
         ledger: ledger(),
         threads: vec![main, ended, pipeline],

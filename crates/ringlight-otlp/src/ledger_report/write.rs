@@ -85,7 +85,7 @@ fn for_each_outcome(
     show(EXPORTED, None, account.exported);
     show(REJECTED, None, account.rejected);
     for reason in DropReason::ALL {
-        show(DROPPED, Some(reason), account.dropped[reason as usize]);
+        show(DROPPED, Some(reason), account.dropped[reason]);
     }
     show(IN_FLIGHT, None, account.in_flight);
     show(SPOOLED, None, account.spooled);
@@ -118,7 +118,7 @@ fn threads(metrics: &mut Metrics<'_>, ledger: &ThreadLedger) {
                     point(SUBMITTED, None, counts.submitted);
                 }
                 for reason in DropReason::ALL {
-                    let dropped = counts.dropped[reason as usize];
+                    let dropped = counts.dropped[reason];
                     if dropped > 0 {
                         point(DROPPED, Some(reason), dropped);
                     }

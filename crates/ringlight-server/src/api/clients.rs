@@ -174,7 +174,7 @@ impl From<&Account> for ClientAccount {
             submitted: account.submitted,
             exported: account.exported,
             rejected: account.rejected,
-            dropped: by_reason(|reason| account.dropped[reason as usize]),
+            dropped: by_reason(|reason| account.dropped[reason]),
             in_flight: account.in_flight,
             spooled: account.spooled,
             balanced: account.balances(),
@@ -200,7 +200,7 @@ impl From<&ThreadCounts> for ThreadAccountStatus {
     fn from(counts: &ThreadCounts) -> Self {
         Self {
             submitted: counts.submitted,
-            dropped: by_reason(|reason| counts.dropped[reason as usize]),
+            dropped: by_reason(|reason| counts.dropped[reason]),
         }
     }
 }

@@ -89,7 +89,7 @@ async fn the_status_accounts_for_everything() {
         exported: 3,
         ..Account::default()
     };
-    account.dropped[DropReason::RingFull as usize] = 1;
+    account.dropped[DropReason::RingFull] = 1;
     ledger.set_negative_durations(2);
     let resource = Resource {
         attributes: vec![

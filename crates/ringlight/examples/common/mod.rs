@@ -110,7 +110,7 @@ impl Run {
         // Whoever closes the pipe does not want it.
         let _ = writeln!(std::io::stdout(), "{}", self.json(&ledger, refused));
         let asked = u64::from(self.args.producers) * self.args.spans;
-        let ring_full = account.dropped[DropReason::RingFull as usize];
+        let ring_full = account.dropped[DropReason::RingFull];
         if ledger.balances() && account.exported + ring_full + refused == asked {
             return Ok(ExitCode::SUCCESS);
         }
@@ -127,12 +127,7 @@ impl Run {
         let metrics = self.collector.metrics();
         let dropped: serde_json::Map<_, _> = DropReason::ALL
             .into_iter()
-            .map(|reason| {
-                (
-                    reason.as_str().to_owned(),
-                    account.dropped[reason as usize].into(),
-                )
-            })
+            .map(|reason| (reason.as_str().to_owned(), account.dropped[reason].into()))
             .collect();
         serde_json::json!({
             "example": self.name,

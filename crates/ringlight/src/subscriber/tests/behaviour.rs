@@ -495,7 +495,7 @@ fn a_span_too_many_is_not_recorded_and_counted() {
     assert!(ledger.balances());
     let account = ledger.account(Signal::Traces);
     assert_eq!((account.submitted, account.exported), (2, 1));
-    assert_eq!(account.dropped[DropReason::TooManyOpen as usize], 1);
+    assert_eq!(account.dropped[DropReason::TooManyOpen], 1);
     let kept = recording.kept.lock().unwrap();
     assert_eq!((kept.spans.len(), kept.logs.len()), (1, 1));
     assert!(!kept.logs[0].trace.is_valid());
@@ -528,7 +528,7 @@ fn what_is_within_a_span_too_many_begins_no_trace() {
     let ledger = recording.pipeline.shutdown(LONG);
     assert!(ledger.balances());
     let account = ledger.account(Signal::Traces);
-    assert_eq!(account.dropped[DropReason::TooManyOpen as usize], 5);
+    assert_eq!(account.dropped[DropReason::TooManyOpen], 5);
     let kept = recording.kept.lock().unwrap();
     let names: Vec<_> = kept.spans.iter().map(|span| &*span.name).collect();
     assert_eq!(names, ["child", "around", "another"]);

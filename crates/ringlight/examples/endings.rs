@@ -57,6 +57,12 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             std::mem::forget(telemetry);
             Ok(ExitCode::SUCCESS)
         }
+        "many lines" => {
+            for n in 0..100_000 {
+                tracing::info!(n, "a line of some length that has to go somewhere");
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         "exit" => exit(7),
         "exit handler" => record_at_exit(telemetry),
         "key destructor" => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ringlight_clock::Clock;
 use ringlight_collector::{
-    CollectorConfig, ExporterBoxed, Notices, OverflowPolicy, Pipeline, RecordSink, TailSampling,
+    CollectorConfig, ExporterBoxed, OverflowPolicy, Pipeline, RecordSink, TailSampling,
 };
 use ringlight_model::{CallsiteRegistry, KeyValue, Value};
 use tracing_core::{Dispatch, Subscriber};
@@ -70,8 +70,7 @@ impl Default for Builder {
         let mut inputs = Inputs::default();
         inputs.pipeline.batch_delay = BATCH_DELAY;
         inputs.pipeline.producers_max = rings_max();
-        inputs.pipeline.notices =
-            Notices::new(|notice| crate::notice::say(format_args!("{notice}")));
+        inputs.pipeline.notices = crate::notice::of_pipeline();
         Self {
             inputs,
             exporters: Vec::new(),

@@ -180,6 +180,7 @@ mod subscriber;
 mod sync;
 mod telemetry;
 mod trace_context;
+mod writer;
 
 #[cfg(feature = "clap")]
 pub use args::TelemetryArgs;

@@ -2,6 +2,26 @@
 
 use std::fmt;
 use std::io::Write as _;
+use std::sync::Mutex;
+
+use ringlight_collector::Notices;
+
+use crate::sync::unpoisoned;
+use crate::writer::Writer;
+
+/// What a pipeline has to say, written by a thread of its own: a stderr that takes nothing, which may be
+/// the very thing to speak of, holds the collector up for a moment at most, and once.
+pub(crate) fn of_pipeline() -> Notices {
+    let writer = Mutex::new(Writer::new(Box::new(std::io::stderr())));
+    Notices::new(move |notice| {
+        if cfg!(test) {
+            return say(format_args!("{notice}"));
+        }
+        let mut writer = unpoisoned(writer.lock());
+        writer.write(&format!("ringlight: {notice}\n"), 1);
+        writer.flush();
+    })
+}
 
 /// Says it. A closed stderr is nobody's problem.
 #[expect(

@@ -30,7 +30,8 @@ pub(crate) struct Shared {
 
 impl Telemetry {
     /// Waits until everything recorded before the call has been delivered, refused or dropped, and
-    /// log lines have been written; at most for `timeout`.
+    /// log lines have been written; at most for `timeout`. For an output of lines that takes nothing, such as
+    /// a terminal that was stopped, it waits for a moment only.
     ///
     /// # Errors
     /// The time was up first; telemetry has been shut down already, or belongs to the process this

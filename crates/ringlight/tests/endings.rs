@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 
 use child::{end, program, signal, start};
+use ringlight::{DropReason, Signal};
 use ringlight_testing::{Backend, Reply, Seen};
 
 fn run(ending: &str, variables: &[(&str, &str)]) -> Output {
@@ -396,4 +397,28 @@ fn what_is_logged_after_the_guard_is_dropped_is_told_once_with_what_to_do() {
     assert!(line.contains("a log record came after telemetry was shut down"));
     assert!(line.contains("hint: ") && line.contains("`let _telemetry = ...`"));
     assert!(!stderr(&output).contains("too late"));
+}
+
+/// The pipe holds 64 KiB. Neither the lines nor what there is to say about them may hold up the export
+/// or the end.
+#[test]
+fn a_stderr_that_nobody_reads_holds_up_neither_the_backend_nor_the_end() {
+    let backend = Backend::start();
+    let variables = [("OTLP_ENDPOINT", backend.url())];
+    let variables = variables
+        .each_ref()
+        .map(|(name, url)| (*name, url.as_str()));
+    let mut child = start(&mut Command::new(program()), "many lines", &variables);
+    let unread = child.stderr.take();
+    let output = end(child);
+    assert_eq!(output.status.code(), Some(0));
+    drop(unread);
+    let seen = backend.stop();
+    let ledger = seen.final_ledger();
+    seen.assert_agrees_with(&ledger);
+    let logs = ledger.account(Signal::Logs);
+    // More than fit into the ring, of which a person is told, as far as that is possible.
+    let ring_full = logs.dropped[DropReason::RingFull];
+    assert!(ring_full > 0, "{logs:?}");
+    assert_eq!(logs.exported + ring_full, 100_001, "{logs:?}");
 }

@@ -1,8 +1,8 @@
 use std::sync::mpsc;
 
 use ringlight_clock::ManualTime;
-use ringlight_collector::Notice;
 use ringlight_collector::record::Record;
+use ringlight_collector::{Notice, Notices};
 use tracing::dispatcher::with_default;
 
 use super::*;

@@ -11,7 +11,6 @@ mod escape;
 mod json;
 mod text;
 mod time;
-mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -27,8 +26,7 @@ use ringlight_model::{Callsite, CallsiteId, CallsiteRegistry};
 
 use crate::LogFormat;
 use crate::filter::Choice;
-
-use self::writer::Writer;
+use crate::writer::Writer;
 
 /// Lines are handed to the operating system at the latest when this many bytes have gathered.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;

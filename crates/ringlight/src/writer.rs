@@ -1,4 +1,4 @@
-//! A thread that writes lines, so that a terminal that was stopped, or a pipe that nobody reads, holds
+//! A thread that writes lines, those of log records or notices, so that a terminal that was stopped, or a pipe that nobody reads, holds
 //! up nothing else.
 
 use std::io::Write;
@@ -13,6 +13,8 @@ use crate::sync::unpoisoned;
 /// Bytes that wait to be written; as many may be on their way at the same time. What does not fit is
 /// dropped, and a person is told how much once there is room again.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of the buffers that are kept for what comes next.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
 /// How long a flush waits for lines to be written. An output that takes longer is not waited for again
 /// until it has taken something.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -20,7 +22,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where lines are written, by a thread that begins with the first of them and ends with this.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     shared: Arc<Shared>,
     has_thread: bool,
 }
@@ -45,7 +47,7 @@ struct State {
 }
 
 impl Writer {
-    pub(super) fn new(output: Box<dyn Write + Send>) -> Self {
+    pub(crate) fn new(output: Box<dyn Write + Send>) -> Self {
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::default(),
@@ -57,7 +59,7 @@ impl Writer {
     }
 
     /// Hands lines over to be written, as far as there is room for all of them. Waits for nothing.
-    pub(super) fn write(&mut self, text: &str, lines_count: usize) {
+    pub(crate) fn write(&mut self, text: &str, lines_count: usize) {
         let mut state = self.shared.lock();
         let has_room = state.queue.is_empty() || state.queue.len() + text.len() <= QUEUE_BYTES_MAX;
         if !has_room {
@@ -73,7 +75,7 @@ impl Writer {
     }
 
     /// Waits until everything is written, for a moment.
-    pub(super) fn flush(&self) {
+    pub(crate) fn flush(&self) {
         self.shared.wait_written(PATIENCE);
     }
 
@@ -132,7 +134,7 @@ impl Shared {
             // An output that panics has not taken these, and may take the next.
             let _ = catch_unwind(AssertUnwindSafe(|| self.put(&text)));
             text.clear();
-            text.shrink_to(super::BUFFER_BYTES_MAX);
+            text.shrink_to(KEPT_BYTES_MAX);
 
             let mut state = self.lock();
             state.is_writing = false;

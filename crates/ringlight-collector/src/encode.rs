@@ -237,7 +237,7 @@ impl Encoder {
                 Item::StatusMessage(text) => {
                     meaning.status_message.get_or_insert(text);
                 }
-                Item::ScopePath(_) | Item::Encoded(_) => {}
+                Item::Enclosing(_) | Item::Encoded(_) => {}
             }
         }
         let dropped = attributes.dropped + u32::from(head.dropped_attributes());

@@ -3,6 +3,7 @@
 //! The rule: `submitted = exported + rejected + dropped (by reason) + in flight + spooled`. In
 //! flight is counted on its own, not derived, so that the equation can fail.
 
+use std::fmt;
 use std::ops::{AddAssign, Index, IndexMut};
 
 use crate::Signal;
@@ -178,6 +179,57 @@ impl LedgerSnapshot {
     }
 }
 
+/// One line, the signals that have something to say separated by semicolons: `traces: 12 submitted, 9
+/// exported, 0 rejected, 3 dropped (ring_full 3), 0 in flight`.
+impl fmt::Display for LedgerSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut is_first = true;
+        for signal in Signal::ALL {
+            let account = self.account(signal);
+            if *account == Account::default() {
+                continue;
+            }
+            if !std::mem::take(&mut is_first) {
+                f.write_str("; ")?;
+            }
+            write!(f, "{signal}: {account}")?;
+        }
+        if is_first {
+            f.write_str("nothing submitted")?;
+        }
+        Ok(())
+    }
+}
+
+/// `12 submitted, 9 exported, 0 rejected, 3 dropped (ring_full 3), 0 in flight`.
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} submitted, {} exported, {} rejected, {} dropped",
+            self.submitted,
+            self.exported,
+            self.rejected,
+            self.dropped_total()
+        )?;
+        let reasons = DropReason::ALL
+            .into_iter()
+            .filter(|reason| self.dropped[*reason] > 0);
+        for (index, reason) in reasons.enumerate() {
+            let before = if index == 0 { " (" } else { ", " };
+            write!(f, "{before}{} {}", reason.as_str(), self.dropped[reason])?;
+        }
+        if self.dropped_total() > 0 {
+            f.write_str(")")?;
+        }
+        write!(f, ", {} in flight", self.in_flight)?;
+        if self.spooled > 0 {
+            write!(f, ", {} spooled", self.spooled)?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,6 +246,26 @@ mod tests {
         assert!(!account.balances());
         account.in_flight = 1;
         assert!(account.balances());
+    }
+
+    #[test]
+    fn a_ledger_is_read_in_one_line() {
+        let mut ledger = LedgerSnapshot::default();
+        assert_eq!(ledger.to_string(), "nothing submitted");
+        let traces = ledger.account_mut(Signal::Traces);
+        traces.submitted = 12;
+        traces.exported = 8;
+        traces.dropped[DropReason::RingFull] = 2;
+        traces.dropped[DropReason::Shutdown] = 1;
+        traces.in_flight = 1;
+        let logs = ledger.account_mut(Signal::Logs);
+        logs.submitted = 1;
+        logs.spooled = 1;
+        assert_eq!(
+            ledger.to_string(),
+            "traces: 12 submitted, 8 exported, 0 rejected, 3 dropped (ring_full 2, shutdown 1), 1 in flight; \
+             logs: 1 submitted, 0 exported, 0 rejected, 0 dropped, 0 in flight, 1 spooled"
+        );
     }
 
     #[test]

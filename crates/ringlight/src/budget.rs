@@ -184,11 +184,19 @@ impl Controller {
         is_over.then_some(Said::Recovered)
     }
 
+    /// How often to halve what is recorded: as often as fits into the excess, since not all of the cost
+    /// goes with the traces, and recovering takes longer than another step.
+    fn steps_down(&self, share: f64) -> i32 {
+        let excess = (share / self.budget.ratio).log2().floor();
+        (excess as i32).clamp(1, LEVEL_MAX)
+    }
+
     fn exceeded(&mut self, share: f64) -> Option<Said> {
         self.calm_windows = 0;
         if self.level < LEVEL_MAX {
-            self.level += 1;
-            return (self.level == 1).then_some(Said::Exceeded(share));
+            let is_news = self.level == 0;
+            self.level = (self.level + self.steps_down(share)).min(LEVEL_MAX);
+            return is_news.then_some(Said::Exceeded(share));
         }
         let is_news = !std::mem::replace(&mut self.told_cannot_hold, true);
         is_news.then_some(Said::CannotHold(share))
@@ -292,6 +300,23 @@ mod tests {
     }
 
     #[test]
+    fn what_exceeds_the_budget_many_times_is_lowered_at_once() {
+        for (overhead_ms, level) in [(39, 1), (79, 1), (80, 2), (320, 4), (920, 5)] {
+            let mut rig = Rig::new("2%");
+            let share = overhead_ms as f64 / 1e3;
+            assert_eq!(
+                rig.second(1_000, overhead_ms),
+                (level, Some(Said::Exceeded(share)))
+            );
+        }
+        let mut rig = Rig::new("0.01%");
+        assert_eq!(
+            rig.second(1_000, 900),
+            (LEVEL_MAX, Some(Said::Exceeded(0.9)))
+        );
+    }
+
+    #[test]
     fn it_recovers_slowly_and_only_with_room_to_spare() {
         let mut rig = Rig::new("2%");
         rig.second(1_000, 50);
@@ -340,7 +365,7 @@ mod tests {
             assert_eq!(rig.controller.look(&rig.cost), None);
         }
         let (level, said) = rig.second(100, 0);
-        assert_eq!(level, 1);
+        assert_eq!(level, 2);
         let Some(Said::Exceeded(share)) = said else {
             panic!("{said:?}");
         };

@@ -52,6 +52,10 @@ impl Filter {
             let parsed = if directive.contains(['[', ']', '{', '}']) {
                 // `Targets` takes some of these and does nothing about them.
                 Err("it cannot choose by span or field".to_owned())
+            } else if let Some(level) = meant_level(directive) {
+                Err(format!(
+                    "it is no level, was `{level}` meant? A target of that name is written `{directive}=trace`"
+                ))
             } else {
                 directive
                     .parse::<Targets>()
@@ -113,6 +117,38 @@ impl Default for Filter {
             max_level: LevelFilter::INFO,
         }
     }
+}
+
+/// The level that a single word is meant to be which is almost one. As a target, which it would be
+/// otherwise, it would have nothing else recorded.
+fn meant_level(directive: &str) -> Option<&'static str> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let word = directive.to_ascii_lowercase();
+    if LEVELS.contains(&word.as_str()) {
+        return None;
+    }
+    match word.as_str() {
+        "warning" => Some("warn"),
+        "err" => Some("error"),
+        _ => LEVELS
+            .into_iter()
+            .find(|level| is_slip(word.as_bytes(), level.as_bytes())),
+    }
+}
+
+/// Whether a word became another one by a slip of the finger behind its first letter: a letter too many, one too few, a wrong one, or two
+/// that changed places.
+fn is_slip(word: &[u8], other: &[u8]) -> bool {
+    let same = word.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let (word, other) = (&word[same..], &other[same..]);
+    same > 0
+        && match (word, other) {
+            ([_, rest @ ..], _) if rest == other => true,
+            (_, [_, rest @ ..]) if rest == word => true,
+            ([_, word @ ..], [_, other @ ..]) if word == other => true,
+            ([a, b, word @ ..], [c, d, other @ ..]) => (a, b) == (d, c) && word == other,
+            _ => false,
+        }
 }
 
 /// What is separated by commas, other than those in brackets. A bracket that is never closed holds

@@ -256,6 +256,8 @@ fn without_an_endpoint_there_are_lines_on_stderr_and_nothing_else() {
     // The time is what differs.
     let (time, rest) = line.split_once("Z ").unwrap();
     assert_eq!(time.len(), "2026-11-20T08:47:54.000001".len());
+    let (rest, trace_id) = rest.split_once(" trace_id=").unwrap();
+    assert_eq!(trace_id.len(), 32);
     assert_eq!(
         rest,
         " INFO ending: endings: about to end \\u{1b}[31m in red ending=return"
@@ -270,7 +272,10 @@ fn json_lines_go_to_stdout() {
     let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(line["message"], "about to end \u{1b}[31m in red");
     assert_eq!(line["level"], "INFO");
-    assert_eq!(line["spans"], serde_json::json!(["ending"]));
+    assert_eq!(
+        line["spans"],
+        serde_json::json!([{"name": "ending", "fields": {}}])
+    );
     assert_eq!(line["fields"], serde_json::json!({"ending": "json"}));
     assert_eq!(line["trace_id"].as_str().unwrap().len(), 32);
 }

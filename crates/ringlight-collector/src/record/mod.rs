@@ -34,7 +34,7 @@
 //! | 2, 3, 4 | attribute, `i64`, `u64`, `f64` | 0 | the value's bits |
 //! | 5, 6 | attribute, UTF-8 text, bytes | in bytes | the bytes, padded with zeros |
 //! | 7 | link to another span | in words | trace id (2), span id, W3C trace flags, items |
-//! | 8 | callsites of the enclosing spans, outermost first | how many | their ids |
+//! | 8 | a span around a log record | in words | its callsite id, items |
 //! | 9 | name, of the span in place of the callsite's, or of an event | in bytes | the text, padded |
 //! | 10 | status message | in bytes | the text, padded |
 //! | 11 | the whole span, as OTLP; the only item of its record | in bytes | the encoded item, padded |
@@ -45,7 +45,8 @@
 //!
 //! The items within a link are its trace state and attributes, those within an event its name and
 //! attributes; the key of a link or event is how many of its attributes were dropped, that of item 15
-//! how many links. Lists hold no lists.
+//! how many links. Those within a span around a log record are the attributes it had by then; there is
+//! one item for each such span, the innermost one first. Lists hold no lists.
 //!
 //! Writers do not repeat a key within a record. What a field *means* (a log record's `message` is
 //! its body, `otel.name` a span's name) is not in the record but in the field's name: see
@@ -67,7 +68,7 @@ pub use header::{LogHeader, SpanHeader};
 pub use pack::{TextPacker, load_tail};
 pub(crate) use read::PlainValue;
 pub use read::{
-    Item, Items, KeyRef, List, LogRecord, Record, ScopePath, SpanRecord, Text, ValueRef,
+    EnclosingSpan, Item, Items, KeyRef, List, LogRecord, Record, SpanRecord, Text, ValueRef,
 };
 pub use role::{FieldRole, parse_span_kind, parse_status_code};
 pub use trim::trim_items;
@@ -95,7 +96,7 @@ const TAG_F64: u8 = 4;
 const TAG_TEXT: u8 = 5;
 const TAG_BYTES: u8 = 6;
 const TAG_LINK: u8 = 7;
-const TAG_SCOPE_PATH: u8 = 8;
+const TAG_ENCLOSING: u8 = 8;
 const TAG_NAME: u8 = 9;
 const TAG_STATUS_MESSAGE: u8 = 10;
 const TAG_ENCODED: u8 = 11;
@@ -111,6 +112,8 @@ const REMOTE_PARENT: u64 = 1;
 const LINK_WORDS: usize = 4;
 /// Words of an event before its items.
 const EVENT_WORDS: usize = 1;
+/// Words of an enclosing span before its items.
+const ENCLOSING_WORDS: usize = 1;
 
 const FLAG_CUT: u8 = 1;
 const FLAG_KEY_TEXT: u8 = 2;
@@ -293,7 +296,7 @@ impl ItemHead {
             TAG_I64 | TAG_U64 | TAG_F64 => Some(1),
             TAG_TEXT | TAG_BYTES | TAG_NAME | TAG_STATUS_MESSAGE | TAG_ENCODED
             | TAG_TRACE_STATE => Some(len.div_ceil(WORD_BYTES)),
-            TAG_LINK | TAG_SCOPE_PATH | TAG_LIST | TAG_EVENT => Some(len),
+            TAG_LINK | TAG_ENCLOSING | TAG_LIST | TAG_EVENT => Some(len),
             _ => None,
         }
     }
@@ -303,6 +306,7 @@ impl ItemHead {
         match self.tag() {
             TAG_LINK => Some(LINK_WORDS),
             TAG_EVENT => Some(EVENT_WORDS),
+            TAG_ENCLOSING => Some(ENCLOSING_WORDS),
             TAG_LIST => Some(0),
             _ => None,
         }

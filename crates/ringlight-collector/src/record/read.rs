@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use ringlight_model::{CallsiteId, SpanId, TraceId};
 
 use super::{
-    EVENT_WORDS, FLAG_CUT, FLAG_KEY_TEXT, Head, ItemHead, KIND_LOG, KIND_SPAN, LINK_WORDS,
-    LOG_HEADER_WORDS, RecordError, SPAN_HEADER_WORDS, TAG_BOOL, TAG_BYTES, TAG_DROPPED,
-    TAG_ENCODED, TAG_EVENT, TAG_F64, TAG_I64, TAG_LINK, TAG_LIST, TAG_NAME, TAG_SCOPE_PATH,
+    ENCLOSING_WORDS, EVENT_WORDS, FLAG_CUT, FLAG_KEY_TEXT, Head, ItemHead, KIND_LOG, KIND_SPAN,
+    LINK_WORDS, LOG_HEADER_WORDS, RecordError, SPAN_HEADER_WORDS, TAG_BOOL, TAG_BYTES, TAG_DROPPED,
+    TAG_ENCLOSING, TAG_ENCODED, TAG_EVENT, TAG_F64, TAG_I64, TAG_LINK, TAG_LIST, TAG_NAME,
     TAG_STATUS_MESSAGE, TAG_TEXT, TAG_TRACE_STATE, TAG_U64, WORD_BYTES,
 };
 
@@ -229,6 +229,15 @@ impl<'a> LogRecord<'a> {
         self.word(5)
     }
 
+    /// The spans around it, the innermost one first: at most 16, and none where neither log lines nor a
+    /// sink of one's own asks for them.
+    pub fn enclosing_spans(&self) -> impl Iterator<Item = EnclosingSpan<'a>> + use<'a> {
+        self.items().filter_map(|item| match item {
+            Item::Enclosing(span) => Some(span),
+            _ => None,
+        })
+    }
+
     /// The items.
     #[must_use]
     pub const fn items(&self) -> Items<'a> {
@@ -348,8 +357,8 @@ pub enum Item<'a> {
         /// Links; stays at 65 535 once there.
         links: u16,
     },
-    /// The callsites of the enclosing spans.
-    ScopePath(ScopePath<'a>),
+    /// A span around the log record; the innermost one first.
+    Enclosing(EnclosingSpan<'a>),
     /// The span's name, in place of its callsite's; or the name of an event.
     Name(Text<'a>),
     /// The status message.
@@ -360,19 +369,14 @@ pub enum Item<'a> {
     TraceState(Text<'a>),
 }
 
-/// Callsites, outermost first.
+/// A span that was open when something was logged within it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ScopePath<'a> {
-    words: &'a [Word],
-}
-
-impl<'a> ScopePath<'a> {
-    /// The callsites, outermost first.
-    pub fn iter(self) -> impl DoubleEndedIterator<Item = CallsiteId> + ExactSizeIterator + 'a {
-        self.words
-            .iter()
-            .map(|word| CallsiteId::new(u64::from_le_bytes(*word)))
-    }
+pub struct EnclosingSpan<'a> {
+    /// The callsite.
+    pub callsite: CallsiteId,
+    /// The attributes it had by then, under fields of its callsite or names. Of a span with very many
+    /// or long ones it is those that were recorded first; of one that is not sampled, none.
+    pub items: Items<'a>,
 }
 
 /// The items of a record, in the order they were written.
@@ -477,7 +481,13 @@ impl<'a> Iterator for Items<'a> {
                 links: head.key(),
             }),
             TAG_TRACE_STATE => Some(Item::TraceState(text()?)),
-            TAG_SCOPE_PATH => Some(Item::ScopePath(ScopePath { words: value })),
+            TAG_ENCLOSING => {
+                let ([callsite], rest) = value.split_first_chunk::<ENCLOSING_WORDS>()?;
+                Some(Item::Enclosing(EnclosingSpan {
+                    callsite: CallsiteId::new(u64::from_le_bytes(*callsite)),
+                    items: Items { rest },
+                }))
+            }
             TAG_NAME => Some(Item::Name(text()?)),
             TAG_STATUS_MESSAGE => Some(Item::StatusMessage(text()?)),
             TAG_ENCODED => Some(Item::Encoded(bytes()?)),

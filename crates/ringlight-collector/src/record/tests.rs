@@ -36,8 +36,6 @@ fn a_span_comes_back_as_it_was_written() {
         writer.link(TraceId::new(1 << 64 | 2), SpanId::new(3), 1, |_| 0),
         Written::Whole
     );
-    let path = [CallsiteId::new(8), CallsiteId::new(9)];
-    assert_eq!(writer.scope_path(&path), Written::Whole);
     assert_eq!(writer.name("renamed"), Written::Whole);
     assert_eq!(writer.status_message(""), Written::Whole);
 
@@ -95,13 +93,9 @@ fn a_span_comes_back_as_it_was_written() {
             items: Items { rest: &[] },
         }
     );
-    let Item::ScopePath(found) = items[7] else {
-        panic!("no scope path");
-    };
-    assert_eq!(found.iter().collect::<Vec<_>>(), path);
-    assert_eq!(items[8], Item::Name(text(b"renamed", false)));
-    assert_eq!(items[9], Item::StatusMessage(text(b"", false)));
-    assert_eq!(items.len(), 10);
+    assert_eq!(items[7], Item::Name(text(b"renamed", false)));
+    assert_eq!(items[8], Item::StatusMessage(text(b"", false)));
+    assert_eq!(items.len(), 9);
 }
 
 #[test]
@@ -115,6 +109,52 @@ fn a_log_record_comes_back_as_it_was_written() {
     assert_eq!(log.time_unix_nano(), 99);
     assert_eq!(log.trace_id(), TraceId::INVALID);
     assert_eq!(log.items().count(), 0);
+}
+
+#[test]
+fn a_log_record_has_the_attributes_of_the_spans_around_it() {
+    let mut of_span = Vec::new();
+    let mut writer = ItemWriter::new(&mut of_span, TEXT_MAX);
+    assert_eq!(writer.i64(Key::Field(2), 5), Written::Whole);
+    assert_eq!(writer.status_message("no attribute"), Written::Whole);
+    let link = writer.link(TraceId::new(1), SpanId::new(3), 1, |items| {
+        let _ = items.bool(Key::Name("of the link"), true);
+        0
+    });
+    assert_eq!(link, Written::Whole);
+    let list = writer.list(Key::Name("list"), |items| items.i64(Key::Field(0), 6));
+    assert_eq!(list, Written::Whole);
+    assert_eq!(writer.text(Key::Field(0), "twelve bytes"), Written::Whole);
+    // Its last item is not whole.
+    of_span.pop();
+
+    let mut items = Vec::new();
+    let mut writer = ItemWriter::new(&mut items, TEXT_MAX);
+    assert_eq!(writer.text(Key::Field(0), "message"), Written::Whole);
+    let (inner, outer) = (CallsiteId::new(8), CallsiteId::new(9));
+    assert_eq!(writer.enclosing(inner, &of_span), Written::Whole);
+    assert_eq!(writer.enclosing(outer, &[]), Written::Whole);
+    let bytes = log_with(&items);
+    let Ok(Record::Log(log)) = Record::parse(&bytes) else {
+        panic!("not a log record");
+    };
+    assert_eq!(log.items().count(), 3);
+    let spans: Vec<_> = log.enclosing_spans().collect();
+    assert_eq!(
+        spans.iter().map(|s| s.callsite).collect::<Vec<_>>(),
+        [inner, outer]
+    );
+    let attributes: Vec<_> = spans[0].items.collect();
+    assert_eq!(
+        attributes[0],
+        Item::Attribute(KeyRef::Field(2), ValueRef::I64(5))
+    );
+    let Item::Attribute(KeyRef::Name(b"list"), ValueRef::List(list)) = attributes[1] else {
+        panic!("{attributes:?}");
+    };
+    assert_eq!(list.iter().collect::<Vec<_>>(), [ValueRef::I64(6)]);
+    assert_eq!(attributes.len(), 2);
+    assert_eq!(spans[1].items.count(), 0);
 }
 
 #[test]

@@ -1,13 +1,10 @@
-//! The beginning of a record that is longer.
+//! The beginning of items that are longer.
 
-use super::{
-    FLAG_CUT, ItemHead, SPAN_HEADER_WORDS, TAG_NAME, TAG_STATUS_MESSAGE, TAG_TEXT, WORD_BYTES,
-};
+use super::{FLAG_CUT, ItemHead, TAG_NAME, TAG_STATUS_MESSAGE, TAG_TEXT, WORD_BYTES};
 
-/// Makes the first words of a longer span a record: what is left of its last item is cut if it is a
-/// text, and dropped otherwise. Whether there is something that is not whole.
-pub fn trim_items(words: &mut Vec<u64>) {
-    let mut at = SPAN_HEADER_WORDS;
+/// Makes whole items of those from word `at` on, of which the last one may end too early: what is left
+/// of it is cut if it is a text, and dropped otherwise.
+pub fn trim_items(words: &mut Vec<u64>, mut at: usize) {
     while let Some(&word) = words.get(at) {
         let head = ItemHead(word);
         let Some(value_words) = head.value_words() else {

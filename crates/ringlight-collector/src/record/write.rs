@@ -4,9 +4,9 @@ use ringlight_model::{CallsiteId, SpanId, TraceId};
 
 use super::pack::{SHORT_BYTES, load_short};
 use super::{
-    FLAG_CUT, FLAG_KEY_TEXT, ItemHead, TAG_BOOL, TAG_BYTES, TAG_DROPPED, TAG_ENCODED, TAG_EVENT,
-    TAG_F64, TAG_I64, TAG_LINK, TAG_LIST, TAG_NAME, TAG_SCOPE_PATH, TAG_STATUS_MESSAGE, TAG_TEXT,
-    TAG_TRACE_STATE, TAG_U64, Text, TextPacker, WORD_BYTES, load_tail,
+    FLAG_CUT, FLAG_KEY_TEXT, ItemHead, TAG_BOOL, TAG_BYTES, TAG_DROPPED, TAG_ENCLOSING,
+    TAG_ENCODED, TAG_EVENT, TAG_F64, TAG_I64, TAG_LINK, TAG_LIST, TAG_NAME, TAG_STATUS_MESSAGE,
+    TAG_TEXT, TAG_TRACE_STATE, TAG_U64, Text, TextPacker, WORD_BYTES, load_tail,
 };
 
 /// Words there must be room for where a link or an event begins, so that it says at least what it is.
@@ -266,20 +266,28 @@ impl<'w, W: Words> ItemWriter<'w, W> {
         self.fixed(TAG_DROPPED, Key::Field(links), events, &[])
     }
 
-    /// The callsites of the enclosing spans, outermost first.
-    pub fn scope_path(&mut self, callsites: &[CallsiteId]) -> Written {
-        let Ok(count) = u32::try_from(callsites.len()) else {
-            return Written::Dropped;
-        };
-        if self.words.room() < 1 + callsites.len() {
-            return Written::Dropped;
+    /// A span around a log record: its callsite, and its attributes among these whole items, as far
+    /// as there is room.
+    pub fn enclosing(&mut self, callsite: CallsiteId, items: &[u64]) -> Written {
+        self.nested(TAG_ENCLOSING, Key::Field(0), &[callsite.get()], |within| {
+            within.copy_attributes(items);
+            0
+        })
+    }
+
+    fn copy_attributes(&mut self, mut items: &[u64]) {
+        while let Some(&word) = items.first()
+            && let Some(words) = item_words(word)
+            && let Some((item, rest)) = items.split_at_checked(words)
+            && self.words.room() >= words
+        {
+            if item_kind(word) == ItemKind::Attribute {
+                for word in item {
+                    self.words.push(*word);
+                }
+            }
+            items = rest;
         }
-        self.words
-            .push(ItemHead::new(TAG_SCOPE_PATH, 0, 0, count).0);
-        for callsite in callsites {
-            self.words.push(callsite.get());
-        }
-        Written::Whole
     }
 
     /// The span's name, in place of its callsite's; or the name of an event.

@@ -121,7 +121,7 @@ fn a_span_keeps_everything_it_was_recorded_with() {
         let _ = items.bytes(Key::Name("raw"), &[1, 2, 255]);
         let _ = items.text(Key::Name("long"), "123456789");
         let _ = items.link(TraceId::new(9), SpanId::new(8), 1, |_| 0);
-        let _ = items.scope_path(&[SPAN]);
+        let _ = items.enclosing(SPAN, &[]);
         let _ = items.status_message("ignored, since there is no status");
     });
     assert_eq!(span.trace_id, header().trace_id);

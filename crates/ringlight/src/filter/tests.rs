@@ -81,3 +81,33 @@ fn nothing_but_bad_directives_means_the_default() {
     assert_eq!(bad.len(), 1);
     assert_eq!(filter.max_level(), LevelFilter::INFO);
 }
+
+#[test]
+fn a_slip_of_the_finger_is_no_target() {
+    for (word, level) in [
+        ("inof", "info"),
+        ("Inof", "info"),
+        ("infos", "info"),
+        ("debg", "debug"),
+        ("wrn", "warn"),
+        ("warm", "warn"),
+        ("warning", "warn"),
+        ("eror", "error"),
+        ("tarce", "trace"),
+    ] {
+        let (filter, bad) = Filter::parse_any(word);
+        assert!(filter.is_none());
+        let [bad] = &bad[..] else {
+            panic!("{word}: {bad:?}");
+        };
+        assert!(bad.reason.contains(&format!("`{level}`")), "{}", bad.reason);
+        assert!(bad.reason.contains(&format!("`{word}=trace`")));
+        assert!(Filter::parse_strictly(&format!("{word}=trace")).is_ok());
+    }
+    for target in [
+        "my_crate", "hyper", "inform", "bug", "race", "in", "INFO", "Warn", "0", "5",
+    ] {
+        let (filter, bad) = Filter::parse_any(target);
+        assert!(filter.is_some() && bad.is_empty(), "{target}: {bad:?}");
+    }
+}

@@ -1,9 +1,10 @@
 //! Lines for machines: one JSON object each.
 //!
 //! `timestamp` (RFC 3339), `level`, `target`, `message` (if there is one), `fields` (an object),
-//! `spans` (names of the enclosing spans, outermost first), `trace_id` and `span_id` (inside of
-//! spans).
+//! `spans` (the enclosing ones, outermost first: `name`, and `fields` as they were by then; those of spans
+//! that are not sampled are not known), `trace_id` and `span_id` (inside of spans).
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use ringlight_collector::record::ValueRef;
@@ -27,21 +28,16 @@ fn try_write(out: &mut String, line: &Line<'_>) -> fmt::Result {
         out.push_str(",\"message\":");
         write_json(out, &message.to_str())?;
     }
-    out.push_str(",\"fields\":{");
-    for (index, (name, value)) in line.fields().enumerate() {
+    write_fields(out, line.fields())?;
+    out.push_str(",\"spans\":[");
+    for (index, span) in line.spans.iter().enumerate() {
         if index > 0 {
             out.push(',');
         }
-        write_json(out, &name)?;
-        out.push(':');
-        write_value(out, value)?;
-    }
-    out.push_str("},\"spans\":[");
-    for (index, name) in line.span_names().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        write_json(out, name)?;
+        out.push_str("{\"name\":");
+        write_json(out, &span.name())?;
+        write_fields(out, span.fields())?;
+        out.push('}');
     }
     out.push(']');
     if line.log.trace_id().is_valid() {
@@ -51,6 +47,23 @@ fn try_write(out: &mut String, line: &Line<'_>) -> fmt::Result {
             line.log.trace_id(),
             line.log.span_id()
         )?;
+    }
+    out.push('}');
+    Ok(())
+}
+
+fn write_fields<'a>(
+    out: &mut String,
+    fields: impl Iterator<Item = (Cow<'a, str>, ValueRef<'a>)>,
+) -> fmt::Result {
+    out.push_str(",\"fields\":{");
+    for (index, (name, value)) in fields.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write_json(out, &name)?;
+        out.push(':');
+        write_value(out, value)?;
     }
     out.push('}');
     Ok(())

@@ -20,7 +20,9 @@ use std::collections::HashMap;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 
-use ringlight_collector::record::{FieldRole, Item, KeyRef, LogRecord, Record, Text, ValueRef};
+use ringlight_collector::record::{
+    FieldRole, Item, Items, KeyRef, LogRecord, Record, Text, ValueRef,
+};
 use ringlight_collector::{LogFilter as _, RecordSink};
 use ringlight_model::{Callsite, CallsiteId, CallsiteRegistry};
 
@@ -149,15 +151,14 @@ impl LineSink {
 
     fn write(&mut self, log: &LogRecord<'_>, registry: &CallsiteRegistry) {
         let known = log.callsite().and_then(|id| self.known(id, registry));
-        let path = log.items().find_map(|item| match item {
-            Item::ScopePath(path) => Some(path),
-            _ => None,
-        });
-        let spans: Vec<_> = path
-            .into_iter()
-            .flat_map(|path| path.iter())
-            .filter_map(|id| self.known(id, registry))
-            .collect();
+        let mut spans = Vec::new();
+        for span in log.enclosing_spans() {
+            if let Some(known) = self.known(span.callsite, registry) {
+                let items = span.items;
+                spans.push(LineSpan { known, items });
+            }
+        }
+        spans.reverse();
         let line = Line {
             log,
             known: known.as_deref(),
@@ -207,7 +208,61 @@ impl LineSink {
 struct Line<'a> {
     log: &'a LogRecord<'a>,
     known: Option<&'a Known>,
-    spans: &'a [Arc<Known>],
+    /// Outermost first.
+    spans: &'a [LineSpan<'a>],
+}
+
+/// A span around a log record.
+struct LineSpan<'a> {
+    known: Arc<Known>,
+    items: Items<'a>,
+}
+
+impl<'a> LineSpan<'a> {
+    /// As it is exported: `otel.name`, if that is text, or the callsite's.
+    fn name(&'a self) -> Cow<'a, str> {
+        let named = self.items.into_iter().find_map(|item| match item {
+            Item::Attribute(key, ValueRef::Text(text))
+                if self.known.role(key) == FieldRole::SpanName =>
+            {
+                Some(text.to_str())
+            }
+            _ => None,
+        });
+        named.unwrap_or(Cow::Borrowed(self.known.callsite.name))
+    }
+
+    /// Name and value of what is exported as attributes.
+    fn fields(&'a self) -> impl Iterator<Item = (Cow<'a, str>, ValueRef<'a>)> {
+        let attributes = self.items.filter_map(|item| match item {
+            Item::Attribute(key, value) => Some((key, value)),
+            _ => None,
+        });
+        attributes.filter_map(|(key, value)| {
+            let is_attribute = self.known.role(key) == FieldRole::Attribute;
+            is_attribute.then_some((self.known.key(key)?, value))
+        })
+    }
+}
+
+impl Known {
+    fn role(&self, key: KeyRef<'_>) -> FieldRole {
+        let role = match key {
+            KeyRef::Field(index) => self.roles.get(usize::from(index)).copied(),
+            KeyRef::Name(_) => None,
+        };
+        role.unwrap_or(FieldRole::Attribute)
+    }
+
+    fn key<'a>(&'a self, key: KeyRef<'a>) -> Option<Cow<'a, str>> {
+        match key {
+            KeyRef::Field(index) => {
+                let name = self.callsite.fields.get(usize::from(index))?;
+                Some(Cow::Borrowed(*name))
+            }
+            KeyRef::Name(name) => Some(String::from_utf8_lossy(name)),
+        }
+    }
 }
 
 impl<'a> Line<'a> {
@@ -225,10 +280,6 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn span_names(&self) -> impl Iterator<Item = &'a str> {
-        self.spans.iter().map(|known| known.callsite.name)
-    }
-
     /// The body, if it is text.
     fn message(&self) -> Option<Text<'a>> {
         self.log.items().find_map(|item| match item {
@@ -241,10 +292,7 @@ impl<'a> Line<'a> {
     fn fields(&self) -> impl Iterator<Item = (Cow<'a, str>, ValueRef<'a>)> {
         self.log.items().filter_map(|item| match item {
             Item::Attribute(key, ValueRef::Text(_)) if self.is_body(key) => None,
-            Item::Attribute(KeyRef::Field(index), value) => {
-                let fields = &self.known?.callsite.fields;
-                Some(((*fields.get(usize::from(index))?).into(), value))
-            }
+            Item::Attribute(key @ KeyRef::Field(_), value) => Some((self.known?.key(key)?, value)),
             Item::Attribute(KeyRef::Name(name), value) => {
                 Some((String::from_utf8_lossy(name), value))
             }
@@ -253,11 +301,7 @@ impl<'a> Line<'a> {
     }
 
     fn is_body(&self, key: KeyRef<'_>) -> bool {
-        match (key, self.known) {
-            (KeyRef::Field(index), Some(known)) => {
-                known.roles.get(usize::from(index)) == Some(&FieldRole::Body)
-            }
-            _ => false,
-        }
+        self.known
+            .is_some_and(|known| known.role(key) == FieldRole::Body)
     }
 }

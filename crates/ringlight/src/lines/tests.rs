@@ -42,15 +42,19 @@ fn registry() -> CallsiteRegistry {
         )
     });
     registry.register(CallsiteId::new(2), || {
-        callsite(CallsiteKind::Span, "request", vec![])
+        callsite(
+            CallsiteKind::Span,
+            "request",
+            vec!["otel.kind", "id", "path"],
+        )
     });
     registry.register(CallsiteId::new(3), || {
-        callsite(CallsiteKind::Span, "order", vec![])
+        callsite(CallsiteKind::Span, "order", vec!["otel.name"])
     });
     registry
 }
 
-/// A log record of callsite 1 with an integer, inside two spans.
+/// A log record of callsite 1 with an integer, inside two spans, of which one has attributes.
 fn record(
     severity: Severity,
     time_unix_nano: u64,
@@ -64,7 +68,16 @@ fn record(
     let _ = writer.i64(Key::Field(1), -3);
     let _ = writer.text(Key::Field(2), who);
     let _ = writer.f64(Key::Field(3), ratio);
-    let _ = writer.scope_path(&[CallsiteId::new(2), CallsiteId::new(3)]);
+    let mut of_order = Vec::new();
+    let _ = ItemWriter::new(&mut of_order, 40).text(Key::Field(0), "an order");
+    let mut of_request = Vec::new();
+    let mut request = ItemWriter::new(&mut of_request, 40);
+    let _ = request.text(Key::Field(0), "server");
+    let _ = request.u64(Key::Field(1), 7);
+    let _ = request.text(Key::Field(2), "/a b");
+    let _ = request.bool(Key::Name("late"), true);
+    let _ = writer.enclosing(CallsiteId::new(3), &of_order);
+    let _ = writer.enclosing(CallsiteId::new(2), &of_request);
     let mut header = LogHeader::new(CallsiteId::new(1), severity, time_unix_nano);
     header.trace_id = TraceId::new(0xabc);
     header.span_id = SpanId::new(0xdef);
@@ -100,7 +113,8 @@ fn lines_of_several_threads_come_in_the_order_of_their_times() {
     let text = written(Style::Text { colour: false }, &records);
     let messages: Vec<_> = text
         .lines()
-        .map(|line| line.split_whitespace().nth(4).unwrap())
+        .map(|line| line.split(": ").nth(2).unwrap())
+        .map(|rest| rest.split(' ').next().unwrap())
         .collect();
     assert_eq!(messages, ["one", "two", "three", "four"]);
 }
@@ -173,8 +187,8 @@ fn a_line_for_people() {
     let plain = Style::Text { colour: false };
     assert_eq!(
         line(plain, Severity::INFO, "order placed", "Ada Lovelace", 0.5),
-        "1970-01-01T00:00:01.000001Z  INFO request:order: shop::orders: order placed count=-3 \
-         who=\"Ada Lovelace\" ratio=0.5\n"
+        "1970-01-01T00:00:01.000001Z  INFO request{id=7 path=\"/a b\" late=true}:an order: shop::orders: order placed count=-3 \
+         who=\"Ada Lovelace\" ratio=0.5 trace_id=00000000000000000000000000000abc\n"
     );
 }
 
@@ -190,8 +204,8 @@ fn fault_35_escape_sequences_in_values_stay_text() {
     );
     assert_eq!(
         found,
-        "1970-01-01T00:00:01.000001Z ERROR request:order: shop::orders: bad\\u{1b}[2J\n    FAKE \
-         count=-3 who=\"\\u{1b}]0;x\\u{7}\" ratio=1\n"
+        "1970-01-01T00:00:01.000001Z ERROR request{id=7 path=\"/a b\" late=true}:an order: shop::orders: bad\\u{1b}[2J\n    FAKE \
+         count=-3 who=\"\\u{1b}]0;x\\u{7}\" ratio=1 trace_id=00000000000000000000000000000abc\n"
     );
 }
 
@@ -207,9 +221,10 @@ fn colour_is_the_only_escape_on_a_terminal() {
     assert_eq!(
         found,
         "\u{1b}[2m1970-01-01T00:00:01.000001Z\u{1b}[0m\u{1b}[33m  WARN \u{1b}[0m\
-         \u{1b}[1mrequest\u{1b}[0m:\u{1b}[1morder\u{1b}[0m: \u{1b}[2mshop::orders:\u{1b}[0m \
+         \u{1b}[1mrequest\u{1b}[0m{\u{1b}[2mid=\u{1b}[0m7 \u{1b}[2mpath=\u{1b}[0m\"/a b\" \
+         \u{1b}[2mlate=\u{1b}[0mtrue}:\u{1b}[1man order\u{1b}[0m: \u{1b}[2mshop::orders:\u{1b}[0m \
          m\\u{1b}[31m \u{1b}[2mcount=\u{1b}[0m-3 \u{1b}[2mwho=\u{1b}[0mw \
-         \u{1b}[2mratio=\u{1b}[0m1\n"
+         \u{1b}[2mratio=\u{1b}[0m1\u{1b}[2m trace_id=00000000000000000000000000000abc\u{1b}[0m\n"
     );
 }
 
@@ -232,7 +247,10 @@ fn a_line_for_machines() {
             "target": "shop::orders",
             "message": "a \"b\"\n",
             "fields": {"count": -3, "who": "w", "ratio": "NaN"},
-            "spans": ["request", "order"],
+            "spans": [
+                {"name": "request", "fields": {"id": 7, "path": "/a b", "late": true}},
+                {"name": "an order", "fields": {}},
+            ],
             "trace_id": "00000000000000000000000000000abc",
             "span_id": "0000000000000def",
         })

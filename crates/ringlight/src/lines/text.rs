@@ -12,7 +12,8 @@ const RESET: &str = "\u{1b}[0m";
 const DIM: &str = "\u{1b}[2m";
 const BOLD: &str = "\u{1b}[1m";
 
-/// Appends a line, without its line feed: time, level, enclosing spans, target, message, fields.
+/// Appends a line, without its line feed: time, level, enclosing spans with their
+/// fields, target, message, fields, trace id.
 pub(super) fn write(out: &mut String, line: &Line<'_>, colour: bool) {
     // Writing to a string does not fail.
     let _ = try_write(out, line, &Paint { colour });
@@ -44,9 +45,17 @@ fn try_write(out: &mut String, line: &Line<'_>, paint: &Paint) -> fmt::Result {
     paint.wrap(out, DIM, |out| write_time(out, time))?;
     let level = line.level();
     paint.wrap(out, level_style(level), |out| write!(out, " {level:>5} "))?;
-    for name in line.span_names() {
-        paint.wrap(out, BOLD, |out| write_plain(out, name))?;
-        out.push(':');
+    for span in line.spans {
+        paint.wrap(out, BOLD, |out| write_plain(out, &span.name()))?;
+        for (index, (name, value)) in span.fields().enumerate() {
+            out.push(if index == 0 { '{' } else { ' ' });
+            write_field(out, paint, &name, value)?;
+        }
+        out.push_str(if span.fields().next().is_some() {
+            "}:"
+        } else {
+            ":"
+        });
     }
     if !line.spans.is_empty() {
         out.push(' ');
@@ -62,13 +71,21 @@ fn try_write(out: &mut String, line: &Line<'_>, paint: &Paint) -> fmt::Result {
     }
     for (name, value) in line.fields() {
         out.push(' ');
-        paint.wrap(out, DIM, |out| {
-            write_plain(out, &name)?;
-            out.write_char('=')
-        })?;
-        write_value(out, value)?;
+        write_field(out, paint, &name, value)?;
+    }
+    let trace_id = line.log.trace_id();
+    if trace_id.is_valid() {
+        paint.wrap(out, DIM, |out| write!(out, " trace_id={trace_id}"))?;
     }
     Ok(())
+}
+
+fn write_field(out: &mut String, paint: &Paint, name: &str, value: ValueRef<'_>) -> fmt::Result {
+    paint.wrap(out, DIM, |out| {
+        write_plain(out, name)?;
+        out.write_char('=')
+    })?;
+    write_value(out, value)
 }
 
 fn write_value(out: &mut String, value: ValueRef<'_>) -> fmt::Result {

@@ -19,8 +19,11 @@ use super::thread::{Notes, Thread};
 use super::visit::FieldVisitor;
 use super::{RinglightSubscriber, SAMPLED, STATUS_MESSAGE_BYTES_MAX};
 
-/// Enclosing spans a log record names at most, for the lines people read.
-const SCOPE_PATH_MAX: usize = 16;
+/// Enclosing spans a log record has at most, for the lines people read.
+const ENCLOSING_MAX: usize = 16;
+/// Words that the attributes of these spans take at most, so that the record of the log itself is not
+/// too long for a ring: 2 KiB. Of the outer ones there are only names, then.
+const ENCLOSING_WORDS_MAX: usize = 256;
 
 impl RinglightSubscriber {
     /// Records an event as a log record.
@@ -59,10 +62,10 @@ impl RinglightSubscriber {
         let mut visitor = FieldVisitor::new(head, Bounded(&mut words), &self.limits);
         event.record(&mut visitor);
         let (head, mut bounded) = visitor.finish();
-        if self.outputs.scope_paths
+        if self.outputs.enclosing_spans
             && let Some((id, _)) = span
         {
-            self.write_scope_path(&mut bounded, id);
+            self.write_enclosing(&mut bounded, id);
         }
 
         let mut header = LogHeader::new(callsite, severity, self.slab.clock().now().unix_nano);
@@ -100,21 +103,23 @@ impl RinglightSubscriber {
         thread.give_scratch(words);
     }
 
-    /// Names the spans around a log record, innermost last.
-    fn write_scope_path(&self, words: &mut impl Words, innermost: SlotId) {
-        let mut callsites = [CallsiteId::new(0); SCOPE_PATH_MAX];
-        let mut first = SCOPE_PATH_MAX;
+    /// Writes down the spans around a log record, innermost first.
+    fn write_enclosing(&self, words: &mut impl Words, innermost: SlotId) {
+        let start = words.len();
         let mut next = Some(innermost.host());
-        // A span holds none of those around it: any of them may have closed, or close now.
-        let place = |id: SlotId| self.slab.slot(id)?.place_of(id);
-        while let Some((callsite, parent)) = next.and_then(place)
-            && first > 0
-        {
-            first -= 1;
-            callsites[first] = CallsiteId::new(callsite);
-            next = parent;
+        for _ in 0..ENCLOSING_MAX {
+            // A span holds none of those around it: any of them may have closed, or close now.
+            let Some(id) = next else { break };
+            let Some(slot) = self.slab.slot(id) else {
+                break;
+            };
+            let parent = slot.show_to_log(id, |callsite, items| {
+                let fits = words.len() - start + items.len() <= ENCLOSING_WORDS_MAX;
+                let items = if fits { items } else { &[] };
+                let _ = ItemWriter::new(words, 0).enclosing(CallsiteId::new(callsite), items);
+            });
+            next = parent.flatten();
         }
-        let _ = ItemWriter::new(words, 0).scope_path(&callsites[first..]);
     }
 
     /// An error event makes its span fail. Its message and its field `error` (all there is in an

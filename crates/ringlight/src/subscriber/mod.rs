@@ -123,8 +123,8 @@ pub(crate) struct Outputs {
     pub(crate) lines: bool,
     /// Others than log lines take log records.
     pub(crate) exported_logs: bool,
-    /// Log records name the spans around them.
-    pub(crate) scope_paths: bool,
+    /// Log records have the spans around them, with what these were recorded with.
+    pub(crate) enclosing_spans: bool,
     /// Spans have the events in them, too.
     pub(crate) span_events: bool,
 }

@@ -27,6 +27,10 @@ use crate::sync::Ordering;
 /// How often a snapshot of a span that is being changed is tried.
 const ATTEMPTS: usize = if IS_MODEL { 1 } else { 3 };
 
+/// The words in a slot.
+type SlotWords = [u64; SPAN_HEADER_WORDS + INLINE_WORDS];
+const EMPTY: SlotWords = [0; SPAN_HEADER_WORDS + INLINE_WORDS];
+
 /// A span that was open a moment ago.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Seen {
@@ -91,20 +95,55 @@ impl Slot {
     /// The record of a span that is still open, as if it ended `open_for_nano` after its start. Nothing
     /// if it has closed, or has just been changed again and again.
     pub(in super::super) fn snapshot(&self, id: SlotId, open_for_nano: u64) -> Option<Vec<u64>> {
-        for _ in 0..ATTEMPTS {
-            match self.copy(id) {
-                Copied::Whole(mut words) => {
-                    words[END] = words[START].saturating_add(open_for_nano);
-                    return Some(words);
-                }
-                Copied::Closed => return None,
-                Copied::Changing => {}
-            }
+        let mut copy = EMPTY;
+        let Copied::Whole(items) = self.copy(id, &mut copy) else {
+            return None;
+        };
+        let mut words = copy[..SPAN_HEADER_WORDS + items.min(INLINE_WORDS)].to_vec();
+        words[END] = words[START].saturating_add(open_for_nano);
+        if items > INLINE_WORDS {
+            trim_items(&mut words, SPAN_HEADER_WORDS);
+            words[HEAD] = Head::from_word(words[HEAD]).with_dropped(1).word();
         }
-        None
+        Some(words)
     }
 
-    fn copy(&self, id: SlotId) -> Copied {
+    /// Shows callsite and items of a span to whoever logs within it, and returns its parent as
+    /// [`place_of`](Self::place_of) does. No items are shown if it has just been changed again and again.
+    pub(in super::super) fn show_to_log(
+        &self,
+        id: SlotId,
+        show: impl FnOnce(u64, &[u64]),
+    ) -> Option<Option<SlotId>> {
+        let (callsite, parent) = self.place_of(id)?;
+        let mut copy = EMPTY;
+        let items = match self.copy(id, &mut copy) {
+            Copied::Whole(items) => items,
+            Copied::Changing => 0,
+            Copied::Closed => return None,
+        };
+        if items > INLINE_WORDS {
+            let mut words = copy[SPAN_HEADER_WORDS..].to_vec();
+            trim_items(&mut words, 0);
+            show(callsite, &words);
+        } else {
+            show(callsite, &copy[SPAN_HEADER_WORDS..][..items]);
+        }
+        Some(parent)
+    }
+
+    /// Copies the words in the slot. Tried a few times while the span is being changed.
+    fn copy(&self, id: SlotId, words: &mut SlotWords) -> Copied {
+        for _ in 1..ATTEMPTS {
+            match self.try_copy(id, words) {
+                Copied::Changing => {}
+                copied => return copied,
+            }
+        }
+        self.try_copy(id, words)
+    }
+
+    fn try_copy(&self, id: SlotId, words: &mut SlotWords) -> Copied {
         // Acquire, as in `seen`.
         if self.state.load(Ordering::Acquire) & !LOW_MASK != id.0 & !LOW_MASK {
             return Copied::Closed;
@@ -114,10 +153,9 @@ impl Slot {
         let len = self.len.load(Ordering::Acquire);
         let items = len as u32 as usize;
         let count = SPAN_HEADER_WORDS + items.min(INLINE_WORDS);
-        let mut words = vec![0; count];
         // From the last one on, against the order in which they are stored: which of them are of a later
         // span or edit makes fewer cases for the model then.
-        for (copy, word) in words.iter_mut().zip(&self.words).rev() {
+        for (copy, word) in words[..count].iter_mut().zip(&self.words[..count]).rev() {
             // Acquire: see the module's documentation.
             *copy = word.load(Ordering::Acquire);
         }
@@ -128,17 +166,14 @@ impl Slot {
         if len >> EDITS_SHIFT & 1 != 0 || self.len.load(Ordering::Relaxed) != len {
             return Copied::Changing;
         }
-        if items > INLINE_WORDS {
-            trim_items(&mut words);
-            words[HEAD] = Head::from_word(words[HEAD]).with_dropped(1).word();
-        }
-        Copied::Whole(words)
+        Copied::Whole(items)
     }
 }
 
 /// What became of an attempt to copy a span.
 enum Copied {
-    Whole(Vec<u64>),
+    /// With so many words of items, of which those on the heap are not there.
+    Whole(usize),
     Closed,
     Changing,
 }

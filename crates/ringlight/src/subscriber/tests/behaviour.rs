@@ -174,6 +174,35 @@ fn an_error_event_fails_its_span_with_its_first_message() {
 }
 
 #[test]
+fn a_log_has_what_the_spans_around_it_were_recorded_with_by_then() {
+    let got = Recording::new().records(|_| {
+        let outer = info_span!("outer", id = 7, user = tracing::field::Empty, long = "x".repeat(2000));
+        let _outer = outer.enter();
+        info!("before");
+        outer.record("user", "Ada");
+        let inner = info_span!("inner", query = "y".repeat(100));
+        let _inner = inner.enter();
+        inner.record("query", "z");
+        info!("after");
+    });
+    let of = |log: usize| -> Vec<_> {
+        let around = got.logs[log].around.iter();
+        around.map(|(name, text)| (name.as_str(), text.as_str())).collect()
+    };
+    let id = ("id", "I64(7)");
+    let before = of(0);
+    let [first, ("long", long)] = before[..] else {
+        panic!("{before:?}");
+    };
+    assert_eq!(first, id);
+    // The rest is on the heap, where it is not read.
+    assert!(long.len() > 300 && long.len() < 400 && long.ends_with("xx..."));
+    // What was recorded later lies there, too.
+    assert_eq!(of(1), [("query", "z"), id, ("long", long)]);
+    assert_eq!(got.logs[1].path, ["outer", "inner"]);
+}
+
+#[test]
 fn the_status_message_says_what_failed_and_why() {
     let message = |log: &dyn Fn()| {
         let got = Recording::new().records(|_| info_span!("failing").in_scope(log));

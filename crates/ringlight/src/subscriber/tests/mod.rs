@@ -86,7 +86,10 @@ struct RecordedLog {
     flags: u8,
     severity: Severity,
     fields: Vec<(String, Got)>,
+    /// The names of the spans around it, outermost first.
     path: Vec<String>,
+    /// What they had been recorded with, as text.
+    around: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -131,6 +134,7 @@ impl RecordSink for Keep {
         let mut fields = Vec::new();
         let mut links = Vec::new();
         let mut path = Vec::new();
+        let mut around = Vec::new();
         let mut status_message = None;
         for item in record.items() {
             match item {
@@ -150,11 +154,22 @@ impl RecordSink for Keep {
                 }
                 Item::Link { span_id, .. } => links.push(span_id),
                 Item::StatusMessage(text) => status_message = Some(text.to_str().into_owned()),
-                Item::ScopePath(found) => path.extend(
-                    found
-                        .iter()
-                        .map(|id| callsites.lookup(id).unwrap().name.to_owned()),
-                ),
+                Item::Enclosing(span) => {
+                    let callsite = callsites.lookup(span.callsite).unwrap();
+                    path.insert(0, callsite.name.to_owned());
+                    around.extend(span.items.map(|item| {
+                        let Item::Attribute(KeyRef::Field(index), value) = item else {
+                            panic!("unexpected {item:?}");
+                        };
+                        let name = callsite.fields[usize::from(index)].to_owned();
+                        let text = match value {
+                            ValueRef::Text(text) if text.cut => format!("{}...", text.to_str()),
+                            ValueRef::Text(text) => text.to_str().into_owned(),
+                            other => format!("{other:?}"),
+                        };
+                        (name, text)
+                    }));
+                }
                 Item::Dropped {
                     events: 0,
                     links: 0,
@@ -185,6 +200,7 @@ impl RecordSink for Keep {
                 severity: log.head().severity(),
                 fields,
                 path,
+                around,
             }),
         }
     }
@@ -250,7 +266,7 @@ impl<M: Mode> RecordingIn<M> {
             logs: true,
             lines: true,
             exported_logs: true,
-            scope_paths: true,
+            enclosing_spans: true,
             span_events: false,
         };
         let sampling = HeadSampling::new("test".to_owned(), sampler, Vec::new());

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::step::{Outcome, Steps};
 
 /// The shapes of `ringlight-instructions`, and what is counted of each.
-const SHAPES: [(&str, &str); 9] = [
+const SHAPES: [(&str, &str); 10] = [
     ("flat", "span"),
     ("flat3", "span"),
     ("tree3", "span"),
@@ -19,6 +19,7 @@ const SHAPES: [(&str, &str); 9] = [
     ("tree3-beside-wanted", "span"),
     ("tree3-otel", "span"),
     ("event", "event"),
+    ("event-line", "event"),
     ("native3", "span"),
 ];
 

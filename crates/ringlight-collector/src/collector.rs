@@ -29,7 +29,7 @@ mod tests;
 mod watch;
 
 use flushes::Flushes;
-use watch::{COST_LOOK, DROPS_LOOK, Drops, Watch};
+use watch::{COST_LOOK, Drops, Watch};
 
 /// Record bytes taken from the rings before the exporters get their turn on the thread.
 const PASS_BYTES: usize = 128 * 1024;
@@ -215,12 +215,7 @@ impl Collector {
             found_at: Instant::now(),
             looked_at: Instant::now(),
             backlog_max: config.batch_delay / BACKLOG_PART,
-            drops: Drops {
-                accounts: Arc::clone(&parts.accounts),
-                notices: config.notices.clone(),
-                told: Vec::new(),
-                look_at: Instant::now() + DROPS_LOOK,
-            },
+            drops: Drops::new(Arc::clone(&parts.accounts), config.notices.clone()),
             watch: Watch {
                 look_at: Instant::now() + COST_LOOK,
                 is_awaited: false,
@@ -353,7 +348,7 @@ impl Collector {
         self.receiver
             .drain(usize::MAX, |bytes| left[lane_of(bytes)] += 1);
         self.inbox.abandon(left);
-        self.drops.look(Instant::now());
+        self.drops.finish();
     }
 
     async fn wait(&mut self, now: Instant, listens: bool) {

@@ -1,4 +1,4 @@
-//! What the pipeline has to say to a person, once each.
+//! What the pipeline has to say to a person.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,7 +36,8 @@ pub enum Notice {
         /// What it said.
         reason: String,
     },
-    /// Records were dropped inside the process. Said once for each reason.
+    /// Records were dropped inside the process. Said of each reason at once, then every minute while it
+    /// goes on, and at the end.
     Dropped {
         /// Why.
         reason: DropReason,

@@ -7,6 +7,8 @@ const PARTS: u64 = 16;
 /// The bits of the largest value that is counted: some 67 ms, if they are nanoseconds, beyond which a
 /// thread was interrupted.
 const BITS_MAX: u32 = 26;
+/// How many in a hundred, the highest, count no more than the lowest of them.
+const WINSORIZED_PERCENT: u64 = 3;
 /// The first ones are one wide each.
 const BUCKETS: usize = (PARTS as usize) * (BITS_MAX - PARTS.trailing_zeros() + 1) as usize;
 
@@ -31,25 +33,26 @@ impl Spread {
         }
     }
 
-    /// The interquartile mean, which is that of the middle half of the values, and how many there are in
-    /// all; `None` without any.
+    /// The mean, winsorized above, and how many values there are in all; `None` without any. Each of the
+    /// highest 3 in 100 counts as the lowest of them: times have a long tail that belongs to the mean,
+    /// and at its end some of which the thread was interrupted, whose length says nothing.
     pub(crate) fn mean_and_count(&self) -> Option<(f64, u64)> {
         let counts: [u64; BUCKETS] =
             std::array::from_fn(|at| self.buckets[at].load(Ordering::Relaxed));
         let count: u64 = counts.iter().sum();
-        if count == 0 {
-            return None;
-        }
-        // Four times as many values, so that a quarter of them is a whole number.
-        let (from, to) = (count, 3 * count);
-        let (mut before, mut sum) = (0, 0.0);
+        let highest = count * WINSORIZED_PERCENT / 100;
+        let mut left = count;
+        let mut sum = 0.0;
         for (at, bucket_count) in counts.into_iter().enumerate() {
-            let after = before + 4 * bucket_count;
-            let within = after.min(to).saturating_sub(before.max(from));
-            sum += within as f64 * middle_of(at);
-            before = after;
+            let value = middle_of(at);
+            if left - bucket_count <= highest {
+                sum += left as f64 * value;
+                break;
+            }
+            sum += bucket_count as f64 * value;
+            left -= bucket_count;
         }
-        Some((sum / (to - from) as f64, count))
+        (count > 0).then(|| (sum / count as f64, count))
     }
 }
 
@@ -89,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_is_that_of_the_middle_half() {
+    fn the_mean_is_that_of_all_but_of_what_was_interrupted() {
         let check = |values: &[u64], expected: Option<f64>| {
             let spread = Spread::new();
             values.iter().for_each(|value| spread.add(*value));
@@ -101,11 +104,15 @@ mod tests {
             assert!(is_near, "{values:?}: {mean:?}");
         };
         check(&[], None);
+        check(&[u64::MAX], None);
         check(&[7], Some(7.0));
         check(&[1, 3], Some(2.0));
-        // One that was interrupted changes nothing.
-        check(&[10, 10, 10, 100_000], Some(10.0));
-        check(&[0, 10, 20, 100_000], Some(15.0));
-        check(&[u64::MAX], None);
+        // All that is dearer than usual counts, ...
+        check(&[[10; 9].as_slice(), &[20]].concat(), Some(11.0));
+        // ... and of the highest 3 in 100 that they are as high as the lowest of them.
+        let few = [[10; 96].as_slice(), &[20, 100, 1000, 100_000]].concat();
+        check(&few, Some((96.0 * 10.0 + 4.0 * 20.0) / 100.0));
+        let usual = [[10; 97].as_slice(), &[1_000_000; 3]].concat();
+        check(&usual, Some(10.0));
     }
 }

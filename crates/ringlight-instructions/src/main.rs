@@ -50,6 +50,8 @@ enum Shape {
     Tree3Otel,
     /// An event with a field, in a span that stays open.
     Event,
+    /// The same, in two spans with fields, shown as a line with them.
+    EventLine,
     /// A span without `tracing`, with an integer, a text and a number.
     Native3,
 }
@@ -65,6 +67,7 @@ impl Shape {
             "tree3-beside-wanted" => Self::Tree3BesideWanted,
             "tree3-otel" => Self::Tree3Otel,
             "event" => Self::Event,
+            "event-line" => Self::EventLine,
             "native3" => Self::Native3,
             _ => return None,
         })
@@ -127,7 +130,7 @@ fn measured(shape: Shape, count: u64, producer: &mut SpanProducer) {
                 }
             }
         }
-        Shape::Event => (0..count).for_each(|number| info!(id = number, "ping")),
+        Shape::Event | Shape::EventLine => (0..count).for_each(|number| info!(id = number, "ping")),
         Shape::Native3 => {
             for number in 0..count {
                 let span = producer.start(&TEMPLATE);
@@ -165,7 +168,11 @@ fn start(shape: Shape) -> Result<Telemetry, Box<dyn std::error::Error>> {
     };
     let builder = ringlight::builder()
         .environment(Vec::<(String, String)>::new())
-        .log_format(LogFormat::Off)
+        .log_format(if shape == Shape::EventLine {
+            LogFormat::Json
+        } else {
+            LogFormat::Off
+        })
         .sampler(sampler)
         .exporter(Nowhere);
     let builder = match shape {
@@ -180,9 +187,14 @@ fn start(shape: Shape) -> Result<Telemetry, Box<dyn std::error::Error>> {
 fn run(shape: Shape, count: u64) -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = start(shape)?;
     let mut producer = telemetry.register_producer()?;
-    let around = (shape == Shape::Event).then(|| info_span!("around").entered());
+    let around = match shape {
+        Shape::Event => vec![info_span!("around").entered()],
+        Shape::EventLine => (0..2).map(|number| root(number).entered()).collect(),
+        _ => Vec::new(),
+    };
     measured(black_box(shape), black_box(count), &mut producer);
-    drop(around);
+    // The innermost is left first.
+    around.into_iter().rev().for_each(drop);
     let ledger = telemetry.shutdown(PATIENCE);
     for signal in [Signal::Traces, Signal::Logs] {
         let account = ledger.account(signal);

@@ -350,6 +350,7 @@ mod tests {
         LedgerReport {
             service: "shop".to_owned(),
             instance: instance.to_owned(),
+            start_unix_nano: 1,
             time_unix_nano: 1,
             is_final,
             ledger,

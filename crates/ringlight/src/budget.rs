@@ -17,12 +17,13 @@ use crate::sync::unpoisoned;
 /// the whole process. A second in which the process used less than a tenth of a second of it is not
 /// judged.
 ///
-/// After a second over the budget, half as many traces are recorded, or fewer where it took four times the budget, of those that begin here and that
-/// sampler and rules would take; after another one a quarter, down to one in 128. After five seconds in
-/// a row at less than two fifths of the budget, twice as many again. A trace is recorded as a whole or
-/// not at all, as with any [`Sampler`](crate::Sampler), and traces that began elsewhere are left to what
-/// was decided there. A person is told when it begins, when one in 128 is still too much, and when it is
-/// over; [`Telemetry::cost`](crate::Telemetry::cost) says how it stands.
+/// After a second over the budget, half as many traces are recorded, of those that begin here and that
+/// sampler and rules would take, or fewer where it took four times the budget and more; after another one
+/// fewer again, down to one in 128. After five seconds in a row at less than two fifths of the budget,
+/// twice as many again. A trace is recorded as a whole or not at all, as with any
+/// [`Sampler`](crate::Sampler), and traces that began elsewhere are left to what was decided there. A
+/// person is told when it begins, when one in 128 is still too much, and when it is over;
+/// [`Telemetry::cost`](crate::Telemetry::cost) says how it stands.
 ///
 /// ```
 /// use ringlight::OverheadBudget;

@@ -26,8 +26,8 @@
 //!   `panicked at src/main.rs:12: ` and what it said: [`init`] sets a panic hook, which calls the one
 //!   before it. It is the message of the latest panic on that thread while the span was entered;
 //!   where the hook saw none, such as when a panic is resumed, it is `panicked`.
-//! - The fields `otel.name`, `otel.kind`, `otel.status_code` and `otel.status_message` of a span set
-//!   what they say instead of becoming attributes.
+//! - The fields `otel.name`, `otel.kind`, `otel.status_code` and `otel.status_message` (also called
+//!   `otel.status_description`) of a span set what they say instead of becoming attributes.
 //! - `follows_from` becomes a link. `parent: &span` and `parent: None` are followed.
 //! - Spans of libraries that use the **OpenTelemetry API** are recorded, too, and are parents and
 //!   children of the ones here: see the module `otel`.
@@ -235,5 +235,6 @@ pub fn builder() -> Builder {
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../../../README.md")]
 #[doc = include_str!("../../../docs/overhead.md")]
+#[doc = include_str!("../../../docs/recording.md")]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/migration.md"))]
 struct Readmes;

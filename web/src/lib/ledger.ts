@@ -1,4 +1,4 @@
-import type { ClientLedger, LedgerCells, SignalName, SignalStatus } from './api/types';
+import type { ClientLedger, LedgerCells, Nanos, SignalName, SignalStatus } from './api/types';
 import { millisOf } from './time';
 
 export function sum(counts: Record<string, number>): number {
@@ -10,16 +10,18 @@ export function accountedFor(cells: LedgerCells): number {
   return cells.exported + cells.rejected + sum(cells.dropped) + cells.in_flight + cells.spooled;
 }
 
-export type Agreement = 'agree' | 'pending' | 'differ';
+export type Agreement = 'agree' | 'pending' | 'earlier' | 'differ';
 
 /**
  * Whether client and backend tell the same story. A client counts what was acknowledged, and reports every now and
- * then: until its last report the backend may be ahead of it, but never behind.
+ * then: until its last report the backend may be ahead of it. It is behind only a client that counts since before the
+ * backend started.
  */
-export function agreement(exported: number, stored: number | undefined, final: boolean): Agreement {
-  if (stored === undefined || stored < exported) return 'differ';
-  if (stored === exported) return 'agree';
-  return final ? 'differ' : 'pending';
+export function agreement({ client, cells, stored = 0 }: LedgerLine, backendStart: Nanos): Agreement {
+  if (stored === cells.exported) return 'agree';
+  if (stored < cells.exported)
+    return millisOf(client.started_unix_nano) < millisOf(backendStart) ? 'earlier' : 'differ';
+  return client.final ? 'differ' : 'pending';
 }
 
 /** Several reports of a client are missing by then, if it had any to send: while its ledger changes, two seconds apart. */

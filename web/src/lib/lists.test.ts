@@ -83,13 +83,15 @@ describe('ledgers', () => {
   });
 
   test.each([
-    [6, 6, false, 'agree'],
-    [6, 8, false, 'pending'],
-    [6, 8, true, 'differ'],
-    [6, 5, false, 'differ'],
-    [6, undefined, false, 'differ'],
-  ] as const)('exported %d, stored %s, final %s: %s', (exported, stored, final, state) => {
-    expect(agreement(exported, stored, final)).toBe(state);
+    [6, false, 'agree', 'agree'],
+    [8, false, 'pending', 'pending'],
+    [8, true, 'differ', 'differ'],
+    [5, false, 'differ', 'earlier'],
+    [undefined, true, 'differ', 'earlier'],
+  ] as const)('exported 6, stored %s, final %s: %s, of an older client %s', (stored, final, state, older) => {
+    const line = { client: { ...client, final }, signal: 'traces', cells, stored } as const;
+    expect(agreement(line, '400000000')).toBe(state);
+    expect(agreement(line, '600000000')).toBe(older);
   });
 
   test.each([
@@ -121,6 +123,7 @@ describe('ledgers', () => {
   const client: ClientLedger = {
     service: 'shop',
     instance: 'i',
+    started_unix_nano: '500000000',
     last_report_unix_nano: '1000000000',
     final: false,
     signals: { traces: cells, logs: { ...cells, submitted: 0 } },

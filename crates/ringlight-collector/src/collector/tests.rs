@@ -281,6 +281,32 @@ async fn a_record_waits_for_the_batch_delay_at_most_wherever_it_finds_the_collec
 }
 
 #[tokio::test(start_paused = true)]
+async fn drops_that_go_on_are_told_every_minute() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let mut config = config(BATCH_DELAY);
+    config.notices = Notices::new(move |notice| {
+        if let Notice::Dropped { records, .. } = notice {
+            tell.lock().unwrap().push(*records);
+        }
+    });
+    let (rig, sender) = rig(config);
+    let mut producer = sender.register().unwrap();
+    run_beside(rig, async |_| {
+        // A second apart: the first is told of at once, the others after a minute and after the next.
+        for _ in 0..150 {
+            producer.add(Counted::Submitted.index(Signal::Traces), 1);
+            producer.add(Counted::TooLarge.index(Signal::Traces), 1);
+            record(&mut producer);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    })
+    .await;
+    let told = told.lock().unwrap();
+    assert!(matches!(told[..], [1..=2, 60..=63, 120..=124]), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_collector_tells_of_a_drop_that_no_record_tells_of() {
     let told = Arc::new(AtomicBool::new(false));
     let tell = Arc::clone(&told);

@@ -1,5 +1,6 @@
 //! What is looked after now and then: whether records were dropped, and the budget.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,34 +12,64 @@ use crate::meter::Meter;
 use crate::notice::{Notice, Notices};
 
 /// How often is looked whether records were dropped, so that a person can be told.
-pub(super) const DROPS_LOOK: Duration = Duration::from_secs(1);
+const DROPS_LOOK: Duration = Duration::from_secs(1);
+
+/// How long a person is told no more of a reason, though records go on being dropped for it.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// How often the budget is looked after.
 pub(super) const COST_LOOK: Duration = Duration::from_secs(1);
 
-/// Tells a person once for each reason that records are dropped.
+/// Tells a person that records are dropped: of each reason at once, then every minute while it goes on,
+/// and at the end.
 pub(super) struct Drops {
-    pub(super) accounts: Arc<Accounts>,
-    pub(super) notices: Notices,
-    pub(super) told: Vec<DropReason>,
-    pub(super) look_at: Instant,
+    accounts: Arc<Accounts>,
+    notices: Notices,
+    told: HashMap<DropReason, Told>,
+    look_at: Instant,
+}
+
+/// What a person was last told of a reason.
+struct Told {
+    records: u64,
+    at: Instant,
 }
 
 impl Drops {
+    pub(super) fn new(accounts: Arc<Accounts>, notices: Notices) -> Self {
+        Self {
+            accounts,
+            notices,
+            told: HashMap::new(),
+            look_at: Instant::now() + DROPS_LOOK,
+        }
+    }
+
     pub(super) fn is_due(&self, now: Instant) -> bool {
         now >= self.look_at
     }
 
     pub(super) fn look(&mut self, now: Instant) {
         self.look_at = now + DROPS_LOOK;
-        for reason in DropReason::ALL {
-            // What tail sampling leaves out is what was asked for.
-            if reason == DropReason::TailSampled || self.told.contains(&reason) {
-                continue;
-            }
+        self.tell(now, |told| now >= told.at + TELL_AGAIN);
+    }
+
+    /// Tells what a person does not know yet. Nothing will be dropped any more.
+    pub(super) fn finish(&mut self) {
+        self.tell(Instant::now(), |_| true);
+    }
+
+    fn tell(&mut self, now: Instant, is_due: impl Fn(&Told) -> bool) {
+        // What tail sampling leaves out is what was asked for.
+        let reasons = DropReason::ALL.into_iter();
+        for reason in reasons.filter(|reason| *reason != DropReason::TailSampled) {
             let records = self.accounts.dropped(reason);
-            if records > 0 {
-                self.told.push(reason);
+            let is_news = match self.told.get(&reason) {
+                None => records > 0,
+                Some(told) => records > told.records && is_due(told),
+            };
+            if is_news {
+                self.told.insert(reason, Told { records, at: now });
                 self.notices.send(&Notice::Dropped { reason, records });
             }
         }

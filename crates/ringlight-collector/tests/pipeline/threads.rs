@@ -59,13 +59,17 @@ fn rows_add_up_to_the_ledger_while_threads_come_and_go_and_drop() {
         });
         for _ in 0..GENERATIONS {
             std::thread::scope(|generation| {
-                for _ in 0..THREADS {
+                let threads = [(); THREADS as usize].map(|()| {
                     generation.spawn(|| {
                         let recorder = pipeline.recorder();
                         for number in 1..=RECORDS {
                             record_span(&recorder, number);
                         }
-                    });
+                    })
+                });
+                // The end of the scope would wait for what they run, not for them to leave their rings.
+                for thread in threads {
+                    thread.join().unwrap();
                 }
             });
         }

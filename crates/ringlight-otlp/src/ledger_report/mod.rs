@@ -62,6 +62,8 @@ pub struct LedgerReport {
     pub service: String,
     /// `service.instance.id` of the client, empty where it sent none.
     pub instance: String,
+    /// When the client began to count, Unix nanoseconds; 0 where it did not say.
+    pub start_unix_nano: u64,
     /// When the client took the snapshot, Unix nanoseconds.
     pub time_unix_nano: u64,
     /// Whether this is the client's last report.

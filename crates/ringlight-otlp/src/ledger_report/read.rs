@@ -77,6 +77,7 @@ fn read_scope(
             .text("service.instance.id")
             .unwrap_or_default()
             .to_owned(),
+        start_unix_nano: 0,
         time_unix_nano: 0,
         is_final: scope
             .attributes
@@ -184,6 +185,7 @@ fn taker(name: &[u8]) -> Option<Take> {
 }
 
 fn ledger(report: &mut LedgerReport, point: &Point<'_>) {
+    report.start_unix_nano = point.start_unix_nano;
     let Some(signal) = point.signal() else { return };
     let account = report.ledger.account_mut(signal);
     match point.text(keys::OUTCOME) {
@@ -252,6 +254,7 @@ fn cost(report: &mut LedgerReport) -> &mut Cost {
 /// A data point. What it is not, an integer or a double, is zero.
 #[derive(Default)]
 struct Point<'a> {
+    start_unix_nano: u64,
     time_unix_nano: u64,
     int: u64,
     double: f64,
@@ -287,6 +290,7 @@ fn read_point(message: Slice<'_>) -> Result<Point<'_>, ItemError> {
     while let Some((number, field)) = reader.next()? {
         let at = reader.position();
         match number {
+            fields::POINT_START => point.start_unix_nano = field.fixed64(at)?,
             fields::POINT_TIME => point.time_unix_nano = field.fixed64(at)?,
             fields::POINT_INT => {
                 point.int = u64::try_from(field.fixed64(at)?.cast_signed()).unwrap_or(0);

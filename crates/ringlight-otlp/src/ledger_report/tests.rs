@@ -127,6 +127,7 @@ fn a_report_is_read_as_it_was_written() {
             [LedgerReport {
                 service: "shop".to_owned(),
                 instance: "i-1".to_owned(),
+                start_unix_nano: 5,
                 time_unix_nano: 10,
                 is_final,
                 ledger: ledger(),

@@ -18,6 +18,10 @@ pub struct ClientStatus {
     pub service: String,
     /// Its instance.
     pub instance: String,
+    /// When it began to count, by its own clock, Unix nanoseconds.
+    #[serde(serialize_with = "text")]
+    #[schema(value_type = String, pattern = "^[0-9]+$")]
+    pub started_unix_nano: u64,
     /// When its last report arrived, Unix nanoseconds.
     #[serde(serialize_with = "text")]
     #[schema(value_type = String, pattern = "^[0-9]+$")]
@@ -30,7 +34,8 @@ pub struct ClientStatus {
     /// Its spans that ended before they began, which it sends with a duration of zero. Of the spans in
     /// `signals`.
     pub negative_durations: u64,
-    /// What is stored of it since this server started.
+    /// What is stored of it since this server started, which is less than `exported` of `signals` where the
+    /// client started earlier.
     pub stored: ClientStored,
     /// Its accounts by thread: what the rows submitted and dropped adds up to `signals`, except for log
     /// records where the client keeps some to itself, which are in the rows only. Threads first, those that
@@ -149,6 +154,7 @@ impl ClientStatus {
             .iter()
             .find(|one| one.instance == report.instance && one.service == report.service);
         Self {
+            started_unix_nano: report.start_unix_nano,
             last_report_unix_nano: client.last_report_unix_nano,
             is_final: report.is_final,
             signals: [Signal::Traces, Signal::Logs]

@@ -193,6 +193,7 @@ async fn the_status_accounts_for_everything() {
           "submitted": 4
         }
       },
+      "started_unix_nano": "1700000000000000000",
       "stored": {
         "logs": 0,
         "traces": 2

@@ -84,11 +84,14 @@ export interface ClientCost {
 export interface ClientLedger {
   service: string;
   instance: string;
+  /** When it began to count, by its own clock. */
+  started_unix_nano: Nanos;
   last_report_unix_nano: Nanos;
   final: boolean;
   signals: Partial<Record<SignalName, LedgerCells>>;
   /** Spans that ended before they began, sent with a duration of zero. */
   negative_durations: number;
+  /** Since the backend started. */
   stored: Partial<Record<SignalName, number>>;
   threads: ThreadRow[];
   ring_bytes: number;

@@ -484,7 +484,7 @@ impl Builder {
             logs: has_lines || exported_logs,
             lines: has_lines,
             exported_logs,
-            enclosing_spans: has_lines || !self.sinks.is_empty(),
+            sinks: !self.sinks.is_empty(),
             span_events: self.span_events,
         };
 

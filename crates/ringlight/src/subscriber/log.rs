@@ -9,7 +9,7 @@ use ringlight_collector::record::{
 use ringlight_model::{CallsiteId, Signal};
 use tracing_core::{Event, Level, Metadata};
 
-use crate::filter::{LOG_CALLSITE, LOG_TARGET};
+use crate::filter::{LOG_CALLSITE, LOG_TARGET, Output};
 
 use super::annotate::add_event_of_log;
 use super::callsite::{address, severity};
@@ -61,12 +61,7 @@ impl RinglightSubscriber {
         let head = Head::log(severity, if is_sampled { SAMPLED } else { 0 });
         let mut visitor = FieldVisitor::new(head, Bounded(&mut words), &self.limits);
         event.record(&mut visitor);
-        let (head, mut bounded) = visitor.finish();
-        if self.outputs.enclosing_spans
-            && let Some((id, _)) = span
-        {
-            self.write_enclosing(&mut bounded, id);
-        }
+        let (head, _) = visitor.finish();
 
         let mut header = LogHeader::new(callsite, severity, self.slab.clock().now().unix_nano);
         header.head = head;
@@ -75,6 +70,11 @@ impl RinglightSubscriber {
             header.span_id = context.span_id();
         }
         words[..LOG_HEADER_WORDS].copy_from_slice(&header.to_words());
+        if let Some((id, _)) = span
+            && self.is_shown(metadata, || target_of_log(thread, &words, metadata))
+        {
+            self.write_enclosing(&mut Bounded(&mut words), id);
+        }
         if *metadata.level() == Level::ERROR
             && let Some((id, _)) = span
             && is_sampled
@@ -85,7 +85,9 @@ impl RinglightSubscriber {
             && let Some((id, _)) = span
             && id.is_sampled()
             && let Some(slot) = self.slab.slot(id)
-            && self.is_for_spans(metadata, || target_of_log(thread, &words, metadata))
+            && self.is_for(Output::Traces, metadata, || {
+                target_of_log(thread, &words, metadata)
+            })
         {
             thread.with_bytes(&words, |bytes| {
                 add_event_of_log(slot, &self.limits, bytes, metadata);
@@ -129,7 +131,9 @@ impl RinglightSubscriber {
         let Some(slot) = self.slab.slot(id) else {
             return;
         };
-        if !self.is_for_spans(metadata, || target_of_log(thread, record, metadata)) {
+        if !self.is_for(Output::Traces, metadata, || {
+            target_of_log(thread, record, metadata)
+        }) {
             return;
         }
         thread.with_bytes(record, |bytes| {

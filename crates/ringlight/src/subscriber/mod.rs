@@ -123,8 +123,8 @@ pub(crate) struct Outputs {
     pub(crate) lines: bool,
     /// Others than log lines take log records.
     pub(crate) exported_logs: bool,
-    /// Log records have the spans around them, with what these were recorded with.
-    pub(crate) enclosing_spans: bool,
+    /// Sinks of the application's own see every record.
+    pub(crate) sinks: bool,
     /// Spans have the events in them, too.
     pub(crate) span_events: bool,
 }
@@ -260,10 +260,22 @@ impl RinglightSubscriber {
             .with_filters(|filters| filters.wants(metadata, &self.outputs))
     }
 
-    /// Whether spans are to learn of such an event, which is recorded for whichever output. `target` is
-    /// asked for if need be.
-    fn is_for_spans<'a>(
+    /// Whether somebody sees such an event who asks for the spans around it: log lines or a sink.
+    #[inline]
+    fn is_shown<'a>(
         &self,
+        metadata: &Metadata<'_>,
+        target: impl FnOnce() -> Option<Cow<'a, str>>,
+    ) -> bool {
+        let Outputs { sinks, lines, .. } = self.outputs;
+        sinks || lines && self.is_for(Output::Lines, metadata, target)
+    }
+
+    /// Whether an output is to have such an event, which is recorded for whichever. `target` is asked
+    /// for if need be.
+    fn is_for<'a>(
+        &self,
+        output: Output,
         metadata: &Metadata<'_>,
         target: impl FnOnce() -> Option<Cow<'a, str>>,
     ) -> bool {
@@ -273,7 +285,7 @@ impl RinglightSubscriber {
         let target = target();
         let target = target.as_deref().unwrap_or(metadata.target());
         self.controls.with_filters(|filters| {
-            let filter = filters.of(Output::Traces);
+            let filter = filters.of(output);
             filter.takes(target, *metadata.level())
         })
     }

@@ -203,6 +203,25 @@ fn a_log_has_what_the_spans_around_it_were_recorded_with_by_then() {
 }
 
 #[test]
+fn only_what_lines_want_has_the_spans_around_it() {
+    let recording = Recording::new();
+    let lines = Output::Lines;
+    recording.controls.set_filter_for(lines, "warn").unwrap();
+    let got = recording.records(|_| {
+        info_span!("around", id = 7).in_scope(|| {
+            info!("for the backend only");
+            error!("for people, too");
+        });
+    });
+    let [sent, shown] = &got.logs[..] else {
+        panic!("{:?}", got.logs);
+    };
+    assert_eq!(sent.path, [""; 0]);
+    assert_eq!(shown.path, ["around"]);
+    assert_eq!((sent.trace, sent.span), (shown.trace, shown.span));
+}
+
+#[test]
 fn the_status_message_says_what_failed_and_why() {
     let message = |log: &dyn Fn()| {
         let got = Recording::new().records(|_| info_span!("failing").in_scope(log));

@@ -266,7 +266,7 @@ impl<M: Mode> RecordingIn<M> {
             logs: true,
             lines: true,
             exported_logs: true,
-            enclosing_spans: true,
+            sinks: false,
             span_events: false,
         };
         let sampling = HeadSampling::new("test".to_owned(), sampler, Vec::new());

@@ -15,10 +15,21 @@ fuzz_target!(|bytes: &[u8]| {
     for item in record.items() {
         let _ = format!("{item:?}");
     }
+    if let Record::Log(log) = &record {
+        for span in log.enclosing_spans() {
+            span.items.for_each(|item| {
+                let _ = format!("{item:?}");
+            });
+        }
+    }
     // A record is whole words, and each item ends where the next begins.
     let (words, rest) = bytes.as_chunks::<WORD_BYTES>();
     assert!(rest.is_empty());
-    let header = if matches!(record, Record::Span(_)) { 8 } else { 6 };
+    let header = if matches!(record, Record::Span(_)) {
+        8
+    } else {
+        6
+    };
     let mut at = header;
     let mut count = 0;
     while at < words.len() {

@@ -22,6 +22,7 @@ use crate::open_spans::OpenReports;
 use crate::pipeline::{Command, Control};
 use crate::report::{Reporter, Reports};
 use crate::sink::{LogFilter, RecordSink};
+use crate::submit::Shared;
 
 mod flushes;
 #[cfg(test)]
@@ -56,6 +57,7 @@ const CLOSING_MAX: Duration = Duration::from_millis(100);
 /// What the collector thread is made of.
 pub(crate) struct Parts {
     pub(crate) config: CollectorConfig,
+    pub(crate) shared: Arc<Shared>,
     /// Whether producers may wait for room.
     pub(crate) may_wait: bool,
     pub(crate) callsites: Arc<CallsiteRegistry>,
@@ -163,6 +165,8 @@ impl Collector {
             // An exporter that panics fails for itself alone.
             while last.join_next().await.is_some() {}
             collector.inbox.flush_sinks();
+            // After the reports: who takes long to be told does not take it from their time.
+            collector.drops.finish();
             collector.note_cost();
         });
         // A name lookup that hangs must not hold up the end.
@@ -215,7 +219,11 @@ impl Collector {
             found_at: Instant::now(),
             looked_at: Instant::now(),
             backlog_max: config.batch_delay / BACKLOG_PART,
-            drops: Drops::new(Arc::clone(&parts.accounts), config.notices.clone()),
+            drops: Drops::new(
+                Arc::clone(&parts.accounts),
+                parts.shared,
+                config.notices.clone(),
+            ),
             watch: Watch {
                 look_at: Instant::now() + COST_LOOK,
                 is_awaited: false,
@@ -348,7 +356,6 @@ impl Collector {
         self.receiver
             .drain(usize::MAX, |bytes| left[lane_of(bytes)] += 1);
         self.inbox.abandon(left);
-        self.drops.finish();
     }
 
     async fn wait(&mut self, now: Instant, listens: bool) {

@@ -1,6 +1,6 @@
 //! What observing costs this process.
 //!
-//! Whoever records on the application's threads measures one span in some hundred and
+//! Whoever records on the application's threads measures one span in some eight hundred and
 //! [adds](Meter::add) what it took; the collector's thread reads its own CPU time. Both write here, and
 //! whoever asks, the reports among them, reads. All counters are `Relaxed`: each stands for itself, and
 //! a snapshot that is a measurement behind is as good.
@@ -264,8 +264,8 @@ mod tests {
         let (sender, _receiver) = channel(RingConfig::new(4096, 2)).unwrap();
         let meter = Meter::new(sender.clone(), Governor::default());
         assert_eq!(meter.snapshot().span_nano, None);
-        meter.add(Measured::Open, 20);
-        meter.add(Measured::Open, 40);
+        meter.add(Measured::Open, 30);
+        meter.add(Measured::Open, 30);
         assert_eq!(meter.snapshot().span_nano, None, "none has closed");
         meter.add(Measured::Enter, 5);
         meter.add(Measured::Close, 30);

@@ -53,8 +53,7 @@ pub enum Notice {
     /// A log record came after the shutdown and is lost, as all later ones are. Said once, on the
     /// thread that recorded it.
     RecordedLate,
-    /// There are more threads that record than rings: further ones share one, behind a lock. Said once, on
-    /// the first of them.
+    /// There are more threads that record than rings: further ones share one, behind a lock. Said once.
     RingsInUse,
     /// The destination took everything but had something to say. Said once for each destination.
     Warning {

@@ -303,6 +303,7 @@ impl Pipeline {
         };
         let parts = Parts {
             config,
+            shared: Arc::clone(&pipeline.shared),
             may_wait,
             callsites,
             destinations,

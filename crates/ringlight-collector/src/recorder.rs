@@ -202,7 +202,7 @@ impl Seat {
             }
             Err(RegisterError::NoFreeSlot) => {
                 self.patience = REGISTER_AGAIN_RECORDS;
-                shared.tell_sharing();
+                shared.note_no_ring();
             }
             // The shared ring counts what comes after the end.
             Err(_) => {}

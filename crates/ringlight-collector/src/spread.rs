@@ -7,8 +7,10 @@ const PARTS: u64 = 16;
 /// The bits of the largest value that is counted: some 67 ms, if they are nanoseconds, beyond which a
 /// thread was interrupted.
 const BITS_MAX: u32 = 26;
-/// How many in a hundred, the highest, count no more than the lowest of them.
+/// How many in a hundred, the highest, count no more than the highest of the others.
 const WINSORIZED_PERCENT: u64 = 3;
+/// How many times the median a value counts at most.
+const MEDIANS_MAX: f64 = 16.0;
 /// The first ones are one wide each.
 const BUCKETS: usize = (PARTS as usize) * (BITS_MAX - PARTS.trailing_zeros() + 1) as usize;
 
@@ -33,27 +35,31 @@ impl Spread {
         }
     }
 
-    /// The mean, winsorized above, and how many values there are in all; `None` without any. Each of the
-    /// highest 3 in 100 counts as the lowest of them: times have a long tail that belongs to the mean,
-    /// and at its end some of which the thread was interrupted, whose length says nothing.
+    /// The mean, winsorized above, and how many values there are in all; `None` without any. The highest
+    /// 3 in 100, one at least, count no more than the highest of the others, and none more than 16 times
+    /// the median: times have a long tail that belongs to the mean, and at its end some of which the
+    /// thread was interrupted or had to wait, whose length says nothing.
     pub(crate) fn mean_and_count(&self) -> Option<(f64, u64)> {
         let counts: [u64; BUCKETS] =
             std::array::from_fn(|at| self.buckets[at].load(Ordering::Relaxed));
         let count: u64 = counts.iter().sum();
-        let highest = count * WINSORIZED_PERCENT / 100;
-        let mut left = count;
-        let mut sum = 0.0;
-        for (at, bucket_count) in counts.into_iter().enumerate() {
-            let value = middle_of(at);
-            if left - bucket_count <= highest {
-                sum += left as f64 * value;
-                break;
-            }
-            sum += bucket_count as f64 * value;
-            left -= bucket_count;
-        }
+        let highest = (count * WINSORIZED_PERCENT).div_ceil(100);
+        let median = value_at(&counts, count.div_ceil(2));
+        let limit = value_at(&counts, count - highest).min(MEDIANS_MAX * median);
+        let limited = |(at, count): (usize, &u64)| *count as f64 * middle_of(at).min(limit);
+        let sum: f64 = counts.iter().enumerate().map(limited).sum();
         (count > 0).then(|| (sum / count as f64, count))
     }
+}
+
+/// The value that is the `rank`th lowest of those counted, the lowest one for zero.
+fn value_at(counts: &[u64; BUCKETS], rank: u64) -> f64 {
+    let mut before = 0;
+    let reaches = |count: &u64| {
+        before += count;
+        before >= rank.max(1)
+    };
+    counts.iter().position(reaches).map_or(0.0, middle_of)
 }
 
 /// The bucket of a value; out of range for one that is too large.
@@ -106,12 +112,17 @@ mod tests {
         check(&[], None);
         check(&[u64::MAX], None);
         check(&[7], Some(7.0));
-        check(&[1, 3], Some(2.0));
-        // All that is dearer than usual counts, ...
-        check(&[[10; 9].as_slice(), &[20]].concat(), Some(11.0));
-        // ... and of the highest 3 in 100 that they are as high as the lowest of them.
-        let few = [[10; 96].as_slice(), &[20, 100, 1000, 100_000]].concat();
-        check(&few, Some((96.0 * 10.0 + 4.0 * 20.0) / 100.0));
+        // Of few, the highest counts as the next one, ...
+        check(&[1, 3], Some(1.0));
+        check(&[10, 12, 5_000_000], Some((10.0 + 12.0 + 12.0) / 3.0));
+        // ... and several that were interrupted no more than 16 times the usual.
+        let interrupted = [[10; 8].as_slice(), &[5_000_000; 2]].concat();
+        check(&interrupted, Some((80.0 + 2.0 * 160.0) / 10.0));
+        let forty = [[10; 38].as_slice(), &[30, 5_000_000]].concat();
+        check(&forty, Some(10.0));
+        // Of many, the highest 3 in 100 count as the highest of the others, which is dearer than usual.
+        let tail = [[10; 96].as_slice(), &[20, 100, 1000, 100_000]].concat();
+        check(&tail, Some((96.0 * 10.0 + 4.0 * 20.0) / 100.0));
         let usual = [[10; 97].as_slice(), &[1_000_000; 3]].concat();
         check(&usual, Some(10.0));
     }

@@ -33,8 +33,8 @@ pub(crate) struct Shared {
     /// Whether a person was told that records come after the end. Relaxed: nothing else depends on
     /// it.
     told_late: AtomicBool,
-    /// Whether one was told that threads share a ring; as `told_late`.
-    told_sharing: AtomicBool,
+    /// Whether a thread found all rings in use; as `told_late`.
+    found_no_ring: AtomicBool,
     /// Called on threads that record, now and then: see [`Recorder::set_on_look`].
     ///
     /// [`Recorder::set_on_look`]: crate::Recorder::set_on_look
@@ -62,7 +62,7 @@ impl Shared {
             policy,
             notices,
             told_late: AtomicBool::new(false),
-            told_sharing: AtomicBool::new(false),
+            found_no_ring: AtomicBool::new(false),
             on_look: OnceLock::new(),
             process,
         })
@@ -179,11 +179,14 @@ impl Shared {
         refuse(producer, signal, error)
     }
 
-    /// Says that a thread found all rings in use.
-    pub(crate) fn tell_sharing(&self) {
-        if !self.told_sharing.swap(true, Ordering::Relaxed) {
-            self.notices.send(&Notice::RingsInUse);
-        }
+    /// Notes that a thread found all rings in use. The collector says so: to tell a person may take long.
+    pub(crate) fn note_no_ring(&self) {
+        self.found_no_ring.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a thread found all rings in use.
+    pub(crate) fn found_no_ring(&self) -> bool {
+        self.found_no_ring.load(Ordering::Relaxed)
     }
 
     /// Says that what is recorded now is lost. Only of log records: that spans are still open when

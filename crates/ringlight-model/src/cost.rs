@@ -8,8 +8,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct CostSnapshot {
     /// Nanoseconds that a recorded span takes on the application's threads: the sum, over its parts, of
-    /// the mean of the measurements, of which the dearest 3 in 100 count no more than the cheapest of
-    /// them; `None` while there is none.
+    /// the mean of the measurements, of which the dearest 3 in 100 count no more than the dearest of the
+    /// others; `None` while there is none.
     pub span_nano: Option<f64>,
     /// Spans that were measured.
     pub spans_measured: u64,

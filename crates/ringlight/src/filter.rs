@@ -128,6 +128,8 @@ fn meant_level(directive: &str) -> Option<&'static str> {
         return None;
     }
     match word.as_str() {
+        // Almost levels, and what crates and modules are called.
+        "warp" | "tracer" | "traces" | "errors" => None,
         "warning" => Some("warn"),
         "err" => Some("error"),
         _ => LEVELS

@@ -10,9 +10,13 @@ use crate::sync::unpoisoned;
 use crate::writer::Writer;
 
 /// What a pipeline has to say, written by a thread of its own: a stderr that takes nothing, which may be
-/// the very thing to speak of, holds the collector up for a moment at most, and once.
+/// the very thing to speak of, holds the collector up for a tenth of a second at most.
 pub(crate) fn of_pipeline() -> Notices {
-    let writer = Mutex::new(Writer::new(Box::new(std::io::stderr())));
+    let writer = Mutex::new(Writer::new(
+        Box::new(std::io::stderr()),
+        "ringlight-notes",
+        "notices",
+    ));
     Notices::new(move |notice| {
         if cfg!(test) {
             return say(format_args!("{notice}"));

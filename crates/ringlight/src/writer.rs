@@ -24,10 +24,12 @@ const LAST_PATIENCE: Duration = Duration::from_secs(1);
 /// Where lines are written, by a thread that begins with the first of them and ends with this.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
+    thread_name: &'static str,
     has_thread: bool,
 }
 
 struct Shared {
+    lines: &'static str,
     state: Mutex<State>,
     /// There is something to write, or it is over; something has been written.
     changed: Condvar,
@@ -47,9 +49,16 @@ struct State {
 }
 
 impl Writer {
-    pub(crate) fn new(output: Box<dyn Write + Send>) -> Self {
+    /// What `lines` are called is said where they are lost.
+    pub(crate) fn new(
+        output: Box<dyn Write + Send>,
+        thread_name: &'static str,
+        lines: &'static str,
+    ) -> Self {
         Self {
+            thread_name,
             shared: Arc::new(Shared {
+                lines,
                 state: Mutex::default(),
                 changed: Condvar::new(),
                 output: Mutex::new(output),
@@ -81,7 +90,7 @@ impl Writer {
 
     fn begin(&mut self) {
         let shared = Arc::clone(&self.shared);
-        let thread = std::thread::Builder::new().name("ringlight-lines".to_owned());
+        let thread = std::thread::Builder::new().name(self.thread_name.to_owned());
         let spawned = thread.spawn(move || {
             mark_thread();
             shared.run();
@@ -144,7 +153,8 @@ impl Shared {
             self.changed.notify_all();
             if lost_count > 0 {
                 crate::notice::say(format_args!(
-                    "{lost_count} log lines were not written: the output did not take them in time"
+                    "{lost_count} {} were not written: the output did not take them in time",
+                    self.lines
                 ));
             }
         }

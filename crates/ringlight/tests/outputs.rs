@@ -246,6 +246,26 @@ fn where_no_traces_are_sent_lines_name_the_spans_they_want() {
 }
 
 #[test]
+fn where_nothing_is_sent_lines_show_what_spans_were_recorded_with_later() {
+    for start in MODES {
+        let lines = Lines::default();
+        let builder = ringlight::builder()
+            .environment([("RUST_LOG", "info")])
+            .log_writer(lines.clone());
+        let (dispatch, telemetry) = start(builder);
+        tracing::dispatcher::with_default(&dispatch, || {
+            let span = info_span!("request", id = 7, user = tracing::field::Empty);
+            let _entered = span.enter();
+            span.record("user", "Ada");
+            info!("answered");
+        });
+        let _ = telemetry.shutdown(LONG);
+        let line = lines.line("answered").unwrap();
+        assert!(line.contains("request{id=7 user=Ada}"), "{line}");
+    }
+}
+
+#[test]
 fn directives_of_an_output_that_is_not_there_record_nothing() {
     let backend = Backend::start();
     let (dispatch, telemetry) = ringlight::builder()

@@ -143,6 +143,7 @@ fn rig_of(
         Reporter::new(&config, Arc::clone(&accounts), Arc::clone(&meter)).of(&destination);
     let parts = Parts {
         clock: config.clock(),
+        shared: Shared::new(sender.clone(), config.policy, config.notices.clone()),
         may_wait: config.policy != crate::OverflowPolicy::Drop,
         config,
         callsites: Arc::new(CallsiteRegistry::new()),

@@ -1,4 +1,4 @@
-//! What is looked after now and then: whether records were dropped, and the budget.
+//! What is looked after now and then: whether records were dropped or rings are short, and the budget.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::accounts::Accounts;
 use crate::meter::Meter;
 use crate::notice::{Notice, Notices};
+use crate::submit::Shared;
 
 /// How often is looked whether records were dropped, so that a person can be told.
 const DROPS_LOOK: Duration = Duration::from_secs(1);
@@ -21,9 +22,11 @@ const TELL_AGAIN: Duration = Duration::from_secs(60);
 pub(super) const COST_LOOK: Duration = Duration::from_secs(1);
 
 /// Tells a person that records are dropped: of each reason at once, then every minute while it goes on,
-/// and at the end.
+/// and at the end. And, once, that threads find no ring.
 pub(super) struct Drops {
     accounts: Arc<Accounts>,
+    shared: Arc<Shared>,
+    told_no_ring: bool,
     notices: Notices,
     told: HashMap<DropReason, Told>,
     look_at: Instant,
@@ -36,9 +39,11 @@ struct Told {
 }
 
 impl Drops {
-    pub(super) fn new(accounts: Arc<Accounts>, notices: Notices) -> Self {
+    pub(super) fn new(accounts: Arc<Accounts>, shared: Arc<Shared>, notices: Notices) -> Self {
         Self {
             accounts,
+            shared,
+            told_no_ring: false,
             notices,
             told: HashMap::new(),
             look_at: Instant::now() + DROPS_LOOK,
@@ -54,12 +59,16 @@ impl Drops {
         self.tell(now, |told| now >= told.at + TELL_AGAIN);
     }
 
-    /// Tells what a person does not know yet. Nothing will be dropped any more.
+    /// Tells what a person does not know yet, at the end.
     pub(super) fn finish(&mut self) {
         self.tell(Instant::now(), |_| true);
     }
 
     fn tell(&mut self, now: Instant, is_due: impl Fn(&Told) -> bool) {
+        if !self.told_no_ring && self.shared.found_no_ring() {
+            self.told_no_ring = true;
+            self.notices.send(&Notice::RingsInUse);
+        }
         // What tail sampling leaves out is what was asked for.
         let reasons = DropReason::ALL.into_iter();
         for reason in reasons.filter(|reason| *reason != DropReason::TailSampled) {

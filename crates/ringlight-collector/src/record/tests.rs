@@ -394,6 +394,67 @@ fn value() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
+    fn what_is_left_of_texts_is_their_beginning(
+        texts in proptest::collection::vec("[a-zé€𝄞]{0,24}", 1..5),
+        keep in 0_usize..50,
+    ) {
+        let mut items = Vec::new();
+        let mut writer = ItemWriter::new(&mut items, 1 << 16);
+        for text in &texts {
+            prop_assert_eq!(writer.text(Key::Field(1), text), Written::Whole);
+        }
+        let kept = keep.min(items.len());
+        let left = trim_items(&mut items[..kept], 0);
+        prop_assert!(left <= kept);
+        let bytes = log_with(&items[..left]);
+        let mut left = Record::parse(&bytes).unwrap().items().peekable();
+        let mut whole = texts.iter();
+        while let Some(item) = left.next() {
+            let Item::Attribute(_, ValueRef::Text(text)) = item else {
+                panic!("{item:?}");
+            };
+            let beginning = std::str::from_utf8(text.bytes).unwrap();
+            let whole = whole.next().unwrap();
+            prop_assert!(whole.starts_with(beginning));
+            // Only the last one may be cut, within a character of where the words end.
+            prop_assert_eq!(text.cut, beginning != whole);
+            prop_assert!(!text.cut || left.peek().is_none());
+            prop_assert!(!text.cut || beginning.len() % WORD_BYTES == 0 || beginning.len() % WORD_BYTES > 4);
+        }
+    }
+
+    #[test]
+    fn what_is_around_a_log_record_comes_back(
+        spans in proptest::collection::vec((1_u64..1 << 40, proptest::collection::vec(any::<u64>(), 0..6)), 0..5)
+    ) {
+        let mut items = Vec::new();
+        for (callsite, values) in &spans {
+            let mut inner = Vec::new();
+            let mut writer = ItemWriter::new(&mut inner, 1 << 16);
+            for (index, value) in values.iter().enumerate() {
+                prop_assert_eq!(writer.u64(Key::Field(index as u16), *value), Written::Whole);
+            }
+            // Only attributes are copied.
+            prop_assert_eq!(writer.status_message("none of it"), Written::Whole);
+            let callsite = CallsiteId::new(*callsite);
+            let written = ItemWriter::new(&mut items, 1 << 16).enclosing(callsite, &inner);
+            prop_assert_eq!(written, Written::Whole);
+        }
+        let bytes = log_with(&items);
+        let Record::Log(log) = Record::parse(&bytes).unwrap() else {
+            panic!("a log record");
+        };
+        let got: Vec<_> = log.enclosing_spans().map(|span| {
+            let values = span.items.map(|item| match item {
+                Item::Attribute(KeyRef::Field(_), ValueRef::U64(value)) => value,
+                other => panic!("{other:?}"),
+            });
+            (span.callsite.get(), values.collect::<Vec<_>>())
+        }).collect();
+        prop_assert_eq!(got, spans);
+    }
+
+    #[test]
     fn any_attributes_come_back(
         attributes in proptest::collection::vec((proptest::option::of(".{0,12}"), value()), 0..20)
     ) {

@@ -3,8 +3,9 @@
 use super::{FLAG_CUT, ItemHead, TAG_NAME, TAG_STATUS_MESSAGE, TAG_TEXT, WORD_BYTES};
 
 /// Makes whole items of those from word `at` on, of which the last one may end too early: what is left
-/// of it is cut if it is a text, and dropped otherwise.
-pub fn trim_items(words: &mut Vec<u64>, mut at: usize) {
+/// of it is cut if it is a text, and dropped otherwise. How many words are left, with those before.
+#[must_use]
+pub fn trim_items(words: &mut [u64], mut at: usize) -> usize {
     while let Some(&word) = words.get(at) {
         let head = ItemHead(word);
         let Some(value_words) = head.value_words() else {
@@ -16,29 +17,42 @@ pub fn trim_items(words: &mut Vec<u64>, mut at: usize) {
             at = end;
             continue;
         }
-        if matches!(head.tag(), TAG_TEXT | TAG_NAME | TAG_STATUS_MESSAGE) && value_at < words.len()
+        if matches!(head.tag(), TAG_TEXT | TAG_NAME | TAG_STATUS_MESSAGE)
+            && let Some(value) = words.get_mut(value_at..)
+            && let Some((last, before)) = value.split_last_mut()
         {
-            let len_bytes = cut(&mut words[value_at..]);
-            words[at] = ItemHead::new(head.tag(), head.flags() | FLAG_CUT, head.key(), len_bytes).0;
-            words.truncate(value_at + (len_bytes as usize).div_ceil(WORD_BYTES));
-            return;
+            let len_bytes = before.len() * WORD_BYTES + cut(last);
+            words[at] = ItemHead::new(
+                head.tag(),
+                head.flags() | FLAG_CUT,
+                head.key(),
+                len_bytes as u32,
+            )
+            .0;
+            return value_at + len_bytes.div_ceil(WORD_BYTES);
         }
         break;
     }
-    words.truncate(at);
+    at
 }
 
-/// Ends a text with its last whole character; its length in bytes.
-fn cut(words: &mut [u64]) -> u32 {
-    let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let whole = bytes
-        .utf8_chunks()
-        .next()
-        .map_or(0, |chunk| chunk.valid().len());
+/// Ends a text with its last whole character, by its last word; how many bytes of that are left.
+fn cut(last: &mut u64) -> usize {
+    let mut bytes = last.to_le_bytes();
+    let is_start = |byte: &u8| byte & 0xc0 != 0x80;
+    let whole = match bytes.iter().rposition(is_start) {
+        Some(at) if at + char_len(bytes[at]) > WORD_BYTES => at,
+        _ => WORD_BYTES,
+    };
     bytes[whole..].fill(0);
-    let (chunks, _) = bytes.as_chunks::<WORD_BYTES>();
-    for (word, chunk) in words.iter_mut().zip(chunks) {
-        *word = u64::from_le_bytes(*chunk);
+    *last = u64::from_le_bytes(bytes);
+    whole
+}
+
+/// How many bytes a character has that begins with this one.
+const fn char_len(first: u8) -> usize {
+    match first.leading_ones() {
+        0 => 1,
+        ones => ones as usize,
     }
-    whole as u32
 }

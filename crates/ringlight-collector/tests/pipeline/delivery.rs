@@ -325,20 +325,19 @@ fn a_person_is_told_of_drops_for_each_reason_and_at_the_end_how_many_they_were()
     }
     assert!(!recorder.record(Signal::Logs, 1 << 24, |_| ()));
     backend.wait_attempts(1);
-    let drops = || {
-        tellings.try_iter().filter_map(|notice| match notice {
+    let next_drop = || {
+        let mut told = std::iter::from_fn(|| tellings.recv_timeout(PATIENCE).ok());
+        told.find_map(|notice| match notice {
             Notice::Dropped { reason, records } => Some((reason, records)),
             _ => None,
         })
     };
-    let first = std::iter::repeat_with(|| drops().next()).find_map(|told| {
-        std::thread::sleep(Duration::from_millis(1));
-        told
-    });
-    assert_eq!(first, Some((DropReason::TooLarge, 1)));
+    assert_eq!(next_drop(), Some((DropReason::TooLarge, 1)));
     (0..2).for_each(|_| assert!(!recorder.record(Signal::Logs, 1 << 24, |_| ())));
     pipeline.shutdown(Duration::from_millis(200));
-    let mut last: Vec<_> = drops().collect();
+    drop((pipeline, recorder));
+    // Until the pipeline, which has the other end, is gone.
+    let mut last: Vec<_> = std::iter::from_fn(next_drop).collect();
     last.sort_unstable();
     assert_eq!(last, [(DropReason::TooLarge, 3), (DropReason::Shutdown, 5)]);
 }

@@ -244,7 +244,7 @@ fn a_person_is_told_once_that_threads_share_a_ring() {
                 .unwrap()
         });
     }
-    assert_eq!(told.try_recv(), Ok(Notice::RingsInUse));
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(Notice::RingsInUse));
     pipeline.shutdown(PATIENCE);
     assert!(told.try_iter().all(|notice| notice != Notice::RingsInUse));
 }

@@ -105,7 +105,8 @@ fn a_slip_of_the_finger_is_no_target() {
         assert!(Filter::parse_strictly(&format!("{word}=trace")).is_ok());
     }
     for target in [
-        "my_crate", "hyper", "inform", "bug", "race", "in", "INFO", "Warn", "0", "5",
+        "my_crate", "hyper", "inform", "warp", "tracer", "bug", "race", "in", "INFO", "Warn", "0",
+        "5",
     ] {
         let (filter, bad) = Filter::parse_any(target);
         assert!(filter.is_some() && bad.is_empty(), "{target}: {bad:?}");

@@ -123,7 +123,7 @@ impl LineSink {
         Self {
             choice: None,
             style,
-            writer: Writer::new(output),
+            writer: Writer::new(output, "ringlight-lines", "log lines"),
             pending: Pending::default(),
             callsites: HashMap::new(),
         }

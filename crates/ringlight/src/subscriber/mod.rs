@@ -129,6 +129,14 @@ pub(crate) struct Outputs {
     pub(crate) span_events: bool,
 }
 
+impl Outputs {
+    /// Whether anybody asks for what spans are recorded with: who takes spans, or who sees the spans
+    /// around a log record.
+    const fn want_fields(self) -> bool {
+        self.spans || self.lines || self.sinks
+    }
+}
+
 /// Things said once.
 #[derive(Debug, Default)]
 struct Warnings {
@@ -567,7 +575,7 @@ impl Subscriber for RinglightSubscriber {
 
     fn record(&self, span: &Id, values: &Record<'_>) {
         let id = SlotId::from_u64(span.into_u64());
-        if self.outputs.spans
+        if self.outputs.want_fields()
             && id.is_sampled()
             && let Some(slot) = self.slab.slot(id)
         {

@@ -84,7 +84,7 @@ impl RinglightSubscriber {
             head = head.with_remote_parent();
         }
         let mut visitor = FieldVisitor::new(head, slot.items_unpublished(), &self.limits);
-        if self.outputs.spans || self.outputs.lines || self.outputs.sinks {
+        if self.outputs.want_fields() {
             attributes.record(&mut visitor);
         }
         let (head, items) = visitor.finish();

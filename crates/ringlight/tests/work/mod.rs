@@ -27,7 +27,7 @@ fn work(n: u64) {
         info!(child, text = "some text", debug = ?Some(child), "did {child} of {n}");
     }
     const LONG: &str = "a text that does not fit into the slot of a span together with others";
-    drop(info_span!(
+    let long = info_span!(
         "long",
         a = LONG,
         b = LONG,
@@ -35,7 +35,10 @@ fn work(n: u64) {
         d = LONG,
         e = LONG,
         f = LONG
-    ));
+    );
+    // As much of it as is in the slot is shown with the event.
+    long.in_scope(|| info!("in long"));
+    drop(long);
     root.record("late", n);
     nested(100);
     let mut future =

@@ -102,7 +102,8 @@ impl Slot {
         let mut words = copy[..SPAN_HEADER_WORDS + items.min(INLINE_WORDS)].to_vec();
         words[END] = words[START].saturating_add(open_for_nano);
         if items > INLINE_WORDS {
-            trim_items(&mut words, SPAN_HEADER_WORDS);
+            let left = trim_items(&mut words, SPAN_HEADER_WORDS);
+            words.truncate(left);
             words[HEAD] = Head::from_word(words[HEAD]).with_dropped(1).word();
         }
         Some(words)
@@ -123,9 +124,9 @@ impl Slot {
             Copied::Closed => return None,
         };
         if items > INLINE_WORDS {
-            let mut words = copy[SPAN_HEADER_WORDS..].to_vec();
-            trim_items(&mut words, 0);
-            show(callsite, &words);
+            let words = &mut copy[SPAN_HEADER_WORDS..];
+            let left = trim_items(words, 0);
+            show(callsite, &words[..left]);
         } else {
             show(callsite, &copy[SPAN_HEADER_WORDS..][..items]);
         }

@@ -71,6 +71,8 @@ fn a_trace_is_recorded_as_a_whole_or_not_at_all() {
         assert!(by_trace.values().all(|count| *count == SPANS), "{ratio}");
         let share = by_trace.len() as f64 / TRACES as f64;
         assert!((share - ratio).abs() <= 0.05, "{share} instead of {ratio}");
+        // Of 2000 at 1 %, none would be one chance in half a billion.
+        assert_eq!(share > 0.0, ratio > 0.0);
         // Log records are there all the same, with the ids of their trace.
         assert_eq!(got.logs.len(), 2 * TRACES);
         for log in &got.logs {

@@ -37,7 +37,7 @@ pub enum Notice {
         reason: String,
     },
     /// Records were dropped inside the process. Said of each reason at once, then every minute while it
-    /// goes on, and at the end.
+    /// goes on, once it is over, and at the end.
     Dropped {
         /// Why.
         reason: DropReason,

@@ -5,6 +5,12 @@ export function sum(counts: Record<string, number>): number {
   return Object.values(counts).reduce((total, value) => total + value, 0);
 }
 
+/** What was dropped against the will of whoever runs it: not what tail sampling was asked to leave out. */
+export function againstWill(dropped: Record<string, number>): number {
+  const { tail_sampled: asked = 0 } = dropped;
+  return sum(dropped) - asked;
+}
+
 /** What must hold for a client: submitted = exported + rejected + dropped + in flight + spooled. */
 export function accountedFor(cells: LedgerCells): number {
   return cells.exported + cells.rejected + sum(cells.dropped) + cells.in_flight + cells.spooled;

@@ -5,7 +5,15 @@ import { describe, expect, test } from 'vitest';
 import type { ClientLedger } from './api/types';
 import { layout, logShare } from './durations';
 import { rootGroups, titleOf } from './groups';
-import { accountedFor, agreement, ledgerLines, signalBalance, silenceOf, unsettled } from './ledger';
+import {
+  accountedFor,
+  agreement,
+  againstWill,
+  ledgerLines,
+  signalBalance,
+  silenceOf,
+  unsettled,
+} from './ledger';
 import { mergeNewest } from './merge';
 import { messageOf } from './message';
 import { bounds, rangeFrom, rangeParams } from './range';
@@ -77,6 +85,10 @@ describe('ledgers', () => {
     spooled: 0,
     balanced: true,
   };
+
+  test('what tail sampling leaves out is not lost', () => {
+    expect(againstWill({ ring_full: 2, tail_sampled: 40 })).toBe(2);
+  });
 
   test('everything submitted is somewhere', () => {
     expect(accountedFor(cells)).toBe(10);

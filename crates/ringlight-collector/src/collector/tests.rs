@@ -282,7 +282,7 @@ async fn a_record_waits_for_the_batch_delay_at_most_wherever_it_finds_the_collec
 }
 
 #[tokio::test(start_paused = true)]
-async fn drops_that_go_on_are_told_every_minute() {
+async fn drops_are_told_every_minute_while_they_go_on_and_once_they_are_over() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = Arc::clone(&told);
     let mut config = config(BATCH_DELAY);
@@ -301,10 +301,17 @@ async fn drops_that_go_on_are_told_every_minute() {
             record(&mut producer);
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
+        for _ in 0..30 {
+            record(&mut producer);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     })
     .await;
     let told = told.lock().unwrap();
-    assert!(matches!(told[..], [1..=2, 60..=63, 120..=124]), "{told:?}");
+    assert!(
+        matches!(told[..], [1..=2, 60..=63, 120..=124, 150]),
+        "{told:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,11 +18,14 @@ const DROPS_LOOK: Duration = Duration::from_secs(1);
 /// How long a person is told no more of a reason, though records go on being dropped for it.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
+/// It is over when nothing has been dropped for as long.
+const QUIET: Duration = Duration::from_secs(5);
+
 /// How often the budget is looked after.
 pub(super) const COST_LOOK: Duration = Duration::from_secs(1);
 
 /// Tells a person that records are dropped: of each reason at once, then every minute while it goes on,
-/// and at the end. And, once, that threads find no ring.
+/// once it is over, and at the end. And, once, that threads find no ring.
 pub(super) struct Drops {
     accounts: Arc<Accounts>,
     shared: Arc<Shared>,
@@ -32,10 +35,12 @@ pub(super) struct Drops {
     look_at: Instant,
 }
 
-/// What a person was last told of a reason.
+/// What a person was last told of a reason, and what was seen of it since.
 struct Told {
     records: u64,
     at: Instant,
+    seen: u64,
+    grown_at: Instant,
 }
 
 impl Drops {
@@ -56,7 +61,9 @@ impl Drops {
 
     pub(super) fn look(&mut self, now: Instant) {
         self.look_at = now + DROPS_LOOK;
-        self.tell(now, |told| now >= told.at + TELL_AGAIN);
+        self.tell(now, |told| {
+            now >= told.at + TELL_AGAIN || now >= told.grown_at + QUIET
+        });
     }
 
     /// Tells what a person does not know yet, at the end.
@@ -73,12 +80,23 @@ impl Drops {
         let reasons = DropReason::ALL.into_iter();
         for reason in reasons.filter(|reason| *reason != DropReason::TailSampled) {
             let records = self.accounts.dropped(reason);
-            let is_news = match self.told.get(&reason) {
+            let is_news = match self.told.get_mut(&reason) {
                 None => records > 0,
-                Some(told) => records > told.records && is_due(told),
+                Some(told) => {
+                    if records > told.seen {
+                        (told.seen, told.grown_at) = (records, now);
+                    }
+                    records > told.records && is_due(told)
+                }
             };
             if is_news {
-                self.told.insert(reason, Told { records, at: now });
+                let told = Told {
+                    records,
+                    at: now,
+                    seen: records,
+                    grown_at: now,
+                };
+                self.told.insert(reason, told);
                 self.notices.send(&Notice::Dropped { reason, records });
             }
         }

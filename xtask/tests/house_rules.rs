@@ -17,6 +17,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ("ringlight-clock", &[]),
     ("ringlight-ring", &[]),
     ("ringlight-model", &[]),
+    ("ringlight-spool", &[]),
     ("ringlight-otlp", &["ringlight-model"]),
     (
         "ringlight-collector",
@@ -25,6 +26,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
             "ringlight-model",
             "ringlight-otlp",
             "ringlight-ring",
+            "ringlight-spool",
         ],
     ),
     (
@@ -77,7 +79,10 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ),
     ("ringlight-instructions", &["ringlight"]),
     ("ringlight-soak", &["ringlight", "ringlight-testing"]),
-    ("ringlight-testing", &["ringlight-model", "ringlight-otlp"]),
+    (
+        "ringlight-testing",
+        &["ringlight-model", "ringlight-otlp", "ringlight-spool"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -9,10 +9,12 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod disk;
 mod received;
 mod reply;
 
 pub use backend::{Backend, PATIENCE};
+pub use disk::{DiskOperation, FaultDisk};
 pub use received::{Received, Seen};
 pub use reply::{Code, Reply};
 

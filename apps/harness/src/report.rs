@@ -20,11 +20,14 @@ pub struct Report {
     pub work: serde_json::Value,
 }
 
-/// The account of one signal: `submitted = exported + rejected + dropped + in_flight + spooled`.
+/// The account of one signal: `submitted + recovered = exported + rejected + dropped + in_flight + spooled`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountReport {
     /// Records the application handed over.
     pub submitted: u64,
+    /// Records an earlier process left on disk.
+    #[serde(default)]
+    pub recovered: u64,
     /// Records the backend accepted.
     pub exported: u64,
     /// Records the backend refused for good.
@@ -41,6 +44,7 @@ impl From<&Account> for AccountReport {
     fn from(account: &Account) -> Self {
         Self {
             submitted: account.submitted,
+            recovered: account.recovered,
             exported: account.exported,
             rejected: account.rejected,
             dropped: DropReason::ALL
@@ -65,7 +69,7 @@ impl AccountReport {
     /// Whether every submitted record is accounted for.
     #[must_use]
     pub fn balances(&self) -> bool {
-        self.submitted
+        self.submitted + self.recovered
             == self.exported + self.rejected + self.dropped_total() + self.in_flight + self.spooled
     }
 }

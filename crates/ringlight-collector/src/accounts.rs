@@ -171,7 +171,15 @@ impl Accounts {
         }
     }
 
-    /// A batch of records of one destination goes from one stage to the next.
+    /// Records that an earlier process left on disk are on their way to one destination.
+    pub(crate) fn recovered(&self, destination: usize, signal: Signal, records: u64) {
+        let mut books = self.books();
+        let line = &mut books.destinations[destination].lines[signal as usize];
+        line.recovered += records;
+        line.stages[Stage::Spool as usize] += records;
+    }
+
+    /// A batch of records of one destination goes from one stage to another.
     pub(crate) fn moved(
         &self,
         destination: usize,
@@ -183,6 +191,7 @@ impl Accounts {
         let mut books = self.books();
         let book = &mut books.destinations[destination];
         book.batches_under_way += u64::from(to == Stage::Request);
+        book.batches_under_way -= u64::from(from == Stage::Request);
         let line = &mut book.lines[signal as usize];
         line.stages[from as usize] -= records;
         line.stages[to as usize] += records;
@@ -229,8 +238,10 @@ impl Accounts {
         }
         for book in &mut books.destinations {
             for line in &mut book.lines {
+                let spooled = std::mem::take(&mut line.stages[Stage::Spool as usize]);
                 line.dropped[DropReason::Shutdown] += line.stages.iter().sum::<u64>();
                 line.stages = [0; STAGES];
+                line.stages[Stage::Spool as usize] = spooled;
             }
         }
     }

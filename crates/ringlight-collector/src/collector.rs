@@ -6,6 +6,7 @@ use std::time::Duration;
 use ringlight_clock::Clock;
 use ringlight_model::{CallsiteRegistry, Signal};
 use ringlight_ring::{RingReceiver, Wake};
+use ringlight_spool::Spool;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 use crate::accounts::Accounts;
 use crate::batch_processor::LANES;
 use crate::config::CollectorConfig;
-use crate::destination::{Destination, Place};
+use crate::destination::{Destination, DestinationSpool, Place, Shared as OfPipeline};
 use crate::export::ExporterBoxed;
 use crate::inbox::{Inbox, lane_of};
 use crate::meter::Meter;
@@ -54,6 +55,10 @@ const SILENCE_LOOKS: u32 = 10;
 const CLOSING_PART: u32 = 8;
 const CLOSING_MAX: Duration = Duration::from_millis(100);
 
+/// Time of a shutdown kept for writing to disk what could not be sent: a part of the whole, at most the second.
+const SPOOLING_PART: u32 = 4;
+const SPOOLING_MAX: Duration = Duration::from_secs(1);
+
 /// What the collector thread is made of.
 pub(crate) struct Parts {
     pub(crate) config: CollectorConfig,
@@ -61,6 +66,7 @@ pub(crate) struct Parts {
     /// Whether producers may wait for room.
     pub(crate) may_wait: bool,
     pub(crate) callsites: Arc<CallsiteRegistry>,
+    pub(crate) spool: Option<Spool>,
     pub(crate) destinations: Vec<Arc<dyn ExporterBoxed>>,
     pub(crate) sinks: Vec<Box<dyn RecordSink>>,
     pub(crate) log_filter: Option<Box<dyn LogFilter>>,
@@ -69,6 +75,25 @@ pub(crate) struct Parts {
     pub(crate) control: Arc<Control>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) clock: Arc<Clock>,
+}
+
+impl Parts {
+    /// The spool of the destinations with this index.
+    fn spool_of(&self, index: usize) -> Option<DestinationSpool> {
+        let (config, spool) = (self.config.spool.as_ref()?, self.spool.clone()?);
+        Some(DestinationSpool {
+            spool,
+            name: match index {
+                0 => "default".to_owned(),
+                index => format!("default-{index}"),
+            },
+            mode: config.mode,
+            bytes_max: config.bytes_max,
+            age_max: config.age_max,
+            drain_bytes_per_second: config.drain_bytes_per_second,
+            sync: config.sync,
+        })
+    }
 }
 
 /// Ends the pipeline for whoever waits, however the thread ends.
@@ -114,11 +139,13 @@ pub(crate) struct Collector {
     clock: Arc<Clock>,
     /// Bytes all rings hold together when they are full.
     rings_bytes: usize,
+    has_spool: bool,
 }
 
 struct Leaving {
-    /// When what is left is dropped.
+    /// When what is left is dropped, or written to disk until `spooled`.
     deadline: Instant,
+    spooled: Instant,
     /// When the thread ends.
     end: Instant,
     rings_are_empty: bool,
@@ -131,47 +158,54 @@ impl Collector {
             accounts: Arc::clone(&parts.accounts),
             control: Arc::clone(&parts.control),
         };
-        runtime.block_on(async {
-            let settled = Arc::new(Notify::new());
-            let destinations = Self::destinations(&parts, &settled);
-            let mut tasks = JoinSet::new();
-            for destination in &destinations {
-                for _ in 0..parts.config.concurrent_exports_max {
-                    tasks.spawn(Arc::clone(destination).work());
-                }
-            }
-            let meter = Arc::clone(&parts.meter);
-            let callsites = Arc::clone(&parts.callsites);
-            let open = OpenReports::new(&parts.config, callsites, &destinations);
-            let reporter = Reporter::new(&parts.config, Arc::clone(&parts.accounts), meter);
-            let reports: Vec<_> = destinations
-                .iter()
-                .filter(|destination| destination.takes(Signal::Metrics))
-                .map(|destination| reporter.of(destination))
-                .collect();
-            for report in &reports {
-                tasks.spawn(Arc::clone(report).run());
-            }
-            let open = Arc::new(open);
-            tasks.spawn(Arc::clone(&open).run());
-            let reporting = (reports.clone(), Arc::clone(&open));
-            let mut collector = Self::new(parts, destinations, settled, reporting);
-            let closing = collector.run().await;
-            tasks.shutdown().await;
-            collector.abandon();
-            collector.note_cost();
-            let mut last: JoinSet<_> = reports.into_iter().map(|r| r.finish(closing)).collect();
-            last.spawn(open.finish(closing));
-            // An exporter that panics fails for itself alone.
-            while last.join_next().await.is_some() {}
-            collector.inbox.flush_sinks();
-            // After the reports: who takes long to be told does not take it from their time.
-            collector.drops.finish();
-            collector.note_cost();
-        });
+        runtime.block_on(Self::run_all(parts));
         // A name lookup that hangs must not hold up the end.
         runtime.shutdown_background();
         drop(end);
+    }
+
+    /// Everything that goes on on the thread, from the start to the end.
+    async fn run_all(parts: Parts) {
+        let settled = Arc::new(Notify::new());
+        let destinations = Self::destinations(&parts, &settled);
+        let mut tasks = JoinSet::new();
+        let mut keepers = JoinSet::new();
+        for destination in &destinations {
+            let destination_kept = Arc::clone(destination);
+            keepers.spawn(async move { destination_kept.keep().await });
+            for _ in 0..parts.config.concurrent_exports_max {
+                tasks.spawn(Arc::clone(destination).work());
+            }
+        }
+        let meter = Arc::clone(&parts.meter);
+        let callsites = Arc::clone(&parts.callsites);
+        let open = OpenReports::new(&parts.config, callsites, &destinations);
+        let reporter = Reporter::new(&parts.config, Arc::clone(&parts.accounts), meter);
+        let reports: Vec<_> = destinations
+            .iter()
+            .filter(|destination| destination.takes(Signal::Metrics))
+            .map(|destination| reporter.of(destination))
+            .collect();
+        for report in &reports {
+            tasks.spawn(Arc::clone(report).run());
+        }
+        let open = Arc::new(open);
+        tasks.spawn(Arc::clone(&open).run());
+        let reporting = (reports.clone(), Arc::clone(&open));
+        let mut collector = Self::new(parts, destinations, settled, reporting);
+        let closing = collector.run().await;
+        tasks.shutdown().await;
+        collector.keep_rest(keepers).await;
+        collector.abandon();
+        collector.note_cost();
+        let mut last: JoinSet<_> = reports.into_iter().map(|r| r.finish(closing)).collect();
+        last.spawn(open.finish(closing));
+        // An exporter that panics fails for itself alone.
+        while last.join_next().await.is_some() {}
+        collector.inbox.flush_sinks();
+        // After the reports: who takes long to be told does not take it from their time.
+        collector.drops.finish();
+        collector.note_cost();
     }
 
     /// One for every place of every exporter.
@@ -179,15 +213,15 @@ impl Collector {
         let of = |(index, exporter): (usize, &Arc<dyn ExporterBoxed>)| {
             let places = Place::of(&**exporter).into_iter();
             let destination = |place| {
-                Arc::new(Destination::new(
-                    index,
-                    place,
-                    Arc::clone(exporter),
-                    Arc::clone(&parts.accounts),
-                    Arc::clone(&parts.meter),
-                    &parts.config,
-                    Arc::clone(settled),
-                ))
+                let shared = OfPipeline {
+                    accounts: &parts.accounts,
+                    meter: &parts.meter,
+                    config: &parts.config,
+                    settled,
+                };
+                let spool = parts.spool_of(index);
+                let exporter = Arc::clone(exporter);
+                Arc::new(Destination::new(index, place, exporter, &shared, spool))
             };
             places.map(destination).collect::<Vec<_>>()
         };
@@ -231,6 +265,7 @@ impl Collector {
             meter: parts.meter,
             clock: parts.clock,
             rings_bytes,
+            has_spool: parts.spool.is_some(),
             inbox: Inbox::new(
                 &config,
                 parts.may_wait,
@@ -303,9 +338,16 @@ impl Collector {
         // No clock expresses it: a year stands for "as long as it takes".
         let timeout = timeout.min(Duration::from_secs(365 * 24 * 3600));
         let closing = (timeout / CLOSING_PART).min(CLOSING_MAX);
-        let deadline = now + (timeout - 2 * closing);
+        let spooled = now + (timeout - 2 * closing);
+        let spooling = if self.has_spool {
+            (timeout / SPOOLING_PART).min(SPOOLING_MAX)
+        } else {
+            Duration::ZERO
+        };
+        let deadline = spooled - spooling;
         self.leaving = Some(Leaving {
             deadline,
+            spooled,
             end: now + (timeout - closing),
             rings_are_empty: false,
         });
@@ -347,6 +389,25 @@ impl Collector {
             flushes.note_sealed(now, inbox.last_sequence());
         }
         drained.more
+    }
+
+    /// Has everything that is left, wherever it is, written to disk, as far as there is a spool and time. The
+    /// workers have ended.
+    async fn keep_rest(&mut self, mut keepers: JoinSet<()>) {
+        let Some(leaving) = self.leaving.as_ref().filter(|_| self.has_spool) else {
+            keepers.shutdown().await;
+            return;
+        };
+        let until = leaving.spooled;
+        let (since, now) = (self.looked_at, Instant::now());
+        let inbox = &mut self.inbox;
+        // The rings are closed, so this sees all there will ever be.
+        self.receiver
+            .drain(usize::MAX, |bytes| inbox.take(bytes, since, now));
+        inbox.push_last();
+        let ended = async { while keepers.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout_at(until, ended).await;
+        keepers.shutdown().await;
     }
 
     /// Counts everything that is left, wherever it is, as dropped. The workers have ended.

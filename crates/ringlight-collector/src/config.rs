@@ -10,6 +10,7 @@ use ringlight_model::{Limits, Resource, Scope};
 
 use crate::Governor;
 use crate::Notices;
+use crate::SpoolConfig;
 use crate::TailSampling;
 use crate::text::Readable;
 
@@ -143,6 +144,9 @@ pub struct CollectorConfig {
     /// Which of the recorded traces are sent, judged once they are over. Default: all of them, at
     /// once.
     pub tail_sampling: Option<TailSampling>,
+    /// Keeps on disk what cannot be sent, also for the next process. Default: it is kept in memory, as far as
+    /// there is room.
+    pub spool: Option<SpoolConfig>,
     /// Limits on one record.
     pub limits: Limits,
     /// What spans are timed by. Default: the best clock there is. The collector's thread
@@ -174,6 +178,7 @@ impl Default for CollectorConfig {
             resource: Resource::default(),
             scope: Scope::default(),
             tail_sampling: None,
+            spool: None,
             limits: Limits::default(),
             clock: None,
             notices: Notices::default(),
@@ -261,6 +266,9 @@ impl CollectorConfig {
         if let Some(tail) = &self.tail_sampling {
             tail.validate()?;
         }
+        if let Some(spool) = &self.spool {
+            spool.validate()?;
+        }
         let from_zero = Duration::ZERO..=HOUR;
         duration("open_span_after", self.open_span_after, from_zero.clone())?;
         duration("report_interval", self.report_interval, from_zero)
@@ -278,14 +286,20 @@ impl CollectorConfig {
     }
 
     /// Upper bound of the bytes all buffers hold together with one destination of one place: every ring
-    /// allocated, an open batch for each of traces and logs, a full queue, and what tail sampling keeps
-    /// back, which a flush makes batches of all at once.
+    /// allocated, an open batch for each of traces and logs, a full queue, as much again on its way to disk where
+    /// there is a spool, and what tail sampling keeps back, which a flush makes batches of all at once.
     #[must_use]
     pub fn buffers_bytes_max(&self) -> usize {
         let kept_back = self.tail_sampling.map_or(0, |tail| 2 * tail.bytes_max);
+        let to_disk = if self.spool.is_some() {
+            self.queue_bytes_max
+        } else {
+            0
+        };
         self.ring_bytes() * (self.producers_max + 1)
             + 2 * self.batch_bytes_max
             + self.queue_bytes_max
+            + to_disk
             + kept_back
     }
 }

@@ -1,15 +1,19 @@
-//! One destination: its queue, its workers, its retries.
+//! One destination: its queue, its workers, its retries, its logs on disk.
 //!
 //! A destination is one place an exporter sends to; those of one exporter share an account, in which
 //! they have no signal in common. A destination never touches another. Its workers run on the
-//! collector's runtime; all its state is changed there, so the lock around it is never contended.
+//! collector's runtime; all its state is changed there, so the lock around it is never contended. What
+//! blocks, which is the disk, runs on a thread beside, one step at a time.
 
+mod attempts;
 mod health;
+mod keeper;
+mod logs;
 mod place;
+mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -17,16 +21,19 @@ use ringlight_model::{DropReason, Signal};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use self::health::{Failure, Health, Turn, backoff};
+use self::attempts::Ended;
+pub(crate) use self::keeper::DestinationSpool;
+use self::keeper::Keeper;
 pub(crate) use self::place::Place;
+use self::state::{Held, State};
 use crate::accounts::{Accounts, Fate, Stage};
 use crate::config::{CollectorConfig, RetryConfig};
-use crate::export::{EncodedBatch, ExportError, ExportOutcome, ExporterBoxed};
+use crate::export::{EncodedBatch, ExportOutcome, ExporterBoxed};
 use crate::meter::Meter;
 use crate::notice::{Notice, Notices};
 use crate::send::{Unsent, send};
+use crate::spool::SpoolMode;
 use crate::sync::unpoisoned;
-use crate::text::Readable;
 
 pub(crate) struct Destination {
     /// Of the account.
@@ -41,8 +48,10 @@ pub(crate) struct Destination {
     queued: Notify,
     /// The state of the connection changed, or the end is near: waits are to be looked at again.
     changed: Notify,
-    /// A batch has left; the collector listens.
+    /// A batch has left, or is safe; the collector listens.
     settled: Arc<Notify>,
+    /// Without one, what cannot be sent is kept in memory as far as there is room.
+    keeper: Option<Keeper>,
 }
 
 struct Settings {
@@ -52,41 +61,30 @@ struct Settings {
     notices: Notices,
 }
 
-#[derive(Default)]
-struct State {
-    /// Batches and when they came.
-    queue: VecDeque<(EncodedBatch, Instant)>,
-    /// Bytes in the queue and in requests.
-    held_bytes: usize,
-    /// Batches that have left the queue and have not been settled: signal and records by sequence
-    /// number.
-    requests: BTreeMap<u64, (Signal, u64)>,
-    health: Health,
-    /// Its queue stayed full for too long; holding the drain up for it again is futile until a
-    /// batch has left.
-    is_stalled: bool,
-    told_rejected: bool,
-    told_warning: bool,
-    /// Whether it wants to be told of open spans, by its last answer.
-    takes_open_spans: Option<bool>,
+/// What a destination shares with the rest of its pipeline.
+pub(crate) struct Shared<'a> {
+    pub(crate) accounts: &'a Arc<Accounts>,
+    pub(crate) meter: &'a Arc<Meter>,
+    pub(crate) config: &'a CollectorConfig,
+    pub(crate) settled: &'a Arc<Notify>,
 }
 
 impl Destination {
+    /// The destination with this index in the accounts: one place of an exporter.
     pub(crate) fn new(
         index: usize,
         place: Place,
         exporter: Arc<dyn ExporterBoxed>,
-        accounts: Arc<Accounts>,
-        meter: Arc<Meter>,
-        config: &CollectorConfig,
-        settled: Arc<Notify>,
+        shared: &Shared<'_>,
+        spool: Option<DestinationSpool>,
     ) -> Self {
+        let config = shared.config;
         Self {
             index,
             place,
             exporter,
-            accounts,
-            meter,
+            accounts: Arc::clone(shared.accounts),
+            meter: Arc::clone(shared.meter),
             settings: Settings {
                 queue_bytes_max: config.queue_bytes_max,
                 export_timeout: config.export_timeout,
@@ -96,7 +94,8 @@ impl Destination {
             state: Mutex::default(),
             queued: Notify::new(),
             changed: Notify::new(),
-            settled,
+            settled: Arc::clone(shared.settled),
+            keeper: spool.map(Keeper::new),
         }
     }
 
@@ -121,7 +120,38 @@ impl Destination {
     /// Whether another batch of this size fits. An empty queue takes any.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         let state = self.state();
+        match self.way(&state) {
+            Way::Disk => self.has_room_to_write(&state, bytes),
+            Way::Queue => self.has_room_in_queue(&state, bytes),
+        }
+    }
+
+    fn has_room_in_queue(&self, state: &State, bytes: usize) -> bool {
         state.held_bytes == 0 || state.held_bytes + bytes <= self.settings.queue_bytes_max
+    }
+
+    fn has_room_to_write(&self, state: &State, bytes: usize) -> bool {
+        let write_bytes = state.spool.write_bytes;
+        write_bytes == 0 || write_bytes + bytes <= self.settings.queue_bytes_max
+    }
+
+    /// Where a new batch goes.
+    fn way(&self, state: &State) -> Way {
+        match self.spool_mode(state) {
+            Some(SpoolMode::Always) => Way::Disk,
+            Some(SpoolMode::Overflow) if state.is_stalled || self.is_held_up(state) => Way::Disk,
+            _ => Way::Queue,
+        }
+    }
+
+    /// The mode of the spool, if there is one and it takes batches.
+    fn spool_mode(&self, state: &State) -> Option<SpoolMode> {
+        let keeper = self.keeper.as_ref()?;
+        (!state.spool.is_broken).then(|| keeper.mode())
+    }
+
+    fn is_held_up(&self, state: &State) -> bool {
+        state.health.is_held_up(Instant::now())
     }
 
     /// Whether the destination does not answer, so that waiting for room in its queue is futile.
@@ -132,158 +162,160 @@ impl Destination {
     /// Whether it makes sense to wait for room in its queue.
     pub(crate) fn is_lively(&self) -> bool {
         let state = self.state();
-        !state.is_stalled && !state.health.is_away()
+        match self.way(&state) {
+            Way::Disk => !state.spool.is_stalled,
+            Way::Queue => !state.is_stalled && !state.health.is_away(),
+        }
     }
 
     /// It makes no sense to wait for room in its queue until a batch has left.
     pub(crate) fn set_stalled(&self) {
-        self.state().is_stalled = true;
+        let mut state = self.state();
+        match self.way(&state) {
+            Way::Disk => state.spool.is_stalled = true,
+            Way::Queue => state.is_stalled = true,
+        }
     }
 
     /// Takes a sealed batch over from the batch stage, or drops it where there is no room.
     pub(crate) fn push(&self, batch: EncodedBatch) {
-        let records = u64::from(batch.records);
-        if !self.has_room(batch.bytes.len()) {
+        let mut state = self.state();
+        let bytes = batch.bytes.len();
+        let way = self.way(&state);
+        let has_room = match way {
+            Way::Disk => self.has_room_to_write(&state, bytes),
+            Way::Queue => self.has_room_in_queue(&state, bytes),
+        };
+        if !has_room {
+            drop(state);
             let fate = Fate::Dropped(DropReason::QueueFull);
-            self.accounts
-                .settled(self.index, batch.signal, records, Stage::Batch, fate);
+            self.settle(&batch, Stage::Batch, fate);
             return;
         }
-        self.accounts.moved(
-            self.index,
-            batch.signal,
-            records,
-            Stage::Batch,
-            Stage::Queue,
-        );
-        let mut state = self.state();
-        state.held_bytes += batch.bytes.len();
-        state.queue.push_back((batch, Instant::now()));
-        drop(state);
-        self.queued.notify_one();
+        self.move_to(&batch, Stage::Batch, Stage::Queue);
+        match way {
+            Way::Disk => self.write(&mut state, batch),
+            Way::Queue => {
+                state.held_bytes += bytes;
+                state.queue.push_back(Held::new(batch));
+                drop(state);
+                self.queued.notify_one();
+            }
+        }
     }
 
-    /// Whether every batch up to this sequence number has been settled.
+    /// Takes over what is left in the batch stage at the end: it goes to disk, or is dropped.
+    pub(crate) fn push_last(&self, batch: EncodedBatch) {
+        if self.keeper.is_none() {
+            let fate = Fate::Dropped(DropReason::Shutdown);
+            self.settle(&batch, Stage::Batch, fate);
+            return;
+        }
+        self.move_to(&batch, Stage::Batch, Stage::Queue);
+        self.write(&mut self.state(), batch);
+    }
+
+    fn move_to(&self, batch: &EncodedBatch, from: Stage, to: Stage) {
+        let records = u64::from(batch.records);
+        self.accounts
+            .moved(self.index, batch.signal, records, from, to);
+    }
+
+    fn settle(&self, batch: &EncodedBatch, from: Stage, fate: Fate) {
+        let records = u64::from(batch.records);
+        self.accounts
+            .settled(self.index, batch.signal, records, from, fate);
+    }
+
+    /// Whether every batch up to this sequence number has been settled, or is safe on disk while the
+    /// destination takes nothing.
     pub(crate) fn is_settled_up_to(&self, sequence: u64) -> bool {
         let state = self.state();
-        let queued = state.queue.front().map(|(batch, _)| batch.id.sequence());
-        let sent = state.requests.keys().next().copied();
-        [queued, sent]
-            .iter()
-            .flatten()
-            .all(|&first| first > sequence)
+        let is_held_up = self.is_held_up(&state);
+        state.is_settled_up_to(sequence, is_held_up)
     }
 
     /// Says that the application is leaving, by `deadline`.
     pub(crate) fn leave(&self, deadline: Instant) {
         self.state().health.leave(deadline);
         self.changed.notify_waiters();
+        self.rouse_keeper();
     }
 
     /// Sends batches one after the other, for ever. Several of these run side by side.
     pub(crate) async fn work(self: Arc<Self>) {
         loop {
             match self.take() {
-                Some((batch, since)) => self.deliver(batch, since).await,
+                Some((ticket, held)) => self.deliver(ticket, held).await,
                 None => self.queued.notified().await,
             }
         }
     }
 
-    fn take(&self) -> Option<(EncodedBatch, Instant)> {
+    fn take(&self) -> Option<(u64, Held)> {
         let mut state = self.state();
-        let (batch, since) = state.queue.pop_front()?;
-        let records = u64::from(batch.records);
-        state
-            .requests
-            .insert(batch.id.sequence(), (batch.signal, records));
+        let held = state.next()?;
+        state.taken += 1;
+        let ticket = state.taken;
+        state.requests.insert(ticket, held.clone());
         drop(state);
-        self.accounts.moved(
-            self.index,
-            batch.signal,
-            records,
-            Stage::Queue,
-            Stage::Request,
-        );
-        Some((batch, since))
+        self.move_to(&held.batch, Stage::Queue, Stage::Request);
+        if held.is_backlog {
+            self.rouse_keeper();
+        }
+        Some((ticket, held))
     }
 
-    async fn deliver(&self, batch: EncodedBatch, since: Instant) {
-        let records = u64::from(batch.records);
-        let fate = self.attempts(&batch, since).await;
-        self.accounts
-            .settled(self.index, batch.signal, records, Stage::Request, fate);
+    async fn deliver(&self, ticket: u64, held: Held) {
+        let ended = self.attempts(&held).await;
         let mut state = self.state();
-        state.is_stalled = false;
-        state.held_bytes -= batch.bytes.len();
-        state.requests.remove(&batch.id.sequence());
-        drop(state);
+        state.requests.remove(&ticket);
+        state.held_bytes -= held.bytes();
+        match ended {
+            Ended::Settled(fate) => {
+                state.is_stalled = false;
+                if let Some(frame) = held.frame {
+                    state.spool.done.push((held.batch.signal, frame));
+                }
+                drop(state);
+                self.settle(&held.batch, Stage::Request, fate);
+            }
+            Ended::Kept => {
+                self.move_to(&held.batch, Stage::Request, Stage::Queue);
+                self.write(&mut state, held.batch);
+            }
+        }
         self.settled.notify_one();
     }
 
-    /// Drops every batch that has not been settled. The workers have ended.
+    /// Drops every batch that has not been settled and is not on disk. The workers have ended.
     pub(crate) fn abandon(&self) {
         let mut state = self.state();
-        let queue = std::mem::take(&mut state.queue);
+        let queues = [
+            std::mem::take(&mut state.queue),
+            std::mem::take(&mut state.backlog),
+        ];
         let requests = std::mem::take(&mut state.requests);
+        let unwritten: Vec<_> = std::mem::take(&mut state.spool.to_write).into();
+        let writing = std::mem::take(&mut state.spool.writing);
         state.held_bytes = 0;
         drop(state);
-        let fate = Fate::Dropped(DropReason::Shutdown);
-        for (batch, _) in queue {
-            let records = u64::from(batch.records);
-            self.accounts
-                .settled(self.index, batch.signal, records, Stage::Queue, fate);
-        }
-        for (signal, records) in requests.into_values() {
-            self.accounts
-                .settled(self.index, signal, records, Stage::Request, fate);
-        }
-    }
-
-    async fn attempts(&self, batch: &EncodedBatch, since: Instant) -> Fate {
-        // Waits for its turn end there, too: a destination that is away is asked by one batch for
-        // all of them.
-        let until = since + self.settings.retry.total_max;
-        let mut failures = 0_u32;
-        loop {
-            let is_probe = match self.turn(until).await {
-                Ok(is_probe) => is_probe,
-                Err(reason) => return Fate::Dropped(reason),
-            };
-            let error = match self.attempt(batch).await {
-                Ok(outcome) => return self.succeeded(outcome),
-                Err(error) => error,
-            };
-            self.accounts.attempt_failed(self.index);
-            self.failed(&error, is_probe);
-            if !error.is_retryable() {
-                self.tell_rejected(u64::from(batch.records), &error.to_string());
-                return Fate::Rejected;
+        let drop_or_leave = |batch: &EncodedBatch, from: Stage, is_safe: bool| {
+            if is_safe {
+                self.move_to(batch, from, Stage::Spool);
+            } else {
+                self.settle(batch, from, Fate::Dropped(DropReason::Shutdown));
             }
-            failures = failures.saturating_add(1);
-            if Instant::now() >= until {
-                return Fate::Dropped(DropReason::RetriesExhausted);
-            }
-            if let ExportError::Retryable { after: None, .. } = error {
-                self.sleep(backoff(&self.settings.retry, failures)).await;
-            }
+        };
+        for held in queues.iter().flatten() {
+            drop_or_leave(&held.batch, Stage::Queue, held.frame.is_some());
         }
-    }
-
-    async fn attempt(&self, batch: &EncodedBatch) -> Result<ExportOutcome, ExportError> {
-        let limit = self.settings.export_timeout;
-        let sent = self.send(batch.clone(), Instant::now() + limit).await;
-        sent.map_err(|unsent| match unsent {
-            Unsent::Failed(error) => error,
-            Unsent::TimedOut => ExportError::Unreachable {
-                reason: format!("no answer within {}", Readable(limit)),
-                source: None,
-            },
-            // Another attempt would panic as well.
-            Unsent::Panicked => ExportError::Permanent {
-                reason: "the exporter panicked".to_owned(),
-            },
-        })
+        for batch in unwritten.iter().chain(&writing) {
+            drop_or_leave(batch, Stage::Queue, false);
+        }
+        for held in requests.values() {
+            drop_or_leave(&held.batch, Stage::Request, held.frame.is_some());
+        }
     }
 
     /// One attempt with a batch or with a report, which is in nobody's books.
@@ -296,44 +328,6 @@ impl Destination {
         send(&*self.exporter, batch, until).await
     }
 
-    /// Waits until the destination may be sent to. Returns whether the attempt is the probe, or why
-    /// there is to be no further attempt.
-    async fn turn(&self, until: Instant) -> Result<bool, DropReason> {
-        loop {
-            // Registered before the state is read, so that no change in between is missed.
-            let mut changed = std::pin::pin!(self.changed.notified());
-            changed.as_mut().enable();
-            let turn = self.state().health.turn(Instant::now());
-            let wake = match turn {
-                Turn::Go { is_probe } => return Ok(is_probe),
-                Turn::GiveUp => return Err(DropReason::Shutdown),
-                Turn::Sleep(wake) => wake.min(until),
-                Turn::Wait => until,
-            };
-            if Instant::now() >= until {
-                return Err(DropReason::RetriesExhausted);
-            }
-            tokio::select! {
-                () = tokio::time::sleep_until(wake) => {}
-                () = changed => {}
-            }
-        }
-    }
-
-    /// A wait of one batch alone, cut short when the application leaves.
-    async fn sleep(&self, delay: Duration) {
-        let start = Instant::now();
-        loop {
-            let mut changed = std::pin::pin!(self.changed.notified());
-            changed.as_mut().enable();
-            let wake = start + self.state().health.delay(delay);
-            tokio::select! {
-                () = tokio::time::sleep_until(wake) => return,
-                () = changed => {}
-            }
-        }
-    }
-
     /// Whether it wants to be told of open spans; `None` before its first answer.
     pub(crate) fn takes_open_spans(&self) -> Option<bool> {
         self.state().takes_open_spans
@@ -344,71 +338,6 @@ impl Destination {
         self.state().takes_open_spans = Some(outcome.takes_open_spans);
     }
 
-    fn succeeded(&self, outcome: ExportOutcome) -> Fate {
-        self.answered();
-        self.note(&outcome);
-        let message = outcome.message.filter(|text| !text.is_empty());
-        if outcome.rejected > 0 {
-            let reason = message.unwrap_or_else(|| "no reason given".to_owned());
-            self.tell_rejected(outcome.rejected, &reason);
-        } else if let Some(message) = message {
-            let is_first = !std::mem::replace(&mut self.state().told_warning, true);
-            if is_first {
-                self.tell(&Notice::Warning {
-                    destination: self.name(),
-                    message,
-                });
-            }
-        }
-        Fate::Delivered {
-            rejected: outcome.rejected,
-        }
-    }
-
-    /// The destination answered something other than "not now".
-    fn answered(&self) {
-        let answered = self.state().health.answered();
-        if answered.was_away {
-            self.changed.notify_waiters();
-        }
-        if let Some(since) = answered.recovered_from {
-            self.tell(&Notice::Recovered {
-                destination: self.name(),
-                outage: since.elapsed(),
-            });
-        }
-    }
-
-    fn failed(&self, error: &ExportError, is_probe: bool) {
-        let failure = match error {
-            ExportError::Unreachable { .. } => Failure::NoAnswer,
-            ExportError::Retryable { after, .. } => Failure::NotNow(*after),
-            // It answered: only this batch has a problem.
-            _ => return self.answered(),
-        };
-        let now = Instant::now();
-        let retry = &self.settings.retry;
-        let is_news = self.state().health.failed(failure, is_probe, now, retry);
-        self.changed.notify_waiters();
-        if is_news {
-            self.tell(&Notice::Unreachable {
-                destination: self.name(),
-                reason: error.to_string(),
-            });
-        }
-    }
-
-    fn tell_rejected(&self, records: u64, reason: &str) {
-        let is_first = !std::mem::replace(&mut self.state().told_rejected, true);
-        if is_first {
-            self.tell(&Notice::Rejected {
-                destination: self.name(),
-                records,
-                reason: reason.to_owned(),
-            });
-        }
-    }
-
     fn tell(&self, notice: &Notice) {
         self.settings.notices.send(notice);
     }
@@ -416,4 +345,11 @@ impl Destination {
     fn name(&self) -> String {
         self.place.name.clone()
     }
+}
+
+/// Where a new batch goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Queue,
+    Disk,
 }

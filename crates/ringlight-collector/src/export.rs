@@ -24,6 +24,12 @@ impl BatchId {
         Self { process, sequence }
     }
 
+    /// The random name of its process.
+    #[must_use]
+    pub fn process(&self) -> &str {
+        &self.process
+    }
+
     /// The number of the batch within its process, in the order batches were sealed.
     #[must_use]
     pub const fn sequence(&self) -> u64 {

@@ -224,6 +224,20 @@ impl Inbox {
         self.seal(1);
     }
 
+    /// Hands everything there is to the destinations, which have it written to disk or drop it.
+    pub(crate) fn push_last(&mut self) {
+        self.seal_all();
+        for batch in std::mem::take(&mut self.sealed) {
+            let takes = |d: &&Arc<Destination>| d.takes(batch.signal);
+            for destination in self.destinations.iter().filter(takes) {
+                destination.push_last(batch.clone());
+            }
+        }
+        for destination in &self.destinations {
+            destination.end_keeping();
+        }
+    }
+
     /// Drops everything and closes the books: `left_in_rings` records by lane, open and sealed batches, and what the
     /// destinations, whose workers have ended, still have.
     pub(crate) fn abandon(&mut self, left_in_rings: [u64; LANES.len()]) {

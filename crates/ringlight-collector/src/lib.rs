@@ -80,6 +80,7 @@ mod send;
 mod sink;
 mod sinks;
 mod spans;
+mod spool;
 mod spread;
 mod submit;
 mod sync;
@@ -100,12 +101,14 @@ pub use open_spans::{OpenSpanSource, SeenSpan};
 pub use pipeline::{FlushError, Pipeline, StartError};
 pub use recorder::Recorder;
 pub use ringlight_ring::RegisterError;
+pub use ringlight_spool::{Disk, SpoolError, SystemDisk};
 pub use sink::{LogFilter, RecordSink};
 pub use spans::{
     AsyncSpanCollector, AsyncSpanProducer, AttributeValue, OpenSpan, SpanBatch, SpanCollector,
     SpanContext, SpanExporter, SpanExporterBoxed, SpanProducer, SpanRegistrar, SpanTemplate,
     SubmitError,
 };
+pub use spool::{SpoolConfig, SpoolMode};
 pub use tail::TailSampling;
 
 /// The example of the README, compiled.

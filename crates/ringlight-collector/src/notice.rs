@@ -36,6 +36,34 @@ pub enum Notice {
         /// What it said.
         reason: String,
     },
+    /// The spool cannot be used: what cannot be sent is kept in memory, as far as there is room. Said once
+    /// until it can be used again.
+    SpoolFailed {
+        /// The destination's name.
+        destination: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The spool can be used again.
+    SpoolRestored {
+        /// The destination's name.
+        destination: String,
+    },
+    /// An earlier process left records on disk, which are sent now. Said once, at the start.
+    TakenOver {
+        /// The destination's name.
+        destination: String,
+        /// How many records, all signals together.
+        records: u64,
+    },
+    /// Something about the spool's files that a person should look at: what is there and not read, what was
+    /// damaged. Said once of each.
+    SpoolFile {
+        /// The destination's name.
+        destination: String,
+        /// Which file, and what about it.
+        reason: String,
+    },
     /// Records were dropped inside the process. Said of each reason at once, then every minute while it
     /// goes on, once it is over, and at the end.
     Dropped {
@@ -82,6 +110,29 @@ impl fmt::Display for Notice {
                 "sending telemetry to {destination} again after {}",
                 Readable(about(*outage))
             ),
+            Self::SpoolFailed {
+                destination,
+                reason,
+            } => write!(
+                f,
+                "cannot keep on disk what waits for {destination}: {reason}; it is kept in memory, as far as \
+                 there is room"
+            ),
+            Self::SpoolRestored { destination } => {
+                write!(f, "keeping on disk what waits for {destination} again")
+            }
+            Self::TakenOver {
+                destination,
+                records,
+            } => write!(
+                f,
+                "found {} on disk for {destination} from an earlier run, sending them now",
+                counted(*records)
+            ),
+            Self::SpoolFile {
+                destination,
+                reason,
+            } => write!(f, "in the spool of {destination}: {reason}"),
             Self::Rejected {
                 destination,
                 records,
@@ -134,6 +185,9 @@ const fn cause(reason: DropReason) -> &'static str {
         DropReason::Shutdown => "the end came before they could be delivered",
         DropReason::TooManyOpen => "too many spans were open at a time",
         DropReason::TailSampled => "their traces were not to be sent",
+        DropReason::SpoolFull => "the spool is full, the oldest made room for later ones",
+        DropReason::SpoolExpired => "they waited in the spool for too long",
+        DropReason::SpoolDamaged => "they were damaged on disk",
         _ => "not decodable, which is a defect of ringlight",
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ringlight_clock::Clock;
 use ringlight_model::{CallsiteRegistry, CostSnapshot, LedgerSnapshot, Signal, ThreadLedger};
 use ringlight_ring::{RegisterError, RingSender};
+use ringlight_spool::{Spool, SpoolError};
 use tokio::sync::{oneshot, watch};
 
 use crate::accounts::{Accounts, SignalSet};
@@ -35,6 +36,9 @@ pub enum StartError {
     /// A setting is out of range.
     #[error(transparent)]
     Config(#[from] CollectorConfigError),
+    /// The directory for what cannot be sent cannot be used.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
     /// The operating system gave no thread or no event queue.
     #[error("cannot start the collector thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -267,6 +271,9 @@ impl Pipeline {
         log_filter: Option<Box<dyn LogFilter>>,
     ) -> Result<Self, StartError> {
         config.validate()?;
+        let spool = config.spool.as_ref();
+        let spool = spool.map(|spool| Spool::open_on(Arc::clone(&spool.disk), &spool.dir));
+        let spool = spool.transpose()?;
         let (sender, receiver) = config.channel()?;
         let mut taken: Vec<_> = destinations.iter().map(|e| signals_of(&**e)).collect();
         if taken.is_empty() {
@@ -306,6 +313,7 @@ impl Pipeline {
             shared: Arc::clone(&pipeline.shared),
             may_wait,
             callsites,
+            spool,
             destinations,
             sinks,
             log_filter,
@@ -498,10 +506,12 @@ impl Pipeline {
 /// a file. They are started when there is work for them, and end after ten seconds without.
 ///
 /// Each request under way, of each destination for each signal, has one, and another for what a request
-/// left behind when its time was up: so that those that are stuck leave some to the others.
+/// left behind when its time was up: so that those that are stuck leave some to the others. The logs of each
+/// destination for each signal have one.
 fn blocking_threads_max(config: &CollectorConfig, destinations: usize) -> usize {
     let requests = config.concurrent_exports_max * destinations * Signal::ALL.len();
-    (2 * requests).max(1)
+    let logs = destinations * Signal::ALL.len();
+    (2 * requests + logs).max(1)
 }
 
 fn signals_of(exporter: &dyn ExporterBoxed) -> SignalSet {

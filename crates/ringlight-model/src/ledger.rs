@@ -1,6 +1,6 @@
 //! The ledger: an account of every record, by signal.
 //!
-//! The rule: `submitted = exported + rejected + dropped (by reason) + in flight + spooled`. In
+//! The rule: `submitted + recovered = exported + rejected + dropped (by reason) + in flight + spooled`. In
 //! flight is counted on its own, not derived, so that the equation can fail.
 
 use std::fmt;
@@ -31,11 +31,17 @@ pub enum DropReason {
     TooManyOpen = 7,
     /// Its trace was judged, once it was over, not to be worth sending.
     TailSampled = 8,
+    /// Made room on disk for later ones.
+    SpoolFull = 9,
+    /// Waited on disk for too long.
+    SpoolExpired = 10,
+    /// Damaged on disk.
+    SpoolDamaged = 11,
 }
 
 impl DropReason {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::RingFull,
         Self::Closed,
         Self::TooLarge,
@@ -45,6 +51,9 @@ impl DropReason {
         Self::Malformed,
         Self::TooManyOpen,
         Self::TailSampled,
+        Self::SpoolFull,
+        Self::SpoolExpired,
+        Self::SpoolDamaged,
     ];
 
     /// The name in metrics and JSON.
@@ -60,6 +69,9 @@ impl DropReason {
             Self::Malformed => "malformed",
             Self::TooManyOpen => "too_many_open",
             Self::TailSampled => "tail_sampled",
+            Self::SpoolFull => "spool_full",
+            Self::SpoolExpired => "spool_expired",
+            Self::SpoolDamaged => "spool_damaged",
         }
     }
 
@@ -114,6 +126,8 @@ impl AddAssign for ByReason {
 pub struct Account {
     /// Records the application handed over, whatever became of them.
     pub submitted: u64,
+    /// Records an earlier process left on disk, which this one has taken over.
+    pub recovered: u64,
     /// Records the backend accepted.
     pub exported: u64,
     /// Records the backend refused for good.
@@ -133,10 +147,10 @@ impl Account {
         self.dropped.total()
     }
 
-    /// Whether every submitted record is accounted for.
+    /// Whether every submitted or recovered record is accounted for.
     #[must_use]
     pub fn balances(&self) -> bool {
-        self.submitted
+        self.submitted + self.recovered
             == self.exported + self.rejected + self.dropped_total() + self.in_flight + self.spooled
     }
 }
@@ -204,10 +218,13 @@ impl fmt::Display for LedgerSnapshot {
 /// `12 submitted, 9 exported, 0 rejected, 3 dropped (ring_full 3), 0 in flight`.
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} submitted, ", self.submitted)?;
+        if self.recovered > 0 {
+            write!(f, "{} recovered, ", self.recovered)?;
+        }
         write!(
             f,
-            "{} submitted, {} exported, {} rejected, {} dropped",
-            self.submitted,
+            "{} exported, {} rejected, {} dropped",
             self.exported,
             self.rejected,
             self.dropped_total()

@@ -54,6 +54,8 @@ struct Dir {
 struct Content {
     bytes: Vec<u8>,
     safe: Vec<u8>,
+    /// Something was written over what is safe.
+    is_rewritten: bool,
 }
 
 impl FaultDisk {
@@ -77,6 +79,11 @@ impl FaultDisk {
     /// part, anything else is not, and nothing works any more.
     pub fn die_at(&self, operation: u64) {
         self.state().dies_at = Some(operation);
+    }
+
+    /// The process dies now.
+    pub fn die(&self) {
+        self.state().is_dead = true;
     }
 
     /// These fail from now on, until [`heal`](Self::heal).
@@ -118,6 +125,7 @@ impl FaultDisk {
             *file = Content {
                 bytes: found.clone(),
                 safe: found,
+                is_rewritten: false,
             };
         }
         for dir in state.dirs.values_mut() {
@@ -161,6 +169,7 @@ impl FaultDisk {
         let mut state = self.state();
         #[expect(clippy::expect_used, reason = "a test fails by panicking")]
         let file = state.file(path).expect("the file is there");
+        state.files[file].is_rewritten = true;
         change(&mut state.files[file].bytes);
     }
 
@@ -171,6 +180,7 @@ impl FaultDisk {
         state.files.push(Content {
             bytes: bytes.to_vec(),
             safe: bytes.to_vec(),
+            is_rewritten: false,
         });
         let dir = path.parent().unwrap_or(Path::new("")).to_owned();
         let dir = state.dirs.entry(dir).or_default();
@@ -341,7 +351,9 @@ impl DiskFile for OpenFile {
                 dying_or_failed.and_then(|_| state.alive())
             }
         };
-        let content = &mut state.files[self.file].bytes;
+        let file = &mut state.files[self.file];
+        file.is_rewritten |= (offset as usize) < file.safe.len();
+        let content = &mut file.bytes;
         let end = offset as usize + bytes.len();
         content.resize(content.len().max(end), 0);
         content[offset as usize..end].copy_from_slice(&bytes);
@@ -366,7 +378,9 @@ impl DiskFile for OpenFile {
     fn truncate(&mut self, len: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         state.operate_whole(DiskOperation::Truncate)?;
-        state.files[self.file].bytes.truncate(len as usize);
+        let file = &mut state.files[self.file];
+        file.is_rewritten |= (len as usize) < file.safe.len();
+        file.bytes.truncate(len as usize);
         Ok(())
     }
 
@@ -374,7 +388,13 @@ impl DiskFile for OpenFile {
         let mut state = self.disk.state();
         state.operate_whole(DiskOperation::Sync)?;
         let file = &mut state.files[self.file];
-        file.safe = file.bytes.clone();
+        if file.is_rewritten {
+            file.safe.clear();
+            file.is_rewritten = false;
+        }
+        file.safe.truncate(file.bytes.len());
+        let new = file.safe.len()..;
+        file.safe.extend_from_slice(&file.bytes[new]);
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ export function againstWill(dropped: Record<string, number>): number {
   return sum(dropped) - asked;
 }
 
-/** What must hold for a client: submitted = exported + rejected + dropped + in flight + spooled. */
+/** What must hold for a client: submitted + recovered = exported + rejected + dropped + in flight + spooled. */
 export function accountedFor(cells: LedgerCells): number {
   return cells.exported + cells.rejected + sum(cells.dropped) + cells.in_flight + cells.spooled;
 }

@@ -2,7 +2,7 @@
 
 use ringlight_model::{Account, ByReason, DropReason};
 
-/// Where a drained record is while it is in flight.
+/// Where a drained record is until it is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum Stage {
@@ -12,9 +12,11 @@ pub(crate) enum Stage {
     Queue = 1,
     /// In a batch being sent, or waiting to be sent again.
     Request = 2,
+    /// On disk, and not on its way.
+    Spool = 3,
 }
 
-pub(super) const STAGES: usize = 3;
+pub(super) const STAGES: usize = 4;
 
 /// What became of records that left a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(crate) enum Fate {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Line {
     pub(super) stages: [u64; STAGES],
+    /// What an earlier process left on disk.
+    pub(super) recovered: u64,
     pub(super) exported: u64,
     pub(super) rejected: u64,
     pub(super) dropped: ByReason,
@@ -44,7 +48,9 @@ impl Line {
             exported: self.exported,
             rejected: self.rejected,
             dropped: self.dropped,
-            in_flight: self.stages.iter().sum(),
+            recovered: self.recovered,
+            in_flight: self.in_flight(),
+            spooled: self.stages[Stage::Spool as usize],
             ..Account::default()
         }
     }
@@ -53,7 +59,7 @@ impl Line {
     /// a record in a ring, so it begins to count when it has come out or is given up: no number ever
     /// shrinks but that of records in flight.
     pub(super) fn wanted(&self, account: &Account) -> Account {
-        let drained_in_flight = self.stages.iter().sum();
+        let drained_in_flight = self.in_flight();
         let in_rings = account.in_flight - drained_in_flight;
         Account {
             submitted: account.submitted.saturating_sub(in_rings + self.unwanted),
@@ -61,6 +67,11 @@ impl Line {
             in_flight: drained_in_flight,
             ..*account
         }
+    }
+
+    fn in_flight(&self) -> u64 {
+        let all: u64 = self.stages.iter().sum();
+        all - self.stages[Stage::Spool as usize]
     }
 
     pub(super) fn settle(&mut self, records: u64, fate: Fate) {

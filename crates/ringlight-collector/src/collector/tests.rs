@@ -2,6 +2,7 @@
 //! nothing else is left to do.
 
 mod open;
+mod oracle;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -134,14 +135,18 @@ fn rig_of(
         0,
         Place::of(&*exporter).remove(0),
         Arc::clone(&exporter) as Arc<dyn ExporterBoxed>,
-        Arc::clone(&accounts),
-        Arc::clone(&meter),
-        &config,
-        Arc::clone(&settled),
+        &OfPipeline {
+            accounts: &accounts,
+            meter: &meter,
+            config: &config,
+            settled: &settled,
+        },
+        None,
     ));
     let reports =
         Reporter::new(&config, Arc::clone(&accounts), Arc::clone(&meter)).of(&destination);
     let parts = Parts {
+        spool: None,
         clock: config.clock(),
         shared: Shared::new(sender.clone(), config.policy, config.notices.clone()),
         may_wait: config.policy != crate::OverflowPolicy::Drop,

@@ -13,6 +13,9 @@ pub(super) const SERVER_DELAY_MAX: Duration = Duration::from_secs(60);
 /// Answers of "not now" in a row after which the destination counts as away.
 const FAILURES_TO_BE_AWAY: u32 = 3;
 
+/// A backend that asks for more time than this is as good as away to who could keep batches on disk.
+const DELAY_SHORT: Duration = Duration::from_secs(1);
+
 /// The longest wait between attempts while the application leaves.
 const DELAY_LEAVING: Duration = Duration::from_millis(100);
 
@@ -78,6 +81,14 @@ pub(super) enum Failure {
 impl Health {
     pub(super) const fn is_away(&self) -> bool {
         self.away_since.is_some()
+    }
+
+    /// Whether nothing will be sent for a while: it is away, or asked for time.
+    pub(super) fn is_held_up(&self, now: Instant) -> bool {
+        let is_throttled = self
+            .throttled_until
+            .is_some_and(|until| until > now + DELAY_SHORT);
+        self.is_away() || is_throttled
     }
 
     pub(super) const fn is_leaving(&self) -> bool {

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use ringlight_ring::{RingConfig, RingReceiver};
 
-use super::health::SERVER_DELAY_MAX;
+use super::health::{SERVER_DELAY_MAX, backoff};
 use super::*;
-use crate::export::{BatchId, ExportFuture};
+use crate::export::{BatchId, ExportError, ExportFuture};
 
 /// An exporter that answers the n-th attempt, from 0, as a function says.
 struct Answers<F> {
@@ -109,10 +109,13 @@ fn deliver_within(
             0,
             Place::of(&*exporter).remove(0),
             Arc::clone(&exporter) as Arc<dyn ExporterBoxed>,
-            Arc::clone(&accounts),
-            Arc::clone(&meter),
-            &CollectorConfig::default(),
-            Arc::clone(&settled),
+            &Shared {
+                accounts: &accounts,
+                meter: &meter,
+                config: &CollectorConfig::default(),
+                settled: &settled,
+            },
+            None,
         ));
         accounts.drained(Signal::Traces, batches);
         for sequence in 1..=batches {

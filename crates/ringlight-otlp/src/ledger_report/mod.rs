@@ -89,6 +89,7 @@ const REJECTED: &str = "rejected";
 const DROPPED: &str = "dropped";
 const IN_FLIGHT: &str = "in_flight";
 const SPOOLED: &str = "spooled";
+const RECOVERED: &str = "recovered";
 
 /// Names of the other metrics.
 mod names {

@@ -8,8 +8,8 @@ use ringlight_model::{
 };
 
 use super::{
-    Cost, DROPPED, EXPORTED, FINAL, IN_FLIGHT, LedgerReport, METRIC, REJECTED, ROWS_MAX, SCOPE,
-    SIGNALS, SPOOLED, SUBMITTED, fields, keys, names, of, parts,
+    Cost, DROPPED, EXPORTED, FINAL, IN_FLIGHT, LedgerReport, METRIC, RECOVERED, REJECTED, ROWS_MAX,
+    SCOPE, SIGNALS, SPOOLED, SUBMITTED, fields, keys, names, of, parts,
 };
 use crate::decode::{self, Budget, ItemError, lenient};
 use crate::fields::{per_resource, per_scope, request};
@@ -194,6 +194,7 @@ fn ledger(report: &mut LedgerReport, point: &Point<'_>) {
         REJECTED => account.rejected = point.int,
         IN_FLIGHT => account.in_flight = point.int,
         SPOOLED => account.spooled = point.int,
+        RECOVERED => account.recovered = point.int,
         DROPPED => {
             if let Some(reason) = DropReason::from_name(point.text(keys::REASON)) {
                 account.dropped[reason] = point.int;

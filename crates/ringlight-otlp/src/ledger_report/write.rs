@@ -5,8 +5,8 @@ use ringlight_model::{
 };
 
 use super::{
-    Cost, DROPPED, EXPORTED, FINAL, IN_FLIGHT, METRIC, REJECTED, Report, SCOPE, SIGNALS, SPOOLED,
-    SUBMITTED, fields, keys, names, of, parts,
+    Cost, DROPPED, EXPORTED, FINAL, IN_FLIGHT, METRIC, RECOVERED, REJECTED, Report, SCOPE, SIGNALS,
+    SPOOLED, SUBMITTED, fields, keys, names, of, parts,
 };
 use crate::encode::proto::{self, Room};
 use crate::encode::{self, Owner, Scalar, attribute};
@@ -89,6 +89,7 @@ fn for_each_outcome(
     }
     show(IN_FLIGHT, None, account.in_flight);
     show(SPOOLED, None, account.spooled);
+    show(RECOVERED, None, account.recovered);
 }
 
 fn threads(metrics: &mut Metrics<'_>, ledger: &ThreadLedger) {

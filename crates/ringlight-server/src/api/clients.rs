@@ -124,6 +124,8 @@ pub struct MemoryStatus {
 pub struct ClientAccount {
     /// Records the application handed over.
     pub submitted: u64,
+    /// Records an earlier process left on disk, which this one has taken over.
+    pub recovered: u64,
     /// Records the backend accepted.
     pub exported: u64,
     /// Records the backend refused for good.
@@ -134,7 +136,7 @@ pub struct ClientAccount {
     pub in_flight: u64,
     /// Records on disk, waiting.
     pub spooled: u64,
-    /// Whether the others add up to `submitted`.
+    /// Whether the others add up to `submitted` and `recovered`.
     pub balanced: bool,
 }
 
@@ -178,6 +180,7 @@ impl From<&Account> for ClientAccount {
     fn from(account: &Account) -> Self {
         Self {
             submitted: account.submitted,
+            recovered: account.recovered,
             exported: account.exported,
             rejected: account.rejected,
             dropped: by_reason(|reason| account.dropped[reason]),

@@ -41,6 +41,7 @@ export interface Refusal {
 
 export interface LedgerCells {
   submitted: number;
+  recovered: number;
   exported: number;
   rejected: number;
   dropped: Record<string, number>;

@@ -1,0 +1,115 @@
+//! What a destination holds in memory.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use ringlight_model::Signal;
+use tokio::time::Instant;
+
+use super::health::Health;
+use crate::export::EncodedBatch;
+
+/// A batch on its way.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) batch: EncodedBatch,
+    /// When it came.
+    pub(super) since: Instant,
+    /// Its frame in the spool, if it is on disk as well.
+    pub(super) frame: Option<u64>,
+    /// Whether it was left by an outage or an earlier process, and came back from the disk.
+    pub(super) is_backlog: bool,
+}
+
+impl Held {
+    pub(super) fn new(batch: EncodedBatch) -> Self {
+        Self {
+            batch,
+            since: Instant::now(),
+            frame: None,
+            is_backlog: false,
+        }
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.batch.bytes.len()
+    }
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    /// Batches that wait for a worker.
+    pub(super) queue: VecDeque<Held>,
+    /// Those that came back from the disk. Never more than half of the bytes that may be held, one apart.
+    pub(super) backlog: VecDeque<Held>,
+    pub(super) backlog_bytes: usize,
+    /// Batches workers have, by the order they were taken in.
+    pub(super) requests: BTreeMap<u64, Held>,
+    /// Takes so far.
+    pub(super) taken: u64,
+    /// Bytes in the queues and in requests.
+    pub(super) held_bytes: usize,
+    pub(super) health: Health,
+    /// Its queue stayed full for too long; holding the drain up for it again is futile until a
+    /// batch has left.
+    pub(super) is_stalled: bool,
+    pub(super) told_rejected: bool,
+    pub(super) told_warning: bool,
+    /// Whether it wants to be told of open spans, by its last answer.
+    pub(super) takes_open_spans: Option<bool>,
+    pub(super) spool: SpoolState,
+}
+
+/// What is between a destination and its spool.
+#[derive(Default)]
+pub(super) struct SpoolState {
+    /// Batches that are to be written, and those that are being written now.
+    pub(super) to_write: VecDeque<EncodedBatch>,
+    pub(super) writing: Vec<EncodedBatch>,
+    /// Bytes of both.
+    pub(super) write_bytes: usize,
+    /// Frames that are done, and not yet in the log's books. Bounded by what a second's checkpoints leave.
+    pub(super) done: Vec<(Signal, u64)>,
+    /// What was refused for good, and why; `letter_bytes` of it.
+    pub(super) letters: Vec<(EncodedBatch, String)>,
+    pub(super) letter_bytes: usize,
+    /// Whether there is anything on disk to be read.
+    pub(super) has_waiting: bool,
+    /// It does not take anything at the moment, and a person was told so.
+    pub(super) is_broken: bool,
+    pub(super) told_broken: bool,
+    /// What is to be written had no room for too long; it makes no sense to wait for it until some was written.
+    pub(super) is_stalled: bool,
+    /// What is left is to be written, and that is all.
+    pub(super) is_ending: bool,
+}
+
+/// Of this many batches a worker takes, one is of the backlog, if there are both kinds.
+const BACKLOG_TURN: u64 = 4;
+
+impl State {
+    /// The next batch for a worker. New ones go first, but for every now and then.
+    pub(super) fn next(&mut self) -> Option<Held> {
+        let is_turn = self.taken % BACKLOG_TURN == BACKLOG_TURN - 1;
+        let from_backlog = self.queue.is_empty() || is_turn;
+        let old = from_backlog.then(|| self.backlog.pop_front()).flatten();
+        if let Some(held) = &old {
+            self.backlog_bytes -= held.bytes();
+        }
+        old.or_else(|| self.queue.pop_front())
+    }
+
+    /// Whether no batch of this process up to a number waits for anything but its destination's return, with the
+    /// disk keeping it.
+    pub(super) fn is_settled_up_to(&self, sequence: u64, is_held_up: bool) -> bool {
+        let matters = |held: &Held| {
+            let is_safe = held.frame.is_some() && is_held_up;
+            !held.is_backlog && !is_safe && held.batch.id.sequence() <= sequence
+        };
+        let unwritten = self.spool.to_write.iter().chain(&self.spool.writing);
+        !self.queue.iter().any(matters)
+            && !self.requests.values().any(matters)
+            && unwritten
+                .map(|batch| batch.id.sequence())
+                .all(|s| s > sequence)
+    }
+}

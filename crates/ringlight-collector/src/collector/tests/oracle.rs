@@ -365,6 +365,13 @@ impl World {
                 assert!(plan.is_killed || account.in_flight == 0, "{ledger}");
                 let damaged = account.dropped[DropReason::SpoolDamaged];
                 assert_eq!(damaged, 0, "{ledger}");
+                let by_need = [
+                    DropReason::QueueFull,
+                    DropReason::RetriesExhausted,
+                    DropReason::Shutdown,
+                ];
+                let by_need: u64 = by_need.map(|reason| account.dropped[reason]).iter().sum();
+                assert!(plan.disk_fails || by_need == 0, "the disk had room: {ledger}");
                 self.given_up[index] += account.rejected + account.dropped_total();
             }
             if let Some(left) = self.left[index] {

@@ -1,10 +1,10 @@
 //! What is kept on disk until it can be sent: settings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringlight_spool::{Disk, SystemDisk};
+use ringlight_spool::{Disk, Spool, SpoolError, SystemDisk};
 
 use crate::config::{CollectorConfigError, duration, number};
 
@@ -62,6 +62,14 @@ impl SpoolConfig {
         }
     }
 
+    /// Whether the directory can be used now. A pipeline that starts with it finds out again.
+    ///
+    /// # Errors
+    /// Another process has it, or it cannot be used.
+    pub fn probe(&self) -> Result<(), SpoolError> {
+        Spool::open_on(Arc::clone(&self.disk), &self.dir).map(drop)
+    }
+
     pub(crate) fn validate(&self) -> Result<(), CollectorConfigError> {
         const MINUTE: Duration = Duration::from_secs(60);
         const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -74,5 +82,29 @@ impl SpoolConfig {
         duration("spool.age_max", self.age_max, MINUTE..=YEAR)?;
         let rate = bytes(self.drain_bytes_per_second);
         number("spool.drain_bytes_per_second", rate, 1024..=usize::MAX)
+    }
+}
+
+impl From<PathBuf> for SpoolConfig {
+    fn from(dir: PathBuf) -> Self {
+        Self::new(dir)
+    }
+}
+
+impl From<&Path> for SpoolConfig {
+    fn from(dir: &Path) -> Self {
+        Self::new(dir)
+    }
+}
+
+impl From<&str> for SpoolConfig {
+    fn from(dir: &str) -> Self {
+        Self::new(dir)
+    }
+}
+
+impl From<String> for SpoolConfig {
+    fn from(dir: String) -> Self {
+        Self::new(dir)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ringlight_clock::Clock;
 use ringlight_collector::{
-    CollectorConfig, ExporterBoxed, OverflowPolicy, Pipeline, RecordSink, TailSampling,
+    CollectorConfig, ExporterBoxed, OverflowPolicy, Pipeline, RecordSink, SpoolConfig, TailSampling,
 };
 use ringlight_model::{CallsiteRegistry, KeyValue, Value};
 use tracing_core::{Dispatch, Subscriber};
@@ -239,6 +239,28 @@ impl Builder {
     /// 10 s. Spans of the OpenTelemetry API and those of a producer are seen when they end.
     pub fn open_span_after(self, after: Duration) -> Self {
         self.pipeline(move |config| config.open_span_after = after)
+    }
+
+    /// Keeps in this directory what cannot be sent, so that it outlives an outage of the backend, and the process.
+    /// Default: `RINGLIGHT_SPOOL_DIR` (with `RINGLIGHT_SPOOL_MODE`, `.._SIZE_LIMIT` and `.._MAX_AGE`), else what
+    /// cannot be sent is kept in memory as far as there is room.
+    ///
+    /// Give each process a directory of its own, on a disk that stays. A path stands for the
+    /// [defaults](SpoolConfig): up to 1 GiB, for 3 days.
+    ///
+    /// ```no_run
+    /// use ringlight::{SpoolConfig, SpoolMode};
+    ///
+    /// # fn main() -> Result<(), ringlight::InitError> {
+    /// let mut spool = SpoolConfig::new("/var/lib/shop/telemetry");
+    /// spool.mode = SpoolMode::Always;
+    /// let _telemetry = ringlight::builder().spool(spool).init()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spool(self, spool: impl Into<SpoolConfig>) -> Self {
+        let spool = spool.into();
+        self.pipeline(move |config| config.spool = Some(spool))
     }
 
     /// What a thread does when its ring is full. Default: drop the new record and count it.

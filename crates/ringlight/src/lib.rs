@@ -193,7 +193,9 @@ pub use filter::Output;
 #[cfg(feature = "otel")]
 pub use in_span::{FutureExt, InSpan};
 pub use ringlight_clock::{Clock, ManualTime};
-pub use ringlight_collector::{FlushError, OverflowPolicy, RecordSink, TailSampling};
+pub use ringlight_collector::{
+    FlushError, OverflowPolicy, RecordSink, SpoolConfig, SpoolMode, TailSampling,
+};
 pub use ringlight_model::{
     Account, ByReason, CostSnapshot, DropReason, LedgerSnapshot, MemoryUse, Signal, ThreadAccount,
     ThreadCounts, ThreadKind, ThreadLedger,

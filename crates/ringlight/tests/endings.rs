@@ -13,7 +13,11 @@ use ringlight::{DropReason, Signal};
 use ringlight_testing::{Backend, Reply, Seen};
 
 fn run(ending: &str, variables: &[(&str, &str)]) -> Output {
-    end(start(&mut Command::new(program()), ending, variables))
+    end(start(
+        &mut Command::new(program("endings")),
+        ending,
+        variables,
+    ))
 }
 
 fn run_against(backend: &Backend, ending: &str) -> Output {
@@ -78,7 +82,7 @@ fn fault_6_ending_without_the_guard_delivers_everything_from_the_thread_that_beg
 fn check_left_behind(ending: &str, end_it: impl FnOnce(&mut Child)) -> Output {
     let backend = Backend::start();
     let mut child = start(
-        &mut Command::new(program()),
+        &mut Command::new(program("endings")),
         ending,
         &[("OTLP_ENDPOINT", &backend.url())],
     );
@@ -413,7 +417,11 @@ fn a_stderr_that_nobody_reads_holds_up_neither_the_backend_nor_the_end() {
     let variables = variables
         .each_ref()
         .map(|(name, url)| (*name, url.as_str()));
-    let mut child = start(&mut Command::new(program()), "many lines", &variables);
+    let mut child = start(
+        &mut Command::new(program("endings")),
+        "many lines",
+        &variables,
+    );
     let unread = child.stderr.take();
     let output = end(child);
     assert_eq!(output.status.code(), Some(0));

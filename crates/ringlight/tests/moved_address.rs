@@ -52,7 +52,7 @@ fn fault_13_a_name_that_moves_to_another_address_is_followed() {
             ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
         ];
         let mut child = start(
-            with_hosts(namespaces, &hosts).arg(program()),
+            with_hosts(namespaces, &hosts).arg(program("endings")),
             "signal",
             &variables,
         );

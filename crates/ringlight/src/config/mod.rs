@@ -8,6 +8,7 @@
 mod environment;
 mod otlp;
 mod resource;
+mod spool;
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ mod tests;
 use std::fmt;
 use std::time::Duration;
 
-use ringlight_collector::CollectorConfig;
+use ringlight_collector::{CollectorConfig, SpoolConfig};
 use ringlight_model::{KeyValue, Signal};
 
 use crate::InitError;
@@ -146,7 +147,23 @@ impl Settings {
         let formats = formats(&mut reader);
         let mut pipeline = inputs.pipeline;
         batching(&mut reader, &mut pipeline);
+        if let Some(spool) = spool::spool(&mut reader) {
+            pipeline.spool = Some(spool);
+        }
+        let by_variable = pipeline.spool.as_ref().map(|spool| spool.dir.clone());
         inputs.changes.apply(&mut pipeline);
+        // One that the code asks for is an error where it cannot be used, when the pipeline starts.
+        let is_by_variable = |spool: &SpoolConfig| by_variable.as_ref() == Some(&spool.dir);
+        if let Some(spool) = pipeline
+            .spool
+            .as_ref()
+            .filter(|spool| is_by_variable(spool))
+            && routes.is_some()
+            && let Some(warning) = spool::unusable(spool)
+        {
+            reader.say(warning);
+            pipeline.spool = None;
+        }
         let mut attributes = inputs.attributes;
         attributes.append(&mut pipeline.resource.attributes);
         pipeline.resource.attributes =

@@ -6,14 +6,14 @@ use std::sync::mpsc::channel;
 
 use ringlight_testing::PATIENCE;
 
-/// The example `endings`. `cargo test` builds it beside the tests, unless told to run one of
-/// them alone (`--test endings`): then it is the one built last.
-pub(crate) fn program() -> PathBuf {
+/// An example. `cargo test` builds it beside the tests, unless told to run one of them alone
+/// (`--test endings`): then it is the one built last.
+pub(crate) fn program(name: &str) -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
     path.push("examples");
-    path.push(format!("endings{}", std::env::consts::EXE_SUFFIX));
+    path.push(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     path
 }
 

@@ -371,7 +371,10 @@ impl World {
                     DropReason::Shutdown,
                 ];
                 let by_need: u64 = by_need.map(|reason| account.dropped[reason]).iter().sum();
-                assert!(plan.disk_fails || by_need == 0, "the disk had room: {ledger}");
+                assert!(
+                    plan.disk_fails || by_need == 0,
+                    "the disk had room: {ledger}"
+                );
                 self.given_up[index] += account.rejected + account.dropped_total();
             }
             if let Some(left) = self.left[index] {

@@ -1,0 +1,139 @@
+//! Where batches are kept that cannot be sent, by variables.
+
+use std::time::Duration;
+
+use ringlight_collector::{SpoolConfig, SpoolMode};
+
+use super::environment::Reader;
+
+const DIR: &str = "RINGLIGHT_SPOOL_DIR";
+const MODE: &str = "RINGLIGHT_SPOOL_MODE";
+const SIZE_LIMIT: &str = "RINGLIGHT_SPOOL_SIZE_LIMIT";
+const MAX_AGE: &str = "RINGLIGHT_SPOOL_MAX_AGE";
+
+/// The spool that variables ask for. A directory that cannot be used is warned about, and what cannot be sent is
+/// kept in memory.
+pub(super) fn spool(reader: &mut Reader<'_>) -> Option<SpoolConfig> {
+    let mut spool = SpoolConfig::new(reader.text(DIR)?);
+    let mode = reader.choice(MODE, "`overflow` or `always`", |text| match text {
+        "overflow" => Some(SpoolMode::Overflow),
+        "always" => Some(SpoolMode::Always),
+        _ => None,
+    });
+    spool.mode = mode.unwrap_or_default();
+    const SIZES: &str = "a size from `1MiB`, such as `500MiB` or `4GiB`";
+    if let Some(bytes) = reader.choice(SIZE_LIMIT, SIZES, size) {
+        spool.bytes_max = bytes;
+    }
+    const AGES: &str = "a time from `1m` to `365d`, such as `12h` or `3d`";
+    if let Some(age) = reader.choice(MAX_AGE, AGES, age) {
+        spool.age_max = age;
+    }
+    Some(spool)
+}
+
+/// A warning if the directory cannot be used.
+pub(crate) fn unusable(spool: &SpoolConfig) -> Option<String> {
+    let error = spool.probe().err()?;
+    Some(format!(
+        "`{DIR}` is ignored, what cannot be sent is kept in memory as far as there is room: {error}"
+    ))
+}
+
+/// A number and a unit.
+fn split(text: &str) -> Option<(u64, &str)> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    Some((number.parse().ok()?, unit.trim()))
+}
+
+fn size(text: &str) -> Option<u64> {
+    let (number, unit) = split(text)?;
+    let factor = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        "kB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        _ => return None,
+    };
+    let bytes = number.checked_mul(factor)?;
+    (bytes >= 1 << 20).then_some(bytes)
+}
+
+fn age(text: &str) -> Option<Duration> {
+    let (number, unit) = split(text)?;
+    let factor = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let seconds = number.checked_mul(factor)?;
+    (60..=365 * 86_400)
+        .contains(&seconds)
+        .then(|| Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Environment;
+
+    fn read(variables: &[(&str, &str)]) -> (Option<SpoolConfig>, Vec<String>) {
+        let variables = variables.iter();
+        let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let environment = Environment::Fixed(variables.collect());
+        let mut reader = Reader::new(&environment);
+        let spool = spool(&mut reader);
+        (spool, reader.warnings)
+    }
+
+    #[test]
+    fn variables_say_where_and_how_much() {
+        assert!(read(&[(MODE, "always")]).0.is_none());
+        let (spool, warnings) = read(&[
+            (DIR, "/var/lib/shop"),
+            (MODE, "always"),
+            (SIZE_LIMIT, "500MiB"),
+            (MAX_AGE, "12h"),
+        ]);
+        let spool = spool.unwrap();
+        assert_eq!(spool.dir.to_str(), Some("/var/lib/shop"));
+        assert_eq!(spool.mode, SpoolMode::Always);
+        assert_eq!(spool.bytes_max, 500 << 20);
+        assert_eq!(spool.age_max, Duration::from_secs(12 * 3600));
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_bad_value_is_warned_about_and_the_default_stands() {
+        for (name, value) in [
+            (MODE, "sometimes"),
+            (SIZE_LIMIT, "1KiB"),
+            (SIZE_LIMIT, "4 parsecs"),
+            (SIZE_LIMIT, "99999999999999GiB"),
+            (MAX_AGE, "0d"),
+            (MAX_AGE, "3"),
+        ] {
+            let (spool, warnings) = read(&[(DIR, "/d"), (name, value)]);
+            let (spool, default) = (spool.unwrap(), SpoolConfig::new("/d"));
+            assert_eq!(spool.mode, default.mode);
+            assert_eq!(
+                (spool.bytes_max, spool.age_max),
+                (default.bytes_max, default.age_max)
+            );
+            assert_eq!(warnings.len(), 1, "{name}={value}");
+            assert!(
+                warnings[0].starts_with(&format!("`{name}` is `{value}`")),
+                "{warnings:?}"
+            );
+        }
+    }
+}

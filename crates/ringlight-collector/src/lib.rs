@@ -13,7 +13,7 @@
 //! - the application never waits for telemetry unless the policy says so ([`OverflowPolicy`]), and
 //!   never shares a runtime or a lock with the exporting side;
 //! - nothing is unbounded, and whatever is dropped is counted with its reason;
-//! - the ledger balances whenever it is read: `submitted = exported + rejected + dropped + in
+//! - the ledger balances whenever it is read: `submitted + recovered = exported + rejected + dropped + in
 //!   flight + spooled`;
 //! - [`Pipeline::flush`] and [`Pipeline::shutdown`] work from anywhere and return by their
 //!   deadline.

@@ -415,8 +415,8 @@ fn data_points_are_counted() {
     };
     let request = crate::ledger_report::encode(&Resource::default(), &report);
     let read = testing::decode(Signal::Metrics, &request).unwrap();
-    // Two signals, each with five outcomes and the drops by reason; and the negative durations.
-    let points = 2 * (5 + ringlight_model::DropReason::ALL.len() as u64) + 1;
+    // Two signals, each with six outcomes and the drops by reason; and the negative durations.
+    let points = 2 * (6 + ringlight_model::DropReason::ALL.len() as u64) + 1;
     assert_eq!(read.decoded.records, points);
 }
 

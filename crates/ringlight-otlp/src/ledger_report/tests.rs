@@ -11,7 +11,8 @@ fn ledger() -> LedgerSnapshot {
     let mut ledger = LedgerSnapshot::default();
     let traces = ledger.account_mut(Signal::Traces);
     traces.submitted = 100;
-    traces.exported = 80;
+    traces.recovered = 10;
+    traces.exported = 90;
     traces.rejected = 1;
     traces.in_flight = 9;
     traces.spooled = 3;
@@ -33,9 +34,9 @@ fn resource() -> Resource<'static> {
     }
 }
 
-/// Two signals, each with five outcomes and the drops by reason.
+/// Two signals, each with six outcomes and the drops by reason.
 const fn accounts_points_count() -> usize {
-    SIGNALS.len() * (5 + DropReason::ALL.len())
+    SIGNALS.len() * (6 + DropReason::ALL.len())
 }
 
 fn by_thread() -> ThreadLedger {

@@ -9,6 +9,9 @@
 //! Spans that are made without `tracing` are submitted by a [`SpanProducer`], to the pipeline behind
 //! an [`AsyncSpanCollector`] or to a [`SpanCollector`] that its owner drains.
 //!
+//! Policies of one's own (repetitions, a rate, a circuit breaker, a timeout) go around any exporter by a
+//! [`ResilientExporterBuilder`], in front of a pipeline or without one.
+//!
 //! It guarantees:
 //! - the application never waits for telemetry unless the policy says so ([`OverflowPolicy`]), and
 //!   never shares a runtime or a lock with the exporting side;

@@ -194,11 +194,11 @@ async fn a_place_that_wants_to_be_left_alone_does_not_hold_another() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_held_up_does_not_come_all_at_once() {
-    let backend = Backend::new(|attempt| match attempt {
+    // It says so when the others have booked their turns, all of which come while it wants to be left alone.
+    let backend = Backend::slow(ms(50), |attempt| match attempt {
         0 => busy(Some(seconds(2))),
         _ => taken(),
     });
-    // The turns of all of them would come while the backend wants to be left alone.
     let bucket = TokenBucket::new(requests(10, seconds(1)), 1).unwrap();
     let exporter = RateLimitedExporter::new(&backend, bucket);
     let results = all((0..10).map(|sequence| exporter.export(batch(sequence)))).await;

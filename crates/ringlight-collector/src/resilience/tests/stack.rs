@@ -4,10 +4,15 @@ use super::*;
 
 fn builder<E: Exporter>(backend: E) -> ResilientExporterBuilder<E> {
     let quota = Quota::per_second(10, RateUnit::Requests);
+    // Too short to wait for a breaker.
+    let policy = RetryPolicy {
+        total_max: seconds(10),
+        ..RetryPolicy::default()
+    };
     // In another order than the one they come to be in.
     ResilientExporterBuilder::new(backend)
         .timeout(seconds(2))
-        .retry(RetryPolicy::default())
+        .retry(policy)
         .circuit_breaker(CircuitBreakerConfig::default())
         .rate_limit(TokenBucket::new(quota, 1).unwrap())
 }
@@ -43,7 +48,8 @@ async fn each_repetition_goes_through_limit_breaker_and_timeout() {
     assert_eq!(stats.timeout.unwrap().timeouts, 4);
     // The fifth failure in a row opens it, in the middle of the repetitions of a batch, which end.
     let result = exporter.export(batch(2)).await;
-    assert_within(told_to_return_after(&result), seconds(30), seconds(33));
+    // It was refused after its wait for that repetition.
+    assert_within(told_to_return_after(&result), seconds(29), seconds(33));
     let stats = exporter.stats(Signal::Traces);
     assert_eq!(stats.retry.unwrap().attempts, 6);
     assert_eq!(stats.circuit_breaker.unwrap().opened, 1);

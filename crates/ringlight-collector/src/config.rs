@@ -14,6 +14,9 @@ use crate::SpoolConfig;
 use crate::TailSampling;
 use crate::text::Readable;
 
+const HOUR: Duration = Duration::from_secs(3600);
+const MS: Duration = Duration::from_millis(1);
+
 /// Bytes a ring holds for each of its `2^ring_bits` nominal records.
 pub(crate) const BYTES_PER_NOMINAL_RECORD: usize = 128;
 
@@ -192,7 +195,7 @@ impl Default for CollectorConfig {
 #[non_exhaustive]
 #[error("`{field}` is {value}, allowed is {allowed}")]
 pub struct CollectorConfigError {
-    /// The field of [`CollectorConfig`].
+    /// The field of [`CollectorConfig`], or of the settings of a policy.
     pub field: &'static str,
     /// What it was set to.
     pub value: String,
@@ -233,8 +236,6 @@ impl CollectorConfig {
     /// # Errors
     /// Names the first field that is out of range, its value and the range.
     pub fn validate(&self) -> Result<(), CollectorConfigError> {
-        const HOUR: Duration = Duration::from_secs(3600);
-        const MS: Duration = Duration::from_millis(1);
         number("ring_bits", self.ring_bits.into(), 6..=20)?;
         number("producers_max", self.producers_max, 1..=1024)?;
         number("batch_records_max", self.batch_records_max, 1..=1_000_000)?;
@@ -252,17 +253,7 @@ impl CollectorConfig {
         duration("batch_delay", self.batch_delay, MS..=HOUR)?;
         duration("drain_interval", self.drain_interval, MS..=HOUR / 60)?;
         duration("export_timeout", self.export_timeout, MS..=HOUR)?;
-        duration("retry.delay_first", self.retry.delay_first, MS..=HOUR)?;
-        duration(
-            "retry.delay_max",
-            self.retry.delay_max,
-            self.retry.delay_first..=HOUR,
-        )?;
-        duration(
-            "retry.total_max",
-            self.retry.total_max,
-            Duration::ZERO..=24 * HOUR,
-        )?;
+        validate_delays(&self.retry)?;
         if let Some(tail) = &self.tail_sampling {
             tail.validate()?;
         }
@@ -302,6 +293,16 @@ impl CollectorConfig {
             + to_disk
             + kept_back
     }
+}
+
+pub(crate) fn validate_delays(retry: &RetryConfig) -> Result<(), CollectorConfigError> {
+    duration("retry.delay_first", retry.delay_first, MS..=HOUR)?;
+    duration("retry.delay_max", retry.delay_max, retry.delay_first..=HOUR)?;
+    duration(
+        "retry.total_max",
+        retry.total_max,
+        Duration::ZERO..=24 * HOUR,
+    )
 }
 
 pub(crate) fn number(

@@ -108,6 +108,15 @@ impl ExportError {
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Retryable { .. })
     }
+
+    /// How long the backend asked to wait, if it did.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Retryable { after, .. } => *after,
+            _ => None,
+        }
+    }
 }
 
 /// Sends encoded batches somewhere.

@@ -9,6 +9,9 @@
 //! Spans that are made without `tracing` are submitted by a [`SpanProducer`], to the pipeline behind
 //! an [`AsyncSpanCollector`] or to a [`SpanCollector`] that its owner drains.
 //!
+//! Policies of one's own (repetitions, a rate, a circuit breaker, a timeout) go around any exporter by a
+//! [`ResilientExporterBuilder`], in front of a pipeline or without one.
+//!
 //! It guarantees:
 //! - the application never waits for telemetry unless the policy says so ([`OverflowPolicy`]), and
 //!   never shares a runtime or a lock with the exporting side;
@@ -76,6 +79,7 @@ mod pipeline;
 pub mod record;
 mod recorder;
 mod report;
+mod resilience;
 mod send;
 mod sink;
 mod sinks;
@@ -100,13 +104,20 @@ pub use notice::{Notice, Notices};
 pub use open_spans::{OpenSpanSource, SeenSpan};
 pub use pipeline::{FlushError, Pipeline, StartError};
 pub use recorder::Recorder;
+pub use resilience::{
+    CircuitBreaker, CircuitBreakerConfig, CircuitBreakerExporter, CircuitBreakerStats, CircuitOpen,
+    CircuitPermit, CircuitState, Cost, Quota, RateLimitStats, RateLimitedExporter, RateLimiter,
+    RateLimiterBoxed, RateUnit, ResilienceStats, ResilientExporter, ResilientExporterBuilder,
+    RetryPolicy, RetryStats, RetryingExporter, SlidingWindow, TimeoutExporter, TimeoutStats,
+    TokenBucket,
+};
 pub use ringlight_ring::RegisterError;
 pub use ringlight_spool::{Disk, SpoolError, SystemDisk};
 pub use sink::{LogFilter, RecordSink};
 pub use spans::{
     AsyncSpanCollector, AsyncSpanProducer, AttributeValue, OpenSpan, SpanBatch, SpanCollector,
-    SpanContext, SpanExporter, SpanExporterBoxed, SpanProducer, SpanRegistrar, SpanTemplate,
-    SubmitError,
+    SpanContext, SpanExporter, SpanExporterAdapter, SpanExporterBoxed, SpanProducer, SpanRegistrar,
+    SpanTemplate, SubmitError,
 };
 pub use spool::{SpoolConfig, SpoolMode};
 pub use tail::TailSampling;

@@ -11,6 +11,7 @@
 //! | submit whole spans with events, links, nested values | [`Span`], [`SpanProducer::submit_span`] |
 //! | drain the rings oneself | [`SpanCollector`], [`SpanCollector::consume_all_up_to`], [`BatchProcessor`] |
 //! | send spans somewhere else | [`SpanExporter`], or [`SpanExporterBoxed`] for a choice at run time |
+//! | repeat, limit, or leave a backend alone by rules of one's own | [`ResilientExporterBuilder`] |
 //! | send what `init` records somewhere else | [`Exporter`]; [`SpanBatch`] looks into its batches |
 //! | see every record in this process | [`RecordSink`](crate::RecordSink), [`record`] |
 //! | add such spans to those of `tracing` | [`Telemetry::register_producer`](crate::Telemetry::register_producer), [`TraceContext`](crate::TraceContext) as their parent |
@@ -51,11 +52,15 @@
 
 pub use ringlight_collector::record;
 pub use ringlight_collector::{
-    AsyncSpanCollector, AsyncSpanProducer, AttributeValue, BatchId, BatchProcessor,
-    CollectorConfig, CollectorConfigError, CollectorMetrics, EncodedBatch, ExportError,
-    ExportFuture, ExportOutcome, Exporter, ExporterBoxed, Notice, Notices, OpenSpan, RegisterError,
-    RetryConfig, SpanBatch, SpanCollector, SpanContext, SpanExporter, SpanExporterBoxed,
-    SpanProducer, SpanRegistrar, SpanTemplate, StartError, SubmitError,
+    AsyncSpanCollector, AsyncSpanProducer, AttributeValue, BatchId, BatchProcessor, CircuitBreaker,
+    CircuitBreakerConfig, CircuitBreakerExporter, CircuitBreakerStats, CircuitOpen, CircuitPermit,
+    CircuitState, CollectorConfig, CollectorConfigError, CollectorMetrics, Cost, EncodedBatch,
+    ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed, Notice, Notices, OpenSpan,
+    Quota, RateLimitStats, RateLimitedExporter, RateLimiter, RateLimiterBoxed, RateUnit,
+    RegisterError, ResilienceStats, ResilientExporter, ResilientExporterBuilder, RetryConfig,
+    RetryPolicy, RetryStats, RetryingExporter, SlidingWindow, SpanBatch, SpanCollector,
+    SpanContext, SpanExporter, SpanExporterAdapter, SpanExporterBoxed, SpanProducer, SpanRegistrar,
+    SpanTemplate, StartError, SubmitError, TimeoutExporter, TimeoutStats, TokenBucket,
 };
 #[cfg(feature = "otel")]
 pub use ringlight_export::{

@@ -236,6 +236,7 @@ pub fn builder() -> Builder {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../../../docs/delivery.md")]
 #[doc = include_str!("../../../docs/overhead.md")]
 #[doc = include_str!("../../../docs/recording.md")]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/migration.md"))]

@@ -6,9 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::RetryConfig;
-
-/// The longest wait a backend may ask for; a longer one is cut to this.
-pub(super) const SERVER_DELAY_MAX: Duration = Duration::from_secs(60);
+pub(super) use crate::resilience::backoff::{SERVER_DELAY_MAX, backoff};
 
 /// Answers of "not now" in a row after which the destination counts as away.
 const FAILURES_TO_BE_AWAY: u32 = 3;
@@ -188,15 +186,4 @@ impl Health {
             delay
         }
     }
-}
-
-/// The wait after the given number of failures in a row: exponential, of which a random part
-/// between one half and all is taken.
-pub(super) fn backoff(retry: &RetryConfig, failures: u32) -> Duration {
-    let doublings = failures.saturating_sub(1).min(20);
-    let whole = retry
-        .delay_first
-        .saturating_mul(1 << doublings)
-        .min(retry.delay_max);
-    whole.mul_f64(0.5 + fastrand::f64() / 2.0)
 }

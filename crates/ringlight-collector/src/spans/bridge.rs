@@ -8,7 +8,7 @@ use std::time::Duration;
 use ringlight_model::{CallsiteRegistry, LedgerSnapshot, Signal, Span, ThreadLedger};
 use ringlight_ring::{RegisterError, ReserveError, WaitError};
 
-use super::exporter::{OfSpans, SpanExporterBoxed};
+use super::exporter::{SpanExporterAdapter, SpanExporterBoxed};
 use super::producer::{Ended, OpenSpan, SpanContext, SpanProducer, SubmitError, write};
 use super::template::{AttributeValue, SpanTemplate};
 use crate::accounts::Counted;
@@ -87,7 +87,7 @@ impl AsyncSpanCollector {
         exporter: Arc<dyn SpanExporterBoxed>,
     ) -> Result<Self, StartError> {
         let callsites = Arc::<CallsiteRegistry>::default();
-        let destination = Arc::new(OfSpans(exporter));
+        let destination = Arc::new(SpanExporterAdapter::new(exporter));
         let pipeline =
             Pipeline::start_with(config, true, callsites, vec![destination], vec![], None)?;
         Ok(Self { pipeline })

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use ringlight_model::Signal;
 
 use super::SpanBatch;
-use crate::export::{
-    EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed,
-};
+use crate::export::{EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter};
 
 /// Sends batches of spans somewhere.
 ///
@@ -112,27 +110,43 @@ impl<E: SpanExporter> SpanExporterBoxed for E {
     }
 }
 
-/// An exporter of spans as a destination of the pipeline.
-pub(super) struct OfSpans(pub(super) Arc<dyn SpanExporterBoxed>);
+/// An exporter of spans as an [`Exporter`]: of traces, and of metrics for the report of the ledger.
+///
+/// So it can be a destination of a pipeline, and have policies around it:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use ringlight_collector::{RetryPolicy, RetryingExporter, SpanExporter, SpanExporterAdapter};
+///
+/// fn patient<E: SpanExporter>(spans: E) -> impl SpanExporter {
+///     let exporter = SpanExporterAdapter::new(Arc::new(spans));
+///     RetryingExporter::new(exporter, RetryPolicy::default()).expect("the default is valid")
+/// }
+/// ```
+pub struct SpanExporterAdapter<S: ?Sized>(Arc<S>);
 
-impl ExporterBoxed for OfSpans {
-    fn export_boxed(&self, batch: EncodedBatch) -> ExportFuture<'_> {
+impl<S: SpanExporterBoxed + ?Sized> SpanExporterAdapter<S> {
+    /// Around this exporter of spans.
+    pub const fn new(exporter: Arc<S>) -> Self {
+        Self(exporter)
+    }
+}
+
+impl<S: SpanExporterBoxed + ?Sized> Exporter for SpanExporterAdapter<S> {
+    async fn export(&self, batch: EncodedBatch) -> Result<ExportOutcome, ExportError> {
         if batch.signal == Signal::Traces {
-            self.0.export_boxed(SpanBatch::new(batch))
+            self.0.export_boxed(SpanBatch::new(batch)).await
         } else {
-            self.0.report_boxed(batch)
+            self.0.report_boxed(batch).await
         }
     }
 
-    fn name_boxed(&self) -> &str {
+    fn name(&self) -> &str {
         self.0.name_boxed()
     }
 
-    fn place_boxed(&self, signal: Signal) -> Option<&str> {
-        matches!(signal, Signal::Traces | Signal::Metrics).then(|| self.name_boxed())
-    }
-
-    fn reports_open_spans_boxed(&self) -> bool {
-        false
+    fn place(&self, signal: Signal) -> Option<&str> {
+        matches!(signal, Signal::Traces | Signal::Metrics).then(|| Exporter::name(self))
     }
 }

@@ -21,7 +21,7 @@ mod template;
 pub use batch::SpanBatch;
 pub use bridge::{AsyncSpanCollector, AsyncSpanProducer};
 pub use collector::{SpanCollector, SpanRegistrar};
-pub use exporter::{SpanExporter, SpanExporterBoxed};
+pub use exporter::{SpanExporter, SpanExporterAdapter, SpanExporterBoxed};
 pub(crate) use limits::within_limits;
 pub(crate) use producer::Origin;
 pub use producer::{OpenSpan, SpanContext, SpanProducer, SubmitError};

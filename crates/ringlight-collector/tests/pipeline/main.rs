@@ -14,6 +14,7 @@ mod ledger;
 mod overflow;
 mod places;
 mod report;
+mod resilience;
 mod support;
 mod tail;
 mod threads;

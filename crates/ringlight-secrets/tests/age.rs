@@ -1,13 +1,16 @@
 //! Files that are encrypted with age: by the library, and by the tool itself.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may stop at the first thing that is wrong"
+)]
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use age::secrecy::ExposeSecret as _;
-use ringlight_secrets::{
-    AgeFileSecret, SECRET_BYTES_MAX, SecretErrorKind, SecretSource as _,
-};
+use ringlight_secrets::{AgeFileSecret, SECRET_BYTES_MAX, SecretErrorKind, SecretSource as _};
 
 const SECRET: &str = "authorization=Bearer%20hunter2";
 

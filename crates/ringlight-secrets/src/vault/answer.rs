@@ -84,12 +84,18 @@ const TEXT_CHARS_MAX: usize = 200;
 
 /// What Vault says was wrong, on one line.
 pub(super) fn errors(status: StatusCode, body: &[u8]) -> String {
+    /// Vault has a list; RustyVault, one text.
     #[derive(Deserialize)]
-    struct Errors {
-        errors: Vec<String>,
+    #[serde(rename_all = "lowercase")]
+    enum Said {
+        Errors(Vec<String>),
+        Error(String),
     }
-    let said = serde_json::from_slice::<Errors>(body).map(|body| body.errors.join(", "));
-    let said = said.unwrap_or_default();
+    let said = match serde_json::from_slice(body) {
+        Ok(Said::Errors(errors)) => errors.join(", "),
+        Ok(Said::Error(error)) => error,
+        Err(_) => String::new(),
+    };
     let said = if said.trim().is_empty() {
         status.canonical_reason().unwrap_or("no reason given")
     } else {

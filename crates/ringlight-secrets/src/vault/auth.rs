@@ -89,6 +89,11 @@ impl VaultAuth {
         self.mount = mount.as_ref().trim_matches('/').to_owned();
         self
     }
+
+    /// Whether there is another token to be had.
+    pub(super) const fn is_login(&self) -> bool {
+        !matches!(self.method, Kind::Token { .. })
+    }
 }
 
 impl fmt::Debug for VaultAuth {
@@ -161,17 +166,11 @@ impl VaultSecret {
                 return Ok(true);
             }
         }
-        match &mut state.token {
-            Some(token) => {
-                if self.renew(token).await {
-                    return Ok(false);
-                }
-                if matches!(self.auth.method, Kind::Token { .. }) {
-                    // There is no other one. It serves as long as Vault takes it.
-                    return Ok(false);
-                }
+        if let Some(token) = &mut state.token {
+            // Of a token that was given there is no other one. It serves as long as Vault takes it.
+            if self.renew(token).await || !self.auth.is_login() {
+                return Ok(false);
             }
-            None => {}
         }
         state.token = Some(self.log_in().await?.into());
         // It belonged to the token before, and ends with that.
@@ -219,9 +218,11 @@ impl VaultSecret {
         let data = match found.await {
             Ok(body) => Answer::parse(&body)
                 .and_then(|answer| serde_json::from_str::<TokenData>(answer.data?.get()).ok()),
+            Err(failure) if failure.kind == SecretErrorKind::Unavailable => {
+                return Err(self.failed("looking up the token", failure));
+            }
             // One that may not even do that may still read.
-            Err(failure) if failure.kind == SecretErrorKind::Refused => None,
-            Err(failure) => return Err(self.failed("looking up the token", failure)),
+            Err(_) => None,
         };
         Ok(match data {
             Some(data) => Token::new(value, data.ttl, data.renewable),

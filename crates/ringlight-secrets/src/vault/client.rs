@@ -45,6 +45,8 @@ pub(super) struct Failure {
     pub(super) kind: SecretErrorKind,
     pub(super) reason: String,
     pub(super) hint: Option<&'static str>,
+    /// What came with the status.
+    pub(super) body: Bytes,
 }
 
 impl Failure {
@@ -54,6 +56,7 @@ impl Failure {
             kind: SecretErrorKind::Unavailable,
             reason,
             hint: None,
+            body: Bytes::new(),
         }
     }
 }
@@ -137,7 +140,10 @@ impl Client {
         if let Some(token) = token {
             said = said.replace(token.expose_secret(), "[redacted]");
         }
-        Err(failure(status, &said))
+        Err(Failure {
+            body,
+            ..failure(status, &said)
+        })
     }
 
     fn request(
@@ -163,6 +169,7 @@ impl Client {
                 kind: SecretErrorKind::Invalid,
                 reason: "the token has characters that a header cannot have".to_owned(),
                 hint: None,
+                body: Bytes::new(),
             })?;
             value.set_sensitive(true);
             request = request.header("x-vault-token", value);
@@ -269,6 +276,7 @@ fn failure(status: StatusCode, said: &str) -> Failure {
         kind,
         reason: format!("HTTP status {}: {said}", status.as_u16()),
         hint,
+        body: Bytes::new(),
     }
 }
 

@@ -141,17 +141,17 @@ impl SecretSource for VaultSecret {
             state.leased = None;
         }
         let is_new = self.authenticate(&mut state).await?;
-        match self.read(&mut state).await {
-            // The token may have been taken back, which is seen by nothing else.
-            Err(error) if error.kind() == SecretErrorKind::Refused && !is_new => {
-                state.token = None;
-                if !self.authenticate(&mut state).await? {
-                    return Err(error);
-                }
-                self.read(&mut state).await
-            }
-            read => read,
+        let read = self.read(&mut state).await;
+        let is_refused = read
+            .as_ref()
+            .is_err_and(|error| error.kind() == SecretErrorKind::Refused);
+        if !is_refused || is_new || !self.auth.is_login() {
+            return read;
         }
+        // The token may have been taken back, which is seen by nothing else.
+        state.token = None;
+        self.authenticate(&mut state).await?;
+        self.read(&mut state).await
     }
 
     fn name(&self) -> &str {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::answer::{Answer, MountData, Versioned};
+use super::client::Failure;
 use super::{KvVersion, State, Token, VaultReference, VaultSecret};
 use crate::{SECRET_BYTES_MAX, Secret, SecretError, SecretErrorKind};
 
@@ -97,13 +98,11 @@ impl VaultSecret {
         let body = match body.await {
             Ok(body) => body,
             Err(failure) => {
-                // A version that was deleted is not found, and says since when.
-                let error = self.failed(READING, failure);
-                if error.kind() == SecretErrorKind::Missing {
+                if failure.kind == SecretErrorKind::Missing {
                     // It may have been mounted anew.
                     *engine = None;
                 }
-                return Err(error);
+                return Err(self.not_read(version, failure));
             }
         };
         let no_secret = || self.error(SecretErrorKind::Invalid, "the answer is not one of Vault");
@@ -129,6 +128,18 @@ impl VaultSecret {
             is_renewable: answer.renewable,
         });
         Ok(lent(held, token))
+    }
+
+    /// Why it was not read: a version that was deleted is not found, and says since when.
+    fn not_read(&self, version: KvVersion, failure: Failure) -> SecretError {
+        let is_missing = failure.kind == SecretErrorKind::Missing;
+        if is_missing && version == KvVersion::V2 {
+            let data = Answer::parse(&failure.body).and_then(|answer| answer.data);
+            if let Some(Err(deleted)) = data.map(|data| self.last_version(data)) {
+                return deleted;
+            }
+        }
+        self.failed(READING, failure)
     }
 
     /// Renews a lease when two thirds of it are over; `false` if the secret has to be read anew.

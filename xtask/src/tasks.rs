@@ -22,6 +22,7 @@ pub(crate) fn test() -> Outcome {
 /// The Rust part alone.
 pub(crate) fn test_rust() -> Outcome {
     valgrind()?;
+    for_secrets()?;
     let mut steps = Steps::new()?;
     rust(&mut steps)?;
     steps.summary();
@@ -47,6 +48,15 @@ pub(crate) fn instructions(write: bool) -> Outcome {
 
 fn valgrind() -> Outcome {
     require("valgrind", "apt-get install valgrind")
+}
+
+/// What the tests of secrets want: the tool of age, and what RustyVault is built with.
+fn for_secrets() -> Outcome {
+    require("age", "apt-get install age")?;
+    succeeds(
+        Command::new("pkg-config").args(["--exists", "openssl"]),
+        "the headers of OpenSSL are needed and were not found\nhint: apt-get install libssl-dev pkg-config",
+    )
 }
 
 /// The pictures of the documentation.
@@ -93,6 +103,7 @@ fn prerequisites() -> Outcome {
         "Python's `venv` is needed and was not found\nhint: apt-get install python3-venv",
     )?;
     valgrind()?;
+    for_secrets()?;
     require(&chromium().to_string_lossy(), "apt-get install chromium")
 }
 
@@ -230,7 +241,7 @@ fn benchmark(steps: &mut Steps) -> Outcome {
 
 /// The facade alone, without what its features bring: each must compile by itself.
 fn features(steps: &mut Steps) -> Outcome {
-    for features in ["", "otel", "fmt", "clap", "b3", "jaeger"] {
+    for features in ["", "otel", "fmt", "clap", "b3", "jaeger", "age", "vault"] {
         steps.cargo(
             &match features {
                 "" => "facade without features".to_owned(),
@@ -261,7 +272,65 @@ fn features(steps: &mut Steps) -> Outcome {
             "ringlight",
             "--all-features",
             "--lib",
+            "--test",
+            "secrets",
         ],
+    )?;
+    steps.cargo(
+        "guide of the facade with all features",
+        &[
+            "test",
+            "--quiet",
+            "--package",
+            "ringlight",
+            "--all-features",
+            "--doc",
+        ],
+    )?;
+    secrets(steps)
+}
+
+/// Where secrets come from: all sources, and beside a server with Vault's protocol that somebody else wrote,
+/// which is built in the target folder.
+fn secrets(steps: &mut Steps) -> Outcome {
+    let package = [
+        "--quiet",
+        "--package",
+        "ringlight-secrets",
+        "--all-features",
+    ];
+    let lint = [
+        "--all-targets",
+        "--test",
+        "rusty_vault",
+        "--",
+        "--deny",
+        "warnings",
+    ];
+    let title = "lints of secrets with all features";
+    steps.cargo(title, &[&["clippy"], &package[..], &lint].concat())?;
+    let title = "tests of secrets with all features";
+    steps.cargo(title, &[&["test"], &package[..]].concat())?;
+    let tools = steps.target().join("tools");
+    let server = tools.join("bin/rvault");
+    if require(&server.to_string_lossy(), "").is_err() {
+        let install = [
+            "install",
+            "--quiet",
+            "--locked",
+            "rusty_vault@0.2.1",
+            "--root",
+        ];
+        steps.run(
+            "build RustyVault",
+            Command::new(env!("CARGO")).args(install).arg(&tools),
+        )?;
+    }
+    steps.run(
+        "secrets of RustyVault",
+        Command::new(env!("CARGO"))
+            .args([&["test"], &package[..], &["--test", "rusty_vault"]].concat())
+            .env("RINGLIGHT_TEST_RVAULT", server),
     )
 }
 

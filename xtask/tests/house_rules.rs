@@ -31,8 +31,14 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "ringlight-export",
-        &["ringlight-collector", "ringlight-model", "ringlight-otlp"],
+        &[
+            "ringlight-collector",
+            "ringlight-model",
+            "ringlight-otlp",
+            "ringlight-secrets",
+        ],
     ),
+    ("ringlight-secrets", &[]),
     (
         "ringlight",
         &[
@@ -40,6 +46,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
             "ringlight-collector",
             "ringlight-export",
             "ringlight-model",
+            "ringlight-secrets",
             "ringlight-transparent",
         ],
     ),

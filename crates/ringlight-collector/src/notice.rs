@@ -90,6 +90,14 @@ pub enum Notice {
         /// What it said.
         message: String,
     },
+    /// Something about the way to the destination is not as it was configured, such as its protocol or
+    /// a certificate. Said once for each change.
+    Transport {
+        /// The destination's name.
+        destination: String,
+        /// What is different, and what is done about it.
+        message: String,
+    },
 }
 
 impl fmt::Display for Notice {
@@ -159,6 +167,10 @@ impl fmt::Display for Notice {
                 destination,
                 message,
             } => write!(f, "{destination} says: {message}"),
+            Self::Transport {
+                destination,
+                message,
+            } => write!(f, "{destination}: {message}"),
         }
     }
 }
@@ -206,9 +218,9 @@ impl Notices {
         Self(Some(Arc::new(hook)))
     }
 
-    pub(crate) fn send(&self, notice: &Notice) {
+    /// Says something, if anybody listens. A function that panics is as good as one that has spoken.
+    pub fn send(&self, notice: &Notice) {
         if let Some(hook) = &self.0 {
-            // A hook that panics has said what it could.
             let _ = catch_unwind(AssertUnwindSafe(|| hook(notice)));
         }
     }

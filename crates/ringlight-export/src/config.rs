@@ -5,6 +5,9 @@ use std::fmt;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use ringlight_model::Signal;
+use ringlight_secrets::SecretHeaders;
+
+use crate::secret::Headers;
 
 /// Destination of an OTLP exporter: an endpoint for all signals, endpoints for single signals, and
 /// headers.
@@ -15,6 +18,7 @@ pub struct OtlpConfig {
     endpoint: String,
     signal_endpoints: [Option<String>; Signal::ALL.len()],
     headers: Vec<(String, String)>,
+    secret: Option<SecretHeaders>,
 }
 
 impl OtlpConfig {
@@ -27,6 +31,7 @@ impl OtlpConfig {
             endpoint: endpoint.into(),
             signal_endpoints: [const { None }; 4],
             headers: Vec::new(),
+            secret: None,
         }
     }
 
@@ -42,6 +47,18 @@ impl OtlpConfig {
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Headers of every request that come of a secret, as they are then; they take the place of those given above
+    /// that have the same names.
+    ///
+    /// While they are required and not there, no request is sent, and attempts are to be repeated. Where the backend refuses them (HTTP 401 or
+    /// 403, `UNAUTHENTICATED`, `PERMISSION_DENIED`), their source is asked, and the attempt is to be repeated if
+    /// it has others; otherwise the batch is refused for good, as without them.
+    #[must_use]
+    pub fn headers_from(mut self, secret: SecretHeaders) -> Self {
+        self.secret = Some(secret);
         self
     }
 
@@ -70,6 +87,11 @@ impl OtlpConfig {
         Endpoint::parse(&self.endpoint)
     }
 
+    /// All headers, for an exporter, which adds its own.
+    pub(crate) fn request_headers(&self) -> Result<Headers, EndpointError> {
+        Ok(Headers::new(self.headers()?, self.secret.clone()))
+    }
+
     pub(crate) fn headers(&self) -> Result<HeaderMap, EndpointError> {
         let mut headers = HeaderMap::with_capacity(self.headers.len());
         for (name, value) in &self.headers {
@@ -79,7 +101,7 @@ impl OtlpConfig {
             };
             let name = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| refused("its name is not a header name"))?;
-            if RESERVED.contains(&name.as_str()) || name.as_str().ends_with("-bin") {
+            if is_reserved(&name) {
                 return Err(refused("it is set by the protocol"));
             }
             // The value stays out of the error: it may be a secret.
@@ -94,6 +116,11 @@ impl OtlpConfig {
 
 /// The port of an `http://` address that names none.
 const HTTP_PORT: u16 = 80;
+
+/// Whether a header belongs to the protocol.
+pub(crate) fn is_reserved(name: &HeaderName) -> bool {
+    RESERVED.contains(&name.as_str()) || name.as_str().ends_with("-bin")
+}
 
 /// Headers that belong to the protocol.
 const RESERVED: [&str; 9] = [
@@ -126,6 +153,7 @@ impl fmt::Debug for OtlpConfig {
                     .map(|(name, _)| name)
                     .collect::<Vec<_>>(),
             )
+            .field("headers_from", &self.secret)
             .finish()
     }
 }

@@ -56,6 +56,23 @@ pub(crate) fn of_http(status: StatusCode, text: &str, after: Option<Duration>) -
     }
 }
 
+/// Whether a backend refused a batch for who sent it: HTTP 401 and 403, or what gRPC calls that. Told by
+/// how the functions above begin.
+pub(crate) fn is_of_credentials(error: &ExportError) -> bool {
+    const BEGINNINGS: [&str; 4] = [
+        "HTTP status 401",
+        "HTTP status 403",
+        "gRPC status UNAUTHENTICATED",
+        "gRPC status PERMISSION_DENIED",
+    ];
+    let ExportError::Permanent { reason } = error else {
+        return false;
+    };
+    BEGINNINGS
+        .iter()
+        .any(|beginning| reason.starts_with(beginning))
+}
+
 /// What gRPC takes an HTTP status for that comes instead of a gRPC response
 /// (`http-grpc-status-mapping.md`).
 pub(crate) const fn grpc_code_of_http(status: StatusCode) -> Code {
@@ -169,6 +186,20 @@ mod tests {
         for number in [429, 502, 503, 504] {
             let status = StatusCode::from_u16(number).unwrap();
             assert!(of_http(status, "", None).is_retryable(), "{number}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_for_who_sent_it_is_told_from_the_rest() {
+        for number in 300..=599 {
+            let error = of_http(StatusCode::from_u16(number).unwrap(), "no", None);
+            let expected = matches!(number, 401 | 403);
+            assert_eq!(is_of_credentials(&error), expected, "{number}");
+        }
+        for number in 1..=16 {
+            let error = of_grpc(Code::from_i32(number), "no", None);
+            let expected = matches!(number, 7 | 16);
+            assert_eq!(is_of_credentials(&error), expected, "{number}");
         }
     }
 

@@ -22,6 +22,7 @@ use tonic::transport::{Channel, Endpoint as ChannelEndpoint};
 use tower::Service;
 
 use crate::config::{EndpointError, OtlpConfig};
+use crate::secret::Headers;
 use crate::{RESPONSE_BYTES_MAX, USER_AGENT, failure, takes_open_spans};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,7 +38,7 @@ pub struct OtlpGrpcExporter {
     is_one_backend: bool,
     /// One for each signal; those with the same host share a connection.
     targets: [Target; Signal::ALL.len()],
-    headers: HeaderMap,
+    headers: Headers,
     connections: Mutex<Vec<Connection>>,
 }
 
@@ -107,7 +108,7 @@ impl OtlpGrpcExporter {
             name: format!("{} (OTLP/gRPC)", config.main_endpoint()?.shown_origin()),
             is_one_backend: config.is_one_backend(|_, endpoint, _| endpoint.shown_origin())?,
             targets,
-            headers: config.headers()?,
+            headers: config.request_headers()?,
             connections: Mutex::new(connections.into_iter().map(|(_, c)| c).collect()),
         })
     }
@@ -135,13 +136,13 @@ impl OtlpGrpcExporter {
         (channel, give_up)
     }
 
-    fn request(&self, batch: &EncodedBatch) -> Request<Body> {
+    fn request(&self, batch: &EncodedBatch, with: HeaderMap) -> Request<Body> {
         let mut request = Request::new(Body::new(Message::new(batch.bytes.clone())));
         *request.method_mut() = http::Method::POST;
         *request.version_mut() = http::Version::HTTP_2;
         *request.uri_mut() = self.targets[batch.signal as usize].uri.clone();
+        *request.headers_mut() = with;
         let headers = request.headers_mut();
-        headers.clone_from(&self.headers);
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         headers.insert(
             header::CONTENT_TYPE,
@@ -163,7 +164,9 @@ impl fmt::Debug for OtlpGrpcExporter {
 
 impl Exporter for OtlpGrpcExporter {
     async fn export(&self, batch: EncodedBatch) -> Result<ExportOutcome, ExportError> {
-        let request = self.request(&batch);
+        let headers = self.headers.current().await?;
+        let secret = headers.secret().cloned();
+        let request = self.request(&batch, headers.all);
         let target = &self.targets[batch.signal as usize];
         let (mut channel, mut give_up) = self.channel(target.connection);
         // A channel that cannot even take a request is beyond repair: its worker went down with the
@@ -176,7 +179,7 @@ impl Exporter for OtlpGrpcExporter {
             Err(error) => Err(failure::unreachable(error)),
         };
         give_up.armed = false;
-        outcome
+        self.headers.judged(secret.as_ref(), outcome).await
     }
 
     fn name(&self) -> &str {

@@ -14,6 +14,7 @@ use ringlight_model::Signal;
 use ringlight_otlp::response::{ExportResponse, Status as RpcStatus};
 
 use crate::config::{EndpointError, OtlpConfig};
+use crate::secret::Headers;
 use crate::{RESPONSE_BYTES_MAX, USER_AGENT, failure, takes_open_spans};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,7 +32,7 @@ pub struct OtlpHttpExporter {
     is_one_backend: bool,
     /// One for each signal.
     targets: [Target; Signal::ALL.len()],
-    headers: HeaderMap,
+    headers: Headers,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -75,9 +76,6 @@ impl OtlpHttpExporter {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .build(connector);
-        let mut headers = config.headers()?;
-        headers.insert(header::CONTENT_TYPE, PROTOBUF);
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         let is_one_backend = config.is_one_backend(|signal, endpoint, is_own| {
             let address = endpoint.to_string();
             let base = address.strip_suffix(path(signal)).filter(|_| is_own);
@@ -87,17 +85,19 @@ impl OtlpHttpExporter {
             name: format!("{} (OTLP/HTTP)", config.main_endpoint()?),
             is_one_backend,
             targets,
-            headers,
+            headers: config.request_headers()?,
             client,
         })
     }
 
-    fn request(&self, batch: &EncodedBatch) -> Request<Full<Bytes>> {
+    fn request(&self, batch: &EncodedBatch, with: HeaderMap) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(batch.bytes.clone()));
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = self.targets[batch.signal as usize].uri.clone();
+        *request.headers_mut() = with;
         let headers = request.headers_mut();
-        headers.clone_from(&self.headers);
+        headers.insert(header::CONTENT_TYPE, PROTOBUF);
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         // An instance id that no header can carry comes from the user; the batch goes without.
         if let Ok(id) = HeaderValue::from_str(&batch.id.to_string()) {
             headers.insert("ringlight-batch-id", id);
@@ -114,9 +114,30 @@ impl fmt::Debug for OtlpHttpExporter {
 
 impl Exporter for OtlpHttpExporter {
     async fn export(&self, batch: EncodedBatch) -> Result<ExportOutcome, ExportError> {
+        let headers = self.headers.current().await?;
+        let secret = headers.secret().cloned();
+        let result = self.send(batch, headers.all).await;
+        self.headers.judged(secret.as_ref(), result).await
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn reports_open_spans(&self) -> bool {
+        self.is_one_backend
+    }
+}
+
+impl OtlpHttpExporter {
+    async fn send(
+        &self,
+        batch: EncodedBatch,
+        headers: HeaderMap,
+    ) -> Result<ExportOutcome, ExportError> {
         let response = self
             .client
-            .request(self.request(&batch))
+            .request(self.request(&batch, headers))
             .await
             .map_err(failure::unreachable)?;
         let (head, body) = response.into_parts();
@@ -148,14 +169,6 @@ impl Exporter for OtlpHttpExporter {
             }
             answer => answer,
         }
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn reports_open_spans(&self) -> bool {
-        self.is_one_backend
     }
 }
 

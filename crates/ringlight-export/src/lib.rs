@@ -33,6 +33,7 @@ mod grpc;
 mod http1;
 mod json_lines;
 mod null;
+mod secret;
 
 pub use config::{EndpointError, OtlpConfig};
 pub use fallback::FallbackExporter;

@@ -127,6 +127,33 @@ impl Builder {
         self
     }
 
+    /// Headers of every export request that hold a secret: a [source](crate::secrets) of one, or more about it. The
+    /// secret is a JSON object of headers, or a list as in `OTEL_EXPORTER_OTLP_HEADERS`. Default: as
+    /// `RINGLIGHT_OTLP_HEADERS_FILE` and its kin say; see [the guide](crate::secrets).
+    ///
+    /// A new secret is used without a restart. Other headers are sent as well, but for those of the same
+    /// names. While the secret is missing, nothing is sent, unless it is optional; it is asked for again, and batches wait as they do for
+    /// a backend that is away.
+    ///
+    /// ```
+    /// use ringlight::secrets::{FileSecret, SecretHeaders};
+    ///
+    /// # fn main() -> Result<(), ringlight::InitError> {
+    /// let builder = ringlight::builder().otlp_headers_from(FileSecret::new("/run/secrets/otlp"));
+    /// let optional = SecretHeaders::from_source(FileSecret::new("/run/secrets/otlp")).optional();
+    /// let builder = ringlight::builder().otlp_headers_from(optional);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "otel")]
+    pub fn otlp_headers_from(
+        mut self,
+        headers: impl Into<ringlight_secrets::SecretHeadersBuilder>,
+    ) -> Self {
+        self.inputs.secret_headers = Some(headers.into());
+        self
+    }
+
     /// Takes over what the user gave on the command line.
     #[cfg(feature = "clap")]
     pub fn args(mut self, args: &crate::TelemetryArgs) -> Self {
@@ -632,7 +659,15 @@ fn connect(
     let Some(routes) = settings.routes.take() else {
         return Ok(None);
     };
-    let (routes, exporter) = crate::destinations::connect(routes, &mut settings.warnings)?;
+    let notices = settings.pipeline.notices.clone();
+    let secret = settings.secret_headers.take();
+    let secret = secret.map(|secret| {
+        secret
+            .on_notice_by_default(move |notice| crate::notice::of_secret(&notices, notice))
+            .build()
+    });
+    let (routes, exporter) =
+        crate::destinations::connect(routes, secret.as_ref(), &mut settings.warnings)?;
     // First, since the ledger of the first destination is the one that is shown.
     let found = exporter.map(|exporter| exporters.insert(0, exporter));
     Ok(found.map(|()| routes))

@@ -7,6 +7,7 @@ use ringlight_collector::{
 };
 use ringlight_export::{EndpointError, OtlpConfig, OtlpGrpcExporter, OtlpHttpExporter};
 use ringlight_model::Signal;
+use ringlight_secrets::SecretHeaders;
 
 use crate::InitError;
 use crate::config::{Origin, Protocol, Route, Routes, path};
@@ -15,10 +16,11 @@ use crate::config::{Origin, Protocol, Route, Routes, path};
 /// is warned about and left out.
 pub(crate) fn connect(
     mut routes: Routes,
+    secret: Option<&SecretHeaders>,
     warnings: &mut Vec<String>,
 ) -> Result<(Routes, Option<Arc<dyn ExporterBoxed>>), InitError> {
     for route in [&mut routes.traces, &mut routes.logs, &mut routes.metrics] {
-        check(route, warnings)?;
+        check(route, secret, warnings)?;
     }
     if routes.traces.is_none() && routes.logs.is_none() {
         return Ok((routes, None));
@@ -27,6 +29,7 @@ pub(crate) fn connect(
         (Some(traces), Some(logs)) => is_one_backend(traces, logs),
         _ => false,
     };
+    let exporter = |route| exporter(route, secret);
     let split = Split {
         reports_open_spans,
         traces: routes.traces.as_ref().map(exporter).transpose()?,
@@ -46,12 +49,16 @@ pub(crate) fn connect(
 }
 
 /// Empties a route that a variable spoiled; an error if it was the application.
-fn check(route: &mut Option<Route>, warnings: &mut Vec<String>) -> Result<(), InitError> {
+fn check(
+    route: &mut Option<Route>,
+    secret: Option<&SecretHeaders>,
+    warnings: &mut Vec<String>,
+) -> Result<(), InitError> {
     let Some(found) = route else {
         return Ok(());
     };
     let headers = std::mem::take(&mut found.headers);
-    let built = build(found);
+    let built = build(found, secret);
     if built.is_ok()
         && found.protocol == Protocol::Grpc
         && let Some(path) = path(&found.endpoint)
@@ -83,7 +90,7 @@ fn check(route: &mut Option<Route>, warnings: &mut Vec<String>) -> Result<(), In
     }
     for (name, value) in headers {
         found.headers.push((name, value));
-        if let Err(error) = build(found) {
+        if let Err(error) = build(found, secret) {
             let origin = match &found.origin {
                 Origin::Application(_) => return Err(refused(found, error)),
                 Origin::Variable(name) => name,
@@ -122,11 +129,17 @@ fn refused(route: &Route, error: EndpointError) -> InitError {
     }
 }
 
-fn exporter(route: &Route) -> Result<Arc<dyn ExporterBoxed>, InitError> {
-    build(route).map_err(|error| refused(route, error))
+fn exporter(
+    route: &Route,
+    secret: Option<&SecretHeaders>,
+) -> Result<Arc<dyn ExporterBoxed>, InitError> {
+    build(route, secret).map_err(|error| refused(route, error))
 }
 
-fn build(route: &Route) -> Result<Arc<dyn ExporterBoxed>, EndpointError> {
+fn build(
+    route: &Route,
+    secret: Option<&SecretHeaders>,
+) -> Result<Arc<dyn ExporterBoxed>, EndpointError> {
     let mut config = OtlpConfig::new(&route.endpoint);
     if route.own {
         for signal in Signal::ALL {
@@ -135,6 +148,9 @@ fn build(route: &Route) -> Result<Arc<dyn ExporterBoxed>, EndpointError> {
     }
     for (name, value) in &route.headers {
         config = config.header(name, value);
+    }
+    if let Some(secret) = secret {
+        config = config.headers_from(secret.clone());
     }
     exporter_to(route.protocol, &config)
 }
@@ -243,7 +259,7 @@ mod tests {
                 logs,
                 metrics: None,
             };
-            let (routes, exporter) = connect(routes, &mut Vec::new()).unwrap();
+            let (routes, exporter) = connect(routes, None, &mut Vec::new()).unwrap();
             let reports = exporter.unwrap().reports_open_spans_boxed();
             assert_eq!(reports, expected, "{routes:?}");
         };

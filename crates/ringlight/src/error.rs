@@ -46,6 +46,16 @@ pub enum InitError {
         /// What is wrong with it, the header named, its value not.
         reason: String,
     },
+    /// Where a secret comes from is not understood. Nothing is sent without it, so nothing starts.
+    #[error("{origin}: {reason}; hint: {hint}")]
+    Secret {
+        /// Where it was given: the variables.
+        origin: String,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do.
+        hint: &'static str,
+    },
     /// A directive of a filter is not understood.
     #[error(
         "{origin}: log directive `{directive}` is not understood: {reason}; hint: {}",

@@ -79,6 +79,7 @@
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | where to send everything; over HTTP, `/v1/traces` and so on are appended |
 //! | `OTEL_EXPORTER_OTLP_PROTOCOL` | `grpc` or `http/protobuf` (the default unless the port is 4317). Where both endpoint variables are set it belongs to this one |
 //! | `OTEL_EXPORTER_OTLP_HEADERS` | `key=value` pairs, separated by commas, percent-encoded |
+//! | `RINGLIGHT_OTLP_HEADERS_FILE`, `RINGLIGHT_OTLP_HEADERS_AGE_FILE`, `RINGLIGHT_OTLP_HEADERS_VAULT` | where headers come from that hold a secret; see `secrets` |
 //! | `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds one attempt may take; default 10 000 |
 //! | `OTEL_EXPORTER_OTLP_{TRACES,LOGS}_*` | the four above for one signal; the endpoint is used as it is, with its path. A signal without any endpoint is not exported |
 //! | `OTEL_BSP_SCHEDULE_DELAY`, `OTEL_BLRP_SCHEDULE_DELAY` | milliseconds a record waits for others; the shorter holds for both signals; default 200 |
@@ -176,6 +177,8 @@ mod notice;
 pub mod otel;
 mod propagation;
 mod sampling;
+#[cfg(feature = "otel")]
+pub mod secrets;
 mod subscriber;
 mod sync;
 mod telemetry;
@@ -239,5 +242,6 @@ pub fn builder() -> Builder {
 #[doc = include_str!("../../../docs/delivery.md")]
 #[doc = include_str!("../../../docs/overhead.md")]
 #[doc = include_str!("../../../docs/recording.md")]
+#[cfg_attr(all(feature = "age", feature = "vault"), doc = include_str!("../../../docs/secrets.md"))]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/migration.md"))]
 struct Readmes;

@@ -27,6 +27,22 @@ pub(crate) fn of_pipeline() -> Notices {
     })
 }
 
+/// What a secret has to say. That there is none yet, the pipeline says with the first batch that waits.
+#[cfg(feature = "otel")]
+pub(crate) fn of_secret(notices: &Notices, notice: &ringlight_secrets::SecretNotice) {
+    use ringlight_secrets::SecretNotice;
+    if let SecretNotice::Failed {
+        has_headers: false, ..
+    } = notice
+    {
+        return;
+    }
+    notices.send(&ringlight_collector::Notice::Transport {
+        destination: "headers of OTLP requests".to_owned(),
+        message: notice.to_string(),
+    });
+}
+
 /// Says it. A closed stderr is nobody's problem.
 #[expect(
     clippy::print_stderr,

@@ -8,6 +8,8 @@
 mod environment;
 mod otlp;
 mod resource;
+#[cfg(feature = "otel")]
+mod secrets;
 mod spool;
 
 #[cfg(test)]
@@ -18,6 +20,8 @@ use std::time::Duration;
 
 use ringlight_collector::{CollectorConfig, SpoolConfig};
 use ringlight_model::{KeyValue, Signal};
+#[cfg(feature = "otel")]
+use ringlight_secrets::SecretHeadersBuilder;
 
 use crate::InitError;
 use crate::budget::OverheadBudget;
@@ -66,6 +70,8 @@ pub(crate) struct Inputs {
     pub(crate) endpoint: Option<String>,
     pub(crate) protocol: Option<Protocol>,
     pub(crate) headers: Vec<(String, String)>,
+    #[cfg(feature = "otel")]
+    pub(crate) secret_headers: Option<SecretHeadersBuilder>,
     pub(crate) service_name: Option<String>,
     pub(crate) attributes: Vec<KeyValue<'static>>,
     pub(crate) format: Option<LogFormat>,
@@ -109,6 +115,9 @@ impl fmt::Debug for Changes {
 pub(crate) struct Settings {
     /// `None` where nothing is exported.
     pub(crate) routes: Option<Routes>,
+    /// For all of them.
+    #[cfg(feature = "otel")]
+    pub(crate) secret_headers: Option<SecretHeadersBuilder>,
     pub(crate) filters: Filters,
     pub(crate) sampler: Sampler,
     pub(crate) overhead_budget: Option<OverheadBudget>,
@@ -126,7 +135,7 @@ impl Settings {
     /// Puts the inputs together. What is wrong with a variable becomes a warning.
     ///
     /// # Errors
-    /// A directive given in code is not understood.
+    /// A directive given in code is not understood, or where a secret comes from.
     pub(crate) fn resolve(inputs: Inputs) -> Result<Self, InitError> {
         let environment = inputs.environment.clone();
         let mut reader = Reader::new(&environment);
@@ -135,6 +144,12 @@ impl Settings {
             None
         } else {
             otlp::routes(&mut reader, &inputs)
+        };
+        #[cfg(feature = "otel")]
+        let secret_headers = match (&routes, inputs.secret_headers) {
+            (None, _) => None,
+            (Some(_), Some(given)) => Some(given),
+            (Some(_), None) => secrets::headers(&mut reader)?,
         };
         unsupported(&mut reader);
         let from_environment = sampler(&mut reader);
@@ -170,6 +185,8 @@ impl Settings {
             resource::attributes(&mut reader, inputs.service_name, attributes);
         Ok(Self {
             routes,
+            #[cfg(feature = "otel")]
+            secret_headers,
             filters,
             sampler,
             // A governor that the code has put into the pipeline holds over the variable.

@@ -1,0 +1,200 @@
+//! Secrets in files.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use crate::{SECRET_BYTES_MAX, Secret, SecretError, SecretErrorKind, SecretSource};
+
+/// A changed file is noticed within this time. To read a small one costs no more than to ask whether it
+/// changed.
+pub(crate) const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A secret in a file, such as container platforms mount them.
+///
+/// Ends of lines at its end do not count. A file that anybody may *write* (mode `o+w`) is refused, since then
+/// anybody decides what is sent. That others may read it is not remarked upon: container platforms
+/// mount secrets with modes 0444 and 0644, and keep others out by the folder or the container; where there
+/// is neither, make it 0600.
+///
+/// The file is read again every five seconds. Replace it whole, by renaming a new one over it: what is half written
+/// is refused or, at worst, used for five seconds.
+#[derive(Debug, Clone)]
+pub struct FileSecret {
+    path: PathBuf,
+    name: String,
+}
+
+impl FileSecret {
+    /// The secret in this file.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        Self {
+            name: format!("file `{}`", path.display()),
+            path,
+        }
+    }
+}
+
+impl SecretSource for FileSecret {
+    async fn fetch(&self) -> Result<Secret, SecretError> {
+        let (path, name) = (self.path.clone(), self.name.clone());
+        let read = move || text(&read(&path, &name)?, &name);
+        Ok(blocking(&self.name, read).await?.into())
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn refresh_interval(&self) -> Duration {
+        REFRESH_INTERVAL
+    }
+}
+
+/// Does what blocks on a thread for that.
+pub(crate) async fn blocking<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> Result<T, SecretError> + Send + 'static,
+) -> Result<T, SecretError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| {
+        let reason = "reading it was broken off";
+        Err(SecretError::new(SecretErrorKind::Unavailable, name, reason))
+    })
+}
+
+/// The file's content, which is checked for who may write it.
+pub(crate) fn read(path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let failed = |error: io::Error| {
+        let (kind, hint) = match error.kind() {
+            io::ErrorKind::NotFound => (SecretErrorKind::Missing, "create it, or name another one"),
+            io::ErrorKind::PermissionDenied => (
+                SecretErrorKind::Refused,
+                "let the user that the program runs as read it",
+            ),
+            _ => (
+                SecretErrorKind::Unavailable,
+                "it is read again in the background",
+            ),
+        };
+        SecretError::new(kind, name, format!("cannot be read: {error}"))
+            .with_hint(hint)
+            .with_cause(error)
+    };
+    let file = File::open(path).map_err(failed)?;
+    if is_written_by_anybody(&file).map_err(failed)? {
+        let reason = "anybody may write it";
+        return Err(SecretError::new(SecretErrorKind::Refused, name, reason)
+            .with_hint("take that away: `chmod o-w`"));
+    }
+    // Room for all of it, so that it is never moved and a copy left behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_BYTES_MAX + 1));
+    file.take(SECRET_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() > SECRET_BYTES_MAX {
+        return Err(too_large(name));
+    }
+    Ok(bytes)
+}
+
+pub(crate) fn too_large(name: &str) -> SecretError {
+    let reason = format!("has more than {SECRET_BYTES_MAX} bytes");
+    SecretError::new(SecretErrorKind::Invalid, name, reason)
+}
+
+/// Bytes as a secret text, without ends of lines at its end.
+pub(crate) fn text(bytes: &[u8], name: &str) -> Result<SecretString, SecretError> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| SecretError::new(SecretErrorKind::Invalid, name, "is not UTF-8"))?;
+    let text = text.trim_end_matches(['\n', '\r']);
+    if text.trim().is_empty() {
+        return Err(SecretError::new(SecretErrorKind::Missing, name, "is empty"));
+    }
+    Ok(SecretString::from(text))
+}
+
+#[cfg(unix)]
+fn is_written_by_anybody(file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = file.metadata()?;
+    Ok(metadata.is_file() && metadata.mode() & 0o002 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_written_by_anybody(_: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    async fn check(content: &[u8], expected: Result<&str, &str>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, content).unwrap();
+        let secret = FileSecret::new(&path).fetch().await;
+        match (secret, expected) {
+            (Ok(secret), Ok(expected)) => assert_eq!(secret.value.expose_secret(), expected),
+            (Err(error), Err(expected)) => {
+                assert!(error.to_string().contains(expected), "{error}");
+            }
+            (found, expected) => panic!("{found:?} instead of {expected:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn ends_of_lines_at_the_end_do_not_count() {
+        check(b"abc", Ok("abc")).await;
+        check(b"abc\n", Ok("abc")).await;
+        check(b"abc\r\n\n", Ok("abc")).await;
+        check(b" a\nb \n", Ok(" a\nb ")).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_no_secret_is_refused() {
+        check(b"", Err("is empty")).await;
+        check(b" \n", Err("is empty")).await;
+        check(b"hunter2\xff", Err("is not UTF-8")).await;
+        check(&[b'x'; SECRET_BYTES_MAX], Ok(&"x".repeat(SECRET_BYTES_MAX))).await;
+        check(&[b'x'; SECRET_BYTES_MAX + 1], Err("more than 131072 bytes")).await;
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_there_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = FileSecret::new(folder.path().join("no"))
+            .fetch()
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), SecretErrorKind::Missing);
+        let folder = FileSecret::new(folder.path()).fetch().await.unwrap_err();
+        assert_eq!(folder.kind(), SecretErrorKind::Unavailable);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_file_that_anybody_may_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "abc").unwrap();
+        let mode = |mode| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode(0o606);
+        let error = FileSecret::new(&path).fetch().await.unwrap_err();
+        assert_eq!(error.kind(), SecretErrorKind::Refused);
+        mode(0o644);
+        assert!(FileSecret::new(&path).fetch().await.is_ok());
+    }
+}

@@ -71,6 +71,17 @@ struct Book {
     takes: SignalSet,
 }
 
+/// What became of records that came out of the rings, for some destinations: all of them are in one of these.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share<'a> {
+    pub(crate) destinations: &'a [usize],
+    /// In their open batch.
+    pub(crate) batched: u64,
+    /// Not for them.
+    pub(crate) unwanted: u64,
+    pub(crate) malformed: u64,
+}
+
 #[derive(Debug)]
 struct Books {
     /// Records taken out of the rings so far.
@@ -114,16 +125,22 @@ impl Accounts {
         unpoisoned(self.books.lock())
     }
 
-    /// Records came out of the rings and are in the open batch of every destination that takes them.
-    pub(crate) fn drained(&self, signal: Signal, records: u64) {
+    /// Records came out of the rings, and are in the open batches of the destinations that want them.
+    pub(crate) fn drained(&self, signal: Signal, records: u64, shares: &[Share<'_>]) {
         let mut books = self.books();
         books.drained[signal as usize] += records;
-        for book in &mut books.destinations {
+        for (index, book) in books.destinations.iter_mut().enumerate() {
+            let mut shares = shares.iter();
+            let share = shares.find(|share| share.destinations.contains(&index));
             let line = &mut book.lines[signal as usize];
-            if book.takes.contains(signal) {
-                line.stages[Stage::Batch as usize] += records;
-            } else {
-                line.settle(records, Fate::Delivered { rejected: 0 });
+            match share.filter(|_| book.takes.contains(signal)) {
+                Some(share) => {
+                    line.stages[Stage::Batch as usize] += share.batched;
+                    line.settle(share.unwanted, Fate::Delivered { rejected: 0 });
+                    line.unwanted += share.unwanted;
+                    line.settle(share.malformed, Fate::Dropped(DropReason::Malformed));
+                }
+                None => line.settle(records, Fate::Delivered { rejected: 0 }),
             }
         }
     }
@@ -160,11 +177,20 @@ impl Accounts {
         }
     }
 
-    /// Records of the open batch are settled at every destination without being sent.
-    pub(crate) fn settle_batch(&self, signal: Signal, records: u64, fate: Fate) {
+    /// Records of the open batch of these destinations are settled without being sent.
+    pub(crate) fn settle_batch(
+        &self,
+        destinations: &[usize],
+        signal: Signal,
+        records: u64,
+        fate: Fate,
+    ) {
         let mut books = self.books();
-        let takers = |book: &&mut Book| book.takes.contains(signal);
-        for book in books.destinations.iter_mut().filter(takers) {
+        for index in destinations {
+            let book = &mut books.destinations[*index];
+            if !book.takes.contains(signal) {
+                continue;
+            }
             let line = &mut book.lines[signal as usize];
             line.stages[Stage::Batch as usize] -= records;
             line.settle(records, fate);

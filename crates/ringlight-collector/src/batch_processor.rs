@@ -1,6 +1,7 @@
 //! Records to batches: encoded once, grouped by scope, finished by number, size or age.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant as StdInstant};
 
 use ringlight_model::{CallsiteRegistry, Limits, Signal, Span, StatusCode};
@@ -60,10 +61,7 @@ pub struct BatchProcessor {
     open: [OpenBatch; LANES.len()],
     spare: Spare,
     resource: Vec<u8>,
-    /// First part of the batch ids; no other process ever has it.
-    process: Arc<str>,
-    /// Sequence number of the batch sealed last; the first one has 1.
-    sequence: u64,
+    ids: BatchIds,
     records_max: usize,
     bytes_max: usize,
     delay: Duration,
@@ -77,24 +75,24 @@ impl BatchProcessor {
     /// A setting is out of range.
     pub fn new(config: &CollectorConfig) -> Result<Self, CollectorConfigError> {
         config.validate()?;
-        Ok(Self::of_callsites(config, Arc::default()))
+        Ok(Self::of_callsites(config, Arc::default(), BatchIds::new()))
     }
 
     /// For settings that have been validated.
-    pub(crate) fn of_callsites(config: &CollectorConfig, callsites: Arc<CallsiteRegistry>) -> Self {
+    pub(crate) fn of_callsites(
+        config: &CollectorConfig,
+        callsites: Arc<CallsiteRegistry>,
+        ids: BatchIds,
+    ) -> Self {
         let mut resource = Vec::new();
         encode::resource_message(&mut resource, &config.resource);
-        // Not the resource's `service.instance.id`, which may be the same after a restart: a backend
-        // would take the batches of the new process for those of the old one.
-        let process = Arc::from(format!("{:032x}", fastrand::u128(..)).as_str());
         Self {
             encoder: Encoder::new(callsites, config),
             limits: config.limits,
             open: [OpenBatch::new(), OpenBatch::new()],
             spare: Spare::new(config.queue_bytes_max),
             resource,
-            process,
-            sequence: 0,
+            ids,
             records_max: config.batch_records_max,
             bytes_max: config.batch_bytes_max - config.batch_bytes_max / HEADROOM_PART,
             delay: config.batch_delay,
@@ -178,13 +176,12 @@ impl BatchProcessor {
         if records == 0 {
             return None;
         }
-        self.sequence += 1;
         let bytes = self.open[lane].seal(&self.resource, &self.encoder, &self.spare);
         Some(EncodedBatch {
             signal: LANES[lane],
             bytes,
             records,
-            id: BatchId::new(Arc::clone(&self.process), self.sequence),
+            id: self.ids.next(),
         })
     }
 
@@ -205,10 +202,35 @@ impl BatchProcessor {
         let open: usize = self.open.iter().map(OpenBatch::held_bytes).sum();
         open + self.spare.held_bytes()
     }
+}
+
+/// Names for the batches of one process.
+#[derive(Debug, Clone)]
+pub(crate) struct BatchIds {
+    /// No other process ever has it.
+    process: Arc<str>,
+    /// Sequence number of the batch sealed last; the first one has 1. `Relaxed`: one thread seals batches.
+    sequence: Arc<AtomicU64>,
+}
+
+impl BatchIds {
+    pub(crate) fn new() -> Self {
+        // Not the resource's `service.instance.id`, which may be the same after a restart: a backend
+        // would take the batches of the new process for those of the old one.
+        Self {
+            process: Arc::from(format!("{:032x}", fastrand::u128(..)).as_str()),
+            sequence: Arc::default(),
+        }
+    }
+
+    fn next(&self) -> BatchId {
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        BatchId::new(Arc::clone(&self.process), sequence)
+    }
 
     /// Sequence number of the batch sealed last, 0 before the first.
-    pub(crate) const fn last_sequence(&self) -> u64 {
-        self.sequence
+    pub(crate) fn last_sequence(&self) -> u64 {
+        self.sequence.load(Ordering::Relaxed)
     }
 }
 

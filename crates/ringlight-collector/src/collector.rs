@@ -13,16 +13,17 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::accounts::Accounts;
-use crate::batch_processor::LANES;
+use crate::batch_processor::{BatchIds, BatchProcessor, LANES};
 use crate::config::CollectorConfig;
 use crate::destination::{Destination, DestinationSpool, Place, Shared as OfPipeline};
-use crate::export::ExporterBoxed;
+use crate::destination_config::{DestinationConfig, DestinationSpoolMode};
 use crate::inbox::{Inbox, lane_of};
 use crate::meter::Meter;
 use crate::open_spans::OpenReports;
 use crate::pipeline::{Command, Control};
 use crate::report::{Reporter, Reports};
 use crate::sink::{LogFilter, RecordSink};
+use crate::stream::{Stream, Streams};
 use crate::submit::Shared;
 
 mod flushes;
@@ -67,7 +68,7 @@ pub(crate) struct Parts {
     pub(crate) may_wait: bool,
     pub(crate) callsites: Arc<CallsiteRegistry>,
     pub(crate) spool: Option<Spool>,
-    pub(crate) destinations: Vec<Arc<dyn ExporterBoxed>>,
+    pub(crate) destinations: Vec<DestinationConfig>,
     pub(crate) sinks: Vec<Box<dyn RecordSink>>,
     pub(crate) log_filter: Option<Box<dyn LogFilter>>,
     pub(crate) receiver: RingReceiver,
@@ -81,13 +82,20 @@ impl Parts {
     /// The spool of the destinations with this index.
     fn spool_of(&self, index: usize) -> Option<DestinationSpool> {
         let (config, spool) = (self.config.spool.as_ref()?, self.spool.clone()?);
+        let destination = &self.destinations[index];
+        let mode = match destination.spool {
+            None => config.mode,
+            Some(DestinationSpoolMode::On(mode)) => mode,
+            Some(DestinationSpoolMode::Off) => return None,
+        };
+        let unnamed = match index {
+            0 => "default".to_owned(),
+            index => format!("default-{index}"),
+        };
         Some(DestinationSpool {
             spool,
-            name: match index {
-                0 => "default".to_owned(),
-                index => format!("default-{index}"),
-            },
-            mode: config.mode,
+            name: destination.name.clone().unwrap_or(unnamed),
+            mode,
             bytes_max: config.bytes_max,
             age_max: config.age_max,
             drain_bytes_per_second: config.drain_bytes_per_second,
@@ -173,7 +181,7 @@ impl Collector {
         for destination in &destinations {
             let destination_kept = Arc::clone(destination);
             keepers.spawn(async move { destination_kept.keep().await });
-            for _ in 0..parts.config.concurrent_exports_max {
+            for _ in 0..destination.concurrent_exports_max() {
                 tasks.spawn(Arc::clone(destination).work());
             }
         }
@@ -210,18 +218,20 @@ impl Collector {
 
     /// One for every place of every exporter.
     fn destinations(parts: &Parts, settled: &Arc<Notify>) -> Vec<Arc<Destination>> {
-        let of = |(index, exporter): (usize, &Arc<dyn ExporterBoxed>)| {
-            let places = Place::of(&**exporter).into_iter();
+        let of = |(index, config): (usize, &DestinationConfig)| {
+            let places = Place::of(&*config.exporter, |signal| config.takes(signal)).into_iter();
             let destination = |place| {
                 let shared = OfPipeline {
                     accounts: &parts.accounts,
                     meter: &parts.meter,
-                    config: &parts.config,
+                    notices: &parts.config.notices,
                     settled,
                 };
-                let spool = parts.spool_of(index);
-                let exporter = Arc::clone(exporter);
-                Arc::new(Destination::new(index, place, exporter, &shared, spool))
+                let (settings, spool) = (config.settings(&parts.config), parts.spool_of(index));
+                let exporter = Arc::clone(&config.exporter);
+                Arc::new(Destination::new(
+                    index, place, exporter, settings, &shared, spool,
+                ))
             };
             places.map(destination).collect::<Vec<_>>()
         };
@@ -229,11 +239,12 @@ impl Collector {
     }
 
     fn new(
-        parts: Parts,
+        mut parts: Parts,
         destinations: Vec<Arc<Destination>>,
         settled: Arc<Notify>,
         (reports, open_reports): (Vec<Arc<Reports>>, Arc<OpenReports>),
     ) -> Self {
+        let streams = streams(&mut parts, destinations);
         let config = parts.config;
         let rings_bytes = config.ring_bytes() * (config.producers_max + 1);
         let look_seldom = config.drain_interval.min(config.batch_delay);
@@ -270,7 +281,7 @@ impl Collector {
                 &config,
                 parts.may_wait,
                 parts.callsites,
-                destinations,
+                streams,
                 parts.sinks,
                 parts.log_filter,
                 parts.accounts,
@@ -447,6 +458,24 @@ impl Collector {
             self.looked_at = Instant::now();
         }
     }
+}
+
+/// One for all destinations without a filter, and one for each of the others.
+fn streams(parts: &mut Parts, mut unfiltered: Vec<Arc<Destination>>) -> Streams {
+    let ids = BatchIds::new();
+    let (config, callsites) = (&parts.config, &parts.callsites);
+    let batches = || BatchProcessor::of_callsites(config, Arc::clone(callsites), ids.clone());
+    let mut all = Vec::new();
+    for (index, destination) in parts.destinations.iter_mut().enumerate() {
+        if let Some(filter) = destination.filter.take() {
+            let own = unfiltered.extract_if(.., |destination| destination.index() == index);
+            all.push(Stream::new(batches(), Some(filter), own.collect()));
+        }
+    }
+    if !unfiltered.is_empty() {
+        all.insert(0, Stream::new(batches(), None, unfiltered));
+    }
+    Streams { all, ids }
 }
 
 /// Without a time, for ever.

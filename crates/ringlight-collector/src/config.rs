@@ -12,10 +12,11 @@ use crate::Governor;
 use crate::Notices;
 use crate::SpoolConfig;
 use crate::TailSampling;
+use crate::destination_config::DestinationSettings;
 use crate::text::Readable;
 
-const HOUR: Duration = Duration::from_secs(3600);
-const MS: Duration = Duration::from_millis(1);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const MS: Duration = Duration::from_millis(1);
 
 /// Bytes a ring holds for each of its `2^ring_bits` nominal records.
 pub(crate) const BYTES_PER_NOMINAL_RECORD: usize = 128;
@@ -240,20 +241,9 @@ impl CollectorConfig {
         number("producers_max", self.producers_max, 1..=1024)?;
         number("batch_records_max", self.batch_records_max, 1..=1_000_000)?;
         number("batch_bytes_max", self.batch_bytes_max, 1024..=60 << 20)?;
-        number(
-            "queue_bytes_max",
-            self.queue_bytes_max,
-            self.batch_bytes_max..=1 << 30,
-        )?;
-        number(
-            "concurrent_exports_max",
-            self.concurrent_exports_max,
-            1..=64,
-        )?;
+        DestinationSettings::of(self).validate(self.batch_bytes_max)?;
         duration("batch_delay", self.batch_delay, MS..=HOUR)?;
         duration("drain_interval", self.drain_interval, MS..=HOUR / 60)?;
-        duration("export_timeout", self.export_timeout, MS..=HOUR)?;
-        validate_delays(&self.retry)?;
         if let Some(tail) = &self.tail_sampling {
             tail.validate()?;
         }

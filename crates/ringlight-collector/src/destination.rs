@@ -15,7 +15,6 @@ mod state;
 mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use ringlight_model::{DropReason, Signal};
 use tokio::sync::Notify;
@@ -27,7 +26,7 @@ use self::keeper::Keeper;
 pub(crate) use self::place::Place;
 use self::state::{Held, State};
 use crate::accounts::{Accounts, Fate, Stage};
-use crate::config::{CollectorConfig, RetryConfig};
+use crate::destination_config::DestinationSettings;
 use crate::export::{EncodedBatch, ExportOutcome, ExporterBoxed};
 use crate::meter::Meter;
 use crate::notice::{Notice, Notices};
@@ -42,7 +41,8 @@ pub(crate) struct Destination {
     exporter: Arc<dyn ExporterBoxed>,
     accounts: Arc<Accounts>,
     meter: Arc<Meter>,
-    settings: Settings,
+    settings: DestinationSettings,
+    notices: Notices,
     state: Mutex<State>,
     /// A batch was queued.
     queued: Notify,
@@ -54,18 +54,11 @@ pub(crate) struct Destination {
     keeper: Option<Keeper>,
 }
 
-struct Settings {
-    queue_bytes_max: usize,
-    export_timeout: Duration,
-    retry: RetryConfig,
-    notices: Notices,
-}
-
 /// What a destination shares with the rest of its pipeline.
 pub(crate) struct Shared<'a> {
     pub(crate) accounts: &'a Arc<Accounts>,
     pub(crate) meter: &'a Arc<Meter>,
-    pub(crate) config: &'a CollectorConfig,
+    pub(crate) notices: &'a Notices,
     pub(crate) settled: &'a Arc<Notify>,
 }
 
@@ -75,22 +68,18 @@ impl Destination {
         index: usize,
         place: Place,
         exporter: Arc<dyn ExporterBoxed>,
+        settings: DestinationSettings,
         shared: &Shared<'_>,
         spool: Option<DestinationSpool>,
     ) -> Self {
-        let config = shared.config;
         Self {
             index,
             place,
             exporter,
             accounts: Arc::clone(shared.accounts),
             meter: Arc::clone(shared.meter),
-            settings: Settings {
-                queue_bytes_max: config.queue_bytes_max,
-                export_timeout: config.export_timeout,
-                retry: config.retry,
-                notices: config.notices.clone(),
-            },
+            settings,
+            notices: shared.notices.clone(),
             state: Mutex::default(),
             queued: Notify::new(),
             changed: Notify::new(),
@@ -101,6 +90,11 @@ impl Destination {
 
     pub(crate) const fn index(&self) -> usize {
         self.index
+    }
+
+    /// Requests under way at a time.
+    pub(crate) const fn concurrent_exports_max(&self) -> usize {
+        self.settings.concurrent_exports_max
     }
 
     /// Whether records of this signal go here.
@@ -339,7 +333,7 @@ impl Destination {
     }
 
     fn tell(&self, notice: &Notice) {
-        self.settings.notices.send(notice);
+        self.notices.send(notice);
     }
 
     fn name(&self) -> String {

@@ -9,13 +9,14 @@ use ringlight_model::{CallsiteRegistry, DropReason};
 use tokio::time::Instant;
 
 use crate::accounts::{Accounts, Fate};
-use crate::batch_processor::{BatchProcessor, LANES};
+use crate::batch_processor::LANES;
 use crate::config::CollectorConfig;
 use crate::destination::Destination;
 use crate::export::EncodedBatch;
 use crate::record::{LogRecord, Record};
 use crate::sink::{LogFilter, RecordSink};
 use crate::sinks::Sinks;
+use crate::stream::{Stream, Streams};
 use crate::tail::{Judged, Tail, Verdict};
 
 /// The lane of spans.
@@ -30,23 +31,20 @@ const HOLD_MAX: Duration = Duration::from_millis(200);
 /// Everything a drained record goes through on the collector thread.
 pub(crate) struct Inbox {
     accounts: Arc<Accounts>,
-    destinations: Vec<Arc<Destination>>,
     sinks: Sinks,
     /// Without one, every log record is exported.
     log_filter: Option<Box<dyn LogFilter>>,
     callsites: Arc<CallsiteRegistry>,
-    batches: BatchProcessor,
-    /// Batches the destinations have no room for at the moment. While there are any, nothing is
+    streams: Streams,
+    /// Batches, and the streams they are of, that the destinations have no room for at the moment. While there are any, nothing is
     /// drained or judged, so there are never more than one pass over the rings makes, and what was
     /// kept back.
-    sealed: VecDeque<EncodedBatch>,
+    sealed: VecDeque<(usize, EncodedBatch)>,
     held_since: Option<Instant>,
     /// Records drained and not yet in the books, of traces and of logs.
     unposted: [u64; 2],
     /// Spans that ended before they began, not yet in the books.
     negative_durations: u64,
-    /// Whether any destination takes them, of traces and of logs.
-    is_taken: [bool; 2],
     tail: Option<Tail>,
     /// Traces that have been judged and not dealt with yet; empty between calls.
     judged: Vec<Judged>,
@@ -69,24 +67,21 @@ impl Inbox {
         config: &CollectorConfig,
         may_wait: bool,
         callsites: Arc<CallsiteRegistry>,
-        destinations: Vec<Arc<Destination>>,
+        streams: Streams,
         sinks: Vec<Box<dyn RecordSink>>,
         log_filter: Option<Box<dyn LogFilter>>,
         accounts: Arc<Accounts>,
     ) -> Self {
-        let is_taken = LANES.map(|signal| destinations.iter().any(|d| d.takes(signal)));
         Self {
             accounts,
-            destinations,
             sinks: Sinks::new(sinks, config.notices.clone()),
             log_filter,
-            batches: BatchProcessor::of_callsites(config, Arc::clone(&callsites)),
+            streams,
             callsites,
             sealed: VecDeque::new(),
             held_since: None,
             unposted: [0; 2],
             negative_durations: 0,
-            is_taken,
             tail: config.tail_sampling.map(Tail::new),
             judged: Vec::new(),
             unsent: 0,
@@ -109,7 +104,7 @@ impl Inbox {
             }
             Record::Log(_) => LOGS,
         };
-        if !self.is_taken[lane] {
+        if !self.streams.all.iter().any(|stream| stream.takes(lane)) {
             self.unposted[lane] += 1;
             return;
         }
@@ -121,7 +116,10 @@ impl Inbox {
         }
         match (&mut self.tail, &record) {
             (Some(tail), Record::Span(span)) => {
-                let status = self.batches.status(span);
+                let status = match self.streams.all.first_mut() {
+                    Some(stream) => stream.batches_mut().status(span),
+                    None => span.head().status(),
+                };
                 let verdict = tail.take(span, status, bytes, now, &mut self.judged);
                 self.settle_judged(since);
                 match verdict {
@@ -140,15 +138,15 @@ impl Inbox {
         filter.is_none_or(|filter| filter.wants(log, &self.callsites))
     }
 
-    /// Puts a record into the open batch.
+    /// Puts a record into the open batches.
     #[inline]
     fn batch(&mut self, lane: usize, record: &Record<'_>, since: Instant) {
-        let Ok(is_full) = self.batches.take(lane, record, since) else {
-            return self.malformed(lane);
-        };
         self.unposted[lane] += 1;
-        if is_full {
-            self.seal(lane);
+        for index in 0..self.streams.all.len() {
+            let stream = &mut self.streams.all[index];
+            if stream.takes(lane) && stream.take(lane, record, since, &self.callsites) {
+                self.seal(index, lane);
+            }
         }
     }
 
@@ -191,7 +189,13 @@ impl Inbox {
         for (lane, signal) in LANES.into_iter().enumerate() {
             let records = std::mem::take(&mut self.unposted[lane]);
             if records > 0 {
-                self.accounts.drained(signal, records);
+                let takers = self
+                    .streams
+                    .all
+                    .iter_mut()
+                    .filter(|stream| stream.takes(lane));
+                let shares: Vec<_> = takers.map(|stream| stream.post(lane)).collect();
+                self.accounts.drained(signal, records, &shares);
             }
         }
         let negative = std::mem::take(&mut self.negative_durations);
@@ -209,31 +213,33 @@ impl Inbox {
         }
     }
 
-    fn seal(&mut self, lane: usize) {
-        if self.batches.records(lane) > 0 {
+    fn seal(&mut self, stream: usize, lane: usize) {
+        if self.streams.all[stream].batches().records(lane) > 0 {
             self.post();
         }
-        self.sealed.extend(self.batches.seal(lane));
+        let batch = self.streams.all[stream].seal(lane);
+        self.sealed.extend(batch.map(|batch| (stream, batch)));
     }
 
     /// Seals all there is, after judging what is kept back by what is known of it.
     pub(crate) fn seal_all(&mut self) {
         self.judge(Instant::now(), true);
         self.post();
-        self.seal(0);
-        self.seal(1);
+        for stream in 0..self.streams.all.len() {
+            self.seal(stream, TRACES);
+            self.seal(stream, LOGS);
+        }
     }
 
     /// Hands everything there is to the destinations, which have it written to disk or drop it.
     pub(crate) fn push_last(&mut self) {
         self.seal_all();
-        for batch in std::mem::take(&mut self.sealed) {
-            let takes = |d: &&Arc<Destination>| d.takes(batch.signal);
-            for destination in self.destinations.iter().filter(takes) {
+        for (stream, batch) in std::mem::take(&mut self.sealed) {
+            for destination in self.streams.all[stream].takers(batch.signal) {
                 destination.push_last(batch.clone());
             }
         }
-        for destination in &self.destinations {
+        for destination in self.streams.destinations() {
             destination.end_keeping();
         }
     }
@@ -246,17 +252,22 @@ impl Inbox {
         let kept_back = self.tail.take().map_or(0, |tail| tail.held_count());
         let reason = DropReason::Shutdown;
         self.accounts.lost(LANES[TRACES], kept_back, reason);
-        for batch in self.sealed.drain(..) {
+        for (stream, batch) in self.sealed.drain(..) {
             let records = u64::from(batch.records);
-            self.accounts.settle_batch(batch.signal, records, fate);
+            let indexes = self.streams.all[stream].indexes();
+            self.accounts
+                .settle_batch(indexes, batch.signal, records, fate);
         }
         for (lane, signal) in LANES.into_iter().enumerate() {
-            let open = self.batches.abandon(lane);
-            self.accounts.settle_batch(signal, open, fate);
+            for stream in &mut self.streams.all {
+                let open = stream.batches_mut().abandon(lane);
+                self.accounts
+                    .settle_batch(stream.indexes(), signal, open, fate);
+            }
             self.accounts
                 .lost(signal, left_in_rings[lane], DropReason::Shutdown);
         }
-        for destination in &self.destinations {
+        for destination in self.streams.destinations() {
             destination.abandon();
         }
         self.accounts.close();
@@ -264,7 +275,7 @@ impl Inbox {
 
     /// Tells the destinations that the application is leaving.
     pub(crate) fn leave(&self, deadline: Instant) {
-        for destination in &self.destinations {
+        for destination in self.streams.destinations() {
             destination.leave(deadline);
         }
     }
@@ -277,12 +288,17 @@ impl Inbox {
     /// Bytes of the buffers of batches, wherever those are, and of what is kept back.
     pub(crate) fn held_bytes(&self) -> usize {
         let kept_back = self.tail.as_ref().map_or(0, Tail::held_bytes);
-        self.batches.held_bytes() + kept_back
+        let streams = self
+            .streams
+            .all
+            .iter()
+            .map(|stream| stream.batches().held_bytes());
+        streams.sum::<usize>() + kept_back
     }
 
     /// Sequence number of the batch sealed last, 0 before the first.
-    pub(crate) const fn last_sequence(&self) -> u64 {
-        self.batches.last_sequence()
+    pub(crate) fn last_sequence(&self) -> u64 {
+        self.streams.ids.last_sequence()
     }
 
     /// Judges and seals what has waited long enough, unless there is nowhere to put it.
@@ -292,15 +308,22 @@ impl Inbox {
         }
         self.judge(now, false);
         self.post();
-        for lane in 0..LANES.len() {
-            if self.batches.due(lane).is_some_and(|due| now >= due) {
-                self.seal(lane);
+        for stream in 0..self.streams.all.len() {
+            for lane in 0..LANES.len() {
+                let due = self.streams.all[stream].batches().due(lane);
+                if due.is_some_and(|due| now >= due) {
+                    self.seal(stream, lane);
+                }
             }
         }
     }
 
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        let batches = (0..LANES.len()).filter_map(|lane| self.batches.due(lane));
+        let lanes = |stream: &'_ Stream| {
+            let due = |lane| stream.batches().due(lane);
+            [due(TRACES), due(LOGS)].into_iter().flatten().min()
+        };
+        let batches = self.streams.all.iter().filter_map(lanes);
         batches
             .chain(self.tail.as_ref().and_then(Tail::next_due))
             .min()
@@ -312,43 +335,41 @@ impl Inbox {
     /// rings have room; with a blocking policy, and at the end, for as long as it takes.
     pub(crate) fn offer(&mut self, now: Instant, is_leaving: bool) -> bool {
         let waits = is_leaving || self.may_wait;
-        while let Some(front) = self.sealed.front() {
-            let (signal, bytes) = (front.signal, front.bytes.len());
-            let takes = |d: &&Arc<Destination>| d.takes(signal);
-            let is_full =
-                |d: &&Arc<Destination>| takes(d) && !d.has_room(bytes) && (waits || d.is_lively());
-            if self.destinations.iter().any(|d| is_full(&d)) {
+        while let Some((stream, front)) = self.sealed.front() {
+            let (stream, bytes) = (&self.streams.all[*stream], front.bytes.len());
+            let signal = front.signal;
+            let is_full = |d: &&Arc<Destination>| !d.has_room(bytes) && (waits || d.is_lively());
+            if stream.takers(signal).any(|d| is_full(&d)) {
                 let since = *self.held_since.get_or_insert(now);
                 if waits || now < since + HOLD_MAX {
                     return false;
                 }
-                for destination in self.destinations.iter().filter(is_full) {
+                for destination in stream.takers(signal).filter(is_full) {
                     destination.set_stalled();
                 }
             }
             self.held_since = None;
-            if let Some(batch) = self.sealed.pop_front() {
-                for destination in self.destinations.iter().filter(takes) {
-                    destination.push(batch.clone());
-                }
+            for destination in stream.takers(signal) {
+                destination.push(front.clone());
             }
+            self.sealed.pop_front();
         }
         true
     }
 
     pub(crate) fn is_settled(&self) -> bool {
-        self.is_settled_up_to(self.batches.last_sequence())
+        self.is_settled_up_to(self.streams.ids.last_sequence())
     }
 
     pub(crate) fn is_settled_up_to(&self, sequence: u64) -> bool {
         let is_handed_over = self
             .sealed
             .front()
-            .is_none_or(|batch| batch.id.sequence() > sequence);
+            .is_none_or(|(_, batch)| batch.id.sequence() > sequence);
         is_handed_over
             && self
-                .destinations
-                .iter()
+                .streams
+                .destinations()
                 .all(|destination| destination.is_settled_up_to(sequence))
     }
 

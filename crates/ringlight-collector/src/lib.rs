@@ -67,6 +67,7 @@ mod batch_processor;
 mod collector;
 mod config;
 mod destination;
+mod destination_config;
 mod encode;
 mod export;
 mod inbox;
@@ -86,6 +87,7 @@ mod sinks;
 mod spans;
 mod spool;
 mod spread;
+mod stream;
 mod submit;
 mod sync;
 mod tail;
@@ -94,6 +96,7 @@ mod text;
 
 pub use batch_processor::BatchProcessor;
 pub use config::{CollectorConfig, CollectorConfigError, OverflowPolicy, RetryConfig};
+pub use destination_config::{DestinationConfig, DestinationSpoolMode};
 pub use export::{
     BatchId, EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed,
 };
@@ -113,7 +116,7 @@ pub use resilience::{
 };
 pub use ringlight_ring::RegisterError;
 pub use ringlight_spool::{Disk, SpoolError, SystemDisk};
-pub use sink::{LogFilter, RecordSink};
+pub use sink::{LogFilter, RecordFilter, RecordSink};
 pub use spans::{
     AsyncSpanCollector, AsyncSpanProducer, AttributeValue, OpenSpan, SpanBatch, SpanCollector,
     SpanContext, SpanExporter, SpanExporterAdapter, SpanExporterBoxed, SpanProducer, SpanRegistrar,

@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use crate::accounts::{Accounts, SignalSet};
 use crate::collector::{Collector, Parts};
 use crate::config::{CollectorConfig, CollectorConfigError, OverflowPolicy};
-use crate::export::ExporterBoxed;
+use crate::destination_config::DestinationConfig;
 use crate::mark::{in_pipeline, mark_thread};
 use crate::meter::Meter;
 use crate::metrics::CollectorMetrics;
@@ -236,7 +236,7 @@ impl Pipeline {
     pub fn start(
         config: CollectorConfig,
         callsites: Arc<CallsiteRegistry>,
-        destinations: Vec<Arc<dyn ExporterBoxed>>,
+        destinations: impl IntoIterator<Item: Into<DestinationConfig>>,
         sinks: Vec<Box<dyn RecordSink>>,
     ) -> Result<Self, StartError> {
         let may_wait = config.policy != OverflowPolicy::Drop;
@@ -251,7 +251,7 @@ impl Pipeline {
     pub fn start_filtered(
         config: CollectorConfig,
         callsites: Arc<CallsiteRegistry>,
-        destinations: Vec<Arc<dyn ExporterBoxed>>,
+        destinations: impl IntoIterator<Item: Into<DestinationConfig>>,
         sinks: Vec<Box<dyn RecordSink>>,
         log_filter: impl LogFilter + 'static,
     ) -> Result<Self, StartError> {
@@ -266,16 +266,21 @@ impl Pipeline {
         config: CollectorConfig,
         may_wait: bool,
         callsites: Arc<CallsiteRegistry>,
-        destinations: Vec<Arc<dyn ExporterBoxed>>,
+        destinations: impl IntoIterator<Item: Into<DestinationConfig>>,
         sinks: Vec<Box<dyn RecordSink>>,
         log_filter: Option<Box<dyn LogFilter>>,
     ) -> Result<Self, StartError> {
         config.validate()?;
+        let destinations: Vec<DestinationConfig> =
+            destinations.into_iter().map(Into::into).collect();
+        for destination in &destinations {
+            destination.validate(&config)?;
+        }
         let spool = config.spool.as_ref();
         let spool = spool.map(|spool| Spool::open_on(Arc::clone(&spool.disk), &spool.dir));
         let spool = spool.transpose()?;
         let (sender, receiver) = config.channel()?;
-        let mut taken: Vec<_> = destinations.iter().map(|e| signals_of(&**e)).collect();
+        let mut taken: Vec<_> = destinations.iter().map(signals_of).collect();
         if taken.is_empty() {
             taken.push(SignalSet::default());
         }
@@ -285,7 +290,7 @@ impl Pipeline {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("ringlight-blocking")
-            .max_blocking_threads(blocking_threads_max(&config, destinations.len()))
+            .max_blocking_threads(blocking_threads_max(&config, &destinations))
             .on_thread_start(mark_thread)
             .build()?;
         let clock = config.clock();
@@ -305,7 +310,7 @@ impl Pipeline {
             meter: Arc::clone(&meter),
             destinations: destinations
                 .iter()
-                .map(|exporter| exporter.name_boxed().to_owned())
+                .map(|destination| destination.name().to_owned())
                 .collect(),
         };
         let parts = Parts {
@@ -508,16 +513,18 @@ impl Pipeline {
 /// Each request under way, of each destination for each signal, has one, and another for what a request
 /// left behind when its time was up: so that those that are stuck leave some to the others. The logs of each
 /// destination for each signal have one.
-fn blocking_threads_max(config: &CollectorConfig, destinations: usize) -> usize {
-    let requests = config.concurrent_exports_max * destinations * Signal::ALL.len();
-    let logs = destinations * Signal::ALL.len();
-    (2 * requests + logs).max(1)
+fn blocking_threads_max(config: &CollectorConfig, destinations: &[DestinationConfig]) -> usize {
+    let of = |destination: &DestinationConfig| {
+        let requests = destination.settings(config).concurrent_exports_max;
+        (2 * requests + 1) * Signal::ALL.len()
+    };
+    destinations.iter().map(of).sum::<usize>().max(1)
 }
 
-fn signals_of(exporter: &dyn ExporterBoxed) -> SignalSet {
+fn signals_of(destination: &DestinationConfig) -> SignalSet {
     let signals = Signal::ALL.into_iter();
     signals
-        .filter(|signal| exporter.place_boxed(*signal).is_some())
+        .filter(|signal| destination.takes(*signal))
         .collect()
 }
 

@@ -27,3 +27,20 @@ pub trait LogFilter: Send {
     /// Whether a record is exported. It must not panic: the pipeline would end.
     fn wants(&mut self, log: &LogRecord<'_>, callsites: &CallsiteRegistry) -> bool;
 }
+
+/// Chooses the records of one destination, on the collector's thread.
+///
+/// It must not block: everything waits for it. A filter that panics ends the pipeline.
+pub trait RecordFilter: Send {
+    /// Whether a record goes there.
+    fn wants(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry) -> bool;
+}
+
+impl<F> RecordFilter for F
+where
+    F: FnMut(&Record<'_>, &CallsiteRegistry) -> bool + Send,
+{
+    fn wants(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry) -> bool {
+        self(record, callsites)
+    }
+}

@@ -16,7 +16,8 @@ use ringlight_ring::{RingConfig, RingProducer, RingSender};
 use super::*;
 use crate::TailSampling;
 use crate::accounts::Counted;
-use crate::export::{EncodedBatch, ExportError, ExportFuture, ExportOutcome};
+use crate::destination_config::DestinationSettings;
+use crate::export::{EncodedBatch, ExportError, ExportFuture, ExportOutcome, ExporterBoxed};
 use crate::notice::{Notice, Notices};
 use crate::pipeline::Answer;
 use crate::record::{Head, LogHeader, Record, SpanHeader, copy_words};
@@ -133,12 +134,13 @@ fn rig_of(
     let exporter = Arc::new(exporter);
     let destination = Arc::new(Destination::new(
         0,
-        Place::of(&*exporter).remove(0),
+        Place::of(&*exporter, |_| true).remove(0),
         Arc::clone(&exporter) as Arc<dyn ExporterBoxed>,
+        DestinationSettings::of(&config),
         &OfPipeline {
             accounts: &accounts,
             meter: &meter,
-            config: &config,
+            notices: &config.notices,
             settled: &settled,
         },
         None,

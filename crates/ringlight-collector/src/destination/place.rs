@@ -17,9 +17,9 @@ pub(crate) struct Place {
 
 impl Place {
     /// The places of an exporter, which have no signal in common.
-    pub(crate) fn of(exporter: &dyn ExporterBoxed) -> Vec<Self> {
+    pub(crate) fn of(exporter: &dyn ExporterBoxed, takes: impl Fn(Signal) -> bool) -> Vec<Self> {
         let mut places: Vec<Self> = Vec::new();
-        for signal in SENT {
+        for signal in SENT.into_iter().filter(|signal| takes(*signal)) {
             let Some(name) = exporter.place_boxed(signal) else {
                 continue;
             };

@@ -1,12 +1,14 @@
 //! Waits and retries on a clock that jumps: time passes when nothing else is left to do.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ringlight_ring::{RingConfig, RingReceiver};
 
 use super::health::{SERVER_DELAY_MAX, backoff};
 use super::*;
+use crate::config::{CollectorConfig, RetryConfig};
 use crate::export::{BatchId, ExportError, ExportFuture};
 
 /// An exporter that answers the n-th attempt, from 0, as a function says.
@@ -107,17 +109,24 @@ fn deliver_within(
         let settled = Arc::new(Notify::new());
         let destination = Arc::new(Destination::new(
             0,
-            Place::of(&*exporter).remove(0),
+            Place::of(&*exporter, |_| true).remove(0),
             Arc::clone(&exporter) as Arc<dyn ExporterBoxed>,
+            DestinationSettings::of(&CollectorConfig::default()),
             &Shared {
                 accounts: &accounts,
                 meter: &meter,
-                config: &CollectorConfig::default(),
+                notices: &Notices::default(),
                 settled: &settled,
             },
             None,
         ));
-        accounts.drained(Signal::Traces, batches);
+        let share = crate::accounts::Share {
+            destinations: &[0],
+            batched: batches,
+            unwanted: 0,
+            malformed: 0,
+        };
+        accounts.drained(Signal::Traces, batches, &[share]);
         for sequence in 1..=batches {
             destination.push(EncodedBatch {
                 signal: Signal::Traces,

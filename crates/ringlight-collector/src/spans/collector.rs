@@ -238,7 +238,7 @@ struct Post<'a> {
 impl Drop for Post<'_> {
     fn drop(&mut self) {
         if self.shown > 0 {
-            self.accounts.drained(Signal::Traces, self.shown);
+            self.accounts.drained(Signal::Traces, self.shown, &[]);
         }
         if self.malformed > 0 {
             let reason = DropReason::Malformed;

@@ -9,8 +9,8 @@ use crate::support::{
 };
 use ringlight_collector::record::Record;
 use ringlight_collector::{
-    CollectorConfig, ExporterBoxed, FlushError, Notice, Notices, OverflowPolicy, Pipeline,
-    RecordSink, Recorder, RetryConfig,
+    CollectorConfig, DestinationConfig, ExporterBoxed, FlushError, Notice, Notices, OverflowPolicy,
+    Pipeline, RecordSink, Recorder, RetryConfig,
 };
 use ringlight_model::{CallsiteRegistry, DropReason, Signal};
 use ringlight_otlp::ledger_report;
@@ -374,7 +374,7 @@ fn a_thread_of_the_pipeline_never_waits_for_the_pipeline() {
                 ..config()
             },
             Arc::new(CallsiteRegistry::new()),
-            Vec::new(),
+            Vec::<DestinationConfig>::new(),
             vec![Box::new(sink)],
         )
         .unwrap(),
@@ -444,7 +444,7 @@ fn a_pipeline_that_is_dropped_delivers_in_the_background() {
 
 #[test]
 fn a_bad_setting_is_an_error_that_names_it() {
-    let destinations: Vec<Arc<dyn ExporterBoxed>> = Vec::new();
+    let destinations: Vec<DestinationConfig> = Vec::new();
     let error = Pipeline::start(
         CollectorConfig {
             producers_max: 0,

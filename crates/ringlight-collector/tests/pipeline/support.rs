@@ -42,7 +42,7 @@ pub(crate) fn config() -> CollectorConfig {
 }
 
 pub(crate) fn start(config: CollectorConfig, exporters: &[&Scripted]) -> Pipeline {
-    let destinations = exporters
+    let destinations: Vec<_> = exporters
         .iter()
         .map(|exporter| Arc::new((*exporter).clone()) as Arc<dyn ExporterBoxed>)
         .collect();

@@ -312,7 +312,7 @@ impl World {
         let accounts = Arc::new(Accounts::new(sender.clone(), accounts));
         let control = Arc::new(Control::default());
         let spool = Spool::open_on(Arc::new(self.disk.clone()), "/spool".as_ref()).unwrap();
-        let boxed = |backend: &Backend| Arc::new(backend.clone()) as Arc<dyn ExporterBoxed>;
+        let boxed = |backend: &Backend| DestinationConfig::from(Arc::new(backend.clone()));
         let parts = Parts {
             spool: Some(spool),
             clock: config.clock(),

@@ -4,17 +4,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringlight_collector::{
-    CircuitBreakerConfig, CircuitState, ExporterBoxed, Pipeline, Quota, RateUnit, ResilienceStats,
-    ResilientExporter, ResilientExporterBuilder, TokenBucket,
+    CircuitBreakerConfig, CircuitState, CollectorConfig, ExporterBoxed, Pipeline, Quota, RateUnit,
+    ResilienceStats, ResilientExporter, ResilientExporterBuilder, SpoolConfig, TokenBucket,
 };
 use ringlight_model::{CallsiteRegistry, Signal};
 
-use crate::support::{Answer, PATIENCE, Scripted, config, record_span, wait_for, wait_for_traces};
+use crate::support::{
+    Answer, PATIENCE, Scripted, config, record_span, traces, wait_for, wait_for_traces,
+};
 
-fn start(exporter: &Arc<ResilientExporter<Scripted>>) -> Pipeline {
+fn start(config: CollectorConfig, exporter: &Arc<ResilientExporter<Scripted>>) -> Pipeline {
     let exporter = Arc::clone(exporter) as Arc<dyn ExporterBoxed>;
     let callsites = Arc::new(CallsiteRegistry::new());
-    Pipeline::start(config(), callsites, vec![exporter], Vec::new()).unwrap()
+    Pipeline::start(config, callsites, vec![exporter], Vec::new()).unwrap()
+}
+
+/// With a breaker that opens soon, and not for long.
+fn guarded(backend: &Scripted) -> Arc<ResilientExporter<Scripted>> {
+    let settings = CircuitBreakerConfig {
+        failure_threshold: 2,
+        reset_timeout: Duration::from_millis(20),
+        ..CircuitBreakerConfig::default()
+    };
+    let builder = ResilientExporterBuilder::new(backend.clone());
+    Arc::new(builder.circuit_breaker(settings).build().unwrap())
 }
 
 fn stats(exporter: &ResilientExporter<Scripted>) -> ResilienceStats {
@@ -24,17 +37,8 @@ fn stats(exporter: &ResilientExporter<Scripted>) -> ResilienceStats {
 #[test]
 fn the_pipeline_keeps_what_an_open_breaker_does_not_let_through() {
     let backend = Scripted::new("backend", Answer::Unreachable);
-    let settings = CircuitBreakerConfig {
-        failure_threshold: 2,
-        reset_timeout: Duration::from_millis(20),
-        ..CircuitBreakerConfig::default()
-    };
-    let exporter = ResilientExporterBuilder::new(backend.clone())
-        .circuit_breaker(settings)
-        .build()
-        .unwrap();
-    let exporter = Arc::new(exporter);
-    let pipeline = start(&exporter);
+    let exporter = guarded(&backend);
+    let pipeline = start(config(), &exporter);
     for number in 1..=100 {
         assert!(record_span(&pipeline.recorder(), number));
     }
@@ -54,6 +58,33 @@ fn the_pipeline_keeps_what_an_open_breaker_does_not_let_through() {
 }
 
 #[test]
+fn an_open_breaker_is_a_reason_to_keep_batches_on_disk_and_not_to_drop_any() {
+    let backend = Scripted::new("backend", Answer::Unreachable);
+    let exporter = guarded(&backend);
+    let folder = tempfile::tempdir().unwrap();
+    let config = CollectorConfig {
+        spool: Some(SpoolConfig::new(folder.path())),
+        ..config()
+    };
+    let pipeline = start(config, &exporter);
+    let is_open = || stats(&exporter).circuit_breaker.unwrap().opened > 0;
+    let mut count = 0;
+    wait_for(|| {
+        // As many as the ring has room for.
+        if count < 1_000 {
+            count += 1;
+            assert!(record_span(&pipeline.recorder(), count));
+        }
+        (is_open() && traces(&pipeline).spooled > 0).then_some(())
+    });
+    backend.set_default(Answer::Ok);
+    wait_for_traces(&pipeline, |account| account.exported == count);
+    let ledger = pipeline.shutdown(PATIENCE);
+    let account = ledger.account(Signal::Traces);
+    assert_eq!((account.submitted, account.exported), (count, count));
+}
+
+#[test]
 fn the_pipeline_comes_back_when_a_limit_says_so() {
     let backend = Scripted::new("backend", Answer::Ok);
     let quota = Quota {
@@ -67,7 +98,7 @@ fn the_pipeline_comes_back_when_a_limit_says_so() {
         .build()
         .unwrap();
     let exporter = Arc::new(exporter);
-    let pipeline = start(&exporter);
+    let pipeline = start(config(), &exporter);
     for number in 1..=100_000 {
         assert!(record_span(&pipeline.recorder(), number));
         pipeline.flush(PATIENCE).unwrap();

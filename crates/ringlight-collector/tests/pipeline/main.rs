@@ -10,6 +10,7 @@ mod clock;
 mod delivery;
 mod encoding;
 mod ending;
+mod fan_out;
 mod ledger;
 mod overflow;
 mod places;

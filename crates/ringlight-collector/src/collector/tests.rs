@@ -1,6 +1,7 @@
 //! What the collector does when there is nothing to do, on a clock that jumps: time passes when
 //! nothing else is left to do.
 
+mod long;
 mod open;
 mod oracle;
 
@@ -16,7 +17,9 @@ use ringlight_ring::{RingConfig, RingProducer, RingSender};
 use super::*;
 use crate::TailSampling;
 use crate::accounts::Counted;
+use crate::config::RetryConfig;
 use crate::destination_config::DestinationSettings;
+use crate::export::Exporter;
 use crate::export::{EncodedBatch, ExportError, ExportFuture, ExportOutcome, ExporterBoxed};
 use crate::notice::{Notice, Notices};
 use crate::pipeline::Answer;

@@ -17,7 +17,6 @@ use ringlight_testing::{DiskOperation, FaultDisk};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::config::RetryConfig;
 use crate::spool::{SpoolConfig, SpoolMode};
 use crate::sync::unpoisoned;
 

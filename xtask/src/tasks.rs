@@ -262,6 +262,11 @@ fn features(steps: &mut Steps) -> Outcome {
             ],
         )?;
     }
+    // By itself, since the facade brings TLS: that nothing goes out in the clear instead.
+    steps.cargo(
+        "tests of the exporters without TLS",
+        &["test", "--quiet", "--package", "ringlight-export"],
+    )?;
     // Tests of features that nothing in the workspace asks for.
     steps.cargo(
         "tests of the facade with all features",

@@ -94,6 +94,13 @@ pub enum ExportError {
         /// What it answered.
         reason: String,
     },
+    /// The batch is larger than the backend, or the protocol, takes in one request. As it is it will never
+    /// be taken; its records may be, in smaller batches.
+    #[error("{reason}")]
+    TooLarge {
+        /// What it answered.
+        reason: String,
+    },
     /// The backend does not know this signal at all. As final as [`Permanent`](Self::Permanent).
     #[error("{reason}")]
     Unsupported {

@@ -1,16 +1,25 @@
 //! Where an OTLP exporter sends, parsed once.
 
 use std::fmt;
+#[cfg(feature = "tls")]
+use std::path::PathBuf;
+#[cfg(feature = "tls")]
+use std::time::Duration;
 
-use http::uri::{Authority, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ringlight_collector::Notices;
 use ringlight_model::Signal;
 use ringlight_secrets::SecretHeaders;
 
 use crate::secret::Headers;
 
-/// Destination of an OTLP exporter: an endpoint for all signals, endpoints for single signals, and
-/// headers.
+use crate::compress::Compression;
+use crate::endpoint::{Endpoint, EndpointError};
+#[cfg(feature = "tls")]
+use crate::tls::{Tls, TlsFiles};
+
+/// Destination of an OTLP exporter: an endpoint for all signals, endpoints for single signals, headers,
+/// compression, and certificates.
 ///
 /// Headers often hold credentials, so `Debug` shows their names only.
 #[derive(Clone)]
@@ -19,10 +28,14 @@ pub struct OtlpConfig {
     signal_endpoints: [Option<String>; Signal::ALL.len()],
     headers: Vec<(String, String)>,
     secret: Option<SecretHeaders>,
+    compression: Compression,
+    notices: Notices,
+    #[cfg(feature = "tls")]
+    tls_files: TlsFiles,
 }
 
 impl OtlpConfig {
-    /// Everything goes to `endpoint`, an `http://` address such as `http://localhost:4317`.
+    /// Everything goes to `endpoint`, an `http://` or `https://` address such as `http://localhost:4317`.
     ///
     /// The HTTP exporter appends `/v1/traces` and so on to its path.
     #[must_use]
@@ -32,6 +45,10 @@ impl OtlpConfig {
             signal_endpoints: [const { None }; 4],
             headers: Vec::new(),
             secret: None,
+            compression: Compression::None,
+            notices: Notices::default(),
+            #[cfg(feature = "tls")]
+            tls_files: TlsFiles::default(),
         }
     }
 
@@ -60,6 +77,77 @@ impl OtlpConfig {
     pub fn headers_from(mut self, secret: SecretHeaders) -> Self {
         self.secret = Some(secret);
         self
+    }
+
+    /// How requests are compressed. Default: not at all, as the OTLP specification has it.
+    #[must_use]
+    pub const fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Who is told of what changes about the way to the destination
+    /// ([`Notice::Transport`](ringlight_collector::Notice::Transport)). Default: nobody.
+    #[must_use]
+    pub fn notices(mut self, notices: Notices) -> Self {
+        self.notices = notices;
+        self
+    }
+
+    /// A PEM file with the certificates of the authorities that may vouch for the server. They take the
+    /// place of those that the platform trusts.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn ca_certificate_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.tls_files.ca_certificates = Some(path.into());
+        self
+    }
+
+    /// PEM files with the certificate by which this client shows who it is, those that lead to its
+    /// authority after it, and with the private key.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn client_identity_files(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        self.tls_files.identity = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// The files above are looked at again when a connection is made, if this time has passed since the
+    /// last look; what has changed is used from then on. Default 5 s.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub const fn certificate_reload_interval(mut self, interval: Duration) -> Self {
+        self.tls_files.reload_interval = interval;
+        self
+    }
+
+    /// Reads the files with certificates and keys, as the first connection will. The exporters can be built
+    /// without it: a file that is not there yet makes attempts fail until it is.
+    ///
+    /// # Errors
+    /// One of them cannot be read, or is not what it should be.
+    #[cfg(feature = "tls")]
+    pub fn check_certificate_files(&self) -> Result<(), EndpointError> {
+        self.tls_files.client_config(&[]).map(|_| ())
+    }
+
+    pub(crate) const fn compression_of_requests(&self) -> Compression {
+        self.compression
+    }
+
+    pub(crate) fn notices_hook(&self) -> Notices {
+        self.notices.clone()
+    }
+
+    /// TLS for connections that offer these protocols. `name` is the destination's.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(&self, alpn: &'static [&'static [u8]], name: &str) -> Tls {
+        let (files, notices) = (self.tls_files.clone(), self.notices.clone());
+        Tls::new(files, alpn, name.to_owned(), notices)
     }
 
     /// The endpoint of a signal, and whether it is the signal's own.
@@ -114,20 +202,20 @@ impl OtlpConfig {
     }
 }
 
-/// The port of an `http://` address that names none.
-const HTTP_PORT: u16 = 80;
-
 /// Whether a header belongs to the protocol.
 pub(crate) fn is_reserved(name: &HeaderName) -> bool {
     RESERVED.contains(&name.as_str()) || name.as_str().ends_with("-bin")
 }
 
 /// Headers that belong to the protocol.
-const RESERVED: [&str; 9] = [
+const RESERVED: [&str; 12] = [
+    "accept-encoding",
     "connection",
     "content-encoding",
     "content-length",
     "content-type",
+    "grpc-accept-encoding",
+    "grpc-encoding",
     "host",
     "ringlight-batch-id",
     "te",
@@ -142,185 +230,23 @@ impl fmt::Debug for OtlpConfig {
             Err(_) => "(invalid)".to_owned(),
         };
         let signals = self.signal_endpoints.iter().flatten().map(|e| shown(e));
-        f.debug_struct("OtlpConfig")
+        let headers = self.headers.iter().map(|(name, _)| name);
+        let mut debug = f.debug_struct("OtlpConfig");
+        debug
             .field("endpoint", &shown(&self.endpoint))
             .field("signal_endpoints", &signals.collect::<Vec<_>>())
-            .field(
-                "headers",
-                &self
-                    .headers
-                    .iter()
-                    .map(|(name, _)| name)
-                    .collect::<Vec<_>>(),
-            )
+            .field("headers", &headers.collect::<Vec<_>>())
             .field("headers_from", &self.secret)
-            .finish()
-    }
-}
-
-/// An exporter cannot be built from these settings.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum EndpointError {
-    /// The endpoint is not an address.
-    #[error("endpoint `{endpoint}` is not an address such as `http://localhost:4317`: {reason}")]
-    Invalid {
-        /// The endpoint, without credentials.
-        endpoint: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The endpoint asks for TLS, which this build does not have. It is never sent in the clear
-    /// instead.
-    #[error(
-        "endpoint `{endpoint}` needs TLS, which this build of ringlight does not have; use an \
-         `http://` endpoint, for instance of a collector on this machine"
-    )]
-    TlsUnavailable {
-        /// The endpoint, without credentials.
-        endpoint: String,
-    },
-    /// A header cannot be sent.
-    #[error("header `{name}` cannot be sent: {reason}")]
-    Header {
-        /// Its name.
-        name: String,
-        /// Why not.
-        reason: &'static str,
-    },
-}
-
-/// An `http://` address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Endpoint {
-    pub(crate) authority: Authority,
-    /// Begins with `/`, does not end with one unless it is all; may have a query.
-    pub(crate) path: String,
-}
-
-impl Endpoint {
-    fn parse(text: &str) -> Result<Self, EndpointError> {
-        let text = text.trim();
-        // `user:password@` must not get into an error message.
-        let shown = match (text.find("://"), text.rfind('@')) {
-            (Some(scheme), Some(at)) if at > scheme => {
-                format!("{}://...{}", &text[..scheme], &text[at..])
-            }
-            _ => text.to_owned(),
-        };
-        let invalid = |reason: &str| EndpointError::Invalid {
-            endpoint: shown.clone(),
-            reason: reason.to_owned(),
-        };
-        if text.is_empty() {
-            return Err(invalid("it is empty"));
-        }
-        let uri: Uri = text.parse().map_err(|error| invalid(&format!("{error}")))?;
-        match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTP => {}
-            Some(scheme) if *scheme == Scheme::HTTPS => {
-                return Err(EndpointError::TlsUnavailable { endpoint: shown });
-            }
-            Some(scheme) => {
-                return Err(invalid(&format!("the scheme is `{scheme}`, not `http`")));
-            }
-            None => return Err(invalid("it does not begin with `http://`")),
-        }
-        let Some(authority) = uri.authority().cloned() else {
-            return Err(invalid("it names no host"));
-        };
-        if authority.as_str().contains('@') {
-            return Err(invalid(
-                "credentials belong in a header, not in the address",
-            ));
-        }
-        if authority.host().is_empty() {
-            return Err(invalid("it names no host"));
-        }
-        if let Some(port) = bad_port(&authority) {
-            return Err(invalid(&format!(
-                "the port is `{port}`, allowed is 1 to 65535"
-            )));
-        }
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let trimmed = path.trim_end_matches('/');
-        Ok(Self {
-            authority,
-            path: if trimmed.is_empty() { "/" } else { trimmed }.to_owned(),
-        })
-    }
-
-    /// The address of the host alone.
-    pub(crate) fn origin(&self) -> String {
-        format!("http://{}", self.authority)
-    }
-
-    /// The same for people, with the port that is meant where none is given.
-    pub(crate) fn shown_origin(&self) -> String {
-        let (host, port) = (self.authority.host(), self.authority.port_u16());
-        format!("http://{host}:{}", port.unwrap_or(HTTP_PORT))
-    }
-
-    /// The whole address with something appended to the path.
-    pub(crate) fn with_suffix(&self, suffix: &str) -> String {
-        let (path, query) = match self.path.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (self.path.as_str(), None),
-        };
-        let path = path.trim_end_matches('/');
-        match query {
-            Some(query) => format!("http://{}{path}{suffix}?{query}", self.authority),
-            None => format!("http://{}{path}{suffix}", self.authority),
-        }
-    }
-}
-
-/// What stands after the host and is not a port, which the parser of addresses lets pass.
-fn bad_port(authority: &Authority) -> Option<&str> {
-    let port = authority.as_str().strip_prefix(authority.host())?;
-    let port = port.strip_prefix(':')?;
-    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
-    let is_good = is_number && port.parse::<u16>().is_ok_and(|port| port > 0);
-    (!is_good).then_some(port)
-}
-
-/// With the port that is meant where none is given, and without the query, which may hold a token.
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.split('?').next().unwrap_or("/");
-        f.write_str(&self.shown_origin())?;
-        f.write_str(path.trim_end_matches('/'))
+            .field("compression", &self.compression);
+        #[cfg(feature = "tls")]
+        debug.field("tls_files", &self.tls_files);
+        debug.finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_endpoint_that_cannot_be_used_says_why() {
-        let check = |text: &str, expected: &str| {
-            let error = OtlpConfig::new(text).main_endpoint().unwrap_err();
-            assert!(error.to_string().contains(expected), "{error}");
-        };
-        check("", "it is empty");
-        check("localhost:4317", "not an address");
-        check("ftp://localhost", "the scheme is `ftp`");
-        check("/just/a/path", "does not begin with `http://`");
-        check("http://", "not an address");
-        let port = |port: &str| format!("the port is `{port}`, allowed is 1 to 65535");
-        check("http://127.0.0.1:99999", &port("99999"));
-        check("http://h:abc/v1/traces", &port("abc"));
-        check("http://h:", &port(""));
-        check("http://h:0", &port("0"));
-        check("http://h:+80", &port("+80"));
-        check("http://[::1]:65536", &port("65536"));
-        check("https://example.com", "needs TLS, which this build");
-        check(
-            "http://bob:hunter2@example.com",
-            "credentials belong in a header",
-        );
-    }
 
     #[test]
     fn nothing_secret_is_shown() {
@@ -342,29 +268,6 @@ mod tests {
         ] {
             assert!(!text.contains("hunter2"), "{text}");
         }
-    }
-
-    #[test]
-    fn an_address_is_shown_with_its_port() {
-        let check = |text: &str, expected: &str| {
-            let endpoint = OtlpConfig::new(text).main_endpoint().unwrap();
-            assert_eq!(endpoint.to_string(), expected);
-        };
-        check("http://127.0.0.1", "http://127.0.0.1:80");
-        check("http://[::1]/otlp", "http://[::1]:80/otlp");
-        check("http://h:4318/otlp/", "http://h:4318/otlp");
-    }
-
-    #[test]
-    fn a_path_is_appended_before_the_query() {
-        let endpoint = |text: &str| OtlpConfig::new(text).main_endpoint().unwrap();
-        let check = |text: &str, expected: &str| {
-            assert_eq!(endpoint(text).with_suffix("/v1/logs"), expected);
-        };
-        check("http://h:4318", "http://h:4318/v1/logs");
-        check("http://h:4318/", "http://h:4318/v1/logs");
-        check("http://h/otlp/", "http://h/otlp/v1/logs");
-        check("http://h/otlp?t=1", "http://h/otlp/v1/logs?t=1");
     }
 
     #[test]

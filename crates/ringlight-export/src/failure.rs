@@ -14,35 +14,48 @@ const TEXT_CHARS_MAX: usize = 200;
 /// The error for a gRPC status other than OK.
 ///
 /// Cancelled, deadline exceeded, aborted, out of range, unavailable and data loss are repeated;
-/// resource exhausted only where the server says when. A message that is too large is reported as
-/// out of range by some servers, but stays too large.
+/// resource exhausted only where the server says when. A message that is too large, which servers
+/// report as either of the two, stays too large.
 pub(crate) fn of_grpc(code: Code, message: &str, after: Option<Duration>) -> ExportError {
     let mut reason = format!("gRPC status {}", name(code));
     let text = shown(message);
     if !text.is_empty() {
         let _ = write!(reason, ": {text}");
     }
-    let is_too_large = code == Code::OutOfRange && message.contains("message length too large");
     match code {
+        Code::OutOfRange if says_too_large(message) => ExportError::TooLarge { reason },
+        Code::ResourceExhausted if after.is_none() && says_too_large(message) => {
+            ExportError::TooLarge { reason }
+        }
         Code::Cancelled
         | Code::DeadlineExceeded
         | Code::Aborted
         | Code::OutOfRange
         | Code::Unavailable
-        | Code::DataLoss
-            if !is_too_large =>
-        {
-            ExportError::Retryable { reason, after }
-        }
+        | Code::DataLoss => ExportError::Retryable { reason, after },
         Code::ResourceExhausted if after.is_some() => ExportError::Retryable { reason, after },
         Code::Unimplemented => ExportError::Unsupported { reason },
         _ => ExportError::Permanent { reason },
     }
 }
 
+/// Whether a server says that a message has too many bytes for it: in the words of tonic, of the gRPC
+/// libraries for Go, for C and what is built on it, and for Java, and in those of Ringlight.
+fn says_too_large(message: &str) -> bool {
+    const WORDS: [&str; 4] = [
+        "message length too large",
+        "larger than max",
+        "exceeds maximum size",
+        "request is larger than",
+    ];
+    let message = message.to_ascii_lowercase();
+    WORDS.iter().any(|words| message.contains(words))
+}
+
 /// The error for an HTTP status outside of 200 to 299.
 ///
-/// 429, 502, 503 and 504 are repeated, nothing else.
+/// 429, 502, 503 and 504 are repeated, nothing else. Servers in Go, the OpenTelemetry Collector among them,
+/// say 400 to a body that is too large, rather than 413.
 pub(crate) fn of_http(status: StatusCode, text: &str, after: Option<Duration>) -> ExportError {
     let mut reason = format!("HTTP status {}", status.as_u16());
     let text = shown(text);
@@ -51,6 +64,8 @@ pub(crate) fn of_http(status: StatusCode, text: &str, after: Option<Duration>) -
     }
     match status.as_u16() {
         429 | 502 | 503 | 504 => ExportError::Retryable { reason, after },
+        413 => ExportError::TooLarge { reason },
+        400 if reason.contains("request body too large") => ExportError::TooLarge { reason },
         404 | 501 => ExportError::Unsupported { reason },
         _ => ExportError::Permanent { reason },
     }
@@ -101,6 +116,23 @@ pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 pub(crate) fn unreachable(error: impl StdError + Send + Sync + 'static) -> ExportError {
     ExportError::Unreachable {
         reason: chain(&error),
+        source: Some(Box::new(error)),
+    }
+}
+
+/// The error for a connection that was lost, with what was said at its end.
+pub(crate) fn lost(
+    error: impl StdError + Send + Sync + 'static,
+    farewell: Option<String>,
+) -> ExportError {
+    let mut reason = chain(&error);
+    if let Some(farewell) = farewell
+        && !reason.contains(&farewell)
+    {
+        let _ = write!(reason, ": {farewell}");
+    }
+    ExportError::Unreachable {
+        reason,
         source: Some(Box::new(error)),
     }
 }
@@ -173,8 +205,38 @@ mod tests {
             let with_delay = of_grpc(code, "", soon).is_retryable();
             assert_eq!(with_delay, is_retryable || number == 8, "{code:?}");
         }
-        let too_large = "Error, decoded message length too large: found 5 bytes";
-        assert!(!of_grpc(Code::OutOfRange, too_large, None).is_retryable());
+    }
+
+    #[test]
+    fn a_message_that_is_too_large_is_told_from_a_server_that_has_no_room() {
+        use Code::{OutOfRange, ResourceExhausted};
+        let check = |code, message: &str, after, expected: bool| {
+            let error = of_grpc(code, message, after);
+            let is_too_large = matches!(error, ExportError::TooLarge { .. });
+            assert_eq!(is_too_large, expected, "{code:?} {message}: {error:?}");
+            assert!(!(is_too_large && error.is_retryable()));
+        };
+        let tonic = "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes";
+        check(OutOfRange, tonic, None, true);
+        check(ResourceExhausted, tonic, None, true);
+        for message in [
+            "grpc: received message larger than max (5000000 vs. 4194304)",
+            "grpc: received message after decompression larger than max 4194304",
+            "SERVER: Received message larger than max (5000000 vs. 4194304)",
+            "gRPC message exceeds maximum size 4194304: 5000000",
+        ] {
+            check(ResourceExhausted, message, None, true);
+            // With the time to come back it is about room.
+            let after = Some(Duration::from_secs(1));
+            check(ResourceExhausted, message, after, false);
+        }
+        check(OutOfRange, "no such offset", None, false);
+        check(ResourceExhausted, "quota used up", None, false);
+        check(Code::Internal, tonic, None, false);
+        let of_status = |status| of_http(status, "http: request body too large", None);
+        for status in [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::BAD_REQUEST] {
+            assert!(matches!(of_status(status), ExportError::TooLarge { .. }));
+        }
     }
 
     #[test]

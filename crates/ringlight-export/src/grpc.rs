@@ -4,15 +4,13 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body::{Frame, SizeHint};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use ringlight_collector::{EncodedBatch, ExportError, ExportOutcome, Exporter};
 use ringlight_model::Signal;
 use ringlight_otlp::response::{ExportResponse, Status as RpcStatus};
@@ -21,12 +19,13 @@ use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint as ChannelEndpoint};
 use tower::Service;
 
-use crate::config::{EndpointError, OtlpConfig};
+use crate::body::{Encoder, Format, RESPONSE_BYTES_MAX, RequestBody, collect, endless};
+use crate::compress::{GRPC_ACCEPTED, Unreadable, decompress};
+use crate::config::OtlpConfig;
+use crate::connect::{Connector, Peer, Sign};
+use crate::endpoint::{Endpoint, EndpointError};
 use crate::secret::Headers;
-use crate::{RESPONSE_BYTES_MAX, USER_AGENT, failure, takes_open_spans};
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+use crate::{USER_AGENT, failure, takes_open_spans};
 
 /// Sends batches as OTLP over gRPC.
 ///
@@ -39,16 +38,21 @@ pub struct OtlpGrpcExporter {
     /// One for each signal; those with the same host share a connection.
     targets: [Target; Signal::ALL.len()],
     headers: Headers,
+    encoder: Encoder,
     connections: Mutex<Vec<Connection>>,
 }
 
 struct Target {
     uri: Uri,
     connection: usize,
+    peer: Arc<Peer>,
 }
 
 struct Connection {
+    origin: String,
     endpoint: ChannelEndpoint,
+    connector: Connector,
+    peer: Arc<Peer>,
     channel: Option<Channel>,
     /// Counts the channels there were, so that giving one up twice does not hit its successor.
     generation: u64,
@@ -58,45 +62,33 @@ impl OtlpGrpcExporter {
     /// An exporter to this destination. Connects to nothing yet.
     ///
     /// # Errors
-    /// An endpoint is not an `http://` address, or asks for TLS, which this build does not have; a
-    /// header cannot be sent.
+    /// An endpoint is not an address, or asks for TLS in a build without the feature `tls`; a header cannot
+    /// be sent.
     pub fn new(config: &OtlpConfig) -> Result<Self, EndpointError> {
-        let mut connections: Vec<(String, Connection)> = Vec::new();
+        let name = format!("{} (OTLP/gRPC)", config.main_endpoint()?.shown_origin());
+        let mut connections: Vec<Connection> = Vec::new();
         let mut target = |signal: Signal| {
             let (endpoint, _) = config.endpoint_of(signal)?;
             let origin = endpoint.origin();
-            let invalid = |error: &dyn fmt::Display| EndpointError::Invalid {
-                endpoint: endpoint.to_string(),
-                reason: error.to_string(),
-            };
-            let known = connections.iter().position(|(known, _)| *known == origin);
+            let known = connections.iter().position(|known| known.origin == origin);
             let connection = match known {
                 Some(index) => index,
                 None => {
-                    let channel = ChannelEndpoint::from_shared(origin.clone())
-                        .and_then(|endpoint| endpoint.user_agent(USER_AGENT))
-                        .map_err(|error| invalid(&error))?
-                        .connect_timeout(CONNECT_TIMEOUT)
-                        .tcp_nodelay(true)
-                        .tcp_keepalive(Some(TCP_KEEPALIVE));
-                    connections.push((
-                        origin.clone(),
-                        Connection {
-                            endpoint: channel,
-                            channel: None,
-                            generation: 0,
-                        },
-                    ));
+                    connections.push(Connection::new(&endpoint, config, &name)?);
                     connections.len() - 1
                 }
             };
             let uri = Uri::builder()
-                .scheme("http")
+                .scheme(endpoint.scheme())
                 .authority(endpoint.authority.clone())
                 .path_and_query(PathAndQuery::from_static(path(signal)))
                 .build()
-                .map_err(|error| invalid(&error))?;
-            Ok(Target { uri, connection })
+                .map_err(|error| invalid(&endpoint, &error))?;
+            Ok(Target {
+                uri,
+                connection,
+                peer: Arc::clone(&connections[connection].peer),
+            })
         };
         let targets = [
             target(Signal::Traces)?,
@@ -105,12 +97,23 @@ impl OtlpGrpcExporter {
             target(Signal::Profiles)?,
         ];
         Ok(Self {
-            name: format!("{} (OTLP/gRPC)", config.main_endpoint()?.shown_origin()),
+            name,
             is_one_backend: config.is_one_backend(|_, endpoint, _| endpoint.shown_origin())?,
             targets,
             headers: config.request_headers()?,
-            connections: Mutex::new(connections.into_iter().map(|(_, c)| c).collect()),
+            encoder: Encoder::new(Format::Protobuf, config.compression_of_requests()),
+            connections: Mutex::new(connections),
         })
+    }
+
+    /// The number of the host of a signal: below that of the signals.
+    pub(crate) fn host(&self, signal: Signal) -> usize {
+        self.targets[signal as usize].connection
+    }
+
+    /// Whether the other side of a signal seemed to speak HTTP, but not gRPC, when it was last asked.
+    pub(crate) fn sign(&self, signal: Signal) -> Sign {
+        self.targets[signal as usize].peer.sign()
     }
 
     fn connections(&self) -> MutexGuard<'_, Vec<Connection>> {
@@ -125,7 +128,10 @@ impl OtlpGrpcExporter {
         let connection = &mut connections[index];
         let channel = connection
             .channel
-            .get_or_insert_with(|| connection.endpoint.connect_lazy())
+            .get_or_insert_with(|| {
+                let connector = connection.connector.clone();
+                connection.endpoint.connect_with_connector_lazy(connector)
+            })
             .clone();
         let give_up = GiveUp {
             exporter: self,
@@ -136,8 +142,16 @@ impl OtlpGrpcExporter {
         (channel, give_up)
     }
 
-    fn request(&self, batch: &EncodedBatch, with: HeaderMap) -> Request<Body> {
-        let mut request = Request::new(Body::new(Message::new(batch.bytes.clone())));
+    /// A channel that takes a request; one that does not is not used again.
+    async fn ready(&self, index: usize) -> Result<(Channel, GiveUp<'_>), tonic::transport::Error> {
+        let (mut channel, give_up) = self.channel(index);
+        std::future::poll_fn(|context| channel.poll_ready(context)).await?;
+        Ok((channel, give_up))
+    }
+
+    fn request(&self, batch: &EncodedBatch, body: RequestBody, with: HeaderMap) -> Request<Body> {
+        let mut request =
+            Request::new(Body::new(Message::new(body.bytes, body.encoding.is_some())));
         *request.method_mut() = http::Method::POST;
         *request.version_mut() = http::Version::HTTP_2;
         *request.uri_mut() = self.targets[batch.signal as usize].uri.clone();
@@ -148,11 +162,62 @@ impl OtlpGrpcExporter {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/grpc"),
         );
+        headers.insert(
+            "grpc-accept-encoding",
+            HeaderValue::from_static(GRPC_ACCEPTED),
+        );
+        if let Some(encoding) = body.encoding {
+            headers.insert(GRPC_ENCODING, HeaderValue::from_static(encoding));
+        }
         // An instance id that no header can carry comes from the user; the batch goes without.
         if let Ok(id) = HeaderValue::from_str(&batch.id.to_string()) {
             headers.insert("ringlight-batch-id", id);
         }
         request
+    }
+}
+
+/// The header with the name of the compression, of requests and of answers.
+const GRPC_ENCODING: &str = "grpc-encoding";
+
+impl Connection {
+    fn new(endpoint: &Endpoint, config: &OtlpConfig, name: &str) -> Result<Self, EndpointError> {
+        let address = |text: &str| {
+            let uri: Result<Uri, _> = text.parse();
+            uri.map_err(|error| invalid(endpoint, &error))
+        };
+        let origin = endpoint.origin();
+        // Whether there is TLS is up to the connector, but the request says so.
+        let channel = ChannelEndpoint::from(address(&endpoint.address())?)
+            .origin(address(&origin)?)
+            .user_agent(USER_AGENT)
+            .map_err(|error| invalid(endpoint, &error))?;
+        let peer = Arc::new(Peer::default());
+        let connector = Connector::new().watch(Arc::clone(&peer));
+        #[cfg(feature = "tls")]
+        let connector = if endpoint.is_tls {
+            // HTTP/1.1 is offered as well, so that a server without HTTP/2 says so.
+            connector.tls(Arc::new(config.tls(&[b"h2", b"http/1.1"], name)))
+        } else {
+            connector
+        };
+        #[cfg(not(feature = "tls"))]
+        let _ = (config, name);
+        Ok(Self {
+            origin,
+            endpoint: channel,
+            connector,
+            peer,
+            channel: None,
+            generation: 0,
+        })
+    }
+}
+
+fn invalid(endpoint: &Endpoint, reason: &dyn fmt::Display) -> EndpointError {
+    EndpointError::Invalid {
+        endpoint: endpoint.to_string(),
+        reason: reason.to_string(),
     }
 }
 
@@ -164,19 +229,27 @@ impl fmt::Debug for OtlpGrpcExporter {
 
 impl Exporter for OtlpGrpcExporter {
     async fn export(&self, batch: EncodedBatch) -> Result<ExportOutcome, ExportError> {
+        let body = self.encoder.body(&batch).await?;
         let headers = self.headers.current().await?;
         let secret = headers.secret().cloned();
-        let request = self.request(&batch, headers.all);
+        let request = self.request(&batch, body, headers.all);
         let target = &self.targets[batch.signal as usize];
-        let (mut channel, mut give_up) = self.channel(target.connection);
-        // A channel that cannot even take a request is beyond repair: its worker went down with the
-        // runtime it was made on.
-        std::future::poll_fn(|context| channel.poll_ready(context))
-            .await
-            .map_err(failure::unreachable)?;
+        let (mut channel, mut give_up) = match self.ready(target.connection).await {
+            Ok(ready) => ready,
+            // It was beyond repair: its worker went down with the runtime it was made on.
+            Err(_) => self
+                .ready(target.connection)
+                .await
+                .map_err(failure::unreachable)?,
+        };
         let outcome = match channel.call(request).await {
-            Ok(response) => read(response).await,
-            Err(error) => Err(failure::unreachable(error)),
+            Ok(response) => {
+                if is_plain_http(&response) {
+                    target.peer.set(Sign::HttpOnly);
+                }
+                read(response).await
+            }
+            Err(error) => Err(failure::lost(error, target.peer.farewell())),
         };
         give_up.armed = false;
         self.headers.judged(secret.as_ref(), outcome).await
@@ -231,28 +304,18 @@ async fn read(response: Response<Body>) -> Result<ExportOutcome, ExportError> {
     if let Some(status) = tonic::Status::from_header_map(response.headers()) {
         return of_status(&status, &[]);
     }
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Err(failure::of_http(response.status(), "", None));
+    }
     if response.status() != StatusCode::OK {
         let code = failure::grpc_code_of_http(response.status());
         let message = format!("HTTP status {}", response.status().as_u16());
         return Err(failure::of_grpc(code, &message, None));
     }
-    let body = Limited::new(response.into_body(), RESPONSE_BYTES_MAX);
-    let body = match body.collect().await {
-        Ok(body) => body,
-        Err(error) if error.is::<LengthLimitError>() => {
-            return Err(ExportError::Permanent {
-                reason: format!("the response has more than {RESPONSE_BYTES_MAX} bytes"),
-            });
-        }
-        Err(error) => {
-            return Err(ExportError::Unreachable {
-                reason: format!("the connection was lost during the response: {error}"),
-                source: Some(error),
-            });
-        }
-    };
+    let encoding = response.headers().get(GRPC_ENCODING).cloned();
+    let body = collect(response.into_body()).await?;
     let status = body.trailers().and_then(tonic::Status::from_header_map);
-    let message = body.to_bytes();
+    let message = unframed(body.to_bytes(), encoding.as_ref())?;
     match status {
         Some(status) => of_status(&status, &message).map(|outcome| ExportOutcome {
             takes_open_spans,
@@ -272,17 +335,39 @@ fn of_status(status: &tonic::Status, body: &[u8]) -> Result<ExportOutcome, Expor
         let after = RpcStatus::from_protobuf(status.details()).and_then(|s| s.retry_after);
         return Err(failure::of_grpc(status.code(), status.message(), after));
     }
-    let response = match body {
-        // Not compressed: we do not ask for it.
-        [0, _, _, _, _, message @ ..] => ExportResponse::from_protobuf(message),
-        _ => None,
-    };
-    let response = response.unwrap_or_default();
+    let response = ExportResponse::from_protobuf(body).unwrap_or_default();
     Ok(ExportOutcome {
         rejected: response.rejected,
         message: (!response.message.is_empty()).then_some(response.message),
         takes_open_spans: false,
     })
+}
+
+/// The message of an answer, which is empty where it cannot be understood.
+fn unframed(body: Bytes, encoding: Option<&HeaderValue>) -> Result<Bytes, ExportError> {
+    let encoding = match body.first() {
+        Some(0) => None,
+        Some(1) => encoding.map(HeaderValue::as_bytes),
+        _ => return Ok(Bytes::new()),
+    };
+    if body.len() < FRAMING_BYTES {
+        return Ok(Bytes::new());
+    }
+    match decompress(encoding, body.slice(FRAMING_BYTES..), RESPONSE_BYTES_MAX) {
+        Ok(message) => Ok(message),
+        Err(Unreadable::Garbled) => Ok(Bytes::new()),
+        Err(Unreadable::TooLarge) => Err(endless()),
+    }
+}
+
+/// A byte that says whether the message is compressed, and four with its length.
+const FRAMING_BYTES: usize = 5;
+
+/// Whether this is how a server answers that speaks HTTP/2 and knows nothing of gRPC.
+fn is_plain_http(response: &Response<Body>) -> bool {
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    let is_grpc = content_type.is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"));
+    !is_grpc && matches!(response.status().as_u16(), 404 | 405 | 415)
 }
 
 /// One gRPC message: five bytes of framing, then the encoded request as it is.
@@ -291,10 +376,10 @@ struct Message {
 }
 
 impl Message {
-    fn new(message: Bytes) -> Self {
-        let mut framing = BytesMut::with_capacity(5);
-        framing.put_u8(0);
-        // Batches are limited to 60 MiB.
+    fn new(message: Bytes, is_compressed: bool) -> Self {
+        let mut framing = BytesMut::with_capacity(FRAMING_BYTES);
+        framing.put_u8(u8::from(is_compressed));
+        // Requests are limited to 64 MiB.
         framing.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
         Self {
             frames: VecDeque::from([framing.freeze(), message]),

@@ -1,28 +1,32 @@
-//! OTLP over HTTP with protobuf.
+//! OTLP over HTTP, as protobuf or as JSON.
 
 use std::fmt;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ringlight_collector::{EncodedBatch, ExportError, ExportOutcome, Exporter};
 use ringlight_model::Signal;
 use ringlight_otlp::response::{ExportResponse, Status as RpcStatus};
 
-use crate::config::{EndpointError, OtlpConfig};
+use crate::body::{Encoder, Format, RESPONSE_BYTES_MAX, RequestBody, collect, endless};
+use crate::compress::{ACCEPTED, Unreadable, decompress};
+use crate::config::OtlpConfig;
+use crate::connect::Connector;
+use crate::endpoint::EndpointError;
 use crate::secret::Headers;
-use crate::{RESPONSE_BYTES_MAX, USER_AGENT, failure, takes_open_spans};
+use crate::{USER_AGENT, failure, takes_open_spans};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
 
-/// Sends batches as OTLP over HTTP/1.1 with protobuf bodies.
+/// Sends batches as OTLP over HTTP/1.1 with protobuf or JSON bodies.
 ///
 /// Connections are opened when they are needed and kept for the next batch. Redirects are not
 /// followed: they would carry the headers to another host.
@@ -33,7 +37,8 @@ pub struct OtlpHttpExporter {
     /// One for each signal.
     targets: [Target; Signal::ALL.len()],
     headers: Headers,
-    client: Client<HttpConnector, Full<Bytes>>,
+    encoder: Encoder,
+    client: Client<Connector, Full<Bytes>>,
 }
 
 struct Target {
@@ -44,14 +49,39 @@ struct Target {
 }
 
 impl OtlpHttpExporter {
-    /// An exporter to this destination. Connects to nothing yet.
+    /// An exporter to this destination, with protobuf bodies. Connects to nothing yet.
     ///
     /// # Errors
-    /// An endpoint is not an `http://` address, or asks for TLS, which this build does not have; a
-    /// header cannot be sent.
+    /// An endpoint is not an address, or asks for TLS in a build without the feature `tls`; a header cannot
+    /// be sent.
     pub fn new(config: &OtlpConfig) -> Result<Self, EndpointError> {
+        Self::build(config, Format::Protobuf, false)
+    }
+
+    /// An exporter to this destination, with JSON bodies (`http/json`). Connects to nothing yet.
+    ///
+    /// JSON takes several times the bytes of protobuf, and the time to write it. Reports, which are metrics,
+    /// stay protobuf.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn json(config: &OtlpConfig) -> Result<Self, EndpointError> {
+        Self::build(config, Format::Json, false)
+    }
+
+    /// For endpoints that were meant for gRPC, whose paths mean nothing.
+    pub(crate) fn instead_of_grpc(config: &OtlpConfig) -> Result<Self, EndpointError> {
+        Self::build(config, Format::Protobuf, true)
+    }
+
+    fn build(
+        config: &OtlpConfig,
+        format: Format,
+        is_instead_of_grpc: bool,
+    ) -> Result<Self, EndpointError> {
         let target = |signal: Signal| {
             let (endpoint, is_own) = config.endpoint_of(signal)?;
+            let is_own = is_own && !(is_instead_of_grpc && endpoint.path == "/");
             let address = endpoint.with_suffix(if is_own { "" } else { path(signal) });
             let uri = address.parse().map_err(|error| EndpointError::Invalid {
                 endpoint: endpoint.to_string(),
@@ -68,10 +98,10 @@ impl OtlpHttpExporter {
             target(Signal::Metrics)?,
             target(Signal::Profiles)?,
         ];
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
-        connector.set_keepalive(Some(TCP_KEEPALIVE));
+        let name = format!("{} (OTLP/HTTP)", config.main_endpoint()?);
+        let connector = Connector::new();
+        #[cfg(feature = "tls")]
+        let connector = connector.tls(Arc::new(config.tls(&[b"http/1.1"], &name)));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -82,22 +112,36 @@ impl OtlpHttpExporter {
             base.map_or(address.clone(), str::to_owned)
         })?;
         Ok(Self {
-            name: format!("{} (OTLP/HTTP)", config.main_endpoint()?),
+            name,
             is_one_backend,
             targets,
             headers: config.request_headers()?,
+            encoder: Encoder::new(format, config.compression_of_requests()),
             client,
         })
     }
 
-    fn request(&self, batch: &EncodedBatch, with: HeaderMap) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(batch.bytes.clone()));
+    fn request(
+        &self,
+        batch: &EncodedBatch,
+        body: RequestBody,
+        with: HeaderMap,
+    ) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body.bytes));
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = self.targets[batch.signal as usize].uri.clone();
         *request.headers_mut() = with;
         let headers = request.headers_mut();
-        headers.insert(header::CONTENT_TYPE, PROTOBUF);
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        let content_type = match body.format {
+            Format::Protobuf => PROTOBUF,
+            Format::Json => JSON,
+        };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if let Some(encoding) = body.encoding {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
         // An instance id that no header can carry comes from the user; the batch goes without.
         if let Ok(id) = HeaderValue::from_str(&batch.id.to_string()) {
             headers.insert("ringlight-batch-id", id);
@@ -114,9 +158,12 @@ impl fmt::Debug for OtlpHttpExporter {
 
 impl Exporter for OtlpHttpExporter {
     async fn export(&self, batch: EncodedBatch) -> Result<ExportOutcome, ExportError> {
+        let body = self.encoder.body(&batch).await?;
         let headers = self.headers.current().await?;
         let secret = headers.secret().cloned();
-        let result = self.send(batch, headers.all).await;
+        let result = self
+            .send(batch.signal, self.request(&batch, body, headers.all))
+            .await;
         self.headers.judged(secret.as_ref(), result).await
     }
 
@@ -132,38 +179,33 @@ impl Exporter for OtlpHttpExporter {
 impl OtlpHttpExporter {
     async fn send(
         &self,
-        batch: EncodedBatch,
-        headers: HeaderMap,
+        signal: Signal,
+        request: Request<Full<Bytes>>,
     ) -> Result<ExportOutcome, ExportError> {
         let response = self
             .client
-            .request(self.request(&batch, headers))
+            .request(request)
             .await
             .map_err(failure::unreachable)?;
         let (head, body) = response.into_parts();
-        let body = match Limited::new(body, RESPONSE_BYTES_MAX).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => {
-                return Err(ExportError::Permanent {
-                    reason: format!("the response has more than {RESPONSE_BYTES_MAX} bytes"),
-                });
-            }
-            Err(error) => {
-                return Err(ExportError::Unreachable {
-                    reason: format!("the connection was lost during the response: {error}"),
-                    source: Some(error),
-                });
-            }
+        let encoding = head.headers.get(header::CONTENT_ENCODING);
+        let encoding = encoding.map(HeaderValue::as_bytes);
+        let body = collect(body).await?.to_bytes();
+        let body = match decompress(encoding, body, RESPONSE_BYTES_MAX) {
+            Ok(body) => body,
+            // As if there were none: the status says what became of the batch.
+            Err(Unreadable::Garbled) => Bytes::new(),
+            Err(Unreadable::TooLarge) => return Err(endless()),
         };
         let answer = read(&Response::from_parts(head, body), SystemTime::now());
         match answer {
             Err(ExportError::Unsupported { reason })
-                if self.targets[batch.signal as usize].is_unusual =>
+                if self.targets[signal as usize].is_unusual =>
             {
                 Err(ExportError::Unsupported {
                     reason: format!(
                         "{reason}; hint: the endpoint of a single signal is used as it is, add `{}`",
-                        path(batch.signal)
+                        path(signal)
                     ),
                 })
             }
@@ -183,18 +225,19 @@ const fn path(signal: Signal) -> &'static str {
 
 fn read(response: &Response<Bytes>, now: SystemTime) -> Result<ExportOutcome, ExportError> {
     let status = response.status();
-    let is_protobuf = response.headers().get(header::CONTENT_TYPE) == Some(&PROTOBUF);
+    let format = format_of(response);
     let text_of = |name| {
         let value = response.headers().get(name);
         value.and_then(|value| value.to_str().ok())
     };
     if status.is_success() {
         // A success that is empty or cannot be understood counts as delivered.
-        let understood = if is_protobuf {
-            ExportResponse::from_protobuf(response.body()).unwrap_or_default()
-        } else {
-            ExportResponse::default()
+        let understood = match format {
+            Some(Format::Protobuf) => ExportResponse::from_protobuf(response.body()),
+            Some(Format::Json) => ExportResponse::from_json(response.body()),
+            None => None,
         };
+        let understood = understood.unwrap_or_default();
         return Ok(ExportOutcome {
             rejected: understood.rejected,
             message: (!understood.message.is_empty()).then_some(understood.message),
@@ -209,12 +252,17 @@ fn read(response: &Response<Bytes>, now: SystemTime) -> Result<ExportOutcome, Ex
         return Err(failure::of_http(status, &text, None));
     }
     let after = text_of(header::RETRY_AFTER).and_then(|value| failure::retry_after(value, now));
-    let text = if is_protobuf {
-        RpcStatus::from_protobuf(response.body())
-            .map(|status| status.message)
-            .unwrap_or_default()
-    } else {
-        String::from_utf8_lossy(response.body()).into_owned()
+    let plain = || String::from_utf8_lossy(response.body()).into_owned();
+    let text = match format {
+        Some(Format::Protobuf) => {
+            let status = RpcStatus::from_protobuf(response.body());
+            status.map(|status| status.message).unwrap_or_default()
+        }
+        Some(Format::Json) => {
+            let status = RpcStatus::from_json(response.body());
+            status.map_or_else(plain, |status| status.message)
+        }
+        None => plain(),
     };
     let text = if text.trim().is_empty() {
         reason_phrase(status).to_owned()
@@ -222,6 +270,20 @@ fn read(response: &Response<Bytes>, now: SystemTime) -> Result<ExportOutcome, Ex
         text
     };
     Err(failure::of_http(status, &text, after))
+}
+
+/// What the body of an answer is, as it says.
+fn format_of(response: &Response<Bytes>) -> Option<Format> {
+    let value = response
+        .headers()
+        .get(header::CONTENT_TYPE)?
+        .to_str()
+        .ok()?;
+    match value.split(';').next()?.trim() {
+        PROTOBUF => Some(Format::Protobuf),
+        JSON => Some(Format::Json),
+        _ => None,
+    }
 }
 
 fn reason_phrase(status: StatusCode) -> &'static str {

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ringlight_collector::{EncodedBatch, ExportError, ExportOutcome, Exporter};
-use ringlight_model::{Limits, Signal};
-use ringlight_otlp::OtlpDecoder;
-use ringlight_otlp::json::Writer;
+use ringlight_model::Signal;
 use tokio::sync::Mutex;
+
+use crate::body::json;
 
 /// Writes batches of spans and logs as OTLP/JSON export requests, each on a line of its own: the
 /// format of OpenTelemetry's [file exporter], which the collector's `otlpjsonfile` receiver reads.
@@ -87,7 +87,7 @@ impl Exporter for JsonLinesExporter {
         // The lock is fair, so batches keep their order.
         let mut output = Arc::clone(&self.writer).lock_owned().await;
         let written = tokio::task::spawn_blocking(move || {
-            let line = json(&batch)?;
+            let line = json(&batch)? + "\n";
             output.line(&line).map_err(failed)
         });
         match written.await {
@@ -116,16 +116,4 @@ fn failed(error: io::Error) -> ExportError {
         reason,
         source: Some(Box::new(error)),
     }
-}
-
-fn json(batch: &EncodedBatch) -> Result<String, ExportError> {
-    let mut writer = Writer::new(batch.signal);
-    OtlpDecoder::new(Limits::default())
-        .walk(batch.signal, &batch.bytes, &mut writer)
-        .map_err(|error| ExportError::Permanent {
-            reason: error.to_string(),
-        })?;
-    let mut line = writer.finish();
-    line.push('\n');
-    Ok(line)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ringlight_model::{Signal, Value};
 
 use crate::encode::proto::{self, Room};
-use crate::json::write_text;
+use crate::json::{self, write_text};
 use crate::wire::{Field, Reader, Slice, WireError};
 
 /// The type of the detail that tells a client when to try again.
@@ -67,6 +67,13 @@ impl ExportResponse {
     #[must_use]
     pub fn from_protobuf(bytes: &[u8]) -> Option<Self> {
         Self::read(bytes).ok()
+    }
+
+    /// Reads a response in JSON; `None` when it is none, which a client counts as delivered. Counts may be
+    /// text or numbers; negative ones are read as zero.
+    #[must_use]
+    pub fn from_json(bytes: &[u8]) -> Option<Self> {
+        json::export_response(std::str::from_utf8(bytes).ok()?)
     }
 
     fn read(bytes: &[u8]) -> Result<Self, WireError> {
@@ -157,6 +164,12 @@ impl Status {
     #[must_use]
     pub fn from_protobuf(bytes: &[u8]) -> Option<Self> {
         Self::read(bytes).ok()
+    }
+
+    /// Reads a status in JSON, without its details; `None` when it is none.
+    #[must_use]
+    pub fn from_json(bytes: &[u8]) -> Option<Self> {
+        json::status(std::str::from_utf8(bytes).ok()?)
     }
 
     fn read(bytes: &[u8]) -> Result<Self, WireError> {
@@ -251,6 +264,7 @@ mod tests {
                 Some(response.clone())
             );
             assert_eq!(response.to_json(signal), json);
+            assert_eq!(ExportResponse::from_json(json.as_bytes()), Some(response));
         };
         check(0, "", Signal::Traces, "{}");
         check(
@@ -265,6 +279,32 @@ mod tests {
             Signal::Logs,
             r#"{"partialSuccess":{"rejectedLogRecords":"0","errorMessage":"a warning"}}"#,
         );
+    }
+
+    #[test]
+    fn json_is_read_as_far_as_it_is_understood() {
+        let check = |json: &[u8], expected: Option<(u64, &str)>| {
+            let expected = expected.map(|(rejected, message)| ExportResponse {
+                rejected,
+                message: message.to_owned(),
+            });
+            assert_eq!(ExportResponse::from_json(json), expected);
+        };
+        let partial = br#" {"x":[1,{}],"partialSuccess":{"rejectedDataPoints":7,"new":null}} "#;
+        check(partial, Some((7, "")));
+        check(
+            br#"{"partialSuccess":{"rejectedSpans":"-1"}}"#,
+            Some((0, "")),
+        );
+        check(br#"{"partialSuccess":{"rejectedSpans":[]}}"#, Some((0, "")));
+        check(br#"{"partialSuccess":null}"#, Some((0, "")));
+        check(b"{}", Some((0, "")));
+        for broken in ["", "[]", "ok", "{", "{} {}", r#"{"partialSuccess":{"#] {
+            check(broken.as_bytes(), None);
+            assert_eq!(Status::from_json(broken.as_bytes()), None);
+        }
+        check(b"\xff", None);
+        check("[".repeat(1_000_000).as_bytes(), None);
     }
 
     #[test]
@@ -297,6 +337,8 @@ mod tests {
                 Some(status.clone())
             );
             assert_eq!(status.to_json(), json);
+            let read = Status::from_json(json.as_bytes()).unwrap();
+            assert_eq!((read.code, read.message), (status.code, status.message));
         };
         check(None, r#"{"code":14,"message":"busy"}"#);
         check(

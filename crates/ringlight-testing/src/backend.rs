@@ -2,34 +2,34 @@
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf as _, Bytes};
-use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
-use hyper::body::{Frame, Incoming};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use ringlight_model::Signal;
-use ringlight_otlp::response::{ExportResponse, Status};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
+use tokio_rustls::TlsAcceptor;
 
-use crate::{Code, Received, Reply, Seen};
+use crate::answer::{Body, Wire, cut, http_reply, respond};
+use crate::request::{format_of, signal_of, whole};
+use crate::{Received, Reply, Seen, TlsSetup};
 
 /// How long [`Backend::wait_for`] waits before it fails the test. Long, since it is only reached
 /// when something is wrong.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;
-
 /// A scripted OTLP backend on a port of the loopback interface. It stops when dropped.
 pub struct Backend {
     address: SocketAddr,
+    is_tls: bool,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     go_away: watch::Sender<()>,
@@ -72,6 +72,15 @@ impl Shared {
     }
 }
 
+/// What a backend speaks.
+#[derive(Debug, Clone, Default)]
+pub struct Speech {
+    /// With TLS, then.
+    pub tls: Option<TlsSetup>,
+    /// HTTP/1 alone, so no gRPC.
+    pub is_http1_only: bool,
+}
+
 impl Backend {
     /// Starts a backend on a free port.
     ///
@@ -87,8 +96,30 @@ impl Backend {
     /// # Panics
     /// If the address is in use.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "a test fails by panicking")]
     pub fn start_at(address: SocketAddr) -> Self {
+        Self::start_speaking(address, &Speech::default())
+    }
+
+    /// Starts a backend with TLS on a free port.
+    ///
+    /// # Panics
+    /// If the system has no port to give.
+    #[must_use]
+    pub fn start_tls(tls: TlsSetup) -> Self {
+        let speech = Speech {
+            tls: Some(tls),
+            is_http1_only: false,
+        };
+        Self::start_speaking(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &speech)
+    }
+
+    /// Starts a backend at an address that speaks so.
+    ///
+    /// # Panics
+    /// If the address is in use.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a test fails by panicking")]
+    pub fn start_speaking(address: SocketAddr, speech: &Speech) -> Self {
         let listener = std::net::TcpListener::bind(address).expect("the address is free");
         listener
             .set_nonblocking(true)
@@ -96,21 +127,25 @@ impl Backend {
         let address = listener
             .local_addr()
             .expect("a bound socket has an address");
-        let shared = Arc::new(Shared::default());
+        let server = Server {
+            shared: Arc::new(Shared::default()),
+            is_http1_only: speech.is_http1_only,
+            tls: (speech.tls.as_ref())
+                .map(|tls| TlsAcceptor::from(tls.server_config(speech.is_http1_only))),
+        };
+        let shared = Arc::clone(&server.shared);
         let (stop, stopped) = watch::channel(false);
         let (go_away, going_away) = watch::channel(());
-        let thread = std::thread::spawn({
-            let shared = Arc::clone(&shared);
-            move || {
-                tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .expect("a runtime starts")
-                    .block_on(serve(listener, shared, stopped, going_away));
-            }
+        let thread = std::thread::spawn(move || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime starts")
+                .block_on(serve(listener, server, stopped, going_away));
         });
         Self {
             address,
+            is_tls: speech.tls.is_some(),
             shared,
             stop,
             go_away,
@@ -131,10 +166,11 @@ impl Backend {
         self.address
     }
 
-    /// `http://` and where it listens.
+    /// `http://` or `https://` and where it listens.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Answers to the next requests with data, in this order, before the default applies.
@@ -205,10 +241,18 @@ impl Drop for Backend {
     }
 }
 
+/// What every connection shares.
+#[derive(Clone)]
+struct Server {
+    shared: Arc<Shared>,
+    tls: Option<TlsAcceptor>,
+    is_http1_only: bool,
+}
+
 #[expect(clippy::expect_used, reason = "a test fails by panicking")]
 async fn serve(
     listener: std::net::TcpListener,
-    shared: Arc<Shared>,
+    server: Server,
     mut stopped: watch::Receiver<bool>,
     going_away: watch::Receiver<()>,
 ) {
@@ -218,13 +262,13 @@ async fn serve(
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
-                let index = shared.change(|state| {
+                let index = server.shared.change(|state| {
                     state.seen.connections += 1;
                     state.seen.connections - 1
                 });
                 let mut going_away = going_away.clone();
                 going_away.mark_unchanged();
-                connections.spawn(connection(stream, index, Arc::clone(&shared), going_away));
+                connections.spawn(connection(stream, index, server.clone(), going_away));
             }
             _ = stopped.changed() => break,
         }
@@ -233,19 +277,58 @@ async fn serve(
     connections.shutdown().await;
 }
 
+/// Who is at the other side of a connection.
+#[derive(Clone)]
+struct Client {
+    connection: usize,
+    certificate: Option<Bytes>,
+}
+
 async fn connection(
     stream: TcpStream,
-    index: usize,
-    shared: Arc<Shared>,
+    connection: usize,
+    server: Server,
+    going_away: watch::Receiver<()>,
+) {
+    let mut client = Client {
+        connection,
+        certificate: None,
+    };
+    let Some(tls) = &server.tls else {
+        return speak(stream, client, server, going_away).await;
+    };
+    // A client that does not like the certificate leaves.
+    if let Ok(stream) = tls.accept(stream).await {
+        let certificates = stream.get_ref().1.peer_certificates();
+        let first = certificates.and_then(|certificates| certificates.first());
+        client.certificate = first.map(|certificate| Bytes::copy_from_slice(certificate));
+        speak(stream, client, server, going_away).await;
+    }
+}
+
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    client: Client,
+    server: Server,
     mut going_away: watch::Receiver<()>,
 ) {
     let kill = Arc::new(Notify::new());
     let service = hyper::service::service_fn({
-        let kill = Arc::clone(&kill);
-        move |request| answer(request, index, Arc::clone(&shared), Arc::clone(&kill))
+        let (kill, shared) = (Arc::clone(&kill), server.shared);
+        move |request| {
+            answer(
+                request,
+                client.clone(),
+                Arc::clone(&shared),
+                Arc::clone(&kill),
+            )
+        }
     });
-    let server = auto::Builder::new(TokioExecutor::new());
-    let mut serving = std::pin::pin!(server.serve_connection(TokioIo::new(stream), service));
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    if server.is_http1_only {
+        builder = builder.http1_only();
+    }
+    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         // How a client leaves is its own business.
         _ = serving.as_mut() => return,
@@ -260,23 +343,18 @@ async fn connection(
 
 async fn answer(
     request: Request<Incoming>,
-    connection: usize,
+    client: Client,
     shared: Arc<Shared>,
     kill: Arc<Notify>,
 ) -> Result<Response<Body>, hyper::Error> {
     let (head, body) = request.into_parts();
-    let is_grpc = head
-        .headers
-        .get(http::header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
     let Some(signal) = signal_of(head.uri.path()) else {
         return Ok(http_reply(StatusCode::NOT_FOUND, None));
     };
-    let mut body = body.collect().await?.to_bytes();
-    if is_grpc {
-        // One message: a byte for compression, four for the length.
-        body.advance(5.min(body.len()));
-    }
+    let format = format_of(&head.headers);
+    let body = body.collect().await?.to_bytes();
+    let wire_bytes = body.len();
+    let (body, compression) = whole(body, format, signal, &head.headers);
     let reply = shared.change(|state| {
         let reply = if signal == Signal::Metrics {
             state.reports.clone()
@@ -292,11 +370,14 @@ async fn answer(
     }
     let received = Received {
         signal,
-        is_grpc,
+        format,
+        compression,
         headers: head.headers,
         body,
+        wire_bytes,
         reply: reply.clone(),
-        connection,
+        connection: client.connection,
+        client_certificate: client.certificate,
     };
     shared.change(|state| state.seen.requests.push(received));
     if matches!(reply, Reply::Reset | Reply::TakeAndReset) {
@@ -305,165 +386,9 @@ async fn answer(
     if matches!(reply, Reply::Reset | Reply::TakeAndReset | Reply::Hang) {
         std::future::pending::<()>().await;
     }
+    let wire = Wire { format, signal };
     if reply == Reply::Cut {
-        let mut response = taken(vec![0; 64], is_grpc);
-        let head = VecDeque::from([Frame::data(Bytes::from_static(b"\0\0\0"))]);
-        response.headers_mut().insert("content-length", 64.into());
-        *response.body_mut() = Frames {
-            frames: head,
-            kill: Some(kill),
-        }
-        .boxed_unsync();
-        return Ok(response);
+        return Ok(cut(wire, kill));
     }
-    Ok(respond(&reply, is_grpc))
-}
-
-fn signal_of(path: &str) -> Option<Signal> {
-    Some(match path {
-        "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => Signal::Traces,
-        "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => Signal::Logs,
-        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export" => Signal::Metrics,
-        path if path.ends_with("/v1/traces") => Signal::Traces,
-        path if path.ends_with("/v1/logs") => Signal::Logs,
-        path if path.ends_with("/v1/metrics") => Signal::Metrics,
-        _ => return None,
-    })
-}
-
-fn respond(reply: &Reply, is_grpc: bool) -> Response<Body> {
-    match reply {
-        Reply::Partial { rejected, message } => {
-            let response = ExportResponse {
-                rejected: u64::try_from(*rejected).unwrap_or(0),
-                message: (*message).to_owned(),
-            };
-            taken(response.to_protobuf(), is_grpc)
-        }
-        Reply::Garbage => taken(b"\xff\xff\xffnot a response".to_vec(), is_grpc),
-        Reply::Huge(bytes) => taken(vec![0; *bytes], is_grpc),
-        Reply::Grpc(code, delay) if is_grpc => grpc_status(*code, "as the script says", *delay),
-        Reply::GrpcMessage(code, message) if is_grpc => grpc_status(*code, message, None),
-        Reply::Grpc(..) | Reply::GrpcMessage(..) => {
-            http_reply(StatusCode::SERVICE_UNAVAILABLE, None)
-        }
-        Reply::Http(status, retry_after) => {
-            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::IM_A_TEAPOT);
-            let header = retry_after.as_deref().map(|value| ("retry-after", value));
-            http_reply(status, header)
-        }
-        Reply::Redirect(location) => {
-            http_reply(StatusCode::TEMPORARY_REDIRECT, Some(("location", location)))
-        }
-        _ => taken(Vec::new(), is_grpc),
-    }
-}
-
-/// Success with this message.
-fn taken(message: Vec<u8>, is_grpc: bool) -> Response<Body> {
-    if !is_grpc {
-        let mut response = Response::new(full(message));
-        set(
-            response.headers_mut(),
-            "content-type",
-            "application/x-protobuf",
-        );
-        return response;
-    }
-    let mut framed = vec![0];
-    framed.extend_from_slice(
-        &u32::try_from(message.len())
-            .unwrap_or(u32::MAX)
-            .to_be_bytes(),
-    );
-    framed.extend_from_slice(&message);
-    let mut trailers = HeaderMap::new();
-    set(&mut trailers, "grpc-status", "0");
-    let frames = [Frame::data(Bytes::from(framed)), Frame::trailers(trailers)];
-    let body = Frames {
-        frames: frames.into_iter().collect(),
-        kill: None,
-    };
-    let mut response = Response::new(body.boxed_unsync());
-    set(response.headers_mut(), "content-type", "application/grpc");
-    response
-}
-
-fn grpc_status(code: Code, message: &str, delay: Option<Duration>) -> Response<Body> {
-    let mut response = Response::new(full(Vec::new()));
-    let headers = response.headers_mut();
-    set(headers, "content-type", "application/grpc");
-    set(headers, "grpc-status", &code.0.to_string());
-    set(headers, "grpc-message", message);
-    if delay.is_some() {
-        let status = Status {
-            code: code.0,
-            message: message.to_owned(),
-            retry_after: delay,
-        };
-        set(
-            headers,
-            "grpc-status-details-bin",
-            &base64(&status.to_protobuf()),
-        );
-    }
-    response
-}
-
-fn http_reply(status: StatusCode, header: Option<(&'static str, &str)>) -> Response<Body> {
-    let mut response = Response::new(full(b"as the script says".to_vec()));
-    *response.status_mut() = status;
-    if let Some((name, value)) = header {
-        set(response.headers_mut(), name, value);
-    }
-    response
-}
-
-fn full(bytes: Vec<u8>) -> Body {
-    Full::new(Bytes::from(bytes)).boxed_unsync()
-}
-
-#[expect(clippy::expect_used, reason = "a test fails by panicking")]
-fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    headers.insert(name, value.parse().expect("a header value is visible text"));
-}
-
-/// A body whose frames are all there already, and then perhaps the end of the connection.
-struct Frames {
-    frames: VecDeque<Frame<Bytes>>,
-    kill: Option<Arc<Notify>>,
-}
-
-impl http_body::Body for Frames {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match (self.frames.pop_front(), &self.kill) {
-            (None, Some(kill)) => {
-                kill.notify_one();
-                Poll::Pending
-            }
-            (frame, _) => Poll::Ready(frame.map(Ok)),
-        }
-    }
-}
-
-/// Base64 without padding, as gRPC writes binary headers.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let mut word = [0; 4];
-        word[1..=chunk.len()].copy_from_slice(chunk);
-        let bits = u32::from_be_bytes(word);
-        for digit in 0..=chunk.len() {
-            let index = (bits >> (18 - 6 * digit)) & 0x3f;
-            text.push(char::from(ALPHABET[index as usize]));
-        }
-    }
-    text
+    Ok(respond(&reply, wire))
 }

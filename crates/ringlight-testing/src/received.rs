@@ -11,23 +11,29 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use ringlight_model::{LedgerSnapshot, Signal};
 use ringlight_otlp::ledger_report;
 
-use crate::Reply;
+use crate::{Format, Reply};
 
 /// One request.
 #[derive(Debug, Clone)]
 pub struct Received {
     /// What it was sent as.
     pub signal: Signal,
-    /// Whether it came over gRPC.
-    pub is_grpc: bool,
+    /// How it was written.
+    pub format: Format,
+    /// How it was compressed: `gzip`, `zstd`, or empty.
+    pub compression: String,
     /// Request headers.
     pub headers: http::HeaderMap,
-    /// The export request, without the framing of gRPC.
+    /// The export request in protobuf, whatever it was written in, without framing and compression.
     pub body: Bytes,
+    /// How long the body was on the wire.
+    pub wire_bytes: usize,
     /// How it was answered.
     pub reply: Reply,
     /// The number of the connection it came over, from 0.
     pub connection: usize,
+    /// The certificate the client showed.
+    pub client_certificate: Option<Bytes>,
 }
 
 impl Received {

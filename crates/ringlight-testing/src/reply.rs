@@ -39,6 +39,22 @@ pub enum Reply {
         /// What it says.
         message: &'static str,
     },
+    /// As [`Partial`](Self::Partial), with a body compressed as gRPC and HTTP name it.
+    PartialCompressed {
+        /// `gzip` or `zstd`.
+        encoding: &'static str,
+        /// Records refused.
+        rejected: i64,
+        /// What it says.
+        message: &'static str,
+    },
+    /// Success with a body that is this many bytes once it is decompressed.
+    Bomb {
+        /// `gzip` or `zstd`.
+        encoding: &'static str,
+        /// The bytes it becomes.
+        bytes: usize,
+    },
     /// A gRPC status, with `RetryInfo` where a delay is given. Over HTTP it is a 503.
     Grpc(Code, Option<Duration>),
     /// A gRPC status with a message of its own.
@@ -51,6 +67,19 @@ pub enum Reply {
     Garbage,
     /// Success with a body of this many bytes.
     Huge(usize),
+    /// Success with a body that does not end; over HTTP it is said to have 10 GB.
+    Endless,
+    /// The same, a byte at a time, with this time between.
+    Drip(Duration),
+    /// An HTTP status with this body. Over gRPC as well.
+    Says {
+        /// The status.
+        status: u16,
+        /// What the body is said to be.
+        content_type: &'static str,
+        /// The body.
+        body: &'static str,
+    },
     /// Success, after this time.
     Delayed(Duration),
     /// Keeps the request and says nothing, until the backend stops.
@@ -70,6 +99,10 @@ impl Reply {
             self,
             Self::Ok
                 | Self::Partial { .. }
+                | Self::PartialCompressed { .. }
+                | Self::Bomb { .. }
+                | Self::Endless
+                | Self::Drip(_)
                 | Self::Garbage
                 | Self::Huge(_)
                 | Self::Delayed(_)

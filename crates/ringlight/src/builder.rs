@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,7 +19,10 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::InitError;
 use crate::LogFormat;
 use crate::budget::{self, OverheadBudget};
-use crate::config::{Environment, Inputs, Protocol, Route, Routes, Settings};
+use crate::config::{
+    CERTIFICATE_CODE, CLIENT_CERTIFICATE_CODE, Compression, Environment, Inputs, Protocol, Route,
+    Routes, Settings,
+};
 use crate::controls::{self, Controls};
 use crate::filter::{Choice, Output};
 use crate::sampling::{HeadSampling, Sampler, SamplingRule};
@@ -108,7 +112,7 @@ impl Builder {
         self
     }
 
-    /// Where to send traces and logs: `http://host:port`. gRPC unless the port is 4318 or
+    /// Where to send traces and logs: `http://host:port`, or `https://host:port` with TLS. gRPC unless the port is 4318 or
     /// [`otlp_protocol`](Self::otlp_protocol) says otherwise.
     pub fn otlp_endpoint(mut self, url: impl Into<String>) -> Self {
         self.inputs.endpoint = Some(url.into());
@@ -151,6 +155,36 @@ impl Builder {
         headers: impl Into<ringlight_secrets::SecretHeadersBuilder>,
     ) -> Self {
         self.inputs.secret_headers = Some(headers.into());
+        self
+    }
+
+    /// How export requests are compressed. Default: `OTEL_EXPORTER_OTLP_COMPRESSION`, or not at all.
+    pub fn otlp_compression(mut self, compression: Compression) -> Self {
+        self.inputs.compression = Some(compression);
+        self
+    }
+
+    /// A PEM file with the certificates of the authorities that may vouch for an `https://` endpoint, in place
+    /// of those that the platform trusts. Default: `OTEL_EXPORTER_OTLP_CERTIFICATE`, or the platform's.
+    ///
+    /// It is read again when a connection is made, if it has changed.
+    pub fn otlp_certificate(mut self, file: impl Into<PathBuf>) -> Self {
+        self.inputs.tls_files.certificate = Some((file.into(), CERTIFICATE_CODE));
+        self
+    }
+
+    /// PEM files with the certificate and the private key by which this process shows an `https://`
+    /// endpoint who it is. Default: `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE` and
+    /// `OTEL_EXPORTER_OTLP_CLIENT_KEY`, or none.
+    ///
+    /// They are read again when a connection is made, if they have changed.
+    pub fn otlp_client_certificate(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        let files = (certificate.into(), key.into(), CLIENT_CERTIFICATE_CODE);
+        self.inputs.tls_files.client = Some(files);
         self
     }
 
@@ -659,15 +693,19 @@ fn connect(
     let Some(routes) = settings.routes.take() else {
         return Ok(None);
     };
-    let notices = settings.pipeline.notices.clone();
+    let notices = &settings.pipeline.notices;
     let secret = settings.secret_headers.take();
     let secret = secret.map(|secret| {
+        let notices = notices.clone();
         secret
             .on_notice_by_default(move |notice| crate::notice::of_secret(&notices, notice))
             .build()
     });
-    let (routes, exporter) =
-        crate::destinations::connect(routes, secret.as_ref(), &mut settings.warnings)?;
+    let shared = crate::destinations::Shared {
+        secret: secret.as_ref(),
+        notices,
+    };
+    let (routes, exporter) = crate::destinations::connect(routes, shared, &mut settings.warnings)?;
     // First, since the ledger of the first destination is the one that is shown.
     let found = exporter.map(|exporter| exporters.insert(0, exporter));
     Ok(found.map(|()| routes))

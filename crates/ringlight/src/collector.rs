@@ -64,8 +64,8 @@ pub use ringlight_collector::{
 };
 #[cfg(feature = "otel")]
 pub use ringlight_export::{
-    EndpointError, FallbackExporter, JsonLinesExporter, NullExporter, OtlpConfig, OtlpGrpcExporter,
-    OtlpHttpExporter,
+    Compression, EndpointError, FallbackExporter, JsonLinesExporter, NullExporter, OtlpConfig,
+    OtlpExporter, OtlpGrpcExporter, OtlpHttpExporter,
 };
 pub use ringlight_model::{
     Callsite, CallsiteId, CallsiteRegistry, KeyValue, Limits, Resource, Scope, Span, SpanEvent,

@@ -3,24 +3,33 @@
 use std::sync::Arc;
 
 use ringlight_collector::{
-    EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed,
+    EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed, Notices,
 };
-use ringlight_export::{EndpointError, OtlpConfig, OtlpGrpcExporter, OtlpHttpExporter};
+use ringlight_export::{EndpointError, OtlpConfig, OtlpExporter, OtlpHttpExporter};
 use ringlight_model::Signal;
 use ringlight_secrets::SecretHeaders;
 
 use crate::InitError;
-use crate::config::{Origin, Protocol, Route, Routes, path};
+use crate::config::{Compression, Origin, Protocol, Route, Routes, path};
+
+/// What all exporters have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared<'a> {
+    /// Where headers come from that hold a secret.
+    pub(crate) secret: Option<&'a SecretHeaders>,
+    /// Who is told of what changes about the way to a destination.
+    pub(crate) notices: &'a Notices,
+}
 
 /// The exporter for the routes, and the routes that could be used. A bad endpoint from a variable
 /// is warned about and left out.
 pub(crate) fn connect(
     mut routes: Routes,
-    secret: Option<&SecretHeaders>,
+    shared: Shared<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<(Routes, Option<Arc<dyn ExporterBoxed>>), InitError> {
     for route in [&mut routes.traces, &mut routes.logs, &mut routes.metrics] {
-        check(route, secret, warnings)?;
+        check(route, shared, warnings)?;
     }
     if routes.traces.is_none() && routes.logs.is_none() {
         return Ok((routes, None));
@@ -29,12 +38,11 @@ pub(crate) fn connect(
         (Some(traces), Some(logs)) => is_one_backend(traces, logs),
         _ => false,
     };
-    let exporter = |route| exporter(route, secret);
     let split = Split {
         reports_open_spans,
-        traces: routes.traces.as_ref().map(exporter).transpose()?,
-        logs: routes.logs.as_ref().map(exporter).transpose()?,
-        metrics: routes.metrics.as_ref().map(exporter).transpose()?,
+        traces: exporter(routes.traces.as_ref(), shared)?,
+        logs: exporter(routes.logs.as_ref(), shared)?,
+        metrics: exporter(routes.metrics.as_ref(), shared)?,
     };
     // One place for everything is the usual case; it then keeps one connection.
     let first = routes.traces.as_ref().or(routes.logs.as_ref());
@@ -51,14 +59,14 @@ pub(crate) fn connect(
 /// Empties a route that a variable spoiled; an error if it was the application.
 fn check(
     route: &mut Option<Route>,
-    secret: Option<&SecretHeaders>,
+    shared: Shared<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<(), InitError> {
     let Some(found) = route else {
         return Ok(());
     };
     let headers = std::mem::take(&mut found.headers);
-    let built = build(found, secret);
+    let built = build(found, shared);
     if built.is_ok()
         && found.protocol == Protocol::Grpc
         && let Some(path) = path(&found.endpoint)
@@ -73,12 +81,9 @@ fn check(
         );
     }
     if let Err(error) = built {
-        match (&found.origin, &error) {
-            // Never in the clear instead, and not silently nowhere either.
-            (Origin::Application(_), _) | (_, EndpointError::TlsUnavailable { .. }) => {
-                return Err(refused(found, error));
-            }
-            (Origin::Variable(name), _) => {
+        match &found.origin {
+            Origin::Application(_) => return Err(refused(found, error)),
+            Origin::Variable(name) => {
                 say(
                     warnings,
                     format!("`{name}` is ignored: {error}; nothing is sent there"),
@@ -90,7 +95,7 @@ fn check(
     }
     for (name, value) in headers {
         found.headers.push((name, value));
-        if let Err(error) = build(found, secret) {
+        if let Err(error) = build(found, shared) {
             let origin = match &found.origin {
                 Origin::Application(_) => return Err(refused(found, error)),
                 Origin::Variable(name) => name,
@@ -100,6 +105,48 @@ fn check(
                 format!("a header for `{origin}` is ignored: {error}"),
             );
             found.headers.pop();
+        }
+    }
+    check_files(found, warnings)
+}
+
+/// Looks whether the files with certificates can be used. What the application named has to be there; what
+/// variables name may come later, as a volume that is mounted late does.
+fn check_files(route: &Route, warnings: &mut Vec<String>) -> Result<(), InitError> {
+    if !route.endpoint.trim_start().starts_with("https:") {
+        return Ok(());
+    }
+    let files = &route.tls_files;
+    let (certificate, client) = (files.certificate.as_ref(), files.client.as_ref());
+    let origins = [
+        certificate.map(|(_, origin)| origin),
+        client.map(|(_, _, origin)| origin),
+    ];
+    for origin in origins.into_iter().flatten() {
+        let mut config = OtlpConfig::new(&route.endpoint);
+        // One after the other, so that it is known whose file is bad.
+        if let Some((path, _)) = certificate {
+            config = config.ca_certificate_file(path);
+        }
+        if let Some((certificate, key, of)) = client
+            && of == origin
+        {
+            config = config.client_identity_files(certificate, key);
+        }
+        if let Err(error) = config.check_certificate_files() {
+            let reason = error.to_string();
+            return match origin {
+                Origin::Application(_) => Err(InitError::Certificate {
+                    origin: origin.to_string(),
+                    reason,
+                }),
+                Origin::Variable(_) => {
+                    let text =
+                        format!("{origin}: {reason}; it is tried again with every connection");
+                    say(warnings, text);
+                    Ok(())
+                }
+            };
         }
     }
     Ok(())
@@ -116,11 +163,6 @@ fn refused(route: &Route, error: EndpointError) -> InitError {
     let reason = error.to_string();
     match error {
         EndpointError::Header { .. } => InitError::Header { origin, reason },
-        EndpointError::TlsUnavailable { .. } => InitError::Endpoint {
-            origin,
-            reason,
-            hint: "send to a collector on this machine, which can speak TLS to the outside",
-        },
         _ => InitError::Endpoint {
             origin,
             reason,
@@ -130,16 +172,21 @@ fn refused(route: &Route, error: EndpointError) -> InitError {
 }
 
 fn exporter(
-    route: &Route,
-    secret: Option<&SecretHeaders>,
-) -> Result<Arc<dyn ExporterBoxed>, InitError> {
-    build(route, secret).map_err(|error| refused(route, error))
+    route: Option<&Route>,
+    shared: Shared<'_>,
+) -> Result<Option<Arc<dyn ExporterBoxed>>, InitError> {
+    let built = route.map(|route| {
+        exporter_to(route.protocol, &config(route, shared)).map_err(|error| refused(route, error))
+    });
+    built.transpose()
 }
 
-fn build(
-    route: &Route,
-    secret: Option<&SecretHeaders>,
-) -> Result<Arc<dyn ExporterBoxed>, EndpointError> {
+/// Whether there can be an exporter for this route.
+fn build(route: &Route, shared: Shared<'_>) -> Result<(), EndpointError> {
+    exporter_to(route.protocol, &config(route, shared)).map(|_| ())
+}
+
+fn config(route: &Route, shared: Shared<'_>) -> OtlpConfig {
     let mut config = OtlpConfig::new(&route.endpoint);
     if route.own {
         for signal in Signal::ALL {
@@ -149,10 +196,23 @@ fn build(
     for (name, value) in &route.headers {
         config = config.header(name, value);
     }
-    if let Some(secret) = secret {
+    if let Some(secret) = shared.secret {
         config = config.headers_from(secret.clone());
     }
-    exporter_to(route.protocol, &config)
+    if let Some((certificate, _)) = &route.tls_files.certificate {
+        config = config.ca_certificate_file(certificate);
+    }
+    if let Some((certificate, key, _)) = &route.tls_files.client {
+        config = config.client_identity_files(certificate, key);
+    }
+    let compression = match route.compression {
+        Compression::None => ringlight_export::Compression::None,
+        Compression::Gzip => ringlight_export::Compression::Gzip,
+        Compression::Zstd => ringlight_export::Compression::Zstd,
+    };
+    config
+        .compression(compression)
+        .notices(shared.notices.clone())
 }
 
 fn exporter_to(
@@ -160,8 +220,9 @@ fn exporter_to(
     config: &OtlpConfig,
 ) -> Result<Arc<dyn ExporterBoxed>, EndpointError> {
     Ok(match protocol {
-        Protocol::Grpc => Arc::new(OtlpGrpcExporter::new(config)?),
+        Protocol::Grpc => Arc::new(OtlpExporter::new(config)?),
         Protocol::HttpProtobuf => Arc::new(OtlpHttpExporter::new(config)?),
+        Protocol::HttpJson => Arc::new(OtlpHttpExporter::json(config)?),
     })
 }
 
@@ -238,6 +299,7 @@ impl Exporter for Split {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::TlsFiles;
 
     fn route(endpoint: &str, own: bool, protocol: Protocol) -> Option<Route> {
         Some(Route {
@@ -246,6 +308,8 @@ mod tests {
             protocol,
             origin: Origin::Variable("TEST".to_owned()),
             headers: Vec::new(),
+            compression: Compression::None,
+            tls_files: TlsFiles::default(),
         })
     }
 
@@ -259,7 +323,11 @@ mod tests {
                 logs,
                 metrics: None,
             };
-            let (routes, exporter) = connect(routes, None, &mut Vec::new()).unwrap();
+            let shared = Shared {
+                secret: None,
+                notices: &Notices::default(),
+            };
+            let (routes, exporter) = connect(routes, shared, &mut Vec::new()).unwrap();
             let reports = exporter.unwrap().reports_open_spans_boxed();
             assert_eq!(reports, expected, "{routes:?}");
         };

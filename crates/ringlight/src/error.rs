@@ -56,6 +56,14 @@ pub enum InitError {
         /// What to do.
         hint: &'static str,
     },
+    /// A file with certificates or a key that the program names cannot be used.
+    #[error("{origin}: {reason}; hint: name a file in PEM that this process may read")]
+    Certificate {
+        /// Where it was given.
+        origin: String,
+        /// What is wrong with it, the file named.
+        reason: String,
+    },
     /// A directive of a filter is not understood.
     #[error(
         "{origin}: log directive `{directive}` is not understood: {reason}; hint: {}",

@@ -77,11 +77,15 @@
 //! | `OTEL_SDK_DISABLED` | `true`: nothing is exported |
 //! | `OTEL_TRACES_EXPORTER`, `OTEL_LOGS_EXPORTER` | `none` turns a signal off; `otlp` without any endpoint means `http://localhost:4318` |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | where to send everything; over HTTP, `/v1/traces` and so on are appended |
-//! | `OTEL_EXPORTER_OTLP_PROTOCOL` | `grpc` or `http/protobuf` (the default unless the port is 4317). Where both endpoint variables are set it belongs to this one |
+//! | `OTEL_EXPORTER_OTLP_PROTOCOL` | `grpc`, `http/protobuf` or `http/json`; `http/protobuf` is the default unless the port is 4317. Where both endpoint variables are set it belongs to this one |
 //! | `OTEL_EXPORTER_OTLP_HEADERS` | `key=value` pairs, separated by commas, percent-encoded |
 //! | `RINGLIGHT_OTLP_HEADERS_FILE`, `RINGLIGHT_OTLP_HEADERS_AGE_FILE`, `RINGLIGHT_OTLP_HEADERS_VAULT` | where headers come from that hold a secret; see `secrets` |
 //! | `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds one attempt may take; default 10 000 |
-//! | `OTEL_EXPORTER_OTLP_{TRACES,LOGS}_*` | the four above for one signal; the endpoint is used as it is, with its path. A signal without any endpoint is not exported |
+//! | `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip`, `zstd` or `none` (the default) |
+//! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | PEM file with the authorities that may vouch for an `https://` endpoint; default: those the platform trusts |
+//! | `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | PEM files by which the process shows the endpoint who it is. Files are read again when a connection is made, if they have changed |
+//! | `OTEL_EXPORTER_OTLP_INSECURE` | `true`: an endpoint for gRPC that has neither `http://` nor `https://` before it is without TLS |
+//! | `OTEL_EXPORTER_OTLP_{TRACES,LOGS,METRICS}_*` | the variables above for one signal; the endpoint is used as it is, with its path. A signal without any endpoint is not exported. Metrics are the reports of the ledger; they have no timeout of their own |
 //! | `OTEL_BSP_SCHEDULE_DELAY`, `OTEL_BLRP_SCHEDULE_DELAY` | milliseconds a record waits for others; the shorter holds for both signals; default 200 |
 //! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE` | records in a batch at most |
 //! | `OTEL_BSP_EXPORT_TIMEOUT`, `OTEL_BLRP_EXPORT_TIMEOUT` | as the OTLP timeout, where that is not set |
@@ -89,8 +93,10 @@
 //! | `OTEL_SPAN_EVENT_COUNT_LIMIT`, `OTEL_SPAN_LINK_COUNT_LIMIT`, `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT` | limits of a span, default 128 each |
 //!
 //! `OTEL_BSP_MAX_QUEUE_SIZE` is not used: buffers are bounded in bytes, see
-//! [`Builder::pipeline`]. Compression, TLS and `OTEL_CONFIG_FILE` are not supported yet;
-//! a variable that asks for one is warned about.
+//! [`Builder::pipeline`]. `OTEL_CONFIG_FILE` is not supported yet, and warned about.
+//!
+//! Where an endpoint that is to be spoken to over gRPC turns out to speak only HTTP, OTLP goes there over HTTP, and a
+//! notice says so.
 //!
 //! # Beside other layers
 //!
@@ -189,7 +195,7 @@ mod writer;
 pub use args::TelemetryArgs;
 pub use budget::{BudgetError, OverheadBudget};
 pub use builder::Builder;
-pub use config::{LogFormat, Protocol};
+pub use config::{Compression, LogFormat, Protocol};
 pub use controls::Controls;
 pub use error::{FilterError, InitError};
 pub use filter::Output;

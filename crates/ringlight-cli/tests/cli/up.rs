@@ -282,18 +282,22 @@ fn what_the_program_sent_is_stored_when_up_ends() {
 /// The whole way: a Rust program with `ringlight::init()`, its data in the API.
 #[test]
 fn a_rust_program_is_seen_in_the_api_while_it_runs() {
-    check_seen("otlp_grpc", "grpc");
-    check_seen("otlp_http", "http/protobuf");
+    for compression in ["none", "gzip"] {
+        check_seen("otlp_grpc", "grpc", compression);
+        check_seen("otlp_http", "http/protobuf", compression);
+        check_seen("otlp_http", "http/json", compression);
+    }
 }
 
 #[track_caller]
-fn check_seen(endpoint: &str, protocol: &str) {
+fn check_seen(endpoint: &str, protocol: &str, compression: &str) {
     let data_dir = tempfile::tempdir().unwrap();
     let backend = Backend::up(data_dir.path());
     let mut client = ringlight()
         .args(["app", "streaming", "--until-stdin-closes"])
         .env("OTLP_ENDPOINT", backend.ready[endpoint].as_str().unwrap())
         .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+        .env("OTEL_EXPORTER_OTLP_COMPRESSION", compression)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

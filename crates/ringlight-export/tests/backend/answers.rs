@@ -7,7 +7,9 @@ use ringlight_export::OtlpConfig;
 use ringlight_model::Signal;
 use ringlight_testing::{Backend, Code, Reply};
 
-use crate::support::{PROTOCOLS, Protocol, config, export_once, record_span, start};
+use crate::support::{
+    PROTOCOLS, Protocol, batch, config, export_once, record_span, runtime, start,
+};
 
 /// What one attempt comes to.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,6 +18,7 @@ enum Verdict {
     Again,
     AgainAfter(Duration),
     Never,
+    TooLarge,
     Unsupported,
     Unreachable,
 }
@@ -31,6 +34,7 @@ fn verdict(protocol: Protocol, reply: Reply) -> Verdict {
             after: Some(after), ..
         }) => Verdict::AgainAfter(after),
         Err(ExportError::Permanent { .. }) => Verdict::Never,
+        Err(ExportError::TooLarge { .. }) => Verdict::TooLarge,
         Err(ExportError::Unsupported { .. }) => Verdict::Unsupported,
         Err(ExportError::Unreachable { .. }) => Verdict::Unreachable,
         Err(other) => panic!("{other}"),
@@ -76,10 +80,17 @@ fn retry_info_makes_exhaustion_temporary_and_is_heeded() {
 
 #[test]
 fn a_message_too_large_for_the_server_stays_too_large() {
-    let text =
+    let tonic =
         "Error, decoded message length too large: found 5000000 bytes, the limit is: 4194304 bytes";
-    let reply = Reply::GrpcMessage(Code::OUT_OF_RANGE, text);
-    assert_eq!(verdict(Protocol::Grpc, reply), Verdict::Never);
+    let go = "grpc: received message larger than max (5000000 vs. 4194304)";
+    for reply in [
+        Reply::GrpcMessage(Code::OUT_OF_RANGE, tonic),
+        Reply::GrpcMessage(Code::RESOURCE_EXHAUSTED, go),
+        Reply::Http(413, None),
+    ] {
+        let name = format!("{reply:?}");
+        assert_eq!(verdict(Protocol::Grpc, reply), Verdict::TooLarge, "{name}");
+    }
 }
 
 #[test]
@@ -90,6 +101,7 @@ fn fault_10_every_http_status_means_what_the_table_says() {
         let expected = match number {
             429 | 502 | 503 | 504 => Verdict::Again,
             404 | 501 => Verdict::Unsupported,
+            413 => Verdict::TooLarge,
             _ => Verdict::Never,
         };
         assert_eq!(
@@ -186,6 +198,8 @@ fn a_success_that_cannot_be_understood_is_a_success() {
 #[test]
 fn fault_12_a_response_without_end_is_cut_off_for_good() {
     for protocol in PROTOCOLS {
+        let endless = verdict(protocol, Reply::Endless);
+        assert_eq!(endless, Verdict::Never, "{protocol:?}");
         assert_eq!(
             verdict(protocol, Reply::Huge(5 << 20)),
             Verdict::Never,
@@ -200,6 +214,115 @@ fn fault_12_a_response_without_end_is_cut_off_for_good() {
 }
 
 #[test]
+fn fault_12_a_bomb_is_cut_off_at_what_is_read_of_a_response() {
+    for protocol in PROTOCOLS {
+        for encoding in ["gzip", "zstd"] {
+            for (bytes, expected) in [(4 << 20, Verdict::Taken), (32 << 20, Verdict::Never)] {
+                let reply = Reply::Bomb { encoding, bytes };
+                let name = format!("{protocol:?} {reply:?}");
+                assert_eq!(verdict(protocol, reply), expected, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn fault_12_a_success_of_any_other_kind_is_a_success() {
+    for (content_type, body) in [
+        ("text/html", "<html>fine"),
+        ("application/json", "{\"partialSuccess\":"),
+        ("application/json", "\u{feff}[]"),
+        ("application/x-protobuf", "{}"),
+        ("application/x-protobuf; charset=utf-8", "\u{1}\u{2}"),
+        ("", ""),
+    ] {
+        for protocol in [Protocol::Http, Protocol::Json] {
+            let reply = Reply::Says {
+                status: 200,
+                content_type,
+                body,
+            };
+            let verdict = verdict(protocol, reply);
+            assert_eq!(verdict, Verdict::Taken, "{protocol:?} {content_type}");
+        }
+    }
+}
+
+#[test]
+fn an_error_says_what_the_server_said_in_whatever_form() {
+    let check = |content_type, body, expected: &str| {
+        for protocol in [Protocol::Http, Protocol::Json] {
+            let backend = Backend::start();
+            backend.set_default(Reply::Says {
+                status: 400,
+                content_type,
+                body,
+            });
+            let exporter = protocol.exporter(&OtlpConfig::new(backend.url()));
+            let error = export_once(&exporter).unwrap_err().to_string();
+            assert_eq!(error, expected, "{protocol:?}");
+        }
+    };
+    let json = r#"{"code":3,"message":"no \"name\"","details":[{}]}"#;
+    check("application/json", json, "HTTP status 400: no \"name\"");
+    let text = "HTTP status 400: no name";
+    check(
+        "application/json; charset=utf-8",
+        r#"{"message":"no name"}"#,
+        text,
+    );
+    check(
+        "application/x-protobuf",
+        "\u{8}\u{3}\u{12}\u{7}no name",
+        text,
+    );
+    check("text/plain", "no name\n", text);
+    check("application/json", "no name", text);
+    check("application/json", "", "HTTP status 400: Bad Request");
+}
+
+#[test]
+fn a_compressed_answer_is_understood() {
+    for protocol in PROTOCOLS {
+        for encoding in ["gzip", "zstd"] {
+            let backend = Backend::start();
+            backend.set_default(Reply::PartialCompressed {
+                encoding,
+                rejected: 2,
+                message: "two have no name",
+            });
+            let exporter = protocol.exporter(&OtlpConfig::new(backend.url()));
+            let outcome = export_once(&exporter).unwrap();
+            assert_eq!(outcome.rejected, 2, "{protocol:?} {encoding}");
+            let message = outcome.message.as_deref();
+            assert_eq!(message, Some("two have no name"));
+            let seen = backend.stop();
+            let offered = match protocol {
+                Protocol::Grpc => seen.requests[0].header("grpc-accept-encoding"),
+                _ => seen.requests[0].header("accept-encoding"),
+            };
+            assert!(offered.contains(encoding), "{offered}");
+        }
+    }
+}
+
+#[test]
+fn what_is_larger_than_otlp_has_is_not_sent() {
+    let backend = Backend::start();
+    for protocol in PROTOCOLS {
+        let mut large = batch(1);
+        large.bytes = vec![0; (64 << 20) + 1].into();
+        let exporter = protocol.exporter(&OtlpConfig::new(backend.url()));
+        let sent = runtime().block_on(exporter.export_boxed(large));
+        assert!(
+            matches!(sent, Err(ExportError::TooLarge { .. })),
+            "{sent:?}"
+        );
+    }
+    assert_eq!(backend.stop().connections, 0);
+}
+
+#[test]
 fn a_redirect_is_not_followed() {
     let elsewhere = Backend::start();
     for protocol in PROTOCOLS {
@@ -210,7 +333,7 @@ fn a_redirect_is_not_followed() {
 }
 
 #[test]
-fn a_connection_that_breaks_without_an_answer_means_again() {
+fn fault_13_a_connection_that_breaks_without_an_answer_means_again() {
     for protocol in PROTOCOLS {
         for reply in [Reply::Reset, Reply::TakeAndReset, Reply::Cut] {
             let name = format!("{protocol:?} {reply:?}");
@@ -230,7 +353,7 @@ fn a_request_carries_what_it_should() {
         export_once(&exporter).unwrap();
         let seen = backend.stop();
         let request = &seen.requests[0];
-        assert_eq!(request.is_grpc, protocol == Protocol::Grpc);
+        assert_eq!(request.format, protocol.format());
         assert_eq!(request.signal, Signal::Traces);
         assert_eq!(request.batch_id(), "test-1");
         assert_eq!(request.header("x-tenant"), "shop");
@@ -250,7 +373,7 @@ fn a_signal_can_go_elsewhere() {
         let (main, own) = (Backend::start(), Backend::start());
         let url = match protocol {
             Protocol::Grpc => own.url(),
-            Protocol::Http => format!("{}/custom/v1/traces", own.url()),
+            _ => format!("{}/custom/v1/traces", own.url()),
         };
         let config = OtlpConfig::new(main.url()).signal_endpoint(Signal::Traces, url);
         export_once(&protocol.exporter(&config)).unwrap();
@@ -266,7 +389,7 @@ fn throttling_pauses_the_whole_destination() {
         let delay = Duration::from_millis(1);
         backend.script([match protocol {
             Protocol::Grpc => Reply::Grpc(Code::RESOURCE_EXHAUSTED, Some(delay)),
-            Protocol::Http => Reply::Http(429, Some("0".to_owned())),
+            _ => Reply::Http(429, Some("0".to_owned())),
         }]);
         let pipeline = start(config(), protocol.exporter(&OtlpConfig::new(backend.url())));
         record_span(&pipeline.recorder(), 1);

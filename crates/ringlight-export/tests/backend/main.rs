@@ -9,5 +9,9 @@
 mod answers;
 mod connections;
 mod conservation;
+mod http_only;
 mod others;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
+mod wire;

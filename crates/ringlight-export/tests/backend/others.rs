@@ -14,7 +14,7 @@ use ringlight_export::{
     OtlpHttpExporter,
 };
 use ringlight_model::{Limits, Signal, Span, SpanId, TraceId};
-use ringlight_testing::Backend;
+use ringlight_testing::{Backend, Format};
 
 use crate::support::{PATIENCE, batch, config, runtime};
 
@@ -154,7 +154,11 @@ fn http_takes_over_where_grpc_leads_nowhere() {
     deliver_ten(config(), Arc::new(exporter));
     let seen = backend.stop();
     assert_eq!(seen.spans().len(), 10);
-    assert!(seen.requests.iter().all(|request| !request.is_grpc));
+    assert!(
+        seen.requests
+            .iter()
+            .all(|request| request.format == Format::Protobuf)
+    );
 
     let backend = Backend::start();
     let config_of = OtlpConfig::new(backend.url());
@@ -167,7 +171,11 @@ fn http_takes_over_where_grpc_leads_nowhere() {
     deliver_ten(config(), Arc::new(exporter));
     let seen = backend.stop();
     assert_eq!(seen.spans().len(), 10);
-    assert!(seen.requests.iter().all(|request| request.is_grpc));
+    assert!(
+        seen.requests
+            .iter()
+            .all(|request| request.format == Format::Grpc)
+    );
 }
 
 /// A way that answers or does not, and counts who comes.

@@ -12,6 +12,7 @@ use ringlight_export::{OtlpConfig, OtlpGrpcExporter, OtlpHttpExporter};
 use ringlight_model::{
     CallsiteId, CallsiteRegistry, KeyValue, Resource, Scope, Signal, Span, SpanId, TraceId,
 };
+use ringlight_testing::Format;
 
 /// How long anything is waited for. Only reached when something is wrong.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,15 +21,25 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) enum Protocol {
     Grpc,
     Http,
+    Json,
 }
 
-pub(crate) const PROTOCOLS: [Protocol; 2] = [Protocol::Grpc, Protocol::Http];
+pub(crate) const PROTOCOLS: [Protocol; 3] = [Protocol::Grpc, Protocol::Http, Protocol::Json];
 
 impl Protocol {
     pub(crate) fn exporter(self, config: &OtlpConfig) -> Arc<dyn ExporterBoxed> {
         match self {
             Self::Grpc => Arc::new(OtlpGrpcExporter::new(config).unwrap()),
             Self::Http => Arc::new(OtlpHttpExporter::new(config).unwrap()),
+            Self::Json => Arc::new(OtlpHttpExporter::json(config).unwrap()),
+        }
+    }
+
+    pub(crate) const fn format(self) -> Format {
+        match self {
+            Self::Grpc => Format::Grpc,
+            Self::Http => Format::Protobuf,
+            Self::Json => Format::Json,
         }
     }
 }

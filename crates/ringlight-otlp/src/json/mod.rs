@@ -4,6 +4,7 @@
 //! Protobuf Encoding"): ids are hexadecimal, enums are integers, names are lowerCamelCase only and
 //! unknown ones are ignored.
 
+mod answer;
 mod convert;
 mod lex;
 mod schema;
@@ -11,6 +12,7 @@ mod schema;
 mod tests;
 mod write;
 
+pub(crate) use answer::{export_response, status};
 pub use convert::{Converted, to_protobuf};
 pub use write::Writer;
 pub(crate) use write::write_text;

@@ -30,10 +30,10 @@ use crate::propagation::Format;
 use crate::sampling::Sampler;
 pub(crate) use environment::Environment;
 use environment::Reader;
-pub use otlp::Protocol;
 #[cfg(feature = "otel")]
 pub(crate) use otlp::path;
-pub(crate) use otlp::{Origin, Route, Routes};
+pub(crate) use otlp::{CERTIFICATE_CODE, CLIENT_CERTIFICATE_CODE, Origin, Route, Routes, TlsFiles};
+pub use otlp::{Compression, Protocol};
 
 /// How log lines look, and where they go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,6 +72,8 @@ pub(crate) struct Inputs {
     pub(crate) headers: Vec<(String, String)>,
     #[cfg(feature = "otel")]
     pub(crate) secret_headers: Option<SecretHeadersBuilder>,
+    pub(crate) compression: Option<Compression>,
+    pub(crate) tls_files: TlsFiles,
     pub(crate) service_name: Option<String>,
     pub(crate) attributes: Vec<KeyValue<'static>>,
     pub(crate) format: Option<LogFormat>,
@@ -242,19 +244,9 @@ fn directives(reader: &mut Reader<'_>, variable: &str) -> Option<Filter> {
 /// Says what of the specification's variables this version does not act on, rather than leave
 /// somebody to wonder.
 fn unsupported(reader: &mut Reader<'_>) {
-    let mut names = vec!["OTEL_CONFIG_FILE".to_owned()];
-    for signal in ["", "TRACES_", "LOGS_"] {
-        for what in [
-            "COMPRESSION",
-            "CERTIFICATE",
-            "CLIENT_CERTIFICATE",
-            "CLIENT_KEY",
-        ] {
-            names.push(format!("OTEL_EXPORTER_OTLP_{signal}{what}"));
-        }
-    }
-    for name in names {
-        if reader.text(&name).is_some_and(|value| value != "none") {
+    // Reports, the only metrics so far, have the time that spans and log records have.
+    for name in ["OTEL_CONFIG_FILE", "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT"] {
+        if reader.text(name).is_some() {
             reader.say(format!(
                 "`{name}` is ignored: this version does not support it"
             ));

@@ -1,6 +1,7 @@
 //! Where each signal goes, and how.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use ringlight_model::Signal;
 
@@ -15,6 +16,30 @@ pub enum Protocol {
     Grpc,
     /// Protobuf over HTTP, usually on port 4318.
     HttpProtobuf,
+    /// JSON over HTTP, usually on port 4318: larger and slower, for backends that take nothing else.
+    HttpJson,
+}
+
+/// How requests are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// gzip, which every OTLP backend takes.
+    Gzip,
+    /// Zstandard, smaller and much faster than gzip; the OpenTelemetry Collector takes it, others may not.
+    Zstd,
+}
+
+/// Files for TLS, all PEM, and who named them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct TlsFiles {
+    /// The authorities that may vouch for a server.
+    pub(crate) certificate: Option<(PathBuf, Origin)>,
+    /// Our certificate and its key.
+    pub(crate) client: Option<(PathBuf, PathBuf, Origin)>,
 }
 
 /// Who named an endpoint.
@@ -44,6 +69,8 @@ pub(crate) struct Route {
     pub(crate) protocol: Protocol,
     pub(crate) origin: Origin,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) compression: Compression,
+    pub(crate) tls_files: TlsFiles,
 }
 
 /// Where everything goes.
@@ -57,6 +84,9 @@ pub(crate) struct Routes {
 
 const ARGUMENT: Origin = Origin::Application("--otlp-endpoint");
 const CODE: Origin = Origin::Application("`otlp_endpoint` in code");
+pub(crate) const CERTIFICATE_CODE: Origin = Origin::Application("`otlp_certificate` in code");
+pub(crate) const CLIENT_CERTIFICATE_CODE: Origin =
+    Origin::Application("`otlp_client_certificate` in code");
 const OWN_VARIABLE: &str = "OTLP_ENDPOINT";
 const GENERIC_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const GENERIC_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
@@ -137,13 +167,92 @@ fn route(
     let protocol = protocol(reader, inputs, signal, &endpoint, &origin);
     let own = origin == Origin::Variable(own_name);
     let headers = headers(reader, inputs, signal);
+    let compression = compression(reader, inputs, signal);
+    let tls_files = tls_files(reader, inputs, signal);
+    let is_specified = own || origin == Origin::Variable(GENERIC_ENDPOINT.to_owned());
+    let endpoint = if is_specified && protocol == Protocol::Grpc && !endpoint.contains("://") {
+        let scheme = if is_insecure(reader, signal) {
+            "http"
+        } else {
+            "https"
+        };
+        format!("{scheme}://{endpoint}")
+    } else {
+        endpoint
+    };
     Some(Route {
         endpoint,
         own,
         protocol,
         origin,
         headers,
+        compression,
+        tls_files,
     })
+}
+
+/// The signal's own variable if it is set, or else the one for all: its name and its value.
+fn text_of(reader: &Reader<'_>, signal: Signal, what: &str) -> Option<(String, String)> {
+    let own = format!("OTEL_EXPORTER_OTLP_{}_{what}", upper(signal));
+    let names = [own, format!("OTEL_EXPORTER_OTLP_{what}")];
+    names
+        .into_iter()
+        .find_map(|name| reader.text(&name).map(|text| (name, text)))
+}
+
+/// The specification has endpoints for gRPC without a scheme, for which this says whether there is TLS.
+fn is_insecure(reader: &mut Reader<'_>, signal: Signal) -> bool {
+    let named = text_of(reader, signal, "INSECURE");
+    named.is_some_and(|(name, _)| reader.truth(&name))
+}
+
+fn compression(reader: &mut Reader<'_>, inputs: &Inputs, signal: Signal) -> Compression {
+    if let Some(compression) = inputs.compression {
+        return compression;
+    }
+    let per_signal = format!("OTEL_EXPORTER_OTLP_{}_COMPRESSION", upper(signal));
+    [&*per_signal, "OTEL_EXPORTER_OTLP_COMPRESSION"]
+        .into_iter()
+        .find_map(|name| {
+            reader.choice(name, "`gzip`, `zstd` or `none`", |text| match text {
+                "gzip" => Some(Compression::Gzip),
+                "zstd" => Some(Compression::Zstd),
+                "none" => Some(Compression::None),
+                _ => None,
+            })
+        })
+        .unwrap_or_default()
+}
+
+fn tls_files(reader: &mut Reader<'_>, inputs: &Inputs, signal: Signal) -> TlsFiles {
+    let mut files = inputs.tls_files.clone();
+    if files.certificate.is_none() {
+        files.certificate = text_of(reader, signal, "CERTIFICATE")
+            .map(|(name, path)| (path.into(), Origin::Variable(name)));
+    }
+    if files.client.is_none() {
+        let certificate = text_of(reader, signal, "CLIENT_CERTIFICATE");
+        files.client = match (certificate, text_of(reader, signal, "CLIENT_KEY")) {
+            (Some((name, certificate)), Some((_, key))) => {
+                Some((certificate.into(), key.into(), Origin::Variable(name)))
+            }
+            (Some((name, _)), None) => {
+                reader.say(format!(
+                    "`{name}` is ignored: its key is missing; hint: set `OTEL_EXPORTER_OTLP_CLIENT_KEY`"
+                ));
+                None
+            }
+            (None, Some((name, _))) => {
+                reader.say(format!(
+                    "`{name}` is ignored: its certificate is missing; hint: set \
+                     `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`"
+                ));
+                None
+            }
+            (None, None) => None,
+        };
+    }
+    files
 }
 
 /// gRPC for the product's own ways to name an endpoint, HTTP for the specification's, unless the
@@ -176,9 +285,11 @@ fn protocol(
 }
 
 fn named_protocol(reader: &mut Reader<'_>, name: &str) -> Option<Protocol> {
-    reader.choice(name, "`grpc` or `http/protobuf`", |text| match text {
+    const NAMES: &str = "`grpc`, `http/protobuf` or `http/json`";
+    reader.choice(name, NAMES, |text| match text {
         "grpc" => Some(Protocol::Grpc),
         "http/protobuf" => Some(Protocol::HttpProtobuf),
+        "http/json" => Some(Protocol::HttpJson),
         _ => None,
     })
 }

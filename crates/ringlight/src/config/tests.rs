@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use super::*;
 
 fn settings(variables: &[(&str, &str)], change: impl FnOnce(&mut Inputs)) -> Settings {
@@ -55,7 +57,7 @@ fn sources_of_the_endpoint_in_their_order() {
 
 #[test]
 fn the_protocol_follows_the_variable_the_port_and_the_kind_of_endpoint() {
-    use Protocol::{Grpc, HttpProtobuf};
+    use Protocol::{Grpc, HttpJson, HttpProtobuf};
     let check = |variables: &[(&str, &str)], expected| {
         let routes = settings(variables, |_| {}).routes.unwrap();
         assert_eq!(routes.traces.unwrap().protocol, expected, "{variables:?}");
@@ -72,6 +74,8 @@ fn the_protocol_follows_the_variable_the_port_and_the_kind_of_endpoint() {
         HttpProtobuf,
     );
     check(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4317")], Grpc);
+    let json = ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json");
+    check(&[("OTLP_ENDPOINT", "http://h:4317"), json], HttpJson);
     let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
     check(
         &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:9999"), grpc],
@@ -134,7 +138,7 @@ fn bad_variables_are_warned_about_and_ignored() {
         &[
             ("OTLP_ENDPOINT", "http://h:4317"),
             ("OTEL_TRACES_EXPORTER", "zipkin"),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/xml"),
             ("OTEL_BSP_SCHEDULE_DELAY", "-5"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
             ("RUST_LOG", "info,x=loud"),
@@ -151,7 +155,7 @@ fn bad_variables_are_warned_about_and_ignored() {
     assert_eq!(settings.pipeline.export_timeout, default.export_timeout);
     for (named, value) in [
         ("OTEL_TRACES_EXPORTER", "zipkin"),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/xml"),
         ("OTEL_BSP_SCHEDULE_DELAY", "-5"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
         ("log directive", "x=loud"),
@@ -261,6 +265,112 @@ fn headers_come_from_code_or_the_variables_of_the_signal() {
 }
 
 #[test]
+fn compression_and_files_come_from_code_or_the_variables_of_the_signal() {
+    let variables = [
+        ("OTLP_ENDPOINT", "https://h:4317"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "lz4"),
+        ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "none"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca"),
+        ("OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", "/ca-logs"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/client"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/key"),
+        ("OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", "/key-metrics"),
+    ];
+    let certificate = |route: &Route| {
+        let (path, _) = route.tls_files.certificate.clone().unwrap();
+        path.display().to_string()
+    };
+    let key = |route: &Route| route.tls_files.client.clone().unwrap().1;
+
+    let from_variables = settings(&variables, |_| {});
+    let [warning] = &from_variables.warnings[..] else {
+        panic!("{:?}", from_variables.warnings);
+    };
+    assert!(warning.contains("`lz4`"), "{warning}");
+    let routes = from_variables.routes.unwrap();
+    let all = [routes.traces, routes.logs, routes.metrics].map(Option::unwrap);
+    let compressions = all.each_ref().map(|route| route.compression);
+    let [zstd, gzip] = [Compression::Zstd, Compression::Gzip];
+    assert_eq!(compressions, [zstd, gzip, Compression::None]);
+    assert_eq!(all.each_ref().map(certificate), ["/ca", "/ca-logs", "/ca"]);
+    let keys = all.each_ref().map(key);
+    assert_eq!(keys, ["/key", "/key", "/key-metrics"].map(PathBuf::from));
+
+    let from_code = settings(&variables, |inputs| {
+        inputs.compression = Some(Compression::None);
+        inputs.tls_files.certificate = Some(("/mine".into(), CERTIFICATE_CODE));
+    });
+    let logs = from_code.routes.unwrap().logs.unwrap();
+    assert_eq!(logs.compression, Compression::None);
+    assert_eq!(certificate(&logs), "/mine");
+    assert_eq!(key(&logs), PathBuf::from("/key"));
+}
+
+#[test]
+fn half_an_identity_is_said_and_ignored() {
+    for (name, hint) in [
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "CLIENT_KEY`"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "CLIENT_CERTIFICATE`"),
+    ] {
+        let half = settings(&[("OTLP_ENDPOINT", "https://h"), (name, "/x")], |_| {});
+        let [warning] = &half.warnings[..] else {
+            panic!("{:?}", half.warnings);
+        };
+        assert!(
+            warning.contains(name) && warning.ends_with(hint),
+            "{warning}"
+        );
+        let traces = half.routes.unwrap().traces.unwrap();
+        assert_eq!(traces.tls_files, TlsFiles::default());
+    }
+}
+
+#[test]
+fn an_endpoint_for_grpc_without_a_scheme_is_secure_unless_told_otherwise() {
+    const GENERIC: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    let check = |variables: &[(&str, &str)], traces: &str, logs: Option<&str>| {
+        let routes = settings(variables, |_| {}).routes.unwrap();
+        let endpoint = |route: Option<&Route>| route.map(|route| route.endpoint.clone());
+        assert_eq!(endpoint(routes.traces.as_ref()).as_deref(), Some(traces));
+        assert_eq!(endpoint(routes.logs.as_ref()).as_deref(), logs);
+    };
+    let endpoint = (GENERIC, "h:4317");
+    let both = |all| (all, Some(all));
+    let (traces, logs) = both("https://h:4317");
+    check(&[endpoint], traces, logs);
+    check(
+        &[endpoint, ("OTEL_EXPORTER_OTLP_INSECURE", "1")],
+        traces,
+        logs,
+    );
+    let insecure = ("OTEL_EXPORTER_OTLP_INSECURE", "true");
+    let (traces, logs) = both("http://h:4317");
+    check(&[endpoint, insecure], traces, logs);
+    let secure = ("OTEL_EXPORTER_OTLP_LOGS_INSECURE", "false");
+    check(
+        &[endpoint, insecure, secure],
+        traces,
+        Some("https://h:4317"),
+    );
+    let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "h:4317");
+    check(&[own, insecure], "http://h:4317", None);
+    // A scheme says it already, and HTTP has none without.
+    check(
+        &[(GENERIC, "https://h:4317"), insecure],
+        "https://h:4317",
+        Some("https://h:4317"),
+    );
+    check(&[(GENERIC, "h:4318"), insecure], "h:4318", Some("h:4318"));
+    check(
+        &[("OTLP_ENDPOINT", "h:4317"), insecure],
+        "h:4317",
+        Some("h:4317"),
+    );
+}
+
+#[test]
 fn rust_log_beats_the_default_of_the_code() {
     let level = |variables: &[(&str, &str)]| {
         settings(variables, |inputs| {
@@ -342,9 +452,7 @@ fn a_bad_directive_is_told_with_where_it_is_and_what_is_allowed() {
 #[test]
 fn what_this_version_does_not_support_is_said() {
     let warnings = |variables: &[(&str, &str)]| settings(variables, |_| {}).warnings.len();
-    assert_eq!(warnings(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "none")]), 0);
-    assert_eq!(warnings(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")]), 1);
-    assert_eq!(warnings(&[("OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", "k")]), 1);
+    assert_eq!(warnings(&[("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "1")]), 1);
     assert_eq!(warnings(&[("OTEL_TRACES_SAMPLER", "always_on")]), 0);
     assert_eq!(warnings(&[("OTEL_TRACES_SAMPLER", "jaeger_remote")]), 1);
     assert_eq!(warnings(&[("OTEL_CONFIG_FILE", "otel.yaml")]), 1);

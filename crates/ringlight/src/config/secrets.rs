@@ -2,13 +2,14 @@
 //!
 //! What is wrong here is an error, unlike elsewhere: to ignore it would be to send without authentication.
 
-use ringlight_secrets::{FileSecret, SecretHeaders, SecretHeadersBuilder};
+use ringlight_secrets::{FileSecret, SecretHeadersBuilder};
 
 use super::environment::Reader;
 use crate::InitError;
 
 const FILE: &str = "RINGLIGHT_OTLP_HEADERS_FILE";
 const AGE_FILE: &str = "RINGLIGHT_OTLP_HEADERS_AGE_FILE";
+#[cfg(feature = "age")]
 const AGE_IDENTITIES: &str = "RINGLIGHT_OTLP_HEADERS_AGE_IDENTITY_FILE";
 const VAULT: &str = "RINGLIGHT_OTLP_HEADERS_VAULT";
 const OPTIONAL: &str = "RINGLIGHT_OTLP_HEADERS_OPTIONAL";
@@ -65,7 +66,7 @@ fn age(reader: &Reader<'_>, path: &str) -> Result<SecretHeadersBuilder, InitErro
         refused(&format!("`{AGE_FILE}`"), reason, hint)
     })?;
     let secret = ringlight_secrets::AgeFileSecret::new(path, identities);
-    Ok(SecretHeaders::from_source(secret))
+    Ok(secret.into())
 }
 
 #[cfg(not(feature = "age"))]
@@ -106,7 +107,7 @@ fn vault(reader: &Reader<'_>, reference: &str) -> Result<SecretHeadersBuilder, I
     if let Some(path) = reader.text("VAULT_CACERT") {
         secret = secret.ca_certificate_file(path);
     }
-    Ok(SecretHeaders::from_source(secret))
+    Ok(secret.into())
 }
 
 #[cfg(not(feature = "vault"))]

@@ -255,7 +255,7 @@ impl<M: Mode> RecordingIn<M> {
         let pipeline = Pipeline::start(
             CollectorConfig::default(),
             Arc::clone(&callsites),
-            Vec::new(),
+            Vec::<ringlight_collector::DestinationConfig>::new(),
             vec![Box::new(Keep(Arc::clone(&kept)))],
         )
         .unwrap();

@@ -216,11 +216,22 @@ impl Accounts {
     ) {
         let mut books = self.books();
         let book = &mut books.destinations[destination];
-        book.batches_under_way += u64::from(to == Stage::Request);
-        book.batches_under_way -= u64::from(from == Stage::Request);
         let line = &mut book.lines[signal as usize];
         line.stages[from as usize] -= records;
         line.stages[to as usize] += records;
+    }
+
+    /// A worker takes a batch.
+    pub(crate) fn request_began(&self, destination: usize) {
+        self.books().destinations[destination].batches_under_way += 1;
+    }
+
+    /// A worker is done with a batch, and whether all of it was taken.
+    pub(crate) fn request_ended(&self, destination: usize, is_exported: bool) {
+        let mut books = self.books();
+        let book = &mut books.destinations[destination];
+        book.batches_under_way -= 1;
+        book.batches_exported += u64::from(is_exported);
     }
 
     /// An attempt to send failed.
@@ -228,7 +239,7 @@ impl Accounts {
         self.books().destinations[destination].export_errors += 1;
     }
 
-    /// A batch of records of one destination leaves the pipeline.
+    /// Records of one destination leave the pipeline.
     pub(crate) fn settled(
         &self,
         destination: usize,
@@ -239,8 +250,6 @@ impl Accounts {
     ) {
         let mut books = self.books();
         let book = &mut books.destinations[destination];
-        book.batches_under_way -= u64::from(from == Stage::Request);
-        book.batches_exported += u64::from(matches!(fate, Fate::Delivered { .. }));
         let line = &mut book.lines[signal as usize];
         line.stages[from as usize] -= records;
         line.settle(records, fate);

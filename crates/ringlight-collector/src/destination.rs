@@ -24,7 +24,7 @@ use self::attempts::Ended;
 pub(crate) use self::keeper::DestinationSpool;
 use self::keeper::Keeper;
 pub(crate) use self::place::Place;
-use self::state::{Held, State};
+use self::state::{Held, InHand, State};
 use crate::accounts::{Accounts, Fate, Stage};
 use crate::destination_config::DestinationSettings;
 use crate::export::{EncodedBatch, ExportOutcome, ExporterBoxed};
@@ -251,8 +251,13 @@ impl Destination {
         let held = state.next()?;
         state.taken += 1;
         let ticket = state.taken;
-        state.requests.insert(ticket, held.clone());
+        let request = InHand {
+            left: vec![held.batch.clone()],
+            held: held.clone(),
+        };
+        state.requests.insert(ticket, request);
         drop(state);
+        self.accounts.request_began(self.index);
         self.move_to(&held.batch, Stage::Queue, Stage::Request);
         if held.is_backlog {
             self.rouse_keeper();
@@ -261,24 +266,27 @@ impl Destination {
     }
 
     async fn deliver(&self, ticket: u64, held: Held) {
-        let ended = self.attempts(&held).await;
+        let ended = self.attempts(ticket, &held).await;
         let mut state = self.state();
-        state.requests.remove(&ticket);
+        let left = state.requests.remove(&ticket).map(|request| request.left);
         state.held_bytes -= held.bytes();
         match ended {
-            Ended::Settled(fate) => {
+            Ended::Settled { is_exported } => {
                 state.is_stalled = false;
                 if let Some(frame) = held.frame {
                     state.spool.done.push((held.batch.signal, frame));
                 }
-                drop(state);
-                self.settle(&held.batch, Stage::Request, fate);
+                self.accounts.request_ended(self.index, is_exported);
             }
             Ended::Kept => {
-                self.move_to(&held.batch, Stage::Request, Stage::Queue);
-                self.write(&mut state, held.batch);
+                self.accounts.request_ended(self.index, false);
+                for part in left.into_iter().flatten() {
+                    self.move_to(&part, Stage::Request, Stage::Queue);
+                    self.write(&mut state, part);
+                }
             }
         }
+        drop(state);
         self.settled.notify_one();
     }
 
@@ -307,8 +315,11 @@ impl Destination {
         for batch in unwritten.iter().chain(&writing) {
             drop_or_leave(batch, Stage::Queue, false);
         }
-        for held in requests.values() {
-            drop_or_leave(&held.batch, Stage::Request, held.frame.is_some());
+        for request in requests.values() {
+            self.accounts.request_ended(self.index, false);
+            for part in &request.left {
+                drop_or_leave(part, Stage::Request, request.held.frame.is_some());
+            }
         }
     }
 

@@ -56,6 +56,26 @@ pub struct EncodedBatch {
     pub id: BatchId,
 }
 
+impl EncodedBatch {
+    /// Two batches with half of the records each. Their names follow from this one's, so that they are the
+    /// same however often it is split. `None` where it has one record, or none that can be told from another.
+    #[must_use]
+    pub fn split(&self) -> Option<[Self; 2]> {
+        let parts = ringlight_otlp::split(&self.bytes)?;
+        let mut half = 0;
+        Some(parts.map(|part| {
+            half += 1;
+            let process = format!("{}.{half}", self.id.process);
+            Self {
+                signal: self.signal,
+                bytes: Bytes::from(part.bytes),
+                records: part.items,
+                id: BatchId::new(Arc::from(process), self.id.sequence),
+            }
+        }))
+    }
+}
+
 /// What a backend answered to a batch it took.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExportOutcome {

@@ -22,11 +22,13 @@ pub mod json;
 pub mod ledger_report;
 pub mod open_report;
 pub mod response;
+mod split;
 #[cfg(test)]
 mod testing;
 mod wire;
 
 pub use decode::{Decoded, Ignore, OtlpDecoder};
+pub use split::{Part, split};
 
 /// The example of the README, compiled.
 #[cfg(doctest)]

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::Destination;
 use super::health::{Failure, Turn, backoff};
-use super::state::Held;
-use crate::accounts::Fate;
+use super::state::{Held, State};
+use crate::accounts::{Fate, Stage};
 use crate::export::{EncodedBatch, ExportError, ExportOutcome};
 use crate::notice::Notice;
 use crate::send::Unsent;
@@ -16,35 +16,106 @@ use crate::text::Readable;
 
 /// What became of a batch that a worker had.
 pub(super) enum Ended {
-    /// It is done with.
+    /// It is done with, and in the books.
+    Settled {
+        /// All of it was taken.
+        is_exported: bool,
+    },
+    /// What is left of it is to be kept on disk.
+    Kept,
+}
+
+/// Why there is no further attempt.
+enum NoMore {
+    /// The batch has come to its end.
     Settled(Fate),
+    /// It is too large for the destination.
+    TooLarge(String),
     /// It is to be kept on disk.
     Kept,
 }
 
 impl Destination {
-    pub(super) async fn attempts(&self, held: &Held) -> Ended {
+    /// Sends a batch: in parts, where the destination does not take that much at a time.
+    pub(super) async fn attempts(&self, ticket: u64, held: &Held) -> Ended {
+        let mut is_exported = true;
+        while let Some(part) = self.next_part(ticket) {
+            let fate = match self.attempts_with(&part, held).await {
+                NoMore::Settled(fate) => fate,
+                NoMore::Kept => return Ended::Kept,
+                NoMore::TooLarge(reason) => {
+                    let is_split = {
+                        let mut state = self.state();
+                        state.too_large_from = state.too_large_from.min(part.bytes.len());
+                        Self::split_next(&mut state, ticket)
+                    };
+                    if is_split {
+                        continue;
+                    }
+                    self.tell_rejected(part.records.into(), &reason);
+                    self.keep_letter(&part, reason);
+                    Fate::Dropped(DropReason::TooLarge)
+                }
+            };
+            is_exported &= matches!(fate, Fate::Delivered { .. });
+            self.settle(&part, Stage::Request, fate);
+            if let Some(request) = self.state().requests.get_mut(&ticket) {
+                request.left.pop();
+            }
+            self.settled.notify_one();
+        }
+        Ended::Settled { is_exported }
+    }
+
+    /// The next part of a batch, as large as may be sent.
+    fn next_part(&self, ticket: u64) -> Option<EncodedBatch> {
+        let mut state = self.state();
+        loop {
+            let part = state.requests.get(&ticket)?.left.last()?.clone();
+            let is_too_large = part.bytes.len() >= state.too_large_from;
+            if !is_too_large || !Self::split_next(&mut state, ticket) {
+                return Some(part);
+            }
+        }
+    }
+
+    /// Makes two of the next part of a batch. False if it is one record.
+    fn split_next(state: &mut State, ticket: u64) -> bool {
+        let Some(request) = state.requests.get_mut(&ticket) else {
+            return false;
+        };
+        let Some(halves) = request.left.last().and_then(EncodedBatch::split) else {
+            return false;
+        };
+        request.left.pop();
+        request.left.extend(halves.into_iter().rev());
+        true
+    }
+
+    async fn attempts_with(&self, batch: &EncodedBatch, held: &Held) -> NoMore {
         // Waits for its turn end there, too: a destination that is away is asked by one batch for
         // all of them. What is on disk has its time there.
         let until = (held.frame.is_none()).then(|| held.since + self.settings.retry.total_max);
-        let batch = &held.batch;
         let mut failures = 0_u32;
         loop {
             let is_probe = match self.turn(held, until).await {
                 Ok(is_probe) => is_probe,
-                Err(ended) => return ended,
+                Err(no_more) => return no_more,
             };
             let error = match self.attempt(batch).await {
-                Ok(outcome) => return Ended::Settled(self.succeeded(outcome)),
+                Ok(outcome) => return NoMore::Settled(self.succeeded(outcome)),
                 Err(error) => error,
             };
             self.accounts.attempt_failed(self.index);
             self.failed(&error, is_probe);
+            if let ExportError::TooLarge { reason } = error {
+                return NoMore::TooLarge(reason);
+            }
             if !error.is_retryable() {
                 let reason = error.to_string();
                 self.tell_rejected(u64::from(batch.records), &reason);
                 self.keep_letter(batch, reason);
-                return Ended::Settled(Fate::Rejected);
+                return NoMore::Settled(Fate::Rejected);
             }
             failures = failures.saturating_add(1);
             if until.is_some_and(|until| Instant::now() >= until) {
@@ -57,12 +128,12 @@ impl Destination {
     }
 
     /// What becomes of a batch that is not tried again.
-    fn given_up(&self, held: &Held, reason: DropReason) -> Ended {
+    fn given_up(&self, held: &Held, reason: DropReason) -> NoMore {
         let can_be_kept = held.frame.is_none() && self.spool_mode(&self.state()).is_some();
         if can_be_kept {
-            Ended::Kept
+            NoMore::Kept
         } else {
-            Ended::Settled(Fate::Dropped(reason))
+            NoMore::Settled(Fate::Dropped(reason))
         }
     }
 
@@ -84,7 +155,7 @@ impl Destination {
 
     /// Waits until the destination may be sent to. Returns whether the attempt is the probe, or that there
     /// is to be no further attempt.
-    async fn turn(&self, held: &Held, until: Option<Instant>) -> Result<bool, Ended> {
+    async fn turn(&self, held: &Held, until: Option<Instant>) -> Result<bool, NoMore> {
         loop {
             // Registered before the state is read, so that no change in between is missed.
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -94,7 +165,7 @@ impl Destination {
                 let mut state = self.state();
                 let is_held_up = state.health.is_held_up(now);
                 if is_held_up && held.frame.is_none() && self.spool_mode(&state).is_some() {
-                    return Err(Ended::Kept);
+                    return Err(NoMore::Kept);
                 }
                 state.health.turn(now)
             };

@@ -489,15 +489,17 @@ impl Destination {
         let mut state = self.state();
         state.spool.is_ending = true;
         let requests = std::mem::take(&mut state.requests);
-        for (ticket, held) in requests {
-            if held.frame.is_some() {
-                state.requests.insert(ticket, held);
+        for (ticket, request) in requests {
+            if request.held.frame.is_some() {
+                state.requests.insert(ticket, request);
                 continue;
             }
-            self.move_to(&held.batch, Stage::Request, Stage::Queue);
-            state.held_bytes -= held.bytes();
-            state.spool.write_bytes += held.bytes();
-            state.spool.to_write.push_back(held.batch);
+            self.accounts.request_ended(self.index, false);
+            state.held_bytes -= request.held.bytes();
+            for part in request.left {
+                self.move_to(&part, Stage::Request, Stage::Queue);
+                self.write(&mut state, part);
+            }
         }
         drop(state);
         self.rouse_keeper();

@@ -20,6 +20,14 @@ pub(super) struct Held {
     pub(super) is_backlog: bool,
 }
 
+/// A batch that a worker has.
+#[derive(Debug)]
+pub(super) struct InHand {
+    pub(super) held: Held,
+    /// What of it is not in the books yet: all of it, or the parts it was split into, the next one last.
+    pub(super) left: Vec<EncodedBatch>,
+}
+
 impl Held {
     pub(super) fn new(batch: EncodedBatch) -> Self {
         Self {
@@ -35,7 +43,6 @@ impl Held {
     }
 }
 
-#[derive(Default)]
 pub(super) struct State {
     /// Batches that wait for a worker.
     pub(super) queue: VecDeque<Held>,
@@ -43,7 +50,7 @@ pub(super) struct State {
     pub(super) backlog: VecDeque<Held>,
     pub(super) backlog_bytes: usize,
     /// Batches workers have, by the order they were taken in.
-    pub(super) requests: BTreeMap<u64, Held>,
+    pub(super) requests: BTreeMap<u64, InHand>,
     /// Takes so far.
     pub(super) taken: u64,
     /// Bytes in the queues and in requests.
@@ -52,6 +59,8 @@ pub(super) struct State {
     /// Its queue stayed full for too long; holding the drain up for it again is futile until a
     /// batch has left.
     pub(super) is_stalled: bool,
+    /// The smallest request that was refused for its size: one that is as large is not tried.
+    pub(super) too_large_from: usize,
     pub(super) told_rejected: bool,
     pub(super) told_warning: bool,
     /// Whether it wants to be told of open spans, by its last answer.
@@ -83,6 +92,26 @@ pub(super) struct SpoolState {
     pub(super) is_ending: bool,
 }
 
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            backlog: VecDeque::new(),
+            backlog_bytes: 0,
+            requests: BTreeMap::new(),
+            taken: 0,
+            held_bytes: 0,
+            health: Health::default(),
+            is_stalled: false,
+            too_large_from: usize::MAX,
+            told_rejected: false,
+            told_warning: false,
+            takes_open_spans: None,
+            spool: SpoolState::default(),
+        }
+    }
+}
+
 /// Of this many batches a worker takes, one is of the backlog, if there are both kinds.
 const BACKLOG_TURN: u64 = 4;
 
@@ -107,7 +136,7 @@ impl State {
         };
         let unwritten = self.spool.to_write.iter().chain(&self.spool.writing);
         !self.queue.iter().any(matters)
-            && !self.requests.values().any(matters)
+            && !self.requests.values().any(|request| matters(&request.held))
             && unwritten
                 .map(|batch| batch.id.sequence())
                 .all(|s| s > sequence)

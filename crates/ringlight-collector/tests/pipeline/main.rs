@@ -19,3 +19,4 @@ mod resilience;
 mod support;
 mod tail;
 mod threads;
+mod too_large;

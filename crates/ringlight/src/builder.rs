@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use ringlight_clock::Clock;
 use ringlight_collector::{
-    CollectorConfig, ExporterBoxed, OverflowPolicy, Pipeline, RecordSink, SpoolConfig, TailSampling,
+    CollectorConfig, DestinationConfig, ExporterBoxed, OverflowPolicy, Pipeline, RecordSink,
+    SpoolConfig, TailSampling,
 };
 use ringlight_model::{CallsiteRegistry, KeyValue, Value};
 use tracing_core::{Dispatch, Subscriber};
@@ -55,7 +56,7 @@ static INITIALIZED: AtomicBool = AtomicBool::new(false);
 #[must_use = "a builder does nothing until `init` or `build`"]
 pub struct Builder {
     inputs: Inputs,
-    exporters: Vec<Arc<dyn ExporterBoxed>>,
+    destinations: Vec<DestinationConfig>,
     sinks: Vec<Box<dyn RecordSink>>,
     log_writer: Option<Box<dyn io::Write + Send>>,
     shutdown_timeout: Duration,
@@ -77,7 +78,7 @@ impl Default for Builder {
         inputs.pipeline.notices = crate::notice::of_pipeline();
         Self {
             inputs,
-            exporters: Vec::new(),
+            destinations: Vec::new(),
             sinks: Vec::new(),
             log_writer: None,
             shutdown_timeout: SHUTDOWN_TIMEOUT,
@@ -398,8 +399,37 @@ impl Builder {
     /// assert_eq!(*names.lock().unwrap(), ["order"]);
     /// # Ok::<_, ringlight::InitError>(())
     /// ```
-    pub fn exporter(mut self, exporter: impl ExporterBoxed + 'static) -> Self {
-        self.exporters.push(Arc::new(exporter));
+    pub fn exporter(self, exporter: impl ExporterBoxed + 'static) -> Self {
+        self.destination(DestinationConfig::from(Arc::new(exporter)))
+    }
+
+    /// One more destination, with settings of its own: a name, signals, which records it gets, its queue,
+    /// retries and part of the [spool](Self::spool). Destinations never touch each other.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// # #[cfg(feature = "otel")] {
+    /// use ringlight::Signal;
+    /// use ringlight::collector::{DestinationConfig, OtlpConfig, OtlpHttpExporter};
+    ///
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let vendor = OtlpConfig::new("https://otlp.example.com");
+    /// let vendor = DestinationConfig {
+    ///     name: Some("vendor".to_owned()),
+    ///     signals: Some(vec![Signal::Traces]),
+    ///     ..DestinationConfig::new(Arc::new(OtlpHttpExporter::new(&vendor)?))
+    /// };
+    /// let _telemetry = ringlight::builder()
+    ///     .otlp_endpoint("http://localhost:4317")
+    ///     .destination(vendor)
+    ///     .init()?;
+    /// # Ok(())
+    /// # }
+    /// # }
+    /// ```
+    pub fn destination(mut self, destination: DestinationConfig) -> Self {
+        self.destinations.push(destination);
         self
     }
 
@@ -543,8 +573,8 @@ impl Builder {
 
     fn start(self) -> Result<(RinglightSubscriber, Telemetry), InitError> {
         let mut settings = Settings::resolve(self.inputs)?;
-        let mut exporters = self.exporters;
-        let routes = connect(&mut settings, &mut exporters)?;
+        let mut destinations = self.destinations;
+        let routes = connect(&mut settings, &mut destinations)?;
         for warning in &settings.warnings {
             crate::notice::say(format_args!("{warning}"));
         }
@@ -555,7 +585,8 @@ impl Builder {
         let controls = Arc::new(controls::Shared::new(sampling, filters));
         let lines = lines(&settings, self.log_writer, &controls);
         let has_lines = lines.is_some();
-        let has_others = !self.sinks.is_empty() || exporters.len() > usize::from(routes.is_some());
+        let has_others =
+            !self.sinks.is_empty() || destinations.len() > usize::from(routes.is_some());
         let sent = |route: fn(&Routes) -> &Option<Route>| {
             routes
                 .as_ref()
@@ -581,7 +612,7 @@ impl Builder {
         let callsites = Arc::new(CallsiteRegistry::new());
         let log_filter = Choice::new(Arc::clone(&controls), Output::Logs);
         let known = Arc::clone(&callsites);
-        let pipeline = Pipeline::start_filtered(config, known, exporters, sinks, log_filter)?;
+        let pipeline = Pipeline::start_filtered(config, known, destinations, sinks, log_filter)?;
         let subscriber = RinglightSubscriber::new(
             pipeline.recorder(),
             callsites,
@@ -688,7 +719,7 @@ fn lines(
 #[cfg(feature = "otel")]
 fn connect(
     settings: &mut Settings,
-    exporters: &mut Vec<Arc<dyn ExporterBoxed>>,
+    destinations: &mut Vec<DestinationConfig>,
 ) -> Result<Option<Routes>, InitError> {
     let Some(routes) = settings.routes.take() else {
         return Ok(None);
@@ -707,14 +738,14 @@ fn connect(
     };
     let (routes, exporter) = crate::destinations::connect(routes, shared, &mut settings.warnings)?;
     // First, since the ledger of the first destination is the one that is shown.
-    let found = exporter.map(|exporter| exporters.insert(0, exporter));
+    let found = exporter.map(|exporter| destinations.insert(0, exporter.into()));
     Ok(found.map(|()| routes))
 }
 
 #[cfg(not(feature = "otel"))]
 fn connect(
     settings: &mut Settings,
-    _: &mut Vec<Arc<dyn ExporterBoxed>>,
+    _: &mut Vec<DestinationConfig>,
 ) -> Result<Option<Routes>, InitError> {
     let Some(routes) = settings.routes.take() else {
         return Ok(None);

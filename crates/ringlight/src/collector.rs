@@ -13,6 +13,7 @@
 //! | send spans somewhere else | [`SpanExporter`], or [`SpanExporterBoxed`] for a choice at run time |
 //! | repeat, limit, or leave a backend alone by rules of one's own | [`ResilientExporterBuilder`] |
 //! | send what `init` records somewhere else | [`Exporter`]; [`SpanBatch`] looks into its batches |
+//! | send to several places, each with its own rules | [`DestinationConfig`], [`Builder::destination`](crate::Builder::destination) |
 //! | see every record in this process | [`RecordSink`](crate::RecordSink), [`record`] |
 //! | add such spans to those of `tracing` | [`Telemetry::register_producer`](crate::Telemetry::register_producer), [`TraceContext`](crate::TraceContext) as their parent |
 //!
@@ -54,13 +55,14 @@ pub use ringlight_collector::record;
 pub use ringlight_collector::{
     AsyncSpanCollector, AsyncSpanProducer, AttributeValue, BatchId, BatchProcessor, CircuitBreaker,
     CircuitBreakerConfig, CircuitBreakerExporter, CircuitBreakerStats, CircuitOpen, CircuitPermit,
-    CircuitState, CollectorConfig, CollectorConfigError, CollectorMetrics, Cost, EncodedBatch,
-    ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed, Notice, Notices, OpenSpan,
-    Quota, RateLimitStats, RateLimitedExporter, RateLimiter, RateLimiterBoxed, RateUnit,
-    RegisterError, ResilienceStats, ResilientExporter, ResilientExporterBuilder, RetryConfig,
-    RetryPolicy, RetryStats, RetryingExporter, SlidingWindow, SpanBatch, SpanCollector,
-    SpanContext, SpanExporter, SpanExporterAdapter, SpanExporterBoxed, SpanProducer, SpanRegistrar,
-    SpanTemplate, StartError, SubmitError, TimeoutExporter, TimeoutStats, TokenBucket,
+    CircuitState, CollectorConfig, CollectorConfigError, CollectorMetrics, Cost, DestinationConfig,
+    DestinationSpoolMode, EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter,
+    ExporterBoxed, Notice, Notices, OpenSpan, Quota, RateLimitStats, RateLimitedExporter,
+    RateLimiter, RateLimiterBoxed, RateUnit, RecordFilter, RegisterError, ResilienceStats,
+    ResilientExporter, ResilientExporterBuilder, RetryConfig, RetryPolicy, RetryStats,
+    RetryingExporter, SlidingWindow, SpanBatch, SpanCollector, SpanContext, SpanExporter,
+    SpanExporterAdapter, SpanExporterBoxed, SpanProducer, SpanRegistrar, SpanTemplate, StartError,
+    SubmitError, TimeoutExporter, TimeoutStats, TokenBucket,
 };
 #[cfg(feature = "otel")]
 pub use ringlight_export::{

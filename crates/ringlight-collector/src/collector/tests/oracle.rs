@@ -44,6 +44,8 @@ enum Mood {
     Refuses,
     /// Refuses one record of each batch for good.
     RefusesOne,
+    /// Takes requests of up to so many bytes.
+    Small(usize),
 }
 
 /// What the backend knows, over all processes.
@@ -125,6 +127,9 @@ impl ExporterBoxed for Backend {
                 };
             }
             match mood {
+                Mood::Small(bytes) if batch.bytes.len() > bytes => Err(ExportError::TooLarge {
+                    reason: "too large".to_owned(),
+                }),
                 Mood::Down => unreachable(),
                 Mood::Mute => {
                     self.take(&batch, 0);
@@ -144,7 +149,7 @@ impl ExporterBoxed for Backend {
                     self.take(&batch, 0);
                     Ok(self.acknowledge(&batch, 0))
                 }
-                Mood::Healthy | Mood::Flaky(_) => {
+                Mood::Healthy | Mood::Flaky(_) | Mood::Small(_) => {
                     self.take(&batch, 0);
                     Ok(self.acknowledge(&batch, 0))
                 }
@@ -263,7 +268,7 @@ impl World {
     }
 
     fn mood(&mut self) -> Mood {
-        match self.rng.u8(..14) {
+        match self.rng.u8(..15) {
             0..=3 => Mood::Healthy,
             4 => Mood::Slow(Duration::from_millis(self.rng.u64(10..4_000))),
             5 | 6 => Mood::Down,
@@ -276,6 +281,7 @@ impl World {
             ),
             11 => Mood::Hangs,
             12 => Mood::Refuses,
+            13 => Mood::Small(self.rng.usize(40..1_000)),
             _ => Mood::RefusesOne,
         }
     }

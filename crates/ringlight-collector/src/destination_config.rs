@@ -24,12 +24,11 @@ use crate::spool::SpoolMode;
 ///
 /// use ringlight_collector::{DestinationConfig, ExporterBoxed};
 ///
-/// # fn exporter() -> Arc<dyn ExporterBoxed> { unimplemented!() }
-/// # fn example() {
+/// # fn example(exporter: Arc<dyn ExporterBoxed>) {
 /// let archive = DestinationConfig {
 ///     name: Some("archive".to_owned()),
 ///     queue_bytes_max: Some(8 << 20),
-///     ..DestinationConfig::new(exporter())
+///     ..DestinationConfig::new(exporter)
 /// };
 /// # }
 /// ```

@@ -7,8 +7,11 @@ pub(super) mod class {
     pub(in crate::processing) const PERCENT: u8 = 4;
     pub(in crate::processing) const EQUALS: u8 = 8;
     pub(in crate::processing) const COLON: u8 = 16;
+    /// A plus is one, too, in addresses.
     pub(in crate::processing) const SPACE: u8 = 32;
-    pub(in crate::processing) const PLUS: u8 = 64;
+    pub(in crate::processing) const UPPER: u8 = 64;
+    /// What joins the parts of a token.
+    pub(in crate::processing) const JOINER: u8 = 128;
 }
 
 /// The class of each byte.
@@ -23,7 +26,14 @@ const CLASSES: [u8; 256] = {
     classes[b'%' as usize] = class::PERCENT;
     classes[b'=' as usize] = class::EQUALS;
     classes[b':' as usize] = class::COLON;
-    classes[b'+' as usize] = class::PLUS;
+    let mut upper = b'A';
+    while upper <= b'Z' {
+        classes[upper as usize] = class::UPPER;
+        upper += 1;
+    }
+    classes[b'_' as usize] = class::JOINER;
+    classes[b'-' as usize] = class::JOINER;
+    classes[b'+' as usize] = class::SPACE;
     classes[b' ' as usize] = class::SPACE;
     classes[b'\t' as usize] = class::SPACE;
     classes[b'\n' as usize] = class::SPACE;

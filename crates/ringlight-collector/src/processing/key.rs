@@ -30,11 +30,6 @@ pub(super) enum KeyAction {
 }
 
 impl KeyPlan {
-    /// Whether the attribute gets another key.
-    pub(super) const fn is_renamed(self) -> bool {
-        self.rename.is_some()
-    }
-
     /// Whether the attribute changes whatever its value is.
     pub(super) const fn is_change(self) -> bool {
         self.rename.is_some() || matches!(self.action, KeyAction::Drop(_) | KeyAction::Replace(_))

@@ -6,7 +6,8 @@ use ringlight_model::{CallsiteKind, KeyValue, Resource, Scope, Severity, Span, V
 
 use super::condition::{Origin, Subject};
 use super::key::{self, KeyAction, KeyPlan};
-use super::rules::{Counts, Rules};
+use super::rules::Rules;
+use crate::record::Text;
 
 /// What a text that was cut ends with.
 const CUT_MARK: char = '…';
@@ -150,18 +151,22 @@ impl Rules {
         true
     }
 
+    /// Whether something is found in a text; counted.
+    pub(super) fn counts_secret(&self, text: Text<'_>) -> bool {
+        let counts = Some(&self.counts);
+        (self.texts.replaced(&text.to_str(), text.cut, counts)).is_some()
+    }
+
     /// One in which something is found is left out: with a part replaced it would be none.
     fn trace_state(&self, state: &mut Cow<'_, str>) -> bool {
-        let is_found = self.has_secret(state, Some(&self.counts));
+        let is_found = self
+            .texts
+            .replaced(state, false, Some(&self.counts))
+            .is_some();
         if is_found {
             *state = Cow::Borrowed("");
         }
         is_found
-    }
-
-    /// Whether something is found in a text that is whole.
-    pub(super) fn has_secret(&self, text: &str, counts: Option<&Counts>) -> bool {
-        self.texts.replaced(text, false, counts).is_some()
     }
 }
 

@@ -38,6 +38,13 @@ pub(super) struct Attribute<'a> {
     pub(super) plan: KeyPlan,
 }
 
+impl Attribute<'static> {
+    pub(super) const fn of(field: &Field) -> Self {
+        let Field { name, role, plan } = *field;
+        Self { name, role, plan }
+    }
+}
+
 /// The plans of all callsites, which are as many as the program's source has.
 pub(super) struct Plans {
     registry: Arc<CallsiteRegistry>,
@@ -111,11 +118,7 @@ impl Plan {
         key: KeyRef<'a>,
     ) -> Option<Attribute<'a>> {
         match key {
-            KeyRef::Field(index) => {
-                let Field { name, role, plan } = self.fields.get(usize::from(index))?;
-                let (role, plan) = (*role, *plan);
-                Some(Attribute { name, role, plan })
-            }
+            KeyRef::Field(index) => self.fields.get(usize::from(index)).map(Attribute::of),
             KeyRef::Name(name) => {
                 let name = std::str::from_utf8(name).ok()?;
                 let role = FieldRole::Attribute;

@@ -7,14 +7,14 @@ use ringlight_model::{CallsiteKind, CallsiteRegistry, Limits, Severity, Span};
 use ringlight_otlp::encode;
 
 use super::condition::{Origin, Subject};
-use super::key::{self, KeyAction};
-use super::plans::{Attribute, Names, Plan, Plans};
+use super::key::KeyAction;
+use super::plans::{Attribute, Field, Names, Plan, Plans};
 use super::replacement::Replacement;
 use super::rules::Rules;
 use crate::config::CollectorConfig;
 use crate::record::{
-    self, FieldRole, Item, ItemWriter, Items, Key, KeyRef, List, Record, Text, ValueRef,
-    WORD_BYTES, Written, copy_words, parse_span_kind, parse_status_code,
+    self, FieldRole, Item, ItemWriter, Items, Key, KeyRef, List, PlainValue, Record, Text,
+    ValueRef, WORD_BYTES, Written, copy_words, parse_span_kind, parse_status_code,
 };
 use crate::spans::span_of_item;
 
@@ -150,8 +150,26 @@ impl Processor {
     }
 
     /// Whether a rule is about any of these items.
-    fn is_touched(&mut self, items: Items<'_>, plan: &Plan) -> bool {
-        items.into_iter().any(|item| match item {
+    fn is_touched(&mut self, mut items: Items<'_>, plan: &Plan) -> bool {
+        loop {
+            let is_touched = match items.next_plain() {
+                Some((index, value)) => {
+                    let field = plan.fields.get(usize::from(index));
+                    field.is_some_and(|field| is_field_touched(&self.rules, field, value))
+                }
+                None => match items.next() {
+                    Some(item) => self.is_item_touched(item, plan),
+                    None => return false,
+                },
+            };
+            if is_touched {
+                return true;
+            }
+        }
+    }
+
+    fn is_item_touched(&mut self, item: Item<'_>, plan: &Plan) -> bool {
+        match item {
             Item::Attribute(key, value) => {
                 let Some(attribute) = plan.attribute(&self.rules, &mut self.names, key) else {
                     return false;
@@ -166,10 +184,11 @@ impl Processor {
                 let plan = self.plans.of(&self.rules, Some(span.callsite));
                 self.is_touched(span.items, &plan)
             }
-            Item::Name(text) | Item::StatusMessage(text) => is_text_touched(&self.rules, text),
-            Item::TraceState(text) => self.rules.has_secret(&text.to_str(), None),
+            Item::Name(text) | Item::StatusMessage(text) | Item::TraceState(text) => {
+                is_text_touched(&self.rules, text)
+            }
             Item::Dropped { .. } | Item::Encoded(_) => false,
-        })
+        }
     }
 
     /// Appends items as the rules leave them to the copy; how many attributes there was no room for.
@@ -194,10 +213,8 @@ impl Processor {
                     record::close_nested(&mut self.copy, nested, 0);
                 }
                 Item::Name(text) | Item::StatusMessage(text) => self.write_text(&item, text),
-                Item::TraceState(text)
-                    if self
-                        .rules
-                        .has_secret(&text.to_str(), Some(&self.rules.counts)) => {}
+                // With a part replaced it would be none.
+                Item::TraceState(text) if self.rules.counts_secret(text) => {}
                 Item::TraceState(_) | Item::Dropped { .. } | Item::Encoded(_) => {
                     self.copy
                         .extend(words.iter().map(|word| u64::from_le_bytes(*word)));
@@ -239,10 +256,13 @@ impl Processor {
             self.rules.counts.add(count);
             return Written::Whole;
         }
-        if attribute.plan.is_renamed() && self.gives_way(plan, siblings, key) {
+        let rules = Arc::clone(&self.rules);
+        let rules = &*rules;
+        if let Some(new) = rules.keys.new_name(attribute.plan)
+            && self.gives_way(plan, siblings, key, new)
+        {
             return Written::Whole;
         }
-        let rules = &*self.rules;
         let key = match (rules.keys.new_name(attribute.plan), key) {
             (Some(new), _) => Key::Name(new),
             (None, KeyRef::Field(index)) => Key::Field(index),
@@ -259,21 +279,24 @@ impl Processor {
         write_value(is_looked_into.then_some(rules), &mut writer, key, value)
     }
 
-    /// Whether a renamed attribute is left out because of another.
-    fn gives_way(&mut self, plan: &Plan, siblings: Items<'_>, key: KeyRef<'_>) -> bool {
-        let mut keys = Vec::new();
-        let mut at = 0;
-        for item in siblings {
-            if let Item::Attribute(other, _) = item
-                && let Some(attribute) = plan.attribute(&self.rules, &mut self.names, other)
-            {
-                if other == key {
-                    at = keys.len();
-                }
-                keys.push((attribute.name, self.rules.keys.new_name(attribute.plan)));
+    /// Whether a renamed attribute is left out because of another: one that is called what it is renamed to, or
+    /// an earlier one that is renamed to the same.
+    fn gives_way(&mut self, plan: &Plan, siblings: Items<'_>, key: KeyRef<'_>, new: &str) -> bool {
+        let mut is_earlier = true;
+        siblings.into_iter().any(|item| {
+            let Item::Attribute(other, _) = item else {
+                return false;
+            };
+            if other == key {
+                is_earlier = false;
+                return false;
             }
-        }
-        key::gives_way(at, &keys)
+            let attribute = plan.attribute(&self.rules, &mut self.names, other);
+            attribute.is_some_and(|other| match self.rules.keys.new_name(other.plan) {
+                None => other.name == new,
+                Some(renamed) => is_earlier && renamed == new,
+            })
+        })
     }
 }
 
@@ -301,11 +324,23 @@ fn replacement_of(replacement: &Replacement, value: ValueRef<'_>) -> Option<Stri
     }
 }
 
+/// Whether a rule is about a field of a callsite with this value.
+#[inline]
+fn is_field_touched(rules: &Rules, field: &Field, value: PlainValue<'_>) -> bool {
+    if field.plan.is_change() {
+        return true;
+    }
+    let may_be = match value {
+        PlainValue::I64(number) => rules.texts.may_be_number(number.unsigned_abs()),
+        PlainValue::Text(text) => rules.texts.may_be_in(text),
+    };
+    let value = value.into();
+    may_be && Attribute::of(field).is_looked_into(value) && is_value_touched(rules, value)
+}
+
 fn is_text_touched(rules: &Rules, text: Text<'_>) -> bool {
-    rules
-        .texts
-        .replaced(&text.to_str(), text.cut, None)
-        .is_some()
+    (text.cut || rules.texts.may_be_in(text.bytes))
+        && (rules.texts.replaced(&text.to_str(), text.cut, None)).is_some()
 }
 
 fn is_value_touched(rules: &Rules, value: ValueRef<'_>) -> bool {

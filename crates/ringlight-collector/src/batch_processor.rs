@@ -1,5 +1,6 @@
 //! Records to batches: encoded once, grouped by scope, finished by number, size or age.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant as StdInstant};
@@ -12,6 +13,7 @@ use crate::batch::{OpenBatch, Spare};
 use crate::config::{CollectorConfig, CollectorConfigError};
 use crate::encode::{Encoder, UnknownCallsite};
 use crate::export::{BatchId, EncodedBatch};
+use crate::processing::{Processing, Processor};
 use crate::record::{Record, SpanRecord};
 use crate::spans::SpanBatch;
 use crate::spans::within_limits;
@@ -56,6 +58,8 @@ pub(crate) const LANES: [Signal; 2] = [Signal::Traces, Signal::Logs];
 /// ```
 pub struct BatchProcessor {
     encoder: Encoder,
+    /// For spans that are added whole; records have been processed before they come here.
+    processor: Option<Box<Processor>>,
     limits: Limits,
     /// Open batches of traces and of logs.
     open: [OpenBatch; LANES.len()],
@@ -68,14 +72,16 @@ pub struct BatchProcessor {
 }
 
 impl BatchProcessor {
-    /// A processor with these settings; of them, those of batches, the resource, the scope and the
-    /// limits.
+    /// A processor with these settings; of them, those of batches, the resource, the scope, the
+    /// limits and the [processing](CollectorConfig::processing).
     ///
     /// # Errors
     /// A setting is out of range.
     pub fn new(config: &CollectorConfig) -> Result<Self, CollectorConfigError> {
         config.validate()?;
-        Ok(Self::of_callsites(config, Arc::default(), BatchIds::new()))
+        let mut config = config.clone();
+        Processing::process_settings(&mut config);
+        Ok(Self::of_callsites(&config, Arc::default(), BatchIds::new()))
     }
 
     /// For settings that have been validated.
@@ -87,6 +93,7 @@ impl BatchProcessor {
         let mut resource = Vec::new();
         encode::resource_message(&mut resource, &config.resource);
         Self {
+            processor: Processor::of(config, &callsites),
             encoder: Encoder::new(callsites, config),
             limits: config.limits,
             open: [OpenBatch::new(), OpenBatch::new()],
@@ -99,10 +106,14 @@ impl BatchProcessor {
         }
     }
 
-    /// Adds a span; the batch it completes, if it does. Attributes and texts over the limits are
-    /// dropped or cut.
+    /// Adds a span, unless a rule is to leave it out; the batch it completes, if it does. Attributes and texts
+    /// over the limits are dropped or cut.
     pub fn add(&mut self, span: &Span<'_>) -> Option<SpanBatch> {
-        let span = within_limits(span, &self.limits);
+        let processed = match &self.processor {
+            Some(processor) => processor.process_span(span)?,
+            None => Cow::Borrowed(span),
+        };
+        let span = within_limits(&processed, &self.limits);
         let batch = &mut self.open[0];
         batch.add(Encoder::SCOPE_OF_NONE, Instant::now(), |buf| {
             encode::span(buf, &span);

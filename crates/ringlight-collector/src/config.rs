@@ -10,6 +10,7 @@ use ringlight_model::{Limits, Resource, Scope};
 
 use crate::Governor;
 use crate::Notices;
+use crate::Processing;
 use crate::SpoolConfig;
 use crate::TailSampling;
 use crate::destination_config::DestinationSettings;
@@ -151,6 +152,8 @@ pub struct CollectorConfig {
     /// Keeps on disk what cannot be sent, also for the next process. Default: it is kept in memory, as far as
     /// there is room.
     pub spool: Option<SpoolConfig>,
+    /// What is redacted, renamed and left out before anything leaves the process. Default: nothing.
+    pub processing: Processing,
     /// Limits on one record.
     pub limits: Limits,
     /// What spans are timed by. Default: the best clock there is. The collector's thread
@@ -183,6 +186,7 @@ impl Default for CollectorConfig {
             scope: Scope::default(),
             tail_sampling: None,
             spool: None,
+            processing: Processing::default(),
             limits: Limits::default(),
             clock: None,
             notices: Notices::default(),

@@ -17,6 +17,7 @@ use ringlight_model::{
 use ringlight_otlp::encode::{self, Owner, Scalar};
 
 use crate::config::CollectorConfig;
+use crate::processing::Rules;
 use crate::record::{
     FieldRole, Item, KeyRef, LogRecord, SpanRecord, Text, ValueRef, parse_span_kind,
     parse_status_code,
@@ -45,6 +46,8 @@ pub(crate) struct Encoder {
     registry: Arc<CallsiteRegistry>,
     limits: Limits,
     source_location: bool,
+    /// For scopes, which no record goes through the processor with.
+    rules: Option<Arc<Rules>>,
     by_id: HashMap<CallsiteId, usize, RandomState>,
     /// The first one stands for records without a callsite.
     callsites: Vec<CallsiteBytes>,
@@ -70,6 +73,7 @@ impl Encoder {
             registry,
             limits: config.limits,
             source_location: config.source_location,
+            rules: config.processing.rules(),
             by_id: HashMap::default(),
             callsites: Vec::new(),
             by_target: HashMap::default(),
@@ -122,7 +126,13 @@ impl Encoder {
     fn learn(&mut self, id: CallsiteId) -> Result<usize, UnknownCallsite> {
         let callsite = self.registry.lookup(id).ok_or(UnknownCallsite)?;
         let scope = match &callsite.scope {
-            Some(own) => self.add_scope(&own.scope, &own.schema_url),
+            Some(own) => {
+                let mut scope = own.scope.clone();
+                if let Some(rules) = &self.rules {
+                    rules.scope(&mut scope);
+                }
+                self.add_scope(&scope, &own.schema_url)
+            }
             None => self.scope_of(callsite.target),
         };
         let mut name_field = Vec::new();

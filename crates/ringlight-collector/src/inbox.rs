@@ -13,6 +13,7 @@ use crate::batch_processor::LANES;
 use crate::config::CollectorConfig;
 use crate::destination::Destination;
 use crate::export::EncodedBatch;
+use crate::processing::{Processed, Processor};
 use crate::record::{LogRecord, Record};
 use crate::sink::{LogFilter, RecordSink};
 use crate::sinks::Sinks;
@@ -31,6 +32,10 @@ const HOLD_MAX: Duration = Duration::from_millis(200);
 /// Everything a drained record goes through on the collector thread.
 pub(crate) struct Inbox {
     accounts: Arc<Accounts>,
+    /// What everything below is shown has gone through this.
+    processor: Option<Box<Processor>>,
+    /// Whether there are rules. Without what applies them, nothing goes on its way.
+    has_rules: bool,
     sinks: Sinks,
     /// Without one, every log record is exported.
     log_filter: Option<Box<dyn LogFilter>>,
@@ -52,6 +57,8 @@ pub(crate) struct Inbox {
     unsent: u64,
     /// Log records that are for the sinks alone, not yet in the books.
     unwanted: u64,
+    /// Records that rules were to leave out, not yet in the books, of traces and of logs.
+    filtered: [u64; 2],
     /// Whether producers may wait, so that a full queue holds up the drain for as long as it takes.
     may_wait: bool,
 }
@@ -72,8 +79,11 @@ impl Inbox {
         log_filter: Option<Box<dyn LogFilter>>,
         accounts: Arc<Accounts>,
     ) -> Self {
+        let processor = Processor::of(config, &callsites);
         Self {
             accounts,
+            has_rules: processor.is_some(),
+            processor,
             sinks: Sinks::new(sinks, config.notices.clone()),
             log_filter,
             streams,
@@ -86,6 +96,7 @@ impl Inbox {
             judged: Vec::new(),
             unsent: 0,
             unwanted: 0,
+            filtered: [0; 2],
             may_wait,
         }
     }
@@ -96,6 +107,36 @@ impl Inbox {
         let Ok(record) = Record::parse(bytes) else {
             return self.malformed(lane_of(bytes));
         };
+        if self.has_rules {
+            self.process(bytes, &record, since, now);
+        } else {
+            self.accept(bytes, record, since, now);
+        }
+    }
+
+    /// One record on its way through the rules.
+    #[inline(never)]
+    fn process(&mut self, bytes: &[u8], record: &Record<'_>, since: Instant, now: Instant) {
+        let lane = lane_of(bytes);
+        // Taken out, since what it makes of the record is its own.
+        let Some(mut processor) = self.processor.take() else {
+            return self.malformed(lane);
+        };
+        match processor.process(record) {
+            Processed::Same => self.accept(bytes, *record, since, now),
+            Processed::Changed(bytes) => match Record::parse(bytes) {
+                Ok(record) => self.accept(bytes, record, since, now),
+                Err(_) => self.malformed(lane),
+            },
+            Processed::Filtered => self.filtered[lane] += 1,
+            Processed::Malformed => self.malformed(lane),
+        }
+        self.processor = Some(processor);
+    }
+
+    /// One record as it may leave the process.
+    #[inline]
+    fn accept(&mut self, bytes: &[u8], record: Record<'_>, since: Instant, now: Instant) {
         self.sinks.show(&record, &self.callsites);
         let lane = match record {
             Record::Span(span) => {
@@ -206,6 +247,12 @@ impl Inbox {
         if unsent > 0 {
             let reason = DropReason::TailSampled;
             self.accounts.lost(LANES[TRACES], unsent, reason);
+        }
+        for (lane, signal) in LANES.into_iter().enumerate() {
+            let filtered = std::mem::take(&mut self.filtered[lane]);
+            if filtered > 0 {
+                self.accounts.lost(signal, filtered, DropReason::Filtered);
+            }
         }
         let unwanted = std::mem::take(&mut self.unwanted);
         if unwanted > 0 {

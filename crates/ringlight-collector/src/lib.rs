@@ -77,6 +77,7 @@ mod metrics;
 mod notice;
 mod open_spans;
 mod pipeline;
+mod processing;
 pub mod record;
 mod recorder;
 mod report;
@@ -106,6 +107,10 @@ pub use metrics::CollectorMetrics;
 pub use notice::{Notice, Notices};
 pub use open_spans::{OpenSpanSource, SeenSpan};
 pub use pipeline::{FlushError, Pipeline, StartError};
+pub use processing::{
+    HashKey, Processing, RecordPattern, Redaction, RedactionError, Replacement, RuleCount,
+    SensitiveData,
+};
 pub use recorder::Recorder;
 pub use resilience::{
     CircuitBreaker, CircuitBreakerConfig, CircuitBreakerExporter, CircuitBreakerStats, CircuitOpen,

@@ -197,6 +197,7 @@ const fn cause(reason: DropReason) -> &'static str {
         DropReason::Shutdown => "the end came before they could be delivered",
         DropReason::TooManyOpen => "too many spans were open at a time",
         DropReason::TailSampled => "their traces were not to be sent",
+        DropReason::Filtered => "a rule was to leave them out",
         DropReason::SpoolFull => "the spool is full, the oldest made room for later ones",
         DropReason::SpoolExpired => "they waited in the spool for too long",
         DropReason::SpoolDamaged => "they were damaged on disk",

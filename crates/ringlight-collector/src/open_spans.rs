@@ -27,6 +27,7 @@ use crate::config::CollectorConfig;
 use crate::destination::Destination;
 use crate::encode::Encoder;
 use crate::export::{BatchId, EncodedBatch, ExportError, ExportOutcome};
+use crate::processing::{Processed, Processor};
 use crate::record::{Record, WORD_BYTES, copy_words};
 use crate::send::Unsent;
 use crate::sync::unpoisoned;
@@ -78,6 +79,8 @@ pub(crate) struct OpenReports {
     targets: Vec<Arc<Target>>,
     source: OnceLock<Arc<dyn OpenSpanSource>>,
     encoder: Mutex<Encoder>,
+    /// What is reported leaves the process as spans do.
+    processor: Mutex<Option<Box<Processor>>>,
     /// The encoded resource.
     resource: Vec<u8>,
     /// Names the requests.
@@ -128,6 +131,7 @@ impl OpenReports {
         Self {
             targets: destinations.iter().filter(takes).map(target).collect(),
             source: OnceLock::new(),
+            processor: Mutex::new(Processor::of(config, &callsites)),
             encoder: Mutex::new(Encoder::new(callsites, config)),
             resource,
             instance: Arc::from(format!("{:032x}-open", fastrand::u128(..)).as_str()),
@@ -272,6 +276,7 @@ impl OpenReports {
     /// The oldest spans as they are now, as many as a report may hold.
     fn spans(&self, source: &dyn OpenSpanSource, oldest: Oldest) -> Vec<OpenSpan<'static>> {
         let mut encoder = unpoisoned(self.encoder.lock());
+        let mut processor = unpoisoned(self.processor.lock());
         let mut spans = Vec::new();
         let mut bytes_left = self.bytes_max;
         for key in oldest.keys() {
@@ -280,7 +285,18 @@ impl OpenReports {
             };
             let mut bytes = vec![0; words.len() * WORD_BYTES];
             copy_words(words, &mut bytes);
-            let Ok(Record::Span(span)) = Record::parse(&bytes) else {
+            let Ok(record) = Record::parse(&bytes) else {
+                continue;
+            };
+            let processed = processor
+                .as_mut()
+                .map(|processor| processor.process(&record));
+            let left = match processed {
+                None | Some(Processed::Same) => Ok(record),
+                Some(Processed::Changed(bytes)) => Record::parse(bytes),
+                Some(Processed::Filtered | Processed::Malformed) => continue,
+            };
+            let Ok(Record::Span(span)) = left else {
                 continue;
             };
             let Ok(scope_spans) = encoder.scope_spans(&span) else {

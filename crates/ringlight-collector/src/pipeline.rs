@@ -19,6 +19,7 @@ use crate::mark::{in_pipeline, mark_thread};
 use crate::meter::Meter;
 use crate::metrics::CollectorMetrics;
 use crate::open_spans::OpenSpanSource;
+use crate::processing::{Processing, RuleCount};
 use crate::recorder::Recorder;
 use crate::sink::{LogFilter, RecordSink};
 use crate::spans::{Origin, SpanProducer};
@@ -221,6 +222,7 @@ pub struct Pipeline {
     control: Arc<Control>,
     meter: Arc<Meter>,
     clock: Arc<Clock>,
+    processing: Processing,
     destinations: Vec<String>,
 }
 
@@ -263,7 +265,7 @@ impl Pipeline {
     /// As [`start`](Self::start), with a word on whether producers may wait for room, so that a full
     /// queue holds up the drain for as long as it takes.
     pub(crate) fn start_with(
-        config: CollectorConfig,
+        mut config: CollectorConfig,
         may_wait: bool,
         callsites: Arc<CallsiteRegistry>,
         destinations: impl IntoIterator<Item: Into<DestinationConfig>>,
@@ -276,6 +278,7 @@ impl Pipeline {
         for destination in &destinations {
             destination.validate(&config)?;
         }
+        Processing::process_settings(&mut config);
         let spool = config.spool.as_ref();
         let spool = spool.map(|spool| Spool::open_on(Arc::clone(&spool.disk), &spool.dir));
         let spool = spool.transpose()?;
@@ -303,6 +306,7 @@ impl Pipeline {
                 Arc::clone(&clock),
             ),
             clock: Arc::clone(&clock),
+            processing: config.processing.clone(),
             shared,
             sender,
             accounts: Arc::clone(&accounts),
@@ -377,6 +381,12 @@ impl Pipeline {
         } else {
             ThreadLedger::default()
         }
+    }
+
+    /// How often each rule of the [processing](CollectorConfig::processing) has replaced or left out something.
+    #[must_use]
+    pub fn processing_counts(&self) -> Vec<RuleCount> {
+        self.processing.counts()
     }
 
     /// What observing has cost so far.

@@ -37,11 +37,13 @@ pub enum DropReason {
     SpoolExpired = 10,
     /// Damaged on disk.
     SpoolDamaged = 11,
+    /// A rule was to leave it out.
+    Filtered = 12,
 }
 
 impl DropReason {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::RingFull,
         Self::Closed,
         Self::TooLarge,
@@ -54,7 +56,14 @@ impl DropReason {
         Self::SpoolFull,
         Self::SpoolExpired,
         Self::SpoolDamaged,
+        Self::Filtered,
     ];
+
+    /// Whether records are dropped for it because somebody asked for that, so that nobody need be told.
+    #[must_use]
+    pub const fn is_asked_for(self) -> bool {
+        matches!(self, Self::TailSampled | Self::Filtered)
+    }
 
     /// The name in metrics and JSON.
     #[must_use]
@@ -72,6 +81,7 @@ impl DropReason {
             Self::SpoolFull => "spool_full",
             Self::SpoolExpired => "spool_expired",
             Self::SpoolDamaged => "spool_damaged",
+            Self::Filtered => "filtered",
         }
     }
 

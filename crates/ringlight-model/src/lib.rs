@@ -15,6 +15,7 @@ mod decode;
 mod ids;
 mod ledger;
 mod limits;
+mod pattern;
 mod record;
 mod signal;
 mod threads;
@@ -26,6 +27,7 @@ pub use decode::{DecodeError, Decoder, RecordVisitor, RejectReason};
 pub use ids::{ParseIdError, SpanId, TraceId};
 pub use ledger::{Account, ByReason, DropReason, LedgerSnapshot};
 pub use limits::Limits;
+pub use pattern::{glob_matches, target_matches};
 pub use record::{
     LogRecord, Resource, Scope, Severity, Span, SpanEvent, SpanKind, SpanLink, Status, StatusCode,
 };

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use ringlight_clock::Clock;
 use ringlight_collector::{
-    CollectorConfig, DestinationConfig, ExporterBoxed, OverflowPolicy, Pipeline, RecordSink,
+    CollectorConfig, DestinationConfig, ExporterBoxed, OverflowPolicy, Pipeline, Processing,
+    RecordSink, Redaction,
     SpoolConfig, TailSampling,
 };
 use ringlight_model::{CallsiteRegistry, KeyValue, Value};
@@ -21,7 +22,7 @@ use crate::InitError;
 use crate::LogFormat;
 use crate::budget::{self, OverheadBudget};
 use crate::config::{
-    CERTIFICATE_CODE, CLIENT_CERTIFICATE_CODE, Compression, Environment, Inputs, Protocol, Route,
+    CERTIFICATE_CODE, CLIENT_CERTIFICATE_CODE, Compression, Environment, Inputs, Protocol, ResourceDetector, Route,
     Routes, Settings,
 };
 use crate::controls::{self, Controls};
@@ -97,7 +98,7 @@ impl Builder {
     /// Default: `OTEL_SERVICE_NAME`, else `unknown_service:` and the name of the executable, as the
     /// OpenTelemetry specification asks.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
-        self.inputs.service_name = Some(name.into());
+        self.inputs.resource.service_name = Some(name.into());
         self
     }
 
@@ -108,8 +109,26 @@ impl Builder {
         value: impl Into<Value<'static>>,
     ) -> Self {
         self.inputs
+            .resource
             .attributes
             .push(KeyValue::new(key.into(), value.into()));
+        self
+    }
+
+    /// What finds out where this process runs. Default: as `OTEL_RESOURCE_DETECTORS` says, else
+    /// [all](ResourceDetector::ALL) but the one that tells the process's arguments.
+    ///
+    /// ```
+    /// use ringlight::ResourceDetector;
+    ///
+    /// let builder = ringlight::builder()
+    ///     .resource_detectors([ResourceDetector::Host, ResourceDetector::Kubernetes]);
+    /// ```
+    pub fn resource_detectors(
+        mut self,
+        detectors: impl IntoIterator<Item = ResourceDetector>,
+    ) -> Self {
+        self.inputs.resource.detectors = Some(detectors.into_iter().collect());
         self
     }
 
@@ -275,6 +294,40 @@ impl Builder {
     pub fn otel_interop(mut self, interop: crate::otel::Interop) -> Self {
         self.interop = interop;
         self
+    }
+
+    /// Replaces what is secret or personal in everything that leaves the process, be it sent, written to a file or
+    /// shown as a log line. Default: as `RINGLIGHT_REDACT` says (`standard` or `none`), else nothing is. What the
+    /// variable asks for is added to what the code does. The guide is `docs/processing.md`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), ringlight::InitError> {
+    /// let _telemetry = ringlight::builder()
+    ///     .redact(ringlight::Redaction::standard())
+    ///     .init()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn redact(self, redaction: Redaction) -> Self {
+        self.process(|processing| processing.redact(redaction))
+    }
+
+    /// Renames and leaves out attributes, and leaves out whole records, before they go to any output.
+    ///
+    /// ```
+    /// use ringlight::RecordPattern;
+    ///
+    /// let builder = ringlight::builder().process(|rules| {
+    ///     rules
+    ///         .rename_attribute("http.method", "http.request.method")
+    ///         .drop_attribute("debug.*")
+    ///         .drop_records(RecordPattern::spans().name("GET /health*"))
+    /// });
+    /// ```
+    pub fn process(self, add: impl FnOnce(Processing) -> Processing + Send + 'static) -> Self {
+        self.pipeline(move |config| {
+            config.processing = add(std::mem::take(&mut config.processing));
+        })
     }
 
     /// How log lines look. Default: text on stderr.
@@ -771,7 +824,7 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Endpoints and headers may hold secrets.
         f.debug_struct("Builder")
-            .field("service_name", &self.inputs.service_name)
+            .field("service_name", &self.inputs.resource.service_name)
             .field("shutdown_timeout", &self.shutdown_timeout)
             .finish_non_exhaustive()
     }

@@ -74,6 +74,8 @@
 //! | `OTEL_PROPAGATORS` | how trace context is in headers: some of `tracecontext`, `baggage` (these two by default), `b3`, `b3multi` (feature `b3`), `jaeger` (feature `jaeger`), separated by commas, or `none` |
 //! | `NO_COLOR` | lines without colour, also on a terminal |
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | what the service is called, and more about it |
+//! | `OTEL_RESOURCE_DETECTORS` | what finds out where the process runs: some of `host`, `os`, `process`, `process_arguments`, `container`, `k8s`, separated by commas, or `all` (the default: all but the arguments) or `none`; see [`ResourceDetector`] |
+//! | `RINGLIGHT_REDACT`, `RINGLIGHT_REDACT_KEYS` | `standard`: what is secret or personal is masked; further keys of attributes, separated by commas, `*` for any text; see [`Redaction`] |
 //! | `OTEL_SDK_DISABLED` | `true`: nothing is exported |
 //! | `OTEL_TRACES_EXPORTER`, `OTEL_LOGS_EXPORTER` | `none` turns a signal off; `otlp` without any endpoint means `http://localhost:4318` |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | where to send everything; over HTTP, `/v1/traces` and so on are appended |
@@ -195,7 +197,7 @@ mod writer;
 pub use args::TelemetryArgs;
 pub use budget::{BudgetError, OverheadBudget};
 pub use builder::Builder;
-pub use config::{Compression, LogFormat, Protocol};
+pub use config::{Compression, LogFormat, Protocol, ResourceDetector};
 pub use controls::Controls;
 pub use error::{FilterError, InitError};
 pub use filter::Output;
@@ -203,11 +205,12 @@ pub use filter::Output;
 pub use in_span::{FutureExt, InSpan};
 pub use ringlight_clock::{Clock, ManualTime};
 pub use ringlight_collector::{
-    FlushError, OverflowPolicy, RecordSink, SpoolConfig, SpoolMode, TailSampling,
+    FlushError, HashKey, OverflowPolicy, Processing, RecordPattern, RecordSink, Redaction,
+    RedactionError, Replacement, RuleCount, SensitiveData, SpoolConfig, SpoolMode, TailSampling,
 };
 pub use ringlight_model::{
-    Account, ByReason, CostSnapshot, DropReason, LedgerSnapshot, MemoryUse, Signal, ThreadAccount,
-    ThreadCounts, ThreadKind, ThreadLedger,
+    Account, ByReason, CostSnapshot, DropReason, LedgerSnapshot, MemoryUse, Severity, Signal,
+    ThreadAccount, ThreadCounts, ThreadKind, ThreadLedger,
 };
 pub use sampling::{Sampler, SamplingRule};
 pub use subscriber::{Registry, RinglightLayer, RinglightSubscriber, SharedRegistry};
@@ -247,6 +250,7 @@ pub fn builder() -> Builder {
 #[doc = include_str!("../../../README.md")]
 #[doc = include_str!("../../../docs/delivery.md")]
 #[doc = include_str!("../../../docs/overhead.md")]
+#[doc = include_str!("../../../docs/processing.md")]
 #[doc = include_str!("../../../docs/recording.md")]
 #[cfg_attr(all(feature = "age", feature = "vault"), doc = include_str!("../../../docs/secrets.md"))]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/migration.md"))]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringlight_collector::{FlushError, Pipeline, RegisterError, SpanProducer};
+use ringlight_collector::{FlushError, Pipeline, RegisterError, RuleCount, SpanProducer};
 use ringlight_model::{CostSnapshot, LedgerSnapshot, ThreadLedger};
 
 use crate::controls::Controls;
@@ -79,6 +79,13 @@ impl Telemetry {
     #[must_use]
     pub fn ledger_by_thread(&self) -> ThreadLedger {
         self.shared.pipeline.ledger_by_thread()
+    }
+
+    /// How often each rule of [`Builder::redact`](crate::Builder::redact) and
+    /// [`Builder::process`](crate::Builder::process) has replaced or left out something.
+    #[must_use]
+    pub fn processing_counts(&self) -> Vec<RuleCount> {
+        self.shared.pipeline.processing_counts()
     }
 
     /// What observing has cost this process so far, as it measures it itself: time on the application's

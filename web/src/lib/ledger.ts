@@ -5,10 +5,10 @@ export function sum(counts: Record<string, number>): number {
   return Object.values(counts).reduce((total, value) => total + value, 0);
 }
 
-/** What was dropped against the will of whoever runs it: not what tail sampling was asked to leave out. */
+/** What was dropped against the will of whoever runs it: not what tail sampling and rules were asked to leave out. */
 export function againstWill(dropped: Record<string, number>): number {
-  const { tail_sampled: asked = 0 } = dropped;
-  return sum(dropped) - asked;
+  const { tail_sampled: notSampled = 0, filtered = 0 } = dropped;
+  return sum(dropped) - notSampled - filtered;
 }
 
 /** What must hold for a client: submitted + recovered = exported + rejected + dropped + in flight + spooled. */

@@ -86,8 +86,8 @@ describe('ledgers', () => {
     balanced: true,
   };
 
-  test('what tail sampling leaves out is not lost', () => {
-    expect(againstWill({ ring_full: 2, tail_sampled: 40 })).toBe(2);
+  test('what tail sampling and rules leave out is not lost', () => {
+    expect(againstWill({ ring_full: 2, tail_sampled: 40, filtered: 7 })).toBe(2);
   });
 
   test('everything submitted is somewhere', () => {

@@ -76,9 +76,8 @@ impl Drops {
             self.told_no_ring = true;
             self.notices.send(&Notice::RingsInUse);
         }
-        // What tail sampling leaves out is what was asked for.
         let reasons = DropReason::ALL.into_iter();
-        for reason in reasons.filter(|reason| *reason != DropReason::TailSampled) {
+        for reason in reasons.filter(|reason| !reason.is_asked_for()) {
             let records = self.accounts.dropped(reason);
             let is_news = match self.told.get_mut(&reason) {
                 None => records > 0,

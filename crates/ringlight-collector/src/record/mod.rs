@@ -53,6 +53,7 @@
 //! [`FieldRole`], which the encoder asks once a callsite.
 
 mod header;
+mod nested;
 mod pack;
 mod read;
 mod role;
@@ -65,6 +66,7 @@ mod tests;
 use ringlight_model::{Severity, SpanId, SpanKind, StatusCode};
 
 pub use header::{LogHeader, SpanHeader};
+pub(crate) use nested::{close_nested, open_nested};
 pub use pack::{TextPacker, load_tail};
 pub(crate) use read::PlainValue;
 pub use read::{

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ringlight_model::{CallsiteId, SpanId, TraceId};
+use ringlight_model::{CallsiteId, SpanId, TraceId, Value};
 
 use super::{
     ENCLOSING_WORDS, EVENT_WORDS, FLAG_CUT, FLAG_KEY_TEXT, Head, ItemHead, KIND_LOG, KIND_SPAN,
@@ -11,7 +11,8 @@ use super::{
     TAG_STATUS_MESSAGE, TAG_TEXT, TAG_TRACE_STATE, TAG_U64, WORD_BYTES,
 };
 
-type Word = [u8; WORD_BYTES];
+/// A word as it lies in a ring.
+pub(crate) type Word = [u8; WORD_BYTES];
 
 /// Items within items: a list in an event of a span.
 const DEPTH_MAX: usize = 2;
@@ -63,6 +64,22 @@ impl<'a> Record<'a> {
         match self {
             Self::Span(span) => span.callsite(),
             Self::Log(log) => log.callsite(),
+        }
+    }
+
+    /// The first word.
+    pub(crate) const fn head(&self) -> Head {
+        match self {
+            Self::Span(span) => span.head(),
+            Self::Log(log) => log.head(),
+        }
+    }
+
+    /// The words before the items.
+    pub(crate) const fn header(&self) -> &'a [Word] {
+        match self {
+            Self::Span(span) => span.header,
+            Self::Log(log) => log.header,
         }
     }
 
@@ -290,6 +307,24 @@ pub enum ValueRef<'a> {
     List(List<'a>),
 }
 
+impl<'a> ValueRef<'a> {
+    /// As a value that owns itself where it must.
+    pub(crate) fn to_value(self) -> Value<'a> {
+        match self {
+            Self::Bool(value) => Value::Bool(value),
+            Self::I64(value) => Value::Int(value),
+            Self::U64(value) => match i64::try_from(value) {
+                Ok(value) => Value::Int(value),
+                Err(_) => Value::Str(value.to_string().into()),
+            },
+            Self::F64(value) => Value::Double(value),
+            Self::Text(text) => Value::Str(text.to_str()),
+            Self::Bytes(bytes, _) => Value::Bytes(bytes.into()),
+            Self::List(list) => Value::Array(list.iter().map(Self::to_value).collect()),
+        }
+    }
+}
+
 /// The usual values.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum PlainValue<'a> {
@@ -397,6 +432,14 @@ impl<'a> Items<'a> {
             Some(Item::Encoded(bytes)) => Some(bytes),
             _ => None,
         }
+    }
+
+    /// The next item, and its words.
+    pub(crate) fn next_with_words(&mut self) -> Option<(&'a [Word], Item<'a>)> {
+        let words = self.rest;
+        let item = self.next()?;
+        let count = words.len() - self.rest.len();
+        Some((&words[..count], item))
     }
 
     /// The next item if it is a field with a text that is whole or a signed integer: most are.

@@ -305,6 +305,13 @@ impl<'w, W: Words> ItemWriter<'w, W> {
         self.status_message_of(&[message])
     }
 
+    /// The same from a text of another record, which may have been cut there.
+    pub(crate) fn copy_status_message(&mut self, message: Text<'_>) -> Written {
+        self.packed(TAG_STATUS_MESSAGE, Key::Field(0), |packer| {
+            packer.push_text(message);
+        })
+    }
+
     /// The status message, in parts.
     pub fn status_message_of(&mut self, parts: &[&str]) -> Written {
         self.packed(TAG_STATUS_MESSAGE, Key::Field(0), |packer| {

@@ -6,6 +6,7 @@ use ringlight_model::{
 };
 use ringlight_otlp::OtlpDecoder;
 
+use super::collector::frame;
 use crate::export::{BatchId, EncodedBatch};
 
 /// Spans that travel together: encoded once, as one OTLP request, shared without copying.
@@ -100,6 +101,18 @@ pub(super) fn visit_spans(
     OtlpDecoder::new(limits)
         .walk(Signal::Traces, request, &mut visitor)
         .map(|_| ())
+}
+
+/// The span in an item of `ScopeSpans`; `None` if it does not decode.
+pub(crate) fn span_of_item(item: &[u8], limits: &Limits) -> Option<Span<'static>> {
+    let mut request = Vec::new();
+    frame(&mut request, item);
+    let mut found = None;
+    visit_spans(&request, *limits, |_, _, span| {
+        found = Some(span.clone().into_owned());
+    })
+    .ok()?;
+    found
 }
 
 struct Visitor<F> {

@@ -265,7 +265,7 @@ fn encode<'a>(
 }
 
 /// An item of `ScopeSpans` as the only one of an `ExportTraceServiceRequest`.
-fn frame(request: &mut Vec<u8>, item: &[u8]) {
+pub(super) fn frame(request: &mut Vec<u8>, item: &[u8]) {
     // `ExportTraceServiceRequest.resource_spans` and `ResourceSpans.scope_spans`.
     const RESOURCE_SPANS: u32 = 1;
     const SCOPE_SPANS: u32 = 2;

@@ -19,6 +19,7 @@ mod producer;
 mod template;
 
 pub use batch::SpanBatch;
+pub(crate) use batch::span_of_item;
 pub use bridge::{AsyncSpanCollector, AsyncSpanProducer};
 pub use collector::{SpanCollector, SpanRegistrar};
 pub use exporter::{SpanExporter, SpanExporterAdapter, SpanExporterBoxed};

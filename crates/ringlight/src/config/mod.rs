@@ -7,6 +7,7 @@
 
 mod environment;
 mod otlp;
+mod redaction;
 mod resource;
 #[cfg(feature = "otel")]
 mod secrets;
@@ -19,7 +20,7 @@ use std::fmt;
 use std::time::Duration;
 
 use ringlight_collector::{CollectorConfig, SpoolConfig};
-use ringlight_model::{KeyValue, Signal};
+use ringlight_model::Signal;
 #[cfg(feature = "otel")]
 use ringlight_secrets::SecretHeadersBuilder;
 
@@ -34,6 +35,8 @@ use environment::Reader;
 pub(crate) use otlp::path;
 pub(crate) use otlp::{CERTIFICATE_CODE, CLIENT_CERTIFICATE_CODE, Origin, Route, Routes, TlsFiles};
 pub use otlp::{Compression, Protocol};
+pub use resource::ResourceDetector;
+pub(crate) use resource::ResourceInputs;
 
 /// How log lines look, and where they go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,8 +77,7 @@ pub(crate) struct Inputs {
     pub(crate) secret_headers: Option<SecretHeadersBuilder>,
     pub(crate) compression: Option<Compression>,
     pub(crate) tls_files: TlsFiles,
-    pub(crate) service_name: Option<String>,
-    pub(crate) attributes: Vec<KeyValue<'static>>,
+    pub(crate) resource: ResourceInputs,
     pub(crate) format: Option<LogFormat>,
     pub(crate) default_directives: Option<String>,
     /// Those of single outputs; the last ones of an output hold.
@@ -164,6 +166,9 @@ impl Settings {
         let formats = formats(&mut reader);
         let mut pipeline = inputs.pipeline;
         batching(&mut reader, &mut pipeline);
+        if let Some(redaction) = redaction::redaction(&mut reader) {
+            pipeline.processing = pipeline.processing.redact(redaction);
+        }
         if let Some(spool) = spool::spool(&mut reader) {
             pipeline.spool = Some(spool);
         }
@@ -181,10 +186,10 @@ impl Settings {
             reader.say(warning);
             pipeline.spool = None;
         }
-        let mut attributes = inputs.attributes;
-        attributes.append(&mut pipeline.resource.attributes);
-        pipeline.resource.attributes =
-            resource::attributes(&mut reader, inputs.service_name, attributes);
+        let mut resource = inputs.resource;
+        let further = &mut pipeline.resource.attributes;
+        resource.attributes.append(further);
+        pipeline.resource.attributes = resource::attributes(&mut reader, resource);
         Ok(Self {
             routes,
             #[cfg(feature = "otel")]

@@ -1,18 +1,45 @@
 //! What this process says about itself.
 
+mod container;
+mod detectors;
+mod files;
+mod kubernetes;
+
+#[cfg(test)]
+mod tests;
+
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
 use ringlight_model::{KeyValue, Value};
 
 use super::environment::Reader;
+pub use detectors::ResourceDetector;
+use detectors::System;
+use files::Files;
+
+/// What the code says of the resource.
+#[derive(Debug, Default)]
+pub(crate) struct ResourceInputs {
+    pub(crate) service_name: Option<String>,
+    pub(crate) attributes: Vec<KeyValue<'static>>,
+    pub(crate) detectors: Option<Vec<ResourceDetector>>,
+}
 
 /// The attributes of the resource. Of several values for a key the first source wins: code,
 /// `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, what is found out here.
 pub(super) fn attributes(
     reader: &mut Reader<'_>,
-    service_name: Option<String>,
-    from_code: Vec<KeyValue<'static>>,
+    inputs: ResourceInputs,
+) -> Vec<KeyValue<'static>> {
+    attributes_below(Path::new("/"), reader, inputs)
+}
+
+/// The same, with files below a folder.
+fn attributes_below(
+    root: &Path,
+    reader: &mut Reader<'_>,
+    inputs: ResourceInputs,
 ) -> Vec<KeyValue<'static>> {
     let mut attributes: Vec<KeyValue<'static>> = Vec::new();
     let mut add = |attribute: KeyValue<'static>| {
@@ -21,19 +48,18 @@ pub(super) fn attributes(
         }
     };
     let text = |key: &'static str, value: String| KeyValue::new(key, value);
-    let executable = executable();
 
-    if let Some(name) = service_name {
+    if let Some(name) = inputs.service_name {
         add(text("service.name", name));
     }
-    from_code.into_iter().for_each(&mut add);
+    inputs.attributes.into_iter().for_each(&mut add);
     if let Some(name) = reader.text("OTEL_SERVICE_NAME") {
         add(text("service.name", name));
     }
     for (key, value) in reader.pairs("OTEL_RESOURCE_ATTRIBUTES") {
         add(KeyValue::new(key, value));
     }
-    let unknown = match &executable {
+    let unknown = match executable() {
         Some(executable) => format!("unknown_service:{executable}"),
         None => "unknown_service".to_owned(),
     };
@@ -45,15 +71,15 @@ pub(super) fn attributes(
         "telemetry.sdk.version",
         env!("CARGO_PKG_VERSION").to_owned(),
     ));
-    add(KeyValue::new(
-        "process.pid",
-        Value::Int(std::process::id().into()),
-    ));
-    if let Some(executable) = executable {
-        add(text("process.executable.name", executable));
-    }
-    if let Some(host) = host_name() {
-        add(text("host.name", host));
+    let by_variable = detectors::wanted(reader);
+    let system = System {
+        files: Files::below(root),
+        variables: reader,
+    };
+    for detector in inputs.detectors.unwrap_or(by_variable) {
+        detector.detect(&system, &mut |key, value: Value<'static>| {
+            add(KeyValue::new(key, value));
+        });
     }
     attributes
 }
@@ -65,12 +91,6 @@ fn executable() -> Option<String> {
     path.as_deref()
         .and_then(name)
         .or_else(|| first.as_ref().and_then(|first| name(Path::new(first))))
-}
-
-fn host_name() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    let name = name.trim();
-    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// A random UUID (version 4, RFC 9562).
@@ -88,19 +108,4 @@ fn random_uuid() -> String {
         low >> 48 & 0x3fff | 0x8000,
         low & 0xffff_ffff_ffff
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_uuid_has_its_version_and_variant() {
-        let id = random_uuid();
-        let groups: Vec<_> = id.split('-').map(str::len).collect();
-        assert_eq!(groups, [8, 4, 4, 4, 12]);
-        assert_eq!(id.as_bytes()[14], b'4');
-        assert!(b"89ab".contains(&id.as_bytes()[19]), "{id}");
-        assert_ne!(id, random_uuid());
-    }
 }

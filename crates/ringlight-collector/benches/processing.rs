@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringlight_collector::{
-    CollectorConfig, EncodedBatch, ExportError, ExportOutcome, Exporter, OverflowPolicy, Pipeline,
-    Processing, RecordPattern, Redaction, Replacement, SpanTemplate,
+    CollectorConfig, DestinationConfig, EncodedBatch, ExportError, ExportOutcome, Exporter,
+    OverflowPolicy, Pipeline, Processing, RecordPattern, Redaction, Replacement, SpanTemplate,
 };
 
 #[global_allocator]
@@ -66,7 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             ..CollectorConfig::default()
         },
         Arc::default(),
-        vec![],
+        Vec::<DestinationConfig>::new(),
         vec![],
     )?;
     println!(

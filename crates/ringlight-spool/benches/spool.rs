@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 
 use ringlight_spool::{Entry, Log, LogOptions, Spool};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const BATCH_BYTES: usize = 256 << 10;
 const RUNS: usize = 5;
 

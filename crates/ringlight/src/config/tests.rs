@@ -223,7 +223,7 @@ fn what_the_code_sets_about_the_pipeline_holds_over_variables() {
 fn the_resource_names_the_service_from_the_first_source_that_does() {
     let check = |variables: &[(&str, &str)], code: Option<&str>, expected: &str| {
         let settings = settings(variables, |inputs| {
-            inputs.service_name = code.map(str::to_owned);
+            inputs.resource.service_name = code.map(str::to_owned);
         });
         let resource = settings.pipeline.resource;
         assert_eq!(resource.service_name(), expected);

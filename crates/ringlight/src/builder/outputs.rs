@@ -1,0 +1,105 @@
+//! Where records go besides the rings: log lines, and the destinations that variables and code name.
+
+use std::io;
+use std::sync::Arc;
+
+use ringlight_collector::{DestinationConfig, RecordSink};
+use ringlight_model::{KeyValue, Value};
+
+use crate::InitError;
+#[cfg(not(feature = "fmt"))]
+use crate::LogFormat;
+use crate::config::{Routes, Settings};
+use crate::controls;
+#[cfg(feature = "fmt")]
+use crate::filter::{Choice, Output};
+
+/// The service's name among the attributes of the resource.
+pub(super) fn service_name(attributes: &[KeyValue]) -> String {
+    let named = attributes.iter().find(|a| a.key == "service.name");
+    match named.map(|attribute| &attribute.value) {
+        Some(Value::Str(name)) => name.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// What makes log lines, if anything does.
+#[cfg(feature = "fmt")]
+pub(super) fn lines(
+    settings: &Settings,
+    writer: Option<Box<dyn io::Write + Send>>,
+    controls: &Arc<controls::Shared>,
+) -> Option<Box<dyn RecordSink>> {
+    use crate::lines::LineSink;
+    let lines = match writer {
+        Some(writer) => LineSink::into_writer(settings.format, writer),
+        None => LineSink::new(settings.format, settings.no_colour),
+    };
+    let choice = Choice::new(Arc::clone(controls), Output::Lines);
+    lines.map(|lines| Box::new(lines.choosing(choice)) as Box<dyn RecordSink>)
+}
+
+#[cfg(not(feature = "fmt"))]
+pub(super) fn lines(
+    settings: &Settings,
+    writer: Option<Box<dyn io::Write + Send>>,
+    _: &Arc<controls::Shared>,
+) -> Option<Box<dyn RecordSink>> {
+    if settings.format == LogFormat::Json || writer.is_some() {
+        crate::notice::say(format_args!(
+            "this build writes no log lines; hint: enable the feature `fmt`"
+        ));
+    }
+    None
+}
+
+#[cfg(feature = "otel")]
+pub(super) fn connect(
+    settings: &mut Settings,
+    destinations: &mut Vec<DestinationConfig>,
+) -> Result<Option<Routes>, InitError> {
+    let Some(routes) = settings.routes.take() else {
+        return Ok(None);
+    };
+    let notices = &settings.pipeline.notices;
+    let secret = settings.secret_headers.take();
+    let secret = secret.map(|secret| {
+        let notices = notices.clone();
+        secret
+            .on_notice_by_default(move |notice| crate::notice::of_secret(&notices, notice))
+            .build()
+    });
+    let shared = crate::destinations::Shared {
+        secret: secret.as_ref(),
+        notices,
+    };
+    let (routes, exporter) = crate::destinations::connect(routes, shared, &mut settings.warnings)?;
+    // First, since the ledger of the first destination is the one that is shown.
+    let found = exporter.map(|exporter| destinations.insert(0, exporter.into()));
+    Ok(found.map(|()| routes))
+}
+
+#[cfg(not(feature = "otel"))]
+pub(super) fn connect(
+    settings: &mut Settings,
+    _: &mut Vec<DestinationConfig>,
+) -> Result<Option<Routes>, InitError> {
+    let Some(routes) = settings.routes.take() else {
+        return Ok(None);
+    };
+    let route = [routes.traces, routes.logs].into_iter().flatten().next();
+    match route.map(|route| route.origin) {
+        Some(crate::config::Origin::Application(place)) => Err(InitError::Endpoint {
+            origin: place.to_owned(),
+            reason: "this build of ringlight cannot send OTLP".to_owned(),
+            hint: "enable its feature `otel`",
+        }),
+        Some(crate::config::Origin::Variable(name)) => {
+            settings.warnings.push(format!(
+                "`{name}` is ignored: this build cannot send OTLP; hint: enable the feature `otel`"
+            ));
+            Ok(None)
+        }
+        None => Ok(None),
+    }
+}

@@ -55,6 +55,7 @@ test('a client that was killed is not shown as if it went on', async ({ page, re
   await someTrace(request);
   const settled = {
     submitted: 69,
+    recovered: 0,
     exported: 69,
     rejected: 0,
     dropped: {},

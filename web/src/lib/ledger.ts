@@ -74,7 +74,9 @@ export function ledgerLines(clients: readonly ClientLedger[]): LedgerLine[] {
   return sorted.flatMap((client) =>
     (['traces', 'logs', 'metrics', 'profiles'] as const).flatMap((signal) => {
       const cells = client.signals[signal];
-      return cells && cells.submitted > 0 ? [{ client, signal, cells, stored: client.stored[signal] }] : [];
+      return cells && cells.submitted + cells.recovered > 0
+        ? [{ client, signal, cells, stored: client.stored[signal] }]
+        : [];
     }),
   );
 }

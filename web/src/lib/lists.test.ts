@@ -77,7 +77,8 @@ describe('addresses', () => {
 
 describe('ledgers', () => {
   const cells = {
-    submitted: 10,
+    submitted: 8,
+    recovered: 2,
     exported: 6,
     rejected: 1,
     dropped: { full: 2 },
@@ -90,7 +91,7 @@ describe('ledgers', () => {
     expect(againstWill({ ring_full: 2, tail_sampled: 40, filtered: 7 })).toBe(2);
   });
 
-  test('everything submitted is somewhere', () => {
+  test('everything submitted, or found on disk, is somewhere', () => {
     expect(accountedFor(cells)).toBe(10);
   });
 
@@ -138,7 +139,7 @@ describe('ledgers', () => {
     started_unix_nano: '500000000',
     last_report_unix_nano: '1000000000',
     final: false,
-    signals: { traces: cells, logs: { ...cells, submitted: 0 } },
+    signals: { traces: cells, logs: { ...cells, submitted: 0, recovered: 0 } },
     negative_durations: 0,
     stored: { traces: 6 },
     threads: [],

@@ -177,6 +177,7 @@ async fn the_status_accounts_for_everything() {
           "dropped": {},
           "exported": 0,
           "in_flight": 0,
+          "recovered": 0,
           "rejected": 0,
           "spooled": 0,
           "submitted": 0
@@ -188,6 +189,7 @@ async fn the_status_accounts_for_everything() {
           },
           "exported": 3,
           "in_flight": 0,
+          "recovered": 0,
           "rejected": 0,
           "spooled": 0,
           "submitted": 4

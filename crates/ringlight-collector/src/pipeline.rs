@@ -279,7 +279,8 @@ impl Pipeline {
             destination.validate(&config)?;
         }
         Processing::process_settings(&mut config);
-        let spool = config.spool.as_ref();
+        // Who sends nothing does not keep others from the directory.
+        let spool = config.spool.as_ref().filter(|_| !destinations.is_empty());
         let spool = spool.map(|spool| Spool::open_on(Arc::clone(&spool.disk), &spool.dir));
         let spool = spool.transpose()?;
         let (sender, receiver) = config.channel()?;

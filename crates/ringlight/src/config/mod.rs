@@ -180,7 +180,6 @@ impl Settings {
             .spool
             .as_ref()
             .filter(|spool| is_by_variable(spool))
-            && routes.is_some()
             && let Some(warning) = spool::unusable(spool)
         {
             reader.say(warning);

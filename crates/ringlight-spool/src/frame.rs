@@ -48,10 +48,10 @@ impl Entry<'_> {
     /// Bytes it takes in a log.
     #[must_use]
     pub fn frame_bytes(&self) -> usize {
-        FRAME_HEADER + self.process.len() + self.note().len() + self.bytes.len()
+        FRAME_HEADER + self.process.len() + self.shown_note().len() + self.bytes.len()
     }
 
-    pub(crate) fn note(&self) -> &str {
+    pub(crate) fn shown_note(&self) -> &str {
         let end = self.note.floor_char_boundary(u16::MAX.into());
         &self.note[..end]
     }
@@ -63,7 +63,7 @@ impl Entry<'_> {
         if self.bytes.len() > BYTES_MAX {
             return Err(too_long("the batch is larger than 1 GiB"));
         }
-        let note = self.note();
+        let note = self.shown_note();
         let mut sum = crc32c::crc32c(self.process.as_bytes());
         sum = crc32c::crc32c_append(sum, note.as_bytes());
         sum = crc32c::crc32c_append(sum, self.bytes);

@@ -96,7 +96,7 @@ impl Segment {
         }
         let mut parts: Vec<&[u8]> = Vec::with_capacity(4 * entries.len());
         for (header, entry) in headers.iter().zip(entries) {
-            let texts = [entry.process.as_bytes(), entry.note().as_bytes()];
+            let texts = [entry.process.as_bytes(), entry.shown_note().as_bytes()];
             parts.extend([&header[..], texts[0], texts[1], entry.bytes]);
         }
         parts.retain(|part| !part.is_empty());

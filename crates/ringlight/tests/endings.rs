@@ -307,10 +307,18 @@ fn a_bad_environment_is_warned_about_and_nothing_more() {
 }
 
 #[test]
-fn a_wish_for_tls_is_refused_rather_than_sent_in_the_clear() {
-    let output = run("return", &[("OTLP_ENDPOINT", "https://localhost:4317")]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("needs TLS"), "{}", stderr(&output));
+fn a_wish_for_tls_is_never_sent_in_the_clear() {
+    // It does not speak TLS.
+    let backend = Backend::start();
+    let url = backend.url().replace("http://", "https://");
+    let output = run("return", &[("OTLP_ENDPOINT", &url)]);
+    assert_eq!(output.status.code(), Some(0));
+    let stderr = stderr(&output);
+    assert!(
+        stderr.contains("cannot send telemetry to https://"),
+        "{stderr}"
+    );
+    assert!(backend.stop().requests.is_empty());
 }
 
 #[test]

@@ -25,6 +25,7 @@ use crate::report::{Reporter, Reports};
 use crate::sink::{LogFilter, RecordSink};
 use crate::stream::{Stream, Streams};
 use crate::submit::Shared;
+use crate::wait::sleep_until;
 
 mod flushes;
 #[cfg(test)]
@@ -476,12 +477,4 @@ fn streams(parts: &mut Parts, mut unfiltered: Vec<Arc<Destination>>) -> Streams 
         all.insert(0, Stream::new(batches(), None, unfiltered));
     }
     Streams { all, ids }
-}
-
-/// Without a time, for ever.
-async fn sleep_until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
-    }
 }

@@ -94,6 +94,7 @@ mod sync;
 mod tail;
 mod template;
 mod text;
+mod wait;
 
 pub use batch_processor::BatchProcessor;
 pub use config::{CollectorConfig, CollectorConfigError, OverflowPolicy, RetryConfig};

@@ -431,7 +431,8 @@ impl Pipeline {
     }
 
     /// Waits until everything recorded before the call has been delivered, refused or dropped at
-    /// every destination, at most for `timeout`.
+    /// every destination, at most for `timeout`. With a [spool](CollectorConfig::spool) it is enough that
+    /// records for a destination that is away, or asked for time, are on disk.
     ///
     /// Flushes share batches: while the one an earlier flush sealed is on its way, the next is sealed
     /// 100 ms after it, or after [`batch_delay`](CollectorConfig::batch_delay) where that is shorter. One

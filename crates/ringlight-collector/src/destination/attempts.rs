@@ -13,6 +13,7 @@ use crate::export::{EncodedBatch, ExportError, ExportOutcome};
 use crate::notice::Notice;
 use crate::send::Unsent;
 use crate::text::Readable;
+use crate::wait::sleep_until;
 
 /// What became of a batch that a worker had.
 pub(super) enum Ended {
@@ -267,13 +268,5 @@ impl Destination {
                 reason: reason.to_owned(),
             });
         }
-    }
-}
-
-/// Without a time, for ever.
-async fn sleep_until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }

@@ -18,6 +18,7 @@ use crate::accounts::{Fate, Stage};
 use crate::export::EncodedBatch;
 use crate::notice::Notice;
 use crate::spool::SpoolMode;
+use crate::wait::sleep_until;
 
 /// How often is written down what is done. What is done and not written down is sent again after a kill.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
@@ -510,12 +511,4 @@ async fn blocking<T: Send + 'static>(
     step: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, JoinError> {
     tokio::task::spawn_blocking(step).await
-}
-
-/// Without a time, for ever.
-async fn sleep_until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
-    }
 }

@@ -76,6 +76,7 @@ test('a client that was killed is not shown as if it went on', async ({ page, re
     threads: [],
     ring_bytes: 0,
     cost: null,
+    delivery: null,
   };
   const idle = {
     ...client,

@@ -16,8 +16,8 @@
 use std::sync::{Mutex, MutexGuard};
 
 use ringlight_model::{
-    Account, DropReason, LedgerSnapshot, Signal, ThreadAccount, ThreadCounts, ThreadKind,
-    ThreadLedger,
+    Account, DeliverySnapshot, DropReason, LedgerSnapshot, Signal, SignalDelivery, ThreadAccount,
+    ThreadCounts, ThreadKind, ThreadLedger,
 };
 use ringlight_ring::{COUNTERS, RingSender};
 
@@ -66,6 +66,7 @@ struct Book {
     batches_exported: u64,
     batches_under_way: u64,
     export_errors: u64,
+    delivery: DeliverySnapshot,
     /// What it takes. Of anything else a record counts as exported once it is out of the ring, where
     /// the sinks have seen it.
     takes: SignalSet,
@@ -232,6 +233,24 @@ impl Accounts {
         let book = &mut books.destinations[destination];
         book.batches_under_way -= 1;
         book.batches_exported += u64::from(is_exported);
+    }
+
+    /// How a destination is sent to changes for a signal.
+    pub(crate) fn change_delivery(
+        &self,
+        destination: usize,
+        signal: Signal,
+        change: impl FnOnce(&mut SignalDelivery),
+    ) {
+        let mut books = self.books();
+        change(books.destinations[destination].delivery.signal_mut(signal));
+    }
+
+    /// How a destination is sent to.
+    pub(crate) fn delivery(&self, destination: usize) -> DeliverySnapshot {
+        let books = self.books();
+        let book = books.destinations.get(destination);
+        book.map(|book| book.delivery).unwrap_or_default()
     }
 
     /// An attempt to send failed.

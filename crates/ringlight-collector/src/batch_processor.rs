@@ -67,7 +67,8 @@ pub struct BatchProcessor {
     resource: Vec<u8>,
     ids: BatchIds,
     records_max: usize,
-    bytes_max: usize,
+    /// A batch is full with as many, of traces and of logs.
+    bytes_max: [usize; LANES.len()],
     delay: Duration,
 }
 
@@ -101,7 +102,7 @@ impl BatchProcessor {
             resource,
             ids,
             records_max: config.batch_records_max,
-            bytes_max: config.batch_bytes_max - config.batch_bytes_max / HEADROOM_PART,
+            bytes_max: [full_from(config.batch_bytes_max); LANES.len()],
             delay: config.batch_delay,
         }
     }
@@ -173,7 +174,12 @@ impl BatchProcessor {
 
     fn is_full(&self, lane: usize) -> bool {
         let batch = &self.open[lane];
-        batch.bytes() >= self.bytes_max || batch.records() as usize >= self.records_max
+        batch.bytes() >= self.bytes_max[lane] || batch.records() as usize >= self.records_max
+    }
+
+    /// Makes the batches of a lane to come about as large as this, at most.
+    pub(crate) const fn set_bytes_max(&mut self, lane: usize, bytes: usize) {
+        self.bytes_max[lane] = full_from(bytes);
     }
 
     /// Records in the open batch of a lane.
@@ -213,6 +219,11 @@ impl BatchProcessor {
         let open: usize = self.open.iter().map(OpenBatch::held_bytes).sum();
         open + self.spare.held_bytes()
     }
+}
+
+/// How many bytes make a batch full that is to have about so many at most.
+const fn full_from(bytes: usize) -> usize {
+    bytes - bytes / HEADROOM_PART
 }
 
 /// Names for the batches of one process.

@@ -115,7 +115,8 @@ pub struct CollectorConfig {
     /// A batch is sent when it holds about this many bytes. Range 1 KiB to 60 MiB, default
     /// 256 KiB: an export request stays far under the 4 MiB that common receivers accept.
     pub batch_bytes_max: usize,
-    /// A batch is sent when its oldest record has waited this long. Range 1 ms to 1 h, default 5 s.
+    /// A batch is sent when its oldest record has waited this long, and no other batch waits before it: under a
+    /// destination that is slow it grows meanwhile. Range 1 ms to 1 h, default 5 s.
     pub batch_delay: Duration,
     /// Longest time between two looks at the rings while records come in. A ring that is half full
     /// calls by itself, so this bounds the wait of few records, not the throughput. Range 1 ms to
@@ -126,7 +127,8 @@ pub struct CollectorConfig {
     /// `batch_bytes_max`, at most 1 GiB, default 512 KiB. When it is exceeded the newest batch is
     /// dropped and counted.
     pub queue_bytes_max: usize,
-    /// Requests under way to one destination at a time. Range 1 to 64, default 4.
+    /// Requests under way to one destination at a time, at most: there is one at first, and more as long as that
+    /// helps. Range 1 to 64, default 4.
     pub concurrent_exports_max: usize,
     /// How long one attempt to export may take. Range 1 ms to 1 h, default 10 s.
     pub export_timeout: Duration,
@@ -245,7 +247,7 @@ impl CollectorConfig {
         number("producers_max", self.producers_max, 1..=1024)?;
         number("batch_records_max", self.batch_records_max, 1..=1_000_000)?;
         number("batch_bytes_max", self.batch_bytes_max, 1024..=60 << 20)?;
-        DestinationSettings::of(self).validate(self.batch_bytes_max)?;
+        DestinationSettings::of(self).validate()?;
         duration("batch_delay", self.batch_delay, MS..=HOUR)?;
         duration("drain_interval", self.drain_interval, MS..=HOUR / 60)?;
         if let Some(tail) = &self.tail_sampling {

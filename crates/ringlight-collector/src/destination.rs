@@ -5,6 +5,7 @@
 //! collector's runtime; all its state is changed there, so the lock around it is never contended. What
 //! blocks, which is the disk, runs on a thread beside, one step at a time.
 
+mod adaptive;
 mod attempts;
 mod health;
 mod keeper;
@@ -80,7 +81,7 @@ impl Destination {
             meter: Arc::clone(shared.meter),
             settings,
             notices: shared.notices.clone(),
-            state: Mutex::default(),
+            state: Mutex::new(State::new(&settings)),
             queued: Notify::new(),
             changed: Notify::new(),
             settled: Arc::clone(shared.settled),
@@ -109,6 +110,21 @@ impl Destination {
 
     fn state(&self) -> MutexGuard<'_, State> {
         unpoisoned(self.state.lock())
+    }
+
+    /// Whether a new batch would soon be on its way, so that it makes no sense to wait for more records: none waits, or
+    /// it goes to disk.
+    /// The collector is roused once that changes.
+    pub(crate) fn is_ready(&self) -> bool {
+        let mut state = self.state();
+        let is_ready = state.queue.is_empty() || self.way(&state) == Way::Disk;
+        state.is_awaited |= !is_ready;
+        is_ready
+    }
+
+    /// Bytes that a new batch is to have at most, about, by what the destination takes.
+    pub(crate) fn batch_bytes(&self) -> usize {
+        self.state().adaptive.batch_bytes()
     }
 
     /// Whether another batch of this size fits. An empty queue takes any.
@@ -190,8 +206,7 @@ impl Destination {
         match way {
             Way::Disk => self.write(&mut state, batch),
             Way::Queue => {
-                state.held_bytes += bytes;
-                state.queue.push_back(Held::new(batch));
+                state.enqueue(Held::new(batch));
                 drop(state);
                 self.queued.notify_one();
             }
@@ -256,6 +271,13 @@ impl Destination {
             held: held.clone(),
         };
         state.requests.insert(ticket, request);
+        if state.has_place() && state.has_queued() {
+            // One call may have been for several batches, or there may be more requests than before.
+            self.queued.notify_one();
+        }
+        if state.queue.is_empty() && std::mem::take(&mut state.is_awaited) {
+            self.settled.notify_one();
+        }
         drop(state);
         self.accounts.request_began(self.index);
         self.move_to(&held.batch, Stage::Queue, Stage::Request);

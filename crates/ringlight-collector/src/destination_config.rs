@@ -108,11 +108,12 @@ impl DestinationConfig {
                 .unwrap_or(config.concurrent_exports_max),
             export_timeout: self.export_timeout.unwrap_or(config.export_timeout),
             retry: self.retry.unwrap_or(config.retry),
+            batch_bytes_max: config.batch_bytes_max,
         }
     }
 
     pub(crate) fn validate(&self, config: &CollectorConfig) -> Result<(), CollectorConfigError> {
-        self.settings(config).validate(config.batch_bytes_max)
+        self.settings(config).validate()
     }
 }
 
@@ -123,6 +124,7 @@ pub(crate) struct DestinationSettings {
     pub(crate) concurrent_exports_max: usize,
     pub(crate) export_timeout: Duration,
     pub(crate) retry: RetryConfig,
+    pub(crate) batch_bytes_max: usize,
 }
 
 impl DestinationSettings {
@@ -133,14 +135,15 @@ impl DestinationSettings {
             concurrent_exports_max: config.concurrent_exports_max,
             export_timeout: config.export_timeout,
             retry: config.retry,
+            batch_bytes_max: config.batch_bytes_max,
         }
     }
 
-    pub(crate) fn validate(&self, batch_bytes_max: usize) -> Result<(), CollectorConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), CollectorConfigError> {
         number(
             "queue_bytes_max",
             self.queue_bytes_max,
-            batch_bytes_max..=1 << 30,
+            self.batch_bytes_max..=1 << 30,
         )?;
         number(
             "concurrent_exports_max",

@@ -83,6 +83,9 @@ pub struct ExportOutcome {
     pub rejected: u64,
     /// What it said about them; a warning when `rejected` is zero.
     pub message: Option<String>,
+    /// Bytes of the request's body as it went over the wire: compressed, without headers; 0 where the exporter does
+    /// not know.
+    pub wire_bytes: u64,
     /// Whether it wants to be told of spans that are still open, which a Ringlight backend says.
     pub takes_open_spans: bool,
 }

@@ -356,8 +356,9 @@ impl Inbox {
         self.judge(now, false);
         self.post();
         for stream in 0..self.streams.all.len() {
+            self.streams.all[stream].adapt();
             for lane in 0..LANES.len() {
-                let due = self.streams.all[stream].batches().due(lane);
+                let due = self.streams.all[stream].due(lane);
                 if due.is_some_and(|due| now >= due) {
                     self.seal(stream, lane);
                 }
@@ -367,7 +368,7 @@ impl Inbox {
 
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let lanes = |stream: &'_ Stream| {
-            let due = |lane| stream.batches().due(lane);
+            let due = |lane| stream.due(lane);
             [due(TRACES), due(LOGS)].into_iter().flatten().min()
         };
         let batches = self.streams.all.iter().filter_map(lanes);

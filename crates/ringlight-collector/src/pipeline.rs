@@ -6,7 +6,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use ringlight_clock::Clock;
-use ringlight_model::{CallsiteRegistry, CostSnapshot, LedgerSnapshot, Signal, ThreadLedger};
+use ringlight_model::{
+    CallsiteRegistry, CostSnapshot, DeliverySnapshot, LedgerSnapshot, Signal, ThreadLedger,
+};
 use ringlight_ring::{RegisterError, RingSender};
 use ringlight_spool::{Spool, SpoolError};
 use tokio::sync::{oneshot, watch};
@@ -419,6 +421,20 @@ impl Pipeline {
             .iter()
             .enumerate()
             .map(|(index, name)| (name.clone(), self.snapshot(index)))
+            .collect()
+    }
+
+    /// How every destination is sent to, by name.
+    #[must_use]
+    pub fn deliveries(&self) -> Vec<(String, DeliverySnapshot)> {
+        let has_collector = self.shared.has_collector();
+        let delivery = |index| match has_collector {
+            true => self.accounts.delivery(index),
+            false => DeliverySnapshot::default(),
+        };
+        let names = self.destinations.iter().enumerate();
+        names
+            .map(|(index, name)| (name.clone(), delivery(index)))
             .collect()
     }
 

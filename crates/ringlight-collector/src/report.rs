@@ -162,9 +162,11 @@ impl Reports {
             core_ratio: cost.core_ratio(cost_before),
             process_ratio: cost.process_ratio(cost_before),
         };
+        let delivery = self.accounts.delivery(self.index);
         let report = Report {
             ledger,
             cost: Some(&cost),
+            delivery: Some(&delivery),
             start_unix_nano: self.start_unix_nano,
             time_unix_nano: ringlight_clock::wall_unix_nano(),
             is_final,

@@ -123,6 +123,26 @@ impl Stream {
         }
     }
 
+    /// When the open batch of a lane is to be sealed. While it would have to wait behind another at each of its
+    /// destinations, there is no such time: it waits here for what is to come, so that what is answered slowly is sent
+    /// in few large requests. It is sealed when it is full in any case.
+    pub(crate) fn due(&self, lane: usize) -> Option<Instant> {
+        let due = self.batches.due(lane)?;
+        let is_awaited = self.takers(LANES[lane]).any(|d| d.is_ready());
+        is_awaited.then_some(due)
+    }
+
+    /// Makes the batches to come as large as their destinations take them, by what those have answered. The largest
+    /// counts: for who takes less they are split, so that nobody is held to the limits of another.
+    pub(crate) fn adapt(&mut self) {
+        for (lane, signal) in LANES.into_iter().enumerate() {
+            let bytes = self.takers(signal).map(|d| d.batch_bytes()).max();
+            if let Some(bytes) = bytes {
+                self.batches.set_bytes_max(lane, bytes);
+            }
+        }
+    }
+
     pub(crate) fn indexes(&self) -> &[usize] {
         &self.indexes
     }

@@ -230,6 +230,7 @@ impl fmt::Debug for OtlpGrpcExporter {
 impl Exporter for OtlpGrpcExporter {
     async fn export(&self, batch: EncodedBatch) -> Result<ExportOutcome, ExportError> {
         let body = self.encoder.body(&batch).await?;
+        let wire_bytes = (FRAMING_BYTES + body.bytes.len()) as u64;
         let headers = self.headers.current().await?;
         let secret = headers.secret().cloned();
         let request = self.request(&batch, body, headers.all);
@@ -252,7 +253,11 @@ impl Exporter for OtlpGrpcExporter {
             Err(error) => Err(failure::lost(error, target.peer.farewell())),
         };
         give_up.armed = false;
-        self.headers.judged(secret.as_ref(), outcome).await
+        let outcome = self.headers.judged(secret.as_ref(), outcome).await?;
+        Ok(ExportOutcome {
+            wire_bytes,
+            ..outcome
+        })
     }
 
     fn name(&self) -> &str {
@@ -339,7 +344,7 @@ fn of_status(status: &tonic::Status, body: &[u8]) -> Result<ExportOutcome, Expor
     Ok(ExportOutcome {
         rejected: response.rejected,
         message: (!response.message.is_empty()).then_some(response.message),
-        takes_open_spans: false,
+        ..ExportOutcome::default()
     })
 }
 

@@ -159,12 +159,17 @@ impl fmt::Debug for OtlpHttpExporter {
 impl Exporter for OtlpHttpExporter {
     async fn export(&self, batch: EncodedBatch) -> Result<ExportOutcome, ExportError> {
         let body = self.encoder.body(&batch).await?;
+        let wire_bytes = body.bytes.len() as u64;
         let headers = self.headers.current().await?;
         let secret = headers.secret().cloned();
         let result = self
             .send(batch.signal, self.request(&batch, body, headers.all))
             .await;
-        self.headers.judged(secret.as_ref(), result).await
+        let outcome = self.headers.judged(secret.as_ref(), result).await?;
+        Ok(ExportOutcome {
+            wire_bytes,
+            ..outcome
+        })
     }
 
     fn name(&self) -> &str {
@@ -242,6 +247,7 @@ fn read(response: &Response<Bytes>, now: SystemTime) -> Result<ExportOutcome, Ex
             rejected: understood.rejected,
             message: (!understood.message.is_empty()).then_some(understood.message),
             takes_open_spans: takes_open_spans(response.headers()),
+            ..ExportOutcome::default()
         });
     }
     if status.is_redirection() {

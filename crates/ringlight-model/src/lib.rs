@@ -12,6 +12,7 @@
 mod callsite;
 mod cost;
 mod decode;
+mod delivery;
 mod ids;
 mod ledger;
 mod limits;
@@ -24,6 +25,7 @@ mod value;
 pub use callsite::{Callsite, CallsiteId, CallsiteKind, CallsiteRegistry, CallsiteScope};
 pub use cost::{CostSnapshot, MemoryUse};
 pub use decode::{DecodeError, Decoder, RecordVisitor, RejectReason};
+pub use delivery::{DeliverySnapshot, SignalDelivery};
 pub use ids::{ParseIdError, SpanId, TraceId};
 pub use ledger::{Account, ByReason, DropReason, LedgerSnapshot};
 pub use limits::Limits;

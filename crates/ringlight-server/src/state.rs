@@ -357,6 +357,7 @@ mod tests {
             threads: Vec::new(),
             ring_bytes: 0,
             cost: None,
+            delivery: None,
             points: 1,
         }
     }

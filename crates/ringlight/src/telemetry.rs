@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringlight_collector::{FlushError, Pipeline, RegisterError, RuleCount, SpanProducer};
-use ringlight_model::{CostSnapshot, LedgerSnapshot, ThreadLedger};
+use ringlight_model::{CostSnapshot, DeliverySnapshot, LedgerSnapshot, ThreadLedger};
 
 use crate::controls::Controls;
 
@@ -102,6 +102,26 @@ impl Telemetry {
     #[must_use]
     pub fn cost(&self) -> CostSnapshot {
         self.shared.pipeline.cost()
+    }
+
+    /// How each destination is sent to, by name: requests, records, bytes before compression and on the wire, the
+    /// time until an answer comes, and the number and size of requests, which follow what it answers
+    /// ([`CollectorConfig::concurrent_exports_max`](crate::collector::CollectorConfig::concurrent_exports_max)).
+    ///
+    /// ```
+    /// use ringlight::model::Signal;
+    ///
+    /// # let (_, telemetry) = ringlight::builder().build()?;
+    /// for (name, delivery) in telemetry.deliveries() {
+    ///     if let Some(bytes) = delivery.signal(Signal::Traces).wire_bytes_per_record() {
+    ///         println!("{name}: {bytes:.0} bytes a span");
+    ///     }
+    /// }
+    /// # Ok::<(), ringlight::InitError>(())
+    /// ```
+    #[must_use]
+    pub fn deliveries(&self) -> Vec<(String, DeliverySnapshot)> {
+        self.shared.pipeline.deliveries()
     }
 }
 

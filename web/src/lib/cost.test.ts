@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import type { ClientCost, ClientLedger, ThreadRow } from './api/types';
-import { costLine, costParts, threadLines } from './cost';
+import { costLine, costParts, deliveryLine, threadLines } from './cost';
 
 const COST: ClientCost = {
   span_nano: 85.4,
@@ -29,6 +29,24 @@ test('a cost is one line', () => {
     'collector 1.5 s of CPU time',
     '0 B sent',
   ]);
+});
+
+test('how a client sends is one line', () => {
+  const traces = {
+    requests: 2,
+    records: 100,
+    encoded_bytes: 20_000,
+    wire_bytes: 4_120,
+    latency_seconds: 0.012,
+    concurrency: 4,
+    batch_bytes: 262_144,
+  };
+  const line = (delivery: ClientLedger['delivery']) => deliveryLine({ delivery } as ClientLedger);
+  expect(line({ traces })).toBe('41 B a span on the wire, answered in 12 ms, 4 requests at a time');
+  const logs = { ...traces, records: 10, concurrency: 1 };
+  expect(line({ logs })).toBe('412 B a log record on the wire, answered in 12 ms, 1 request at a time');
+  expect(line({ traces: { ...traces, records: 0, latency_seconds: null } })).toBe('');
+  expect(line(null)).toBe('');
 });
 
 function thread(

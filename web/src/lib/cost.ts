@@ -1,4 +1,4 @@
-import type { ClientCost, ClientLedger, SignalName, ThreadRow } from './api/types';
+import type { ClientCost, ClientDelivery, ClientLedger, SignalName, ThreadRow } from './api/types';
 import { bytes, duration, percent } from './format';
 import { sum } from './ledger';
 
@@ -21,6 +21,29 @@ export function costParts(cost: ClientCost): string[] {
     `collector ${duration(cost.collector_seconds * 1e9)} of CPU time`,
     `${bytes(cost.sent_bytes)} sent`,
   ];
+}
+
+/** `41 B a span on the wire, answered in 12 ms, 4 requests at a time`; empty before the first answer. */
+export function deliveryLine({ delivery }: ClientLedger): string {
+  const traces = delivery?.traces;
+  const logs = delivery?.logs;
+  const busiest = (traces?.records ?? 0) > 0 ? traces : logs;
+  const parts = [
+    ...each(traces, 'a span'),
+    ...each(logs, 'a log record'),
+    ...(busiest && busiest.latency_seconds !== null
+      ? [
+          `answered in ${duration(busiest.latency_seconds * 1e9)}`,
+          `${busiest.concurrency} ${busiest.concurrency === 1 ? 'request' : 'requests'} at a time`,
+        ]
+      : []),
+  ];
+  return parts.join(', ');
+}
+
+function each(delivery: ClientDelivery | undefined, of: string): string[] {
+  const isKnown = delivery && delivery.records > 0 && delivery.wire_bytes > 0;
+  return isKnown ? [`${bytes(Math.round(delivery.wire_bytes / delivery.records))} ${of} on the wire`] : [];
 }
 
 /** Clients that say what observing costs them, or have rows by thread; by name, the latest first among equals. */

@@ -145,6 +145,7 @@ describe('ledgers', () => {
     threads: [],
     ring_bytes: 0,
     cost: null,
+    delivery: null,
   };
 
   test('a client that did not say goodbye is silent after a while', () => {

@@ -6,6 +6,7 @@ use ringlight_model::DropReason;
 use tokio::time::Instant;
 
 use super::Destination;
+use super::adaptive::{Refusal, Sent};
 use super::health::{Failure, Turn, backoff};
 use super::state::{Held, State};
 use crate::accounts::{Fate, Stage};
@@ -32,6 +33,8 @@ enum NoMore {
     Settled(Fate),
     /// It is too large for the destination.
     TooLarge(String),
+    /// It is to be tried in parts, since a request of its size is not answered in time.
+    TooSlow,
     /// It is to be kept on disk.
     Kept,
 }
@@ -44,10 +47,11 @@ impl Destination {
             let fate = match self.attempts_with(&part, held).await {
                 NoMore::Settled(fate) => fate,
                 NoMore::Kept => return Ended::Kept,
+                NoMore::TooSlow => continue,
                 NoMore::TooLarge(reason) => {
                     let is_split = {
                         let mut state = self.state();
-                        state.too_large_from = state.too_large_from.min(part.bytes.len());
+                        state.adaptive.refused(part.bytes.len(), Instant::now());
                         Self::split_next(&mut state, ticket)
                     };
                     if is_split {
@@ -73,7 +77,7 @@ impl Destination {
         let mut state = self.state();
         loop {
             let part = state.requests.get(&ticket)?.left.last()?.clone();
-            let is_too_large = part.bytes.len() >= state.too_large_from;
+            let is_too_large = part.bytes.len() > state.adaptive.request_bytes_max();
             if !is_too_large || !Self::split_next(&mut state, ticket) {
                 return Some(part);
             }
@@ -103,7 +107,7 @@ impl Destination {
                 Ok(is_probe) => is_probe,
                 Err(no_more) => return no_more,
             };
-            let error = match self.attempt(batch).await {
+            let error = match self.attempt(batch, held.has_waited).await {
                 Ok(outcome) => return NoMore::Settled(self.succeeded(outcome)),
                 Err(error) => error,
             };
@@ -125,6 +129,9 @@ impl Destination {
             if let ExportError::Retryable { after: None, .. } = error {
                 self.sleep(backoff(&self.settings.retry, failures)).await;
             }
+            if self.is_too_slow(batch) {
+                return NoMore::TooSlow;
+            }
         }
     }
 
@@ -138,10 +145,25 @@ impl Destination {
         }
     }
 
-    async fn attempt(&self, batch: &EncodedBatch) -> Result<ExportOutcome, ExportError> {
+    /// Whether requests of this size are not answered in time, and this one can be made smaller.
+    fn is_too_slow(&self, batch: &EncodedBatch) -> bool {
+        batch.records > 1 && batch.bytes.len() > self.state().adaptive.request_bytes_max()
+    }
+
+    async fn attempt(
+        &self,
+        batch: &EncodedBatch,
+        has_waited: bool,
+    ) -> Result<ExportOutcome, ExportError> {
         let limit = self.settings.export_timeout;
-        let sent = self.send(batch.clone(), Instant::now() + limit).await;
-        sent.map_err(|unsent| match unsent {
+        let sent = Sent {
+            at: Instant::now(),
+            bytes: batch.bytes.len(),
+            has_waited,
+        };
+        let answer = self.send(batch.clone(), sent.at + limit).await;
+        self.adapt(batch, sent, &answer);
+        answer.map_err(|unsent| match unsent {
             Unsent::Failed(error) => error,
             Unsent::TimedOut => ExportError::Unreachable {
                 reason: format!("no answer within {}", Readable(limit)),
@@ -152,6 +174,40 @@ impl Destination {
                 reason: "the exporter panicked".to_owned(),
             },
         })
+    }
+
+    /// Follows an answer with the number and size of requests.
+    fn adapt(&self, batch: &EncodedBatch, sent: Sent, answer: &Result<ExportOutcome, Unsent>) {
+        let now = Instant::now();
+        let mut state = self.state();
+        let adaptive = &mut state.adaptive;
+        match answer {
+            Err(Unsent::Failed(ExportError::Retryable { .. })) => {
+                adaptive.failed(sent, Refusal::NotNow, now);
+            }
+            Err(Unsent::Failed(ExportError::Unreachable { .. })) => {
+                adaptive.failed(sent, Refusal::Lost, now);
+            }
+            Err(Unsent::TimedOut) => adaptive.failed(sent, Refusal::TimedOut, now),
+            Err(Unsent::Panicked) => {}
+            // Whatever it says, it answered.
+            Ok(_) | Err(Unsent::Failed(_)) => adaptive.answered(sent, now),
+        }
+        let (latency, concurrency) = (adaptive.latency(), adaptive.concurrency());
+        let batch_bytes = adaptive.batch_bytes();
+        drop(state);
+        self.accounts
+            .change_delivery(self.index, batch.signal, |delivery| {
+                delivery.latency = latency;
+                delivery.concurrency = concurrency as u64;
+                delivery.batch_bytes = batch_bytes as u64;
+                if let Ok(outcome) = answer {
+                    delivery.requests += 1;
+                    delivery.records += u64::from(batch.records);
+                    delivery.encoded_bytes += batch.bytes.len() as u64;
+                    delivery.wire_bytes += outcome.wire_bytes;
+                }
+            });
     }
 
     /// Waits until the destination may be sent to. Returns whether the attempt is the probe, or that there

@@ -390,8 +390,7 @@ impl Destination {
         for (batch, frame) in done.written {
             match frame {
                 Some(_) => {
-                    state.held_bytes += batch.bytes.len();
-                    state.queue.push_back(Held {
+                    state.enqueue(Held {
                         frame,
                         ..Held::new(batch)
                     });
@@ -402,9 +401,7 @@ impl Destination {
         for (batch, frame) in done.read {
             self.move_to(&batch, Stage::Spool, Stage::Queue);
             rhythm.pace.spend(batch.bytes.len());
-            state.held_bytes += batch.bytes.len();
-            state.backlog_bytes += batch.bytes.len();
-            state.backlog.push_back(Held {
+            state.enqueue(Held {
                 frame: Some(frame),
                 is_backlog: true,
                 ..Held::new(batch)
@@ -440,8 +437,7 @@ impl Destination {
     fn take_back(&self, batch: EncodedBatch) {
         let mut state = self.state();
         if self.has_room_in_queue(&state, batch.bytes.len()) {
-            state.held_bytes += batch.bytes.len();
-            state.queue.push_back(Held::new(batch));
+            state.enqueue(Held::new(batch));
         } else {
             drop(state);
             let fate = Fate::Dropped(DropReason::QueueFull);

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use ringlight_model::Signal;
 use tokio::time::Instant;
 
+use super::adaptive::Adaptive;
 use super::health::Health;
+use crate::destination_config::DestinationSettings;
 use crate::export::EncodedBatch;
 
 /// A batch on its way.
@@ -16,6 +18,8 @@ pub(super) struct Held {
     pub(super) since: Instant,
     /// Its frame in the spool, if it is on disk as well.
     pub(super) frame: Option<u64>,
+    /// Whether there were others before it, or all requests that there may be were under way, when it came.
+    pub(super) has_waited: bool,
     /// Whether it was left by an outage or an earlier process, and came back from the disk.
     pub(super) is_backlog: bool,
 }
@@ -34,6 +38,7 @@ impl Held {
             batch,
             since: Instant::now(),
             frame: None,
+            has_waited: false,
             is_backlog: false,
         }
     }
@@ -59,8 +64,9 @@ pub(super) struct State {
     /// Its queue stayed full for too long; holding the drain up for it again is futile until a
     /// batch has left.
     pub(super) is_stalled: bool,
-    /// The smallest request that was refused for its size: one that is as large is not tried.
-    pub(super) too_large_from: usize,
+    pub(super) adaptive: Adaptive,
+    /// The collector keeps back a batch until there is none before it.
+    pub(super) is_awaited: bool,
     pub(super) told_rejected: bool,
     pub(super) told_warning: bool,
     /// Whether it wants to be told of open spans, by its last answer.
@@ -92,8 +98,8 @@ pub(super) struct SpoolState {
     pub(super) is_ending: bool,
 }
 
-impl Default for State {
-    fn default() -> Self {
+impl State {
+    pub(super) fn new(settings: &DestinationSettings) -> Self {
         Self {
             queue: VecDeque::new(),
             backlog: VecDeque::new(),
@@ -103,7 +109,12 @@ impl Default for State {
             held_bytes: 0,
             health: Health::default(),
             is_stalled: false,
-            too_large_from: usize::MAX,
+            adaptive: Adaptive::new(
+                settings.concurrent_exports_max,
+                settings.batch_bytes_max,
+                settings.export_timeout,
+            ),
+            is_awaited: false,
             told_rejected: false,
             told_warning: false,
             takes_open_spans: None,
@@ -116,8 +127,32 @@ impl Default for State {
 const BACKLOG_TURN: u64 = 4;
 
 impl State {
+    /// Whether another request may begin.
+    pub(super) fn has_place(&self) -> bool {
+        self.requests.len() < self.adaptive.concurrency()
+    }
+
+    pub(super) fn has_queued(&self) -> bool {
+        !(self.queue.is_empty() && self.backlog.is_empty())
+    }
+
+    /// Puts a batch behind those that wait for a worker.
+    pub(super) fn enqueue(&mut self, mut held: Held) {
+        held.has_waited = !self.has_place() || self.has_queued();
+        self.held_bytes += held.bytes();
+        if held.is_backlog {
+            self.backlog_bytes += held.bytes();
+            self.backlog.push_back(held);
+        } else {
+            self.queue.push_back(held);
+        }
+    }
+
     /// The next batch for a worker. New ones go first, but for every now and then.
     pub(super) fn next(&mut self) -> Option<Held> {
+        if !self.has_place() {
+            return None;
+        }
         let is_turn = self.taken % BACKLOG_TURN == BACKLOG_TURN - 1;
         let from_backlog = self.queue.is_empty() || is_turn;
         let old = from_backlog.then(|| self.backlog.pop_front()).flatten();

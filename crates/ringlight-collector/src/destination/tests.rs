@@ -65,6 +65,9 @@ fn busy(after: Option<Duration>) -> Result<ExportOutcome, ExportError> {
     })
 }
 
+/// The first attempt of four at once: before there was one for the first two batches, then two.
+const ALL_AT_ONCE: usize = 4;
+
 struct Outcome {
     /// When each attempt began, from the first one on.
     attempts: Vec<Duration>,
@@ -172,12 +175,18 @@ fn the_delay_a_backend_asks_for_is_kept() {
 
 #[test]
 fn the_delay_a_backend_asks_for_holds_for_every_batch() {
-    let outcome = deliver(8, |attempt| match attempt {
-        0 => busy(Some(seconds(7))),
+    let outcome = deliver(12, |attempt| match attempt {
+        // The first of the four that are under way at once.
+        ALL_AT_ONCE => busy(Some(seconds(7))),
         _ => Ok(ExportOutcome::default()),
     });
     let early = outcome.attempts.iter().filter(|at| **at < seconds(7));
-    assert_eq!(early.count(), 4, "only those that were under way already");
+    let under_way = ALL_AT_ONCE + 4;
+    assert_eq!(
+        early.count(),
+        under_way,
+        "only those that were under way already"
+    );
 }
 
 #[test]
@@ -274,15 +283,15 @@ fn failures_of_one_batch_do_not_hurry_the_others() {
 
 #[test]
 fn a_connection_that_is_lost_with_all_its_requests_is_one_failure_to_who_is_leaving() {
-    let outcome = deliver_within(Some(seconds(60)), 8, |attempt| match attempt {
+    let outcome = deliver_within(Some(seconds(60)), 12, |attempt| match attempt {
         // The four that are under way at once.
-        0..4 => away(),
+        ALL_AT_ONCE..8 => away(),
         _ => Ok(ExportOutcome::default()),
     });
-    assert_eq!(outcome.account.exported, 8);
+    assert_eq!(outcome.account.exported, 12);
     // Who is away for good is asked twice more.
     let outcome = deliver_within(Some(seconds(60)), 8, |_| away());
-    assert_eq!(outcome.attempts.len(), 6);
+    assert_eq!(outcome.attempts.len(), 3);
     assert_eq!(outcome.account.dropped[DropReason::Shutdown], 8);
     assert!(outcome.elapsed < seconds(1));
 }

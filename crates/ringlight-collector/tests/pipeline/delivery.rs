@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{
     Answer, PATIENCE, Scripted, config, decode, record_log, record_span, start, traces, wait_for,
@@ -183,14 +183,22 @@ fn requests_under_way_are_limited() {
         },
         &[&backend],
     );
-    for number in 1..=20 {
-        record_span(&pipeline.recorder(), number);
-    }
-    backend.wait_attempts(3);
+    let record = |numbers: std::ops::RangeInclusive<u64>| {
+        numbers.for_each(|number| assert!(record_span(&pipeline.recorder(), number)));
+    };
+    record(1..=40);
+    backend.wait_attempts(1);
+    assert_eq!(backend.under_way_max(), 1, "nothing is known of it yet");
+    backend.release(Answer::Ok);
+    pipeline.flush(PATIENCE).unwrap();
+    // It answers at once, so there may be as many as there are to be at most.
+    backend.set_default(Answer::Held);
+    record(41..=60);
+    backend.wait_attempts(40 + 3);
     backend.release(Answer::Ok);
     pipeline.flush(PATIENCE).unwrap();
     assert_eq!(backend.under_way_max(), 3);
-    assert_eq!(traces(&pipeline).exported, 20);
+    assert_eq!(traces(&pipeline).exported, 60);
 }
 
 #[test]
@@ -439,4 +447,44 @@ fn files_that_are_stuck_leave_threads_to_who_looks_up_names() {
     let exported: Vec<_> = pipeline.ledgers().iter().map(in_files).collect();
     assert_eq!(exported, [10, 0, 0]);
     pipeline.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn what_is_answered_slowly_goes_in_few_large_requests() {
+    let backend = Scripted::new("backend", Answer::Held);
+    let pipeline = start(config(), &[&backend]);
+    let recorder = pipeline.recorder();
+    let mut recorded = 0;
+    let mut record_for = |time: Duration| {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            recorded += 1;
+            record_span(&recorder, recorded);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    record_for(Duration::from_millis(20));
+    backend.wait_attempts(1);
+    // Many times the delay of a batch passes while the first request is under way.
+    record_for(Duration::from_millis(200));
+    backend.release(Answer::Ok);
+    pipeline.flush(PATIENCE).unwrap();
+    let account = traces(&pipeline);
+    assert_eq!(account.exported, account.submitted);
+    let taken = backend.taken();
+    assert!(taken.len() <= 5, "{} requests", taken.len());
+}
+
+#[test]
+fn a_destination_that_is_slow_does_not_delay_what_goes_to_another() {
+    let slow = Scripted::new("slow", Answer::Held);
+    let alive = Scripted::new("alive", Answer::Ok);
+    let pipeline = start(config(), &[&slow, &alive]);
+    for number in 1..=10 {
+        record_span(&pipeline.recorder(), number);
+        wait_for(|| (alive.span_numbers().len() as u64 == number).then_some(()));
+    }
+    slow.release(Answer::Ok);
+    pipeline.flush(PATIENCE).unwrap();
+    assert_eq!(slow.span_numbers().len(), 10);
 }

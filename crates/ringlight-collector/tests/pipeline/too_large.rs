@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ringlight_collector::{
     EncodedBatch, ExportError, ExportOutcome, Exporter, Pipeline, SpoolConfig, SpoolMode,
@@ -17,24 +18,36 @@ struct Seen {
     taken: Vec<EncodedBatch>,
 }
 
-/// Takes requests of up to so many bytes, if they do not hold a text of "x".
+/// Takes requests of up to so many bytes.
 #[derive(Clone)]
 struct Small {
     bytes_max: usize,
+    /// Whether it answers nothing to larger ones, as over a line that is too slow, rather than refuse them.
+    is_slow: bool,
     seen: Arc<Mutex<Seen>>,
 }
 
 impl Exporter for Small {
     async fn export(&self, batch: EncodedBatch) -> Result<ExportOutcome, ExportError> {
-        let mut seen = self.seen.lock().unwrap();
-        if batch.bytes.len() > self.bytes_max {
-            seen.refused.push(batch.bytes.len());
-            return Err(ExportError::TooLarge {
-                reason: "message larger than max".to_owned(),
-            });
+        let is_taken = {
+            let mut seen = self.seen.lock().unwrap();
+            let is_taken = batch.bytes.len() <= self.bytes_max;
+            if is_taken {
+                seen.taken.push(batch);
+            } else {
+                seen.refused.push(batch.bytes.len());
+            }
+            is_taken
+        };
+        if !is_taken && self.is_slow {
+            std::future::pending::<()>().await;
         }
-        seen.taken.push(batch);
-        Ok(ExportOutcome::default())
+        if is_taken {
+            return Ok(ExportOutcome::default());
+        }
+        Err(ExportError::TooLarge {
+            reason: "message larger than max".to_owned(),
+        })
     }
 
     fn name(&self) -> &str {
@@ -45,6 +58,7 @@ impl Exporter for Small {
 fn small(bytes_max: usize) -> Small {
     Small {
         bytes_max,
+        is_slow: false,
         seen: Arc::default(),
     }
 }
@@ -59,7 +73,7 @@ fn a_batch_that_is_too_large_goes_in_parts_and_the_next_are_not_tried_whole() {
     for spool in [None, Some(SpoolMode::Overflow), Some(SpoolMode::Always)] {
         let dir = tempfile::tempdir().unwrap();
         let mut config = config();
-        config.batch_delay = std::time::Duration::from_secs(60);
+        config.batch_delay = Duration::from_secs(60);
         config.spool = spool.map(|mode| SpoolConfig {
             mode,
             ..SpoolConfig::new(dir.path().join("spool"))
@@ -111,5 +125,35 @@ fn one_record_that_is_too_large_is_dropped_and_counted_and_no_other() {
     let account = ledger.account(ringlight_model::Signal::Logs);
     assert_eq!(account.exported, 2, "{ledger}");
     assert_eq!(account.dropped[DropReason::TooLarge], 1, "{ledger}");
+    assert!(ledger.balances());
+}
+
+#[test]
+fn what_is_never_answered_in_time_goes_in_parts() {
+    let slow = Small {
+        is_slow: true,
+        ..small(1_000)
+    };
+    let mut config = config();
+    config.batch_delay = Duration::from_secs(60);
+    config.batch_bytes_max = 4_096;
+    config.export_timeout = Duration::from_millis(50);
+    let destinations = vec![Arc::new(slow.clone())];
+    let pipeline = Pipeline::start(config, Arc::default(), destinations, vec![]).unwrap();
+    let recorder = pipeline.recorder();
+    for number in 1..=100 {
+        assert!(record_span(&recorder, number));
+    }
+    pipeline.flush(PATIENCE).unwrap();
+    let delivery = pipeline.deliveries().remove(0).1;
+    let delivery = *delivery.signal(ringlight_model::Signal::Traces);
+    assert_eq!((delivery.records, delivery.wire_bytes), (100, 0));
+    assert!(delivery.latency.is_some() && delivery.concurrency > 0);
+    let ledger = pipeline.shutdown(PATIENCE);
+    let seen = slow.seen.lock().unwrap();
+    let mut numbers = numbers(&seen.taken);
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=100).collect::<Vec<_>>());
+    assert_eq!(traces(&pipeline).exported, 100, "{ledger}");
     assert!(ledger.balances());
 }

@@ -180,7 +180,11 @@ fn partial_success_is_not_an_error() {
             message: Some("three have no name".to_owned()),
             ..ExportOutcome::default()
         };
-        assert_eq!(export_once(&exporter).unwrap(), expected, "{protocol:?}");
+        let outcome = ExportOutcome {
+            wire_bytes: 0,
+            ..export_once(&exporter).unwrap()
+        };
+        assert_eq!(outcome, expected, "{protocol:?}");
     }
 }
 

@@ -68,6 +68,11 @@ fn spans_arrive_by_every_protocol_with_every_compression_with_and_without_tls() 
         let seen = backend.stop();
         seen.assert_agrees_with(&ledger);
         assert_eq!(seen.spans().len() as u64, SPANS, "{name}");
+        let delivery = pipeline.deliveries().remove(0).1;
+        let delivery = delivery.signal(Signal::Traces);
+        let wire_bytes: usize = seen.data().map(|request| request.wire_bytes).sum();
+        assert_eq!(delivery.wire_bytes, wire_bytes as u64, "{name}");
+        assert_eq!(delivery.records, SPANS, "{name}");
         let expected = match compression {
             Compression::Gzip => "gzip",
             Compression::Zstd => "zstd",

@@ -409,6 +409,7 @@ fn data_points_are_counted() {
     let report = crate::ledger_report::Report {
         ledger: &ledger,
         cost: None,
+        delivery: None,
         start_unix_nano: 0,
         time_unix_nano: 0,
         is_final: false,

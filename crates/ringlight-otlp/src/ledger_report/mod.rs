@@ -11,7 +11,9 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use ringlight_model::{CostSnapshot, LedgerSnapshot, Signal, ThreadAccount, ThreadLedger};
+use ringlight_model::{
+    CostSnapshot, DeliverySnapshot, LedgerSnapshot, Signal, ThreadAccount, ThreadLedger,
+};
 
 pub use read::read;
 pub use write::encode;
@@ -36,6 +38,8 @@ pub struct Report<'a> {
     pub ledger: &'a ThreadLedger,
     /// What observing costs, where that is known.
     pub cost: Option<&'a Cost>,
+    /// How the destination of the report is sent to, where that is known.
+    pub delivery: Option<&'a DeliverySnapshot>,
     /// When the client began to count, Unix nanoseconds.
     pub start_unix_nano: u64,
     /// When the report was made, Unix nanoseconds.
@@ -76,6 +80,8 @@ pub struct LedgerReport {
     pub ring_bytes: u64,
     /// What observing costs the client, where it says so.
     pub cost: Option<Cost>,
+    /// How the client sends, where it says so.
+    pub delivery: Option<DeliverySnapshot>,
     /// How many data points of the request the report took.
     pub points: u64,
 }
@@ -104,6 +110,13 @@ mod names {
     pub(super) const PROCESS_CPU: &str = "process.cpu.time";
     pub(super) const UPTIME: &str = "process.uptime";
     pub(super) const SENT: &str = "ringlight.exporter.sent";
+    pub(super) const REQUESTS: &str = "ringlight.exporter.requests";
+    pub(super) const RECORDS: &str = "ringlight.exporter.records";
+    pub(super) const ENCODED: &str = "ringlight.exporter.encoded";
+    pub(super) const WIRE: &str = "ringlight.exporter.wire";
+    pub(super) const LATENCY: &str = "ringlight.exporter.latency";
+    pub(super) const CONCURRENCY: &str = "ringlight.exporter.concurrency";
+    pub(super) const BATCH_LIMIT: &str = "ringlight.exporter.batch.limit";
     pub(super) const MEMORY: &str = "ringlight.memory.usage";
     pub(super) const OVERHEAD: &str = "ringlight.overhead.utilization";
     pub(super) const BUDGET: &str = "ringlight.overhead.budget";

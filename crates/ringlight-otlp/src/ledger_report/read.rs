@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ringlight_model::{
-    DecodeError, DropReason, KeyValue, LedgerSnapshot, Resource, Scope, Signal, ThreadAccount,
-    ThreadKind, Value,
+    DecodeError, DropReason, KeyValue, LedgerSnapshot, Resource, Scope, Signal, SignalDelivery,
+    ThreadAccount, ThreadKind, Value,
 };
 
 use super::{
@@ -87,6 +87,7 @@ fn read_scope(
         threads: Vec::new(),
         ring_bytes: 0,
         cost: None,
+        delivery: None,
         points: 0,
     };
     let mut reader = message.reader();
@@ -164,6 +165,41 @@ fn taker(name: &[u8]) -> Option<Take> {
         names::PROCESS_CPU => |report, point| cost(report).total.process_time = point.time(),
         names::UPTIME => |report, point| cost(report).total.elapsed = point.time(),
         names::SENT => |report, point| cost(report).total.sent_bytes = point.int,
+        names::REQUESTS => |report, point| {
+            delivery(report, point, |delivery, point| {
+                delivery.requests = point.int
+            });
+        },
+        names::RECORDS => |report, point| {
+            delivery(report, point, |delivery, point| {
+                delivery.records = point.int
+            });
+        },
+        names::ENCODED => |report, point| {
+            delivery(report, point, |delivery, point| {
+                delivery.encoded_bytes = point.int;
+            });
+        },
+        names::WIRE => |report, point| {
+            delivery(report, point, |delivery, point| {
+                delivery.wire_bytes = point.int
+            });
+        },
+        names::CONCURRENCY => |report, point| {
+            delivery(report, point, |delivery, point| {
+                delivery.concurrency = point.int
+            });
+        },
+        names::BATCH_LIMIT => |report, point| {
+            delivery(report, point, |delivery, point| {
+                delivery.batch_bytes = point.int
+            });
+        },
+        names::LATENCY => |report, point| {
+            delivery(report, point, |delivery, point| {
+                delivery.latency = Some(point.time());
+            });
+        },
         names::MEMORY => |report, point| {
             let memory = &mut cost(report).total.memory;
             match point.text(keys::PART) {
@@ -246,6 +282,17 @@ fn row<'a>(report: &'a mut LedgerReport, point: &Point<'_>) -> Option<&'a mut Th
         None => return None,
     };
     report.threads.get_mut(at)
+}
+
+fn delivery(
+    report: &mut LedgerReport,
+    point: &Point<'_>,
+    take: fn(&mut SignalDelivery, &Point<'_>),
+) {
+    if let Some(signal) = point.signal() {
+        let delivery = report.delivery.get_or_insert_default();
+        take(delivery.signal_mut(signal), point);
+    }
 }
 
 fn cost(report: &mut LedgerReport) -> &mut Cost {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use ringlight_model::{DropReason, KeyValue, MemoryUse, Resource, Scope, ThreadKind};
+use ringlight_model::{
+    DropReason, KeyValue, MemoryUse, Resource, Scope, SignalDelivery, ThreadKind,
+};
 
 use super::*;
 use crate::encode;
@@ -81,10 +83,31 @@ fn cost() -> Cost {
     }
 }
 
-fn written(ledger: &ThreadLedger, cost: Option<&Cost>, is_final: bool) -> Vec<u8> {
+fn delivery() -> DeliverySnapshot {
+    let mut delivery = DeliverySnapshot::default();
+    *delivery.signal_mut(Signal::Traces) = SignalDelivery {
+        requests: 3,
+        records: 1_000,
+        encoded_bytes: 200_000,
+        wire_bytes: 40_000,
+        latency: Some(Duration::from_millis(12)),
+        concurrency: 4,
+        batch_bytes: 262_144,
+    };
+    delivery.signal_mut(Signal::Logs).concurrency = 1;
+    delivery
+}
+
+fn written(
+    ledger: &ThreadLedger,
+    cost: Option<&Cost>,
+    delivery: Option<&DeliverySnapshot>,
+    is_final: bool,
+) -> Vec<u8> {
     let report = Report {
         ledger,
         cost,
+        delivery,
         start_unix_nano: 5,
         time_unix_nano: 10,
         is_final,
@@ -93,15 +116,16 @@ fn written(ledger: &ThreadLedger, cost: Option<&Cost>, is_final: bool) -> Vec<u8
 }
 
 #[test]
-fn threads_and_cost_are_read_as_they_were_written() {
-    let (threads, cost) = (by_thread(), cost());
-    let report = read(&written(&threads, Some(&cost), false))
+fn threads_cost_and_delivery_are_read_as_they_were_written() {
+    let (threads, cost, delivery) = (by_thread(), cost(), delivery());
+    let report = read(&written(&threads, Some(&cost), Some(&delivery), false))
         .unwrap()
         .remove(0);
     assert_eq!(report.ledger, ledger());
     assert_eq!(report.threads, threads.threads);
     assert_eq!(report.ring_bytes, 524_288);
     assert_eq!(report.cost, Some(cost));
+    assert_eq!(report.delivery, Some(delivery));
 }
 
 #[test]
@@ -109,7 +133,7 @@ fn rows_that_are_read_are_bounded() {
     let mut many = by_thread();
     let row = |id| ThreadAccount::of_thread("worker".to_owned(), id);
     many.threads = (1..200).map(row).collect();
-    let report = read(&written(&many, None, false)).unwrap().remove(0);
+    let report = read(&written(&many, None, None, false)).unwrap().remove(0);
     assert_eq!(report.threads.len(), ROWS_MAX);
     assert_eq!(report.threads[..], many.threads[..ROWS_MAX]);
 }
@@ -121,7 +145,7 @@ fn a_report_is_read_as_it_was_written() {
         ..ThreadLedger::default()
     };
     for is_final in [false, true] {
-        let request = written(&only_ledger, None, is_final);
+        let request = written(&only_ledger, None, None, is_final);
         let reports = read(&request).unwrap();
         assert_eq!(
             reports,
@@ -135,6 +159,7 @@ fn a_report_is_read_as_it_was_written() {
                 threads: Vec::new(),
                 ring_bytes: 0,
                 cost: None,
+                delivery: None,
                 points: accounts_points_count() as u64 + 1,
             }]
         );
@@ -147,7 +172,7 @@ fn a_report_is_an_ordinary_metric_to_others() {
     use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
     use opentelemetry_proto::tonic::metrics::v1::{metric, number_data_point};
     use prost::Message as _;
-    let request = written(&by_thread(), Some(&cost()), true);
+    let request = written(&by_thread(), Some(&cost()), Some(&delivery()), true);
     let request = ExportMetricsServiceRequest::decode(&request[..]).unwrap();
     let scope = &request.resource_metrics[0].scope_metrics[0];
     let metric = &scope.metrics[0];

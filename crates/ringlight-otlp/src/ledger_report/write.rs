@@ -1,7 +1,8 @@
 //! The report, written.
 
 use ringlight_model::{
-    Account, DropReason, KeyValue, Resource, Scope, ThreadAccount, ThreadKind, ThreadLedger,
+    Account, DeliverySnapshot, DropReason, KeyValue, Resource, Scope, SignalDelivery,
+    ThreadAccount, ThreadKind, ThreadLedger,
 };
 
 use super::{
@@ -38,6 +39,9 @@ pub fn encode(resource: &Resource<'_>, report: &Report<'_>) -> Vec<u8> {
     threads(&mut metrics, report.ledger);
     if let Some(cost) = report.cost {
         self::cost(&mut metrics, cost);
+    }
+    if let Some(delivery) = report.delivery {
+        self::delivery(&mut metrics, delivery);
     }
     proto::close(&mut buf, inner);
     proto::close(&mut buf, outer);
@@ -245,6 +249,56 @@ fn cost(metrics: &mut Metrics<'_>, cost: &Cost) {
     let text = "The part of the traces that begin here that the budget lets through.";
     metrics.metric(about(names::SAMPLING, text, "1", Shape::Gauge), |points| {
         points.double(total.sampling_ratio, []);
+    });
+}
+
+fn delivery(metrics: &mut Metrics<'_>, delivery: &DeliverySnapshot) {
+    let about = |name, description, unit, shape| About {
+        name,
+        description,
+        unit,
+        shape,
+    };
+    let signals = || SIGNALS.map(|signal| (signal, delivery.signal(signal)));
+    let signal = |signal: ringlight_model::Signal| [(keys::SIGNAL, Scalar::Str(signal.as_str()))];
+    let mut number = |about: About, of: fn(&SignalDelivery) -> u64| {
+        metrics.metric(about, |points| {
+            for (name, delivery) in signals() {
+                points.int(of(delivery), signal(name));
+            }
+        });
+    };
+    let counter = Shape::Counter;
+    let text = "Requests that were answered with success.";
+    number(about(names::REQUESTS, text, "{request}", counter), |d| {
+        d.requests
+    });
+    let text = "Records in requests that were answered with success.";
+    number(about(names::RECORDS, text, "{record}", counter), |d| {
+        d.records
+    });
+    let text =
+        "Bytes of the bodies of requests that were answered with success, before compression.";
+    number(about(names::ENCODED, text, "By", counter), |d| {
+        d.encoded_bytes
+    });
+    let text =
+        "Bytes of the bodies of requests that were answered with success, as they were sent.";
+    number(about(names::WIRE, text, "By", counter), |d| d.wire_bytes);
+    let text = "Requests that may be under way at a time.";
+    let concurrency = about(names::CONCURRENCY, text, "{request}", Shape::Gauge);
+    number(concurrency, |d| d.concurrency);
+    let text = "Bytes that a batch may have, before compression.";
+    number(about(names::BATCH_LIMIT, text, "By", Shape::Gauge), |d| {
+        d.batch_bytes
+    });
+    let text = "Time until a request is answered, smoothed.";
+    metrics.metric(about(names::LATENCY, text, "s", Shape::Gauge), |points| {
+        for (name, delivery) in signals() {
+            if let Some(latency) = delivery.latency {
+                points.double(latency.as_secs_f64(), signal(name));
+            }
+        }
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ringlight_model::{Account, DropReason, Signal, ThreadAccount, ThreadCounts};
+use ringlight_model::{Account, DropReason, Signal, SignalDelivery, ThreadAccount, ThreadCounts};
 use ringlight_otlp::ledger_report::Cost;
 use ringlight_store::InstanceStored;
 use serde::Serialize;
@@ -45,6 +45,27 @@ pub struct ClientStatus {
     pub ring_bytes: u64,
     /// What observing costs it, where it says so.
     pub cost: Option<CostStatus>,
+    /// How it sends, by signal: `traces` and `logs`; null where it does not say.
+    pub delivery: Option<BTreeMap<&'static str, DeliveryStatus>>,
+}
+
+/// How a client sends the records of one signal.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct DeliveryStatus {
+    /// Requests that were answered with success.
+    pub requests: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Bytes of their bodies before compression.
+    pub encoded_bytes: u64,
+    /// Bytes of their bodies as they were sent.
+    pub wire_bytes: u64,
+    /// Seconds until a request is answered, smoothed; null before the first answer.
+    pub latency_seconds: Option<f64>,
+    /// Requests that may be under way at a time, by what the backend has answered so far.
+    pub concurrency: u64,
+    /// Bytes, before compression, that a batch may have, by what the backend has answered so far.
+    pub batch_bytes: u64,
 }
 
 /// The records of one thread of a client, or of several that are not told apart.
@@ -170,8 +191,27 @@ impl ClientStatus {
             threads: report.threads.into_iter().map(Into::into).collect(),
             ring_bytes: report.ring_bytes,
             cost: report.cost.map(Into::into),
+            delivery: report.delivery.map(|delivery| {
+                [Signal::Traces, Signal::Logs]
+                    .map(|signal| (signal.as_str(), delivery.signal(signal).into()))
+                    .into()
+            }),
             service: report.service,
             instance: report.instance,
+        }
+    }
+}
+
+impl From<&SignalDelivery> for DeliveryStatus {
+    fn from(delivery: &SignalDelivery) -> Self {
+        Self {
+            requests: delivery.requests,
+            records: delivery.records,
+            encoded_bytes: delivery.encoded_bytes,
+            wire_bytes: delivery.wire_bytes,
+            latency_seconds: delivery.latency.map(|latency| latency.as_secs_f64()),
+            concurrency: delivery.concurrency,
+            batch_bytes: delivery.batch_bytes,
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use ringlight_model::{
-    Account, CostSnapshot, DropReason, KeyValue, LedgerSnapshot, LogRecord, Resource, Severity,
-    Signal, Span, ThreadAccount, ThreadLedger,
+    Account, CostSnapshot, DeliverySnapshot, DropReason, KeyValue, LedgerSnapshot, LogRecord,
+    Resource, Severity, Signal, SignalDelivery, Span, ThreadAccount, ThreadLedger,
 };
 use ringlight_otlp::ledger_report::{Cost, Report};
 use serde_json::{Value as Json, json};
@@ -121,9 +121,20 @@ async fn the_status_accounts_for_everything() {
         core_ratio: 0.025,
         process_ratio: 0.05,
     };
+    let mut delivery = DeliverySnapshot::default();
+    *delivery.signal_mut(Signal::Traces) = SignalDelivery {
+        requests: 2,
+        records: 8,
+        encoded_bytes: 2_000,
+        wire_bytes: 500,
+        latency: Some(Duration::from_millis(250)),
+        concurrency: 4,
+        batch_bytes: 262_144,
+    };
     let report = Report {
         ledger: &by_thread,
         cost: Some(&cost),
+        delivery: Some(&delivery),
         start_unix_nano: START,
         time_unix_nano: START,
         is_final: true,
@@ -164,6 +175,26 @@ async fn the_status_accounts_for_everything() {
         "sent_bytes": 1000,
         "span_nano": 85.25,
         "spans_measured": 3
+      },
+      "delivery": {
+        "logs": {
+          "batch_bytes": 0,
+          "concurrency": 0,
+          "encoded_bytes": 0,
+          "latency_seconds": null,
+          "records": 0,
+          "requests": 0,
+          "wire_bytes": 0
+        },
+        "traces": {
+          "batch_bytes": 262144,
+          "concurrency": 4,
+          "encoded_bytes": 2000,
+          "latency_seconds": 0.25,
+          "records": 8,
+          "requests": 2,
+          "wire_bytes": 500
+        }
       },
       "final": true,
       "instance": "instance-1",

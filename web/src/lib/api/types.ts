@@ -64,6 +64,17 @@ export interface ThreadRow {
   signals: Partial<Record<SignalName, ThreadCounts>>;
 }
 
+/** How a client sends the records of one signal. */
+export interface ClientDelivery {
+  requests: number;
+  records: number;
+  encoded_bytes: number;
+  wire_bytes: number;
+  latency_seconds: number | null;
+  concurrency: number;
+  batch_bytes: number;
+}
+
 /** What observing costs a client, as it measures it itself. */
 export interface ClientCost {
   span_nano: number | null;
@@ -97,6 +108,7 @@ export interface ClientLedger {
   threads: ThreadRow[];
   ring_bytes: number;
   cost: ClientCost | null;
+  delivery: Partial<Record<SignalName, ClientDelivery>> | null;
 }
 
 export interface StoreStatus {

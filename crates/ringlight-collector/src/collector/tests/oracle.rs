@@ -282,7 +282,11 @@ impl World {
                     .bool()
                     .then(|| Duration::from_secs(self.rng.u64(..100))),
             ),
-            11 => Mood::Hangs,
+            11 => {
+                // What is not answered in time is tried in parts.
+                self.has_parts = true;
+                Mood::Hangs
+            }
             12 => Mood::Refuses,
             13 => {
                 self.has_parts = true;

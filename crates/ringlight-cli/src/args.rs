@@ -20,6 +20,7 @@ Examples:
   ringlight up
   ringlight up -- cargo run
   ringlight up --data-dir ./telemetry --retention 2d --size-limit 500MiB
+  ringlight up --forward https://otlp.example.com:4317
 
 SIGINT, SIGTERM and SIGHUP end it in order. Another one, a second later or more,
 does not wait until everything is written; what was acknowledged is not lost.
@@ -39,8 +40,9 @@ Set for the program:
 
 Not passed to the program, since they could switch its telemetry off or are meant
 for another backend: OTEL_SDK_DISABLED, OTEL_CONFIG_FILE,
-OTEL_EXPERIMENTAL_CONFIG_FILE, OTEL_*_EXPORTER and all other OTEL_EXPORTER_OTLP_*,
-such as OTEL_EXPORTER_OTLP_HEADERS.
+OTEL_EXPERIMENTAL_CONFIG_FILE, OTEL_*_EXPORTER, RINGLIGHT_OTLP_HEADERS_* and all
+other OTEL_EXPORTER_OTLP_*, such as OTEL_EXPORTER_OTLP_HEADERS. With `--forward` the
+backend itself uses them, but for OTEL_SDK_DISABLED and OTEL_*_EXPORTER.
 
 Exit codes:
   0  done
@@ -149,6 +151,23 @@ pub(crate) struct BackendArgs {
 pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(crate) backend: BackendArgs,
+
+    /// Pass everything on to this OTLP endpoint as well; gRPC, or HTTP if the port is 4318
+    ///
+    /// Headers, certificates, compression and protocol as `OTEL_EXPORTER_OTLP_*` and
+    /// `RINGLIGHT_OTLP_HEADERS_*` say. What cannot be sent waits in the data directory, also for the
+    /// next start.
+    #[arg(long, value_name = "URL")]
+    pub(crate) forward: Option<String>,
+
+    /// How much waits there for the endpoint, the oldest goes first
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1GiB",
+        requires = "forward"
+    )]
+    pub(crate) forward_size_limit: String,
 
     /// Print the addresses as one line of JSON on standard output once everything is ready
     #[arg(long)]

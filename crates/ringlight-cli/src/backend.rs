@@ -4,17 +4,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ringlight_app_harness::with_causes;
-use ringlight_server::{Addresses, ClientStatus, Listener, Server, ServerConfig, ServerError};
+use ringlight_server::{
+    Addresses, ClientStatus, Forward, Listener, Server, ServerConfig, ServerError,
+};
 use ringlight_store::{InstanceStored, Store, StoreConfig, StoreError, StoreStats};
 use serde::Serialize;
 
 use crate::config::BackendConfig;
 use crate::error::{CliError, Exit};
+use crate::forward::{Forwarder, Left};
 
 /// A backend that runs.
 pub(crate) struct Backend {
     store: Arc<Store>,
     server: Server,
+    forward: Option<Arc<Forwarder>>,
 }
 
 /// Where a backend is, as printed with `--json`.
@@ -59,8 +63,26 @@ impl Backend {
             Ok(Err(error)) => return Err(store_error(&error)),
             Err(error) => return Err(CliError::new(Exit::Failure, error.to_string())),
         };
+        // After the store, which has made the directory its own.
+        let forward = config.forward.as_ref();
+        let forward = forward.map(|forward| Forwarder::start(forward, &config.data_dir));
+        let forward = match forward.transpose() {
+            Ok(forward) => forward,
+            Err(error) => {
+                close(store).await;
+                return Err(error);
+            }
+        };
+        let bound = match &forward {
+            Some(forward) => bound.forward(Arc::clone(forward) as Arc<dyn Forward>),
+            None => bound,
+        };
         match bound.serve(Arc::clone(&store)) {
-            Ok(server) => Ok(Self { store, server }),
+            Ok(server) => Ok(Self {
+                store,
+                server,
+                forward,
+            }),
             Err(error) => {
                 close(store).await;
                 Err(server_error(&error))
@@ -103,10 +125,23 @@ impl Backend {
         }
     }
 
-    /// Stops listening, lets requests that have begun finish, and closes the store.
-    pub(crate) async fn stop(self) {
+    /// Where everything is passed on to.
+    pub(crate) fn forwards_to(&self) -> Option<&str> {
+        self.forward.as_ref().map(|forward| forward.destination())
+    }
+
+    /// Stops listening, lets requests that have begun finish, passes on what is on its way for a moment, and closes the store.
+    /// Says what is left to be passed on.
+    pub(crate) async fn stop(self) -> Option<Left> {
         self.server.shutdown().await;
+        let left = match self.forward {
+            Some(forward) => tokio::task::spawn_blocking(move || forward.stop())
+                .await
+                .ok(),
+            None => None,
+        };
         close(self.store).await;
+        left
     }
 }
 

@@ -20,6 +20,15 @@ pub(crate) struct BackendConfig {
     pub(crate) grpc: SocketAddr,
     pub(crate) http: SocketAddr,
     pub(crate) ui: SocketAddr,
+    pub(crate) forward: Option<ForwardConfig>,
+}
+
+/// Where the backend passes everything on to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ForwardConfig {
+    pub(crate) url: String,
+    /// What waits for it on disk, at most.
+    pub(crate) size_limit_bytes: u64,
 }
 
 /// What `up` does.
@@ -89,8 +98,13 @@ impl Surroundings {
 impl UpConfig {
     pub(crate) fn new(args: UpArgs, surroundings: &Surroundings) -> Result<Self, CliError> {
         let mut program = args.program.into_iter();
+        let mut backend = BackendConfig::new(args.backend, "up", surroundings)?;
+        backend.forward = match args.forward {
+            Some(url) => Some(ForwardConfig::new(url, &args.forward_size_limit, &backend)?),
+            None => None,
+        };
         Ok(Self {
-            backend: BackendConfig::new(args.backend, "up", surroundings)?,
+            backend,
             json: args.json,
             program: program.next().map(|name| Program {
                 name,
@@ -129,13 +143,7 @@ impl BackendConfig {
                     .with_hint("keep at least `1m`"),
             );
         }
-        let size_limit_bytes = parse_size(&args.size_limit).map_err(|(message, hint)| {
-            usage("--size-limit", &args.size_limit, &message).with_hint(hint)
-        })?;
-        if size_limit_bytes < 16 << 20 {
-            return Err(usage("--size-limit", &args.size_limit, "it is too small")
-                .with_hint("keep at least `16MiB`"));
-        }
+        let size_limit_bytes = size("--size-limit", &args.size_limit)?;
         let ports = [
             ("--grpc-port", args.grpc_port),
             ("--http-port", args.http_port),
@@ -163,8 +171,59 @@ impl BackendConfig {
             grpc: SocketAddr::new(address, args.grpc_port),
             http: SocketAddr::new(address, args.http_port),
             ui: SocketAddr::new(address, args.ui_port),
+            forward: None,
         })
     }
+}
+
+impl ForwardConfig {
+    fn new(url: String, size_limit: &str, backend: &BackendConfig) -> Result<Self, CliError> {
+        let size_limit_bytes = size("--forward-size-limit", size_limit)?;
+        if leads_back(&url, backend) {
+            return Err(
+                usage("--forward", &url, "this backend listens there itself").with_hint(
+                    "name the endpoint of another one, or choose other ports with `--grpc-port` and \
+                     `--http-port`",
+                ),
+            );
+        }
+        Ok(Self {
+            url,
+            size_limit_bytes,
+        })
+    }
+}
+
+/// Whether an address is one of the backend's own, as far as can be seen without asking anybody.
+fn leads_back(url: &str, backend: &BackendConfig) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    let Some((host, port)) = authority.rsplit_once(':') else {
+        return false;
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_here = host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback() || address.is_unspecified());
+    let own = [backend.grpc, backend.http, backend.ui].map(|address| address.port());
+    is_here
+        && port
+            .parse()
+            .is_ok_and(|port: u16| port != 0 && own.contains(&port))
+}
+
+/// At least what a store or a spool needs to work with.
+fn size(flag: &str, text: &str) -> Result<u64, CliError> {
+    let bytes =
+        parse_size(text).map_err(|(message, hint)| usage(flag, text, &message).with_hint(hint))?;
+    if bytes < 16 << 20 {
+        return Err(usage(flag, text, "it is too small").with_hint("keep at least `16MiB`"));
+    }
+    Ok(bytes)
 }
 
 fn usage(flag: &str, value: &str, message: &str) -> CliError {

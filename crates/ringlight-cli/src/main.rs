@@ -12,6 +12,7 @@ mod config;
 mod console;
 mod demo;
 mod error;
+mod forward;
 mod program;
 mod signals;
 mod size;

@@ -22,6 +22,7 @@ fn is_removed(name: &str) -> bool {
         "OTEL_EXPERIMENTAL_CONFIG_FILE",
     ];
     name.starts_with("OTEL_EXPORTER_OTLP_")
+        || name.starts_with("RINGLIGHT_OTLP_HEADERS_")
         || (name.starts_with("OTEL_") && name.ends_with("_EXPORTER"))
         || OTHERS.contains(&name)
 }

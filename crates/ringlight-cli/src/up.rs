@@ -8,6 +8,7 @@ use crate::backend::{Backend, http_url};
 use crate::config::{Program, UpConfig};
 use crate::console::Console;
 use crate::error::{CliError, Exit};
+use crate::forward::Left;
 use crate::program;
 use crate::signals::Signals;
 
@@ -69,6 +70,9 @@ fn announce(backend: &Backend, config: &UpConfig, console: Console) -> Result<()
             config.backend.data_dir.display()
         ));
     }
+    if let Some(destination) = backend.forwards_to() {
+        console.line(&format!("passing everything on to {destination}"));
+    }
     if config.json {
         print_json_line(&backend.ready()).map_err(cannot_print)?;
     }
@@ -78,11 +82,29 @@ fn announce(backend: &Backend, config: &UpConfig, console: Console) -> Result<()
 /// Stops the backend; a signal that forces the end does not wait for it.
 pub(crate) async fn stop(backend: Backend, signals: &mut Signals, console: Console) {
     tokio::select! {
-        () = backend.stop() => {}
+        left = backend.stop() => tell(left.as_ref(), console),
         () = signals.force() => console.warning(
             "ended before everything was written; what was acknowledged is in the intake and is \
              there at the next start",
         ),
+    }
+}
+
+/// Says what the other backend has not got.
+fn tell(left: Option<&Left>, console: Console) {
+    let Some(left) = left else { return };
+    if left.spooled > 0 {
+        console.line(&format!(
+            "{} records wait in {} to be passed on at the next start",
+            left.spooled,
+            left.spool_dir.display()
+        ));
+    }
+    if left.lost > 0 {
+        console.warning(&format!(
+            "{} records were not passed on: they were refused or there was no room",
+            left.lost
+        ));
     }
 }
 

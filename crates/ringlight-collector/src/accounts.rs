@@ -87,6 +87,8 @@ pub(crate) struct Share<'a> {
 struct Books {
     /// Records taken out of the rings so far.
     drained: [u64; SIGNALS],
+    /// Records that came another way.
+    received: [u64; SIGNALS],
     /// Spans among them that ended before they began.
     negative_durations: u64,
     /// Once nothing comes out of the rings any more: as what those records count that are not out.
@@ -115,6 +117,7 @@ impl Accounts {
             sender,
             books: Mutex::new(Books {
                 drained: [0; SIGNALS],
+                received: [0; SIGNALS],
                 negative_durations: 0,
                 rest_counts_as: None,
                 destinations: destinations.into_iter().map(book).collect(),
@@ -142,6 +145,21 @@ impl Accounts {
                     line.settle(share.malformed, Fate::Dropped(DropReason::Malformed));
                 }
                 None => line.settle(records, Fate::Delivered { rejected: 0 }),
+            }
+        }
+    }
+
+    /// Records came another way than through the rings, and are in the open batches of the destinations that take
+    /// them.
+    pub(crate) fn received(&self, signal: Signal, records: u64) {
+        let mut books = self.books();
+        books.received[signal as usize] += records;
+        for book in &mut books.destinations {
+            let line = &mut book.lines[signal as usize];
+            if book.takes.contains(signal) {
+                line.stages[Stage::Batch as usize] += records;
+            } else {
+                line.settle(records, Fate::Delivered { rejected: 0 });
             }
         }
     }
@@ -414,11 +432,12 @@ impl Books {
         for signal in Signal::ALL {
             let account = snapshot.account_mut(signal);
             *account = book.lines[signal as usize].drained();
+            account.submitted = self.received[signal as usize];
             if !LANES.contains(&signal) {
                 continue;
             }
             let produced = Counted::produced(counters, signal);
-            account.submitted = produced.submitted;
+            account.submitted += produced.submitted;
             account.dropped += produced.dropped;
             let in_rings = self.in_rings(signal, &produced);
             match self.rest_counts_as {

@@ -245,7 +245,7 @@ impl BatchIds {
         }
     }
 
-    fn next(&self) -> BatchId {
+    pub(crate) fn next(&self) -> BatchId {
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
         BatchId::new(Arc::clone(&self.process), sequence)
     }

@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use crate::accounts::Accounts;
 use crate::batch_processor::{BatchIds, BatchProcessor, LANES};
 use crate::config::CollectorConfig;
-use crate::destination::{Destination, DestinationSpool, Place, Shared as OfPipeline};
-use crate::destination_config::{DestinationConfig, DestinationSpoolMode};
+use crate::deadlines::Deadlines;
+use crate::destination::{Carried, Destination, Shared as OfPipeline};
+use crate::destination_config::DestinationConfig;
 use crate::inbox::{Inbox, lane_of};
 use crate::meter::Meter;
 use crate::open_spans::OpenReports;
@@ -52,15 +53,6 @@ const BACKLOG_PART: u32 = 2;
 /// of the application, which is why it is not asked for at once.
 const SILENCE_LOOKS: u32 = 10;
 
-/// Time of a shutdown kept for the last report, and as much again for the end after it: a part of
-/// the whole, at most the second.
-const CLOSING_PART: u32 = 8;
-const CLOSING_MAX: Duration = Duration::from_millis(100);
-
-/// Time of a shutdown kept for writing to disk what could not be sent: a part of the whole, at most the second.
-const SPOOLING_PART: u32 = 4;
-const SPOOLING_MAX: Duration = Duration::from_secs(1);
-
 /// What the collector thread is made of.
 pub(crate) struct Parts {
     pub(crate) config: CollectorConfig,
@@ -77,32 +69,6 @@ pub(crate) struct Parts {
     pub(crate) control: Arc<Control>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) clock: Arc<Clock>,
-}
-
-impl Parts {
-    /// The spool of the destinations with this index.
-    fn spool_of(&self, index: usize) -> Option<DestinationSpool> {
-        let (config, spool) = (self.config.spool.as_ref()?, self.spool.clone()?);
-        let destination = &self.destinations[index];
-        let mode = match destination.spool {
-            None => config.mode,
-            Some(DestinationSpoolMode::On(mode)) => mode,
-            Some(DestinationSpoolMode::Off) => return None,
-        };
-        let unnamed = match index {
-            0 => "default".to_owned(),
-            index => format!("default-{index}"),
-        };
-        Some(DestinationSpool {
-            spool,
-            name: destination.name.clone().unwrap_or(unnamed),
-            mode,
-            bytes_max: config.bytes_max,
-            age_max: config.age_max,
-            drain_bytes_per_second: config.drain_bytes_per_second,
-            sync: config.sync,
-        })
-    }
 }
 
 /// Ends the pipeline for whoever waits, however the thread ends.
@@ -152,11 +118,7 @@ pub(crate) struct Collector {
 }
 
 struct Leaving {
-    /// When what is left is dropped, or written to disk until `spooled`.
-    deadline: Instant,
-    spooled: Instant,
-    /// When the thread ends.
-    end: Instant,
+    until: Deadlines,
     rings_are_empty: bool,
 }
 
@@ -176,7 +138,18 @@ impl Collector {
     /// Everything that goes on on the thread, from the start to the end.
     async fn run_all(parts: Parts) {
         let settled = Arc::new(Notify::new());
-        let destinations = Self::destinations(&parts, &settled);
+        let destinations = Destination::all(
+            &parts.destinations,
+            &parts.config,
+            parts.spool.as_ref(),
+            Carried::BY_PIPELINE,
+            &OfPipeline {
+                accounts: &parts.accounts,
+                meter: &parts.meter,
+                notices: &parts.config.notices,
+                settled: &settled,
+            },
+        );
         let mut tasks = JoinSet::new();
         let mut keepers = JoinSet::new();
         for destination in &destinations {
@@ -215,28 +188,6 @@ impl Collector {
         // After the reports: who takes long to be told does not take it from their time.
         collector.drops.finish();
         collector.note_cost();
-    }
-
-    /// One for every place of every exporter.
-    fn destinations(parts: &Parts, settled: &Arc<Notify>) -> Vec<Arc<Destination>> {
-        let of = |(index, config): (usize, &DestinationConfig)| {
-            let places = Place::of(&*config.exporter, |signal| config.takes(signal)).into_iter();
-            let destination = |place| {
-                let shared = OfPipeline {
-                    accounts: &parts.accounts,
-                    meter: &parts.meter,
-                    notices: &parts.config.notices,
-                    settled,
-                };
-                let (settings, spool) = (config.settings(&parts.config), parts.spool_of(index));
-                let exporter = Arc::clone(&config.exporter);
-                Arc::new(Destination::new(
-                    index, place, exporter, settings, &shared, spool,
-                ))
-            };
-            places.map(destination).collect::<Vec<_>>()
-        };
-        parts.destinations.iter().enumerate().flat_map(of).collect()
     }
 
     fn new(
@@ -312,8 +263,8 @@ impl Collector {
             }
             if let Some(leaving) = &self.leaving {
                 let is_done = leaving.rings_are_empty && self.inbox.is_settled();
-                if is_done || now >= leaving.deadline {
-                    return leaving.end;
+                if is_done || now >= leaving.until.sent {
+                    return leaving.until.end;
                 }
             }
             self.inbox.flush_sinks();
@@ -346,25 +297,13 @@ impl Collector {
     }
 
     fn leave(&mut self, timeout: Duration) {
-        let now = Instant::now();
-        // No clock expresses it: a year stands for "as long as it takes".
-        let timeout = timeout.min(Duration::from_secs(365 * 24 * 3600));
-        let closing = (timeout / CLOSING_PART).min(CLOSING_MAX);
-        let spooled = now + (timeout - 2 * closing);
-        let spooling = if self.has_spool {
-            (timeout / SPOOLING_PART).min(SPOOLING_MAX)
-        } else {
-            Duration::ZERO
-        };
-        let deadline = spooled - spooling;
+        let until = Deadlines::new(timeout, self.has_spool);
         self.leaving = Some(Leaving {
-            deadline,
-            spooled,
-            end: now + (timeout - closing),
+            until,
             rings_are_empty: false,
         });
         self.receiver.sender().close();
-        self.inbox.leave(deadline);
+        self.inbox.leave(until.sent);
     }
 
     /// One pass over the rings; whether there is more to be had at once.
@@ -410,7 +349,7 @@ impl Collector {
             keepers.shutdown().await;
             return;
         };
-        let until = leaving.spooled;
+        let until = leaving.until.spooled;
         let (since, now) = (self.looked_at, Instant::now());
         let inbox = &mut self.inbox;
         // The rings are closed, so this sees all there will ever be.
@@ -443,7 +382,7 @@ impl Collector {
         }
         let look = (!listens).then(|| now + self.look_after);
         let due = self.inbox.next_due().filter(|_| !is_held);
-        let deadline = self.leaving.as_ref().map(|leaving| leaving.deadline);
+        let deadline = self.leaving.as_ref().map(|leaving| leaving.until.sent);
         let seal = self.flushes.next_seal().filter(|_| !is_held);
         let until = [look, due, seal, deadline, self.watch.next_look()]
             .into_iter()

@@ -18,16 +18,18 @@ mod tests;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ringlight_model::{DropReason, Signal};
+use ringlight_spool::Spool;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::attempts::Ended;
-pub(crate) use self::keeper::DestinationSpool;
-use self::keeper::Keeper;
-pub(crate) use self::place::Place;
+use self::keeper::{DestinationSpool, Keeper};
+pub(crate) use self::place::Carried;
+use self::place::Place;
 use self::state::{Held, InHand, State};
 use crate::accounts::{Accounts, Fate, Stage};
-use crate::destination_config::DestinationSettings;
+use crate::config::CollectorConfig;
+use crate::destination_config::{DestinationConfig, DestinationSettings};
 use crate::export::{EncodedBatch, ExportOutcome, ExporterBoxed};
 use crate::meter::Meter;
 use crate::notice::{Notice, Notices};
@@ -64,8 +66,34 @@ pub(crate) struct Shared<'a> {
 }
 
 impl Destination {
+    /// One for every place of every exporter.
+    pub(crate) fn all(
+        configs: &[DestinationConfig],
+        config: &CollectorConfig,
+        spool: Option<&Spool>,
+        carried: Carried,
+        shared: &Shared<'_>,
+    ) -> Vec<Arc<Self>> {
+        let of = |(index, destination): (usize, &DestinationConfig)| {
+            let signals = carried.sent.iter().copied();
+            let taken = signals.filter(|signal| destination.takes(*signal));
+            let new = |place| {
+                let spool = (config.spool.as_ref()).zip(spool.cloned());
+                let spool = spool.and_then(|(config, spool)| {
+                    DestinationSpool::of(config, spool, destination, index, carried.kept)
+                });
+                let exporter = Arc::clone(&destination.exporter);
+                let settings = destination.settings(config);
+                Arc::new(Self::new(index, place, exporter, settings, shared, spool))
+            };
+            let places = Place::of(&*destination.exporter, taken).into_iter();
+            places.map(new).collect::<Vec<_>>()
+        };
+        configs.iter().enumerate().flat_map(of).collect()
+    }
+
     /// The destination with this index in the accounts: one place of an exporter.
-    pub(crate) fn new(
+    fn new(
         index: usize,
         place: Place,
         exporter: Arc<dyn ExporterBoxed>,

@@ -58,9 +58,13 @@ pub struct EncodedBatch {
 
 impl EncodedBatch {
     /// Two batches with half of the records each. Their names follow from this one's, so that they are the
-    /// same however often it is split. `None` where it has one record, or none that can be told from another.
+    /// same however often it is split. `None` where it has one record, or none that can be told from another,
+    /// as profiles, which share a dictionary.
     #[must_use]
     pub fn split(&self) -> Option<[Self; 2]> {
+        if self.signal == Signal::Profiles {
+            return None;
+        }
         let parts = ringlight_otlp::split(&self.bytes)?;
         let mut half = 0;
         Some(parts.map(|part| {

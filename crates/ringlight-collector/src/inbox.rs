@@ -27,7 +27,7 @@ const LOGS: usize = 1;
 
 /// How long a full queue of a destination that answers holds up the drain before its batches are
 /// dropped instead.
-const HOLD_MAX: Duration = Duration::from_millis(200);
+pub(crate) const HOLD_MAX: Duration = Duration::from_millis(200);
 
 /// Everything a drained record goes through on the collector thread.
 pub(crate) struct Inbox {

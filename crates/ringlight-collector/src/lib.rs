@@ -66,6 +66,7 @@ mod batch;
 mod batch_processor;
 mod collector;
 mod config;
+mod deadlines;
 mod destination;
 mod destination_config;
 mod encode;
@@ -80,6 +81,7 @@ mod pipeline;
 mod processing;
 pub mod record;
 mod recorder;
+mod relay;
 mod report;
 mod resilience;
 mod send;
@@ -113,6 +115,7 @@ pub use processing::{
     SensitiveData,
 };
 pub use recorder::Recorder;
+pub use relay::Relay;
 pub use resilience::{
     CircuitBreaker, CircuitBreakerConfig, CircuitBreakerExporter, CircuitBreakerStats, CircuitOpen,
     CircuitPermit, CircuitState, Cost, Quota, RateLimitStats, RateLimitedExporter, RateLimiter,

@@ -191,7 +191,7 @@ impl Control {
     }
 
     /// Waits for the end; whether it came in time.
-    fn wait_ended(&self, timeout: Duration) -> bool {
+    pub(crate) fn wait_ended(&self, timeout: Duration) -> bool {
         let until = Instant::now().checked_add(timeout);
         let mut state = self.lock();
         while !state.is_ended {

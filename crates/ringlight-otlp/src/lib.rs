@@ -28,7 +28,7 @@ mod testing;
 mod wire;
 
 pub use decode::{Decoded, Ignore, OtlpDecoder};
-pub use split::{Part, split};
+pub use split::{Part, items, split};
 
 /// The example of the README, compiled.
 #[cfg(doctest)]

@@ -36,6 +36,16 @@ pub fn split(request: &[u8]) -> Option<[Part; 2]> {
     Some([part(0, half), part(half, count)])
 }
 
+/// How many items an `Export*ServiceRequest` of any signal has: spans, log records, metrics or profiles. `None` if it
+/// does not decode.
+#[must_use]
+pub fn items(request: &[u8]) -> Option<u32> {
+    let (resources, _) = resources(request)?;
+    let scopes = resources.iter().flat_map(|r| &r.scopes);
+    let count: usize = scopes.map(|scope| scope.items.len()).sum();
+    u32::try_from(count).ok()
+}
+
 /// A `Resource*` or a `Scope*`: what is in it besides the list, as it is.
 struct ResourceItems<'a> {
     rest: Rest<'a>,

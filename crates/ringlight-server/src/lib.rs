@@ -18,6 +18,7 @@
 mod api;
 mod config;
 mod error;
+mod forward;
 mod listen;
 mod open_spans;
 mod otlp;
@@ -25,12 +26,13 @@ mod server;
 mod state;
 
 pub use api::clients::{
-    ClientAccount, ClientStatus, ClientStored, CostStatus, MemoryStatus, ThreadAccountStatus,
-    ThreadStatus,
+    ClientAccount, ClientStatus, ClientStored, CostStatus, DeliveryStatus, MemoryStatus,
+    ThreadAccountStatus, ThreadStatus,
 };
 pub use api::status::{Listen, RecentRefusal, SignalStatus, Status, StoreStatus};
 pub use config::ServerConfig;
 pub use error::{Holder, ServerError};
+pub use forward::{Forward, ForwardStatus};
 pub use open_spans::{OPEN_BYTES_MAX, OPEN_CLIENTS_MAX, OPEN_SPANS_MAX};
 pub use otlp::{Intake, Receiver, ReceiverConfig, ReceiverConfigError};
 pub use server::{Addresses, BoundServer, Server};

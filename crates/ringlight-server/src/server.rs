@@ -1,5 +1,6 @@
 //! Starting and ending a server.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::api::status::Status;
 use crate::api::{self, Context};
 use crate::config::ServerConfig;
 use crate::error::{Holder, ServerError};
+use crate::forward::Forward;
 use crate::listen::{self, Connections};
 use crate::otlp::Receiver;
 use crate::state::{Listener, ServerState};
@@ -47,16 +49,29 @@ pub struct Server {
 
 /// The ports of a server to be. Clients may connect already, and are answered once it
 /// [serves](Self::serve). Dropping it frees the ports.
-#[derive(Debug)]
 pub struct BoundServer {
     config: ServerConfig,
     grpc: TcpListener,
     http: TcpListener,
     ui: TcpListener,
     addresses: Addresses,
+    forward: Option<Arc<dyn Forward>>,
 }
 
 impl BoundServer {
+    /// Where it is going to listen.
+    #[must_use]
+    pub const fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Has what it takes passed on as well.
+    #[must_use]
+    pub fn forward(mut self, forward: Arc<dyn Forward>) -> Self {
+        self.forward = Some(forward);
+        self
+    }
+
     /// Serves all three ports on the current runtime.
     ///
     /// # Errors
@@ -68,6 +83,7 @@ impl BoundServer {
             http,
             ui,
             addresses,
+            forward,
         } = self;
         let state = Arc::new(ServerState::new());
         let intake = Arc::clone(&store);
@@ -75,9 +91,11 @@ impl BoundServer {
             intake,
             Arc::clone(&state),
             addresses,
+            forward.clone(),
             config.receiver.clone(),
         )?;
-        let context = Arc::new(Context::new(store, state, addresses, &config));
+        let context = Context::new(store, state, addresses, forward, &config);
+        let context = Arc::new(context);
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let (for_grpc, stop_grpc) = (receiver.clone(), stopping.clone());
@@ -90,6 +108,14 @@ impl BoundServer {
             stop,
             tasks,
         })
+    }
+}
+
+impl fmt::Debug for BoundServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoundServer")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,6 +140,7 @@ impl Server {
                 http: http_address,
                 ui: ui_address,
             },
+            forward: None,
         })
     }
 

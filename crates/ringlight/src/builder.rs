@@ -696,6 +696,34 @@ impl Builder {
         Ok((subscriber, telemetry))
     }
 
+    /// Starts a [relay](ringlight_collector::Relay) in place of telemetry: it sends requests that others have made to the OTLP endpoint, with
+    /// the protocol, headers, compression, certificates, spool and pipeline settings that this builder and the variables
+    /// name. Nothing of this process is recorded, and `OTEL_SDK_DISABLED` and `OTEL_*_EXPORTER` do not
+    /// apply.
+    ///
+    /// # Errors
+    /// There is no endpoint, or it cannot be used; a setting is out of its range; the spool's directory cannot be
+    /// used; the system has no thread to give.
+    #[cfg(feature = "otel")]
+    pub fn start_relay(mut self) -> Result<ringlight_collector::Relay, InitError> {
+        self.inputs.is_relay = true;
+        let mut settings = Settings::resolve(self.inputs)?;
+        let mut destinations = Vec::new();
+        connect(&mut settings, &mut destinations)?;
+        for warning in &settings.warnings {
+            crate::notice::say(format_args!("{warning}"));
+        }
+        let destination = destinations.pop().ok_or_else(|| InitError::Endpoint {
+            origin: "`start_relay`".to_owned(),
+            reason: "there is no endpoint to pass anything on to".to_owned(),
+            hint: "name one with `otlp_endpoint`",
+        })?;
+        Ok(ringlight_collector::Relay::start(
+            settings.pipeline,
+            destination,
+        )?)
+    }
+
     /// Starts telemetry for the whole process. Returns at once, whether or not a backend is there.
     ///
     /// # Errors

@@ -14,6 +14,7 @@
 //! | repeat, limit, or leave a backend alone by rules of one's own | [`ResilientExporterBuilder`] |
 //! | send what `init` records somewhere else | [`Exporter`]; [`SpanBatch`] looks into its batches |
 //! | send to several places, each with its own rules | [`DestinationConfig`], [`Builder::destination`](crate::Builder::destination) |
+//! | pass on requests that others have made | [`Relay`], `Builder::start_relay` |
 //! | see every record in this process | [`RecordSink`](crate::RecordSink), [`record`] |
 //! | add such spans to those of `tracing` | [`Telemetry::register_producer`](crate::Telemetry::register_producer), [`TraceContext`](crate::TraceContext) as their parent |
 //!
@@ -58,7 +59,7 @@ pub use ringlight_collector::{
     CircuitState, CollectorConfig, CollectorConfigError, CollectorMetrics, Cost, DestinationConfig,
     DestinationSpoolMode, EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter,
     ExporterBoxed, Notice, Notices, OpenSpan, Quota, RateLimitStats, RateLimitedExporter,
-    RateLimiter, RateLimiterBoxed, RateUnit, RecordFilter, RegisterError, ResilienceStats,
+    RateLimiter, RateLimiterBoxed, RateUnit, RecordFilter, RegisterError, Relay, ResilienceStats,
     ResilientExporter, ResilientExporterBuilder, RetryConfig, RetryPolicy, RetryStats,
     RetryingExporter, SlidingWindow, SpanBatch, SpanCollector, SpanContext, SpanExporter,
     SpanExporterAdapter, SpanExporterBoxed, SpanProducer, SpanRegistrar, SpanTemplate, StartError,

@@ -209,8 +209,8 @@ pub use ringlight_collector::{
     RedactionError, Replacement, RuleCount, SensitiveData, SpoolConfig, SpoolMode, TailSampling,
 };
 pub use ringlight_model::{
-    Account, ByReason, CostSnapshot, DropReason, LedgerSnapshot, MemoryUse, Severity, Signal,
-    ThreadAccount, ThreadCounts, ThreadKind, ThreadLedger,
+    Account, ByReason, CostSnapshot, DeliverySnapshot, DropReason, LedgerSnapshot, MemoryUse,
+    Severity, Signal, SignalDelivery, ThreadAccount, ThreadCounts, ThreadKind, ThreadLedger,
 };
 pub use sampling::{Sampler, SamplingRule};
 pub use subscriber::{Registry, RinglightLayer, RinglightSubscriber, SharedRegistry};

@@ -109,7 +109,7 @@ impl Telemetry {
     /// ([`CollectorConfig::concurrent_exports_max`](crate::collector::CollectorConfig::concurrent_exports_max)).
     ///
     /// ```
-    /// use ringlight::model::Signal;
+    /// use ringlight::Signal;
     ///
     /// # let (_, telemetry) = ringlight::builder().build()?;
     /// for (name, delivery) in telemetry.deliveries() {

@@ -40,6 +40,7 @@ fn the_defaults_are_those_of_the_documentation() {
             grpc: address(4317),
             http: address(4318),
             ui: address(4320),
+            forward: None,
         }
     );
     assert_eq!(config.program, None);
@@ -100,4 +101,29 @@ fn the_command_line_is_well_formed() {
         let help = command.get_after_help().unwrap().to_string();
         assert!(help.contains("ringlight"), "{}", command.get_name());
     }
+}
+
+#[test]
+fn what_is_received_may_be_passed_on_but_not_back() {
+    let config = up(&["--forward", "https://tempo.example:4317"], &home()).unwrap();
+    assert_eq!(
+        config.backend.forward,
+        Some(ForwardConfig {
+            url: "https://tempo.example:4317".to_owned(),
+            size_limit_bytes: 1 << 30,
+        })
+    );
+    for own in [
+        "http://localhost:4317",
+        "http://127.0.0.1:4318/v1",
+        "LOCALHOST:4320",
+        "http://[::1]:4317",
+        "http://user@127.0.0.2:4317",
+    ] {
+        check_refused(&["--forward", own], "listens there itself", "--grpc-port");
+    }
+    let elsewhere = ["--forward", "http://localhost:4317", "--grpc-port", "5317"];
+    assert!(up(&elsewhere, &home()).unwrap().backend.forward.is_some());
+    let small = ["--forward", "http://a:4317", "--forward-size-limit", "1MiB"];
+    check_refused(&small, "--forward-size-limit", "16MiB");
 }

@@ -4,6 +4,7 @@
 mod command_line;
 mod common;
 mod demo;
+mod forward;
 mod full_disk;
 mod kill;
 mod memory;

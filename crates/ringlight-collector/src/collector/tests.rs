@@ -18,9 +18,9 @@ use super::*;
 use crate::TailSampling;
 use crate::accounts::Counted;
 use crate::config::RetryConfig;
-use crate::destination_config::DestinationSettings;
-use crate::export::Exporter;
-use crate::export::{EncodedBatch, ExportError, ExportFuture, ExportOutcome, ExporterBoxed};
+use crate::export::{
+    EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed,
+};
 use crate::notice::{Notice, Notices};
 use crate::pipeline::Answer;
 use crate::record::{Head, LogHeader, Record, SpanHeader, copy_words};
@@ -135,19 +135,19 @@ fn rig_of(
     let meter = Meter::new(sender.clone(), crate::Governor::default());
     let settled = Arc::new(Notify::new());
     let exporter = Arc::new(exporter);
-    let destination = Arc::new(Destination::new(
-        0,
-        Place::of(&*exporter, |_| true).remove(0),
-        Arc::clone(&exporter) as Arc<dyn ExporterBoxed>,
-        DestinationSettings::of(&config),
+    let destination = Destination::all(
+        &[DestinationConfig::from(Arc::clone(&exporter))],
+        &config,
+        None,
+        Carried::BY_PIPELINE,
         &OfPipeline {
             accounts: &accounts,
             meter: &meter,
             notices: &config.notices,
             settled: &settled,
         },
-        None,
-    ));
+    )
+    .remove(0);
     let reports =
         Reporter::new(&config, Arc::clone(&accounts), Arc::clone(&meter)).of(&destination);
     let parts = Parts {

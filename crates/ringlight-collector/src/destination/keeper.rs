@@ -15,9 +15,10 @@ use super::Destination;
 use super::logs::{Done, Found, Logs, Work};
 use super::state::{Held, State};
 use crate::accounts::{Fate, Stage};
+use crate::destination_config::{DestinationConfig, DestinationSpoolMode};
 use crate::export::EncodedBatch;
 use crate::notice::Notice;
-use crate::spool::SpoolMode;
+use crate::spool::{SpoolConfig, SpoolMode};
 use crate::wait::sleep_until;
 
 /// How often is written down what is done. What is done and not written down is sent again after a kill.
@@ -43,6 +44,39 @@ pub(crate) struct DestinationSpool {
     pub(crate) age_max: Duration,
     pub(crate) drain_bytes_per_second: u64,
     pub(crate) sync: bool,
+    /// The signals that are kept, of those the destination takes.
+    pub(crate) kept: &'static [Signal],
+}
+
+impl DestinationSpool {
+    /// That of the destination with this index, unless it is to have none.
+    pub(super) fn of(
+        config: &SpoolConfig,
+        spool: Spool,
+        destination: &DestinationConfig,
+        index: usize,
+        kept: &'static [Signal],
+    ) -> Option<Self> {
+        let mode = match destination.spool {
+            None => config.mode,
+            Some(DestinationSpoolMode::On(mode)) => mode,
+            Some(DestinationSpoolMode::Off) => return None,
+        };
+        let unnamed = match index {
+            0 => "default".to_owned(),
+            index => format!("default-{index}"),
+        };
+        Some(Self {
+            spool,
+            name: destination.name.clone().unwrap_or(unnamed),
+            mode,
+            bytes_max: config.bytes_max,
+            age_max: config.age_max,
+            drain_bytes_per_second: config.drain_bytes_per_second,
+            sync: config.sync,
+            kept,
+        })
+    }
 }
 
 /// What a destination has to do with its spool.
@@ -193,8 +227,8 @@ impl Destination {
         loop {
             let (spool, name) = (keeper.spool.spool.clone(), keeper.spool.name.clone());
             let (bytes_max, sync) = (keeper.spool.bytes_max, keeper.spool.sync);
-            let signals = Signal::ALL.into_iter().filter(|signal| self.takes(*signal));
-            let signals: Vec<_> = signals.filter(|s| *s != Signal::Metrics).collect();
+            let kept = keeper.spool.kept.iter().copied();
+            let signals: Vec<_> = kept.filter(|signal| self.takes(*signal)).collect();
             let open = move || Logs::open(&spool, &name, &signals, bytes_max, sync);
             let reason = match blocking(open).await {
                 Ok(Ok((logs, found))) => {

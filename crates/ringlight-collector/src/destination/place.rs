@@ -5,8 +5,27 @@ use ringlight_model::Signal;
 use crate::accounts::SignalSet;
 use crate::export::ExporterBoxed;
 
-/// What pipelines send: records, and the report of the ledger.
-const SENT: [Signal; 3] = [Signal::Traces, Signal::Logs, Signal::Metrics];
+/// The signals that go to destinations.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Carried {
+    /// What is sent at all.
+    pub(crate) sent: &'static [Signal],
+    /// What of it is kept on disk while it cannot be sent.
+    pub(crate) kept: &'static [Signal],
+}
+
+impl Carried {
+    /// Records, and the report of the ledger, which the next one replaces.
+    pub(crate) const BY_PIPELINE: Self = Self {
+        sent: &[Signal::Traces, Signal::Logs, Signal::Metrics],
+        kept: &[Signal::Traces, Signal::Logs],
+    };
+    /// Whatever others have made.
+    pub(crate) const BY_RELAY: Self = Self {
+        sent: &Signal::ALL,
+        kept: &Signal::ALL,
+    };
+}
 
 /// One place an exporter sends to. What happens to one says nothing about another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,10 +35,13 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The places of an exporter, which have no signal in common.
-    pub(crate) fn of(exporter: &dyn ExporterBoxed, takes: impl Fn(Signal) -> bool) -> Vec<Self> {
+    /// The places of an exporter for these signals, which have none of them in common.
+    pub(crate) fn of(
+        exporter: &dyn ExporterBoxed,
+        signals: impl IntoIterator<Item = Signal>,
+    ) -> Vec<Self> {
         let mut places: Vec<Self> = Vec::new();
-        for signal in SENT.into_iter().filter(|signal| takes(*signal)) {
+        for signal in signals {
             let Some(name) = exporter.place_boxed(signal) else {
                 continue;
             };

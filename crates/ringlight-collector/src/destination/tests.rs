@@ -112,7 +112,7 @@ fn deliver_within(
         let settled = Arc::new(Notify::new());
         let destination = Arc::new(Destination::new(
             0,
-            Place::of(&*exporter, |_| true).remove(0),
+            Place::of(&*exporter, Signal::ALL).remove(0),
             Arc::clone(&exporter) as Arc<dyn ExporterBoxed>,
             DestinationSettings::of(&CollectorConfig::default()),
             &Shared {

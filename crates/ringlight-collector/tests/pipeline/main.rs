@@ -14,6 +14,7 @@ mod fan_out;
 mod ledger;
 mod overflow;
 mod places;
+mod relay;
 mod report;
 mod resilience;
 mod support;

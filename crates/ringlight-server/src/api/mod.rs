@@ -31,6 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 
 use crate::config::ServerConfig;
+use crate::forward::Forward;
 use crate::server::Addresses;
 use crate::state::ServerState;
 use error::ApiError;
@@ -41,6 +42,7 @@ pub(crate) struct Context {
     pub(crate) store: Arc<Store>,
     pub(crate) state: Arc<ServerState>,
     pub(crate) addresses: Addresses,
+    forward: Option<Arc<dyn Forward>>,
     started: Instant,
     started_unix_nano: u64,
     searches: Arc<Semaphore>,
@@ -75,12 +77,14 @@ impl Context {
         store: Arc<Store>,
         state: Arc<ServerState>,
         addresses: Addresses,
+        forward: Option<Arc<dyn Forward>>,
         config: &ServerConfig,
     ) -> Self {
         Self {
             store,
             state,
             addresses,
+            forward,
             started: Instant::now(),
             started_unix_nano: now_unix_nano(),
             searches: Arc::new(Semaphore::new(config.queries_max)),

@@ -15,6 +15,7 @@ use super::clients::ClientStatus;
 use super::error::{ApiError, Refused};
 use super::value::text;
 use super::{Context, Effort};
+use crate::forward::ForwardStatus;
 use crate::state::{Refusal, SignalCounts};
 
 /// The state of a server, as the API answers it.
@@ -47,6 +48,8 @@ pub struct Status {
     pub store: StoreStatus,
     /// The clients that report what became of their records.
     pub clients: Vec<ClientStatus>,
+    /// What it passes on (`--forward`); null where it does not.
+    pub forward: Option<ForwardStatus>,
 }
 
 /// The addresses a server listens on.
@@ -205,6 +208,7 @@ impl Status {
                 .into_iter()
                 .map(|client| ClientStatus::new(client, &stored))
                 .collect(),
+            forward: context.forward.as_deref().map(ForwardStatus::of),
         }
     }
 }

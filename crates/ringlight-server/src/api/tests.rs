@@ -40,7 +40,13 @@ fn impatient(directory: &TempDir) -> Arc<Context> {
     let decoder = Arc::new(OtlpDecoder::default());
     let store = Store::open(StoreConfig::new(directory.path()), decoder).unwrap();
     let state = Arc::new(ServerState::new());
-    Arc::new(Context::new(Arc::new(store), state, addresses, &config))
+    Arc::new(Context::new(
+        Arc::new(store),
+        state,
+        addresses,
+        None,
+        &config,
+    ))
 }
 
 #[tokio::test]

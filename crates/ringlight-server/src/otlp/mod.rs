@@ -27,6 +27,7 @@ use ringlight_store::{Ingest, IngestError, IngestReceipt, Store};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+use crate::forward::Forward;
 use crate::listen::{self, Connections};
 use crate::server::Addresses;
 use crate::state::{Listener, RefusalReason, ServerState};
@@ -64,6 +65,8 @@ pub struct Receiver {
 
 struct Inner {
     intake: Arc<dyn Intake>,
+    /// Gets what was taken as well.
+    forward: Option<Arc<dyn Forward>>,
     state: Arc<ServerState>,
     /// Where it listens, for the senders that come to the wrong port.
     addresses: Addresses,
@@ -84,8 +87,8 @@ impl std::fmt::Debug for Receiver {
 }
 
 impl Receiver {
-    /// A receiver that hands what it gets to `intake` and counts it in `state`. Who comes to the
-    /// wrong port is told the right one of `addresses`.
+    /// A receiver that hands what it gets to `intake`, and what that has taken to `forward`, and counts it in `state`. Who
+    /// comes to the wrong port is told the right one of `addresses`.
     ///
     /// # Errors
     /// When a field of the configuration is out of range.
@@ -93,12 +96,14 @@ impl Receiver {
         intake: Arc<dyn Intake>,
         state: Arc<ServerState>,
         addresses: Addresses,
+        forward: Option<Arc<dyn Forward>>,
         config: ReceiverConfig,
     ) -> Result<Self, ReceiverConfigError> {
         config.validate()?;
         Ok(Self {
             inner: Arc::new(Inner {
                 intake,
+                forward,
                 state,
                 addresses,
                 memory: memory::Memory::new(config.memory_bytes_max),

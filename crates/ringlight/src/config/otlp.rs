@@ -96,7 +96,9 @@ const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 /// Where the signals go; `None` if none goes anywhere.
 pub(super) fn routes(reader: &mut Reader<'_>, inputs: &Inputs) -> Option<Routes> {
     let mut route = |signal| {
-        let chosen = exporter(reader, signal);
+        let chosen = (!inputs.is_relay)
+            .then(|| exporter(reader, signal))
+            .flatten();
         match chosen {
             Some(Exporter::None) => None,
             chosen => route(reader, inputs, signal, chosen.is_some()),
@@ -118,6 +120,7 @@ pub(super) fn routes(reader: &mut Reader<'_>, inputs: &Inputs) -> Option<Routes>
 /// that is meant for traces alone does not want it.
 fn metrics_route(reader: &mut Reader<'_>, inputs: &Inputs) -> Option<Route> {
     let text = reader.text("OTEL_METRICS_EXPORTER");
+    let text = text.filter(|_| !inputs.is_relay);
     if text.is_some_and(|text| text.eq_ignore_ascii_case("none")) {
         return None;
     }

@@ -112,7 +112,7 @@ impl Bench {
             http: local(14_318),
             ui: local(14_320),
         };
-        let receiver = Receiver::new(dynamic, Arc::clone(&state), addresses, config).unwrap();
+        let receiver = Receiver::new(dynamic, Arc::clone(&state), addresses, None, config).unwrap();
         Self {
             intake,
             state,

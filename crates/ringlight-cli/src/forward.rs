@@ -1,0 +1,109 @@
+//! Passing on what the backend receives.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringlight::collector::Relay;
+use ringlight::{Account, DeliverySnapshot, InitError, LedgerSnapshot, Signal, SpoolConfig};
+use ringlight_app_harness::with_causes;
+use ringlight_server::Forward;
+
+use crate::config::ForwardConfig;
+use crate::error::{CliError, Exit};
+
+/// Bytes of what is on its way. What cannot be sent is on disk.
+const QUEUE_BYTES_MAX: usize = 8 << 20;
+
+/// How long the end waits for what is on its way. What is left then is on disk.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The way to another backend.
+#[derive(Debug)]
+pub(crate) struct Forwarder {
+    relay: Relay,
+    spool_dir: PathBuf,
+}
+
+impl Forwarder {
+    pub(crate) fn start(config: &ForwardConfig, data_dir: &Path) -> Result<Arc<Self>, CliError> {
+        let spool_dir = data_dir.join("forward");
+        let spool = SpoolConfig {
+            bytes_max: config.size_limit_bytes,
+            ..SpoolConfig::new(&spool_dir)
+        };
+        let relay = ringlight::builder()
+            .otlp_endpoint(&config.url)
+            .pipeline(|pipeline| pipeline.queue_bytes_max = QUEUE_BYTES_MAX)
+            .spool(spool)
+            .start_relay()
+            .map_err(|error| refused(&config.url, error))?;
+        Ok(Arc::new(Self { relay, spool_dir }))
+    }
+
+    /// Sends what is on its way, for a moment, and says what is left. Blocks.
+    pub(crate) fn stop(&self) -> Left {
+        let ledger = self.relay.shutdown(SHUTDOWN_TIMEOUT);
+        let sum = |of: fn(&Account) -> u64| {
+            let signals = Signal::ALL.into_iter();
+            signals.map(|signal| of(ledger.account(signal))).sum()
+        };
+        Left {
+            spooled: sum(|account| account.spooled),
+            lost: sum(|account| account.rejected + account.dropped_total()),
+            spool_dir: self.spool_dir.clone(),
+        }
+    }
+}
+
+/// What of the records the other backend does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Records that wait on disk.
+    pub(crate) spooled: u64,
+    /// Records that were refused or dropped.
+    pub(crate) lost: u64,
+    pub(crate) spool_dir: PathBuf,
+}
+
+impl Forward for Forwarder {
+    fn forward(&self, signal: Signal, request: &[u8]) {
+        self.relay.pass_on(signal, request);
+    }
+
+    fn destination(&self) -> &str {
+        self.relay.name()
+    }
+
+    fn ledger(&self) -> LedgerSnapshot {
+        self.relay.ledger()
+    }
+
+    fn delivery(&self) -> DeliverySnapshot {
+        self.relay.delivery()
+    }
+}
+
+/// The builder knows only that the endpoint was given in code, which is here.
+fn refused(url: &str, error: InitError) -> CliError {
+    match error {
+        InitError::Endpoint { reason, hint, .. } => {
+            CliError::new(Exit::Usage, format!("`--forward` cannot be used: {reason}"))
+                .with_hint(hint)
+        }
+        InitError::Start(error) => CliError::new(Exit::Data, with_causes(&error)).with_hint(
+            "what cannot be passed on is kept in `forward` in the data directory: check its rights \
+             and the room on its disk, or choose another with `--data-dir`",
+        ),
+        error => {
+            let shown = url.split(['?', '@']).next().unwrap_or_default();
+            CliError::new(
+                Exit::Usage,
+                format!(
+                    "nothing can be passed on to `{shown}`: {}",
+                    with_causes(&error)
+                ),
+            )
+        }
+    }
+}

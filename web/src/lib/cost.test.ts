@@ -41,12 +41,13 @@ test('how a client sends is one line', () => {
     concurrency: 4,
     batch_bytes: 262_144,
   };
-  const line = (delivery: ClientLedger['delivery']) => deliveryLine({ delivery } as ClientLedger);
-  expect(line({ traces })).toBe('41 B a span on the wire, answered in 12 ms, 4 requests at a time');
+  expect(deliveryLine({ traces })).toBe('41 B a span on the wire, answered in 12 ms, 4 requests at a time');
   const logs = { ...traces, records: 10, concurrency: 1 };
-  expect(line({ logs })).toBe('412 B a log record on the wire, answered in 12 ms, 1 request at a time');
-  expect(line({ traces: { ...traces, records: 0, latency_seconds: null } })).toBe('');
-  expect(line(null)).toBe('');
+  expect(deliveryLine({ logs })).toBe(
+    '412 B a log record on the wire, answered in 12 ms, 1 request at a time',
+  );
+  expect(deliveryLine({ traces: { ...traces, records: 0, latency_seconds: null } })).toBe('');
+  expect(deliveryLine(null)).toBe('');
 });
 
 function thread(

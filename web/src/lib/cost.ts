@@ -24,7 +24,7 @@ export function costParts(cost: ClientCost): string[] {
 }
 
 /** `41 B a span on the wire, answered in 12 ms, 4 requests at a time`; empty before the first answer. */
-export function deliveryLine({ delivery }: ClientLedger): string {
+export function deliveryLine(delivery: ClientLedger['delivery']): string {
   const traces = delivery?.traces;
   const logs = delivery?.logs;
   const busiest = (traces?.records ?? 0) > 0 ? traces : logs;

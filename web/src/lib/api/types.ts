@@ -141,6 +141,14 @@ export interface Status {
   recent_refusals: Refusal[];
   store: StoreStatus;
   clients: ClientLedger[];
+  /** What the backend passes on; null where it does not. */
+  forward: ForwardStatus | null;
+}
+
+export interface ForwardStatus {
+  destination: string;
+  signals: Partial<Record<SignalName, LedgerCells>>;
+  delivery: Partial<Record<SignalName, ClientDelivery>>;
 }
 
 export interface Service {

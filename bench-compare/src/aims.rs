@@ -9,6 +9,7 @@ use crate::{
     },
     report::number,
     results::{Figure, Results},
+    ship,
 };
 
 /// What this bench reads `flat cost from one to eight threads` as: the most a span costs several
@@ -197,6 +198,7 @@ fn aims(results: &Results) -> Vec<Aim> {
         record_aims(results),
         lasting_aims(results),
         deliver_aims(results),
+        ship_aims(results),
         own_aims(results),
         backend_aims(results),
     ]
@@ -302,6 +304,12 @@ fn deliver_aims(results: &Results) -> Vec<Aim> {
         Aim::at_most(32.0, "resident memory meanwhile, MiB")
             .is(figure("flat-block", "resident_mib_max"), 1),
     ]
+}
+
+fn ship_aims(results: &Results) -> Vec<Aim> {
+    let cached = ours(results, "append-cache", ship::log::WALL_RATE).map(Measured::of);
+    let what = "what the spool appends to the page cache, MB a second";
+    vec![Aim::at_least(500.0, what).is(cached, 0)]
 }
 
 /// What Ringlight says a span costs, with what was measured from outside less what is not

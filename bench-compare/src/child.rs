@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     meter,
     pacer::Pacer,
-    plan::{BURST_INTERVAL, Delivery, Room, Sampling, Shape, Subject},
+    plan::{BURST_INTERVAL, Delivery, Room, Sampling, Shape, Shipping, Subject},
     subjects::{self, Account, OwnCost, Producer, Recording, Settings},
 };
 
@@ -64,6 +64,8 @@ pub(crate) struct DeliverRun {
     pub(crate) cost: Option<OwnCost>,
     /// The most memory it had resident.
     pub(crate) resident_mib: f64,
+    /// Bytes its requests with spans had on the wire, if the subject says so.
+    pub(crate) wire_bytes: Option<u64>,
 }
 
 /// Records bursts of one shape, numbering its units.
@@ -127,6 +129,7 @@ pub(crate) fn record(
         room: Room::Burst,
         spans_count: 0,
         sampling,
+        shipping: Shipping::default(),
     };
     let recording = subjects::start(subject, &settings)?;
     let mut producer = Bursts::new(&*recording, shape)?;
@@ -181,6 +184,7 @@ pub(crate) fn threads(
         room: Room::Burst,
         spans_count: 0,
         sampling: Sampling::AlwaysOn,
+        shipping: Shipping::default(),
     };
     let recording = subjects::start(subject, &settings)?;
     // Whatever their number, the threads record as much in all.
@@ -240,6 +244,7 @@ pub(crate) fn threads(
 pub(crate) fn deliver(
     subject: Subject,
     delivery: Delivery,
+    shipping: Shipping,
     endpoint: &str,
     bursts: u64,
 ) -> Result<DeliverRun> {
@@ -257,6 +262,7 @@ pub(crate) fn deliver(
             room,
             spans_count,
             sampling: Sampling::AlwaysOn,
+            shipping,
         },
     )?;
     let mut producer = Bursts::new(&*recording, shape)?;
@@ -281,5 +287,6 @@ pub(crate) fn deliver(
         account: ending.account,
         cost: ending.cost,
         resident_mib: meter::resident_max_mib(),
+        wire_bytes: ending.wire_bytes,
     })
 }

@@ -3,7 +3,7 @@
 //!
 //! `record` measures what a span costs the thread that records it, `unsampled` what one does that is
 //! turned away, `threads` what several threads pay that record together; `deliver` measures what a
-//! delivered span costs the process, `axum` what a request costs a service; `backend` measures the product's backend: how quickly it starts,
+//! delivered span costs the process, `ship` what compression, batches and the spool do to that, `axum` what a request costs a service; `backend` measures the product's backend: how quickly it starts,
 //! takes in, shows and finds spans, and what it takes for that. See `README.md` for how.
 
 mod aims;
@@ -21,6 +21,7 @@ mod requests;
 mod results;
 mod sample;
 mod server;
+mod ship;
 mod stats;
 mod subjects;
 mod wire;
@@ -34,7 +35,7 @@ use crate::{
     cores::Cores,
     machine::Machine,
     parent::Runner,
-    plan::{Delivery, Sampling, Shape, Sizes, Subject},
+    plan::{Delivery, Keeping, Packing, Sampling, Shape, Shipping, Sizes, Subject},
     results::Results,
 };
 
@@ -73,6 +74,8 @@ enum Bench {
     Deliver,
     /// CPU time of a service, a request.
     Axum,
+    /// CPU and bytes of a delivered span by compression, batch and spool; the log on disk.
+    Ship,
     /// What the backend costs and how quickly it answers; builds it first.
     Backend,
     /// All of them.
@@ -115,6 +118,19 @@ enum Role {
         endpoint: String,
         bursts: u64,
     },
+    #[command(hide = true)]
+    ChildShip {
+        subject: Subject,
+        packing: Packing,
+        keeping: Keeping,
+        delivery: Delivery,
+        /// 0 for what the subject does by itself.
+        batch_spans: usize,
+        endpoint: String,
+        bursts: u64,
+    },
+    #[command(hide = true)]
+    ChildLog { runs: usize },
     #[command(hide = true)]
     ChildService {
         subject: Subject,
@@ -173,7 +189,30 @@ fn play(role: Role) -> Result<()> {
             delivery,
             endpoint,
             bursts,
-        } => print_line(&child::deliver(subject, delivery, &endpoint, bursts)?),
+        } => {
+            let shipping = Shipping::default();
+            let run = child::deliver(subject, delivery, shipping, &endpoint, bursts)?;
+            print_line(&run)
+        }
+        Role::ChildShip {
+            subject,
+            packing,
+            keeping,
+            delivery,
+            batch_spans,
+            endpoint,
+            bursts,
+        } => {
+            let _scratch = ship::Scratch::new()?;
+            let shipping = Shipping {
+                packing,
+                keeping,
+                batch_spans: (batch_spans > 0).then_some(batch_spans),
+            };
+            let run = child::deliver(subject, delivery, shipping, &endpoint, bursts)?;
+            print_line(&run)
+        }
+        Role::ChildLog { runs } => print_line(&ship::log::run(runs)?),
         Role::ChildService {
             subject,
             endpoint,
@@ -226,6 +265,9 @@ fn measure(arguments: &Arguments) -> Result<ExitCode> {
     }
     if bench.includes(Bench::Deliver) {
         runner.deliver()?;
+    }
+    if bench.includes(Bench::Ship) {
+        runner.ship()?;
     }
     drop(runner);
     if let Some(binary) = binary {

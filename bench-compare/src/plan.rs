@@ -245,6 +245,80 @@ impl Delivery {
     }
 }
 
+/// How requests are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, ValueEnum)]
+pub(crate) enum Packing {
+    /// Not at all: the default of all subjects.
+    #[default]
+    None,
+    /// gzip.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+}
+
+impl Packing {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::None, Self::Gzip, Self::Zstd];
+
+    /// The name in results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+/// Which batches go to disk, of the product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, ValueEnum)]
+pub(crate) enum Keeping {
+    /// There is no spool.
+    #[default]
+    Off,
+    /// What cannot be sent, which is nothing here.
+    Overflow,
+    /// All, with `fsync`.
+    Always,
+    /// All, left to the page cache.
+    AlwaysUnsynced,
+}
+
+impl Keeping {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Off,
+        Self::Overflow,
+        Self::Always,
+        Self::AlwaysUnsynced,
+    ];
+
+    /// The name in results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Off => "spool-off",
+            Self::Overflow => "spool-overflow",
+            Self::Always => "spool-always",
+            Self::AlwaysUnsynced => "spool-always-unsynced",
+        }
+    }
+}
+
+/// How what was recorded leaves. The default is that of all subjects.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Shipping {
+    /// How requests are compressed.
+    pub(crate) packing: Packing,
+    /// What goes to disk; the peers have no spool.
+    pub(crate) keeping: Keeping,
+    /// Spans of a batch, at most; as the subject has it where there is none.
+    pub(crate) batch_spans: Option<usize>,
+}
+
+/// Spans of a batch, where the bytes they take on the wire are compared.
+pub(crate) const BATCHES: [usize; 4] = [10, 100, 500, 5_000];
+
 /// How much room a subject is given between recording and exporting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Room {
@@ -314,6 +388,10 @@ pub(crate) struct Sizes {
     pub(crate) paced_bursts: u64,
     /// Bursts of a flat-out process.
     pub(crate) flat_bursts: u64,
+    /// Processes for each case of `ship`, and runs of each measurement of the log on disk.
+    pub(crate) ship_processes: usize,
+    /// Bursts of a process of `ship` that compares batches.
+    pub(crate) batch_bursts: u64,
     /// For `backend`.
     pub(crate) backend: BackendSizes,
 }
@@ -347,6 +425,8 @@ impl Sizes {
         deliver_processes: 7,
         paced_bursts: 300,
         flat_bursts: 1_000,
+        ship_processes: 7,
+        batch_bursts: 30,
         backend: BackendSizes {
             starts: 20,
             loads: 5,
@@ -368,6 +448,8 @@ impl Sizes {
         deliver_processes: 3,
         paced_bursts: 100,
         flat_bursts: 200,
+        ship_processes: 3,
+        batch_bursts: 20,
         backend: BackendSizes {
             starts: 20,
             loads: 4,

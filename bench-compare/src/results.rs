@@ -9,7 +9,7 @@ use crate::{machine::Machine, plan::Subject, stats::Estimate, subjects::Account}
 /// One line of results.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Figure {
-    /// `record`, `unsampled`, `threads`, `axum`, `deliver` or `backend`.
+    /// `record`, `unsampled`, `threads`, `axum`, `deliver`, `ship` or `backend`.
     pub(crate) bench: String,
     /// Whom it is about.
     pub(crate) subject: String,

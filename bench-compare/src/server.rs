@@ -173,7 +173,8 @@ macro_rules! services {
                 Box::pin(async move {
                     let mut grpc = Grpc::new(Raw)
                         .max_decoding_message_size(REQUEST_BYTES_MAX)
-                        .accept_compressed(CompressionEncoding::Gzip);
+                        .accept_compressed(CompressionEncoding::Gzip)
+                        .accept_compressed(CompressionEncoding::Zstd);
                     Ok(grpc.unary(export, request).await)
                 })
             }

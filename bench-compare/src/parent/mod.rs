@@ -118,8 +118,8 @@ pub(crate) fn run_child<T: DeserializeOwned>(arguments: &[String]) -> Result<T> 
 /// A bench under way.
 pub(crate) struct Runner<'a> {
     server: Server,
-    sizes: Sizes,
-    results: &'a mut Results,
+    pub(crate) sizes: Sizes,
+    pub(crate) results: &'a mut Results,
 }
 
 impl<'a> Runner<'a> {
@@ -131,8 +131,12 @@ impl<'a> Runner<'a> {
         })
     }
 
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.server.endpoint
+    }
+
     /// Runs a child to its end and asks the server what came of it.
-    fn child<T: DeserializeOwned>(
+    pub(crate) fn child<T: DeserializeOwned>(
         &mut self,
         subject: Subject,
         shape: Shape,
@@ -204,13 +208,13 @@ impl<'a> Runner<'a> {
     }
 }
 
-fn argument(value: impl ValueEnum) -> String {
+pub(crate) fn argument(value: impl ValueEnum) -> String {
     value
         .to_possible_value()
         .map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-fn progress(bench: &str, subject: Subject, case: &str, round: usize) {
+pub(crate) fn progress(bench: &str, subject: Subject, case: &str, round: usize) {
     // Not on standard output, which is for results.
     let _ = writeln!(
         std::io::stderr(),
@@ -220,17 +224,17 @@ fn progress(bench: &str, subject: Subject, case: &str, round: usize) {
 }
 
 #[derive(Default)]
-struct Samples {
+pub(crate) struct Samples {
     values: Vec<f64>,
     allocations: Vec<f64>,
     /// What the subject says one costs, if it does say.
     own: Vec<f64>,
-    produced: u64,
-    delivered: u64,
+    pub(crate) produced: u64,
+    pub(crate) delivered: u64,
 }
 
 impl Samples {
-    fn figure(
+    pub(crate) fn figure(
         &self,
         bench: &str,
         subject: Subject,

@@ -44,6 +44,9 @@ pub(super) fn method(quick: bool) -> String {
          in a whole span, since a template has none. `ringlight-native-span` submits whole `Span`s by \
          reference (`SpanProducer::submit_span`), which the caller keeps and fills in anew for each, with \
          ids and times from the producer.\n\
+         - `ship`: `deliver`'s `paced-100k` with compression, and with a spool beside the binary; {} processes each. \
+         Bytes on the wire are those of request bodies, counted by Ringlight itself, in one process of {} bursts without a pause for each size of \
+         batch. The log on disk: {} runs each, in one thread; what is read has been written just before and is in the page cache.\n\
          {}\
          - The clients are built with cargo's own `release` profile and with the system's allocator; the \
          backend is the product's binary as its own `release` profile makes it.\n\
@@ -56,6 +59,9 @@ pub(super) fn method(quick: bool) -> String {
         sizes.deliver_processes,
         sizes.paced_bursts,
         sizes.flat_bursts,
+        sizes.ship_processes,
+        sizes.batch_bursts,
+        sizes.ship_processes,
         backend_method(&sizes.backend),
     )
 }

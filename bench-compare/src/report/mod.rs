@@ -6,8 +6,12 @@ use std::fmt::Write as _;
 
 use crate::{
     aims,
-    plan::{Delivery, REQUEST, Shape, Subject, THREADS, THREADS_AIMED, UNSAMPLED, threads_case},
+    plan::{
+        BATCHES, Delivery, Keeping, Packing, REQUEST, Shape, Subject, THREADS, THREADS_AIMED,
+        UNSAMPLED, threads_case,
+    },
     results::{Figure, Results},
+    ship,
 };
 
 use method::method;
@@ -80,6 +84,21 @@ pub(crate) fn tables(results: &Results) -> String {
             "What Ringlight says of its own cost",
             &own_table(results),
         );
+    }
+    if results.has_bench("ship") {
+        let text = &mut text;
+        section(
+            text,
+            "Client CPU by compression, ns a delivered span",
+            &packing_table(results, ship::CPU, 0),
+        );
+        section(text, "Bytes on the wire, a span", &batches_table(results));
+        section(
+            text,
+            "Client CPU with a spool, ns a delivered span",
+            &keeping_table(results),
+        );
+        section(text, "The log on disk", &log_table(results));
     }
     if results.has_bench("backend") {
         section(&mut text, "The backend", &backend_table(results));
@@ -280,6 +299,71 @@ fn backend_table(results: &Results) -> String {
                 interval(figure, *decimals)
             );
         }
+    }
+    text
+}
+
+fn packing_table(results: &Results, unit: &str, decimals: usize) -> String {
+    let cases = Packing::ALL.map(Packing::name);
+    let subjects = [Subject::Ringlight, Subject::OpentelemetrySdk];
+    table(&cases, &subjects, |subject, case| {
+        let figure = results.find(subject, case, unit)?;
+        Some(interval(figure, decimals))
+    })
+}
+
+fn batches_table(results: &Results) -> String {
+    let mut text = format!(
+        "| spans a batch | {} |\n|---|---:|---:|---:|\n",
+        Packing::ALL.map(Packing::name).join(" | ")
+    );
+    for spans in BATCHES {
+        let cells = Packing::ALL.map(|packing| {
+            let case = format!("{}-{spans}", packing.name());
+            let figure = results.find(Subject::Ringlight, &case, ship::WIRE);
+            figure.map_or_else(|| "-".to_owned(), |figure| interval(figure, 1))
+        });
+        let _ = writeln!(
+            text,
+            "| {} | {} |",
+            number(spans as f64, 0),
+            cells.join(" | ")
+        );
+    }
+    text
+}
+
+fn keeping_table(results: &Results) -> String {
+    // Without a spool it is the case without compression.
+    let case = |keeping| match keeping {
+        Keeping::Off => Packing::None.name(),
+        keeping => keeping.name(),
+    };
+    let columns = Keeping::ALL.map(Keeping::name);
+    table(&columns, &[Subject::Ringlight], |subject, column| {
+        let keeping = Keeping::ALL.into_iter().find(|k| k.name() == column)?;
+        let figure = results.find(subject, case(keeping), ship::CPU)?;
+        Some(interval(figure, 0))
+    })
+}
+
+fn log_table(results: &Results) -> String {
+    let mut text = "Batches of 256 KiB.\n\n| | MB a second | MB a second of CPU time | ms in all \
+                    |\n|---|---:|---:|---:|\n"
+        .to_owned();
+    for (case, what) in ship::log::CASES {
+        let cell = |unit, decimals| {
+            let figure = results.find(Subject::Ringlight, case, unit);
+            figure.map_or_else(|| "-".to_owned(), |figure| interval(figure, decimals))
+        };
+        let (wall, cpu) = (ship::log::WALL_RATE, ship::log::CPU_RATE);
+        let ms = cell(ship::log::WALL_TIME, 0);
+        let _ = writeln!(
+            text,
+            "| {what} | {} | {} | {ms} |",
+            cell(wall, 0),
+            cell(cpu, 0)
+        );
     }
     text
 }

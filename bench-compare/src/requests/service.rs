@@ -16,7 +16,7 @@ use tracing::{info, instrument};
 use crate::{
     cores::Cores,
     meter,
-    plan::{Room, Sampling, Shape, Subject},
+    plan::{Room, Sampling, Shape, Shipping, Subject},
     subjects::{self, Account, Settings, Took, fastrace_properties, id, route},
 };
 
@@ -44,6 +44,7 @@ pub(crate) fn run(subject: Subject, endpoint: &str, requests: u64) -> Result<Ser
         room: Room::Burst,
         spans_count: requests * Shape::Request.spans_per_unit(),
         sampling: Sampling::AlwaysOn,
+        shipping: Shipping::default(),
     };
     let recording = subjects::start(subject, &settings)?;
     let runtime = tokio::runtime::Builder::new_current_thread()

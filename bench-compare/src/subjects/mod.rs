@@ -20,7 +20,7 @@ pub(crate) use self::fastrace::properties as fastrace_properties;
 use self::native::Way;
 use ::ringlight::otel::Interop;
 
-use crate::plan::{Room, Sampling, Shape, Subject};
+use crate::plan::{Room, Sampling, Shape, Shipping, Subject};
 
 /// A subject set up and running.
 pub(crate) trait Recording: Sync {
@@ -44,6 +44,8 @@ pub(crate) struct Ending {
     pub(crate) account: Option<Account>,
     /// What it cost.
     pub(crate) cost: Option<OwnCost>,
+    /// Bytes its requests with spans had on the wire.
+    pub(crate) wire_bytes: Option<u64>,
 }
 
 /// What a subject says it has cost.
@@ -69,6 +71,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) spans_count: u64,
     /// Whether anything is recorded.
     pub(crate) sampling: Sampling,
+    /// How it leaves.
+    pub(crate) shipping: Shipping,
 }
 
 /// Sets a subject up; at most once a process, as subscribers are global.

@@ -169,6 +169,7 @@ impl Recording for Native {
         Ok(Ending {
             account: Some(account),
             cost: None,
+            ..Ending::default()
         })
     }
 }

@@ -7,7 +7,7 @@ use opentelemetry::{
     Context, KeyValue,
     trace::{Span, TraceContextExt, Tracer, TracerProvider},
 };
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{Compression, SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::{
     Resource,
     trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider},
@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt};
 
 use super::{Ending, Producer, Recording, Settings, Took, id, macros::Macros, route};
-use crate::plan::{BURST_QUEUE_SPANS, Room, Sampling, Shape};
+use crate::plan::{BURST_QUEUE_SPANS, Packing, Room, Sampling, Shape};
 
 /// The SDK, its exporter and the runtime that its connection lives on.
 struct Sdk {
@@ -24,7 +24,7 @@ struct Sdk {
     _runtime: Runtime,
 }
 
-/// The runtime and exporter of a peer: gRPC, uncompressed, everything else by default.
+/// The runtime and exporter of a peer: gRPC, compressed as asked for, everything else by default.
 pub(super) fn exporter(settings: &Settings<'_>) -> Result<(Runtime, SpanExporter)> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -33,8 +33,13 @@ pub(super) fn exporter(settings: &Settings<'_>) -> Result<(Runtime, SpanExporter
     let entered = runtime.enter();
     let exporter = SpanExporter::builder()
         .with_tonic()
-        .with_endpoint(settings.endpoint)
-        .build()?;
+        .with_endpoint(settings.endpoint);
+    let exporter = match settings.shipping.packing {
+        Packing::None => exporter,
+        Packing::Gzip => exporter.with_compression(Compression::Gzip),
+        Packing::Zstd => exporter.with_compression(Compression::Zstd),
+    };
+    let exporter = exporter.build()?;
     drop(entered);
     Ok((runtime, exporter))
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use ringlight::otel::Interop;
 use ringlight::{
-    DropReason, LedgerSnapshot, LogFormat, OverflowPolicy, Sampler, Signal, Telemetry,
+    Builder, Compression, DropReason, LedgerSnapshot, LogFormat, OverflowPolicy, Sampler, Signal,
+    SpoolConfig, SpoolMode, Telemetry,
 };
 
 use super::{Account, Ending, OwnCost, Producer, Recording, Settings, macros::Macros};
-use crate::plan::{Room, Sampling};
+use crate::plan::{Keeping, Packing, Room, Sampling, Shipping};
+use crate::ship::Scratch;
 
 /// As `init` sets it up, except that log lines go nowhere: the peers print none.
 pub(super) struct Ringlight {
@@ -26,12 +28,41 @@ pub(super) fn start(settings: &Settings<'_>, interop: Interop) -> Result<Ringlig
         Sampling::AlwaysOn => builder,
         Sampling::AlwaysOff => builder.sampler(Sampler::always_off()),
     };
+    let builder = shipped(builder, &settings.shipping)?;
     let telemetry = match settings.room {
         // A burst fits its rings as they are.
         Room::Default | Room::Burst => builder.init()?,
         Room::Lossless => builder.overflow(OverflowPolicy::Block).init()?,
     };
     Ok(Ringlight { telemetry })
+}
+
+fn shipped(builder: Builder, shipping: &Shipping) -> Result<Builder> {
+    let builder = builder.otlp_compression(match shipping.packing {
+        Packing::None => Compression::None,
+        Packing::Gzip => Compression::Gzip,
+        Packing::Zstd => Compression::Zstd,
+    });
+    let batch_spans = shipping.batch_spans;
+    let builder = builder.pipeline(move |pipeline| {
+        if let Some(spans) = batch_spans {
+            pipeline.batch_records_max = spans;
+            // The number alone is to make a batch full.
+            pipeline.batch_bytes_max = 4 << 20;
+            pipeline.queue_bytes_max = 16 << 20;
+        }
+    });
+    let (mode, sync) = match shipping.keeping {
+        Keeping::Off => return Ok(builder),
+        Keeping::Overflow => (SpoolMode::Overflow, true),
+        Keeping::Always => (SpoolMode::Always, true),
+        Keeping::AlwaysUnsynced => (SpoolMode::Always, false),
+    };
+    Ok(builder.spool(SpoolConfig {
+        mode,
+        sync,
+        ..SpoolConfig::new(Scratch::dir()?.join("spool"))
+    }))
 }
 
 impl Recording for Ringlight {
@@ -42,7 +73,11 @@ impl Recording for Ringlight {
     fn finish(self: Box<Self>) -> Result<Ending> {
         let account = account(&self.telemetry.shutdown(Duration::from_secs(120)))?;
         let cost = self.telemetry.cost();
+        let deliveries = self.telemetry.deliveries();
+        let wire_bytes = deliveries.first();
+        let wire_bytes = wire_bytes.map(|(_, to)| to.signal(Signal::Traces).wire_bytes);
         Ok(Ending {
+            wire_bytes,
             account: Some(account),
             cost: Some(OwnCost {
                 span_ns: cost.span_nano,

@@ -83,7 +83,7 @@
 //! | `OTEL_EXPORTER_OTLP_HEADERS` | `key=value` pairs, separated by commas, percent-encoded |
 //! | `RINGLIGHT_OTLP_HEADERS_FILE`, `RINGLIGHT_OTLP_HEADERS_AGE_FILE`, `RINGLIGHT_OTLP_HEADERS_VAULT` | where headers come from that hold a secret; see `secrets` |
 //! | `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds one attempt may take; default 10 000 |
-//! | `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip`, `zstd` or `none` (the default) |
+//! | `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip`, `zstd` (feature `zstd`) or `none` (the default) |
 //! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | PEM file with the authorities that may vouch for an `https://` endpoint; default: those the platform trusts |
 //! | `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | PEM files by which the process shows the endpoint who it is. Files are read again when a connection is made, if they have changed |
 //! | `OTEL_EXPORTER_OTLP_INSECURE` | `true`: an endpoint for gRPC that has neither `http://` nor `https://` before it is without TLS |
@@ -156,6 +156,7 @@
 //! |---|---|---|
 //! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`); spans of cancelled futures (`FutureExt`) |
 //! | `fmt` | yes | log lines for people, and JSON lines |
+//! | `zstd` | no | compression with Zstandard: smaller and much faster than gzip, and a library in C to compile |
 //! | `b3` | no | Zipkin's headers for trace context, one or several |
 //! | `jaeger` | no | Jaeger's header for trace context |
 //! | `clap` | no | `TelemetryArgs`, for applications that parse their arguments with `clap` |

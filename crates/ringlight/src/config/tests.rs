@@ -269,9 +269,8 @@ fn compression_and_files_come_from_code_or_the_variables_of_the_signal() {
     let variables = [
         ("OTLP_ENDPOINT", "https://h:4317"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
-        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none"),
         ("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "lz4"),
-        ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "none"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca"),
         ("OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", "/ca-logs"),
         ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/client"),
@@ -292,8 +291,8 @@ fn compression_and_files_come_from_code_or_the_variables_of_the_signal() {
     let routes = from_variables.routes.unwrap();
     let all = [routes.traces, routes.logs, routes.metrics].map(Option::unwrap);
     let compressions = all.each_ref().map(|route| route.compression);
-    let [zstd, gzip] = [Compression::Zstd, Compression::Gzip];
-    assert_eq!(compressions, [zstd, gzip, Compression::None]);
+    let [none, gzip] = [Compression::None, Compression::Gzip];
+    assert_eq!(compressions, [none, gzip, gzip]);
     assert_eq!(all.each_ref().map(certificate), ["/ca", "/ca-logs", "/ca"]);
     let keys = all.each_ref().map(key);
     assert_eq!(keys, ["/key", "/key", "/key-metrics"].map(PathBuf::from));
@@ -447,6 +446,30 @@ fn a_bad_directive_is_told_with_where_it_is_and_what_is_allowed() {
     let error = refused(|inputs| inputs.default_directives = Some("a[b]".to_owned()));
     let start = "`default_filter` in code: log directive `a[b]` is not understood: ";
     assert!(error.starts_with(start), "{error}");
+}
+
+#[test]
+fn zstd_takes_its_feature() {
+    let variables = [
+        ("OTLP_ENDPOINT", "http://h:4317"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
+    ];
+    let settings = settings(&variables, |_| {});
+    let routes = settings.routes.unwrap();
+    let all = [routes.traces, routes.logs, routes.metrics].map(|route| route.unwrap().compression);
+    #[cfg(feature = "zstd")]
+    {
+        assert_eq!(settings.warnings, [""; 0]);
+        assert_eq!(all, [Compression::Zstd; 3]);
+    }
+    #[cfg(not(feature = "zstd"))]
+    {
+        let [warning] = &settings.warnings[..] else {
+            panic!("{:?}", settings.warnings);
+        };
+        assert!(warning.ends_with("enable the feature `zstd`"), "{warning}");
+        assert_eq!(all, [Compression::None; 3]);
+    }
 }
 
 #[test]

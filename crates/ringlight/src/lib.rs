@@ -87,7 +87,7 @@
 //! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | PEM file with the authorities that may vouch for an `https://` endpoint; default: those the platform trusts |
 //! | `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | PEM files by which the process shows the endpoint who it is. Files are read again when a connection is made, if they have changed |
 //! | `OTEL_EXPORTER_OTLP_INSECURE` | `true`: an endpoint for gRPC that has neither `http://` nor `https://` before it is without TLS |
-//! | `OTEL_EXPORTER_OTLP_{TRACES,LOGS,METRICS}_*` | the variables above for one signal; the endpoint is used as it is, with its path. A signal without any endpoint is not exported. Metrics are the reports of the ledger; they have no timeout of their own |
+//! | `OTEL_EXPORTER_OTLP_{TRACES,LOGS,METRICS}_*` | the variables above for one signal; the endpoint is used as it is, with its path. A signal without any endpoint is not exported. Metrics are the reports of the ledger. Of the timeouts for traces and logs the shorter holds for both |
 //! | `OTEL_BSP_SCHEDULE_DELAY`, `OTEL_BLRP_SCHEDULE_DELAY` | milliseconds a record waits for others; the shorter holds for both signals; default 200 |
 //! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE` | records in a batch at most |
 //! | `OTEL_BSP_EXPORT_TIMEOUT`, `OTEL_BLRP_EXPORT_TIMEOUT` | as the OTLP timeout, where that is not set |

@@ -473,9 +473,31 @@ fn zstd_takes_its_feature() {
 }
 
 #[test]
+fn reports_have_the_time_of_metrics() {
+    let check = |variables: &[(&str, &str)], report: Option<u64>, export: u64| {
+        let settings = settings(variables, |_| {});
+        assert_eq!(settings.warnings, [""; 0], "{variables:?}");
+        let pipeline = settings.pipeline;
+        let expected = (report.map(Duration::from_secs), Duration::from_secs(export));
+        let found = (pipeline.report_timeout, pipeline.export_timeout);
+        assert_eq!(found, expected, "{variables:?}");
+    };
+    let metrics = ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "3000");
+    let all = ("OTEL_EXPORTER_OTLP_TIMEOUT", "5000");
+    let traces = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "4000");
+    let spans = ("OTEL_BSP_EXPORT_TIMEOUT", "2000");
+    check(&[], None, 10);
+    check(&[metrics], Some(3), 10);
+    check(&[all], Some(5), 5);
+    check(&[metrics, all, traces], Some(3), 4);
+    check(&[all, traces], Some(5), 4);
+    check(&[traces], None, 4);
+    check(&[spans], None, 2);
+}
+
+#[test]
 fn what_this_version_does_not_support_is_said() {
     let warnings = |variables: &[(&str, &str)]| settings(variables, |_| {}).warnings.len();
-    assert_eq!(warnings(&[("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "1")]), 1);
     assert_eq!(warnings(&[("OTEL_TRACES_SAMPLER", "always_on")]), 0);
     assert_eq!(warnings(&[("OTEL_TRACES_SAMPLER", "jaeger_remote")]), 1);
     assert_eq!(warnings(&[("OTEL_CONFIG_FILE", "otel.yaml")]), 1);

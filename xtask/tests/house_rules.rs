@@ -415,10 +415,17 @@ fn a_service_never_compiles_the_backend() {
 
 /// What `docs/benchmarks/compile-time.md` says was taken out of every service's build.
 #[test]
-fn by_default_a_service_compiles_no_zstd_and_no_serde() {
+fn by_default_a_service_compiles_no_zstd_serde_or_tonic() {
     assert_facade_brings_none(
         &["--edges", "normal,build"],
-        &["zstd-sys", "serde", "serde_core", "serde_json"],
+        &[
+            "zstd-sys",
+            "serde",
+            "serde_core",
+            "serde_json",
+            "tonic",
+            "tower",
+        ],
     );
 }
 

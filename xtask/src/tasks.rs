@@ -241,7 +241,9 @@ fn benchmark(steps: &mut Steps) -> Outcome {
 
 /// The facade alone, without what its features bring: each must compile by itself.
 fn features(steps: &mut Steps) -> Outcome {
-    for features in ["", "otel", "fmt", "clap", "b3", "jaeger", "age", "vault"] {
+    for features in [
+        "", "otel", "fmt", "clap", "zstd", "b3", "jaeger", "age", "vault",
+    ] {
         steps.cargo(
             &match features {
                 "" => "facade without features".to_owned(),
@@ -262,10 +264,22 @@ fn features(steps: &mut Steps) -> Outcome {
             ],
         )?;
     }
-    // By itself, since the facade brings TLS: that nothing goes out in the clear instead.
+    // By themselves, since the facade brings TLS, and the command zstd: that nothing goes out in the clear instead.
     steps.cargo(
-        "tests of the exporters without TLS",
+        "tests of the exporters without TLS and zstd",
         &["test", "--quiet", "--package", "ringlight-export"],
+    )?;
+    // By itself, since the command brings it.
+    steps.cargo(
+        "tests of the facade's settings without zstd",
+        &[
+            "test",
+            "--quiet",
+            "--package",
+            "ringlight",
+            "--lib",
+            "config::",
+        ],
     )?;
     // Tests of features that nothing in the workspace asks for.
     steps.cargo(

@@ -387,33 +387,46 @@ fn the_default_build_has_one_version_of_each_big_dependency() {
     }
 }
 
-#[test]
-fn a_service_never_compiles_the_backend() {
-    let tree = output(
-        env!("CARGO"),
-        &[
-            "tree",
-            "--package",
-            "ringlight",
-            "--edges",
-            "normal",
-            "--prefix",
-            "none",
-            "--all-features",
-        ],
-    );
-    for name in [
-        "ringlight-store",
-        "ringlight-server",
-        "ringlight-ui",
-        "rusqlite",
-        "axum",
-    ] {
+/// Asserts that the facade with these arguments of `cargo tree` brings none of these crates.
+fn assert_facade_brings_none(args: &[&str], names: &[&str]) {
+    let tree = ["tree", "--package", "ringlight", "--prefix", "none"];
+    let tree = output(env!("CARGO"), &[&tree[..], args].concat());
+    for name in names {
         let found = tree
             .lines()
             .any(|line| line.split_whitespace().next() == Some(name));
         assert!(!found, "`ringlight` depends on `{name}`");
     }
+}
+
+#[test]
+fn a_service_never_compiles_the_backend() {
+    assert_facade_brings_none(
+        &["--edges", "normal", "--all-features"],
+        &[
+            "ringlight-store",
+            "ringlight-server",
+            "ringlight-ui",
+            "rusqlite",
+            "axum",
+        ],
+    );
+}
+
+/// What `docs/benchmarks/compile-time.md` says was taken out of every service's build.
+#[test]
+fn by_default_a_service_compiles_no_zstd_serde_or_tonic() {
+    assert_facade_brings_none(
+        &["--edges", "normal,build"],
+        &[
+            "zstd-sys",
+            "serde",
+            "serde_core",
+            "serde_json",
+            "tonic",
+            "tower",
+        ],
+    );
 }
 
 /// How many tests a text names, as `path#name`, and those of them that do not exist.

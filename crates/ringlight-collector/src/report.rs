@@ -28,7 +28,7 @@ pub(crate) struct Reporter {
     resource: Arc<Resource<'static>>,
     instance: Arc<str>,
     interval: Duration,
-    export_timeout: Duration,
+    timeout: Duration,
     start_unix_nano: u64,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Reports {
     resource: Arc<Resource<'static>>,
     instance: Arc<str>,
     interval: Duration,
-    export_timeout: Duration,
+    timeout: Duration,
     start_unix_nano: u64,
     /// Relaxed: only the uniqueness of the number matters.
     sequence: AtomicU64,
@@ -78,7 +78,7 @@ impl Reporter {
             resource: Arc::new(config.resource.clone()),
             instance: Arc::from(format!("{:032x}-report", fastrand::u128(..)).as_str()),
             interval: config.report_interval,
-            export_timeout: config.export_timeout,
+            timeout: config.report_timeout.unwrap_or(config.export_timeout),
             start_unix_nano: ringlight_clock::wall_unix_nano(),
         }
     }
@@ -93,7 +93,7 @@ impl Reporter {
             resource: Arc::clone(&self.resource),
             instance: Arc::clone(&self.instance),
             interval: self.interval,
-            export_timeout: self.export_timeout,
+            timeout: self.timeout,
             start_unix_nano: self.start_unix_nano,
             sequence: AtomicU64::new(0),
             changed: Notify::new(),
@@ -123,7 +123,7 @@ impl Reports {
                 continue;
             }
             let cost = self.meter.snapshot();
-            let limit = self.export_timeout;
+            let limit = self.timeout;
             if self.send(&ledger, &cost, &last.cost, false, limit).await {
                 last = Told { ledger, cost };
             }
@@ -142,7 +142,7 @@ impl Reports {
             || Told::default().is_as_told(&ledger);
         if !is_futile {
             let cost = self.meter.snapshot();
-            let limit = left.min(self.export_timeout);
+            let limit = left.min(self.timeout);
             // Its shares are those of the whole time.
             self.send(&ledger, &cost, &CostSnapshot::default(), true, limit)
                 .await;

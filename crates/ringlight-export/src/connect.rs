@@ -18,7 +18,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tower::Service;
+use tower_service::Service;
 
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
@@ -27,7 +27,7 @@ use crate::tls::Tls;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
-type BoxError = Box<dyn StdError + Send + Sync>;
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Makes connections.
 #[derive(Clone)]
@@ -108,7 +108,7 @@ impl Connector {
         }
     }
 
-    /// Connections with TLS to `https` addresses, and, for gRPC, to any.
+    /// Connections with TLS to `https` addresses.
     #[cfg(feature = "tls")]
     pub(crate) fn tls(mut self, tls: Arc<Tls>) -> Self {
         self.tls = Some(tls);
@@ -121,7 +121,15 @@ impl Connector {
         self
     }
 
-    async fn connect(self, uri: Uri) -> Result<TokioIo<Stream>, BoxError> {
+    /// A connection to an address, in time.
+    pub(crate) async fn connect(self, uri: Uri) -> Result<TokioIo<Stream>, BoxError> {
+        match tokio::time::timeout(CONNECT_TIMEOUT, self.reach(uri)).await {
+            Ok(connected) => connected,
+            Err(_) => Err("no connection within 5 s".into()),
+        }
+    }
+
+    async fn reach(self, uri: Uri) -> Result<TokioIo<Stream>, BoxError> {
         if let Some(peer) = &self.peer {
             peer.set(Sign::None);
             #[cfg(feature = "tls")]
@@ -132,11 +140,7 @@ impl Connector {
         let io = Io::Plain(stream);
         #[cfg(feature = "tls")]
         let io = match (io, &self.tls) {
-            // tonic is told `http`: an `https` address it would refuse where another crate of the program
-            // has enabled its TLS, which is not used here.
-            (Io::Plain(stream), Some(tls))
-                if self.peer.is_some() || uri.scheme() == Some(&Scheme::HTTPS) =>
-            {
+            (Io::Plain(stream), Some(tls)) if uri.scheme() == Some(&Scheme::HTTPS) => {
                 handshake(stream, tls, &uri, self.peer.as_deref()).await?
             }
             (io, _) => io,
@@ -186,13 +190,7 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = self.clone().connect(uri);
-        Box::pin(async move {
-            match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-                Ok(connected) => connected,
-                Err(_) => Err("no connection within 5 s".into()),
-            }
-        })
+        Box::pin(self.clone().connect(uri))
     }
 }
 

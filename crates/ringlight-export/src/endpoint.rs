@@ -119,12 +119,6 @@ impl Endpoint {
         format!("{}://{}", self.scheme(), self.authority)
     }
 
-    /// The same with `http`, whatever the scheme.
-    pub(crate) fn address(&self) -> String {
-        let (host, port) = (self.authority.host(), self.authority.port_u16());
-        format!("http://{host}:{}", port.unwrap_or(self.usual_port()))
-    }
-
     const fn usual_port(&self) -> u16 {
         if self.is_tls { HTTPS_PORT } else { HTTP_PORT }
     }

@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use ringlight_collector::ExportError;
-use tonic::Code;
+
+use crate::connect::BoxError;
+use crate::status::Code;
 
 /// Longest text taken over from a server into a message.
 const TEXT_CHARS_MAX: usize = 200;
@@ -17,7 +19,7 @@ const TEXT_CHARS_MAX: usize = 200;
 /// resource exhausted only where the server says when. A message that is too large, which servers
 /// report as either of the two, stays too large.
 pub(crate) fn of_grpc(code: Code, message: &str, after: Option<Duration>) -> ExportError {
-    let mut reason = format!("gRPC status {}", name(code));
+    let mut reason = format!("gRPC status {}", code.name());
     let text = shown(message);
     if !text.is_empty() {
         let _ = write!(reason, ": {text}");
@@ -112,20 +114,10 @@ pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or_default())
 }
 
-/// The error for an attempt that got no answer.
-pub(crate) fn unreachable(error: impl StdError + Send + Sync + 'static) -> ExportError {
-    ExportError::Unreachable {
-        reason: chain(&error),
-        source: Some(Box::new(error)),
-    }
-}
-
 /// The error for a connection that was lost, with what was said at its end.
-pub(crate) fn lost(
-    error: impl StdError + Send + Sync + 'static,
-    farewell: Option<String>,
-) -> ExportError {
-    let mut reason = chain(&error);
+pub(crate) fn lost(error: impl Into<BoxError>, farewell: Option<String>) -> ExportError {
+    let error = error.into();
+    let mut reason = chain(&*error);
     if let Some(farewell) = farewell
         && !reason.contains(&farewell)
     {
@@ -133,7 +125,7 @@ pub(crate) fn lost(
     }
     ExportError::Unreachable {
         reason,
-        source: Some(Box::new(error)),
+        source: Some(error),
     }
 }
 
@@ -165,28 +157,6 @@ fn shown(text: &str) -> String {
     shown
 }
 
-const fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,7 +165,7 @@ mod tests {
     fn every_grpc_status_is_repeated_or_not_as_the_table_says() {
         let soon = Some(Duration::from_secs(1));
         for number in 1..=16 {
-            let code = Code::from_i32(number);
+            let code = Code::from_number(number);
             let is_retryable = matches!(number, 1 | 4 | 10 | 11 | 14 | 15);
             assert_eq!(
                 of_grpc(code, "", None).is_retryable(),
@@ -259,7 +229,7 @@ mod tests {
             assert_eq!(is_of_credentials(&error), expected, "{number}");
         }
         for number in 1..=16 {
-            let error = of_grpc(Code::from_i32(number), "no", None);
+            let error = of_grpc(Code::from_number(number), "no", None);
             let expected = matches!(number, 7 | 16);
             assert_eq!(is_of_credentials(&error), expected, "{number}");
         }

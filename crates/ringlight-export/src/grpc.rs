@@ -4,27 +4,26 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
 use ringlight_collector::{EncodedBatch, ExportError, ExportOutcome, Exporter};
 use ringlight_model::Signal;
-use ringlight_otlp::response::{ExportResponse, Status as RpcStatus};
-use tonic::Code;
-use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint as ChannelEndpoint};
-use tower::Service;
+use ringlight_otlp::response::ExportResponse;
 
 use crate::body::{Encoder, Format, RESPONSE_BYTES_MAX, RequestBody, collect, endless};
 use crate::compress::{GRPC_ACCEPTED, Unreadable, decompress};
 use crate::config::OtlpConfig;
 use crate::connect::{Connector, Peer, Sign};
 use crate::endpoint::{Endpoint, EndpointError};
+use crate::http2::Http2;
 use crate::secret::Headers;
+use crate::status::{Code, Status};
 use crate::{USER_AGENT, failure, takes_open_spans};
 
 /// Sends batches as OTLP over gRPC.
@@ -39,23 +38,18 @@ pub struct OtlpGrpcExporter {
     targets: [Target; Signal::ALL.len()],
     headers: Headers,
     encoder: Encoder,
-    connections: Mutex<Vec<Connection>>,
+    connections: Vec<Connection>,
 }
 
 struct Target {
     uri: Uri,
     connection: usize,
-    peer: Arc<Peer>,
 }
 
 struct Connection {
     origin: String,
-    endpoint: ChannelEndpoint,
-    connector: Connector,
     peer: Arc<Peer>,
-    channel: Option<Channel>,
-    /// Counts the channels there were, so that giving one up twice does not hit its successor.
-    generation: u64,
+    http2: Http2<Message>,
 }
 
 impl OtlpGrpcExporter {
@@ -84,11 +78,7 @@ impl OtlpGrpcExporter {
                 .path_and_query(PathAndQuery::from_static(path(signal)))
                 .build()
                 .map_err(|error| invalid(&endpoint, &error))?;
-            Ok(Target {
-                uri,
-                connection,
-                peer: Arc::clone(&connections[connection].peer),
-            })
+            Ok(Target { uri, connection })
         };
         let targets = [
             target(Signal::Traces)?,
@@ -102,7 +92,7 @@ impl OtlpGrpcExporter {
             targets,
             headers: config.request_headers()?,
             encoder: Encoder::new(Format::Protobuf, config.compression_of_requests()),
-            connections: Mutex::new(connections),
+            connections,
         })
     }
 
@@ -113,51 +103,23 @@ impl OtlpGrpcExporter {
 
     /// Whether the other side of a signal seemed to speak HTTP, but not gRPC, when it was last asked.
     pub(crate) fn sign(&self, signal: Signal) -> Sign {
-        self.targets[signal as usize].peer.sign()
+        self.connections[self.host(signal)].peer.sign()
     }
 
-    fn connections(&self) -> MutexGuard<'_, Vec<Connection>> {
-        // Nothing under the lock leaves it half changed.
-        self.connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn channel(&self, index: usize) -> (Channel, GiveUp<'_>) {
-        let mut connections = self.connections();
-        let connection = &mut connections[index];
-        let channel = connection
-            .channel
-            .get_or_insert_with(|| {
-                let connector = connection.connector.clone();
-                connection.endpoint.connect_with_connector_lazy(connector)
-            })
-            .clone();
-        let give_up = GiveUp {
-            exporter: self,
-            index,
-            generation: connection.generation,
-            armed: true,
-        };
-        (channel, give_up)
-    }
-
-    /// A channel that takes a request; one that does not is not used again.
-    async fn ready(&self, index: usize) -> Result<(Channel, GiveUp<'_>), tonic::transport::Error> {
-        let (mut channel, give_up) = self.channel(index);
-        std::future::poll_fn(|context| channel.poll_ready(context)).await?;
-        Ok((channel, give_up))
-    }
-
-    fn request(&self, batch: &EncodedBatch, body: RequestBody, with: HeaderMap) -> Request<Body> {
-        let mut request =
-            Request::new(Body::new(Message::new(body.bytes, body.encoding.is_some())));
+    fn request(
+        &self,
+        batch: &EncodedBatch,
+        body: RequestBody,
+        with: HeaderMap,
+    ) -> Request<Message> {
+        let mut request = Request::new(Message::new(body.bytes, body.encoding.is_some()));
         *request.method_mut() = http::Method::POST;
         *request.version_mut() = http::Version::HTTP_2;
         *request.uri_mut() = self.targets[batch.signal as usize].uri.clone();
         *request.headers_mut() = with;
         let headers = request.headers_mut();
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/grpc"),
@@ -182,16 +144,8 @@ const GRPC_ENCODING: &str = "grpc-encoding";
 
 impl Connection {
     fn new(endpoint: &Endpoint, config: &OtlpConfig, name: &str) -> Result<Self, EndpointError> {
-        let address = |text: &str| {
-            let uri: Result<Uri, _> = text.parse();
-            uri.map_err(|error| invalid(endpoint, &error))
-        };
         let origin = endpoint.origin();
-        // Whether there is TLS is up to the connector, but the request says so.
-        let channel = ChannelEndpoint::from(address(&endpoint.address())?)
-            .origin(address(&origin)?)
-            .user_agent(USER_AGENT)
-            .map_err(|error| invalid(endpoint, &error))?;
+        let uri: Uri = (origin.parse()).map_err(|error| invalid(endpoint, &error))?;
         let peer = Arc::new(Peer::default());
         let connector = Connector::new().watch(Arc::clone(&peer));
         #[cfg(feature = "tls")]
@@ -205,11 +159,8 @@ impl Connection {
         let _ = (config, name);
         Ok(Self {
             origin,
-            endpoint: channel,
-            connector,
             peer,
-            channel: None,
-            generation: 0,
+            http2: Http2::new(uri, connector),
         })
     }
 }
@@ -235,24 +186,18 @@ impl Exporter for OtlpGrpcExporter {
         let secret = headers.secret().cloned();
         let request = self.request(&batch, body, headers.all);
         let target = &self.targets[batch.signal as usize];
-        let (mut channel, mut give_up) = match self.ready(target.connection).await {
-            Ok(ready) => ready,
-            // It was beyond repair: its worker went down with the runtime it was made on.
-            Err(_) => self
-                .ready(target.connection)
-                .await
-                .map_err(failure::unreachable)?,
-        };
-        let outcome = match channel.call(request).await {
-            Ok(response) => {
+        let connection = &self.connections[target.connection];
+        let outcome = match connection.http2.send(request).await {
+            Ok((response, attempt)) => {
                 if is_plain_http(&response) {
-                    target.peer.set(Sign::HttpOnly);
+                    connection.peer.set(Sign::HttpOnly);
                 }
-                read(response).await
+                let outcome = read(response).await;
+                attempt.done();
+                outcome
             }
-            Err(error) => Err(failure::lost(error, target.peer.farewell())),
+            Err(error) => Err(failure::lost(error, connection.peer.farewell())),
         };
-        give_up.armed = false;
         let outcome = self.headers.judged(secret.as_ref(), outcome).await?;
         Ok(ExportOutcome {
             wire_bytes,
@@ -269,28 +214,6 @@ impl Exporter for OtlpGrpcExporter {
     }
 }
 
-/// Gives a connection up when an attempt on it is abandoned: it may be dead without knowing.
-struct GiveUp<'a> {
-    exporter: &'a OtlpGrpcExporter,
-    index: usize,
-    generation: u64,
-    armed: bool,
-}
-
-impl Drop for GiveUp<'_> {
-    fn drop(&mut self) {
-        if !self.armed {
-            return;
-        }
-        let mut connections = self.exporter.connections();
-        let connection = &mut connections[self.index];
-        if connection.generation == self.generation {
-            connection.generation += 1;
-            connection.channel = None;
-        }
-    }
-}
-
 const fn path(signal: Signal) -> &'static str {
     match signal {
         Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -304,9 +227,9 @@ const fn path(signal: Signal) -> &'static str {
 
 /// Reads the answer: gRPC puts the status into the trailers, or into the headers where there is no
 /// body.
-async fn read(response: Response<Body>) -> Result<ExportOutcome, ExportError> {
+async fn read(response: Response<Incoming>) -> Result<ExportOutcome, ExportError> {
     let takes_open_spans = takes_open_spans(response.headers());
-    if let Some(status) = tonic::Status::from_header_map(response.headers()) {
+    if let Some(status) = Status::of(response.headers()) {
         return of_status(&status, &[]);
     }
     if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
@@ -319,7 +242,7 @@ async fn read(response: Response<Body>) -> Result<ExportOutcome, ExportError> {
     }
     let encoding = response.headers().get(GRPC_ENCODING).cloned();
     let body = collect(response.into_body()).await?;
-    let status = body.trailers().and_then(tonic::Status::from_header_map);
+    let status = body.trailers().and_then(Status::of);
     let message = unframed(body.to_bytes(), encoding.as_ref())?;
     match status {
         Some(status) => of_status(&status, &message).map(|outcome| ExportOutcome {
@@ -335,10 +258,10 @@ async fn read(response: Response<Body>) -> Result<ExportOutcome, ExportError> {
     }
 }
 
-fn of_status(status: &tonic::Status, body: &[u8]) -> Result<ExportOutcome, ExportError> {
-    if status.code() != Code::Ok {
-        let after = RpcStatus::from_protobuf(status.details()).and_then(|s| s.retry_after);
-        return Err(failure::of_grpc(status.code(), status.message(), after));
+fn of_status(status: &Status, body: &[u8]) -> Result<ExportOutcome, ExportError> {
+    if status.code != Code::Ok {
+        let after = status.details.as_ref().and_then(|s| s.retry_after);
+        return Err(failure::of_grpc(status.code, &status.message, after));
     }
     let response = ExportResponse::from_protobuf(body).unwrap_or_default();
     Ok(ExportOutcome {
@@ -369,7 +292,7 @@ fn unframed(body: Bytes, encoding: Option<&HeaderValue>) -> Result<Bytes, Export
 const FRAMING_BYTES: usize = 5;
 
 /// Whether this is how a server answers that speaks HTTP/2 and knows nothing of gRPC.
-fn is_plain_http(response: &Response<Body>) -> bool {
+fn is_plain_http(response: &Response<Incoming>) -> bool {
     let content_type = response.headers().get(header::CONTENT_TYPE);
     let is_grpc = content_type.is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"));
     !is_grpc && matches!(response.status().as_u16(), 404 | 405 | 415)

@@ -191,7 +191,7 @@ impl OtlpHttpExporter {
             .client
             .request(request)
             .await
-            .map_err(failure::unreachable)?;
+            .map_err(|error| failure::lost(error, None))?;
         let (head, body) = response.into_parts();
         let encoding = head.headers.get(header::CONTENT_ENCODING);
         let encoding = encoding.map(HeaderValue::as_bytes);

@@ -18,6 +18,13 @@
 //! trusts, or by the authorities in a file; a client may have a certificate of its own. Files are
 //! read again when a connection is made, if they have changed. Without the feature an `https://` endpoint is an error.
 //!
+//! # Compression
+//! gzip, and, with the feature `zstd`, Zstandard, whose library is written in C.
+//!
+//! # gRPC
+//! Unary calls over hyper's HTTP/2, which OTLP/HTTP is spoken by, too: what a client of gRPC adds to that is five bytes
+//! before a message and a status in the trailers, and a large one, such as tonic's, is what every service would compile.
+//!
 //! # Examples
 //! ```
 //! use ringlight_export::{Compression, EndpointError, OtlpConfig, OtlpExporter};
@@ -42,10 +49,12 @@ mod failure;
 mod fallback;
 mod grpc;
 mod http1;
+mod http2;
 mod json_lines;
 mod null;
 mod otlp;
 mod secret;
+mod status;
 #[cfg(feature = "tls")]
 mod tls;
 

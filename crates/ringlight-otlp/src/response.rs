@@ -159,6 +159,13 @@ impl Status {
         text
     }
 
+    /// Reads what [`to_details_bin`](Self::to_details_bin) writes, with or without padding; `None` when it does
+    /// not decode.
+    #[must_use]
+    pub fn from_details_bin(text: &str) -> Option<Self> {
+        Self::from_protobuf(&json::base64(text)?)
+    }
+
     /// Reads a status; `None` when it does not decode. A retry delay that is negative is taken as
     /// zero.
     #[must_use]
@@ -360,6 +367,11 @@ mod tests {
         };
         assert_eq!(status.to_protobuf(), [0x08, 14, 0x12, 1, b'a']);
         assert_eq!(status.to_details_bin(), "CA4SAWE");
+        for text in ["CA4SAWE", "CA4SAWE="] {
+            assert_eq!(Status::from_details_bin(text).as_ref(), Some(&status));
+        }
+        assert_eq!(Status::from_details_bin("CA4SAW"), None);
+        assert_eq!(Status::from_details_bin("CA4SAW!"), None);
     }
 
     #[test]

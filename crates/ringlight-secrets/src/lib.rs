@@ -8,7 +8,7 @@
 //! It guarantees that a secret is in nothing that is made to be read, neither `Debug` nor `Display` nor errors; that its own
 //! copies are overwritten when they are dropped; and that every wait and every size is bounded: a secret
 //! has at most [`SECRET_BYTES_MAX`] bytes. Not overwritten is what others copy: the buffers of sockets, a variable, which the process
-//! keeps for as long as it runs, and the text of a JSON string that has escapes in it, while it is decoded.
+//! keeps for as long as it runs, and, in answers of Vault, the text of a JSON string that has escapes in it, while it is decoded.
 //!
 //! It must not know what the secrets are for.
 //!

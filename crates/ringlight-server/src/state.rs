@@ -53,7 +53,7 @@ pub enum RefusalReason {
     Method,
     /// A content type that is not taken.
     ContentType,
-    /// A content encoding other than gzip, or several of them.
+    /// A content encoding other than gzip and zstd, or several of them.
     Encoding,
     /// Larger than the limit after decompression.
     TooLarge,

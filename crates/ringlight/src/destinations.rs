@@ -208,6 +208,7 @@ fn config(route: &Route, shared: Shared<'_>) -> OtlpConfig {
     let compression = match route.compression {
         Compression::None => ringlight_export::Compression::None,
         Compression::Gzip => ringlight_export::Compression::Gzip,
+        #[cfg(feature = "zstd")]
         Compression::Zstd => ringlight_export::Compression::Zstd,
     };
     config

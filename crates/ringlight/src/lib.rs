@@ -83,11 +83,11 @@
 //! | `OTEL_EXPORTER_OTLP_HEADERS` | `key=value` pairs, separated by commas, percent-encoded |
 //! | `RINGLIGHT_OTLP_HEADERS_FILE`, `RINGLIGHT_OTLP_HEADERS_AGE_FILE`, `RINGLIGHT_OTLP_HEADERS_VAULT` | where headers come from that hold a secret; see `secrets` |
 //! | `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds one attempt may take; default 10 000 |
-//! | `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip`, `zstd` or `none` (the default) |
+//! | `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip`, `zstd` (feature `zstd`) or `none` (the default) |
 //! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | PEM file with the authorities that may vouch for an `https://` endpoint; default: those the platform trusts |
 //! | `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | PEM files by which the process shows the endpoint who it is. Files are read again when a connection is made, if they have changed |
 //! | `OTEL_EXPORTER_OTLP_INSECURE` | `true`: an endpoint for gRPC that has neither `http://` nor `https://` before it is without TLS |
-//! | `OTEL_EXPORTER_OTLP_{TRACES,LOGS,METRICS}_*` | the variables above for one signal; the endpoint is used as it is, with its path. A signal without any endpoint is not exported. Metrics are the reports of the ledger; they have no timeout of their own |
+//! | `OTEL_EXPORTER_OTLP_{TRACES,LOGS,METRICS}_*` | the variables above for one signal; the endpoint is used as it is, with its path. A signal without any endpoint is not exported. Metrics are the reports of the ledger. Of the timeouts for traces and logs the shorter holds for both |
 //! | `OTEL_BSP_SCHEDULE_DELAY`, `OTEL_BLRP_SCHEDULE_DELAY` | milliseconds a record waits for others; the shorter holds for both signals; default 200 |
 //! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE` | records in a batch at most |
 //! | `OTEL_BSP_EXPORT_TIMEOUT`, `OTEL_BLRP_EXPORT_TIMEOUT` | as the OTLP timeout, where that is not set |
@@ -156,6 +156,7 @@
 //! |---|---|---|
 //! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`); spans of cancelled futures (`FutureExt`) |
 //! | `fmt` | yes | log lines for people, and JSON lines |
+//! | `zstd` | no | compression with Zstandard: smaller and much faster than gzip, and a library in C to compile |
 //! | `b3` | no | Zipkin's headers for trace context, one or several |
 //! | `jaeger` | no | Jaeger's header for trace context |
 //! | `clap` | no | `TelemetryArgs`, for applications that parse their arguments with `clap` |

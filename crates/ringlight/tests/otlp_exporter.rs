@@ -83,7 +83,12 @@ fn variables_choose_protocol_and_compression() {
         }
         assert!(seen.data().all(|request| request.format == format));
     };
-    for compression in ["none", "gzip", "zstd"] {
+    let names: &[&str] = if cfg!(feature = "zstd") {
+        &["none", "gzip", "zstd"]
+    } else {
+        &["none", "gzip"]
+    };
+    for compression in names {
         check("grpc", compression, Format::Grpc);
         check("http/protobuf", compression, Format::Protobuf);
         check("http/json", compression, Format::Json);
@@ -131,7 +136,7 @@ fn an_endpoint_without_a_scheme_is_spoken_to_with_tls() {
 fn what_the_code_says_holds_over_variables() {
     let secure = Secure::start();
     let variables = [
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere.pem"),
         ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/nowhere.pem"),
         ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/nowhere.pem"),
@@ -141,13 +146,13 @@ fn what_the_code_says_holds_over_variables() {
         .environment(variables)
         .otlp_endpoint(secure.backend.url())
         .otlp_protocol(Protocol::HttpJson)
-        .otlp_compression(Compression::Zstd)
+        .otlp_compression(Compression::Gzip)
         .otlp_certificate(&secure.ca)
         .otlp_client_certificate(certificate, key);
     let seen = record(builder, secure.backend);
     for request in seen.data() {
         assert_eq!(request.format, Format::Json);
-        assert_eq!(request.compression, "zstd");
+        assert_eq!(request.compression, "gzip");
     }
 }
 

@@ -99,6 +99,28 @@ fn a_backend_that_takes_no_metrics_is_asked_once() {
     assert_eq!(backend.attempts().iter().filter(metrics).count(), 1);
 }
 
+#[test]
+fn an_attempt_to_report_has_a_time_of_its_own() {
+    let backend = Scripted::new("backend", Answer::Never);
+    let pipeline = start(
+        CollectorConfig {
+            report_interval: Duration::from_millis(1),
+            report_timeout: Some(Duration::from_millis(1)),
+            batch_delay: Duration::from_secs(3600),
+            export_timeout: Duration::from_secs(3600),
+            ..config()
+        },
+        &[&backend],
+    );
+    record_span(&pipeline.recorder(), 1);
+    backend.wait_attempts(3);
+    let is_report = |batch: &ringlight_collector::EncodedBatch| batch.signal == Signal::Metrics;
+    assert!(backend.attempts().iter().all(is_report));
+    backend.set_default(Answer::Ok);
+    let ledger = pipeline.shutdown(PATIENCE);
+    assert_eq!(ledger.account(Signal::Traces).exported, 1);
+}
+
 /// Wants records that say so.
 struct Wanted;
 

@@ -230,46 +230,6 @@ fn fault_13_a_backend_that_says_goaway_gets_everything() {
 }
 
 #[test]
-fn fault_13_a_request_that_a_goaway_leaves_out_is_sent_again() {
-    use std::io::{Read as _, Write as _};
-    // Length, type, flags and stream of each frame: `SETTINGS` that are empty, and a `GOAWAY` after
-    // which no stream was taken, for no reason.
-    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    /// The frame type of a request's data.
-    const DATA: u8 = 0;
-
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let pipeline = start(
-        config(),
-        Protocol::Grpc.exporter(&OtlpConfig::new(format!("http://{address}"))),
-    );
-    record_span(&pipeline.recorder(), 1);
-    let (mut stream, _) = listener.accept().unwrap();
-    drop(listener);
-    stream.write_all(&SETTINGS).unwrap();
-    stream.read_exact(&mut [0; 24]).unwrap();
-    loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head).unwrap();
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        stream.read_exact(&mut vec![0; length]).unwrap();
-        if head[3] == DATA {
-            break;
-        }
-    }
-    stream.write_all(&GOAWAY).unwrap();
-    drop(stream);
-
-    let backend = Backend::start_at(address);
-    pipeline.flush(PATIENCE).unwrap();
-    let ledger = pipeline.shutdown(PATIENCE);
-    backend.stop().assert_agrees_with(&ledger);
-    assert_eq!(ledger.account(Signal::Traces).exported, 1);
-}
-
-#[test]
 fn fault_14_a_backend_that_hangs_costs_a_timeout_and_nothing_else() {
     for protocol in PROTOCOLS {
         let backend = Backend::start();

@@ -9,6 +9,7 @@
 mod answers;
 mod connections;
 mod conservation;
+mod http2;
 mod http_only;
 mod others;
 mod support;

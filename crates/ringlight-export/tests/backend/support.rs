@@ -77,6 +77,23 @@ pub(crate) fn export_once(exporter: &Arc<dyn ExporterBoxed>) -> Result<ExportOut
     })
 }
 
+/// Several attempts that begin at once, on a runtime of their own.
+pub(crate) fn export_at_once(
+    exporter: &Arc<dyn ExporterBoxed>,
+    count: u64,
+) -> Vec<Result<ExportOutcome, ExportError>> {
+    runtime().block_on(async {
+        let mut attempts = tokio::task::JoinSet::new();
+        for sequence in 1..=count {
+            let exporter = Arc::clone(exporter);
+            attempts.spawn(async move { exporter.export_boxed(batch(sequence)).await });
+        }
+        tokio::time::timeout(PATIENCE, attempts.join_all())
+            .await
+            .expect("attempts end")
+    })
+}
+
 pub(crate) fn config() -> CollectorConfig {
     CollectorConfig {
         batch_delay: Duration::from_millis(1),

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use ringlight_collector::{ExportError, ExporterBoxed, Notice, Notices};
 use ringlight_export::{EndpointError, OtlpConfig};
-use ringlight_testing::{Authority, Backend, Identity, TlsSetup};
+use ringlight_testing::{Authority, Backend, Identity, Speech, TlsSetup};
 
-use crate::support::{PROTOCOLS, export_once};
+use crate::support::{PROTOCOLS, Protocol, batch, export_at_once, export_once, runtime};
 
 /// A folder with the certificate of an authority.
 struct Trust {
@@ -263,4 +263,49 @@ fn a_file_that_is_not_there_yet_is_used_once_it_is() {
         attempt(&exporter).unwrap();
         config.check_certificate_files().unwrap();
     }
+}
+
+#[test]
+fn handshakes_are_not_made_in_herds() {
+    let trust = Trust::new();
+    let backend = trust.backend(trust.authority.server());
+    let exporter = Protocol::Grpc.exporter(&trust.config(&backend));
+    for result in export_at_once(&exporter, 8) {
+        result.unwrap();
+    }
+    assert_eq!(backend.stop().connections, 1);
+}
+
+#[test]
+fn who_is_given_up_in_the_handshake_holds_nobody_up() {
+    let trust = Trust::new();
+    runtime().block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let config =
+            OtlpConfig::new(format!("https://{address}")).ca_certificate_file(trust.file());
+        let exporter = Protocol::Grpc.exporter(&config);
+        let mut first = exporter.export_boxed(batch(1));
+        // Nothing is said to it.
+        let silent = tokio::select! {
+            result = &mut first => panic!("{result:?}"),
+            accepted = listener.accept() => accepted.unwrap(),
+        };
+        drop(listener);
+        let mut second = exporter.export_boxed(batch(2));
+        tokio::select! {
+            biased;
+            result = &mut second => panic!("{result:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+        let speech = Speech {
+            tls: Some(TlsSetup::new(trust.authority.server())),
+            is_http1_only: false,
+        };
+        let backend = Backend::start_speaking(address, &speech);
+        drop(first);
+        second.await.unwrap();
+        assert_eq!(backend.stop().requests.len(), 1);
+        drop(silent);
+    });
 }

@@ -354,7 +354,7 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The bytes of base64, in the standard or the URL-safe alphabet, with or without padding.
-fn base64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     let text = text.trim_end_matches('=');
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
     let (mut bits, mut count) = (0_u32, 0_u32);

@@ -13,6 +13,7 @@ mod tests;
 mod write;
 
 pub(crate) use answer::{export_response, status};
+pub(crate) use convert::base64;
 pub use convert::{Converted, to_protobuf};
 pub use write::Writer;
 pub(crate) use write::write_text;

@@ -1,6 +1,7 @@
 //! Headers that hold a secret, kept fresh.
 
 mod notice;
+mod object;
 mod parse;
 #[cfg(test)]
 mod tests;

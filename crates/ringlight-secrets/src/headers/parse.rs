@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::de::{Deserializer, MapAccess, Visitor};
 use zeroize::Zeroizing;
 
+use super::object;
 use crate::{SecretError, SecretErrorKind};
 
 const FORMS: &str = "a secret is a JSON object, {\"authorization\": \"Bearer ...\"}, or a list as in \
@@ -48,42 +48,14 @@ fn invalid(place: &str, reason: String) -> SecretError {
     SecretError::new(SecretErrorKind::Invalid, place, reason).with_hint(FORMS)
 }
 
-type Pair = (Zeroizing<String>, Zeroizing<String>);
+/// A name and a value.
+pub(super) type Pair = (Zeroizing<String>, Zeroizing<String>);
 
 fn object(text: &str, place: &str) -> Result<Vec<Pair>, SecretError> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let pairs = json
-        .deserialize_map(Pairs)
-        .and_then(|pairs| json.end().map(|()| pairs));
-    // The error itself may show the value it stumbled over.
-    pairs.map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        let what = if error.is_data() {
-            "has a value that is not a text"
-        } else {
-            "is not JSON"
-        };
-        invalid(place, format!("{what}, at line {line}, column {column}"))
+    object::pairs(text).map_err(|error| {
+        let (reason, line, column) = (error.reason, error.line, error.column);
+        invalid(place, format!("{reason}, at line {line}, column {column}"))
     })
-}
-
-/// Takes an object as it is written, names that occur twice included.
-struct Pairs;
-
-impl<'de> Visitor<'de> for Pairs {
-    type Value = Vec<Pair>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object of texts")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Pair>, A::Error> {
-        let mut pairs = Vec::new();
-        while let Some(pair) = map.next_entry()? {
-            pairs.push(pair);
-        }
-        Ok(pairs)
-    }
 }
 
 fn list(text: &str, place: &str) -> Result<Vec<Pair>, SecretError> {

@@ -75,26 +75,90 @@ where
     let _ = tokio::time::timeout(timeout, all).await;
 }
 
-/// Decompresses gzip, any number of members, to at most `max` bytes. Blocks.
+/// How a body is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Gzip,
+    Zstd,
+}
+
+impl Encoding {
+    /// The encoding of a name that HTTP and gRPC both have.
+    pub(super) fn from_name(name: &[u8]) -> Option<Self> {
+        if name.eq_ignore_ascii_case(b"gzip") {
+            Some(Self::Gzip)
+        } else if name.eq_ignore_ascii_case(b"zstd") {
+            Some(Self::Zstd)
+        } else {
+            None
+        }
+    }
+
+    fn decoder(self, compressed: &[u8]) -> Result<Decoder<'_>, BodyError> {
+        Ok(match self {
+            Self::Gzip => Decoder::Gzip(MultiGzDecoder::new(compressed)),
+            Self::Zstd => {
+                // It fails only for lack of memory.
+                let decoder = zstd::stream::read::Decoder::with_buffer(compressed);
+                let mut decoder = decoder.map_err(|_| BodyError::Memory)?;
+                decoder
+                    .window_log_max(ZSTD_WINDOW_LOG_MAX)
+                    .map_err(|_| BodyError::Corrupt)?;
+                Decoder::Zstd(decoder)
+            }
+        })
+    }
+}
+
+/// 8 MiB, which every decoder of Zstandard must take and no encoder for the web may exceed (RFC 9659). It is beside
+/// the memory that requests share, and taken once at most for each processor.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+enum Decoder<'a> {
+    Gzip(MultiGzDecoder<&'a [u8]>),
+    Zstd(zstd::stream::read::Decoder<'static, &'a [u8]>),
+}
+
+impl Decoder<'_> {
+    fn read(&mut self, chunk: &mut [u8]) -> Result<usize, BodyError> {
+        loop {
+            let read = match self {
+                Self::Gzip(decoder) => decoder.read(chunk),
+                Self::Zstd(decoder) => decoder.read(chunk),
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result.map_err(|_| BodyError::Corrupt),
+            }
+        }
+    }
+}
+
+/// Decompresses any number of gzip members or Zstandard frames to at most `max` bytes. Blocks.
 ///
 /// What grows large is measured before it is kept, so that a bomb costs time and no memory, and
 /// large requests take no more than their size.
-pub(super) fn gunzip(compressed: &[u8], memory: &Memory, max: usize) -> Result<Buffer, BodyError> {
+pub(super) fn decompress(
+    encoding: Encoding,
+    compressed: &[u8],
+    memory: &Memory,
+    max: usize,
+) -> Result<Buffer, BodyError> {
     let mut buffer = Buffer::new(memory, max);
     if compressed.is_empty() {
         return Ok(buffer);
     }
-    let mut decoder = MultiGzDecoder::new(compressed);
+    let mut decoder = encoding.decoder(compressed)?;
     let mut chunk = [0; 16 * 1024];
     while buffer.as_slice().len() < UNMEASURED_BYTES {
-        match read(&mut decoder, &mut chunk)? {
+        match decoder.read(&mut chunk)? {
             0 => return Ok(buffer),
             length => buffer.append(&chunk[..length])?,
         }
     }
     let mut size = buffer.as_slice().len();
     loop {
-        match read(&mut decoder, &mut chunk)? {
+        match decoder.read(&mut chunk)? {
             0 => break,
             length => size += length,
         }
@@ -103,23 +167,14 @@ pub(super) fn gunzip(compressed: &[u8], memory: &Memory, max: usize) -> Result<B
         }
     }
     // A decoder cannot go back, so all is read again, to where it has room as a whole.
-    drop(buffer);
+    drop((buffer, decoder));
     let mut buffer = Buffer::new(memory, max);
     buffer.reserve(size)?;
-    let mut decoder = MultiGzDecoder::new(compressed);
+    let mut decoder = encoding.decoder(compressed)?;
     loop {
-        match read(&mut decoder, &mut chunk)? {
+        match decoder.read(&mut chunk)? {
             0 => return Ok(buffer),
             length => buffer.append(&chunk[..length])?,
-        }
-    }
-}
-
-fn read(decoder: &mut MultiGzDecoder<&[u8]>, chunk: &mut [u8]) -> Result<usize, BodyError> {
-    loop {
-        match decoder.read(chunk) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result.map_err(|_| BodyError::Corrupt),
         }
     }
 }
@@ -129,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_gzip_takes_the_memory_of_its_content_and_bombs_take_none() {
+    fn large_content_takes_the_memory_of_its_size_and_bombs_take_none() {
         use std::io::Write as _;
         let gzip = |bytes: &[u8]| {
             let mut encoder =
@@ -137,20 +192,49 @@ mod tests {
             encoder.write_all(bytes).unwrap();
             encoder.finish().unwrap()
         };
+        let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
         let content: Vec<u8> = (0..5_000_000_u32).map(|i| (i / 7) as u8).collect();
+        let (front, back) = content.split_at(1_500_000);
         let memory = Memory::new(content.len());
-        let members = [gzip(&content[..1_500_000]), gzip(&content[1_500_000..])].concat();
-        for compressed in [gzip(&content), members] {
-            let buffer = gunzip(&compressed, &memory, content.len()).unwrap();
+        for (encoding, compressed) in [
+            (Encoding::Gzip, gzip(&content)),
+            (Encoding::Gzip, [gzip(front), gzip(back)].concat()),
+            (Encoding::Zstd, zstd(&content)),
+            (Encoding::Zstd, [zstd(front), zstd(back)].concat()),
+        ] {
+            let check = |compressed: &[u8], max| decompress(encoding, compressed, &memory, max);
+            let buffer = check(&compressed, content.len()).unwrap();
             assert!(buffer.as_slice() == content);
             assert_eq!(memory.used(), content.len());
             drop(buffer);
-            let refused = gunzip(&compressed, &memory, content.len() - 1);
+            let refused = check(&compressed, content.len() - 1);
             assert_eq!(refused.unwrap_err(), BodyError::TooLarge);
-            let cut = &compressed[..compressed.len() - 5];
-            let refused = gunzip(cut, &memory, content.len());
+            let refused = check(&compressed[..compressed.len() - 5], content.len());
             assert_eq!(refused.unwrap_err(), BodyError::Corrupt);
         }
         assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn fault_24_a_window_larger_than_a_decoder_must_take_is_refused() {
+        use std::io::Write as _;
+        let content = vec![7; 100_000];
+        let check = |window_log, expected: Option<BodyError>| {
+            let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+            encoder.window_log(window_log).unwrap();
+            encoder.write_all(&content).unwrap();
+            // Written before its end is known, so that its window is the declared one.
+            encoder.flush().unwrap();
+            let compressed = encoder.finish().unwrap();
+            let memory = Memory::new(1 << 20);
+            let read = decompress(Encoding::Zstd, &compressed, &memory, content.len());
+            assert_eq!(read.as_ref().err(), expected.as_ref(), "{window_log}");
+            if let Ok(buffer) = read {
+                assert!(buffer.as_slice() == content);
+            }
+        };
+        check(23, None);
+        check(24, Some(BodyError::Corrupt));
+        check(27, Some(BodyError::Corrupt));
     }
 }

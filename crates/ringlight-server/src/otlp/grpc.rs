@@ -13,7 +13,7 @@ use ringlight_model::Signal;
 use ringlight_otlp::response::ExportResponse;
 
 use super::Receiver;
-use super::body;
+use super::body::{self, Encoding};
 use super::memory::Buffer;
 use super::process::{self, Format, Received, Refused};
 use crate::state::{Listener, RefusalReason};
@@ -100,54 +100,55 @@ where
             format!("no such method `{path}`"),
         ));
     };
-    let gzip_is_declared = encoding(&head.headers)?;
+    let declared = encoding(&head.headers)?;
     let config = &receiver.inner.config;
     let max = config.request_bytes_max;
     let memory = &receiver.inner.memory;
     let body = body::collect(&mut body, memory, max + PREFIX_BYTES, config.body_timeout)
         .await
         .map_err(|error| process::refused_body(error, max))?;
-    let (body, is_gzip) = message(body, gzip_is_declared, max)?;
+    let (body, encoding) = message(body, declared, max)?;
     let received = Received {
         signal,
         format: Format::Protobuf,
-        is_gzip,
+        encoding,
         body,
         batch_id: process::batch_id(&head.headers),
     };
     process::take(receiver, received).await
 }
 
-/// Whether messages may be compressed with gzip.
-fn encoding(headers: &HeaderMap) -> Result<bool, Refused> {
+/// How messages may be compressed.
+fn encoding(headers: &HeaderMap) -> Result<Option<Encoding>, Refused> {
     match headers.get("grpc-encoding").map(HeaderValue::as_bytes) {
-        None | Some(b"identity") => Ok(false),
-        Some(b"gzip") => Ok(true),
-        Some(other) => Err(Refused::new(
-            RefusalReason::Encoding,
-            format!(
-                "encoding `{}` is not supported: use gzip, or none",
-                String::from_utf8_lossy(other)
-            ),
-        )),
+        None | Some(b"identity") => Ok(None),
+        Some(name) => Encoding::from_name(name).map(Some).ok_or_else(|| {
+            Refused::new(
+                RefusalReason::Encoding,
+                format!(
+                    "encoding `{}` is not supported: use gzip or zstd, or none",
+                    String::from_utf8_lossy(name)
+                ),
+            )
+        }),
     }
 }
 
-/// Takes the prefix off the only message of a call; says whether it is compressed.
+/// Takes the prefix off the only message of a call; says how it is compressed, if it is.
 fn message(
     mut body: Buffer,
-    gzip_is_declared: bool,
+    encoding: Option<Encoding>,
     max: usize,
-) -> Result<(Buffer, bool), Refused> {
+) -> Result<(Buffer, Option<Encoding>), Refused> {
     let Some(&[flag, a, b, c, d]) = body.as_slice().first_chunk() else {
         return Err(Refused::new(
             RefusalReason::Incomplete,
             "call ends before its message begins",
         ));
     };
-    let is_gzip = match flag {
-        0 => false,
-        1 if gzip_is_declared => true,
+    let encoding = match flag {
+        0 => None,
+        1 if encoding.is_some() => encoding,
         1 => {
             return Err(Refused::new(
                 RefusalReason::Encoding,
@@ -179,7 +180,7 @@ fn message(
             "call has more than one message",
         ));
     }
-    Ok((body, is_gzip))
+    Ok((body, encoding))
 }
 
 fn succeed(response: &ExportResponse) -> Response<GrpcBody> {
@@ -219,7 +220,7 @@ fn common_headers(headers: &mut HeaderMap) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(
         "grpc-accept-encoding",
-        HeaderValue::from_static("identity,gzip"),
+        HeaderValue::from_static("identity,gzip,zstd"),
     );
     headers.insert(process::TAKES, process::OPEN_SPANS);
 }

@@ -10,7 +10,7 @@ use http_body::Body;
 use http_body_util::Full;
 use ringlight_model::Signal;
 
-use super::body::{self, BodyError};
+use super::body::{self, BodyError, Encoding};
 use super::process::{self, Format, Received, Refused};
 use super::{Receiver, grpc};
 use crate::state::{Listener, RefusalReason};
@@ -104,7 +104,7 @@ where
             ),
         ));
     };
-    let is_gzip = is_gzip(&head.headers)?;
+    let encoding = encoding(&head.headers)?;
     let config = &receiver.inner.config;
     let max = config.request_bytes_max;
     let collected = body::collect(&mut body, &receiver.inner.memory, max, config.body_timeout);
@@ -120,7 +120,7 @@ where
     let received = Received {
         signal,
         format,
-        is_gzip,
+        encoding,
         body: collected,
         batch_id: process::batch_id(&head.headers),
     };
@@ -140,31 +140,34 @@ fn format(headers: &HeaderMap) -> Option<Format> {
     }
 }
 
-/// Whether the body is compressed. Several encodings on top of each other are refused: each would
+/// How the body is compressed, if it is. Several encodings on top of each other are refused: each would
 /// multiply what a few bytes can grow to.
-fn is_gzip(headers: &HeaderMap) -> Result<bool, Refused> {
-    let mut is_gzip = false;
+fn encoding(headers: &HeaderMap) -> Result<Option<Encoding>, Refused> {
+    let mut found = None;
     for value in headers.get_all(CONTENT_ENCODING) {
-        let encodings = value.to_str().unwrap_or("unreadable").split(',');
-        for encoding in encodings.map(str::trim) {
-            if encoding.is_empty() || encoding.eq_ignore_ascii_case("identity") {
+        let names = value.to_str().unwrap_or("unreadable").split(',');
+        for name in names.map(str::trim) {
+            if name.is_empty() || name.eq_ignore_ascii_case("identity") {
                 continue;
             }
-            let is_known =
-                encoding.eq_ignore_ascii_case("gzip") || encoding.eq_ignore_ascii_case("x-gzip");
-            if !is_known || is_gzip {
+            let known = if name.eq_ignore_ascii_case("x-gzip") {
+                Some(Encoding::Gzip)
+            } else {
+                Encoding::from_name(name.as_bytes())
+            };
+            if known.is_none() || found.is_some() {
                 return Err(Refused::new(
                     RefusalReason::Encoding,
                     format!(
-                        "content encoding {} is not supported: use gzip, once, or none",
+                        "content encoding {} is not supported: use gzip or zstd, once, or none",
                         describe(Some(value))
                     ),
                 ));
             }
-            is_gzip = true;
+            found = known;
         }
     }
-    Ok(is_gzip)
+    Ok(found)
 }
 
 fn describe(value: Option<&HeaderValue>) -> String {

@@ -10,7 +10,7 @@ use ringlight_otlp::response::{ExportResponse, Status};
 use ringlight_otlp::{Decoded, OtlpDecoder, json, ledger_report, open_report};
 use ringlight_store::{Ingest, IngestError, now_unix_nano};
 
-use super::body::{BodyError, gunzip};
+use super::body::{BodyError, Encoding, decompress};
 use super::memory::Buffer;
 use super::{Inner, Receiver};
 use crate::state::{RefusalReason, Taken};
@@ -52,7 +52,8 @@ pub(super) enum Format {
 pub(super) struct Received {
     pub(super) signal: Signal,
     pub(super) format: Format,
-    pub(super) is_gzip: bool,
+    /// How the body is compressed, if it is.
+    pub(super) encoding: Option<Encoding>,
     pub(super) body: Buffer,
     /// What our own client calls the batch, the same when it sends it again.
     pub(super) batch_id: Option<String>,
@@ -156,7 +157,7 @@ pub(super) fn refused_body(error: BodyError, max: usize) -> Refused {
         ),
         BodyError::Corrupt => Refused::new(
             RefusalReason::Undecodable,
-            "request is not gzip, or its gzip is cut off or damaged",
+            "request is not compressed as it says, or is cut off, damaged, or Zstandard with a window of more than 8 MiB",
         ),
     }
 }
@@ -248,14 +249,14 @@ fn prepare(inner: &Inner, received: Received) -> Result<Prepared, Refused> {
     let Received {
         signal,
         format,
-        is_gzip,
+        encoding,
         mut body,
         batch_id,
     } = received;
     let max = inner.config.request_bytes_max;
     let refused = |error| refused_body(error, max);
-    if is_gzip {
-        body = gunzip(body.as_slice(), &inner.memory, max).map_err(refused)?;
+    if let Some(encoding) = encoding {
+        body = decompress(encoding, body.as_slice(), &inner.memory, max).map_err(refused)?;
     }
     let limits = Limits {
         request_bytes_max: max,

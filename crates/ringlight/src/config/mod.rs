@@ -250,13 +250,11 @@ fn directives(reader: &mut Reader<'_>, variable: &str) -> Option<Filter> {
 /// Says what of the specification's variables this version does not act on, rather than leave
 /// somebody to wonder.
 fn unsupported(reader: &mut Reader<'_>) {
-    // Reports, the only metrics so far, have the time that spans and log records have.
-    for name in ["OTEL_CONFIG_FILE", "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT"] {
-        if reader.text(name).is_some() {
-            reader.say(format!(
-                "`{name}` is ignored: this version does not support it"
-            ));
-        }
+    let name = "OTEL_CONFIG_FILE";
+    if reader.text(name).is_some() {
+        reader.say(format!(
+            "`{name}` is ignored: this version does not support it"
+        ));
     }
 }
 
@@ -348,6 +346,10 @@ fn batching(reader: &mut Reader<'_>, pipeline: &mut CollectorConfig) {
     let generic = millis("OTEL_EXPORTER_OTLP_TIMEOUT");
     if let Some(timeout) = per_signal.or(generic).or(processors) {
         pipeline.export_timeout = timeout;
+    }
+    // Reports are the only metrics so far.
+    if let Some(timeout) = millis("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT").or(generic) {
+        pipeline.report_timeout = Some(timeout);
     }
     let mut count = |name: &str| {
         reader.number(name, "1 to 1000000", |count| {

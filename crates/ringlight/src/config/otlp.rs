@@ -29,7 +29,9 @@ pub enum Compression {
     None,
     /// gzip, which every OTLP backend takes.
     Gzip,
-    /// Zstandard, smaller and much faster than gzip; the OpenTelemetry Collector takes it, others may not.
+    /// Zstandard, smaller and much faster than gzip; the OpenTelemetry Collector takes it, others may not. With
+    /// feature `zstd`.
+    #[cfg(feature = "zstd")]
     Zstd,
 }
 
@@ -216,15 +218,24 @@ fn compression(reader: &mut Reader<'_>, inputs: &Inputs, signal: Signal) -> Comp
     let per_signal = format!("OTEL_EXPORTER_OTLP_{}_COMPRESSION", upper(signal));
     [&*per_signal, "OTEL_EXPORTER_OTLP_COMPRESSION"]
         .into_iter()
-        .find_map(|name| {
-            reader.choice(name, "`gzip`, `zstd` or `none`", |text| match text {
-                "gzip" => Some(Compression::Gzip),
-                "zstd" => Some(Compression::Zstd),
-                "none" => Some(Compression::None),
-                _ => None,
-            })
-        })
+        .find_map(|name| named_compression(reader, name))
         .unwrap_or_default()
+}
+
+fn named_compression(reader: &mut Reader<'_>, name: &str) -> Option<Compression> {
+    if cfg!(not(feature = "zstd")) && reader.text(name).as_deref() == Some("zstd") {
+        reader.say(format!(
+            "`zstd` of `{name}` is ignored: this build does not have it; hint: enable the feature `zstd`"
+        ));
+        return None;
+    }
+    reader.choice(name, "`gzip`, `zstd` or `none`", |text| match text {
+        "gzip" => Some(Compression::Gzip),
+        #[cfg(feature = "zstd")]
+        "zstd" => Some(Compression::Zstd),
+        "none" => Some(Compression::None),
+        _ => None,
+    })
 }
 
 fn tls_files(reader: &mut Reader<'_>, inputs: &Inputs, signal: Signal) -> TlsFiles {

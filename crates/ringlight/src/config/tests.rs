@@ -269,9 +269,8 @@ fn compression_and_files_come_from_code_or_the_variables_of_the_signal() {
     let variables = [
         ("OTLP_ENDPOINT", "https://h:4317"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
-        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none"),
         ("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "lz4"),
-        ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "none"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca"),
         ("OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", "/ca-logs"),
         ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/client"),
@@ -292,8 +291,8 @@ fn compression_and_files_come_from_code_or_the_variables_of_the_signal() {
     let routes = from_variables.routes.unwrap();
     let all = [routes.traces, routes.logs, routes.metrics].map(Option::unwrap);
     let compressions = all.each_ref().map(|route| route.compression);
-    let [zstd, gzip] = [Compression::Zstd, Compression::Gzip];
-    assert_eq!(compressions, [zstd, gzip, Compression::None]);
+    let [none, gzip] = [Compression::None, Compression::Gzip];
+    assert_eq!(compressions, [none, gzip, gzip]);
     assert_eq!(all.each_ref().map(certificate), ["/ca", "/ca-logs", "/ca"]);
     let keys = all.each_ref().map(key);
     assert_eq!(keys, ["/key", "/key", "/key-metrics"].map(PathBuf::from));
@@ -450,9 +449,55 @@ fn a_bad_directive_is_told_with_where_it_is_and_what_is_allowed() {
 }
 
 #[test]
+fn zstd_takes_its_feature() {
+    let variables = [
+        ("OTLP_ENDPOINT", "http://h:4317"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
+    ];
+    let settings = settings(&variables, |_| {});
+    let routes = settings.routes.unwrap();
+    let all = [routes.traces, routes.logs, routes.metrics].map(|route| route.unwrap().compression);
+    #[cfg(feature = "zstd")]
+    {
+        assert_eq!(settings.warnings, [""; 0]);
+        assert_eq!(all, [Compression::Zstd; 3]);
+    }
+    #[cfg(not(feature = "zstd"))]
+    {
+        let [warning] = &settings.warnings[..] else {
+            panic!("{:?}", settings.warnings);
+        };
+        assert!(warning.ends_with("enable the feature `zstd`"), "{warning}");
+        assert_eq!(all, [Compression::None; 3]);
+    }
+}
+
+#[test]
+fn reports_have_the_time_of_metrics() {
+    let check = |variables: &[(&str, &str)], report: Option<u64>, export: u64| {
+        let settings = settings(variables, |_| {});
+        assert_eq!(settings.warnings, [""; 0], "{variables:?}");
+        let pipeline = settings.pipeline;
+        let expected = (report.map(Duration::from_secs), Duration::from_secs(export));
+        let found = (pipeline.report_timeout, pipeline.export_timeout);
+        assert_eq!(found, expected, "{variables:?}");
+    };
+    let metrics = ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "3000");
+    let all = ("OTEL_EXPORTER_OTLP_TIMEOUT", "5000");
+    let traces = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "4000");
+    let spans = ("OTEL_BSP_EXPORT_TIMEOUT", "2000");
+    check(&[], None, 10);
+    check(&[metrics], Some(3), 10);
+    check(&[all], Some(5), 5);
+    check(&[metrics, all, traces], Some(3), 4);
+    check(&[all, traces], Some(5), 4);
+    check(&[traces], None, 4);
+    check(&[spans], None, 2);
+}
+
+#[test]
 fn what_this_version_does_not_support_is_said() {
     let warnings = |variables: &[(&str, &str)]| settings(variables, |_| {}).warnings.len();
-    assert_eq!(warnings(&[("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "1")]), 1);
     assert_eq!(warnings(&[("OTEL_TRACES_SAMPLER", "always_on")]), 0);
     assert_eq!(warnings(&[("OTEL_TRACES_SAMPLER", "jaeger_remote")]), 1);
     assert_eq!(warnings(&[("OTEL_CONFIG_FILE", "otel.yaml")]), 1);

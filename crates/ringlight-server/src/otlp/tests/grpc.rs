@@ -218,7 +218,15 @@ async fn malformed_calls_are_refused_with_their_status() {
     let bomb = bomb(4);
     let bombed = framed(1, bomb.len() as u32, &bomb);
     check(&gzip_header, bombed, "8", RefusalReason::TooLarge).await;
-    for encoding in ["zstd", "deflate", "gzip,gzip"] {
+    let zstd_header = [("grpc-encoding", "zstd")];
+    for cut in [&zstd(&good)[..20], &gzip(&good), &good] {
+        let body = framed(1, cut.len() as u32, cut);
+        check(&zstd_header, body, "3", RefusalReason::Undecodable).await;
+    }
+    let bomb = zstd_bomb(4);
+    let bombed = framed(1, bomb.len() as u32, &bomb);
+    check(&zstd_header, bombed, "8", RefusalReason::TooLarge).await;
+    for encoding in ["snappy", "deflate", "gzip,gzip", "gzip,zstd"] {
         let headers = [("grpc-encoding", encoding)];
         check(
             &headers,
@@ -230,6 +238,31 @@ async fn malformed_calls_are_refused_with_their_status() {
     }
     check(&[], framed(0, 3, b"abc"), "3", RefusalReason::Undecodable).await;
     assert!(bench.intake.requests().is_empty());
+}
+
+#[tokio::test]
+async fn fault_24_zstd_is_taken_and_offered() {
+    let bench = Bench::new();
+    let request = traces(&[1, 2]);
+    let (front, back) = request.split_at(20);
+    for message in [zstd(&request), [zstd(front), zstd(back)].concat()] {
+        let framed = framed(1, message.len() as u32, &message);
+        let path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+        let call = Request::post(path)
+            .version(::http::Version::HTTP_2)
+            .header("content-type", "application/grpc")
+            .header("grpc-encoding", "zstd")
+            .body(Full::new(Bytes::from(framed)))
+            .unwrap();
+        let response = super::super::grpc::answer(&bench.receiver, PEER, call).await;
+        let offered = &response.headers()["grpc-accept-encoding"];
+        assert_eq!(offered, "identity,gzip,zstd");
+        let body = http_body_util::BodyExt::collect(response.into_body());
+        assert_eq!(body.await.unwrap().trailers().unwrap()["grpc-status"], "0");
+    }
+    assert_eq!(bench.intake.requests().len(), 2);
+    assert!(bench.intake.requests().iter().all(|kept| kept.1 == request));
+    bench.assert_memory_is_free();
 }
 
 #[tokio::test]

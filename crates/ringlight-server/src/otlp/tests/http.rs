@@ -297,35 +297,48 @@ async fn only_post_is_allowed() {
 
 #[tokio::test]
 async fn fault_24_gzip_is_taken_whatever_its_members_and_refused_when_cut_or_damaged() {
+    taken_whole_and_refused_when_broken(gzip, &["gzip", "GZIP", "x-gzip", "identity, gzip"]).await;
+}
+
+#[tokio::test]
+async fn fault_24_zstd_is_taken_whatever_its_frames_and_refused_when_cut_or_damaged() {
+    taken_whole_and_refused_when_broken(zstd, &["zstd", "ZSTD", "identity, zstd"]).await;
+}
+
+/// With what compresses, and its names.
+async fn taken_whole_and_refused_when_broken(compress: fn(&[u8]) -> Vec<u8>, names: &[&str]) {
     let bench = Bench::new();
     let request = traces(&[1, 2]);
     let (front, back) = request.split_at(20);
-    let gzipped = gzip(&request);
-    let members = [gzip(front), gzip(b""), gzip(back)].concat();
-    for body in [&gzipped, &members] {
-        for encoding in ["gzip", "GZIP", "x-gzip", "identity, gzip"] {
+    let whole = compress(&request);
+    let members = [compress(front), compress(b""), compress(back)].concat();
+    for body in [&whole, &members] {
+        for encoding in names {
             let answer = send_traces(&bench, &[("content-encoding", encoding)], body).await;
             assert_eq!(answer.status, StatusCode::OK, "{encoding}");
         }
     }
-    assert_eq!(bench.intake.requests().len(), 8);
+    assert_eq!(bench.intake.requests().len(), 2 * names.len());
     assert!(bench.intake.requests().iter().all(|kept| kept.1 == request));
 
-    let mut damaged = gzipped.clone();
+    let mut damaged = whole.clone();
     let at = damaged.len() - 6;
     damaged[at] ^= 1;
+    let mut of_other_sum = whole.clone();
+    *of_other_sum.last_mut().unwrap() ^= 1;
     let broken = [
-        gzipped[..gzipped.len() - 1].to_vec(),
-        gzipped[..gzipped.len() - 9].to_vec(),
-        gzipped[..10].to_vec(),
-        gzipped[..5].to_vec(),
+        whole[..whole.len() - 1].to_vec(),
+        whole[..whole.len() - 9].to_vec(),
+        whole[..10].to_vec(),
+        whole[..5].to_vec(),
         members[..members.len() - 3].to_vec(),
-        [&gzipped[..], b"trailing"].concat(),
+        [&whole[..], b"trailing"].concat(),
         damaged,
+        of_other_sum,
         request.clone(),
     ];
     for body in broken {
-        let answer = send_traces(&bench, &[("content-encoding", "gzip")], &body).await;
+        let answer = send_traces(&bench, &[("content-encoding", names[0])], &body).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body:?}");
         assert_eq!(bench.last_refusal(), Some(RefusalReason::Undecodable));
     }
@@ -339,7 +352,9 @@ async fn fault_24_stacked_and_unknown_encodings_are_refused() {
     for encodings in [
         &["gzip, gzip"][..],
         &["gzip", "gzip"],
-        &["zstd"],
+        &["zstd, zstd"],
+        &["zstd", "gzip"],
+        &["zstd;q=1"],
         &["deflate"],
         &["br"],
         &["gzip, zstd"],
@@ -361,8 +376,15 @@ async fn fault_24_a_bomb_is_refused_within_the_memory_of_one_request() {
     // The bench has memory for a request and its compressed form, so a bomb that was let grow
     // would be refused for lack of memory and not for its size.
     let bench = Bench::small();
-    for body in [bomb(16), [bomb(8), bomb(8)].concat()] {
-        let answer = send_traces(&bench, &[("content-encoding", "gzip")], &body).await;
+    for (encoding, body) in [
+        ("gzip", bomb(16)),
+        ("gzip", [bomb(8), bomb(8)].concat()),
+        ("zstd", zstd_bomb(16)),
+        ("zstd", zstd_bomb(8).repeat(2)),
+        // Each is as large as a request may be, and compresses to a few bytes.
+        ("zstd", zstd(&vec![0; 65_536]).repeat(1000)),
+    ] {
+        let answer = send_traces(&bench, &[("content-encoding", encoding)], &body).await;
         assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(bench.last_refusal(), Some(RefusalReason::TooLarge));
         let status = Status::from_protobuf(&answer.body).unwrap();
@@ -380,8 +402,10 @@ async fn the_limit_of_a_request_is_exact() {
     assert_eq!((fits.len(), exceeds.len()), (65_536, 65_537));
     let answer = send_traces(&bench, &[], fits).await;
     assert_eq!(answer.status, StatusCode::OK);
-    let answer = send_traces(&bench, &[("content-encoding", "gzip")], &gzip(fits)).await;
-    assert_eq!(answer.status, StatusCode::OK);
+    for (encoding, body) in [("gzip", gzip(fits)), ("zstd", zstd(fits))] {
+        let answer = send_traces(&bench, &[("content-encoding", encoding)], &body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{encoding}");
+    }
     let answer = send_traces(&bench, &[], exceeds).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     bench.assert_memory_is_free();

@@ -211,6 +211,19 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// One frame of Zstandard with a checksum.
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 19).unwrap();
+    encoder.include_checksum(true).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// What Zstandard makes of `megabytes` of zeros.
+fn zstd_bomb(megabytes: usize) -> Vec<u8> {
+    zstd(&vec![0; megabytes << 20])
+}
+
 /// What gzip makes of `megabytes` of zeros.
 fn bomb(megabytes: usize) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());

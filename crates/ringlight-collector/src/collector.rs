@@ -384,7 +384,8 @@ impl Collector {
         let due = self.inbox.next_due().filter(|_| !is_held);
         let deadline = self.leaving.as_ref().map(|leaving| leaving.until.sent);
         let seal = self.flushes.next_seal().filter(|_| !is_held);
-        let until = [look, due, seal, deadline, self.watch.next_look()]
+        let held = self.inbox.held_until(now);
+        let until = [look, due, seal, held, deadline, self.watch.next_look()]
             .into_iter()
             .flatten()
             .min();

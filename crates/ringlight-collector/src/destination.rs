@@ -36,6 +36,7 @@ use crate::notice::{Notice, Notices};
 use crate::send::{Unsent, send};
 use crate::spool::SpoolMode;
 use crate::sync::unpoisoned;
+use crate::wait::sleep_until;
 
 pub(crate) struct Destination {
     /// Of the account.
@@ -165,7 +166,14 @@ impl Destination {
     }
 
     fn has_room_in_queue(&self, state: &State, bytes: usize) -> bool {
-        state.held_bytes == 0 || state.held_bytes + bytes <= self.settings.queue_bytes_max
+        let new_bytes = state.held_bytes - state.backlog_bytes;
+        new_bytes == 0 || new_bytes + bytes <= self.new_bytes_max(state)
+    }
+
+    /// How much of what may be held is for new batches: what the backlog does not take, of which half is the most.
+    fn new_bytes_max(&self, state: &State) -> usize {
+        let queue_bytes_max = self.settings.queue_bytes_max;
+        queue_bytes_max - state.backlog_bytes.min(queue_bytes_max / 2)
     }
 
     fn has_room_to_write(&self, state: &State, bytes: usize) -> bool {
@@ -282,20 +290,28 @@ impl Destination {
     /// Sends batches one after the other, for ever. Several of these run side by side.
     pub(crate) async fn work(self: Arc<Self>) {
         loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
             match self.take() {
-                Some((ticket, held)) => self.deliver(ticket, held).await,
-                None => self.queued.notified().await,
+                Ok((ticket, held)) => self.deliver(ticket, held).await,
+                Err(due) => tokio::select! {
+                    () = self.queued.notified() => {}
+                    () = sleep_until(due) => {}
+                    // Whoever leaves does not rest for long.
+                    () = changed => {}
+                },
             }
         }
     }
 
-    fn take(&self) -> Option<(u64, Held)> {
+    /// The next batch, or when there is one, if that is known.
+    fn take(&self) -> Result<(u64, Held), Option<Instant>> {
         let mut state = self.state();
-        let held = state.next()?;
+        let held = state.next(Instant::now(), self.settings.retry.total_max)?;
         state.taken += 1;
         let ticket = state.taken;
         let request = InHand {
-            left: vec![held.batch.clone()],
+            left: held.left.clone(),
             held: held.clone(),
         };
         state.requests.insert(ticket, request);
@@ -308,35 +324,53 @@ impl Destination {
         }
         drop(state);
         self.accounts.request_began(self.index);
-        self.move_to(&held.batch, Stage::Queue, Stage::Request);
+        for part in &held.left {
+            self.move_to(part, Stage::Queue, Stage::Request);
+        }
         if held.is_backlog {
             self.rouse_keeper();
         }
-        Some((ticket, held))
+        Ok((ticket, held))
     }
 
     async fn deliver(&self, ticket: u64, held: Held) {
         let ended = self.attempts(ticket, &held).await;
         let mut state = self.state();
-        let left = state.requests.remove(&ticket).map(|request| request.left);
-        state.held_bytes -= held.bytes();
+        // It is there until here: what takes requests away is done when the workers have ended.
+        let Some(InHand { mut held, left }) = state.requests.remove(&ticket) else {
+            return;
+        };
+        let is_exported = matches!(ended, Ended::Settled { is_exported: true });
+        self.accounts.request_ended(self.index, is_exported);
         match ended {
-            Ended::Settled { is_exported } => {
-                state.is_stalled = false;
+            Ended::Settled { .. } => {
+                state.release(&held);
+                state.delivered += u64::from(is_exported);
                 if let Some(frame) = held.frame {
                     state.spool.done.push((held.batch.signal, frame));
                 }
-                self.accounts.request_ended(self.index, is_exported);
+            }
+            Ended::Failed => {
+                for part in &left {
+                    self.move_to(part, Stage::Request, Stage::Queue);
+                }
+                held.left = left;
+                state.requeue(held);
             }
             Ended::Kept => {
-                self.accounts.request_ended(self.index, false);
-                for part in left.into_iter().flatten() {
+                state.release(&held);
+                for part in left {
                     self.move_to(&part, Stage::Request, Stage::Queue);
                     self.write(&mut state, part);
                 }
             }
         }
+        // One that is full again with the next batch is not worth waiting for.
+        if state.held_bytes <= self.settings.queue_bytes_max / 2 {
+            state.is_stalled = false;
+        }
         drop(state);
+        self.rouse_keeper();
         self.settled.notify_one();
     }
 
@@ -351,6 +385,7 @@ impl Destination {
         let unwritten: Vec<_> = std::mem::take(&mut state.spool.to_write).into();
         let writing = std::mem::take(&mut state.spool.writing);
         state.held_bytes = 0;
+        state.backlog_bytes = 0;
         drop(state);
         let drop_or_leave = |batch: &EncodedBatch, from: Stage, is_safe: bool| {
             if is_safe {
@@ -360,7 +395,9 @@ impl Destination {
             }
         };
         for held in queues.iter().flatten() {
-            drop_or_leave(&held.batch, Stage::Queue, held.frame.is_some());
+            for part in &held.left {
+                drop_or_leave(part, Stage::Queue, held.frame.is_some());
+            }
         }
         for batch in unwritten.iter().chain(&writing) {
             drop_or_leave(batch, Stage::Queue, false);

@@ -332,6 +332,12 @@ impl Inbox {
         !self.sealed.is_empty()
     }
 
+    /// Until when a batch that waits for room is waited for, if that is to come.
+    pub(crate) fn held_until(&self, now: Instant) -> Option<Instant> {
+        let until = self.held_since.map(|since| since + HOLD_MAX);
+        until.filter(|until| *until > now)
+    }
+
     /// Bytes of the buffers of batches, wherever those are, and of what is kept back.
     pub(crate) fn held_bytes(&self) -> usize {
         let kept_back = self.tail.as_ref().map_or(0, Tail::held_bytes);
@@ -380,19 +386,25 @@ impl Inbox {
     /// Hands sealed batches to the destinations. Whether all are gone, so that draining may go on.
     ///
     /// A destination that answers but has no room holds everything up for a moment, since the
-    /// rings have room; with a blocking policy, and at the end, for as long as it takes.
+    /// rings have room; with a blocking policy, and at the end, for as long as it takes, unless others have room: they do
+    /// not wait for one that is away, nor at the end for one that may be.
     pub(crate) fn offer(&mut self, now: Instant, is_leaving: bool) -> bool {
         let waits = is_leaving || self.may_wait;
         while let Some((stream, front)) = self.sealed.front() {
             let (stream, bytes) = (&self.streams.all[*stream], front.bytes.len());
             let signal = front.signal;
-            let is_full = |d: &&Arc<Destination>| !d.has_room(bytes) && (waits || d.is_lively());
-            if stream.takers(signal).any(|d| is_full(&d)) {
+            let others_have_room = stream.takers(signal).any(|d| d.has_room(bytes));
+            let is_waited_for = |d: &&Arc<Destination>| {
+                let is_lively = d.is_lively() || (self.may_wait && !is_leaving && !d.is_away());
+                !d.has_room(bytes) && (is_lively || (waits && !others_have_room))
+            };
+            if stream.takers(signal).any(|d| is_waited_for(&d)) {
                 let since = *self.held_since.get_or_insert(now);
-                if waits || now < since + HOLD_MAX {
+                let for_long = waits && (!others_have_room || (self.may_wait && !is_leaving));
+                if for_long || now < since + HOLD_MAX {
                     return false;
                 }
-                for destination in stream.takers(signal).filter(is_full) {
+                for destination in stream.takers(signal).filter(is_waited_for) {
                     destination.set_stalled();
                 }
             }

@@ -85,6 +85,7 @@ pub struct Log {
     /// Frames that are out, and their records.
     out: BTreeMap<u64, u32>,
     out_records: u64,
+    orphans: Vec<u64>,
     cursor: Cursor,
     /// Something is done that no checkpoint says.
     is_dirty: bool,
@@ -122,6 +123,7 @@ impl Log {
             done: found.done,
             out: BTreeMap::new(),
             out_records: 0,
+            orphans: Vec::new(),
             cursor: Cursor::default(),
             is_dirty: false,
             disk,
@@ -395,14 +397,49 @@ impl Log {
         }
     }
 
-    /// Gives up the oldest segment, to make room. What of it is out goes on. `None` if there is none.
+    /// Frames that were out when their segment was given up, since the last call: they are not on disk any more, and whoever has
+    /// them has all there is.
+    pub fn take_orphans(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.orphans)
+    }
+
+    /// Gives up the oldest segment of which nothing is out, to make room; the oldest of all where there is none such, and
+    /// what of it is out goes on as an [orphan](Self::take_orphans). `None` if there is no segment.
     ///
     /// # Errors
     /// The file cannot be removed; it is left, and counts as before.
     pub fn drop_oldest(&mut self) -> io::Result<Option<Lost>> {
-        let Some(segment) = self.segments.front() else {
+        if self.segments.is_empty() {
             return Ok(None);
-        };
+        }
+        let idle = self.segments.iter().position(|s| !self.has_out(s));
+        self.drop_segment(idle.unwrap_or(0)).map(Some)
+    }
+
+    /// Gives up segments of which nothing is out and all frames went in before this time. Beside what
+    /// that was, why it went no further, as for [`drop_oldest`](Self::drop_oldest).
+    pub fn drop_older(&mut self, oldest_ms: u64) -> (Lost, io::Result<()>) {
+        let mut lost = Lost::default();
+        loop {
+            let is_old = |s: &Segment| s.frames_left > 0 && s.newest_ms < oldest_ms;
+            let mut segments = self.segments.iter();
+            let Some(index) = segments.position(|s| is_old(s) && !self.has_out(s)) else {
+                return (lost, Ok(()));
+            };
+            match self.drop_segment(index) {
+                Ok(dropped) => lost.add(dropped.frames, dropped.records),
+                Err(error) => return (lost, Err(error)),
+            }
+        }
+    }
+
+    fn has_out(&self, segment: &Segment) -> bool {
+        let (first, last) = (segment.first_id, segment.last_id);
+        first <= last && self.out.range(first..=last).next().is_some()
+    }
+
+    fn drop_segment(&mut self, index: usize) -> io::Result<Lost> {
+        let segment = &self.segments[index];
         let (first, last) = (segment.first_id, segment.last_id);
         let out: Vec<_> = self.out.range(first..=last.max(first)).collect();
         let lost = Lost {
@@ -412,37 +449,19 @@ impl Log {
                 .saturating_sub(out.iter().map(|(_, records)| u64::from(**records)).sum()),
         };
         let gone = Vec::from_iter(out.into_iter().map(|(id, _)| *id));
-        if self.segments.len() == 1 {
+        if index + 1 == self.segments.len() {
             self.active = None;
         }
-        self.disk.remove(&self.segments[0].path)?;
-        self.segments.pop_front();
+        self.disk.remove(&self.segments[index].path)?;
+        self.segments.remove(index);
         for id in gone {
             let records = self.out.remove(&id).unwrap_or(0);
             self.out_records -= u64::from(records);
+            self.orphans.push(id);
         }
         self.done.insert_all(first, last.saturating_add(1));
         self.is_dirty = true;
-        Ok(Some(lost))
-    }
-
-    /// Gives up the oldest segments as long as all of their frames went in before this time. Beside what
-    /// that was, why it went no further, as for [`drop_oldest`](Self::drop_oldest).
-    pub fn drop_older(&mut self, oldest_ms: u64) -> (Lost, io::Result<()>) {
-        let mut lost = Lost::default();
-        while let Some(segment) = self.segments.front()
-            && segment.frames_left > 0
-            && segment.newest_ms < oldest_ms
-        {
-            match self.drop_oldest() {
-                Ok(dropped) => {
-                    let dropped = dropped.unwrap_or_default();
-                    lost.add(dropped.frames, dropped.records);
-                }
-                Err(error) => return (lost, Err(error)),
-            }
-        }
-        (lost, Ok(()))
+        Ok(lost)
     }
 
     /// Whether [`checkpoint`](Self::checkpoint) has something to say.

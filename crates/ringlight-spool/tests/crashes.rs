@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use ringlight_spool::{Disk as _, Entry, Log, LogOptions, Recovered};
+use ringlight_spool::{Disk as _, Entry, Log, LogOptions, Lost, Recovered};
 use ringlight_testing::{DiskOperation, FaultDisk};
 
 const SMALL: LogOptions = LogOptions {
@@ -356,23 +356,20 @@ fn fault_21_nothing_is_acknowledged_that_the_disk_did_not_take() {
 fn fault_22_the_oldest_are_given_up_and_counted() {
     let disk = FaultDisk::new();
     let (mut log, _) = open(&disk);
-    let mut sent = BTreeMap::new();
     for number in 0..40 {
         append(&mut log, &[number], 0, number).unwrap();
     }
     let whole = log.waiting_records();
     let read = log.read(30, 0);
-    for frame in &read.frames {
-        sent.insert(frame.sequence, frame.id);
-    }
     let out: u64 = read.frames.iter().map(|f| u64::from(f.records)).sum();
     assert!(out > 0);
     let before = log.bytes();
     let lost = log.drop_oldest().unwrap().unwrap();
     assert!(log.bytes() < before);
     assert_eq!(log.waiting_records() + out + lost.records, whole);
-    // What was out is not lost, and is nobody's concern any more.
-    assert!(read.frames.iter().all(|frame| !log.done(frame.id)));
+    // What is out stays, as long as there is anything else to give up.
+    assert!(read.frames.iter().all(|frame| log.done(frame.id)));
+    assert!(log.take_orphans().is_empty());
     let (aged, _) = log.drop_older(25);
     let rest = log.read(100_000, 25);
     assert!(rest.frames.iter().all(|frame| frame.sequence >= 25));
@@ -383,6 +380,31 @@ fn fault_22_the_oldest_are_given_up_and_counted() {
         whole
     );
     assert_eq!(rest.frames.len(), 15);
+}
+
+#[test]
+fn fault_22_what_is_out_and_given_up_is_said() {
+    let disk = FaultDisk::new();
+    let (mut log, _) = open(&disk);
+    for number in 0..40 {
+        append(&mut log, &[number], 0, number).unwrap();
+    }
+    let read = log.read(100_000, 0);
+    let mut out: Vec<_> = read.frames.iter().map(|frame| frame.id).collect();
+    assert_eq!(
+        log.drop_older(u64::MAX).0,
+        Lost::default(),
+        "all of it is out"
+    );
+    let mut orphans = Vec::new();
+    while let Some(lost) = log.drop_oldest().unwrap() {
+        assert_eq!(lost, Lost::default(), "whoever has them has all of them");
+        orphans.extend(log.take_orphans());
+    }
+    orphans.sort_unstable();
+    out.sort_unstable();
+    assert_eq!(orphans, out);
+    assert!(out.iter().all(|id| !log.done(*id)));
 }
 
 proptest! {

@@ -6,16 +6,19 @@
 //! measure of TCP Vegas; Brakmo and Peterson, 1995); half as many when it asks for a rest; one after it was away. Once a
 //! minute there are half as many for a moment, to learn how fast it is now without the load (as BBR does).
 //!
-//! Bytes: below what it refused for its size. Half as many when it answers nothing in time twice in a row, though it
+//! Bytes: below what it refused for its size, twice as many when that is some time ago. Half as many when it answers nothing in time twice in a row, though it
 //! has one request alone; more again, bit by bit, as answers come in time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often is measured anew how fast the destination is, and asked again whether it takes larger requests.
+/// How often is measured anew how fast the destination is.
 const FASTEST_EVERY: Duration = Duration::from_secs(60);
-const REFUSED_FOR: Duration = Duration::from_secs(600);
+
+/// How long it takes until a larger request than was refused is tried: at first, and at most.
+const REFUSED_FIRST: Duration = Duration::from_secs(10);
+const REFUSED_MAX: Duration = Duration::from_secs(600);
 
 /// Differences that say nothing: other work on the machine makes as much.
 const NOISE: Duration = Duration::from_millis(3);
@@ -28,6 +31,9 @@ const SOON_PART: u32 = 4;
 
 /// The part of a new measurement in the smoothed one.
 const SMOOTHING: u32 = 8;
+
+/// The part of a smaller request in the size of the larger ones.
+const SIZE_SMOOTHING: usize = 64;
 
 pub(super) struct Adaptive {
     concurrency: usize,
@@ -44,13 +50,24 @@ pub(super) struct Adaptive {
     /// What was sent before this says nothing about the present number of requests.
     changed_at: Option<Instant>,
     latency: Option<Duration>,
+    /// Bytes of the larger requests of late.
+    size: usize,
     bytes_max: usize,
-    /// Requests of as many bytes are refused for their size, as far as is known until then.
-    refused: Option<(usize, Instant)>,
+    refused: Option<Refused>,
     /// Requests of more bytes are not answered in time, as far as is known.
     in_time: usize,
     timeouts: u32,
     timeout: Duration,
+}
+
+/// Requests of as many bytes are refused for their size, as far as is known.
+#[derive(Debug, Clone, Copy)]
+struct Refused {
+    from: usize,
+    /// When twice as much is tried, for how long again if that is refused, and whether it is being tried.
+    until: Instant,
+    wait: Duration,
+    is_tried: bool,
 }
 
 #[derive(Default)]
@@ -92,6 +109,7 @@ impl Adaptive {
             before_light_round: None,
             changed_at: None,
             latency: None,
+            size: 0,
             bytes_max,
             refused: None,
             in_time: usize::MAX,
@@ -117,17 +135,51 @@ impl Adaptive {
 
     /// A request of more bytes is not sent as it is.
     pub(super) fn request_bytes_max(&self) -> usize {
-        let taken = self.refused.map_or(usize::MAX, |(from, _)| from - 1);
+        let taken = self.refused.map_or(usize::MAX, |refused| refused.from - 1);
         self.in_time.min(taken)
     }
 
     /// A request of so many bytes was refused for its size.
     pub(super) fn refused(&mut self, bytes: usize, now: Instant) {
-        let from = self.refused.map_or(bytes, |(from, _)| from.min(bytes));
-        self.refused = Some((from.max(1), now + REFUSED_FOR));
+        let bytes = bytes.max(1);
+        self.refused = Some(match self.refused {
+            None => Refused {
+                from: bytes,
+                until: now + REFUSED_FIRST,
+                wait: REFUSED_FIRST,
+                is_tried: false,
+            },
+            Some(before) => {
+                // It still is: asked less often from now on.
+                let wait = match before.is_tried {
+                    true => (before.wait * 2).min(REFUSED_MAX),
+                    false => before.wait,
+                };
+                Refused {
+                    from: before.from.min(bytes),
+                    until: now + wait,
+                    wait,
+                    is_tried: false,
+                }
+            }
+        });
     }
 
-    /// The destination answered.
+    /// Tries twice as much when it is time.
+    fn try_larger(&mut self, now: Instant) {
+        if let Some(refused) = &mut self.refused
+            && now >= refused.until
+        {
+            refused.from = refused.from.saturating_mul(2);
+            refused.until = now + refused.wait;
+            refused.is_tried = true;
+            if refused.from > self.bytes_max.saturating_mul(2) {
+                self.refused = None;
+            }
+        }
+    }
+
+    /// The destination took a request.
     pub(super) fn answered(&mut self, sent: Sent, now: Instant) {
         let latency = now.saturating_duration_since(sent.at);
         self.latency = Some(self.latency.map_or(latency, |before| {
@@ -135,9 +187,9 @@ impl Adaptive {
         }));
         self.timeouts = 0;
         self.grow(sent, latency);
-        self.refused = self.refused.filter(|(_, until)| now < *until);
+        self.try_larger(now);
         let is_of_before = self.changed_at.is_some_and(|changed| sent.at < changed);
-        if !sent.has_waited || is_of_before {
+        if !sent.has_waited || is_of_before || !self.is_comparable(sent.bytes) {
             return;
         }
         self.round.answers += 1;
@@ -151,6 +203,22 @@ impl Adaptive {
         if self.concurrency != before {
             self.changed_at = Some(now);
         }
+    }
+
+    /// Whether a request is about as large as the largest are of late: how long the others take says nothing about more of
+    /// these.
+    fn is_comparable(&mut self, bytes: usize) -> bool {
+        if bytes > self.size {
+            // What was fastest so far was so with less.
+            if bytes / 2 > self.size {
+                self.fastest = None;
+                self.round = Round::default();
+            }
+            self.size = bytes;
+            return true;
+        }
+        self.size -= (self.size - bytes) / SIZE_SMOOTHING;
+        bytes >= self.size / 2
     }
 
     /// Follows a round of answers under load, which took so long.
@@ -344,6 +412,39 @@ mod tests {
     }
 
     #[test]
+    fn small_requests_between_large_ones_say_nothing_about_these() {
+        let mut mixed = Simulated::new(4);
+        for _ in 0..20 {
+            mixed.rounds(1, |_| ms(28));
+            let at = mixed.now;
+            for _ in 0..3 {
+                let small = mixed.sent(at, 2_000);
+                mixed.adaptive.answered(small, at + ms(2));
+            }
+        }
+        assert_eq!(mixed.adaptive.concurrency(), 4);
+        // When there are only small ones for long, they count.
+        for _ in 0..1_000 {
+            mixed.answer(2_000, ms(2));
+        }
+        let rounds = mixed.rounds(1, |_| ms(2));
+        assert_eq!(rounds, [4]);
+    }
+
+    #[test]
+    fn what_refused_everything_for_a_while_soon_gets_whole_requests_again() {
+        let mut odd = Simulated::new(4);
+        for bytes in [BYTES, BYTES / 2, BYTES / 4, 1_000, 100] {
+            odd.adaptive.refused(bytes, odd.now);
+        }
+        assert_eq!(odd.adaptive.request_bytes_max(), 99);
+        for _ in 0..130 {
+            odd.answer(odd.adaptive.batch_bytes(), ms(1_000));
+        }
+        assert_eq!(odd.adaptive.request_bytes_max(), usize::MAX);
+    }
+
+    #[test]
     fn light_traffic_says_nothing() {
         let mut light = Simulated::new(8);
         let sent = Sent {
@@ -385,15 +486,25 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_for_its_size_is_tried_again_after_a_while() {
+    fn what_is_refused_for_its_size_is_tried_again_ever_more_seldom() {
         let mut small = Simulated::new(4);
+        small.adaptive.refused(200_000, small.now);
         small.adaptive.refused(100_000, small.now);
         small.adaptive.refused(200_000, small.now);
         assert_eq!(small.adaptive.batch_bytes(), 99_999);
-        small.answer(90_000, ms(1));
-        assert_eq!(small.adaptive.batch_bytes(), 99_999);
-        small.now += REFUSED_FOR;
-        small.answer(90_000, ms(1));
-        assert_eq!(small.adaptive.batch_bytes(), BYTES);
+        let mut refusals = 0;
+        let start = small.now;
+        while small.now < start + Duration::from_secs(3_600) {
+            let bytes = small.adaptive.batch_bytes();
+            if bytes >= 100_000 {
+                refusals += 1;
+                small.adaptive.refused(bytes, small.now);
+                small.adaptive.refused(bytes / 2, small.now);
+            } else {
+                small.answer(bytes, ms(1_000));
+            }
+            assert!(small.adaptive.batch_bytes() >= 50_000);
+        }
+        assert!((5..20).contains(&refusals), "{refusals} in an hour");
     }
 }

@@ -23,40 +23,45 @@ pub(super) enum Ended {
         /// All of it was taken.
         is_exported: bool,
     },
+    /// What is left of it is to be tried again, behind others: it may be the batch's own fault.
+    Failed,
     /// What is left of it is to be kept on disk.
     Kept,
 }
 
-/// Why there is no further attempt.
-enum NoMore {
-    /// The batch has come to its end.
+/// What became of an attempt.
+enum Attempted {
+    /// The part has come to its end.
     Settled(Fate),
     /// It is too large for the destination.
     TooLarge(String),
-    /// It is to be tried in parts, since a request of its size is not answered in time.
-    TooSlow,
+    /// It is to be tried again.
+    Failed,
     /// It is to be kept on disk.
     Kept,
 }
+
+/// A batch that fails though others are taken between its attempts is tried in halves from the second time on, and is given
+/// up after so many times: it would be read from disk and tried for ever.
+const PASSED_HALVES: u32 = 2;
+const PASSED_MAX: u32 = 100;
 
 impl Destination {
     /// Sends a batch: in parts, where the destination does not take that much at a time.
     pub(super) async fn attempts(&self, ticket: u64, held: &Held) -> Ended {
         let mut is_exported = true;
         while let Some(part) = self.next_part(ticket) {
-            let fate = match self.attempts_with(&part, held).await {
-                NoMore::Settled(fate) => fate,
-                NoMore::Kept => return Ended::Kept,
-                NoMore::TooSlow => continue,
-                NoMore::TooLarge(reason) => {
-                    let is_split = {
-                        let mut state = self.state();
+            let fate = match self.attempt_part(ticket, &part, held).await {
+                Attempted::Settled(fate) => fate,
+                Attempted::Kept => return Ended::Kept,
+                Attempted::Failed => return Ended::Failed,
+                Attempted::TooLarge(reason) => {
+                    let mut state = self.state();
+                    if Self::split_next(&mut state, ticket) {
                         state.adaptive.refused(part.bytes.len(), Instant::now());
-                        Self::split_next(&mut state, ticket)
-                    };
-                    if is_split {
                         continue;
                     }
+                    drop(state);
                     self.tell_rejected(part.records.into(), &reason);
                     self.keep_letter(&part, reason);
                     Fate::Dropped(DropReason::TooLarge)
@@ -97,57 +102,95 @@ impl Destination {
         true
     }
 
-    async fn attempts_with(&self, batch: &EncodedBatch, held: &Held) -> NoMore {
-        // Waits for its turn end there, too: a destination that is away is asked by one batch for
-        // all of them. What is on disk has its time there.
-        let until = (held.frame.is_none()).then(|| held.since + self.settings.retry.total_max);
-        let mut failures = 0_u32;
-        loop {
-            let is_probe = match self.turn(held, until).await {
-                Ok(is_probe) => is_probe,
-                Err(no_more) => return no_more,
-            };
-            let error = match self.attempt(batch, held.has_waited).await {
-                Ok(outcome) => return NoMore::Settled(self.succeeded(outcome)),
-                Err(error) => error,
-            };
-            self.accounts.attempt_failed(self.index);
-            self.failed(&error, is_probe);
-            if let ExportError::TooLarge { reason } = error {
-                return NoMore::TooLarge(reason);
-            }
-            if !error.is_retryable() {
-                let reason = error.to_string();
-                self.tell_rejected(u64::from(batch.records), &reason);
-                self.keep_letter(batch, reason);
-                return NoMore::Settled(Fate::Rejected);
-            }
-            failures = failures.saturating_add(1);
-            if until.is_some_and(|until| Instant::now() >= until) {
-                return self.given_up(held, DropReason::RetriesExhausted);
-            }
-            if let ExportError::Retryable { after: None, .. } = error {
-                self.sleep(backoff(&self.settings.retry, failures)).await;
-            }
-            if self.is_too_slow(batch) {
-                return NoMore::TooSlow;
-            }
+    /// One attempt with a part, when its turn has come.
+    async fn attempt_part(&self, ticket: u64, part: &EncodedBatch, held: &Held) -> Attempted {
+        // Waits for its turn end there, too: a destination that is away is asked by one batch for all of them.
+        let until = held.since + self.settings.retry.total_max;
+        let is_over = || Instant::now() >= until && !self.is_on_disk(ticket);
+        if held.failures > 0 && is_over() {
+            return self.given_up(ticket, DropReason::RetriesExhausted);
         }
+        let is_probe = match self.turn(ticket, until).await {
+            Ok(is_probe) => is_probe,
+            Err(attempted) => return attempted,
+        };
+        let error = match self.attempt(part, held.has_waited).await {
+            Ok(outcome) => return Attempted::Settled(self.succeeded(outcome)),
+            Err(error) => error,
+        };
+        self.accounts.attempt_failed(self.index);
+        self.failed(&error, is_probe);
+        if let ExportError::TooLarge { reason } = error {
+            return Attempted::TooLarge(reason);
+        }
+        let reason = error.to_string();
+        if !error.is_retryable() {
+            self.tell_rejected(u64::from(part.records), &reason);
+            self.keep_letter(part, reason);
+            return Attempted::Settled(Fate::Rejected);
+        }
+        let asked_for_time = matches!(error, ExportError::Retryable { after: Some(_), .. });
+        if self.is_hopeless(ticket, asked_for_time) {
+            self.keep_letter(part, reason);
+            return Attempted::Settled(Fate::Dropped(DropReason::RetriesExhausted));
+        }
+        if is_over() {
+            return self.given_up(ticket, DropReason::RetriesExhausted);
+        }
+        Attempted::Failed
+    }
+
+    /// Notes that an attempt failed; whether there is to be no other, since the destination takes others and never this one.
+    fn is_hopeless(&self, ticket: u64, asked_for_time: bool) -> bool {
+        let mut state = self.state();
+        let (delivered, retry) = (state.delivered, &self.settings.retry);
+        let Some(request) = state.requests.get_mut(&ticket) else {
+            return false;
+        };
+        let held = &mut request.held;
+        held.failures = held.failures.saturating_add(1);
+        let delay = match asked_for_time {
+            // All wait for that.
+            true => Duration::ZERO,
+            false => backoff(retry, held.failures),
+        };
+        held.rests = Some((Instant::now(), delay));
+        let before = held.delivered_before.replace(delivered);
+        if before.is_some_and(|before| delivered > before) {
+            held.passed += 1;
+        }
+        if held.passed < PASSED_HALVES {
+            return false;
+        }
+        if held.frame.is_some() && held.passed >= PASSED_MAX {
+            // What is left of the batch has its chance.
+            held.passed = PASSED_HALVES;
+            return true;
+        }
+        if !Self::split_next(&mut state, ticket)
+            && let Some(request) = state.requests.get_mut(&ticket)
+        {
+            // The other parts go first.
+            request.left.rotate_right(1);
+        }
+        false
+    }
+
+    /// Whether a batch is on disk as well, where it is safe.
+    fn is_on_disk(&self, ticket: u64) -> bool {
+        let state = self.state();
+        let request = state.requests.get(&ticket);
+        request.is_some_and(|request| request.held.frame.is_some())
     }
 
     /// What becomes of a batch that is not tried again.
-    fn given_up(&self, held: &Held, reason: DropReason) -> NoMore {
-        let can_be_kept = held.frame.is_none() && self.spool_mode(&self.state()).is_some();
+    fn given_up(&self, ticket: u64, reason: DropReason) -> Attempted {
+        let can_be_kept = !self.is_on_disk(ticket) && self.spool_mode(&self.state()).is_some();
         if can_be_kept {
-            NoMore::Kept
+            Attempted::Kept
         } else {
-            NoMore::Settled(Fate::Dropped(reason))
+            Attempted::Settled(Fate::Dropped(reason))
         }
-    }
-
-    /// Whether requests of this size are not answered in time, and this one can be made smaller.
-    fn is_too_slow(&self, batch: &EncodedBatch) -> bool {
-        batch.records > 1 && batch.bytes.len() > self.state().adaptive.request_bytes_max()
     }
 
     async fn attempt(
@@ -189,9 +232,9 @@ impl Destination {
                 adaptive.failed(sent, Refusal::Lost, now);
             }
             Err(Unsent::TimedOut) => adaptive.failed(sent, Refusal::TimedOut, now),
-            Err(Unsent::Panicked) => {}
-            // Whatever it says, it answered.
-            Ok(_) | Err(Unsent::Failed(_)) => adaptive.answered(sent, now),
+            Ok(_) => adaptive.answered(sent, now),
+            // How soon something is refused says nothing about what is taken.
+            Err(Unsent::Failed(_) | Unsent::Panicked) => {}
         }
         let (latency, concurrency) = (adaptive.latency(), adaptive.concurrency());
         let batch_bytes = adaptive.batch_bytes();
@@ -211,49 +254,38 @@ impl Destination {
     }
 
     /// Waits until the destination may be sent to. Returns whether the attempt is the probe, or that there
-    /// is to be no further attempt.
-    async fn turn(&self, held: &Held, until: Option<Instant>) -> Result<bool, NoMore> {
+    /// is to be none.
+    async fn turn(&self, ticket: u64, until: Instant) -> Result<bool, Attempted> {
         loop {
             // Registered before the state is read, so that no change in between is missed.
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
             let now = Instant::now();
+            let is_on_disk = self.is_on_disk(ticket);
             let turn = {
                 let mut state = self.state();
                 let is_held_up = state.health.is_held_up(now);
-                if is_held_up && held.frame.is_none() && self.spool_mode(&state).is_some() {
-                    return Err(NoMore::Kept);
+                if is_held_up && !is_on_disk && self.spool_mode(&state).is_some() {
+                    return Err(Attempted::Kept);
                 }
                 state.health.turn(now)
             };
             let wake = match turn {
                 Turn::Go { is_probe } => return Ok(is_probe),
                 // What is on disk is safe there, and is left to the next process.
-                Turn::GiveUp if held.frame.is_some() => None,
-                Turn::GiveUp => return Err(self.given_up(held, DropReason::Shutdown)),
+                Turn::GiveUp if is_on_disk => None,
+                Turn::GiveUp => return Err(self.given_up(ticket, DropReason::Shutdown)),
                 Turn::Sleep(wake) => Some(wake),
                 Turn::Wait => None,
             };
+            // What is on disk has its time there.
+            let until = (!is_on_disk).then_some(until);
             if until.is_some_and(|until| now >= until) {
-                return Err(self.given_up(held, DropReason::RetriesExhausted));
+                return Err(self.given_up(ticket, DropReason::RetriesExhausted));
             }
             let wake = [wake, until].into_iter().flatten().min();
             tokio::select! {
                 () = sleep_until(wake) => {}
-                () = changed => {}
-            }
-        }
-    }
-
-    /// A wait of one batch alone, cut short when the application leaves.
-    async fn sleep(&self, delay: Duration) {
-        let start = Instant::now();
-        loop {
-            let mut changed = std::pin::pin!(self.changed.notified());
-            changed.as_mut().enable();
-            let wake = start + self.state().health.delay(delay);
-            tokio::select! {
-                () = tokio::time::sleep_until(wake) => return,
                 () = changed => {}
             }
         }
@@ -307,6 +339,8 @@ impl Destination {
         let is_news = self.state().health.failed(failure, is_probe, now, retry);
         self.changed.notify_waiters();
         self.rouse_keeper();
+        // New batches may go to disk from now on.
+        self.settled.notify_one();
         if is_news {
             self.tell(&Notice::Unreachable {
                 destination: self.name(),

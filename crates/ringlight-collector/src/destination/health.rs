@@ -89,6 +89,14 @@ impl Health {
         self.is_away() || is_throttled
     }
 
+    /// When a destination that asked for time is held up no longer, if that is to come.
+    pub(super) fn rested(&self, now: Instant) -> Option<Instant> {
+        let until = self
+            .throttled_until
+            .filter(|until| *until > now + DELAY_SHORT);
+        until.map(|until| until - DELAY_SHORT)
+    }
+
     pub(super) const fn is_leaving(&self) -> bool {
         self.leaving.is_some()
     }

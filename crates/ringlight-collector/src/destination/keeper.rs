@@ -31,6 +31,9 @@ const AGE_LOOK: Duration = Duration::from_secs(60);
 const REST_FIRST: Duration = Duration::from_secs(1);
 const REST_MAX: Duration = Duration::from_secs(30);
 
+/// Batches that find out, one after the other, whether a destination is back.
+const PROBES: usize = 2;
+
 /// Bytes of refused batches that wait to be written down, at most. What is beyond that is refused and not kept.
 const LETTER_BYTES_MAX: usize = 4 << 20;
 
@@ -215,7 +218,12 @@ impl Destination {
                     logs = back;
                     self.apply(done, &mut rhythm);
                 }
-                Err(error) => return self.fail(&error.to_string(), &mut rhythm),
+                Err(error) => {
+                    // What it was to write is still here.
+                    let writing = std::mem::take(&mut self.state().spool.writing);
+                    self.state().spool.to_write.extend(writing);
+                    return self.fail(&error.to_string(), &mut rhythm);
+                }
             }
         }
         // What was done and is not written down is sent again.
@@ -297,6 +305,8 @@ impl Destination {
                     rhythm.rest_until = None;
                     // The next step finds out.
                     state.spool.is_broken = false;
+                    // What goes to disk again needs not wait for others.
+                    self.settled.notify_one();
                 }
                 let work = self.gather(keeper, rhythm, &mut state, now);
                 if let Some(work) = work {
@@ -342,10 +352,8 @@ impl Destination {
         spool.writing = std::mem::take(&mut spool.to_write).into();
         spool.letter_bytes = 0;
         let keeps = !is_held_up && !spool.is_ending;
-        let room = self
-            .settings
-            .queue_bytes_max
-            .saturating_sub(state.held_bytes);
+        let new_bytes = state.held_bytes - state.backlog_bytes;
+        let room = self.new_bytes_max(state).saturating_sub(new_bytes);
         let now_ms = keeper.now_ms();
         let age_ms = keeper.spool.age_max.as_millis() as u64;
         Some(Work {
@@ -362,15 +370,20 @@ impl Destination {
 
     /// Everything that is in memory alone, but for what workers have, is to be written.
     fn spill(&self, state: &mut State) {
-        let queue = std::mem::take(&mut state.queue);
-        for held in queue {
+        let queues = [
+            std::mem::take(&mut state.queue),
+            std::mem::take(&mut state.backlog),
+        ];
+        for held in queues.into_iter().flatten() {
             if held.frame.is_some() {
-                state.queue.push_back(held);
+                state.requeue(held);
                 continue;
             }
-            state.held_bytes -= held.bytes();
-            state.spool.write_bytes += held.bytes();
-            state.spool.to_write.push_back(held.batch);
+            state.release(&held);
+            for part in held.left {
+                state.spool.write_bytes += part.bytes.len();
+                state.spool.to_write.push_back(part);
+            }
         }
     }
 
@@ -390,9 +403,9 @@ impl Destination {
             return 0;
         }
         if state.health.is_held_up(now) {
-            // One batch finds out whether the destination is back, if there is no other.
-            let has_one = !(state.backlog.is_empty() && state.requests.is_empty());
-            return usize::from(!has_one && state.queue.is_empty());
+            // One batch finds out whether the destination is back, and another if it was not for that one.
+            let count = state.queue.len() + state.backlog.len() + state.requests.len();
+            return usize::from(count < PROBES);
         }
         let room = self.room_for_backlog(state);
         room.min(rhythm.pace.allowed(now))
@@ -406,7 +419,10 @@ impl Destination {
         let is_dirty = rhythm.is_dirty || !state.spool.done.is_empty();
         let is_held_up = state.health.is_held_up(Instant::now());
         let reads = Self::may_read(state) && self.room_for_backlog(state) > 0 && !is_held_up;
+        // It is not held up any more shortly before that, and the backlog may come back.
+        let rested = state.health.rested(Instant::now());
         let looks = [
+            rested.filter(|_| Self::may_read(state)),
             is_dirty.then_some(rhythm.checkpoint_at),
             (state.spool.has_waiting).then_some(rhythm.age_at),
             reads.then(|| rhythm.pace.next()),
@@ -442,6 +458,9 @@ impl Destination {
             });
         }
         state.spool.has_waiting = done.has_waiting;
+        for orphan in done.orphans {
+            state.forget_frame(orphan);
+        }
         rhythm.is_dirty = done.is_dirty;
         drop(state);
         for (signal, reason, lost) in done.lost {
@@ -526,7 +545,7 @@ impl Destination {
                 continue;
             }
             self.accounts.request_ended(self.index, false);
-            state.held_bytes -= request.held.bytes();
+            state.release(&request.held);
             for part in request.left {
                 self.move_to(&part, Stage::Request, Stage::Queue);
                 self.write(&mut state, part);

@@ -67,6 +67,8 @@ pub(super) struct Done {
     pub(super) error: Option<io::Error>,
     pub(super) read: Vec<(EncodedBatch, u64)>,
     pub(super) lost: Vec<(Signal, DropReason, Lost)>,
+    /// Frames of batches in memory that were given up to make room.
+    pub(super) orphans: Vec<(Signal, u64)>,
     pub(super) files: Vec<String>,
     pub(super) has_waiting: bool,
     /// Whether something is done that is not written down.
@@ -128,6 +130,10 @@ impl Logs {
             }
         }
         self.make_room(&work.write, work.oldest_ms, &mut done);
+        for one in &mut self.logs {
+            let orphans = one.log.take_orphans().into_iter();
+            done.orphans.extend(orphans.map(|id| (one.signal, id)));
+        }
         self.write(work.write, work.keep_bytes, work.now_ms, &mut done);
         self.keep_letters(&work.letters, work.now_ms, &mut done);
         self.read(work.read_bytes, work.oldest_ms, &mut done);

@@ -1,6 +1,7 @@
 //! What a destination holds in memory.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use ringlight_model::Signal;
 use tokio::time::Instant;
@@ -14,12 +15,20 @@ use crate::export::EncodedBatch;
 #[derive(Debug, Clone)]
 pub(super) struct Held {
     pub(super) batch: EncodedBatch,
+    /// What of it is not in the books yet: all of it, or the parts it was split into, the next one last.
+    pub(super) left: Vec<EncodedBatch>,
     /// When it came.
     pub(super) since: Instant,
     /// Its frame in the spool, if it is on disk as well.
     pub(super) frame: Option<u64>,
     /// Whether there were others before it, or all requests that there may be were under way, when it came.
     pub(super) has_waited: bool,
+    /// Attempts that failed; when the last one did, and for how long it is not tried again then.
+    pub(super) failures: u32,
+    pub(super) rests: Option<(Instant, Duration)>,
+    /// Batches that had been delivered when it last failed, and how often others were delivered between two failures.
+    pub(super) delivered_before: Option<u64>,
+    pub(super) passed: u32,
     /// Whether it was left by an outage or an earlier process, and came back from the disk.
     pub(super) is_backlog: bool,
 }
@@ -28,17 +37,22 @@ pub(super) struct Held {
 #[derive(Debug)]
 pub(super) struct InHand {
     pub(super) held: Held,
-    /// What of it is not in the books yet: all of it, or the parts it was split into, the next one last.
+    /// What of it is not in the books yet, the next part last.
     pub(super) left: Vec<EncodedBatch>,
 }
 
 impl Held {
     pub(super) fn new(batch: EncodedBatch) -> Self {
         Self {
+            left: vec![batch.clone()],
             batch,
             since: Instant::now(),
             frame: None,
             has_waited: false,
+            failures: 0,
+            rests: None,
+            delivered_before: None,
+            passed: 0,
             is_backlog: false,
         }
     }
@@ -51,13 +65,15 @@ impl Held {
 pub(super) struct State {
     /// Batches that wait for a worker.
     pub(super) queue: VecDeque<Held>,
-    /// Those that came back from the disk. Never more than half of the bytes that may be held, one apart.
+    /// Those that came back from the disk, and their bytes with those of requests: never more than half of what may be
+    /// held, one batch apart.
     pub(super) backlog: VecDeque<Held>,
     pub(super) backlog_bytes: usize,
     /// Batches workers have, by the order they were taken in.
     pub(super) requests: BTreeMap<u64, InHand>,
-    /// Takes so far.
+    /// Takes and deliveries so far.
     pub(super) taken: u64,
+    pub(super) delivered: u64,
     /// Bytes in the queues and in requests.
     pub(super) held_bytes: usize,
     pub(super) health: Health,
@@ -106,6 +122,7 @@ impl State {
             backlog_bytes: 0,
             requests: BTreeMap::new(),
             taken: 0,
+            delivered: 0,
             held_bytes: 0,
             health: Health::default(),
             is_stalled: false,
@@ -148,18 +165,64 @@ impl State {
         }
     }
 
-    /// The next batch for a worker. New ones go first, but for every now and then.
-    pub(super) fn next(&mut self) -> Option<Held> {
-        if !self.has_place() {
-            return None;
+    /// Puts a batch whose attempt failed behind the others, without a change of what is held.
+    pub(super) fn requeue(&mut self, held: Held) {
+        if held.is_backlog {
+            self.backlog.push_back(held);
+        } else {
+            self.queue.push_back(held);
         }
-        let is_turn = self.taken % BACKLOG_TURN == BACKLOG_TURN - 1;
-        let from_backlog = self.queue.is_empty() || is_turn;
-        let old = from_backlog.then(|| self.backlog.pop_front()).flatten();
-        if let Some(held) = &old {
+    }
+
+    /// A batch in memory is not on disk any more.
+    pub(super) fn forget_frame(&mut self, (signal, frame): (Signal, u64)) {
+        let requests = self.requests.values_mut().map(|request| &mut request.held);
+        let waiting = self.queue.iter_mut().chain(&mut self.backlog);
+        for held in waiting.chain(requests) {
+            if held.batch.signal == signal && held.frame == Some(frame) {
+                held.frame = None;
+            }
+        }
+    }
+
+    /// A batch is held no longer.
+    pub(super) fn release(&mut self, held: &Held) {
+        self.held_bytes -= held.bytes();
+        if held.is_backlog {
             self.backlog_bytes -= held.bytes();
         }
-        old.or_else(|| self.queue.pop_front())
+    }
+
+    /// The next batch for a worker. New ones go first, but for every now and then. Or when there is one, if that is
+    /// known.
+    pub(super) fn next(
+        &mut self,
+        now: Instant,
+        total_max: Duration,
+    ) -> Result<Held, Option<Instant>> {
+        if !self.has_place() {
+            return Err(None);
+        }
+        let health = &self.health;
+        let due = |held: &Held| {
+            let rested = held.rests.map(|(since, rest)| since + health.delay(rest));
+            // It does not rest beyond its time.
+            rested.map(|rested| match held.frame {
+                None => rested.min(held.since + total_max),
+                Some(_) => rested,
+            })
+        };
+        let is_due = |held: &Held| due(held).is_none_or(|due| now >= due);
+        let new = self.queue.iter().position(is_due);
+        let old = self.backlog.iter().position(is_due);
+        let is_turn = self.taken % BACKLOG_TURN == BACKLOG_TURN - 1;
+        let taken = match (new, old) {
+            (None, None) => None,
+            (Some(_), Some(old)) if is_turn => self.backlog.remove(old),
+            (Some(new), _) => self.queue.remove(new),
+            (None, Some(old)) => self.backlog.remove(old),
+        };
+        taken.ok_or_else(|| self.queue.iter().chain(&self.backlog).filter_map(due).min())
     }
 
     /// Whether no batch of this process up to a number waits for anything but its destination's return, with the

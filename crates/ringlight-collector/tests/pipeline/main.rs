@@ -17,6 +17,7 @@ mod places;
 mod relay;
 mod report;
 mod resilience;
+mod stuck;
 mod support;
 mod tail;
 mod threads;

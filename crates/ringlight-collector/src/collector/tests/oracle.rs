@@ -52,6 +52,8 @@ enum Mood {
 #[derive(Default)]
 struct Known {
     taken: HashSet<Number>,
+    /// Refused for good, at least once.
+    refused: HashSet<Number>,
     /// Records of batches that were answered with success.
     acknowledged: BTreeMap<Signal, u64>,
     moods: Vec<(Instant, Mood)>,
@@ -78,7 +80,9 @@ impl Backend {
         let mut numbers = numbers_of(batch);
         assert_eq!(numbers.len(), batch.records as usize);
         let taken = numbers.split_off(refused.min(numbers.len() as u64) as usize);
-        self.known().taken.extend(taken);
+        let mut known = self.known();
+        known.taken.extend(taken);
+        known.refused.extend(numbers);
     }
 
     fn acknowledge(&self, batch: &EncodedBatch, refused: u64) -> ExportOutcome {
@@ -137,9 +141,12 @@ impl ExporterBoxed for Backend {
                 }
                 Mood::Busy(after) => busy(after),
                 Mood::Hangs => std::future::pending().await,
-                Mood::Refuses => Err(ExportError::Permanent {
-                    reason: "not this".to_owned(),
-                }),
+                Mood::Refuses => {
+                    self.known().refused.extend(numbers_of(&batch));
+                    Err(ExportError::Permanent {
+                        reason: "not this".to_owned(),
+                    })
+                }
                 Mood::RefusesOne => {
                     self.take(&batch, 1);
                     Ok(self.acknowledge(&batch, 1))
@@ -199,6 +206,7 @@ struct World {
     disk: FaultDisk,
     mode: SpoolMode,
     bytes_max: u64,
+    age_max: Duration,
     backends: Vec<Backend>,
     recorded: HashSet<Number>,
     /// A flush that returned came after them.
@@ -235,7 +243,9 @@ impl World {
             } else {
                 SpoolMode::Overflow
             },
-            bytes_max: if rng.u8(..5) == 0 { 1 << 20 } else { 1 << 30 },
+            // The first is full soon, the last never.
+            bytes_max: [64 << 10, 1 << 20, 1 << 30][rng.usize(..3)],
+            age_max: Duration::from_secs([60, 3_600][usize::from(rng.u8(..4) > 0)]),
             backends: (0..backends).map(|_| Backend::default()).collect(),
             recorded: HashSet::new(),
             acknowledged: HashSet::new(),
@@ -252,6 +262,7 @@ impl World {
         spool.disk = Arc::new(self.disk.clone());
         spool.mode = self.mode;
         spool.bytes_max = self.bytes_max;
+        spool.age_max = self.age_max;
         CollectorConfig {
             ring_bits: 8,
             producers_max: 2,
@@ -271,7 +282,7 @@ impl World {
     }
 
     fn mood(&mut self) -> Mood {
-        match self.rng.u8(..15) {
+        let mood = match self.rng.u8(..15) {
             0..=3 => Mood::Healthy,
             4 => Mood::Slow(Duration::from_millis(self.rng.u64(10..4_000))),
             5 | 6 => Mood::Down,
@@ -282,18 +293,17 @@ impl World {
                     .bool()
                     .then(|| Duration::from_secs(self.rng.u64(..100))),
             ),
-            11 => {
-                // What is not answered in time is tried in parts.
-                self.has_parts = true;
-                Mood::Hangs
-            }
+            11 => Mood::Hangs,
             12 => Mood::Refuses,
-            13 => {
-                self.has_parts = true;
-                Mood::Small(self.rng.usize(40..1_000))
-            }
+            13 => Mood::Small(self.rng.usize(40..1_000)),
             _ => Mood::RefusesOne,
-        }
+        };
+        // What is too large, what is not answered, and what fails though others do not, is tried in parts.
+        self.has_parts |= !matches!(
+            mood,
+            Mood::Healthy | Mood::Slow(_) | Mood::Refuses | Mood::RefusesOne
+        );
+        mood
     }
 
     fn moods(&mut self, start: Instant, plan: &Plan) {
@@ -343,6 +353,8 @@ impl World {
             control: Arc::clone(&control),
             meter: Meter::new(sender.clone(), crate::Governor::default()),
         };
+        let known = self.backends.iter().map(Backend::known);
+        let acknowledged: Vec<_> = known.map(|known| known.acknowledged.clone()).collect();
         let mut life = Life {
             sender,
             control,
@@ -363,6 +375,18 @@ impl World {
             }
         });
         drop(runtime);
+        for (index, before) in acknowledged.into_iter().enumerate() {
+            let after = self.backends[index].known().acknowledged.clone();
+            for signal in [Signal::Traces, Signal::Logs] {
+                let count = |of: &BTreeMap<Signal, u64>| of.get(&signal).copied().unwrap_or(0);
+                let exported = accounts.snapshot(index).account(signal).exported;
+                let answered = count(&after) - count(&before);
+                assert!(
+                    exported == answered || plan.is_killed && exported < answered,
+                    "{exported} exported, {answered} acknowledged"
+                );
+            }
+        }
         self.settle(&accounts, &plan, life.open);
         self.disk = self.disk.after_death();
     }
@@ -374,6 +398,9 @@ impl World {
         }
         for index in 0..self.backends.len() {
             let ledger = accounts.snapshot(index);
+            if std::env::var("DBG").is_ok() {
+                eprintln!("{index}: {ledger}");
+            }
             assert!(ledger.balances(), "{ledger}");
             let both: [&Account; 2] = [Signal::Traces, Signal::Logs].map(|s| ledger.account(s));
             for account in both {
@@ -390,7 +417,7 @@ impl World {
                     plan.disk_fails || by_need == 0,
                     "the disk had room: {ledger}"
                 );
-                self.given_up[index] += account.rejected + account.dropped_total();
+                self.given_up[index] += account.dropped_total();
             }
             if let Some(left) = self.left[index] {
                 let recovered = both.map(|account| account.recovered);
@@ -414,7 +441,8 @@ impl World {
     fn check(&self) {
         for (index, backend) in self.backends.iter().enumerate() {
             let known = backend.known();
-            let missing: Vec<_> = self.recorded.difference(&known.taken).collect();
+            let missing = self.recorded.difference(&known.taken);
+            let missing: Vec<_> = missing.filter(|n| !known.refused.contains(n)).collect();
             let unexcused = missing.iter().filter(|n| !self.excused.contains(n)).count() as u64;
             let given_up = self.given_up[index];
             assert!(
@@ -516,6 +544,9 @@ fn run(seed: u64) {
             disk_fails: world.rng.u8(..3) == 0,
             is_last: false,
         };
+        if std::env::var("DBG").is_ok() {
+            eprintln!("{plan:?} {:?} {}", world.mode, world.bytes_max);
+        }
         world.live(plan);
     }
     // Everything is well at last, for as long as it takes.

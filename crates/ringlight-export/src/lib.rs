@@ -22,8 +22,8 @@
 //! gzip, and, with the feature `zstd`, Zstandard, whose library is written in C.
 //!
 //! # gRPC
-//! Unary calls over hyper's HTTP/2, which OTLP/HTTP is spoken by, too: what a client of gRPC adds to that is five bytes
-//! before a message and a status in the trailers, and a large one, such as tonic's, is what every service would compile.
+//! Unary calls over HTTP/2 by hyper, which OTLP/HTTP needs, too: what a client of gRPC adds to that is five bytes
+//! before a message and a status in the trailers, and tonic is much that every service would compile.
 //!
 //! # Examples
 //! ```

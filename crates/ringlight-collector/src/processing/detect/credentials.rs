@@ -144,9 +144,8 @@ pub(super) fn find_in_addresses(bytes: &[u8], found: &mut dyn FnMut(Range<usize>
         let start = at + AUTHORITY.len();
         let end = end_of(bytes, start, is_authority);
         at = start;
-        let user = end_of(bytes, start, |byte| {
-            is_authority(byte) && !b":@".contains(&byte)
-        });
+        // A user's name may be an email address.
+        let user = end_of(bytes, start, |byte| is_authority(byte) && byte != b':');
         if bytes.get(user) != Some(&b':') {
             continue;
         }

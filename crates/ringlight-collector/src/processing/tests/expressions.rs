@@ -14,8 +14,8 @@ const ASSIGNMENTS: &str = r#"(?xi)
     \s* : \s* ( [^\s"'&,;)\]}]+ )
 "#;
 
-/// The password in an address.
-const URL_PASSWORDS: &str = r"://[^\s/?\#:@]*:([^\s/?\#]+)@";
+/// The password in an address. A user's name may be an email address.
+const URL_PASSWORDS: &str = r"://[^\s/?\#:]*:([^\s/?\#]+)@";
 
 /// What is said to authorize whoever has it.
 const BEARERS: &str = r"(?xi) \b bearer (?:[\s:+]|%20)+ ( [a-z0-9._~/=-][a-z0-9._~+/=-]{7,} )";

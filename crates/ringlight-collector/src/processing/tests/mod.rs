@@ -19,7 +19,7 @@ fn redacting(redaction: Redaction) -> Arc<Rules> {
 }
 
 /// A secret of each kind that is known, and what is around it in a text.
-const SECRETS: [(&str, &str); 24] = [
+const SECRETS: [(&str, &str); 25] = [
     ("4111 1111 1111 1111", "paid with 4111 1111 1111 1111 today"),
     ("5555555555554444", "card:5555555555554444"),
     ("3782-822463-10005", "amex 3782-822463-10005."),
@@ -74,4 +74,5 @@ const SECRETS: [(&str, &str); 24] = [
         "hunter2",
         "connecting to postgres://shop:hunter2@db:5432/shop",
     ),
+    ("hunter2", "postgres://ada@example.com:hunter2@db/shop"),
 ];

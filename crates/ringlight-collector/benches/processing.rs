@@ -56,24 +56,31 @@ fn run(processing: &Processing, note: &str) -> Result<f64, Box<dyn Error>> {
     Ok(time.as_nanos() as f64 / SPANS as f64)
 }
 
+/// How long a pipeline takes to start with rules that are made there.
+fn start_time(rules: impl Fn() -> Processing) -> Result<Duration, Box<dyn Error>> {
+    let mut times = Vec::new();
+    for _ in 0..RUNS {
+        let started = Instant::now();
+        let config = CollectorConfig {
+            processing: rules(),
+            ..CollectorConfig::default()
+        };
+        let nowhere = Vec::<DestinationConfig>::new();
+        let pipeline = Pipeline::start(config, Arc::default(), nowhere, vec![])?;
+        times.push(started.elapsed());
+        pipeline.shutdown(LONG);
+    }
+    times.sort();
+    Ok(times[RUNS / 2])
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let own = || Redaction::standard().pattern("employee", r"\bE-\d{6}\b", Replacement::Mask);
-    let started = Instant::now();
-    let standard = Processing::new().redact(Redaction::standard());
-    let idle = Pipeline::start(
-        CollectorConfig {
-            processing: standard.clone(),
-            ..CollectorConfig::default()
-        },
-        Arc::default(),
-        Vec::<DestinationConfig>::new(),
-        vec![],
-    )?;
-    println!(
-        "the standard set is ready after {:.1} ms",
-        started.elapsed().as_secs_f64() * 1e3
-    );
-    idle.shutdown(LONG);
+    let standard = || Processing::new().redact(Redaction::standard());
+    let start_times = [start_time(Processing::new)?, start_time(standard)?];
+    let [without, with] = start_times.map(|time| time.as_secs_f64() * 1e6);
+    println!("a pipeline starts in {without:.0} us, with the standard set in {with:.0} us");
+    let standard = standard();
 
     let keys = Redaction::new().key("*password*", Replacement::Mask);
     let probes = RecordPattern::spans()

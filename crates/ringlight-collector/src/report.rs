@@ -19,12 +19,14 @@ use crate::config::CollectorConfig;
 use crate::destination::Destination;
 use crate::export::{BatchId, EncodedBatch, ExportError};
 use crate::meter::Meter;
+use crate::processing::Processing;
 use crate::send::Unsent;
 
 /// What the reports of all destinations have in common.
 pub(crate) struct Reporter {
     accounts: Arc<Accounts>,
     meter: Arc<Meter>,
+    processing: Processing,
     resource: Arc<Resource<'static>>,
     instance: Arc<str>,
     interval: Duration,
@@ -38,6 +40,7 @@ pub(crate) struct Reports {
     destination: Arc<Destination>,
     accounts: Arc<Accounts>,
     meter: Arc<Meter>,
+    processing: Processing,
     resource: Arc<Resource<'static>>,
     instance: Arc<str>,
     interval: Duration,
@@ -75,6 +78,7 @@ impl Reporter {
         Self {
             accounts,
             meter,
+            processing: config.processing.clone(),
             resource: Arc::new(config.resource.clone()),
             instance: Arc::from(format!("{:032x}-report", fastrand::u128(..)).as_str()),
             interval: config.report_interval,
@@ -90,6 +94,7 @@ impl Reporter {
             destination: Arc::clone(destination),
             accounts: Arc::clone(&self.accounts),
             meter: Arc::clone(&self.meter),
+            processing: self.processing.clone(),
             resource: Arc::clone(&self.resource),
             instance: Arc::clone(&self.instance),
             interval: self.interval,
@@ -162,11 +167,14 @@ impl Reports {
             core_ratio: cost.core_ratio(cost_before),
             process_ratio: cost.process_ratio(cost_before),
         };
+        let rules = self.processing.counts().into_iter();
+        let rules: Vec<_> = rules.map(|rule| (rule.rule, rule.count)).collect();
         let delivery = self.accounts.delivery(self.index);
         let report = Report {
             ledger,
             cost: Some(&cost),
             delivery: Some(&delivery),
+            rules: &rules,
             start_unix_nano: self.start_unix_nano,
             time_unix_nano: ringlight_clock::wall_unix_nano(),
             is_final,

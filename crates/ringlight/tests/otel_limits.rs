@@ -13,10 +13,11 @@ use opentelemetry::trace::{
     Event, Link, Span as _, SpanContext, Status, TraceContextExt as _, TraceState, Tracer as _,
 };
 use opentelemetry::{Context, KeyValue, StringValue, TraceFlags};
-use ringlight::RecordSink;
 use ringlight::otel::{Propagator, SpanExt as _, Tracer};
+use ringlight::{LogFormat, RecordSink};
 use ringlight_collector::record::Record;
 use ringlight_model::CallsiteRegistry;
+use ringlight_testing::Backend;
 use tracing::dispatcher::with_default;
 use tracing::{info, info_span};
 
@@ -82,6 +83,34 @@ fn spans_are_limited_as_the_variables_say() {
             assert_eq!(event.attributes.len(), 1, "{name}");
             assert!(event.dropped_attributes_count > 0, "{name}");
         }
+    }
+}
+
+/// Spans and log records have the same limits; of those for one of them the smaller hold for both. The message
+/// counts as an attribute.
+#[test]
+fn log_records_are_limited_as_the_variables_say() {
+    for of in ["", "SPAN_", "LOGRECORD_"] {
+        let limits = [
+            (format!("OTEL_{of}ATTRIBUTE_COUNT_LIMIT"), "3"),
+            (format!("OTEL_{of}ATTRIBUTE_VALUE_LENGTH_LIMIT"), "4"),
+        ];
+        let backend = Backend::start();
+        let builder = ringlight::builder()
+            .environment(limits)
+            .log_format(LogFormat::Off)
+            .otlp_endpoint(backend.url());
+        let (dispatch, telemetry) = builder.build().unwrap();
+        with_default(&dispatch, || {
+            info!(a = "long text", b = "long text", c = 1, "said");
+        });
+        telemetry.shutdown(received::LONG);
+        let records = backend.stop().log_records();
+        assert_eq!(records.len(), 1, "{of}");
+        assert_eq!(records[0].attributes.len(), 2, "{of}");
+        assert_eq!(records[0].dropped_attributes_count, 1, "{of}");
+        let shown = format!("{:?}", records[0].attributes);
+        assert_eq!(shown.matches("\"long…\"").count(), 2, "{of} {shown}");
     }
 }
 

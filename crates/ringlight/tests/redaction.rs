@@ -4,6 +4,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,14 +12,18 @@ use opentelemetry::trace::{
     Span as _, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Rule;
+use opentelemetry_proto::tonic::metrics::v1::NumberDataPoint;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Count;
 use ringlight::collector::{
     KeyValue as Attribute, Span, SpanEvent, SpanId, SpanLink, SpanTemplate, TraceId, Value,
 };
 use ringlight::{
     Builder, DropReason, LogFormat, Protocol, RecordPattern, Redaction, Replacement, Signal,
-    Telemetry,
+    SpoolConfig, SpoolMode, Telemetry,
 };
-use ringlight_testing::Backend;
+use ringlight_testing::{Backend, Seen};
 use tracing::{Dispatch, debug, error, info, info_span};
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -209,9 +214,9 @@ fn fault_36_nothing_secret_leaves_the_process() {
         through_a_producer(&telemetry);
         telemetry.flush(LONG).unwrap();
         drop(open);
-        let counts = telemetry.processing_counts();
         let ledger = telemetry.shutdown(LONG);
         let seen = backend.stop();
+        let counts = reported_counts(&seen);
 
         seen.assert_agrees_with(&ledger);
         for request in &seen.requests {
@@ -239,9 +244,91 @@ fn fault_36_nothing_secret_leaves_the_process() {
             "credentials",
             "key *password*",
         ] {
-            assert!(counts.iter().any(|count| count.rule == rule), "{counts:?}");
+            assert!(counts.iter().any(|(known, _)| known == rule), "{counts:?}");
         }
     }
+}
+
+#[test]
+fn fault_36_nothing_secret_is_kept_on_disk_nor_sent_by_who_finds_it_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("spool");
+    let spool = || {
+        let mut spool = SpoolConfig::new(&*path);
+        spool.mode = SpoolMode::Always;
+        spool
+    };
+    let nobody = format!("http://{}", Backend::nobody());
+    let builder = ringlight::builder()
+        .environment([("RINGLIGHT_REDACT", "standard")])
+        .log_format(LogFormat::Off)
+        .otlp_endpoint(nobody)
+        .spool(spool());
+    let (dispatch, telemetry) = started(builder);
+    tracing::dispatcher::with_default(&dispatch, through_tracing);
+    through_a_producer(&telemetry);
+    let ledger = telemetry.shutdown(LONG);
+    let spooled = |signal| ledger.account(signal).spooled;
+    let expected = (spooled(Signal::Traces), spooled(Signal::Logs));
+    assert!(expected.0 > 0 && expected.1 > 0, "{ledger}");
+    drop((dispatch, telemetry));
+    let mut kept = Vec::new();
+    read_all(&path, &mut kept);
+    assert_no_secret(&kept, "the spool");
+    assert!(String::from_utf8_lossy(&kept).contains("[redacted]"));
+
+    // A process without rules sends it.
+    let backend = Backend::start();
+    let builder = ringlight::builder()
+        .environment::<String, String>([])
+        .log_format(LogFormat::Off)
+        .otlp_endpoint(backend.url())
+        .spool(spool());
+    let (dispatch, telemetry) = started(builder);
+    backend.wait_for(|seen| {
+        (seen.spans().len(), seen.log_records().len()) == (expected.0 as usize, expected.1 as usize)
+    });
+    telemetry.shutdown(LONG);
+    drop(dispatch);
+    for request in &backend.stop().requests {
+        assert_no_secret(&request.body, "what was found");
+    }
+}
+
+/// The bytes of all files in a folder and those in it.
+fn read_all(folder: &Path, bytes: &mut Vec<u8>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_all(&path, bytes);
+        } else {
+            bytes.extend(std::fs::read(path).unwrap());
+        }
+    }
+}
+
+/// What the last report says that rules have done.
+fn reported_counts(seen: &Seen) -> Vec<(String, u64)> {
+    let mut reports = seen.requests.iter();
+    let last = reports.rfind(|request| request.signal == Signal::Metrics);
+    let resources = last.unwrap().metrics().resource_metrics;
+    let scopes = resources
+        .into_iter()
+        .flat_map(|resource| resource.scope_metrics);
+    let mut metrics = scopes.flat_map(|scope| scope.metrics);
+    let changes = metrics.find(|metric| metric.name == "ringlight.processing.changes");
+    let Some(Data::Sum(sum)) = changes.unwrap().data else {
+        panic!("it is no sum");
+    };
+    assert!(sum.is_monotonic);
+    let count = |point: NumberDataPoint| {
+        let rule = point.attributes[0].value.clone().unwrap().value.unwrap();
+        match (rule, point.value.unwrap()) {
+            (Rule::StringValue(rule), Count::AsInt(count)) => (rule, count.cast_unsigned()),
+            other => panic!("it is no count of a rule: {other:?}"),
+        }
+    };
+    sum.data_points.into_iter().map(count).collect()
 }
 
 #[test]
@@ -310,9 +397,22 @@ fn records_that_a_rule_leaves_out_reach_no_output_and_are_counted() {
             debug!("tick");
         });
     });
+    telemetry.flush(LONG).unwrap();
+    let counts = telemetry.processing_counts();
     let ledger = telemetry.shutdown(LONG);
     let seen = backend.stop();
     seen.assert_agrees_with(&ledger);
+    let counts: Vec<_> = counts.into_iter().map(|c| (c.rule, c.count)).collect();
+    assert_eq!(reported_counts(&seen), counts);
+    for (rule, count) in [
+        // Of the span, and of the span around the log record.
+        ("rename http.method", 2),
+        ("drop debug.*", 1),
+        ("records spans name=GET /health*", 1),
+        ("records logs message=tick*", 1),
+    ] {
+        assert!(counts.contains(&(rule.to_owned(), count)), "{counts:?}");
+    }
     let filtered = |signal| ledger.account(signal).dropped[DropReason::Filtered];
     assert_eq!((filtered(Signal::Traces), filtered(Signal::Logs)), (1, 1));
     let names: Vec<_> = seen.spans().into_iter().map(|span| span.name).collect();

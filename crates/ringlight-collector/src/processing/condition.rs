@@ -1,5 +1,7 @@
 //! Which records are left out.
 
+use std::fmt;
+
 use ringlight_model::{CallsiteKind, Severity, glob_matches, target_matches};
 
 /// A description of records, all parts of which hold for a record that is meant. In its patterns, `*` stands
@@ -124,5 +126,31 @@ impl RecordPattern {
             && (self.message.as_deref()).is_none_or(|p| record.has_message(|m| glob_matches(p, m)))
             && (self.attributes.iter())
                 .all(|(key, p)| record.has_attribute(key, |v| glob_matches(p, v)))
+    }
+}
+
+/// As in the name of a count: `spans name=GET /health*`.
+impl fmt::Display for RecordPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            CallsiteKind::Span => "spans",
+            CallsiteKind::Event => "logs",
+        })?;
+        for (part, pattern) in [
+            ("name", &self.name),
+            ("target", &self.target),
+            ("message", &self.message),
+        ] {
+            if let Some(pattern) = pattern {
+                write!(f, " {part}={pattern}")?;
+            }
+        }
+        if let Some(severity) = self.below {
+            write!(f, " severity<{}", severity.as_str())?;
+        }
+        for (key, pattern) in &self.attributes {
+            write!(f, " {key}={pattern}")?;
+        }
+        Ok(())
     }
 }

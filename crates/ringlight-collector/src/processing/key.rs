@@ -55,7 +55,14 @@ pub(super) struct Keys {
     /// The first one that is about a key decides.
     replaced: Vec<(KeyRule, usize)>,
     dropped: Vec<(String, usize)>,
-    renamed: Vec<(String, String)>,
+    renamed: Vec<Rename>,
+}
+
+/// A new key for an attribute.
+pub(super) struct Rename {
+    from: String,
+    pub(super) to: String,
+    pub(super) count: usize,
 }
 
 impl Keys {
@@ -69,19 +76,26 @@ impl Keys {
             let count = counts.index(&format!("drop {pattern}"));
             (pattern.clone(), count)
         });
+        let dropped = dropped.collect();
+        let renamed = spec.renames.iter().map(|(from, to)| Rename {
+            from: from.clone(),
+            to: to.clone(),
+            count: counts.index(&format!("rename {from}")),
+        });
+        let renamed = renamed.collect();
         Self {
             allowed: spec.redaction.allowed.clone(),
             replaced,
-            dropped: dropped.collect(),
-            renamed: spec.renames.clone(),
+            dropped,
+            renamed,
         }
     }
 
     /// What becomes of an attribute of a record.
     pub(super) fn plan(&self, key: &str) -> KeyPlan {
         // The last one that was given, as everywhere.
-        let rename = self.renamed.iter().rposition(|(from, _)| from == key);
-        let new = rename.map(|rename| &*self.renamed[rename].1);
+        let rename = self.renamed.iter().rposition(|rename| rename.from == key);
+        let new = rename.map(|rename| &*self.renamed[rename].to);
         let is_dropped = |name: &str| {
             let rule = self.dropped.iter().find(|(p, _)| glob_matches(p, name));
             rule.map(|(_, count)| KeyAction::Drop(*count))
@@ -97,10 +111,14 @@ impl Keys {
         }
     }
 
+    /// What an attribute is called from now on and where that is counted, if it is renamed.
+    pub(super) fn rename(&self, plan: KeyPlan) -> Option<&Rename> {
+        self.renamed.get(plan.rename?)
+    }
+
     /// What an attribute is called from now on, if that is something else.
     pub(super) fn new_name(&self, plan: KeyPlan) -> Option<&str> {
-        let (_, new) = self.renamed.get(plan.rename?)?;
-        Some(new)
+        Some(&self.rename(plan)?.to)
     }
 
     /// What takes the place of a value by a rule, and where that is counted.

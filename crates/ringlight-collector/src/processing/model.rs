@@ -38,7 +38,8 @@ impl Rules {
             target: "",
         };
         let mut rules = self.dropped_records.iter();
-        rules.any(|rule| rule.may_mean(&origin) && rule.means(span))
+        let rule = rules.find(|(rule, _)| rule.may_mean(&origin) && rule.means(span));
+        rule.inspect(|(_, count)| self.counts.add(*count)).is_some()
     }
 
     /// Redacts what is sent with everything.
@@ -77,8 +78,9 @@ impl Rules {
             if gives_way {
                 return false;
             }
-            if let Some(new) = self.keys.new_name(*plan) {
-                attribute.key = Cow::Owned(new.to_owned());
+            if let Some(rename) = self.keys.rename(*plan) {
+                self.counts.add(rename.count);
+                attribute.key = Cow::Owned(rename.to.clone());
             }
             self.by_key(plan.action, &mut attribute.value, &mut is_changed)
         });

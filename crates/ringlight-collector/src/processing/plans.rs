@@ -131,7 +131,7 @@ impl Plan {
 
 fn conditions(rules: &Rules, origins: &[Origin<'_>]) -> Box<[usize]> {
     let all = rules.dropped_records.iter().enumerate();
-    let may_mean = all.filter(|(_, rule)| origins.iter().any(|origin| rule.may_mean(origin)));
+    let may_mean = all.filter(|(_, (rule, _))| origins.iter().any(|origin| rule.may_mean(origin)));
     may_mean.map(|(index, _)| index).collect()
 }
 

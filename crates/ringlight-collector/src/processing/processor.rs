@@ -139,13 +139,17 @@ impl Processor {
     fn is_filtered(&self, record: &Record<'_>, plan: &Plan) -> bool {
         let subject = RecordSubject { record, plan };
         plan.conditions.iter().any(|index| {
-            let rule = &self.rules.dropped_records[*index];
+            let (rule, count) = &self.rules.dropped_records[*index];
             let kind = subject.kind();
             // Of records without a callsite, the plan is for both kinds.
-            rule.may_mean(&Origin {
+            let is_meant = rule.may_mean(&Origin {
                 kind,
                 target: plan.target(),
-            }) && rule.means(&subject)
+            }) && rule.means(&subject);
+            if is_meant {
+                self.rules.counts.add(*count);
+            }
+            is_meant
         })
     }
 
@@ -263,8 +267,12 @@ impl Processor {
         {
             return Written::Whole;
         }
-        let key = match (rules.keys.new_name(attribute.plan), key) {
-            (Some(new), _) => Key::Name(new),
+        let rename = rules.keys.rename(attribute.plan);
+        if let Some(rename) = rename {
+            rules.counts.add(rename.count);
+        }
+        let key = match (rename, key) {
+            (Some(rename), _) => Key::Name(&rename.to),
             (None, KeyRef::Field(index)) => Key::Field(index),
             (None, KeyRef::Name(_)) => Key::Name(attribute.name),
         };

@@ -8,9 +8,9 @@ use sha2::Sha256;
 use super::redaction::RedactionError;
 
 /// What a mask looks like.
-pub(super) const MASK: &str = "[redacted]";
+const MASK: &str = "[redacted]";
 /// How a hash begins.
-pub(super) const HASH_START: &str = "[hash:";
+const HASH_START: &str = "[hash:";
 
 /// Bytes of the hash that are shown: with a million different values, two share one with a probability of
 /// one in 37 million.
@@ -91,4 +91,14 @@ impl Replacement {
         self.push(&mut out, value);
         Some(out)
     }
+}
+
+/// Whether a rule has put it there, so that replacing again changes nothing.
+pub(super) fn is_replacement(text: &[u8]) -> bool {
+    let is_quote = |byte: &u8| matches!(byte, b'"' | b'\'' | b'\\');
+    let start = text.iter().position(|byte| !is_quote(byte));
+    let text = &text[start.unwrap_or(text.len())..];
+    // A value that is not in quotes ends before the bracket.
+    let mask = MASK.trim_end_matches(']');
+    text.starts_with(mask.as_bytes()) || text.starts_with(HASH_START.as_bytes())
 }

@@ -11,17 +11,23 @@ use super::texts::Texts;
 pub(crate) struct Rules {
     pub(super) keys: Keys,
     pub(super) texts: Texts,
-    pub(super) dropped_records: Vec<RecordPattern>,
+    /// With the index of the counter.
+    pub(super) dropped_records: Vec<(RecordPattern, usize)>,
     pub(super) counts: Counts,
 }
 
 impl Rules {
     pub(super) fn new(spec: &Spec) -> Self {
         let mut counts = Counts::default();
+        let dropped_records = spec.dropped_records.iter().map(|pattern| {
+            let count = counts.index(&format!("records {pattern}"));
+            (pattern.clone(), count)
+        });
+        let dropped_records = dropped_records.collect();
         Self {
             keys: Keys::new(spec, &mut counts),
             texts: Texts::new(&spec.redaction, &mut counts),
-            dropped_records: spec.dropped_records.clone(),
+            dropped_records,
             counts,
         }
     }
@@ -38,14 +44,14 @@ impl std::fmt::Debug for Rules {
     }
 }
 
-/// How often a rule has replaced or left out something.
+/// How often a rule has replaced, renamed or left out something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RuleCount {
-    /// `key` and its pattern, `pattern` and its name, the name of a [kind of data](super::SensitiveData), or `drop`
-    /// and the pattern of keys.
+    /// `key` and its pattern, `pattern` and its name, the name of a [kind of data](super::SensitiveData), `rename` and
+    /// the key, `drop` and the pattern of keys, or `records` and the description of records that are left out.
     pub rule: String,
-    /// Values or parts of texts.
+    /// Values, parts of texts, attributes or records.
     pub count: u64,
 }
 

@@ -2,16 +2,12 @@
 
 use std::ops::Range;
 
-use regex::{Regex, RegexSet, RegexSetBuilder, bytes};
+use regex::{Regex, RegexSet, RegexSetBuilder};
 
-use super::detect::{self, CARD_DIGITS_MIN, class};
+use super::detect::{self, Scanner};
 use super::redaction::{EXPRESSION_BYTES_MAX, PatternRule, Redaction, SensitiveData};
-use super::replacement::{HASH_START, MASK, Replacement};
+use super::replacement::Replacement;
 use super::rules::Counts;
-use super::standard;
-
-/// Texts shorter than this have nothing of what is known in them.
-const KNOWN_BYTES_MIN: usize = 5;
 
 /// A word at the end of a text that was cut is left out unless it is longer: then what it is shows from its
 /// beginning, if it is anything.
@@ -22,8 +18,7 @@ const CARD_MIN: u64 = 1_000_000_000_000;
 
 /// Rules that look into texts.
 pub(super) struct Texts {
-    cards: Option<Rule>,
-    known: Vec<Known>,
+    known: Vec<(&'static Scanner, Rule)>,
     patterns: Vec<(Regex, Rule)>,
     /// Says at once that none of the patterns has a match.
     any_pattern: Option<RegexSet>,
@@ -37,26 +32,6 @@ struct Rule {
     count: usize,
 }
 
-/// An expression of our own, and what a text must have for it to be worth a search.
-///
-/// It goes by bytes, of which those above 127 are part of what is looked for or in no class at all: so it finds
-/// whole characters, and is made ready in a tenth of the time that Unicode takes.
-struct Known {
-    expression: bytes::Regex,
-    rule: Rule,
-    bytes_min: usize,
-    /// One class of each of these at least.
-    needs: &'static [u8],
-    is_real: fn(&[u8]) -> bool,
-}
-
-impl Known {
-    #[inline]
-    fn may_be_in(&self, len_bytes: usize, classes: u8) -> bool {
-        len_bytes >= self.bytes_min && self.needs.iter().all(|any| classes & any != 0)
-    }
-}
-
 /// Something that was found.
 struct Found<'a> {
     place: Range<usize>,
@@ -66,18 +41,22 @@ struct Found<'a> {
 impl Texts {
     pub(super) fn new(redaction: &Redaction, counts: &mut Counts) -> Self {
         let mut texts = Self {
-            cards: None,
             known: Vec::new(),
             patterns: Vec::new(),
             any_pattern: None,
             number_min: u64::MAX,
         };
         for (data, replacement) in &redaction.data {
-            let rule = || Rule {
-                replacement: replacement.clone(),
-                count: counts.index(data.as_str()),
-            };
-            texts.add_known(*data, rule);
+            for scanner in detect::scanners(*data) {
+                let rule = Rule {
+                    replacement: replacement.clone(),
+                    count: counts.index(data.as_str()),
+                };
+                texts.known.push((scanner, rule));
+            }
+            if *data == SensitiveData::CardNumbers {
+                texts.number_min = CARD_MIN;
+            }
         }
         for rule in &redaction.patterns {
             texts.number_min = 0;
@@ -90,50 +69,18 @@ impl Texts {
         texts
     }
 
-    fn add_known(&mut self, data: SensitiveData, mut rule: impl FnMut() -> Rule) {
-        use class::{AT, COLON, DIGIT, EQUALS, JOINER, PERCENT, SPACE, UPPER};
-        let mut known = |expression, bytes_min, needs, is_real| {
-            self.known
-                .extend(built_in(expression).map(|expression| Known {
-                    expression,
-                    rule: rule(),
-                    bytes_min,
-                    needs,
-                    is_real,
-                }));
-        };
-        match data {
-            SensitiveData::CardNumbers => {
-                self.cards = Some(rule());
-                self.number_min = self.number_min.min(CARD_MIN);
-            }
-            SensitiveData::Tokens => {
-                const SCHEME: &[u8] = &[SPACE | COLON | PERCENT];
-                const TOKEN: &[u8] = &[DIGIT | UPPER | JOINER];
-                known(standard::BEARERS, 15, SCHEME, is_not_replaced);
-                known(standard::BASICS, 14, SCHEME, is_encoded);
-                known(standard::TOKENS, 13, TOKEN, |_| true);
-            }
-            SensitiveData::Emails => known(standard::EMAILS, 6, &[AT | PERCENT], |_| true),
-            SensitiveData::Credentials => {
-                known(standard::ASSIGNMENTS, 5, &[EQUALS | COLON], is_not_replaced);
-                known(standard::URL_PASSWORDS, 6, &[AT, COLON], is_not_replaced);
-            }
-        }
-    }
-
     /// Whether something may be found in a text, by a look at its bytes.
     #[inline]
     pub(super) fn may_be_in(&self, text: &[u8]) -> bool {
         if !self.patterns.is_empty() {
             return true;
         }
-        if text.len() < KNOWN_BYTES_MIN || self.is_empty() {
+        if text.len() < detect::TEXT_BYTES_MIN || self.known.is_empty() {
             return false;
         }
         let classes = detect::classes_of(text);
-        let may_be_card = self.cards.is_some() && may_be_card(text.len(), classes);
-        may_be_card || (self.known.iter()).any(|known| known.may_be_in(text.len(), classes))
+        let mut known = self.known.iter();
+        known.any(|(scanner, _)| scanner.may_find(text.len(), classes))
     }
 
     /// Whether a number is looked into.
@@ -144,7 +91,7 @@ impl Texts {
 
     /// Whether there are no rules.
     const fn is_empty(&self) -> bool {
-        self.cards.is_none() && self.known.is_empty() && self.patterns.is_empty()
+        self.known.is_empty() && self.patterns.is_empty()
     }
 
     /// What takes the place of a text that may have been cut; `None` where that is the text itself. How often
@@ -206,7 +153,7 @@ impl Texts {
     /// Everything that is found, in order, without overlaps.
     fn found(&self, text: &str) -> Vec<Found<'_>> {
         let mut found = Vec::new();
-        if text.len() >= KNOWN_BYTES_MIN && (self.cards.is_some() || !self.known.is_empty()) {
+        if text.len() >= detect::TEXT_BYTES_MIN && !self.known.is_empty() {
             self.find_known(text, &mut found);
         }
         let has_patterns = !self.patterns.is_empty();
@@ -235,48 +182,17 @@ impl Texts {
 
     fn find_known<'a>(&'a self, text: &str, found: &mut Vec<Found<'a>>) {
         let classes = detect::classes_of(text.as_bytes());
-        if let Some(rule) = &self.cards
-            && may_be_card(text.len(), classes)
-        {
-            detect::cards(text.as_bytes(), |start, end| {
-                let place = start..end;
-                found.push(Found { place, rule });
-            });
-        }
-        for known in &self.known {
-            if known.may_be_in(text.len(), classes) {
-                known.find(text, found);
+        for (scanner, rule) in &self.known {
+            if scanner.may_find(text.len(), classes) {
+                scanner.find(text, |place| found.push(Found { place, rule }));
             }
         }
     }
-}
-
-impl Known {
-    fn find<'a>(&'a self, text: &str, found: &mut Vec<Found<'a>>) {
-        let (expression, rule) = (&self.expression, &self.rule);
-        // Which groups take part costs far more to tell than whether there is a match.
-        if !expression.is_match(text.as_bytes()) {
-            return;
-        }
-        for captures in expression.captures_iter(text.as_bytes()) {
-            if let Some(group) = captures.iter().flatten().nth(1).or(captures.get(0))
-                && (self.is_real)(group.as_bytes())
-            {
-                let start = text.floor_char_boundary(group.start());
-                let place = start..text.ceil_char_boundary(group.end());
-                found.push(Found { place, rule });
-            }
-        }
-    }
-}
-
-fn may_be_card(len_bytes: usize, classes: u8) -> bool {
-    len_bytes >= CARD_DIGITS_MIN && classes & class::DIGIT != 0
 }
 
 /// Adds what a pattern finds: its first group that takes part, or all of it if it has none.
 fn find<'a>(expression: &Regex, rule: &'a Rule, text: &str, found: &mut Vec<Found<'a>>) {
-    // As above.
+    // Which groups take part costs far more to tell than whether there is a match.
     if !expression.is_match(text) {
         return;
     }
@@ -290,17 +206,6 @@ fn find<'a>(expression: &Regex, rule: &'a Rule, text: &str, found: &mut Vec<Foun
     }
 }
 
-/// One of our own expressions. That they can be built is what a test makes sure of.
-fn built_in(expression: &str) -> Option<bytes::Regex> {
-    let built = bytes::RegexBuilder::new(expression)
-        .unicode(false)
-        .size_limit(EXPRESSION_BYTES_MAX)
-        .dfa_size_limit(EXPRESSION_BYTES_MAX)
-        .build();
-    debug_assert!(built.is_ok(), "{built:?}");
-    built.ok()
-}
-
 /// All patterns in one, if they are not too large together; each is searched for by itself then.
 fn any_of(patterns: &[PatternRule]) -> Option<RegexSet> {
     let expressions = patterns.iter().map(|rule| rule.expression.as_str());
@@ -309,22 +214,6 @@ fn any_of(patterns: &[PatternRule]) -> Option<RegexSet> {
         .dfa_size_limit(EXPRESSION_BYTES_MAX)
         .build();
     set.ok().filter(|_| patterns.len() > 1)
-}
-
-/// Whether it is not what a rule has put there, so that replacing again changes nothing.
-fn is_not_replaced(text: &[u8]) -> bool {
-    let quotes = text
-        .iter()
-        .take_while(|byte| matches!(byte, b'"' | b'\'' | b'\\'));
-    let text = &text[quotes.count()..];
-    // A value that is not in quotes ends before the bracket.
-    let mask = MASK.trim_end_matches(']');
-    !text.starts_with(mask.as_bytes()) && !text.starts_with(HASH_START.as_bytes())
-}
-
-/// Whether it is more than a word of a sentence about basic authentication.
-fn is_encoded(text: &[u8]) -> bool {
-    text.iter().skip(1).any(|byte| !byte.is_ascii_lowercase())
 }
 
 /// What of a text that was cut ends before the cut: the last word, or a number in groups, may be the beginning of

@@ -12,13 +12,16 @@ const CUT_MARK: &str = "…";
 pub(crate) fn within_limits<'s, 'a>(span: &'s Span<'a>, limits: &Limits) -> Cow<'s, Span<'a>> {
     let event_max = limits.event_attributes_max;
     let link_max = limits.link_attributes_max;
+    let are_short = |items: &[KeyValue<'_>]| !items.iter().any(|item| is_long(&item.value, limits));
     let is_within = span.attributes.len() <= limits.attributes_max
         && span.events.len() <= limits.events_max
         && span.links.len() <= limits.links_max
         && span.events.iter().all(|e| e.attributes.len() <= event_max)
         && span.links.iter().all(|l| l.attributes.len() <= link_max)
         && span.end_unix_nano >= span.start_unix_nano
-        && span.attributes.iter().all(|item| !is_long(item, limits));
+        && are_short(&span.attributes)
+        && span.events.iter().all(|event| are_short(&event.attributes))
+        && span.links.iter().all(|link| are_short(&link.attributes));
     if is_within {
         Cow::Borrowed(span)
     } else {
@@ -26,8 +29,33 @@ pub(crate) fn within_limits<'s, 'a>(span: &'s Span<'a>, limits: &Limits) -> Cow<
     }
 }
 
-fn is_long(item: &KeyValue<'_>, limits: &Limits) -> bool {
-    matches!(&item.value, Value::Str(text) if text.len() > limits.text_bytes_max)
+/// Whether a text or byte string is too long, also within a list or map.
+fn is_long(value: &Value<'_>, limits: &Limits) -> bool {
+    match value {
+        Value::Str(text) => text.len() > limits.text_bytes_max,
+        Value::Bytes(bytes) => bytes.len() > limits.text_bytes_max,
+        Value::Array(items) => items.iter().any(|item| is_long(item, limits)),
+        Value::Map(items) => items.iter().any(|item| is_long(&item.value, limits)),
+        _ => false,
+    }
+}
+
+/// Cuts what is too long.
+fn shorten(value: &mut Value<'_>, limits: &Limits) {
+    match value {
+        Value::Str(text) if text.len() > limits.text_bytes_max => {
+            let end = text.floor_char_boundary(limits.text_bytes_max);
+            *text = Cow::Owned(text[..end].to_owned() + CUT_MARK);
+        }
+        Value::Bytes(bytes) if bytes.len() > limits.text_bytes_max => {
+            *bytes = Cow::Owned(bytes[..limits.text_bytes_max].to_vec());
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| shorten(item, limits)),
+        Value::Map(items) => items
+            .iter_mut()
+            .for_each(|item| shorten(&mut item.value, limits)),
+        _ => {}
+    }
 }
 
 #[cold]
@@ -56,13 +84,11 @@ fn trimmed<'a>(mut span: Span<'a>, limits: &Limits) -> Span<'a> {
         let dropped = &mut link.dropped_attributes_count;
         cut(&mut link.attributes, dropped, limits.link_attributes_max);
     }
-    for item in &mut span.attributes {
-        if is_long(item, limits)
-            && let Value::Str(text) = &mut item.value
-        {
-            let end = text.floor_char_boundary(limits.text_bytes_max);
-            *text = Cow::Owned(text[..end].to_owned() + CUT_MARK);
-        }
+    let of_events = span.events.iter_mut().map(|event| &mut event.attributes);
+    let of_links = span.links.iter_mut().map(|link| &mut link.attributes);
+    let all = of_events.chain(of_links).chain([&mut span.attributes]);
+    for item in all.flatten() {
+        shorten(&mut item.value, limits);
     }
     span
 }

@@ -455,6 +455,46 @@ fn what_is_over_the_limits_is_dropped_or_cut_and_says_so() {
     assert!(matches!(refused, Err(SubmitError::Invalid(_))));
 }
 
+#[test]
+fn texts_are_cut_wherever_they_are_in_a_span() {
+    let config = CollectorConfig {
+        limits: Limits {
+            text_bytes_max: 4,
+            ..Limits::default()
+        },
+        ..CollectorConfig::default()
+    };
+    let mut collector = SpanCollector::new(config).unwrap();
+    let mut producer = collector.register().unwrap();
+    let holding = |text: &'static str, bytes: &'static [u8]| {
+        let list = Value::Array(vec![text.into(), Value::Bytes(bytes.into()), Value::Int(1)]);
+        let attributes = vec![
+            KeyValue::new("text", text),
+            KeyValue::new("map", Value::Map(vec![KeyValue::new("list", list)])),
+        ];
+        Span {
+            events: vec![SpanEvent {
+                attributes: attributes.clone(),
+                ..SpanEvent::default()
+            }],
+            links: vec![SpanLink {
+                trace_id: TraceId::new(1),
+                span_id: SpanId::new(1),
+                attributes: attributes.clone(),
+                ..SpanLink::default()
+            }],
+            attributes,
+            ..numbered(0, 0)
+        }
+    };
+    producer
+        .submit_span(holding("long text", b"long bytes"))
+        .unwrap();
+    producer.submit_span(holding("text", b"byte")).unwrap();
+    let expected = [holding("long…", b"long"), holding("text", b"byte")];
+    assert_eq!(consume(&mut collector), expected);
+}
+
 /// The limit on texts and byte strings below.
 const LIMIT: usize = 20;
 

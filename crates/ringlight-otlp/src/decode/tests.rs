@@ -410,6 +410,7 @@ fn data_points_are_counted() {
         ledger: &ledger,
         cost: None,
         delivery: None,
+        rules: &[],
         start_unix_nano: 0,
         time_unix_nano: 0,
         is_final: false,

@@ -40,6 +40,8 @@ pub struct Report<'a> {
     pub cost: Option<&'a Cost>,
     /// How the destination of the report is sent to, where that is known.
     pub delivery: Option<&'a DeliverySnapshot>,
+    /// How often each rule for what leaves the process was applied, by its name.
+    pub rules: &'a [(String, u64)],
     /// When the client began to count, Unix nanoseconds.
     pub start_unix_nano: u64,
     /// When the report was made, Unix nanoseconds.
@@ -120,6 +122,7 @@ mod names {
     pub(super) const MEMORY: &str = "ringlight.memory.usage";
     pub(super) const OVERHEAD: &str = "ringlight.overhead.utilization";
     pub(super) const BUDGET: &str = "ringlight.overhead.budget";
+    pub(super) const CHANGES: &str = "ringlight.processing.changes";
     pub(super) const SAMPLING: &str = "ringlight.sampling.ratio";
 }
 
@@ -131,6 +134,7 @@ mod keys {
     pub(super) const KIND: &str = "ringlight.thread.kind";
     pub(super) const THREAD_NAME: &str = "thread.name";
     pub(super) const THREAD_ID: &str = "thread.id";
+    pub(super) const RULE: &str = "rule";
     pub(super) const PART: &str = "part";
     pub(super) const OF: &str = "of";
 }

@@ -108,6 +108,7 @@ fn written(
         ledger,
         cost,
         delivery,
+        rules: &[],
         start_unix_nano: 5,
         time_unix_nano: 10,
         is_final,

@@ -37,6 +37,7 @@ pub fn encode(resource: &Resource<'_>, report: &Report<'_>) -> Vec<u8> {
     ledger(&mut metrics, report.ledger);
     negative_durations(&mut metrics, report.ledger);
     threads(&mut metrics, report.ledger);
+    changes(&mut metrics, report.rules);
     if let Some(cost) = report.cost {
         self::cost(&mut metrics, cost);
     }
@@ -163,6 +164,23 @@ fn whose(row: &ThreadAccount) -> impl Iterator<Item = (&'static str, Scalar<'_>)
     });
     let kind = (keys::KIND, Scalar::Str(row.kind.as_str()));
     std::iter::once(kind).chain(thread.into_iter().flatten())
+}
+
+fn changes(metrics: &mut Metrics<'_>, rules: &[(String, u64)]) {
+    if rules.is_empty() {
+        return;
+    }
+    let about = About {
+        name: names::CHANGES,
+        description: "What rules replaced, renamed or left out before it left the process.",
+        unit: "{change}",
+        shape: Shape::Counter,
+    };
+    metrics.metric(about, |points| {
+        for (rule, count) in rules {
+            points.int(*count, [(keys::RULE, Scalar::Str(rule))]);
+        }
+    });
 }
 
 fn cost(metrics: &mut Metrics<'_>, cost: &Cost) {

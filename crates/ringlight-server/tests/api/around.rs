@@ -135,6 +135,7 @@ async fn the_status_accounts_for_everything() {
         ledger: &by_thread,
         cost: Some(&cost),
         delivery: Some(&delivery),
+        rules: &[],
         start_unix_nano: START,
         time_unix_nano: START,
         is_final: true,

@@ -6,9 +6,14 @@ use ringlight_otlp::open_report::{self, OpenReport};
 
 use super::*;
 use crate::open_spans::{OpenSpanSource, SeenSpan};
+use crate::record::ItemWriter;
+use crate::{Processing, Redaction};
 
 const AFTER: Duration = Duration::from_secs(10);
 const INTERVAL: Duration = Duration::from_secs(2);
+
+/// The one span that has a name.
+const NAMED: u64 = 4711;
 
 /// Spans that a test opens and closes.
 #[derive(Default)]
@@ -48,7 +53,11 @@ impl OpenSpanSource for Spans {
         let open = self.open.lock().unwrap();
         open.iter().find(|(known, _)| *known == key)?;
         let header = SpanHeader::new(CallsiteId::new(0), TraceId::new(7), SpanId::new(key));
-        Some(header.to_words().to_vec())
+        let mut words = header.to_words().to_vec();
+        if key == NAMED {
+            let _ = ItemWriter::new(&mut words, 100).name("to ada@example.com");
+        }
+        Some(words)
     }
 
     fn listen(&self) {
@@ -114,6 +123,30 @@ async fn a_span_is_reported_while_it_has_been_open_for_long_and_its_end_once() {
         assert!(after.last().unwrap().2.is_empty());
         let numbers: Vec<_> = after.iter().map(|round| round.0).collect();
         assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn fault_36_what_is_said_of_an_open_span_is_redacted() {
+    let config = CollectorConfig {
+        processing: Processing::new().redact(Redaction::standard()),
+        ..config(BATCH_DELAY)
+    };
+    let (rig, sender, spans) = open_rig(config, true);
+    let exporter = Arc::clone(&rig.exporter);
+    run_beside(rig, async |_| {
+        spans.open(&sender, NAMED);
+        tokio::time::sleep(AFTER + 2 * INTERVAL).await;
+        let reports = exporter.batches(Signal::Logs);
+        let texts = reports
+            .iter()
+            .map(|report| String::from_utf8_lossy(&report.bytes));
+        let texts: String = texts.collect();
+        assert!(
+            texts.contains("to [redacted]") && !texts.contains("ada@"),
+            "{texts}"
+        );
     })
     .await;
 }

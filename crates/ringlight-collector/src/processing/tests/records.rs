@@ -386,15 +386,28 @@ fn a_span_that_was_submitted_whole_is_looked_into_everywhere() {
 
 #[test]
 fn what_is_done_is_counted_by_rule() {
-    let processing = standard().drop_attribute("note");
+    let processing = standard()
+        .drop_attribute("note")
+        .rename_attribute("free", "freed")
+        .drop_records(RecordPattern::spans().attribute("free", "none"));
     let words = span(|writer| {
         let _ = writer.text(Key::Field(2), "hunter2");
         let _ = writer.text(Key::Field(4), "x");
         let _ = writer.text(Key::Name("free"), "a@b.example, c@d.example");
     });
     processed(&processing, &words).unwrap();
+    let words = span(|writer| {
+        let _ = writer.text(Key::Name("free"), "none");
+    });
+    assert_eq!(processed(&processing, &words), Err("filtered"));
     let counts = processing.counts().into_iter().map(|c| (c.rule, c.count));
-    let expected = [("key *password*", 1), ("drop note", 1), ("emails", 2)];
+    let expected = [
+        ("records spans free=none", 1),
+        ("key *password*", 1),
+        ("drop note", 1),
+        ("rename free", 1),
+        ("emails", 2),
+    ];
     assert_eq!(
         counts.collect::<Vec<_>>(),
         expected.map(|(rule, n)| (rule.to_owned(), n))

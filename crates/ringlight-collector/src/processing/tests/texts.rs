@@ -178,8 +178,7 @@ fn equal_values_have_equal_hashes_under_the_same_key() {
 
 #[test]
 fn the_rule_for_a_key_that_was_added_last_decides() {
-    let check = |redaction: Redaction, key: &str, expected: &str| {
-        let rules = redacting(redaction);
+    let check = |rules: &Rules, key: &str, expected: &str| {
         let action = match rules.keys.redaction(key) {
             KeyAction::Replace(rule) => rules.keys.replacement(rule).0.of(b"x").unwrap_or_default(),
             KeyAction::Allow => "allowed".to_owned(),
@@ -199,7 +198,7 @@ fn the_rule_for_a_key_that_was_added_last_decides() {
         "client_secret",
         "user_pwd",
     ] {
-        check(Redaction::standard(), key, mask);
+        check(&STANDARD, key, mask);
     }
     for key in [
         "user.id",
@@ -207,19 +206,24 @@ fn the_rule_for_a_key_that_was_added_last_decides() {
         "gen_ai.usage.input_tokens",
         "cookie.count",
     ] {
-        check(Redaction::standard(), key, "looked into");
+        check(&STANDARD, key, "looked into");
     }
-    let removed = Redaction::standard().key("*.Token", Replacement::Remove);
-    check(removed.clone(), "access.token", "");
-    check(removed.clone(), "refresh_token", mask);
-    check(removed.allow_key("access.*"), "access.token", "allowed");
+    let removed = Redaction::new()
+        .key("*.token", Replacement::Mask)
+        .key("access.Token", Replacement::Remove);
+    check(&redacting(removed.clone()), "access.token", "");
+    check(&redacting(removed.clone()), "other.token", mask);
+    check(
+        &redacting(removed.allow_key("access.*")),
+        "access.token",
+        "allowed",
+    );
 }
 
 #[test]
 fn the_last_word_of_a_text_that_was_cut_is_left_out() {
-    let rules = redacting(Redaction::standard());
     let check = |text: &str, expected: Option<&str>| {
-        let replaced = rules.texts.replaced(text, true, None);
+        let replaced = STANDARD.texts.replaced(text, true, None);
         assert_eq!(replaced.as_deref(), expected, "{text}");
     };
     check("paid with 4111 1111 1111 11", Some("paid with"));
@@ -233,18 +237,14 @@ fn the_last_word_of_a_text_that_was_cut_is_left_out() {
 
 #[test]
 fn whole_numbers_are_looked_into() {
-    let check = |redaction: Redaction, number: u64, expected: Option<&str>| {
-        let replaced = redacting(redaction).texts.of_number(number, false, None);
+    let check = |rules: &Rules, number: u64, expected: Option<&str>| {
+        let replaced = rules.texts.of_number(number, false, None);
         assert_eq!(replaced.as_deref(), expected);
     };
-    check(
-        Redaction::standard(),
-        4_111_111_111_111_111,
-        Some("[redacted]"),
-    );
-    check(Redaction::standard(), 4_111_111_111_111_112, None);
+    check(&STANDARD, 4_111_111_111_111_111, Some("[redacted]"));
+    check(&STANDARD, 4_111_111_111_111_112, None);
     let own = Redaction::new().pattern("pin", r"^\d{4}$", Replacement::Mask);
-    check(own.unwrap(), 4711, Some("[redacted]"));
+    check(&redacting(own.unwrap()), 4711, Some("[redacted]"));
 }
 
 proptest! {

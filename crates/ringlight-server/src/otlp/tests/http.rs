@@ -631,6 +631,7 @@ async fn metrics_and_profiles_are_counted_and_ledgers_are_kept() {
         ledger: &by_thread,
         cost: None,
         delivery: None,
+        rules: &[],
         start_unix_nano: 1,
         time_unix_nano: 2,
         is_final: true,

@@ -1,60 +1,15 @@
-//! Numbers of payment cards, and what of a text can be told before anything is searched for.
+//! Numbers of payment cards.
 
-/// What a text has that some search needs.
-pub(super) mod class {
-    pub(in crate::processing) const DIGIT: u8 = 1;
-    pub(in crate::processing) const AT: u8 = 2;
-    pub(in crate::processing) const PERCENT: u8 = 4;
-    pub(in crate::processing) const EQUALS: u8 = 8;
-    pub(in crate::processing) const COLON: u8 = 16;
-    /// A plus is one, too, in addresses.
-    pub(in crate::processing) const SPACE: u8 = 32;
-    pub(in crate::processing) const UPPER: u8 = 64;
-    /// What joins the parts of a token.
-    pub(in crate::processing) const JOINER: u8 = 128;
-}
+use std::ops::Range;
 
-/// The class of each byte.
-const CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut digit = b'0';
-    while digit <= b'9' {
-        classes[digit as usize] = class::DIGIT;
-        digit += 1;
-    }
-    classes[b'@' as usize] = class::AT;
-    classes[b'%' as usize] = class::PERCENT;
-    classes[b'=' as usize] = class::EQUALS;
-    classes[b':' as usize] = class::COLON;
-    let mut upper = b'A';
-    while upper <= b'Z' {
-        classes[upper as usize] = class::UPPER;
-        upper += 1;
-    }
-    classes[b'_' as usize] = class::JOINER;
-    classes[b'-' as usize] = class::JOINER;
-    classes[b'+' as usize] = class::SPACE;
-    classes[b' ' as usize] = class::SPACE;
-    classes[b'\t' as usize] = class::SPACE;
-    classes[b'\n' as usize] = class::SPACE;
-    classes[b'\r' as usize] = class::SPACE;
-    classes
-};
-
-/// The classes of the bytes of a text, together.
-#[inline]
-pub(super) fn classes_of(bytes: &[u8]) -> u8 {
-    bytes
-        .iter()
-        .fold(0, |found, byte| found | CLASSES[usize::from(*byte)])
-}
+use super::is_digit;
 
 /// Digits a card's number has.
-pub(super) const CARD_DIGITS_MIN: usize = 13;
+const CARD_DIGITS_MIN: usize = 13;
 const CARD_DIGITS_MAX: usize = 19;
 
-/// Shows where card numbers begin and end.
-pub(super) fn cards(bytes: &[u8], mut found: impl FnMut(usize, usize)) {
+/// Shows where card numbers are.
+pub(super) fn find(bytes: &[u8], found: &mut dyn FnMut(Range<usize>)) {
     let mut at = 0;
     while at < bytes.len() {
         if !bytes[at].is_ascii_digit() {
@@ -62,20 +17,17 @@ pub(super) fn cards(bytes: &[u8], mut found: impl FnMut(usize, usize)) {
             continue;
         }
         if let Some(end) = card_at(bytes, at) {
-            found(at, end);
+            found(at..end);
             at = end;
         }
-        at += bytes[at..]
-            .iter()
-            .take_while(|b| b.is_ascii_digit())
-            .count();
+        at = super::end_of(bytes, at, is_digit);
     }
 }
 
 /// The end of the longest card number that begins here, with the first of its digits in a row.
 fn card_at(bytes: &[u8], start: usize) -> Option<usize> {
-    let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
-    let is_fraction = start > 1 && bytes[start - 1] == b'.' && is_digit(start - 2);
+    let has_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let is_fraction = start > 1 && bytes[start - 1] == b'.' && has_digit(start - 2);
     if is_fraction {
         return None;
     }
@@ -85,14 +37,14 @@ fn card_at(bytes: &[u8], start: usize) -> Option<usize> {
     for count in 1..=CARD_DIGITS_MAX {
         digits[count - 1] = bytes.get(at)?.wrapping_sub(b'0');
         at += 1;
-        if is_digit(at) {
+        if has_digit(at) {
             continue;
         }
         let digits = &digits[..count];
         if count >= CARD_DIGITS_MIN && is_of_a_network(digits) && has_check_digit(digits) {
             longest = Some(at);
         }
-        let goes_on = matches!(bytes.get(at), Some(b' ' | b'-')) && is_digit(at + 1);
+        let goes_on = matches!(bytes.get(at), Some(b' ' | b'-')) && has_digit(at + 1);
         if !goes_on {
             break;
         }

@@ -13,6 +13,7 @@ use crate::Notices;
 use crate::Processing;
 use crate::SpoolConfig;
 use crate::TailSampling;
+use crate::destination::LETTER_BYTES_MAX;
 use crate::destination_config::DestinationSettings;
 use crate::text::Readable;
 
@@ -280,12 +281,13 @@ impl CollectorConfig {
 
     /// Upper bound of the bytes all buffers hold together with one destination of one place: every ring
     /// allocated, an open batch for each of traces and logs, a full queue, as much again on its way to disk where
-    /// there is a spool, and what tail sampling keeps back, which a flush makes batches of all at once.
+    /// there is a spool, with what was refused and is to be kept there, and what tail sampling keeps back, which a
+    /// flush makes batches of all at once.
     #[must_use]
     pub fn buffers_bytes_max(&self) -> usize {
         let kept_back = self.tail_sampling.map_or(0, |tail| 2 * tail.bytes_max);
         let to_disk = if self.spool.is_some() {
-            self.queue_bytes_max
+            self.queue_bytes_max + LETTER_BYTES_MAX
         } else {
             0
         };

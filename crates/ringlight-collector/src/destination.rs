@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::attempts::Ended;
+pub(crate) use self::keeper::LETTER_BYTES_MAX;
 use self::keeper::{DestinationSpool, Keeper};
 pub(crate) use self::place::Carried;
 use self::place::Place;

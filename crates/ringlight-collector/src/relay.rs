@@ -39,7 +39,7 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// Its thread, named `ringlight-relay`, has a small runtime of its own. All methods may be called from any thread. What it
 /// holds in memory is bounded by [`queue_bytes_max`](CollectorConfig::queue_bytes_max), once for what waits
-/// to be batched and once for the destination.
+/// to be batched and once for the destination; a request that is larger is taken where there is no other.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -35,7 +35,7 @@ const REST_MAX: Duration = Duration::from_secs(30);
 const PROBES: usize = 2;
 
 /// Bytes of refused batches that wait to be written down, at most. What is beyond that is refused and not kept.
-const LETTER_BYTES_MAX: usize = 4 << 20;
+pub(crate) const LETTER_BYTES_MAX: usize = 4 << 20;
 
 /// The spool of one destination.
 pub(crate) struct DestinationSpool {

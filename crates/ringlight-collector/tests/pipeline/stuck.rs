@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ringlight_collector::{
-    CollectorConfig, DestinationConfig, DestinationSpoolMode, EncodedBatch, ExportError,
-    ExportOutcome, Exporter, ExporterBoxed, OverflowPolicy, Pipeline, RetryConfig, SpoolConfig,
-    SpoolMode,
+    CollectorConfig, DestinationConfig, DestinationSpoolMode, Disk, EncodedBatch, ExportError,
+    ExportOutcome, Exporter, ExporterBoxed, Notice, Notices, OverflowPolicy, Pipeline, RetryConfig,
+    SpoolConfig, SpoolMode,
 };
 use ringlight_model::{DropReason, Signal};
+use ringlight_testing::{DiskOperation, FaultDisk};
 
 use crate::support::{
     Answer, PATIENCE, Scripted, config, decode, record_span, start, traces, wait_for,
@@ -231,4 +232,61 @@ fn after_a_short_rest_what_went_to_disk_comes_back() {
         assert!(Instant::now() < until, "{:?}", traces(&pipeline));
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn fault_21_a_disk_that_fails_is_told_once_and_nothing_is_lost_for_it() {
+    let disk = Arc::new(FaultDisk::new());
+    let notices = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&notices);
+    let backend = Scripted::new("backend", Answer::Held);
+    let settings = CollectorConfig {
+        spool: Some(SpoolConfig {
+            mode: SpoolMode::Always,
+            disk: Arc::clone(&disk) as Arc<dyn Disk>,
+            ..SpoolConfig::new("/spool")
+        }),
+        notices: Notices::new(move |notice| told.lock().unwrap().push(notice.clone())),
+        ..narrow()
+    };
+    let count = |is_it: fn(&Notice) -> bool| {
+        notices
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|notice| is_it(notice))
+            .count()
+    };
+    let failed = || count(|notice| matches!(notice, Notice::SpoolFailed { .. }));
+    let restored = || count(|notice| matches!(notice, Notice::SpoolRestored { .. }));
+    let pipeline = start(settings, &[&backend]);
+    let recorder = pipeline.recorder();
+    assert!(record_span(&recorder, 1));
+    backend.wait_attempts(1);
+    disk.fail(DiskOperation::Write, std::io::ErrorKind::StorageFull);
+    // Small steps, so that there are several writes that fail.
+    for number in 2..=20 {
+        assert!(record_span(&recorder, number));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    wait_for(|| (failed() == 1).then_some(()));
+    backend.release(Answer::Ok);
+    wait_for(|| (traces(&pipeline).exported == 20).then_some(()));
+    disk.heal();
+    let until = Instant::now() + PATIENCE;
+    let mut number = 20;
+    while restored() == 0 {
+        assert!(Instant::now() < until);
+        number += 1;
+        assert!(record_span(&recorder, number));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let ledger = pipeline.shutdown(PATIENCE);
+    assert_eq!(ledger.account(Signal::Traces).exported, number, "{ledger}");
+    assert_eq!(
+        (failed(), restored()),
+        (1, 1),
+        "{:?}",
+        notices.lock().unwrap()
+    );
 }

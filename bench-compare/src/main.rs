@@ -132,6 +132,10 @@ enum Role {
     #[command(hide = true)]
     ChildLog { runs: usize },
     #[command(hide = true)]
+    ChildWindow { endpoint: String, dir: PathBuf },
+    #[command(hide = true)]
+    ChildDrain { endpoint: String, dir: PathBuf },
+    #[command(hide = true)]
     ChildService {
         subject: Subject,
         endpoint: String,
@@ -212,6 +216,8 @@ fn play(role: Role) -> Result<()> {
             let run = child::deliver(subject, delivery, shipping, &endpoint, bursts)?;
             print_line(&run)
         }
+        Role::ChildWindow { endpoint, dir } => ship::window::record(&endpoint, &dir),
+        Role::ChildDrain { endpoint, dir } => ship::window::drain(&endpoint, &dir),
         Role::ChildLog { runs } => print_line(&ship::log::run(runs)?),
         Role::ChildService {
             subject,

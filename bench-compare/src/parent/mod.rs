@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The counting server's process.
-struct Server {
+pub(crate) struct Server {
     process: Child,
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -56,11 +56,11 @@ impl Server {
         })
     }
 
-    fn reset(&mut self, shape: Shape) -> Result<Received> {
+    pub(crate) fn reset(&mut self, shape: Shape) -> Result<Received> {
         self.ask(&format!("reset {}", shape.name()))
     }
 
-    fn report(&mut self) -> Result<Received> {
+    pub(crate) fn report(&mut self) -> Result<Received> {
         self.ask("report")
     }
 
@@ -84,7 +84,7 @@ fn read_line<T: DeserializeOwned>(reader: &mut impl BufRead) -> Result<T> {
     serde_json::from_str(&line).with_context(|| format!("a process answered {line:?}"))
 }
 
-fn this_program() -> Result<Command> {
+pub(crate) fn this_program() -> Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     without_telemetry_settings(&mut command);
     Ok(command)
@@ -117,7 +117,7 @@ pub(crate) fn run_child<T: DeserializeOwned>(arguments: &[String]) -> Result<T> 
 
 /// A bench under way.
 pub(crate) struct Runner<'a> {
-    server: Server,
+    pub(crate) server: Server,
     pub(crate) sizes: Sizes,
     pub(crate) results: &'a mut Results,
 }

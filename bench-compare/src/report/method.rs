@@ -46,7 +46,9 @@ pub(super) fn method(quick: bool) -> String {
          ids and times from the producer.\n\
          - `ship`: `deliver`'s `paced-100k` with compression, and with a spool beside the binary; {} processes each. \
          Bytes on the wire are those of request bodies, counted by Ringlight itself, in one process of {} bursts without a pause for each size of \
-         batch. The log on disk: {} runs each, in one thread; what is read has been written just before and is in the page cache.\n\
+         batch. The log on disk: {} runs each, in one thread; what is read has been written just before and is in the page cache. \
+         What a kill loses: a span a millisecond, `kill -9` at times spread over the delay of a batch, and then a process that drains the directory; what did not \
+         arrive is counted.\n\
          {}\
          - The clients are built with cargo's own `release` profile and with the system's allocator; the \
          backend is the product's binary as its own `release` profile makes it.\n\

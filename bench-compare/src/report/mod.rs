@@ -99,6 +99,11 @@ pub(crate) fn tables(results: &Results) -> String {
             &keeping_table(results),
         );
         section(text, "The log on disk", &log_table(results));
+        section(
+            text,
+            "What a kill loses with a spool in `overflow`, ms of spans",
+            &window_table(results),
+        );
     }
     if results.has_bench("backend") {
         section(&mut text, "The backend", &backend_table(results));
@@ -345,6 +350,16 @@ fn keeping_table(results: &Results) -> String {
         let figure = results.find(subject, case(keeping), ship::CPU)?;
         Some(interval(figure, 0))
     })
+}
+
+fn window_table(results: &Results) -> String {
+    let mut text = "| | lost |\n|---|---:|\n".to_owned();
+    for (case, what) in ship::window::SHOWN {
+        if let Some(figure) = results.find(Subject::Ringlight, case, ship::window::LOST) {
+            let _ = writeln!(text, "| {what} | {} |", interval(figure, 0));
+        }
+    }
+    text
 }
 
 fn log_table(results: &Results) -> String {

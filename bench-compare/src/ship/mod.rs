@@ -2,6 +2,7 @@
 //! itself.
 
 pub(crate) mod log;
+pub(crate) mod window;
 
 use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
@@ -86,7 +87,7 @@ impl Runner<'_> {
             self.sizes.ship_processes.to_string(),
         ])?;
         self.results.figures.extend(log::figures(&log));
-        Ok(())
+        self.window()
     }
 
     /// The cases of a round. Bytes on the wire do not vary: they are counted in one.

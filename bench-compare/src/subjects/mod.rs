@@ -96,6 +96,11 @@ pub(crate) fn start(subject: Subject, settings: &Settings<'_>) -> Result<Box<dyn
     })
 }
 
+/// What records through `tracing`'s macros.
+pub(crate) fn macros() -> impl Producer {
+    macros::Macros
+}
+
 /// The values of the string attribute.
 pub(crate) const ROUTES: [&str; 4] = [
     "/orders",

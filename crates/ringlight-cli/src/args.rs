@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::address::Address;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
@@ -158,7 +160,7 @@ pub(crate) struct UpArgs {
     /// `RINGLIGHT_OTLP_HEADERS_*` say. What cannot be sent waits in the data directory, also for the
     /// next start.
     #[arg(long, value_name = "URL")]
-    pub(crate) forward: Option<String>,
+    pub(crate) forward: Option<Address>,
 
     /// How much waits there for the endpoint, the oldest goes first
     #[arg(

@@ -1,12 +1,14 @@
 //! The validated configuration: what the rest of the program works from.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ringlight::collector::{OtlpConfig, OtlpExporter};
 use ringlight_app_harness::parse_duration;
 
+use crate::address::Address;
 use crate::args::{BackendArgs, DemoArgs, UpArgs};
 use crate::error::{CliError, Exit};
 use crate::size::parse_size;
@@ -26,7 +28,7 @@ pub(crate) struct BackendConfig {
 /// Where the backend passes everything on to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ForwardConfig {
-    pub(crate) url: String,
+    pub(crate) url: Address,
     /// What waits for it on disk, at most.
     pub(crate) size_limit_bytes: u64,
 }
@@ -177,15 +179,25 @@ impl BackendConfig {
 }
 
 impl ForwardConfig {
-    fn new(url: String, size_limit: &str, backend: &BackendConfig) -> Result<Self, CliError> {
+    fn new(url: Address, size_limit: &str, backend: &BackendConfig) -> Result<Self, CliError> {
         let size_limit_bytes = size("--forward-size-limit", size_limit)?;
-        if leads_back(&url, backend) {
-            return Err(
-                usage("--forward", &url, "this backend listens there itself").with_hint(
-                    "name the endpoint of another one, or choose other ports with `--grpc-port` and \
-                     `--http-port`",
-                ),
-            );
+        // An exporter knows best, and connects to nothing.
+        OtlpExporter::new(&OtlpConfig::new(url.as_str())).map_err(|error| {
+            CliError::new(Exit::Usage, format!("`--forward` cannot be used: {error}")).with_hint(
+                "write scheme, host and port, for instance `http://localhost:4317`; what \
+                 authenticates goes into `OTEL_EXPORTER_OTLP_HEADERS`",
+            )
+        })?;
+        if leads_back(url.as_str(), backend) {
+            return Err(usage(
+                "--forward",
+                &url.to_string(),
+                "this backend listens there itself",
+            )
+            .with_hint(
+                "name the endpoint of another one, or choose other ports with `--grpc-port` and \
+                 `--http-port`",
+            ));
         }
         Ok(Self {
             url,
@@ -194,26 +206,37 @@ impl ForwardConfig {
     }
 }
 
-/// Whether an address is one of the backend's own, as far as can be seen without asking anybody.
+/// Whether an address, which an exporter can use, is one of the backend's own, as far as can be seen without asking
+/// anybody.
 fn leads_back(url: &str, backend: &BackendConfig) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let authority = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    let Some((host, port)) = authority.rsplit_once(':') else {
+    let Some((scheme, rest)) = url.split_once("://") else {
         return false;
     };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, port) = match authority.rsplit_once(':') {
+        // Not one of the colons in `[::1]`.
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+        _ if scheme.eq_ignore_ascii_case("https") => (authority, Some(443)),
+        _ => (authority, Some(80)),
+    };
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let is_here = host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback() || address.is_unspecified());
-    let own = [backend.grpc, backend.http, backend.ui].map(|address| address.port());
-    is_here
-        && port
-            .parse()
-            .is_ok_and(|port: u16| port != 0 && own.contains(&port))
+    [backend.grpc, backend.http, backend.ui]
+        .into_iter()
+        .any(|own| own.port() != 0 && Some(own.port()) == port && names(host, own.ip()))
+}
+
+/// Whether a host is this address of the machine, or any of its.
+fn names(host: &str, own: IpAddr) -> bool {
+    if host.eq_ignore_ascii_case("localhost") {
+        return [
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ]
+        .contains(&own);
+    }
+    host.parse::<IpAddr>().is_ok_and(|address| {
+        address.is_unspecified() || address.to_canonical() == own.to_canonical()
+    })
 }
 
 /// At least what a store or a spool needs to work with.

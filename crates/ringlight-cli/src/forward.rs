@@ -9,6 +9,7 @@ use ringlight::{Account, DeliverySnapshot, InitError, LedgerSnapshot, Signal, Sp
 use ringlight_app_harness::with_causes;
 use ringlight_server::Forward;
 
+use crate::address::Address;
 use crate::config::ForwardConfig;
 use crate::error::{CliError, Exit};
 
@@ -33,7 +34,7 @@ impl Forwarder {
             ..SpoolConfig::new(&spool_dir)
         };
         let relay = ringlight::builder()
-            .otlp_endpoint(&config.url)
+            .otlp_endpoint(config.url.as_str())
             .pipeline(|pipeline| pipeline.queue_bytes_max = QUEUE_BYTES_MAX)
             .spool(spool)
             .start_relay()
@@ -85,25 +86,26 @@ impl Forward for Forwarder {
 }
 
 /// The builder knows only that the endpoint was given in code, which is here.
-fn refused(url: &str, error: InitError) -> CliError {
+fn refused(url: &Address, error: InitError) -> CliError {
+    let unusable = |reason: &str| {
+        let message = format!("nothing can be passed on to `{url}`: {reason}");
+        CliError::new(Exit::Usage, message)
+    };
     match error {
-        InitError::Endpoint { reason, hint, .. } => {
-            CliError::new(Exit::Usage, format!("`--forward` cannot be used: {reason}"))
-                .with_hint(hint)
-        }
+        InitError::Endpoint { reason, hint, .. } => unusable(&reason).with_hint(hint),
+        InitError::Header { reason, .. } => unusable(&reason).with_hint(
+            "names of headers are letters, digits and `-`, values visible ASCII; see \
+             `OTEL_EXPORTER_OTLP_HEADERS`",
+        ),
+        InitError::Secret {
+            origin,
+            reason,
+            hint,
+        } => unusable(&format!("{origin}: {reason}")).with_hint(hint),
         InitError::Start(error) => CliError::new(Exit::Data, with_causes(&error)).with_hint(
             "what cannot be passed on is kept in `forward` in the data directory: check its rights \
              and the room on its disk, or choose another with `--data-dir`",
         ),
-        error => {
-            let shown = url.split(['?', '@']).next().unwrap_or_default();
-            CliError::new(
-                Exit::Usage,
-                format!(
-                    "nothing can be passed on to `{shown}`: {}",
-                    with_causes(&error)
-                ),
-            )
-        }
+        error => unusable(&with_causes(&error)),
     }
 }

@@ -6,6 +6,7 @@
 //! error is one line that says what failed and on what, and a `hint:` line that says what to do.
 #![forbid(unsafe_code)]
 
+mod address;
 mod args;
 mod backend;
 mod config;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use ringlight_app_harness::print_json_line;
 
+use crate::address::shown_word;
 use crate::backend::{Backend, http_url};
 use crate::config::{Program, UpConfig};
 use crate::console::Console;
@@ -128,44 +129,9 @@ pub(crate) fn command_line() -> String {
             if index == 0 {
                 "ringlight".to_owned()
             } else {
-                without_secrets(&word.to_string_lossy())
+                shown_word(&word.to_string_lossy())
             }
         })
         .collect();
     words.join(" ")
-}
-
-/// A word without the credentials and the query of the address in it, if it has one.
-fn without_secrets(word: &str) -> String {
-    let Some((scheme, rest)) = word.split_once("://") else {
-        return word.to_owned();
-    };
-    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(authority_end);
-    let shown = match authority.rsplit_once('@') {
-        Some((_, host)) => format!("…@{host}"),
-        None => authority.to_owned(),
-    };
-    match path.split_once('?') {
-        Some((path, _)) => format!("{scheme}://{shown}{path}?…"),
-        None => format!("{scheme}://{shown}{path}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_of_a_run_holds_no_credentials() {
-        let check = |word: &str, expected: &str| assert_eq!(without_secrets(word), expected);
-        check("cargo", "cargo");
-        check("https://a.example:4317/v1", "https://a.example:4317/v1");
-        check(
-            "--forward=https://me:secret@a.example/x",
-            "--forward=https://…@a.example/x",
-        );
-        check("https://a.example/?token=secret", "https://a.example/?…");
-        check("https://a.example?token=s@cret", "https://a.example?…");
-    }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 
+use crate::address::shown_word;
 use crate::args::Cli;
 use crate::console::Console;
 use crate::error::{CliError, Exit};
@@ -42,17 +43,28 @@ fn described(error: &clap::Error, words: &[String]) -> CliError {
         .take_while(|line| !line.trim().is_empty())
         .map(str::trim)
         .collect();
-    let what = what.join(" ");
+    let what = shown(what.join(" "), words);
     let message = what.strip_prefix("error: ").unwrap_or(&what);
     let tip = rendered
         .lines()
         .find_map(|line| line.trim().strip_prefix("tip: "));
     let see = format!("`{command} --help` shows what there is");
-    let tip = tip.map(ToOwned::to_owned).or(program_tip(error, words));
+    let tip = tip.map(|tip| shown(tip.to_owned(), words));
+    let tip = tip.or(program_tip(error, words));
     CliError::new(Exit::Usage, message).with_hint(match tip {
         Some(tip) => format!("{tip}; {see}"),
         None => see,
     })
+}
+
+/// A text of clap's, with the addresses of the command line as they may be shown.
+fn shown(text: String, words: &[String]) -> String {
+    let values = words.iter().filter_map(|word| word.split_once('='));
+    let values = values.map(|(_, value)| value);
+    let addresses = words.iter().map(String::as_str).chain(values);
+    addresses
+        .filter(|word| word.contains("://"))
+        .fold(text, |text, word| text.replace(word, &shown_word(word)))
 }
 
 /// How to run a program, if that is what the words look like: `up cargo run` instead of
@@ -80,12 +92,13 @@ fn program_tip(error: &clap::Error, words: &[String]) -> Option<String> {
     })
 }
 
-/// Words as a shell reads them.
+/// Words as a shell reads them, without what addresses in them may hold that is secret.
 fn quoted(words: &[String]) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=+./:,@%".contains(c);
     let quoted = words.iter().map(|word| {
+        let word = shown_word(word);
         if !word.is_empty() && word.chars().all(is_plain) {
-            word.clone()
+            word
         } else {
             format!("'{}'", word.replace('\'', "'\\''"))
         }
@@ -144,6 +157,22 @@ mod tests {
             "unexpected argument 'sh' found",
             "to run a program, write `ringlight up --data-dir sh -- sh -c 'echo it'\\''s'`; \
              `ringlight up --help` shows what there is",
+        );
+        check(
+            &["up", "--forward", "https://h/?token=s3cret", "cargo", "run"],
+            "unexpected argument 'cargo' found",
+            "to run a program, write `ringlight up --forward 'https://h/?…' -- cargo run`; \
+             `ringlight up --help` shows what there is",
+        );
+        check(
+            &["demo", "https://me:s3cret@h/?token=s3cret"],
+            "unexpected argument 'https://…@h/?…' found",
+            "`ringlight demo --help` shows what there is",
+        );
+        check(
+            &["up", "--json=https://me:s3cret@h"],
+            "unexpected value 'https://…@h' for '--json' found; no more were expected",
+            "`ringlight up --help` shows what there is",
         );
         check(
             &["demo", "cargo"],

@@ -61,6 +61,8 @@ pub struct Relay {
     accounts: Arc<Accounts>,
     control: Arc<Control>,
     name: String,
+    /// What the destination has a place for.
+    takes: SignalSet,
     // Nothing comes through it; the books count what does.
     _rings: RingReceiver,
 }
@@ -134,6 +136,7 @@ impl Relay {
             accounts: Arc::clone(&accounts),
             control: Arc::clone(&control),
             name: destination.name().to_owned(),
+            takes,
             _rings: receiver,
         };
         let settled = Arc::new(Notify::new());
@@ -170,8 +173,12 @@ impl Relay {
     }
 
     /// Passes an `Export*ServiceRequest` on, in protobuf. Never waits: where there is no room its records are dropped
-    /// and counted, as they are after the shutdown. What does not decode, or has no records, is left out.
+    /// and counted, as they are after the shutdown. What does not decode, or has no records, is left out, and so is a signal
+    /// that the destination does not take: it is in no ledger.
     pub fn pass_on(&self, signal: Signal, request: &[u8]) {
+        if !self.takes.contains(signal) {
+            return;
+        }
         let records = ringlight_otlp::items(request).unwrap_or(0);
         if records == 0 {
             return;
@@ -400,7 +407,7 @@ impl Passing {
             };
             let (signal, bytes) = (front.signal, front.bytes.len());
             let Some(destination) = self.of(signal).cloned() else {
-                // The books have it as delivered: it is not for here.
+                // It is not for here, and nothing like it is let in.
                 inbox.take_first();
                 continue;
             };

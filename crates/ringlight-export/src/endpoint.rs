@@ -45,6 +45,8 @@ pub enum EndpointError {
     },
 }
 
+const IN_A_HEADER: &str = "credentials belong in a header, not in the address";
+
 /// The port of an address that names none, in the clear and with TLS.
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
@@ -61,13 +63,7 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     pub(crate) fn parse(text: &str) -> Result<Self, EndpointError> {
         let text = text.trim();
-        // `user:password@` must not get into an error message.
-        let shown = match (text.find("://"), text.rfind('@')) {
-            (Some(scheme), Some(at)) if at > scheme => {
-                format!("{}://...{}", &text[..scheme], &text[at..])
-            }
-            _ => text.to_owned(),
-        };
+        let shown = without_secrets(text);
         let invalid = |reason: &str| EndpointError::Invalid {
             endpoint: shown.clone(),
             reason: reason.to_owned(),
@@ -93,14 +89,16 @@ impl Endpoint {
             return Err(invalid("it names no host"));
         };
         if authority.as_str().contains('@') {
-            return Err(invalid(
-                "credentials belong in a header, not in the address",
-            ));
+            return Err(invalid(IN_A_HEADER));
         }
         if authority.host().is_empty() {
             return Err(invalid("it names no host"));
         }
         if let Some(port) = bad_port(&authority) {
+            // A password with a `/` in it ends the host too soon.
+            if text.contains('@') {
+                return Err(invalid(IN_A_HEADER));
+            }
             return Err(invalid(&format!(
                 "the port is `{port}`, allowed is 1 to 65535"
             )));
@@ -146,6 +144,28 @@ impl Endpoint {
             None => format!("{}{path}{suffix}", self.origin()),
         }
     }
+}
+
+/// An address as it may get into an error message: without `user:password@`, and without the query, which may hold a
+/// token. Where an `@` comes after a `?`, either may be part of a password, and nothing is shown.
+fn without_secrets(text: &str) -> String {
+    let (scheme, rest) = match text.find("://") {
+        Some(at) => text.split_at(at + "://".len()),
+        None => ("", text),
+    };
+    let (before, query) = match rest.find(['?', '#']) {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    if query.contains('@') {
+        return format!("{scheme}...");
+    }
+    let shown = match before.rfind('@') {
+        Some(at) => format!("...{}", &before[at..]),
+        None => before.to_owned(),
+    };
+    let query = if query.is_empty() { "" } else { "?..." };
+    format!("{scheme}{shown}{query}")
 }
 
 /// What stands after the host and is not a port, which the parser of addresses lets pass.
@@ -195,6 +215,22 @@ mod tests {
             "http://bob:hunter2@example.com",
             "credentials belong in a header",
         );
+    }
+
+    #[test]
+    fn an_endpoint_that_cannot_be_used_is_not_told_with_its_secrets() {
+        let check = |text: &str, shown: &str| {
+            let said = Endpoint::parse(text).unwrap_err().to_string();
+            assert!(said.contains(&format!("`{shown}`")), "{said}");
+            assert!(!said.contains("s3") && !said.contains("cret"), "{said}");
+        };
+        check("ftp://h/?token=s3cret", "ftp://h/?...");
+        check("http://h:99999#s3cret", "http://h:99999?...");
+        check("http://me:s3cret@h/?token=s3cret", "http://...@h/?...");
+        check("http://me:s3/cret@h", "http://...@h");
+        check("http://me:s3?cret@h", "http://...");
+        check("me:s3cret@h:4317", "...@h:4317");
+        check("h:4317/?token=s3cret", "h:4317/?...");
     }
 
     #[test]

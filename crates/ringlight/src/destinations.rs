@@ -28,7 +28,12 @@ pub(crate) fn connect(
     shared: Shared<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<(Routes, Option<Arc<dyn ExporterBoxed>>), InitError> {
-    for route in [&mut routes.traces, &mut routes.logs, &mut routes.metrics] {
+    for route in [
+        &mut routes.traces,
+        &mut routes.logs,
+        &mut routes.metrics,
+        &mut routes.profiles,
+    ] {
         check(route, shared, warnings)?;
     }
     if routes.traces.is_none() && routes.logs.is_none() {
@@ -43,12 +48,14 @@ pub(crate) fn connect(
         traces: exporter(routes.traces.as_ref(), shared)?,
         logs: exporter(routes.logs.as_ref(), shared)?,
         metrics: exporter(routes.metrics.as_ref(), shared)?,
+        profiles: exporter(routes.profiles.as_ref(), shared)?,
     };
-    // One place for everything is the usual case; it then keeps one connection.
-    let first = routes.traces.as_ref().or(routes.logs.as_ref());
-    let one_place = [&routes.traces, &routes.logs, &routes.metrics]
-        .into_iter()
-        .all(|route| route.as_ref() == first && route.as_ref().is_some_and(|r| !r.own));
+    // One place for everything is the usual case; it then keeps one connection. A service, which has no
+    // profiles, has no place for them to differ.
+    let first = routes.of(Signal::Traces).filter(|route| !route.own);
+    let one_place = Signal::ALL.into_iter().all(|signal| {
+        routes.of(signal) == first || signal == Signal::Profiles && routes.profiles.is_none()
+    });
     let exporter: Arc<dyn ExporterBoxed> = match split.traces {
         Some(exporter) if one_place => exporter,
         _ => Arc::new(split),
@@ -251,6 +258,7 @@ struct Split {
     traces: Option<Arc<dyn ExporterBoxed>>,
     logs: Option<Arc<dyn ExporterBoxed>>,
     metrics: Option<Arc<dyn ExporterBoxed>>,
+    profiles: Option<Arc<dyn ExporterBoxed>>,
     /// Whether spans and log records go to one backend.
     reports_open_spans: bool,
 }
@@ -261,7 +269,7 @@ impl Split {
             Signal::Traces => self.traces.as_ref(),
             Signal::Logs => self.logs.as_ref(),
             Signal::Metrics => self.metrics.as_ref(),
-            Signal::Profiles => None,
+            Signal::Profiles => self.profiles.as_ref(),
         }
     }
 }
@@ -280,10 +288,8 @@ impl Exporter for Split {
     }
 
     fn name(&self) -> &str {
-        let first = [&self.traces, &self.logs, &self.metrics];
-        first
-            .into_iter()
-            .flatten()
+        let mut places = Signal::ALL.into_iter().filter_map(|signal| self.of(signal));
+        places
             .next()
             .map_or("nowhere", |exporter| exporter.name_boxed())
     }
@@ -315,6 +321,35 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_shared_unless_a_signal_has_one_of_its_own() {
+        const HTTP: Option<&str> = Some("http://a:4318 (OTLP/HTTP)");
+        const GRPC: Option<&str> = Some("http://a:4318 (OTLP/gRPC)");
+        let all = || route("http://a:4318", false, Protocol::HttpProtobuf);
+        let other = || route("http://a:4318", false, Protocol::Grpc);
+        let check = |metrics, profiles: Option<Route>, expected: [Option<&str>; 4]| {
+            let routes = Routes {
+                traces: all(),
+                logs: all(),
+                metrics,
+                profiles,
+            };
+            let shared = Shared {
+                secret: None,
+                notices: &Notices::default(),
+            };
+            let (_, exporter) = connect(routes, shared, &mut Vec::new()).unwrap();
+            let exporter = exporter.unwrap();
+            let places = Signal::ALL.map(|signal| exporter.place_boxed(signal));
+            assert_eq!(places, expected);
+        };
+        check(all(), all(), [HTTP; 4]);
+        check(all(), other(), [HTTP, HTTP, HTTP, GRPC]);
+        check(other(), all(), [HTTP, HTTP, GRPC, HTTP]);
+        // Profiles are of a relay alone.
+        check(other(), None, [HTTP, HTTP, GRPC, None]);
+    }
+
+    #[test]
     fn open_spans_are_reported_where_the_traces_go() {
         use Protocol::{Grpc, HttpProtobuf};
         let check = |traces: Option<Route>, logs: Option<Route>, expected: bool| {
@@ -323,6 +358,7 @@ mod tests {
                 traces,
                 logs,
                 metrics: None,
+                profiles: None,
             };
             let shared = Shared {
                 secret: None,

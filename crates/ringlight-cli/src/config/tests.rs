@@ -109,21 +109,80 @@ fn what_is_received_may_be_passed_on_but_not_back() {
     assert_eq!(
         config.backend.forward,
         Some(ForwardConfig {
-            url: "https://tempo.example:4317".to_owned(),
+            url: "https://tempo.example:4317".parse().unwrap(),
             size_limit_bytes: 1 << 30,
         })
     );
-    for own in [
-        "http://localhost:4317",
-        "http://127.0.0.1:4318/v1",
-        "LOCALHOST:4320",
-        "http://[::1]:4317",
-        "http://user@127.0.0.2:4317",
-    ] {
-        check_refused(&["--forward", own], "listens there itself", "--grpc-port");
-    }
     let elsewhere = ["--forward", "http://localhost:4317", "--grpc-port", "5317"];
     assert!(up(&elsewhere, &home()).unwrap().backend.forward.is_some());
     let small = ["--forward", "http://a:4317", "--forward-size-limit", "1MiB"];
     check_refused(&small, "--forward-size-limit", "16MiB");
+}
+
+#[test]
+fn nothing_is_passed_on_to_where_it_came_from() {
+    let at = |listen: &str, to: &str| {
+        let flags = ["--listen", listen, "--http-port", "80", "--forward", to];
+        up(&flags, &home())
+    };
+    let leads_back = |listen: &str, to: &str| {
+        let error = at(listen, to).unwrap_err();
+        let expected =
+            format!("`--forward {to}` cannot be used: this backend listens there itself");
+        assert_eq!((error.exit, error.message), (Exit::Usage, expected));
+        assert!(error.hint.unwrap().contains("--grpc-port"));
+    };
+    for own in [
+        "http://localhost:4317",
+        "http://LOCALHOST",
+        "HTTP://127.0.0.1:80/v1",
+        "https://127.0.0.1:4320",
+        "http://[::ffff:127.0.0.1]:4317",
+        "http://0.0.0.0:4317",
+        "http://[::]:4317",
+    ] {
+        leads_back("127.0.0.1", own);
+    }
+    leads_back("::1", "http://[::1]:4317");
+    leads_back("::1", "http://[::1]");
+    leads_back("::1", "http://localhost:4317");
+    leads_back("127.0.0.2", "http://127.0.0.2:4317");
+    for other in [
+        "http://[::1]:4317",
+        "http://127.0.0.2:4317",
+        "http://127.0.0.1:4318",
+        "https://127.0.0.1",
+        "https://[::1]",
+        "http://localhost.example:4317",
+    ] {
+        assert!(at("127.0.0.1", other).is_ok(), "{other}");
+    }
+    assert!(at("127.0.0.2", "http://localhost:4317").is_ok());
+}
+
+#[test]
+fn an_address_that_cannot_be_used_is_not_told_with_its_secrets() {
+    let check = |to: &str, reason: &str| {
+        let error = up(&["--forward", to], &home()).unwrap_err();
+        let said = format!("{error:?}");
+        assert!(said.contains("`--forward"), "{said}");
+        assert!(said.contains(reason), "{said}");
+        assert!(!said.contains("s3cret"), "{said}");
+        assert_eq!(error.exit, Exit::Usage);
+    };
+    let in_a_header = "credentials belong in a header";
+    check("https://me:s3cret@h/?token=s3cret", in_a_header);
+    check("http://me:s3cret@localhost:4317", in_a_header);
+    check("http://localhost:4317/?token=s3cret", "listens there");
+    check("gopher://h/?token=s3cret", "the scheme is `gopher`");
+    check("http://h:99999/?token=s3cret", "the port is `99999`");
+    check("h:4317/?token=s3cret", "not an address");
+    check("me:s3cret@h:4317", "not an address");
+    check("https://me:s3/cret@h", "not an address");
+    check("", "it is empty");
+
+    let config = up(&["--forward", "https://h/?token=s3cret"], &home()).unwrap();
+    let shown = format!("{config:?}");
+    assert!(shown.contains("https://h/?…"), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
 }

@@ -199,6 +199,12 @@ pub(crate) fn request(
     Ok((status, answer[end + 4..].to_vec()))
 }
 
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
 /// Sends a trace of `spans` spans as OTLP protobuf; true once it is acknowledged.
 pub(crate) fn send_trace(http: SocketAddr, service: &str, trace: u128, spans: u64) -> bool {
     let body = trace_request(service, trace, spans);

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-use crate::common::{Backend, FREE_PORTS, request, send_trace, until};
+use crate::common::{Backend, FREE_PORTS, gzip, request, send_trace, until};
 
 /// What all requests in flight may take together, which is the default of the receivers.
 const REQUESTS_MIB: u64 = 160;
@@ -72,12 +72,6 @@ fn fault_27_requests_that_stall_take_neither_memory_nor_address_space() {
     assert!(send_trace(backend.http, "quick", 1, 2000));
     drop(stalled);
     assert!(backend.stop().success());
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 /// A figure of `/proc/PID/status`.

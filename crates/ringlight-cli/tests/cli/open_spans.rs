@@ -10,7 +10,7 @@ use tracing::Dispatch;
 use crate::common::{Backend, PATIENCE, get, until};
 
 /// Telemetry of a process that soon reports what is open.
-fn telemetry(url: &Value, protocol: Protocol) -> (Dispatch, Telemetry) {
+pub(crate) fn telemetry(url: &Value, protocol: Protocol) -> (Dispatch, Telemetry) {
     ringlight::builder()
         .environment([("OTEL_SERVICE_NAME", "patient")])
         .log_format(ringlight::LogFormat::Off)

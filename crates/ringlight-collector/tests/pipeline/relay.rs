@@ -131,6 +131,21 @@ fn a_request_that_is_none_is_left_out() {
 }
 
 #[test]
+fn a_signal_that_has_no_place_is_in_no_ledger() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let exporter = Arc::new(backend.clone()) as Arc<dyn ExporterBoxed>;
+    let destination = DestinationConfig {
+        signals: Some(vec![Signal::Logs]),
+        ..DestinationConfig::new(exporter)
+    };
+    let relay = Relay::start(config(), destination).unwrap();
+    pass_on(&relay, &requests(1..=3));
+    let ledger = relay.shutdown(PATIENCE);
+    assert_eq!(exported(&ledger), (0, 3));
+    assert_eq!(ledger.account(Signal::Traces).submitted, 0);
+}
+
+#[test]
 fn profiles_keep_their_dictionary_to_themselves() {
     let backend = Scripted::new("backend", Answer::Held);
     let relay = relay(config(), &backend);

@@ -80,8 +80,22 @@ pub(crate) struct Route {
 pub(crate) struct Routes {
     pub(crate) traces: Option<Route>,
     pub(crate) logs: Option<Route>,
-    /// For the report of the ledger, which is a metric.
+    /// For the report of the ledger, which is a metric, and for the metrics that a relay passes on.
     pub(crate) metrics: Option<Route>,
+    /// For those that a relay passes on; a service has none.
+    pub(crate) profiles: Option<Route>,
+}
+
+#[cfg(feature = "otel")]
+impl Routes {
+    pub(crate) const fn of(&self, signal: Signal) -> Option<&Route> {
+        match signal {
+            Signal::Traces => self.traces.as_ref(),
+            Signal::Logs => self.logs.as_ref(),
+            Signal::Metrics => self.metrics.as_ref(),
+            Signal::Profiles => self.profiles.as_ref(),
+        }
+    }
 }
 
 const ARGUMENT: Origin = Origin::Application("--otlp-endpoint");
@@ -111,10 +125,14 @@ pub(super) fn routes(reader: &mut Reader<'_>, inputs: &Inputs) -> Option<Routes>
         return None;
     }
     let metrics = metrics_route(reader, inputs);
+    let profiles = inputs
+        .is_relay
+        .then(|| self::route(reader, inputs, Signal::Profiles, false));
     Some(Routes {
         traces,
         logs,
         metrics,
+        profiles: profiles.flatten(),
     })
 }
 
@@ -284,8 +302,8 @@ fn protocol(
     let own_way = matches!(origin, Origin::Application(_))
         || *origin == Origin::Variable(OWN_VARIABLE.into());
     // Where both kinds of endpoint are set, as `ringlight up` does for its programs, the protocol
-    // variable belongs to the specification's.
-    let applies = !own_way || reader.text(GENERIC_ENDPOINT).is_none();
+    // variable belongs to the specification's. A relay has one endpoint, and is no such program.
+    let applies = inputs.is_relay || !own_way || reader.text(GENERIC_ENDPOINT).is_none();
     let per_signal = format!("OTEL_EXPORTER_OTLP_{}_PROTOCOL", upper(signal));
     let given = applies.then(|| {
         named_protocol(reader, &per_signal).or_else(|| named_protocol(reader, GENERIC_PROTOCOL))

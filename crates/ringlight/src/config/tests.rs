@@ -102,6 +102,44 @@ fn the_protocol_follows_the_variable_the_port_and_the_kind_of_endpoint() {
 }
 
 #[test]
+fn a_relay_has_one_endpoint_and_the_variables_of_every_signal() {
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://generic:1"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "for=all"),
+        ("OTEL_EXPORTER_OTLP_PROFILES_HEADERS", "for=profiles"),
+        ("OTEL_EXPORTER_OTLP_PROFILES_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc"),
+    ];
+    let of = |is_relay| {
+        let settings = settings(&variables, |inputs| {
+            inputs.endpoint = Some("http://code:9999".to_owned());
+            inputs.is_relay = is_relay;
+        });
+        settings.routes.unwrap()
+    };
+    let relay = of(true);
+    for (route, protocol, sender) in [
+        (&relay.traces, Protocol::HttpProtobuf, "all"),
+        (&relay.logs, Protocol::HttpProtobuf, "all"),
+        (&relay.metrics, Protocol::Grpc, "all"),
+        (&relay.profiles, Protocol::HttpProtobuf, "profiles"),
+    ] {
+        assert_eq!(target(route.as_ref()), Some(("http://code:9999", protocol)));
+        let header = ("for".to_owned(), sender.to_owned());
+        assert_eq!(route.as_ref().unwrap().headers, [header]);
+    }
+    let compression = |route: &Option<Route>| route.as_ref().unwrap().compression;
+    assert_eq!(compression(&relay.profiles), Compression::Gzip);
+    assert_eq!(compression(&relay.traces), Compression::None);
+
+    // A service may be a program of `ringlight up`, and makes no profiles.
+    let service = of(false);
+    assert_eq!(service.profiles, None);
+    assert_eq!(service.traces.unwrap().protocol, Protocol::Grpc);
+}
+
+#[test]
 fn exporters_can_be_turned_off_and_asked_for() {
     let off = settings(
         &[

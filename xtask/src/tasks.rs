@@ -13,7 +13,7 @@ pub(crate) fn test() -> Outcome {
     let mut steps = Steps::new()?;
     rust(&mut steps)?;
     web(&mut steps)?;
-    interop::steps(&mut steps)?;
+    interop::steps(&mut steps, false)?;
     browser(&mut steps)?;
     steps.summary();
     Ok(())
@@ -40,12 +40,12 @@ pub(crate) fn test_web() -> Outcome {
     Ok(())
 }
 
-/// With the clients of others.
-pub(crate) fn interop() -> Outcome {
+/// With the clients and servers of others; with all of them, if asked.
+pub(crate) fn interop(all: bool) -> Outcome {
     for_interop()?;
     let mut steps = Steps::new()?;
     steps.cargo("build the binary", &["build", "--quiet"])?;
-    interop::steps(&mut steps)?;
+    interop::steps(&mut steps, all)?;
     steps.summary();
     Ok(())
 }
@@ -103,7 +103,7 @@ fn prerequisites() -> Outcome {
     require(&chromium().to_string_lossy(), "apt-get install chromium")
 }
 
-/// What runs the SDKs of others.
+/// What runs the SDKs and servers of others.
 fn for_interop() -> Outcome {
     require(
         "node",

@@ -8,6 +8,7 @@
 
 mod demo;
 mod instructions;
+mod interop;
 mod report;
 mod sanitize;
 mod step;
@@ -22,6 +23,8 @@ tasks:
   test         everything CI runs: format, lints, tests, documentation, web, browser
   test-rust    only the Rust part of it
   test-web     only the web and browser part of it
+  interop      stock OpenTelemetry SDKs against the backend, the client against the servers of others;
+               `--all` builds the largest of these, too
   instructions count what recording costs in instructions; `--write` keeps the counts
   soak         random work against a backend that fails at random; `--minutes 10`, `--seed N`
   sanitize     the ring, the clock and the pipeline under the thread sanitizer; needs a nightly compiler
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         "test" => tasks::test(),
         "test-rust" => tasks::test_rust(),
         "test-web" => tasks::test_web(),
+        "interop" => tasks::interop(std::env::args().nth(2).as_deref() == Some("--all")),
         "screenshots" => tasks::screenshots(),
         "instructions" => {
             let write = std::env::args().nth(2).as_deref() == Some("--write");

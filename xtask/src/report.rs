@@ -13,8 +13,9 @@ impl Count {
     /// Adds what a line of a test runner's output reports, if it reports anything.
     ///
     /// Understood are the closing lines of `cargo test` (`test result: ok. 3 passed; 0 failed; ..`),
-    /// Vitest (`Tests  3 passed (3)`), Playwright (`  3 passed (2.1s)`) and Python's `unittest`
-    /// (`Ran 3 tests in 0.1s`, then `FAILED (failures=1, errors=1)` where some of them did).
+    /// Vitest (`Tests  3 passed (3)`), Playwright (`  3 passed (2.1s)`), Python's `unittest`
+    /// (`Ran 3 tests in 0.1s`, then `FAILED (failures=1, errors=1)` where some of them did) and Node's
+    /// test runner where it writes TAP (`# pass 3`, then `# fail 0`).
     pub(crate) fn read_line(&mut self, line: &str) {
         let plain = without_escapes(line);
         let text = plain.trim();
@@ -27,6 +28,10 @@ impl Count {
         if is_cargo || is_vitest || is_playwright {
             self.passed += number_before(text, "passed");
             self.failed += number_before(text, "failed") + number_before(text, "flaky");
+        } else if let Some(rest) = text.strip_prefix("# pass ") {
+            self.passed += rest.parse::<u64>().unwrap_or_default();
+        } else if let Some(rest) = text.strip_prefix("# fail ") {
+            self.failed += rest.parse::<u64>().unwrap_or_default();
         } else if let Some(rest) = text.strip_prefix("Ran ") {
             self.passed += number_before(rest, "test").max(number_before(rest, "tests"));
         } else if let Some(rest) = text.strip_prefix("FAILED (") {
@@ -99,6 +104,9 @@ mod tests {
         check("  2 failed", 0, 2);
         check("Ran 4 tests in 2.112s", 4, 0);
         check("Ran 1 test in 2.112s", 1, 0);
+        check("# pass 6", 6, 0);
+        check("# fail 2", 0, 2);
+        check("# pass the salt", 0, 0);
         let mut count = Count::default();
         count.read_line("Ran 9 tests in 2.112s");
         count.read_line("FAILED (failures=2, errors=1, skipped=1)");

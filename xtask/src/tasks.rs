@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::demo::Demo;
-use crate::instructions;
 use crate::step::{Outcome, Steps, require, succeeds};
+use crate::{instructions, interop};
 
 /// Everything CI runs.
 pub(crate) fn test() -> Outcome {
@@ -13,7 +13,7 @@ pub(crate) fn test() -> Outcome {
     let mut steps = Steps::new()?;
     rust(&mut steps)?;
     web(&mut steps)?;
-    interoperability(&mut steps)?;
+    interop::steps(&mut steps, false)?;
     browser(&mut steps)?;
     steps.summary();
     Ok(())
@@ -36,6 +36,16 @@ pub(crate) fn test_web() -> Outcome {
     web(&mut steps)?;
     steps.cargo("build the binary", &["build", "--quiet"])?;
     browser(&mut steps)?;
+    steps.summary();
+    Ok(())
+}
+
+/// With the clients and servers of others; with all of them, if asked.
+pub(crate) fn interop(all: bool) -> Outcome {
+    for_interop()?;
+    let mut steps = Steps::new()?;
+    steps.cargo("build the binary", &["build", "--quiet"])?;
+    interop::steps(&mut steps, all)?;
     steps.summary();
     Ok(())
 }
@@ -87,6 +97,14 @@ const NODE_IS_NEW_ENOUGH: &str = "const [major, minor] = process.versions.node.s
      process.exit(major >= 24 || (major === 22 && minor >= 13) || (major === 20 && minor >= 19) ? 0 : 1)";
 
 fn prerequisites() -> Outcome {
+    for_interop()?;
+    valgrind()?;
+    for_secrets()?;
+    require(&chromium().to_string_lossy(), "apt-get install chromium")
+}
+
+/// What runs the SDKs and servers of others.
+fn for_interop() -> Outcome {
     require(
         "node",
         "install Node.js 20.19, 22.13, or 24 and later, with npm",
@@ -101,10 +119,7 @@ fn prerequisites() -> Outcome {
     succeeds(
         Command::new("python3").args(["-c", "import venv, ensurepip"]),
         "Python's `venv` is needed and was not found\nhint: apt-get install python3-venv",
-    )?;
-    valgrind()?;
-    for_secrets()?;
-    require(&chromium().to_string_lossy(), "apt-get install chromium")
+    )
 }
 
 fn chromium() -> PathBuf {
@@ -390,34 +405,6 @@ fn web(steps: &mut Steps) -> Outcome {
     npm("web: types", &["run", "check"])?;
     npm("web: lint", &["run", "lint"])?;
     npm("web: unit tests", &["test"])
-}
-
-/// Stock clients of other languages against the built binary.
-fn interoperability(steps: &mut Steps) -> Outcome {
-    let folder = steps.root().join("crates/ringlight-cli/tests/python_sdk");
-    let venv = steps.target().join("python-sdk");
-    let python = venv.join("bin/python");
-    if !python.exists() {
-        steps.run(
-            "python: environment",
-            Command::new("python3").args(["-m", "venv"]).arg(&venv),
-        )?;
-    }
-    steps.run(
-        "python: packages",
-        Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--requirement"])
-            .arg(folder.join("requirements.txt")),
-    )?;
-    let binary = steps.target().join("debug/ringlight");
-    steps.run(
-        "python: stock OpenTelemetry SDK",
-        Command::new(&python)
-            .arg("test_sdk.py")
-            .current_dir(&folder)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("RINGLIGHT_BIN", binary),
-    )
 }
 
 fn browser(steps: &mut Steps) -> Outcome {

@@ -266,7 +266,11 @@ fn read(response: &Response<Bytes>, now: SystemTime) -> Result<ExportOutcome, Ex
         }
         Some(Format::Json) => {
             let status = RpcStatus::from_json(response.body());
-            status.map_or_else(plain, |status| status.message)
+            let message = status.map(|status| status.message);
+            // What is an object of the server's own says more than the name of its status.
+            message
+                .filter(|message| !message.is_empty())
+                .unwrap_or_else(plain)
         }
         None => plain(),
     };

@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -331,7 +332,7 @@ class StockSdk(unittest.TestCase):
         logger = provider.get_logger("shop.stock", "4.5")
         context = trace.set_span_in_context(
             trace.NonRecordingSpan(
-                SpanContext(0x7000 + hash(protocol.name) % 0x1000, 0x77, is_remote=False, trace_flags=TraceFlags(1))
+                SpanContext(random.getrandbits(128), 0x77, is_remote=False, trace_flags=TraceFlags(1))
             )
         )
         attributes = {**ATTRIBUTES, **EXTENDED}
@@ -422,6 +423,27 @@ class StockSdk(unittest.TestCase):
                 pass
         provider.shutdown()
         self.assertEqual(self.backend.signals()["traces"]["stored"] - before, 3_000)
+
+    def test_a_compression_that_is_not_taken_is_refused_and_shows_in_the_status(self):
+        grpc_exporter = GrpcSpanExporter(
+            endpoint=self.backend.grpc_address, insecure=True, compression=grpc.Compression.Deflate
+        )
+        http_exporter = HttpSpanExporter(
+            endpoint=self.backend.http_url + "/v1/traces", compression=Compression.Deflate
+        )
+        for listener, exporter in [("otlp_grpc", grpc_exporter), ("otlp_http", http_exporter)]:
+            with self.subTest(listener=listener):
+                before = self.backend.get("/api/v1/status")["refused_requests"].get("encoding", 0)
+                provider = TracerProvider()
+                provider.add_span_processor(BatchSpanProcessor(exporter))
+                with provider.get_tracer("lost").start_as_current_span("lost"):
+                    pass
+                provider.shutdown()
+                status = self.backend.get("/api/v1/status")
+                self.assertEqual(status["refused_requests"]["encoding"] - before, 1)
+                newest = status["recent_refusals"][0]
+                self.assertEqual((newest["listener"], newest["reason"]), (listener, "encoding"))
+                self.assertIn("deflate", newest["detail"])
 
     def test_json_is_read_and_answered(self):
         request = {

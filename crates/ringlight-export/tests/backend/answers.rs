@@ -290,6 +290,13 @@ fn an_error_says_what_the_server_said_in_whatever_form() {
     check("text/plain", "no name\n", text);
     check("application/json", "no name", text);
     check("application/json", "", "HTTP status 400: Bad Request");
+    // Of a shape that is the server's own.
+    let json = r#"{"error":"no name"}"#;
+    check(
+        "application/json",
+        json,
+        "HTTP status 400: {\"error\":\"no name\"}",
+    );
 }
 
 #[test]

@@ -235,9 +235,36 @@ impl<'a> Converter<'a> {
                 let value = self.double()?;
                 proto::fixed64_field(&mut self.buf, number, value.to_bits());
             }
+            FieldKind::AnyInt => {
+                if let Some(value) = self.number_beyond_integers()? {
+                    proto::fixed64_field(&mut self.buf, any::DOUBLE, value.to_bits());
+                } else {
+                    self.integer(field)?;
+                }
+            }
             _ => self.integer(field)?,
         }
         Ok(())
+    }
+
+    /// A whole number that 64 bits do not hold. JavaScript, whose numbers are doubles, calls one an integer
+    /// and writes -2^63 as -9223372036854776000; nothing is lost where it is a double here, too. As text it
+    /// would be from somebody who has integers, and wrong.
+    fn number_beyond_integers(&mut self) -> Result<Option<f64>, JsonError> {
+        if self.lexer.kind()? != Kind::Number {
+            return Ok(None);
+        }
+        let mark = self.lexer.mark();
+        let text = self.lexer.number()?;
+        if integer(text).is_none_or(|value| i64::try_from(value).is_err())
+            && let Ok(value) = text.parse::<f64>()
+            && value.is_finite()
+            && value.fract() == 0.0
+        {
+            return Ok(Some(value));
+        }
+        self.lexer.rewind(mark);
+        Ok(None)
     }
 
     fn integer(&mut self, field: &'static Field) -> Result<(), JsonError> {
@@ -248,7 +275,9 @@ impl<'a> Converter<'a> {
         let number = field.number;
         let buf = &mut self.buf;
         let written = match field.kind {
-            FieldKind::Int => signed.map(|value| proto::varint_field(buf, number, value as u64)),
+            FieldKind::Int | FieldKind::AnyInt => {
+                signed.map(|value| proto::varint_field(buf, number, value as u64))
+            }
             FieldKind::Zigzag => signed.map(|value| {
                 let zigzag = (value << 1) ^ (value >> 63);
                 proto::varint_field(buf, number, zigzag as u64);

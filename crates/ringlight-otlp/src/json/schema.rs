@@ -33,6 +33,8 @@ pub(super) enum FieldKind {
     Bool,
     /// `int32`, `int64`, `sint32` without its sign, or an enum.
     Int,
+    /// The integer of an `AnyValue`, which becomes its double where it is one in all but name.
+    AnyInt,
     /// `uint32` or `uint64`.
     Uint,
     /// `sint32`.
@@ -44,7 +46,8 @@ pub(super) enum FieldKind {
 }
 
 use FieldKind::{
-    Any, Base64, Bool, Double, Fixed32, Fixed64, Hex, Int, Item, Sfixed64, Text, Uint, Zigzag,
+    Any, AnyInt, Base64, Bool, Double, Fixed32, Fixed64, Hex, Int, Item, Sfixed64, Text, Uint,
+    Zigzag,
 };
 
 const fn one(name: &'static str, number: u32, kind: FieldKind) -> Field {
@@ -190,7 +193,7 @@ static KEY_VALUE: Message = message(
 pub(super) static ANY_SCALARS: [Field; 5] = [
     one("stringValue", fields::any::STRING, Text),
     one("boolValue", fields::any::BOOL, Bool),
-    one("intValue", fields::any::INT, Int),
+    one("intValue", fields::any::INT, AnyInt),
     one("doubleValue", fields::any::DOUBLE, Double),
     one("bytesValue", fields::any::BYTES, Base64),
 ];

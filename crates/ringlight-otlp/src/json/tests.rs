@@ -215,6 +215,17 @@ fn fault_26_integers_are_read_from_numbers_and_from_text() {
         Value::Int(i64::MIN)
     );
     assert_eq!(value_of(r#"{"intValue":-3}"#), Value::Int(-3));
+    for (number, expected) in [
+        ("9223372036854775807", Value::Int(i64::MAX)),
+        ("-9223372036854775808", Value::Int(i64::MIN)),
+        ("9223372036854775808", Value::Double(2_f64.powi(63))),
+        // What JavaScript writes for -2^63 and for 10^21.
+        ("-9223372036854776000", Value::Double(-(2_f64.powi(63)))),
+        ("1e+21", Value::Double(1e21)),
+    ] {
+        let value = value_of(&format!(r#"{{"intValue":{number}}}"#));
+        assert_eq!(value, expected, "{number}");
+    }
     for bad in [
         r#""startTimeUnixNano":"18446744073709551616""#,
         r#""startTimeUnixNano":-1"#,
@@ -222,7 +233,8 @@ fn fault_26_integers_are_read_from_numbers_and_from_text() {
         r#""startTimeUnixNano":"soon""#,
         r#""startTimeUnixNano":true"#,
         r#""flags":4294967296"#,
-        r#""attributes":[{"key":"k","value":{"intValue":9223372036854775808}}]"#,
+        r#""attributes":[{"key":"k","value":{"intValue":"9223372036854775808"}}]"#,
+        r#""attributes":[{"key":"k","value":{"intValue":1.5}}]"#,
         r#""attributes":[{"key":"k","value":{"intValue":1e400}}]"#,
     ] {
         assert_eq!(rejected_with(bad), [RejectReason::Malformed], "{bad}");

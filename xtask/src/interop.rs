@@ -1,0 +1,162 @@
+//! With what others wrote: stock SDKs against the built binary, and the client against OTLP servers. All of it comes
+//! from package registries, in versions that are pinned, and is kept below the target folder.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::step::{Outcome, Steps, require};
+
+/// All of it, or what does not take longest to build.
+pub(crate) fn steps(steps: &mut Steps, all: bool) -> Outcome {
+    python_sdk(steps)?;
+    node_sdk(steps)?;
+    lint(steps)?;
+    rotel(steps)?;
+    phoenix(steps)?;
+    if all { otelite(steps) } else { Ok(()) }
+}
+
+fn python_sdk(steps: &mut Steps) -> Outcome {
+    let folder = steps.root().join("crates/ringlight-cli/tests/python_sdk");
+    let requirements = folder.join("requirements.txt");
+    let python = python(steps, "python-sdk", &requirements, &[])?.join("python");
+    let binary = steps.target().join("debug/ringlight");
+    steps.run(
+        "python: stock OpenTelemetry SDK",
+        Command::new(python)
+            .arg("test_sdk.py")
+            .current_dir(&folder)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("RINGLIGHT_BIN", binary),
+    )
+}
+
+fn node_sdk(steps: &mut Steps) -> Outcome {
+    let folder = steps.root().join("crates/ringlight-cli/tests/node_sdk");
+    steps.run(
+        "node: packages",
+        Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+            .current_dir(&folder),
+    )?;
+    let binary = steps.target().join("debug/ringlight");
+    steps.run(
+        "node: stock OpenTelemetry SDK",
+        Command::new("node")
+            .args(["--test", "--test-reporter=tap", "test.mjs"])
+            .current_dir(&folder)
+            .env("RINGLIGHT_BIN", binary),
+    )
+}
+
+/// Rotel, a collector, comes as a program in a Python package.
+fn rotel(steps: &mut Steps) -> Outcome {
+    let requirements = requirements(steps, "rotel");
+    let programs = python(
+        steps,
+        "rotel",
+        &requirements,
+        &["--require-hashes", "--no-deps"],
+    )?;
+    let find =
+        "import importlib.util as u; print(u.find_spec('rotel').submodule_search_locations[0])";
+    let output = Command::new(programs.join("python"))
+        .args(["-c", find])
+        .output()
+        .map_err(|e| format!("rotel's `python` does not start: {e}"))?;
+    let package = String::from_utf8_lossy(&output.stdout);
+    let program = Path::new(package.trim()).join("rotel-agent");
+    server(steps, "rotel", "RINGLIGHT_TEST_ROTEL", &program)
+}
+
+/// otelite, a receiver with a store, is built.
+fn otelite(steps: &mut Steps) -> Outcome {
+    let tools = steps.target().join("tools");
+    let program = tools.join("bin/otelite");
+    if require(&program.to_string_lossy(), "").is_err() {
+        let install = [
+            "install",
+            "--quiet",
+            "--locked",
+            "otelite@0.1.156",
+            "--root",
+        ];
+        steps.run(
+            "build otelite",
+            Command::new(env!("CARGO")).args(install).arg(&tools),
+        )?;
+    }
+    server(steps, "otelite", "RINGLIGHT_TEST_OTELITE", &program)
+}
+
+/// Phoenix, a backend for traces, is a Python package with many others, which are all named: to let pip find
+/// which go together takes minutes, and to compile all of it ahead as much as to install it.
+fn phoenix(steps: &mut Steps) -> Outcome {
+    let requirements = requirements(steps, "phoenix");
+    let programs = python(
+        steps,
+        "phoenix",
+        &requirements,
+        &["--no-deps", "--no-compile"],
+    )?;
+    server(
+        steps,
+        "phoenix",
+        "RINGLIGHT_TEST_PHOENIX",
+        &programs.join("phoenix"),
+    )
+}
+
+fn requirements(steps: &Steps, name: &str) -> PathBuf {
+    let folder = steps.root().join("crates/ringlight/tests/servers");
+    folder.join(format!("{name}.requirements.txt"))
+}
+
+/// A Python environment of its own with what a file asks for, and the folder of its programs.
+fn python(
+    steps: &mut Steps,
+    name: &str,
+    requirements: &Path,
+    args: &[&str],
+) -> Result<PathBuf, String> {
+    let environment = steps.target().join(name);
+    let programs = environment.join("bin");
+    let python = programs.join("python");
+    if !python.exists() {
+        steps.run(
+            &format!("{name}: environment"),
+            Command::new("python3")
+                .args(["-m", "venv"])
+                .arg(&environment),
+        )?;
+    }
+    steps.run(
+        &format!("{name}: packages"),
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--only-binary", ":all:"])
+            .args(args)
+            .arg("--requirement")
+            .arg(requirements),
+    )?;
+    Ok(programs)
+}
+
+/// Of the whole workspace, so that what they depend on is what the other tests were built with.
+const TESTS: [&str; 4] = ["--quiet", "--workspace", "--test", "servers"];
+
+/// They are no part of the other tests, since they need the servers.
+fn lint(steps: &mut Steps) -> Outcome {
+    let args = [&["clippy"], &TESTS[..], &["--", "--deny", "warnings"]].concat();
+    steps.cargo("lints of the tests with servers of others", &args)
+}
+
+/// The tests against one server.
+fn server(steps: &mut Steps, name: &str, variable: &str, program: &Path) -> Outcome {
+    let module = format!("{name}::");
+    steps.run(
+        &format!("the client and {name}"),
+        Command::new(env!("CARGO"))
+            .args([&["test"], &TESTS[..], &["--", &module]].concat())
+            .env(variable, program),
+    )
+}

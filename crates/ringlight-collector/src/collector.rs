@@ -26,6 +26,7 @@ use crate::report::{Reporter, Reports};
 use crate::sink::{LogFilter, RecordSink};
 use crate::stream::{Stream, Streams};
 use crate::submit::Shared;
+use crate::thread::End;
 use crate::wait::sleep_until;
 
 mod flushes;
@@ -69,21 +70,6 @@ pub(crate) struct Parts {
     pub(crate) control: Arc<Control>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) clock: Arc<Clock>,
-}
-
-/// Ends the pipeline for whoever waits, however the thread ends.
-struct End {
-    accounts: Arc<Accounts>,
-    control: Arc<Control>,
-}
-
-impl Drop for End {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.accounts.write_off();
-        }
-        self.control.end();
-    }
 }
 
 pub(crate) struct Collector {

@@ -96,6 +96,7 @@ mod sync;
 mod tail;
 mod template;
 mod text;
+mod thread;
 mod wait;
 
 pub use batch_processor::BatchProcessor;

@@ -10,7 +10,7 @@ use ringlight_model::{
     CallsiteRegistry, CostSnapshot, DeliverySnapshot, LedgerSnapshot, Signal, ThreadLedger,
 };
 use ringlight_ring::{RegisterError, RingSender};
-use ringlight_spool::{Spool, SpoolError};
+use ringlight_spool::SpoolError;
 use tokio::sync::{oneshot, watch};
 
 use crate::accounts::{Accounts, SignalSet};
@@ -25,9 +25,11 @@ use crate::processing::{Processing, RuleCount};
 use crate::recorder::Recorder;
 use crate::sink::{LogFilter, RecordSink};
 use crate::spans::{Origin, SpanProducer};
+use crate::spool::SpoolConfig;
 use crate::submit::Shared;
 use crate::sync::unpoisoned;
 use crate::text::Readable;
+use crate::thread;
 
 /// How long a pipeline that is dropped without a shutdown goes on in the background.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -283,8 +285,7 @@ impl Pipeline {
         Processing::process_settings(&mut config);
         // Who sends nothing does not keep others from the directory.
         let spool = config.spool.as_ref().filter(|_| !destinations.is_empty());
-        let spool = spool.map(|spool| Spool::open_on(Arc::clone(&spool.disk), &spool.dir));
-        let spool = spool.transpose()?;
+        let spool = spool.map(SpoolConfig::open).transpose()?;
         let (sender, receiver) = config.channel()?;
         let mut taken: Vec<_> = destinations.iter().map(signals_of).collect();
         if taken.is_empty() {
@@ -293,12 +294,7 @@ impl Pipeline {
         let accounts = Arc::new(Accounts::new(sender.clone(), taken));
         let control = Arc::new(Control::default());
         let meter = Meter::new(sender.clone(), config.governor.clone());
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .thread_name("ringlight-blocking")
-            .max_blocking_threads(blocking_threads_max(&config, &destinations))
-            .on_thread_start(mark_thread)
-            .build()?;
+        let runtime = thread::runtime(blocking_threads_max(&config, &destinations))?;
         let clock = config.clock();
         let shared = Shared::new(sender.clone(), config.policy, config.notices.clone());
         let pipeline = Self {
@@ -541,7 +537,10 @@ impl Pipeline {
 /// Each request under way, of each destination for each signal, has one, and another for what a request
 /// left behind when its time was up: so that those that are stuck leave some to the others. The logs of each
 /// destination for each signal have one.
-fn blocking_threads_max(config: &CollectorConfig, destinations: &[DestinationConfig]) -> usize {
+pub(crate) fn blocking_threads_max(
+    config: &CollectorConfig,
+    destinations: &[DestinationConfig],
+) -> usize {
     let of = |destination: &DestinationConfig| {
         let requests = destination.settings(config).concurrent_exports_max;
         (2 * requests + 1) * Signal::ALL.len()

@@ -11,7 +11,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use ringlight_model::{DeliverySnapshot, DropReason, LedgerSnapshot, Signal};
 use ringlight_ring::RingReceiver;
-use ringlight_spool::Spool;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -27,8 +26,10 @@ use crate::export::EncodedBatch;
 use crate::inbox::HOLD_MAX;
 use crate::mark::mark_thread;
 use crate::meter::Meter;
-use crate::pipeline::{Command, Control, StartError};
+use crate::pipeline::{Command, Control, StartError, blocking_threads_max};
+use crate::spool::SpoolConfig;
 use crate::sync::unpoisoned;
+use crate::thread::{self, End};
 use crate::wait::sleep_until;
 
 /// How long a relay that is dropped without a shutdown goes on in the background.
@@ -110,21 +111,16 @@ impl Relay {
     ) -> Result<Self, StartError> {
         config.validate()?;
         destination.validate(&config)?;
-        let spool = config.spool.as_ref();
-        let spool = spool.map(|spool| Spool::open_on(Arc::clone(&spool.disk), &spool.dir));
-        let spool = spool.transpose()?;
+        let spool = config.spool.as_ref().map(SpoolConfig::open).transpose()?;
         let (sender, receiver) = config.channel()?;
         let signals = Signal::ALL.into_iter();
         let takes: SignalSet = signals.filter(|s| destination.takes(*s)).collect();
         let accounts = Arc::new(Accounts::new(sender.clone(), [takes]));
         let control = Arc::new(Control::default());
-        let requests = destination.settings(&config).concurrent_exports_max;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .thread_name("ringlight-blocking")
-            .max_blocking_threads((2 * requests + 1) * Signal::ALL.len())
-            .on_thread_start(mark_thread)
-            .build()?;
+        let runtime = thread::runtime(blocking_threads_max(
+            &config,
+            std::slice::from_ref(&destination),
+        ))?;
         let shared = Arc::new(Shared {
             inbox: Mutex::new(Inbox::new(config.batch_bytes_max)),
             changed: Notify::new(),
@@ -301,6 +297,12 @@ impl Inbox {
             });
         }
     }
+
+    fn take_first(&mut self) -> Option<EncodedBatch> {
+        let batch = self.sealed.pop_front()?;
+        self.held_bytes -= batch.bytes.len();
+        Some(batch)
+    }
 }
 
 /// The relay on its thread.
@@ -320,7 +322,10 @@ struct Passing {
 
 impl Passing {
     fn run_thread(mut self, runtime: Runtime) {
-        let end = End(Arc::clone(&self.accounts), Arc::clone(&self.control));
+        let end = End {
+            accounts: Arc::clone(&self.accounts),
+            control: Arc::clone(&self.control),
+        };
         runtime.block_on(self.run_all());
         runtime.shutdown_background();
         drop(end);
@@ -481,25 +486,5 @@ impl Passing {
             destination.abandon();
         }
         self.accounts.close();
-    }
-}
-
-impl Inbox {
-    fn take_first(&mut self) -> Option<EncodedBatch> {
-        let batch = self.sealed.pop_front()?;
-        self.held_bytes -= batch.bytes.len();
-        Some(batch)
-    }
-}
-
-/// Ends the relay for whoever waits, however its thread ends.
-struct End(Arc<Accounts>, Arc<Control>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.write_off();
-        }
-        self.1.end();
     }
 }

@@ -67,7 +67,11 @@ impl SpoolConfig {
     /// # Errors
     /// Another process has it, or it cannot be used.
     pub fn probe(&self) -> Result<(), SpoolError> {
-        Spool::open_on(Arc::clone(&self.disk), &self.dir).map(drop)
+        self.open().map(drop)
+    }
+
+    pub(crate) fn open(&self) -> Result<Spool, SpoolError> {
+        Spool::open_on(Arc::clone(&self.disk), &self.dir)
     }
 
     pub(crate) fn validate(&self) -> Result<(), CollectorConfigError> {

@@ -112,11 +112,48 @@ test('what observing costs is shown, and threads unfold', async ({ page, request
   const cost = page.locator('#cost');
   const streaming = cost.getByRole('listitem').filter({ hasText: 'streaming' }).first();
   await expect(streaming).toContainText(/% of one core, [\d.]+ [KM]iB/);
+  await expect(streaming).toContainText(
+    /[\d.]+ B a span on the wire, .*answered in .*, \d+ requests? at a time/,
+  );
   const threads = streaming.getByRole('table');
   await expect(threads).toBeHidden();
   await streaming.locator('summary').click();
   await expect(threads).toBeVisible();
   await expect(threads.getByRole('row').filter({ hasText: 'traces' }).first()).toBeVisible();
+});
+
+test('what is passed on is accounted for, and what waits is said', async ({ page, request }) => {
+  const complaints = watch(page);
+  await someTrace(request);
+  await page.goto('/health');
+  await expect(page.locator('#cost')).toBeVisible();
+  await expect(page.locator('#forward')).toHaveCount(0);
+  const traces = {
+    submitted: 100,
+    recovered: 7,
+    exported: 60,
+    rejected: 0,
+    dropped: { spool_full: 3 },
+    in_flight: 4,
+    spooled: 40,
+    balanced: true,
+  };
+  await page.route('**/api/v1/status', async (route) => {
+    const response = await route.fetch();
+    const status = (await response.json()) as Status;
+    const forward = { destination: 'https://tempo.example:4317', signals: { traces }, delivery: {} };
+    await route.fulfill({ response, json: { ...status, forward } });
+  });
+  const forward = page.locator('#forward');
+  await expect(forward).toContainText('to https://tempo.example:4317');
+  const row = forward.getByRole('row', { name: /^Traces/ });
+  await expect(row).toContainText('found on disk: 7');
+  await expect(row).toContainText('spool full: 3');
+  await expect(row).toContainText('balanced');
+  const main = page.getByRole('main');
+  await expect(main).toContainText('40 records wait on disk for the next backend.');
+  await expect(main).toContainText('3 records were refused or dropped on the way to the next backend.');
+  expect(complaints).toEqual([]);
 });
 
 test('runs lead to their traces', async ({ page, request }) => {

@@ -1,6 +1,7 @@
 //! Whether the ledger says what the backend saw.
 
 use std::collections::{BTreeMap, HashMap};
+use std::iter::successors;
 
 use ringlight::{DropReason, LedgerSnapshot, Signal};
 use ringlight_testing::{Received, Seen};
@@ -88,7 +89,7 @@ fn line(signal: Signal, ledger: &LedgerSnapshot) -> String {
 }
 
 /// Adds up the batches by the last answer each of them had: had it not been heard, there would have
-/// been another attempt.
+/// been another attempt. Of a batch that went on in parts, the parts count, and what was not sent in one is open.
 fn tally(seen: &Seen, signal: Signal) -> Result<Tally, String> {
     let mut batches: BTreeMap<&str, &Received> = BTreeMap::new();
     for request in seen.data().filter(|request| request.signal == signal) {
@@ -100,11 +101,27 @@ fn tally(seen: &Seen, signal: Signal) -> Result<Tally, String> {
     }
     let mut tally = Tally::default();
     let mut spans = Spans::default();
-    for request in batches.values() {
+    let mut records_of: HashMap<&str, u64> = HashMap::new();
+    for (&id, request) in &batches {
         let records = match signal {
             Signal::Traces => spans.add(request)?,
             _ => logs(request),
         };
+        records_of.insert(id, records);
+    }
+    let mut in_parts: HashMap<String, u64> = HashMap::new();
+    for (&id, records) in &records_of {
+        if let Some(whole) = wholes(id).find(|whole| records_of.contains_key(whole.as_str())) {
+            *in_parts.entry(whole).or_default() += records;
+        }
+    }
+    for (&id, request) in &batches {
+        let records = records_of[id];
+        if let Some(in_parts) = in_parts.get(id) {
+            let left = records.checked_sub(*in_parts);
+            tally.open += left.ok_or_else(|| format!("batch {id} has less than its parts"))?;
+            continue;
+        }
         match Fate::of(&request.reply) {
             Fate::Taken { rejected } => {
                 let rejected = rejected.min(records);
@@ -119,6 +136,15 @@ fn tally(seen: &Seen, signal: Signal) -> Result<Tally, String> {
     Ok(tally)
 }
 
+/// The batches that this is a half of, or a half of a half, the smallest first.
+fn wholes(id: &str) -> impl Iterator<Item = String> {
+    let (process, number) = id.rsplit_once('-').unwrap_or((id, ""));
+    let wholes = successors(process.rsplit_once('.'), |(whole, _)| {
+        whole.rsplit_once('.')
+    });
+    wholes.map(move |(whole, _)| format!("{whole}-{number}"))
+}
+
 fn logs(request: &Received) -> u64 {
     let resources = request.logs().resource_logs.into_iter();
     let scopes = resources.flat_map(|resource| resource.scope_logs);
@@ -129,6 +155,8 @@ fn logs(request: &Received) -> u64 {
 #[derive(Default)]
 struct Spans {
     trace_of: HashMap<Vec<u8>, Vec<u8>>,
+    /// The batch it was last seen in.
+    batch_of: HashMap<Vec<u8>, String>,
     parents: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -147,9 +175,13 @@ impl Spans {
                 self.parents
                     .push((span.parent_span_id, span.trace_id.clone()));
             }
-            if self.trace_of.insert(span.span_id, span.trace_id).is_some() {
+            let id = request.batch_id();
+            let before = self.batch_of.insert(span.span_id.clone(), id.to_owned());
+            let is_part = |id: &str, of: &str| wholes(id).any(|whole| whole == of);
+            if before.is_some_and(|other| !is_part(id, &other) && !is_part(&other, id)) {
                 return Err(format!("`{}` was delivered in two batches", span.name));
             }
+            self.trace_of.insert(span.span_id, span.trace_id);
         }
         Ok(count)
     }

@@ -18,9 +18,37 @@ pub(crate) const BATCHES_MAX: u64 = 65_536;
 /// Spans whose ids are kept in memory, in each of two generations.
 const GENERATION_SPANS: usize = 262_144;
 
-/// What a batch id is remembered as.
-pub(crate) fn batch_hash(id: &str) -> u128 {
-    XxHash3_128::oneshot(id.as_bytes())
+/// The name of a batch, as it is remembered, and those of the batches it is a part of.
+///
+/// A client that sends a batch in halves calls those of `p-7` `p.1-7` and `p.2-7`, and the first half of the second one
+/// `p.2.1-7`. If the whole was stored and only the answer was lost, its halves are stored as well.
+#[derive(Debug)]
+pub(crate) struct BatchName {
+    pub(crate) hash: u128,
+    wholes: Vec<u128>,
+}
+
+impl BatchName {
+    pub(crate) fn new(id: &str) -> Self {
+        let hash = |id: &str| XxHash3_128::oneshot(id.as_bytes());
+        let mut wholes = Vec::new();
+        if let Some((mut process, number)) = id.rsplit_once('-') {
+            let half = |process: &str| {
+                process
+                    .strip_suffix(".1")
+                    .or(process.strip_suffix(".2"))
+                    .map(str::len)
+            };
+            while let Some(whole) = half(process) {
+                process = &process[..whole];
+                wholes.push(hash(&format!("{process}-{number}")));
+            }
+        }
+        Self {
+            hash: hash(id),
+            wholes,
+        }
+    }
 }
 
 /// The batch ids seen last.
@@ -31,8 +59,10 @@ pub(crate) struct Batches {
 }
 
 impl Batches {
-    pub(crate) fn contains(&self, batch: u128) -> bool {
-        self.known.contains(&batch)
+    /// Whether a batch was stored, by itself or as a part of another.
+    pub(crate) fn contains(&self, batch: &BatchName) -> bool {
+        let mut names = std::iter::once(&batch.hash).chain(&batch.wholes);
+        names.any(|name| self.known.contains(name))
     }
 
     /// Remembers a batch, forgetting the oldest if there are too many.

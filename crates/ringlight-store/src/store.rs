@@ -155,7 +155,7 @@ impl Store {
             records,
             request: compressed,
             length: request.len(),
-            batch: batch_id.map(duplicates::batch_hash),
+            batch: batch_id.map(duplicates::BatchName::new),
             received_unix_nano,
             reserved_bytes: reserved.hand_over(),
             reply,

@@ -84,6 +84,29 @@ fn a_batch_is_stored_once_even_across_restarts() {
 }
 
 #[test]
+fn halves_of_a_batch_that_is_stored_are_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(config(directory.path()));
+    let send = |id, messages: &[&'static str]| {
+        let logs: Vec<_> = messages
+            .iter()
+            .map(|m| log(m, Severity::INFO, T0))
+            .collect();
+        ingest(&store, Signal::Logs, &log_request("s", &logs), Some(id)).unwrap()
+    };
+    assert_eq!(send("i-1", &["a", "b", "c"]), receipt(3, 0));
+    assert_eq!(send("i.1-1", &["a"]), receipt(0, 1));
+    assert_eq!(send("i.2.1-1", &["b"]), receipt(0, 1));
+    // Halves of other batches: of another number, of another process, of one that only sounds like it.
+    assert_eq!(send("i.1-2", &["d"]), receipt(1, 0));
+    assert_eq!(send("j.1-1", &["e"]), receipt(1, 0));
+    assert_eq!(send("i.3-1", &["f"]), receipt(1, 0));
+    // The other half of one of which a half was stored is new.
+    assert_eq!(send("i.2-2", &["g"]), receipt(1, 0));
+    assert_eq!(send("i.2.2-2", &["g"]), receipt(0, 1));
+}
+
+#[test]
 fn instances_are_accounted_for() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(config(directory.path()));

@@ -9,7 +9,7 @@ use ringlight_model::Signal;
 use super::open::set_open;
 use super::{Outcome, Pending, Writer};
 use crate::IngestError;
-use crate::duplicates::mark_stored_before;
+use crate::duplicates::{BatchName, mark_stored_before};
 use crate::error::is_disk_full;
 use crate::intake::Records;
 use crate::slice::IntakeRow;
@@ -110,7 +110,7 @@ impl Writer {
         };
         let rows = pending.records.rows() as u64;
         let (records, by_resource) =
-            self.without_duplicates(pending.records, seq, pending.batch, undo);
+            self.without_duplicates(pending.records, seq, pending.batch.as_ref(), undo);
         let stored = by_resource.iter().map(|&(stored, _)| stored).sum();
         Prepared {
             row: IntakeRow {
@@ -121,7 +121,7 @@ impl Writer {
                 request: pending.request,
             },
             signal,
-            batch: pending.batch,
+            batch: pending.batch.map(|batch| batch.hash),
             records,
             outcome: Outcome {
                 stored,
@@ -139,15 +139,15 @@ impl Writer {
         &mut self,
         records: Records,
         seq: u64,
-        batch: Option<u128>,
+        batch: Option<&BatchName>,
         undo: &mut Undo,
     ) -> (Records, Vec<(u64, u64)>) {
         let is_known = batch.is_some_and(|batch| self.batches.contains(batch));
         if let Some(batch) = batch
             && !is_known
         {
-            self.batches.insert(batch);
-            undo.batches.push(batch);
+            self.batches.insert(batch.hash);
+            undo.batches.push(batch.hash);
         }
         match records {
             Records::Logs(mut table) => {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use ringlight_model::Signal;
 
-use crate::duplicates::{Batches, Spans};
+use crate::duplicates::{BatchName, Batches, Spans};
 use crate::intake::Records;
 use crate::slice::{IntakeRow, SliceWriter};
 use crate::state::Shared;
@@ -37,7 +37,7 @@ pub(crate) struct Pending {
     pub(crate) request: Vec<u8>,
     /// Its length before.
     pub(crate) length: usize,
-    pub(crate) batch: Option<u128>,
+    pub(crate) batch: Option<BatchName>,
     pub(crate) received_unix_nano: u64,
     /// What was added to the head's bytes for it.
     pub(crate) reserved_bytes: usize,

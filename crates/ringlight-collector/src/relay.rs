@@ -111,16 +111,31 @@ impl Relay {
     ) -> Result<Self, StartError> {
         config.validate()?;
         destination.validate(&config)?;
+        let runtime = thread::runtime(blocking_threads_max(
+            &config,
+            std::slice::from_ref(&destination),
+        ))?;
+        let (relay, passing) = Self::new(config, destination)?;
+        std::thread::Builder::new()
+            .name("ringlight-relay".to_owned())
+            .spawn(move || {
+                mark_thread();
+                passing.run_thread(runtime);
+            })?;
+        Ok(relay)
+    }
+
+    /// A relay with settings that are valid, and what is to run on its thread.
+    pub(crate) fn new(
+        config: CollectorConfig,
+        destination: DestinationConfig,
+    ) -> Result<(Self, Passing), StartError> {
         let spool = config.spool.as_ref().map(SpoolConfig::open).transpose()?;
         let (sender, receiver) = config.channel()?;
         let signals = Signal::ALL.into_iter();
         let takes: SignalSet = signals.filter(|s| destination.takes(*s)).collect();
         let accounts = Arc::new(Accounts::new(sender.clone(), [takes]));
         let control = Arc::new(Control::default());
-        let runtime = thread::runtime(blocking_threads_max(
-            &config,
-            std::slice::from_ref(&destination),
-        ))?;
         let shared = Arc::new(Shared {
             inbox: Mutex::new(Inbox::new(config.batch_bytes_max)),
             changed: Notify::new(),
@@ -159,13 +174,7 @@ impl Relay {
             held_since: None,
             leaving: None,
         };
-        std::thread::Builder::new()
-            .name("ringlight-relay".to_owned())
-            .spawn(move || {
-                mark_thread();
-                passing.run_thread(runtime);
-            })?;
-        Ok(relay)
+        Ok((relay, passing))
     }
 
     /// Passes an `Export*ServiceRequest` on, in protobuf. Never waits: where there is no room its records are dropped
@@ -227,7 +236,8 @@ impl Relay {
         self.ledger()
     }
 
-    fn end(&self, timeout: Duration) {
+    /// Begins the end, and does not wait for it.
+    pub(crate) fn end(&self, timeout: Duration) {
         self.shared.inbox().is_closed = true;
         self.control.send(Command::Shutdown(timeout));
         self.shared.changed.notify_one();
@@ -306,7 +316,7 @@ impl Inbox {
 }
 
 /// The relay on its thread.
-struct Passing {
+pub(crate) struct Passing {
     shared: Arc<Shared>,
     accounts: Arc<Accounts>,
     control: Arc<Control>,
@@ -331,7 +341,8 @@ impl Passing {
         drop(end);
     }
 
-    async fn run_all(&mut self) {
+    /// Returns when the relay has ended.
+    pub(crate) async fn run_all(&mut self) {
         let mut workers = JoinSet::new();
         let mut keepers = JoinSet::new();
         for destination in &self.destinations {

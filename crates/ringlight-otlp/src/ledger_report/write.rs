@@ -1,7 +1,7 @@
 //! The report, written.
 
 use ringlight_model::{
-    Account, DeliverySnapshot, DropReason, KeyValue, Resource, Scope, SignalDelivery,
+    Account, DeliverySnapshot, DropReason, KeyValue, Resource, Scope, Signal, SignalDelivery,
     ThreadAccount, ThreadKind, ThreadLedger,
 };
 
@@ -60,10 +60,7 @@ fn ledger(metrics: &mut Metrics<'_>, ledger: &ThreadLedger) {
         for signal in SIGNALS {
             for_each_outcome(ledger.ledger.account(signal), |outcome, reason, value| {
                 let reason = reason.map(|reason| (keys::REASON, Scalar::Str(reason.as_str())));
-                let attributes = [
-                    (keys::SIGNAL, Scalar::Str(signal.as_str())),
-                    (keys::OUTCOME, Scalar::Str(outcome)),
-                ];
+                let attributes = [of_signal(signal), (keys::OUTCOME, Scalar::Str(outcome))];
                 points.int(value, attributes.into_iter().chain(reason));
             });
         }
@@ -114,10 +111,7 @@ fn threads(metrics: &mut Metrics<'_>, ledger: &ThreadLedger) {
                 let counts = row.counts(signal);
                 let mut point = |outcome, reason: Option<DropReason>, value| {
                     let reason = reason.map(|reason| (keys::REASON, Scalar::Str(reason.as_str())));
-                    let attributes = [
-                        (keys::SIGNAL, Scalar::Str(signal.as_str())),
-                        (keys::OUTCOME, Scalar::Str(outcome)),
-                    ];
+                    let attributes = [of_signal(signal), (keys::OUTCOME, Scalar::Str(outcome))];
                     points.int(value, whose(row).chain(attributes).chain(reason));
                 };
                 if counts.submitted > 0 {
@@ -189,20 +183,13 @@ fn cost(metrics: &mut Metrics<'_>, cost: &Cost) {
         (SIGNALS[0], total.span_nano, total.spans_measured),
         (SIGNALS[1], total.log_nano, total.logs_measured),
     ];
-    let about = |name, description, unit, shape| About {
-        name,
-        description,
-        unit,
-        shape,
-    };
-    let signal = |signal: ringlight_model::Signal| [(keys::SIGNAL, Scalar::Str(signal.as_str()))];
     let text = "Time that recording one record takes on a thread of the application.";
     metrics.metric(
         about(names::PRODUCER_COST, text, "ns", Shape::Gauge),
         |points| {
             for (of, nano, _) in by_signal {
                 nano.into_iter()
-                    .for_each(|nano| points.double(nano, signal(of)));
+                    .for_each(|nano| points.double(nano, [of_signal(of)]));
             }
         },
     );
@@ -211,7 +198,7 @@ fn cost(metrics: &mut Metrics<'_>, cost: &Cost) {
     metrics.metric(samples, |points| {
         by_signal
             .into_iter()
-            .for_each(|(of, _, count)| points.int(count, signal(of)));
+            .for_each(|(of, _, count)| points.int(count, [of_signal(of)]));
     });
     // An estimate by the cost of late: it shrinks when that does.
     let text = "Time that recording took on the application's threads.";
@@ -271,18 +258,11 @@ fn cost(metrics: &mut Metrics<'_>, cost: &Cost) {
 }
 
 fn delivery(metrics: &mut Metrics<'_>, delivery: &DeliverySnapshot) {
-    let about = |name, description, unit, shape| About {
-        name,
-        description,
-        unit,
-        shape,
-    };
     let signals = || SIGNALS.map(|signal| (signal, delivery.signal(signal)));
-    let signal = |signal: ringlight_model::Signal| [(keys::SIGNAL, Scalar::Str(signal.as_str()))];
     let mut number = |about: About, of: fn(&SignalDelivery) -> u64| {
         metrics.metric(about, |points| {
             for (name, delivery) in signals() {
-                points.int(of(delivery), signal(name));
+                points.int(of(delivery), [of_signal(name)]);
             }
         });
     };
@@ -314,7 +294,7 @@ fn delivery(metrics: &mut Metrics<'_>, delivery: &DeliverySnapshot) {
     metrics.metric(about(names::LATENCY, text, "s", Shape::Gauge), |points| {
         for (name, delivery) in signals() {
             if let Some(latency) = delivery.latency {
-                points.double(latency.as_secs_f64(), signal(name));
+                points.double(latency.as_secs_f64(), [of_signal(name)]);
             }
         }
     });
@@ -327,6 +307,24 @@ struct About {
     description: &'static str,
     unit: &'static str,
     shape: Shape,
+}
+
+const fn about(
+    name: &'static str,
+    description: &'static str,
+    unit: &'static str,
+    shape: Shape,
+) -> About {
+    About {
+        name,
+        description,
+        unit,
+        shape,
+    }
+}
+
+fn of_signal(signal: Signal) -> (&'static str, Scalar<'static>) {
+    (keys::SIGNAL, Scalar::Str(signal.as_str()))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -14,6 +14,8 @@ pub(super) struct FieldVisitor<W> {
     words: W,
     text_bytes_max: usize,
     attributes_left: usize,
+    /// Whether a message is still to be let through over the limit of attributes, since it is none.
+    has_message_apart: bool,
     /// Counts what was lost.
     head: Head,
 }
@@ -26,7 +28,17 @@ impl<W: Words> FieldVisitor<W> {
             words,
             text_bytes_max: limits.text_bytes_max,
             attributes_left: limits.attributes_max,
+            has_message_apart: false,
             head,
+        }
+    }
+
+    /// The same for an event, whose message is the body of its log record.
+    #[inline]
+    pub(super) const fn of_event(head: Head, words: W, limits: &Limits) -> Self {
+        Self {
+            has_message_apart: true,
+            ..Self::new(head, words, limits)
         }
     }
 
@@ -44,7 +56,7 @@ impl<W: Words> FieldVisitor<W> {
         write: impl FnOnce(&mut ItemWriter<'_, W>, Key<'_>) -> Written,
     ) {
         let index = field.index();
-        if self.attributes_left > 0 && index <= FIELD_INDEX_MAX {
+        if (self.attributes_left > 0 || self.makes_room(field)) && index <= FIELD_INDEX_MAX {
             let mut writer = ItemWriter::new(&mut self.words, self.text_bytes_max);
             let written = write(&mut writer, Key::Field(index as u16));
             if written == Written::Whole {
@@ -55,6 +67,21 @@ impl<W: Words> FieldVisitor<W> {
         } else {
             self.lose(Written::Dropped);
         }
+    }
+
+    /// Makes room for a field over the limit: for the message, or for the attribute whose place the message has taken.
+    #[cold]
+    #[inline(never)]
+    fn makes_room(&mut self, field: &Field) -> bool {
+        const MESSAGE: &str = "message";
+        let message = || field.fields().field(MESSAGE);
+        let is_free = self.has_message_apart
+            && (field.name() == MESSAGE || message().is_some_and(|m| m.index() < field.index()));
+        if is_free {
+            self.has_message_apart = false;
+            self.attributes_left = 1;
+        }
+        is_free
     }
 
     /// Counts what was not written, or not whole.

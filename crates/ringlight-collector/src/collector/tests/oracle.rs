@@ -1,204 +1,27 @@
 //! Nothing is lost uncounted, whatever goes wrong: seeded schedules of backends that fail, disks that fail and
-//! processes that are killed, on a clock that jumps. Only the clock, the socket and the disk are not the product's.
+//! processes that are killed, on a clock that jumps, for a pipeline or for a relay that passes on what others made. Only the clock, the socket and the disk are not the product's.
 //!
 //! Every record has a number. In the end, a number is at the backend, or was counted as dropped or refused, or
 //! was in the memory of a process that was killed and never acknowledged. A seed that fails says so; it runs alone
 //! with `RINGLIGHT_ORACLE_SEED`.
 
+mod backend;
+mod life;
+
 use std::collections::{BTreeMap, HashSet};
+use std::pin::Pin;
 
 use fastrand::Rng;
-use ringlight_model::{
-    Account, DropReason, LogRecord as ModelLog, RecordVisitor, RejectReason, Resource, Scope,
-    Span as ModelSpan,
-};
-use ringlight_otlp::OtlpDecoder;
-use ringlight_testing::{DiskOperation, FaultDisk};
-use tokio::sync::oneshot;
+use ringlight_model::{Account, DropReason};
+use ringlight_testing::FaultDisk;
 
+use self::backend::{Backend, Mood, Number};
+use self::life::{Intake, Life};
 use super::*;
+use crate::relay::Relay;
 use crate::spool::{SpoolConfig, SpoolMode};
-use crate::sync::unpoisoned;
 
 const SEEDS: u64 = 1_000;
-
-/// A number of a record, of its signal.
-type Number = (Signal, u64);
-
-/// How a backend behaves for a while.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Mood {
-    Healthy,
-    Slow(Duration),
-    /// Nobody is there.
-    Down,
-    /// Takes the batch, and the answer is lost.
-    Mute,
-    /// So many of a hundred requests fail, one way or another.
-    Flaky(u8),
-    /// Asks for time.
-    Busy(Option<Duration>),
-    /// Does not answer.
-    Hangs,
-    /// Refuses batches for good.
-    Refuses,
-    /// Refuses one record of each batch for good.
-    RefusesOne,
-    /// Takes requests of up to so many bytes.
-    Small(usize),
-}
-
-/// What the backend knows, over all processes.
-#[derive(Default)]
-struct Known {
-    taken: HashSet<Number>,
-    /// Refused for good, at least once.
-    refused: HashSet<Number>,
-    /// Records of batches that were answered with success.
-    acknowledged: BTreeMap<Signal, u64>,
-    moods: Vec<(Instant, Mood)>,
-    rng: Option<Rng>,
-}
-
-#[derive(Clone, Default)]
-struct Backend(Arc<Mutex<Known>>);
-
-impl Backend {
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        unpoisoned(self.0.lock())
-    }
-
-    fn mood(&self) -> Mood {
-        let known = self.known();
-        let now = Instant::now();
-        let moods = known.moods.iter();
-        let current = moods.take_while(|(since, _)| *since <= now).last();
-        current.map_or(Mood::Healthy, |(_, mood)| *mood)
-    }
-
-    fn take(&self, batch: &EncodedBatch, refused: u64) {
-        let mut numbers = numbers_of(batch);
-        assert_eq!(numbers.len(), batch.records as usize);
-        let taken = numbers.split_off(refused.min(numbers.len() as u64) as usize);
-        let mut known = self.known();
-        known.taken.extend(taken);
-        known.refused.extend(numbers);
-    }
-
-    fn acknowledge(&self, batch: &EncodedBatch, refused: u64) -> ExportOutcome {
-        let records = u64::from(batch.records) - refused;
-        *self.known().acknowledged.entry(batch.signal).or_default() += records;
-        ExportOutcome {
-            rejected: refused,
-            ..ExportOutcome::default()
-        }
-    }
-
-    fn chance(&self, of_hundred: u8) -> bool {
-        let mut known = self.known();
-        known
-            .rng
-            .as_mut()
-            .is_some_and(|rng| rng.u8(..100) < of_hundred)
-    }
-}
-
-fn unreachable<T>() -> Result<T, ExportError> {
-    Err(ExportError::Unreachable {
-        reason: "nobody there".to_owned(),
-        source: None,
-    })
-}
-
-impl ExporterBoxed for Backend {
-    fn export_boxed(&self, batch: EncodedBatch) -> ExportFuture<'_> {
-        Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(3)).await;
-            let busy = |after| {
-                Err(ExportError::Retryable {
-                    reason: "busy".to_owned(),
-                    after,
-                })
-            };
-            let mut mood = self.mood();
-            if let Mood::Flaky(share) = mood {
-                let failures = [Mood::Down, Mood::Mute, Mood::Busy(None), Mood::Healthy];
-                let which = usize::from(self.chance(50)) + 2 * usize::from(self.chance(30));
-                mood = if self.chance(share) {
-                    failures[which]
-                } else {
-                    Mood::Healthy
-                };
-            }
-            match mood {
-                Mood::Small(bytes) if batch.bytes.len() > bytes => Err(ExportError::TooLarge {
-                    reason: "too large".to_owned(),
-                }),
-                Mood::Down => unreachable(),
-                Mood::Mute => {
-                    self.take(&batch, 0);
-                    unreachable()
-                }
-                Mood::Busy(after) => busy(after),
-                Mood::Hangs => std::future::pending().await,
-                Mood::Refuses => {
-                    self.known().refused.extend(numbers_of(&batch));
-                    Err(ExportError::Permanent {
-                        reason: "not this".to_owned(),
-                    })
-                }
-                Mood::RefusesOne => {
-                    self.take(&batch, 1);
-                    Ok(self.acknowledge(&batch, 1))
-                }
-                Mood::Slow(delay) => {
-                    tokio::time::sleep(delay).await;
-                    self.take(&batch, 0);
-                    Ok(self.acknowledge(&batch, 0))
-                }
-                Mood::Healthy | Mood::Flaky(_) | Mood::Small(_) => {
-                    self.take(&batch, 0);
-                    Ok(self.acknowledge(&batch, 0))
-                }
-            }
-        })
-    }
-
-    fn name_boxed(&self) -> &str {
-        "backend"
-    }
-
-    fn place_boxed(&self, signal: Signal) -> Option<&str> {
-        (signal != Signal::Metrics).then_some("backend")
-    }
-
-    fn reports_open_spans_boxed(&self) -> bool {
-        false
-    }
-}
-
-fn numbers_of(batch: &EncodedBatch) -> Vec<Number> {
-    struct Numbers(Vec<Number>);
-    impl RecordVisitor for Numbers {
-        fn resource(&mut self, _: &Resource<'_>) {}
-        fn scope(&mut self, _: &Scope<'_>) {}
-        fn span(&mut self, span: &ModelSpan<'_>) {
-            self.0.push((Signal::Traces, span.span_id.get()));
-        }
-        fn log(&mut self, log: &ModelLog<'_>) {
-            self.0.push((Signal::Logs, log.time_unix_nano));
-        }
-        fn rejected(&mut self, reason: RejectReason) {
-            panic!("{reason:?}");
-        }
-    }
-    let mut numbers = Numbers(Vec::new());
-    let decoder = OtlpDecoder::new(ringlight_model::Limits::default());
-    decoder
-        .walk(batch.signal, &batch.bytes, &mut numbers)
-        .unwrap();
-    numbers.0
-}
 
 /// What is known of all processes together.
 struct World {
@@ -219,6 +42,7 @@ struct World {
     left: Vec<Option<[u64; 2]>>,
     /// Batches may have been sent in parts.
     has_parts: bool,
+    is_relay: bool,
 }
 
 /// How one process lives.
@@ -232,10 +56,17 @@ struct Plan {
     is_last: bool,
 }
 
+type Thread = Pin<Box<dyn Future<Output = ()>>>;
+
+fn destination(backend: &Backend) -> DestinationConfig {
+    DestinationConfig::from(Arc::new(backend.clone()))
+}
+
 impl World {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let backends = rng.usize(1..=2);
+        let is_relay = rng.u8(..4) == 0;
+        let backends = if is_relay { 1 } else { rng.usize(1..=2) };
         Self {
             disk: FaultDisk::new(),
             mode: if rng.bool() {
@@ -253,6 +84,7 @@ impl World {
             given_up: vec![0; backends],
             left: vec![Some([0; 2]); backends],
             has_parts: false,
+            is_relay,
             rng,
         }
     }
@@ -322,13 +154,7 @@ impl World {
         }
     }
 
-    /// One process, from its start to its end.
-    fn live(&mut self, plan: Plan) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
+    fn pipeline(&mut self) -> (Intake, Thread) {
         let config = self.config();
         let rings = RingConfig::new(config.ring_bytes(), config.producers_max);
         let (sender, receiver) = ringlight_ring::channel(rings).unwrap();
@@ -337,7 +163,6 @@ impl World {
         let accounts = Arc::new(Accounts::new(sender.clone(), accounts));
         let control = Arc::new(Control::default());
         let spool = Spool::open_on(Arc::new(self.disk.clone()), "/spool".as_ref()).unwrap();
-        let boxed = |backend: &Backend| DestinationConfig::from(Arc::new(backend.clone()));
         let parts = Parts {
             spool: Some(spool),
             clock: config.clock(),
@@ -345,7 +170,7 @@ impl World {
             may_wait: self.rng.u8(..4) == 0,
             config,
             callsites: Arc::new(CallsiteRegistry::new()),
-            destinations: self.backends.iter().map(boxed).collect(),
+            destinations: self.backends.iter().map(destination).collect(),
             sinks: Vec::new(),
             log_filter: None,
             receiver,
@@ -353,16 +178,43 @@ impl World {
             control: Arc::clone(&control),
             meter: Meter::new(sender.clone(), crate::Governor::default()),
         };
+        let intake = Intake::Pipeline {
+            sender,
+            control,
+            accounts,
+        };
+        (intake, Box::pin(Collector::run_all(parts)))
+    }
+
+    fn relay(&self) -> (Intake, Thread) {
+        let to = destination(&self.backends[0]);
+        let (relay, mut passing) = Relay::new(self.config(), to).unwrap();
+        let thread = async move { passing.run_all().await };
+        (Intake::Relay(relay), Box::pin(thread))
+    }
+
+    /// One process, from its start to its end.
+    fn live(&mut self, plan: Plan) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let entered = runtime.enter();
+        let (intake, mut thread) = if self.is_relay {
+            self.relay()
+        } else {
+            self.pipeline()
+        };
+        drop(entered);
         let known = self.backends.iter().map(Backend::known);
         let acknowledged: Vec<_> = known.map(|known| known.acknowledged.clone()).collect();
         let mut life = Life {
-            sender,
-            control,
+            intake,
             open: HashSet::new(),
         };
         runtime.block_on(async {
             self.moods(Instant::now(), &plan);
-            let mut thread = std::pin::pin!(Collector::run_all(parts));
             tokio::select! {
                 biased;
                 () = life.script(self, &plan) => {}
@@ -379,7 +231,7 @@ impl World {
             let after = self.backends[index].known().acknowledged.clone();
             for signal in [Signal::Traces, Signal::Logs] {
                 let count = |of: &BTreeMap<Signal, u64>| of.get(&signal).copied().unwrap_or(0);
-                let exported = accounts.snapshot(index).account(signal).exported;
+                let exported = life.intake.ledger(index).account(signal).exported;
                 let answered = count(&after) - count(&before);
                 assert!(
                     exported == answered || plan.is_killed && exported < answered,
@@ -387,37 +239,38 @@ impl World {
                 );
             }
         }
-        self.settle(&accounts, &plan, life.open);
+        self.settle(&life, &plan);
         self.disk = self.disk.after_death();
     }
 
     /// What the books of a process that has ended say, and what follows for its records.
-    fn settle(&mut self, accounts: &Accounts, plan: &Plan, open: HashSet<Number>) {
+    fn settle(&mut self, life: &Life, plan: &Plan) {
         if plan.is_killed {
-            self.excused.extend(open);
+            self.excused.extend(&life.open);
         }
         for index in 0..self.backends.len() {
-            let ledger = accounts.snapshot(index);
-            if std::env::var("DBG").is_ok() {
-                eprintln!("{index}: {ledger}");
-            }
+            let ledger = life.intake.ledger(index);
             assert!(ledger.balances(), "{ledger}");
             let both: [&Account; 2] = [Signal::Traces, Signal::Logs].map(|s| ledger.account(s));
             for account in both {
                 assert!(plan.is_killed || account.in_flight == 0, "{ledger}");
                 let damaged = account.dropped[DropReason::SpoolDamaged];
                 assert_eq!(damaged, 0, "{ledger}");
-                let by_need = [
-                    DropReason::QueueFull,
-                    DropReason::RetriesExhausted,
-                    DropReason::Shutdown,
-                ];
-                let by_need: u64 = by_need.map(|reason| account.dropped[reason]).iter().sum();
+                // Whoever passes something on to a relay does not wait for room.
+                let full = (!self.is_relay).then_some(DropReason::QueueFull);
+                let by_need = [DropReason::RetriesExhausted, DropReason::Shutdown];
+                let by_need = by_need.into_iter().chain(full);
+                let by_need: u64 = by_need.map(|reason| account.dropped[reason]).sum();
                 assert!(
                     plan.disk_fails || by_need == 0,
                     "the disk had room: {ledger}"
                 );
                 self.given_up[index] += account.dropped_total();
+                // What was on its way when its segment made room was in memory alone, and in no book yet.
+                let made_room = account.dropped[DropReason::SpoolFull];
+                if plan.is_killed && made_room > 0 {
+                    self.given_up[index] += account.in_flight;
+                }
             }
             if let Some(left) = self.left[index] {
                 let recovered = both.map(|account| account.recovered);
@@ -455,84 +308,6 @@ impl World {
     }
 }
 
-/// The application's side of a process.
-struct Life {
-    sender: RingSender,
-    control: Arc<Control>,
-    /// Recorded, and not acknowledged.
-    open: HashSet<Number>,
-}
-
-impl Life {
-    async fn script(&mut self, world: &mut World, plan: &Plan) {
-        let end = Instant::now() + plan.lasts;
-        let mut producer = self.sender.register().unwrap();
-        while Instant::now() < end {
-            let burst = if plan.is_last { 0 } else { world.rng.u64(..60) };
-            for _ in 0..burst {
-                self.record(world, &mut producer);
-            }
-            if plan.disk_fails && world.rng.u8(..6) == 0 {
-                let operations = [
-                    DiskOperation::Write,
-                    DiskOperation::Sync,
-                    DiskOperation::Create,
-                    DiskOperation::Rename,
-                    DiskOperation::Remove,
-                ];
-                let which = operations[world.rng.usize(..operations.len())];
-                world.disk.fail(which, std::io::ErrorKind::StorageFull);
-            } else if plan.disk_fails && world.rng.bool() {
-                world.disk.heal();
-            }
-            if world.rng.u8(..5) == 0 {
-                self.flush(world).await;
-            }
-            tokio::time::sleep(Duration::from_millis(world.rng.u64(1..3_000))).await;
-        }
-        if plan.is_killed {
-            world.disk.die();
-            return;
-        }
-        self.control.send(Command::Shutdown(plan.timeout));
-        self.sender.close();
-    }
-
-    fn record(&mut self, world: &mut World, producer: &mut RingProducer) {
-        let number = world.recorded.len() as u64 + 1;
-        let (signal, bytes) = if world.rng.u8(..3) == 0 {
-            let header = LogHeader::new(CallsiteId::new(0), Severity::WARN, number);
-            (Signal::Logs, bytes_of(header.to_words()))
-        } else {
-            let callsite = CallsiteId::new(0);
-            let header = SpanHeader::new(callsite, TraceId::new(1), SpanId::new(number));
-            (Signal::Traces, bytes_of(header.to_words()))
-        };
-        producer.add(Counted::Submitted.index(signal), 1);
-        if producer.push(&bytes).is_err() {
-            producer.add(Counted::RingFull.index(signal), 1);
-        }
-        world.recorded.insert((signal, number));
-        self.open.insert((signal, number));
-    }
-
-    async fn flush(&mut self, world: &mut World) {
-        let (answer, answered) = oneshot::channel();
-        self.control.send(Command::Flush(Answer::Task(answer)));
-        self.sender.wake();
-        let limit = Duration::from_millis(world.rng.u64(1..20_000));
-        if let Ok(Ok(())) = tokio::time::timeout(limit, answered).await {
-            world.acknowledged.extend(self.open.drain());
-        }
-    }
-}
-
-fn bytes_of<const N: usize>(words: [u64; N]) -> Vec<u8> {
-    let mut bytes = vec![0; N * 8];
-    copy_words(words, &mut bytes);
-    bytes
-}
-
 fn run(seed: u64) {
     fastrand::seed(seed);
     let mut world = World::new(seed);
@@ -544,9 +319,6 @@ fn run(seed: u64) {
             disk_fails: world.rng.u8(..3) == 0,
             is_last: false,
         };
-        if std::env::var("DBG").is_ok() {
-            eprintln!("{plan:?} {:?} {}", world.mode, world.bytes_max);
-        }
         world.live(plan);
     }
     // Everything is well at last, for as long as it takes.

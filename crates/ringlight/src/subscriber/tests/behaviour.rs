@@ -149,6 +149,29 @@ fn what_is_over_a_limit_is_cut_or_dropped_and_counted() {
 }
 
 #[test]
+fn a_message_is_no_attribute_of_its_log() {
+    let of = |attributes_max| {
+        let limits = Limits {
+            attributes_max,
+            ..Limits::default()
+        };
+        let got = Recording::with("trace", &limits).records(|_| {
+            tracing::info!(a = 1, b = 2, c = 3, "said");
+            tracing::info!(a = 1, b = 2, "said");
+            tracing::info!(a = 1, b = 2, c = 3);
+        });
+        got.logs
+            .iter()
+            .map(|log| (log.fields.len(), log.dropped))
+            .collect::<Vec<_>>()
+    };
+    // The message is one of the fields here.
+    assert_eq!(of(0), [(1, 3), (1, 2), (0, 3)]);
+    assert_eq!(of(2), [(3, 1), (3, 0), (2, 1)]);
+    assert_eq!(of(3), [(4, 0), (3, 0), (3, 0)]);
+}
+
+#[test]
 fn an_error_event_fails_its_span_with_its_first_message() {
     let got = Recording::new().records(|_| {
         let parent = info_span!("parent");

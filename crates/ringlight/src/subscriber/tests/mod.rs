@@ -85,6 +85,7 @@ struct RecordedLog {
     span: SpanId,
     flags: u8,
     severity: Severity,
+    dropped: u16,
     fields: Vec<(String, Got)>,
     /// The names of the spans around it, outermost first.
     path: Vec<String>,
@@ -198,6 +199,7 @@ impl RecordSink for Keep {
                 span: log.span_id(),
                 flags: log.head().flags(),
                 severity: log.head().severity(),
+                dropped: log.head().dropped_attributes(),
                 fields,
                 path,
                 around,

@@ -59,7 +59,8 @@ impl RinglightSubscriber {
         let severity = severity(*metadata.level());
         let is_sampled = span.is_some_and(|(id, _)| id.is_sampled());
         let head = Head::log(severity, if is_sampled { SAMPLED } else { 0 });
-        let mut visitor = FieldVisitor::of_event(head, Bounded(&mut words), &self.limits);
+        let mut visitor =
+            FieldVisitor::of_event(metadata.fields(), head, Bounded(&mut words), &self.limits);
         event.record(&mut visitor);
         let (head, _) = visitor.finish();
 

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use ringlight_collector::record::{FIELD_INDEX_MAX, Head, ItemWriter, Key, Words, Written};
 use ringlight_model::Limits;
-use tracing_core::field::{Field, Visit};
+use tracing_core::field::{Field, FieldSet, Visit};
 
 /// Writes visited fields as items.
 ///
@@ -14,8 +14,8 @@ pub(super) struct FieldVisitor<W> {
     words: W,
     text_bytes_max: usize,
     attributes_left: usize,
-    /// Whether a message is still to be let through over the limit of attributes, since it is none.
-    has_message_apart: bool,
+    /// The fields of an event, until its message has got a place of its own.
+    event: Option<&'static FieldSet>,
     /// Counts what was lost.
     head: Head,
 }
@@ -28,17 +28,25 @@ impl<W: Words> FieldVisitor<W> {
             words,
             text_bytes_max: limits.text_bytes_max,
             attributes_left: limits.attributes_max,
-            has_message_apart: false,
+            event: None,
             head,
         }
     }
 
     /// The same for an event, whose message is the body of its log record.
     #[inline]
-    pub(super) const fn of_event(head: Head, words: W, limits: &Limits) -> Self {
+    pub(super) const fn of_event(
+        fields: &'static FieldSet,
+        head: Head,
+        words: W,
+        limits: &Limits,
+    ) -> Self {
         Self {
-            has_message_apart: true,
-            ..Self::new(head, words, limits)
+            words,
+            text_bytes_max: limits.text_bytes_max,
+            attributes_left: limits.attributes_max,
+            event: Some(fields),
+            head,
         }
     }
 
@@ -73,12 +81,10 @@ impl<W: Words> FieldVisitor<W> {
     #[cold]
     #[inline(never)]
     fn makes_room(&mut self, field: &Field) -> bool {
-        const MESSAGE: &str = "message";
-        let message = || field.fields().field(MESSAGE);
-        let is_free = self.has_message_apart
-            && (field.name() == MESSAGE || message().is_some_and(|m| m.index() < field.index()));
+        let message = self.event.and_then(|fields| fields.field("message"));
+        let is_free = message.is_some_and(|message| message.index() <= field.index());
         if is_free {
-            self.has_message_apart = false;
+            self.event = None;
             self.attributes_left = 1;
         }
         is_free

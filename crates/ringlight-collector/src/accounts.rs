@@ -328,6 +328,15 @@ impl Accounts {
         self.most(|account| account.dropped[reason])
     }
 
+    /// The same at one destination.
+    pub(crate) fn dropped_at(&self, destination: usize, reason: DropReason) -> u64 {
+        let ledger = self.snapshot(destination);
+        let signals = Signal::ALL.into_iter();
+        signals
+            .map(|signal| ledger.account(signal).dropped[reason])
+            .sum()
+    }
+
     /// The sum over all signals, at the destination where it is the largest.
     fn most(&self, of: impl Fn(&Account) -> u64) -> u64 {
         let books = self.books();

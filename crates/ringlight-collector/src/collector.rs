@@ -173,6 +173,7 @@ impl Collector {
         collector.inbox.flush_sinks();
         // After the reports: who takes long to be told does not take it from their time.
         collector.drops.finish();
+        collector.inbox.tell_refused();
         collector.note_cost();
     }
 
@@ -183,6 +184,8 @@ impl Collector {
         (reports, open_reports): (Vec<Arc<Reports>>, Arc<OpenReports>),
     ) -> Self {
         let streams = streams(&mut parts, destinations);
+        let destinations = parts.destinations.iter();
+        let names = destinations.map(|one| one.name().to_owned()).collect();
         let config = parts.config;
         let rings_bytes = config.ring_bytes() * (config.producers_max + 1);
         let look_seldom = config.drain_interval.min(config.batch_delay);
@@ -206,6 +209,7 @@ impl Collector {
                 Arc::clone(&parts.accounts),
                 parts.shared,
                 config.notices.clone(),
+                names,
             ),
             watch: Watch {
                 look_at: Instant::now() + COST_LOOK,
@@ -289,7 +293,7 @@ impl Collector {
             rings_are_empty: false,
         });
         self.receiver.sender().close();
-        self.inbox.leave(until.sent);
+        self.inbox.leave(&until);
     }
 
     /// One pass over the rings; whether there is more to be had at once.
@@ -368,7 +372,8 @@ impl Collector {
         }
         let look = (!listens).then(|| now + self.look_after);
         let due = self.inbox.next_due().filter(|_| !is_held);
-        let deadline = self.leaving.as_ref().map(|leaving| leaving.until.sent);
+        let leaving = self.leaving.as_ref().map(|leaving| leaving.until);
+        let deadline = leaving.and_then(|until| until.next(now));
         let seal = self.flushes.next_seal().filter(|_| !is_held);
         let held = self.inbox.held_until(now);
         let until = [look, due, seal, held, deadline, self.watch.next_look()]

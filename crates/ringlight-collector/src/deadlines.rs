@@ -12,12 +12,18 @@ const CLOSING_MAX: Duration = Duration::from_millis(100);
 const SPOOLING_PART: u32 = 4;
 const SPOOLING_MAX: Duration = Duration::from_secs(1);
 
+/// For so long at most what waits on disk is waited for: a part of the whole, at most the second.
+const BACKLOG_PART: u32 = 4;
+const BACKLOG_MAX: Duration = Duration::from_secs(1);
+
 /// Longer than anybody waits, and short enough for every clock.
 const EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// When each part of an end is over.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadlines {
+    /// What waits on disk is not waited for any more, though the destination takes it.
+    pub(crate) backlog: Instant,
     /// Nothing is sent any more; what is left is written to disk, or dropped.
     pub(crate) sent: Instant,
     /// Nothing is written any more.
@@ -27,6 +33,11 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
+    /// When there is something to be looked at again, while things are sent.
+    pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
+        [self.backlog, self.sent].into_iter().find(|at| *at > now)
+    }
+
     /// Those of an end that begins now and takes no longer than `timeout`.
     pub(crate) fn new(timeout: Duration, has_spool: bool) -> Self {
         let now = Instant::now();
@@ -39,6 +50,7 @@ impl Deadlines {
             Duration::ZERO
         };
         Self {
+            backlog: now + (timeout / BACKLOG_PART).min(BACKLOG_MAX),
             sent: spooled - spooling,
             spooled,
             end: now + (timeout - closing),

@@ -30,6 +30,7 @@ use self::place::Place;
 use self::state::{Held, InHand, State};
 use crate::accounts::{Accounts, Fate, Stage};
 use crate::config::CollectorConfig;
+use crate::deadlines::Deadlines;
 use crate::destination_config::{DestinationConfig, DestinationSettings};
 use crate::export::{EncodedBatch, ExportOutcome, ExporterBoxed};
 use crate::meter::Meter;
@@ -111,7 +112,7 @@ impl Destination {
             meter: Arc::clone(shared.meter),
             settings,
             notices: shared.notices.clone(),
-            state: Mutex::new(State::new(&settings)),
+            state: Mutex::new(State::new(&settings, spool.is_some())),
             queued: Notify::new(),
             changed: Notify::new(),
             settled: Arc::clone(shared.settled),
@@ -281,9 +282,29 @@ impl Destination {
         state.is_settled_up_to(sequence, is_held_up)
     }
 
-    /// Says that the application is leaving, by `deadline`.
-    pub(crate) fn leave(&self, deadline: Instant) {
-        self.state().health.leave(deadline);
+    /// Whether the end waits for what an outage or an earlier process left on disk: for a moment, if the destination
+    /// takes it. A process that never lives for long would leave it there for ever.
+    pub(crate) fn awaits_backlog(&self) -> bool {
+        let (state, now) = (self.state(), Instant::now());
+        let spool = &state.spool;
+        let is_left = spool.has_waiting
+            || !state.backlog.is_empty()
+            || state
+                .requests
+                .values()
+                .any(|request| request.held.is_backlog);
+        is_left
+            && spool.backlog_until.is_some_and(|until| now < until)
+            && !spool.is_broken
+            && !state.health.is_held_up(now)
+    }
+
+    /// Says that the application is leaving.
+    pub(crate) fn leave(&self, until: &Deadlines) {
+        let mut state = self.state();
+        state.health.leave(until.sent);
+        state.spool.backlog_until = self.keeper.as_ref().map(|_| until.backlog);
+        drop(state);
         self.changed.notify_waiters();
         self.rouse_keeper();
     }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::accounts::{Accounts, Fate};
 use crate::batch_processor::LANES;
 use crate::config::CollectorConfig;
+use crate::deadlines::Deadlines;
 use crate::destination::Destination;
 use crate::export::EncodedBatch;
 use crate::processing::{Processed, Processor};
@@ -321,9 +322,16 @@ impl Inbox {
     }
 
     /// Tells the destinations that the application is leaving.
-    pub(crate) fn leave(&self, deadline: Instant) {
+    pub(crate) fn leave(&self, until: &Deadlines) {
         for destination in self.streams.destinations() {
-            destination.leave(deadline);
+            destination.leave(until);
+        }
+    }
+
+    /// Tells what destinations refused and a person does not know yet, at the end.
+    pub(crate) fn tell_refused(&self) {
+        for destination in self.streams.destinations() {
+            destination.tell_refused();
         }
     }
 
@@ -417,8 +425,11 @@ impl Inbox {
         true
     }
 
+    /// Whether the end has nothing to wait for.
     pub(crate) fn is_settled(&self) -> bool {
+        let mut destinations = self.streams.destinations();
         self.is_settled_up_to(self.streams.ids.last_sequence())
+            && !destinations.any(|destination| destination.awaits_backlog())
     }
 
     pub(crate) fn is_settled_up_to(&self, sequence: u64) -> bool {

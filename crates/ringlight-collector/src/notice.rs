@@ -27,13 +27,13 @@ pub enum Notice {
         /// How long it did not answer.
         outage: Duration,
     },
-    /// The destination refused records for good. Said once for each destination.
+    /// The destination refused records for good. Said at once, then every minute while it goes on, and at the end.
     Rejected {
         /// The destination's name.
         destination: String,
-        /// How many records, the first time.
+        /// How many records so far, all signals together.
         records: u64,
-        /// What it said.
+        /// What it said last.
         reason: String,
     },
     /// The spool cannot be used: what cannot be sent is kept in memory, as far as there is room. Said once
@@ -56,6 +56,13 @@ pub enum Notice {
         /// How many records, all signals together.
         records: u64,
     },
+    /// The end came while records waited on disk. Said at the end.
+    LeftOnDisk {
+        /// The destination's name.
+        destination: String,
+        /// How many records, all signals together.
+        records: u64,
+    },
     /// Something about the spool's files that a person should look at: what is there and not read, what was
     /// damaged. Said once of each.
     SpoolFile {
@@ -67,6 +74,8 @@ pub enum Notice {
     /// Records were dropped inside the process. Said of each reason at once, then every minute while it
     /// goes on, once it is over, and at the end.
     Dropped {
+        /// The destination's name, where several are sent to and it is a matter of this one.
+        destination: Option<String>,
         /// Why.
         reason: DropReason,
         /// How many records so far, all signals together.
@@ -145,11 +154,30 @@ impl fmt::Display for Notice {
                 destination,
                 records,
                 reason,
-            } => write!(f, "{destination} refused {}: {reason}", counted(*records)),
-            Self::Dropped { reason, records } => {
-                let cause = cause(*reason);
-                write!(f, "dropped {} so far: {cause}", counted(*records))
+            } => write!(
+                f,
+                "{destination} refused {} so far: {reason}",
+                counted(*records)
+            ),
+            Self::Dropped {
+                destination,
+                reason,
+                records,
+            } => {
+                let (records, cause) = (counted(*records), cause(*reason));
+                match destination {
+                    Some(name) => write!(f, "dropped {records} for {name} so far: {cause}"),
+                    None => write!(f, "dropped {records} so far: {cause}"),
+                }
             }
+            Self::LeftOnDisk {
+                destination,
+                records,
+            } => write!(
+                f,
+                "{} for {destination} left on disk: the next run with the same spool sends them",
+                counted(*records)
+            ),
             Self::SinkPanicked { message } => write!(
                 f,
                 "a local output, such as the log lines, panicked and is not written to any more: {message}"

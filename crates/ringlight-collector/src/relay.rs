@@ -383,7 +383,7 @@ impl Passing {
         let until = Deadlines::new(timeout, self.has_spool);
         self.leaving = Some(until);
         for destination in &self.destinations {
-            destination.leave(until.sent);
+            destination.leave(&until);
         }
     }
 
@@ -449,7 +449,8 @@ impl Passing {
         let is_empty = inbox.sealed.is_empty() && inbox.open.iter().all(|open| open.records == 0);
         let last = inbox.ids.last_sequence();
         drop(inbox);
-        is_empty && self.destinations.iter().all(|d| d.is_settled_up_to(last))
+        let is_settled = |d: &Arc<Destination>| d.is_settled_up_to(last) && !d.awaits_backlog();
+        is_empty && self.destinations.iter().all(is_settled)
     }
 
     async fn wait(&self, now: Instant) {
@@ -461,7 +462,7 @@ impl Passing {
         let hold = self.held_since.map(|since| since + HOLD_MAX);
         // A batch that has no room wakes nobody when its turn to be dropped comes.
         let hold = hold.filter(|until| *until > now);
-        let sent = self.leaving.map(|until| until.sent);
+        let sent = self.leaving.and_then(|until| until.next(now));
         let until = [due, hold, sent].into_iter().flatten().min();
         tokio::select! {
             () = self.shared.changed.notified() => {}
@@ -495,6 +496,7 @@ impl Passing {
         keepers.shutdown().await;
         for destination in &self.destinations {
             destination.abandon();
+            destination.tell_refused();
         }
         self.accounts.close();
     }

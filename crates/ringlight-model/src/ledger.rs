@@ -140,6 +140,8 @@ pub struct Account {
     pub recovered: u64,
     /// Records the backend accepted.
     pub exported: u64,
+    /// Of these, records of an earlier process: the backend has them under the name of that one.
+    pub exported_recovered: u64,
     /// Records the backend refused for good.
     pub rejected: u64,
     /// Records dropped.

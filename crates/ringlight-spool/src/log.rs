@@ -397,6 +397,12 @@ impl Log {
         }
     }
 
+    /// The id of the frame that is appended next. What was found has lower ones.
+    #[must_use]
+    pub const fn next_id(&self) -> u64 {
+        self.next_id
+    }
+
     /// Frames that were out when their segment was given up, since the last call: they are not on disk any more, and whoever has
     /// them has all there is.
     pub fn take_orphans(&mut self) -> Vec<u64> {

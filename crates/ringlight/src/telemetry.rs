@@ -70,7 +70,13 @@ impl Telemetry {
         self.shared.pipeline.ledger()
     }
 
-    /// The same, with what each thread that records has to do with it: what it submitted, what of that
+    /// What became of every record at each destination, by name, the first one first.
+    #[must_use]
+    pub fn ledgers(&self) -> Vec<(String, LedgerSnapshot)> {
+        self.shared.pipeline.ledgers()
+    }
+
+    /// The [ledger](Self::ledger), with what each thread that records has to do with it: what it submitted, what of that
     /// was dropped and why, and how full its ring is. The rows add up to the ledger. There are three at
     /// most beside those of threads with a ring, of which there are
     /// [`producers_max`](crate::collector::CollectorConfig::producers_max) at most.

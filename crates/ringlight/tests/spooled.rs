@@ -71,6 +71,8 @@ fn what_one_process_could_not_send_the_next_one_sends() {
         let ledger = telemetry.shutdown(PATIENCE);
         let account = ledger.account(Signal::Traces);
         assert_eq!((account.submitted, account.recovered), (1, 42), "{mode:?}");
+        // Only one is under the name of this process.
+        assert_eq!(account.exported_recovered, 42, "{mode:?}");
         assert_eq!(backend.stop().spans().len(), 43, "{mode:?}");
     }
 }

@@ -16,6 +16,11 @@ export function accountedFor(cells: LedgerCells): number {
   return cells.exported + cells.rejected + sum(cells.dropped) + cells.in_flight + cells.spooled;
 }
 
+/** What the backend has of a client under its name, as the client says: what an earlier process made is under that one's. */
+export function ownExported(cells: LedgerCells): number {
+  return cells.exported - cells.exported_recovered;
+}
+
 export type Agreement = 'agree' | 'pending' | 'earlier' | 'differ';
 
 /**
@@ -24,8 +29,9 @@ export type Agreement = 'agree' | 'pending' | 'earlier' | 'differ';
  * backend started.
  */
 export function agreement({ client, cells, stored = 0 }: LedgerLine, backendStart: Nanos): Agreement {
-  if (stored === cells.exported) return 'agree';
-  if (stored < cells.exported)
+  const exported = ownExported(cells);
+  if (stored === exported) return 'agree';
+  if (stored < exported)
     return millisOf(client.started_unix_nano) < millisOf(backendStart) ? 'earlier' : 'differ';
   return client.final ? 'differ' : 'pending';
 }
@@ -45,7 +51,7 @@ export function silenceOf(client: ClientLedger, nowMillis: number): Silence | nu
 /** Records that silent clients had in flight and that did not arrive: the backend cannot tell what became of them. */
 export function unsettled(lines: readonly LedgerLine[], nowMillis: number): number {
   const missing = ({ cells, stored = 0 }: LedgerLine) =>
-    Math.max(0, cells.in_flight - Math.max(0, stored - cells.exported));
+    Math.max(0, cells.in_flight - Math.max(0, stored - ownExported(cells)));
   return lines
     .filter((line) => silenceOf(line.client, nowMillis) === 'silent')
     .reduce((total, line) => total + missing(line), 0);

@@ -80,6 +80,7 @@ describe('ledgers', () => {
     submitted: 8,
     recovered: 2,
     exported: 6,
+    exported_recovered: 0,
     rejected: 1,
     dropped: { full: 2 },
     in_flight: 1,
@@ -105,6 +106,16 @@ describe('ledgers', () => {
     const line = { client: { ...client, final }, signal: 'traces', cells, stored } as const;
     expect(agreement(line, '400000000')).toBe(state);
     expect(agreement(line, '600000000')).toBe(older);
+  });
+
+  test('what an earlier process made is stored under its name', () => {
+    const of = (stored: number) => {
+      const line = { client, signal: 'traces', cells: { ...cells, exported_recovered: 2 }, stored } as const;
+      return agreement(line, '400000000');
+    };
+    expect(of(4)).toBe('agree');
+    expect(of(3)).toBe('differ');
+    expect(of(6)).toBe('pending');
   });
 
   test.each([

@@ -23,6 +23,8 @@ pub(super) const STAGES: usize = 4;
 pub(crate) enum Fate {
     /// The destination took `records` minus `rejected`.
     Delivered { rejected: u64 },
+    /// The same for records of an earlier process.
+    DeliveredRecovered { rejected: u64 },
     /// The destination refused them for good.
     Rejected,
     /// They were given up.
@@ -35,6 +37,8 @@ pub(super) struct Line {
     /// What an earlier process left on disk.
     pub(super) recovered: u64,
     pub(super) exported: u64,
+    /// Of these, what the earlier process left.
+    pub(super) exported_recovered: u64,
     pub(super) rejected: u64,
     pub(super) dropped: ByReason,
     /// Of those that count as exported, the ones that were for the sinks alone.
@@ -46,6 +50,7 @@ impl Line {
     pub(super) fn drained(&self) -> Account {
         Account {
             exported: self.exported,
+            exported_recovered: self.exported_recovered,
             rejected: self.rejected,
             dropped: self.dropped,
             recovered: self.recovered,
@@ -81,6 +86,11 @@ impl Line {
                 let rejected = rejected.min(records);
                 self.rejected += rejected;
                 self.exported += records - rejected;
+            }
+            Fate::DeliveredRecovered { rejected } => {
+                let before = self.exported;
+                self.settle(records, Fate::Delivered { rejected });
+                self.exported_recovered += self.exported - before;
             }
             Fate::Rejected => self.rejected += records,
             Fate::Dropped(reason) => self.dropped[reason] += records,

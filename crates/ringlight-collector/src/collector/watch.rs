@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringlight_model::DropReason;
+use ringlight_model::{DropReason, Signal};
 use tokio::time::Instant;
 
 use crate::accounts::Accounts;
@@ -31,7 +31,10 @@ pub(super) struct Drops {
     shared: Arc<Shared>,
     told_no_ring: bool,
     notices: Notices,
-    told: HashMap<DropReason, Told>,
+    /// The names of the destinations.
+    names: Vec<String>,
+    /// By reason and, where it is a matter of one of several destinations, which.
+    told: HashMap<(Option<usize>, DropReason), Told>,
     look_at: Instant,
 }
 
@@ -44,8 +47,14 @@ struct Told {
 }
 
 impl Drops {
-    pub(super) fn new(accounts: Arc<Accounts>, shared: Arc<Shared>, notices: Notices) -> Self {
+    pub(super) fn new(
+        accounts: Arc<Accounts>,
+        shared: Arc<Shared>,
+        notices: Notices,
+        names: Vec<String>,
+    ) -> Self {
         Self {
+            names,
             accounts,
             shared,
             told_no_ring: false,
@@ -69,6 +78,17 @@ impl Drops {
     /// Tells what a person does not know yet, at the end.
     pub(super) fn finish(&mut self) {
         self.tell(Instant::now(), |_| true);
+        for (index, name) in self.names.iter().enumerate() {
+            let ledger = self.accounts.snapshot(index);
+            let signals = Signal::ALL.into_iter();
+            let records = signals.map(|signal| ledger.account(signal).spooled).sum();
+            if records > 0 {
+                self.notices.send(&Notice::LeftOnDisk {
+                    destination: name.clone(),
+                    records,
+                });
+            }
+        }
     }
 
     fn tell(&mut self, now: Instant, is_due: impl Fn(&Told) -> bool) {
@@ -76,10 +96,12 @@ impl Drops {
             self.told_no_ring = true;
             self.notices.send(&Notice::RingsInUse);
         }
-        let reasons = DropReason::ALL.into_iter();
-        for reason in reasons.filter(|reason| !reason.is_asked_for()) {
-            let records = self.accounts.dropped(reason);
-            let is_news = match self.told.get_mut(&reason) {
+        for (destination, reason) in self.subjects() {
+            let records = match destination {
+                Some(index) => self.accounts.dropped_at(index, reason),
+                None => self.accounts.dropped(reason),
+            };
+            let is_news = match self.told.get_mut(&(destination, reason)) {
                 None => records > 0,
                 Some(told) => {
                     if records > told.seen {
@@ -95,11 +117,46 @@ impl Drops {
                     seen: records,
                     grown_at: now,
                 };
-                self.told.insert(reason, told);
-                self.notices.send(&Notice::Dropped { reason, records });
+                self.told.insert((destination, reason), told);
+                self.notices.send(&Notice::Dropped {
+                    destination: destination.map(|index| self.names[index].clone()),
+                    reason,
+                    records,
+                });
             }
         }
     }
+
+    /// What a person is told of each by itself.
+    fn subjects(&self) -> Vec<(Option<usize>, DropReason)> {
+        let reasons = DropReason::ALL.into_iter();
+        let unasked = reasons.filter(|reason| !reason.is_asked_for());
+        unasked
+            .flat_map(|reason| {
+                let whose = if self.names.len() > 1 && is_of_one_destination(reason) {
+                    (0..self.names.len()).map(Some).collect()
+                } else {
+                    vec![None]
+                };
+                whose
+                    .into_iter()
+                    .map(move |destination| (destination, reason))
+            })
+            .collect()
+    }
+}
+
+/// Whether records are dropped for this reason at one destination, while others may have them.
+const fn is_of_one_destination(reason: DropReason) -> bool {
+    matches!(
+        reason,
+        DropReason::QueueFull
+            | DropReason::RetriesExhausted
+            | DropReason::Shutdown
+            | DropReason::SpoolFull
+            | DropReason::SpoolExpired
+            | DropReason::SpoolDamaged
+    )
 }
 
 /// When the budget is looked after next.

@@ -46,6 +46,9 @@ enum Attempted {
 const PASSED_HALVES: u32 = 2;
 const PASSED_MAX: u32 = 100;
 
+/// How long a person is not told again that records are refused.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
 impl Destination {
     /// Sends a batch: in parts, where the destination does not take that much at a time.
     pub(super) async fn attempts(&self, ticket: u64, held: &Held) -> Ended {
@@ -67,7 +70,10 @@ impl Destination {
                     Fate::Dropped(DropReason::TooLarge)
                 }
             };
-            is_exported &= matches!(fate, Fate::Delivered { .. });
+            is_exported &= matches!(
+                fate,
+                Fate::Delivered { .. } | Fate::DeliveredRecovered { .. }
+            );
             self.settle(&part, Stage::Request, fate);
             if let Some(request) = self.state().requests.get_mut(&ticket) {
                 request.left.pop();
@@ -115,7 +121,7 @@ impl Destination {
             Err(attempted) => return attempted,
         };
         let error = match self.attempt(part, held.has_waited).await {
-            Ok(outcome) => return Attempted::Settled(self.succeeded(outcome)),
+            Ok(outcome) => return Attempted::Settled(self.succeeded(outcome, held.is_recovered)),
             Err(error) => error,
         };
         self.accounts.attempt_failed(self.index);
@@ -291,7 +297,7 @@ impl Destination {
         }
     }
 
-    fn succeeded(&self, outcome: ExportOutcome) -> Fate {
+    fn succeeded(&self, outcome: ExportOutcome, is_recovered: bool) -> Fate {
         self.answered();
         self.note(&outcome);
         let message = outcome.message.filter(|text| !text.is_empty());
@@ -307,8 +313,10 @@ impl Destination {
                 });
             }
         }
-        Fate::Delivered {
-            rejected: outcome.rejected,
+        let rejected = outcome.rejected;
+        match is_recovered {
+            true => Fate::DeliveredRecovered { rejected },
+            false => Fate::Delivered { rejected },
         }
     }
 
@@ -349,14 +357,37 @@ impl Destination {
         }
     }
 
+    /// Records were refused for good. A person is told at once, then every minute while it goes on, and at the end.
     fn tell_rejected(&self, records: u64, reason: &str) {
-        let is_first = !std::mem::replace(&mut self.state().told_rejected, true);
-        if is_first {
-            self.tell(&Notice::Rejected {
-                destination: self.name(),
-                records,
-                reason: reason.to_owned(),
-            });
+        let now = Instant::now();
+        let mut state = self.state();
+        let refused = state.refused.get_or_insert_default();
+        refused.records += records;
+        reason.clone_into(&mut refused.reason);
+        let is_due = refused.told.is_none_or(|(_, at)| now >= at + TELL_AGAIN);
+        drop(state);
+        if is_due {
+            self.tell_refused();
         }
+    }
+
+    /// Tells what was refused and is not told yet.
+    pub(crate) fn tell_refused(&self) {
+        let mut state = self.state();
+        let Some(refused) = &mut state.refused else {
+            return;
+        };
+        let records = refused.records;
+        if refused.told.is_some_and(|(told, _)| told == records) {
+            return;
+        }
+        refused.told = Some((records, Instant::now()));
+        let notice = Notice::Rejected {
+            destination: self.name(),
+            records,
+            reason: refused.reason.clone(),
+        };
+        drop(state);
+        self.tell(&notice);
     }
 }

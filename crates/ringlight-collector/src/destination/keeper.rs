@@ -272,6 +272,7 @@ impl Destination {
         state.spool.has_waiting = logs.has_waiting();
         state.spool.is_broken = false;
         drop(state);
+        self.settled.notify_one();
         self.restored(rhythm);
         let destination = self.name();
         for reason in found.files {
@@ -389,7 +390,12 @@ impl Destination {
 
     /// Whether what is on disk may come back.
     fn may_read(state: &State) -> bool {
-        state.spool.has_waiting && !state.spool.is_ending && !state.health.is_leaving()
+        let spool = &state.spool;
+        let is_over = state.health.is_leaving()
+            && spool
+                .backlog_until
+                .is_none_or(|until| Instant::now() >= until);
+        spool.has_waiting && !spool.is_ending && !is_over
     }
 
     /// Room in memory for what comes back.
@@ -448,13 +454,14 @@ impl Destination {
                 None => self.move_to(&batch, Stage::Queue, Stage::Spool),
             }
         }
-        for (batch, frame) in done.read {
-            self.move_to(&batch, Stage::Spool, Stage::Queue);
-            rhythm.pace.spend(batch.bytes.len());
+        for read in done.read {
+            self.move_to(&read.batch, Stage::Spool, Stage::Queue);
+            rhythm.pace.spend(read.batch.bytes.len());
             state.enqueue(Held {
-                frame: Some(frame),
+                frame: Some(read.frame),
                 is_backlog: true,
-                ..Held::new(batch)
+                is_recovered: read.is_recovered,
+                ..Held::new(read.batch)
             });
         }
         state.spool.has_waiting = done.has_waiting;

@@ -30,6 +30,17 @@ struct SignalLog {
     signal: Signal,
     log: Log,
     letters: Log,
+    /// Frames of earlier processes have lower ids.
+    first_own: u64,
+}
+
+/// A batch that was read.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    pub(super) batch: EncodedBatch,
+    pub(super) frame: u64,
+    /// Whether an earlier process made it.
+    pub(super) is_recovered: bool,
 }
 
 /// What was found when logs were opened.
@@ -65,7 +76,7 @@ pub(super) struct Done {
     /// Batches that could not be written, and why.
     pub(super) unwritten: Vec<EncodedBatch>,
     pub(super) error: Option<io::Error>,
-    pub(super) read: Vec<(EncodedBatch, u64)>,
+    pub(super) read: Vec<Backlog>,
     pub(super) lost: Vec<(Signal, DropReason, Lost)>,
     /// Frames of batches in memory that were given up to make room.
     pub(super) orphans: Vec<(Signal, u64)>,
@@ -98,6 +109,7 @@ impl Logs {
             found.files.extend(named);
             logs.push(SignalLog {
                 signal: *signal,
+                first_own: log.next_id(),
                 log,
                 letters,
             });
@@ -255,7 +267,7 @@ impl Logs {
                 return;
             }
             let one = &mut self.logs[index];
-            let signal = one.signal;
+            let (signal, first_own) = (one.signal, one.first_own);
             let read = one.log.read(bytes_max, oldest_ms);
             for (reason, lost) in [
                 (DropReason::SpoolDamaged, read.damaged),
@@ -284,7 +296,11 @@ impl Logs {
                     records: frame.records,
                     id: BatchId::new(Arc::clone(&self.process), frame.sequence),
                 };
-                done.read.push((batch, frame.id));
+                done.read.push(Backlog {
+                    batch,
+                    frame: frame.id,
+                    is_recovered: frame.id < first_own,
+                });
             }
         }
     }

@@ -31,6 +31,8 @@ pub(super) struct Held {
     pub(super) passed: u32,
     /// Whether it was left by an outage or an earlier process, and came back from the disk.
     pub(super) is_backlog: bool,
+    /// Whether it is from an earlier process.
+    pub(super) is_recovered: bool,
 }
 
 /// A batch that a worker has.
@@ -54,6 +56,7 @@ impl Held {
             delivered_before: None,
             passed: 0,
             is_backlog: false,
+            is_recovered: false,
         }
     }
 
@@ -83,11 +86,21 @@ pub(super) struct State {
     pub(super) adaptive: Adaptive,
     /// The collector keeps back a batch until there is none before it.
     pub(super) is_awaited: bool,
-    pub(super) told_rejected: bool,
+    pub(super) refused: Option<Refused>,
     pub(super) told_warning: bool,
     /// Whether it wants to be told of open spans, by its last answer.
     pub(super) takes_open_spans: Option<bool>,
     pub(super) spool: SpoolState,
+}
+
+/// What the destination refused for good.
+#[derive(Debug, Default)]
+pub(super) struct Refused {
+    pub(super) records: u64,
+    /// What it said last.
+    pub(super) reason: String,
+    /// How many a person was told, and when.
+    pub(super) told: Option<(u64, Instant)>,
 }
 
 /// What is between a destination and its spool.
@@ -103,8 +116,10 @@ pub(super) struct SpoolState {
     /// What was refused for good, and why; `letter_bytes` of it.
     pub(super) letters: Vec<(EncodedBatch, String)>,
     pub(super) letter_bytes: usize,
-    /// Whether there is anything on disk to be read.
+    /// Whether there is anything on disk to be read, as far as is known.
     pub(super) has_waiting: bool,
+    /// At the end: until when it is still read.
+    pub(super) backlog_until: Option<Instant>,
     /// It does not take anything at the moment, and a person was told so.
     pub(super) is_broken: bool,
     pub(super) told_broken: bool,
@@ -115,7 +130,7 @@ pub(super) struct SpoolState {
 }
 
 impl State {
-    pub(super) fn new(settings: &DestinationSettings) -> Self {
+    pub(super) fn new(settings: &DestinationSettings, has_spool: bool) -> Self {
         Self {
             queue: VecDeque::new(),
             backlog: VecDeque::new(),
@@ -132,10 +147,13 @@ impl State {
                 settings.export_timeout,
             ),
             is_awaited: false,
-            told_rejected: false,
+            refused: None,
             told_warning: false,
             takes_open_spans: None,
-            spool: SpoolState::default(),
+            spool: SpoolState {
+                has_waiting: has_spool,
+                ..SpoolState::default()
+            },
         }
     }
 }

@@ -139,7 +139,12 @@ fn deliver_within(
             });
         }
         if let Some(time) = leaves_within {
-            destination.leave(start + time);
+            destination.leave(&Deadlines {
+                backlog: start,
+                sent: start + time,
+                spooled: start + time,
+                end: start + time,
+            });
         }
         for _ in 0..4 {
             tokio::spawn(Arc::clone(&destination).work());

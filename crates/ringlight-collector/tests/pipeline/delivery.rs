@@ -238,7 +238,7 @@ fn fault_16_a_dead_destination_does_not_touch_the_other() {
 }
 
 #[test]
-fn a_person_is_told_once_and_once_again() {
+fn a_person_is_told_when_something_changes_and_how_many_were_refused_at_the_end() {
     let backend = Scripted::new("backend", Answer::Unreachable);
     let (told, tellings) = channel();
     let pipeline = start(
@@ -276,7 +276,17 @@ fn a_person_is_told_once_and_once_again() {
             _ => "other",
         })
         .collect();
-    assert_eq!(kinds, ["unreachable", "recovered", "rejected", "warning"]);
+    assert_eq!(
+        kinds,
+        [
+            "unreachable",
+            "recovered",
+            "rejected",
+            "warning",
+            "rejected"
+        ]
+    );
+    assert!(matches!(notices[4], Notice::Rejected { records: 2, .. }));
     assert!(notices.iter().all(|n| n.to_string().contains("backend")));
 }
 
@@ -336,7 +346,9 @@ fn a_person_is_told_of_drops_for_each_reason_and_at_the_end_how_many_they_were()
     let next_drop = || {
         let mut told = std::iter::from_fn(|| tellings.recv_timeout(PATIENCE).ok());
         told.find_map(|notice| match notice {
-            Notice::Dropped { reason, records } => Some((reason, records)),
+            Notice::Dropped {
+                reason, records, ..
+            } => Some((reason, records)),
             _ => None,
         })
     };

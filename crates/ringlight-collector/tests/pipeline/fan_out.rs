@@ -192,6 +192,20 @@ fn each_has_its_own_limits_and_its_own_part_of_the_spool() {
     pipeline.shutdown(PATIENCE);
     assert_eq!(traces(&pipeline.ledgers(), "kept").spooled, 1);
     drop(pipeline);
+    let told: Vec<_> = notices.try_iter().collect();
+    for expected in [
+        Notice::Dropped {
+            destination: Some("memory".to_owned()),
+            reason: DropReason::RetriesExhausted,
+            records: 1,
+        },
+        Notice::LeftOnDisk {
+            destination: "kept".to_owned(),
+            records: 1,
+        },
+    ] {
+        assert!(told.contains(&expected), "{told:?}");
+    }
     // The next process finds it by the name, whatever the address.
     kept.set_default(Answer::Ok);
     let pipeline = start(config.clone(), destinations());
@@ -204,6 +218,28 @@ fn each_has_its_own_limits_and_its_own_part_of_the_spool() {
     };
     assert!(notices.try_iter().any(|notice| notice == taken_over));
     pipeline.shutdown(PATIENCE);
+}
+
+#[test]
+fn a_process_that_ends_at_once_sends_what_the_one_before_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.spool = Some(SpoolConfig::new(dir.path().join("spool")));
+    let backend = Scripted::new("backend", Answer::Unreachable);
+    let pipeline = start(config.clone(), vec![to(&backend)]);
+    for number in 1..=50 {
+        assert!(record_span(&pipeline.recorder(), number));
+    }
+    pipeline.shutdown(Duration::from_secs(2));
+    assert_eq!(traces(&pipeline.ledgers(), "backend").spooled, 50);
+    drop(pipeline);
+    backend.set_default(Answer::Ok);
+    let pipeline = start(config.clone(), vec![to(&backend)]);
+    pipeline.shutdown(PATIENCE);
+    let account = traces(&pipeline.ledgers(), "backend");
+    assert_eq!((account.exported, account.spooled), (50, 0), "{account:?}");
+    assert_eq!(account.exported_recovered, 50);
+    assert_eq!(backend.span_numbers().len(), 50);
 }
 
 #[test]

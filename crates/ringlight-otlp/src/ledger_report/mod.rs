@@ -101,6 +101,7 @@ const RECOVERED: &str = "recovered";
 
 /// Names of the other metrics.
 mod names {
+    pub(super) const EXPORTED_RECOVERED: &str = "ringlight.ledger.exported_recovered";
     pub(super) const NEGATIVE_DURATIONS: &str = "ringlight.ledger.negative_durations";
     pub(super) const THREAD_RECORDS: &str = "ringlight.thread.records";
     pub(super) const RING_USAGE: &str = "ringlight.ring.usage";

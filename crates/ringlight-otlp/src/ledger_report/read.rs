@@ -195,6 +195,11 @@ fn taker(name: &[u8]) -> Option<Take> {
                 delivery.batch_bytes = point.int
             });
         },
+        names::EXPORTED_RECOVERED => |report, point| {
+            if let Some(signal) = point.signal() {
+                report.ledger.account_mut(signal).exported_recovered = point.int;
+            }
+        },
         names::LATENCY => |report, point| {
             delivery(report, point, |delivery, point| {
                 delivery.latency = Some(point.time());

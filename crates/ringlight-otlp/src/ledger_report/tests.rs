@@ -14,6 +14,7 @@ fn ledger() -> LedgerSnapshot {
     let traces = ledger.account_mut(Signal::Traces);
     traces.submitted = 100;
     traces.recovered = 10;
+    traces.exported_recovered = 4;
     traces.exported = 90;
     traces.rejected = 1;
     traces.in_flight = 9;

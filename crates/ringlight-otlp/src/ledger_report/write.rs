@@ -35,6 +35,7 @@ pub fn encode(resource: &Resource<'_>, report: &Report<'_>) -> Vec<u8> {
         time_unix_nano: report.time_unix_nano,
     };
     ledger(&mut metrics, report.ledger);
+    exported_recovered(&mut metrics, report.ledger);
     negative_durations(&mut metrics, report.ledger);
     threads(&mut metrics, report.ledger);
     changes(&mut metrics, report.rules);
@@ -63,6 +64,20 @@ fn ledger(metrics: &mut Metrics<'_>, ledger: &ThreadLedger) {
                 let attributes = [of_signal(signal), (keys::OUTCOME, Scalar::Str(outcome))];
                 points.int(value, attributes.into_iter().chain(reason));
             });
+        }
+    });
+}
+
+fn exported_recovered(metrics: &mut Metrics<'_>, ledger: &ThreadLedger) {
+    let of = |signal| ledger.ledger.account(signal).exported_recovered;
+    if SIGNALS.iter().all(|signal| of(*signal) == 0) {
+        return;
+    }
+    let text = "Of the exported records, those of an earlier process, which left them on disk.";
+    let name = names::EXPORTED_RECOVERED;
+    metrics.metric(about(name, text, "{record}", Shape::Counter), |points| {
+        for signal in SIGNALS {
+            points.int(of(signal), [of_signal(signal)]);
         }
     });
 }

@@ -35,7 +35,7 @@ pub struct ClientStatus {
     /// `signals`.
     pub negative_durations: u64,
     /// What is stored of it since this server started, which is less than `exported` of `signals` where the
-    /// client started earlier.
+    /// client started earlier, and by `exported_recovered`.
     pub stored: ClientStored,
     /// Its accounts by thread: what the rows submitted and dropped adds up to `signals`, except for log
     /// records where the client keeps some to itself, which are in the rows only. Threads first, those that
@@ -149,6 +149,8 @@ pub struct ClientAccount {
     pub recovered: u64,
     /// Records the backend accepted.
     pub exported: u64,
+    /// Of these, records of an earlier process: they are stored under the name of that one, and not counted in `stored`.
+    pub exported_recovered: u64,
     /// Records the backend refused for good.
     pub rejected: u64,
     /// Records dropped, by reason.
@@ -222,6 +224,7 @@ impl From<&Account> for ClientAccount {
             submitted: account.submitted,
             recovered: account.recovered,
             exported: account.exported,
+            exported_recovered: account.exported_recovered,
             rejected: account.rejected,
             dropped: by_reason(|reason| account.dropped[reason]),
             in_flight: account.in_flight,

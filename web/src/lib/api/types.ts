@@ -43,6 +43,7 @@ export interface LedgerCells {
   submitted: number;
   recovered: number;
   exported: number;
+  exported_recovered: number;
   rejected: number;
   dropped: Record<string, number>;
   in_flight: number;

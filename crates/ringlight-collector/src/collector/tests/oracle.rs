@@ -254,6 +254,7 @@ impl World {
             let both: [&Account; 2] = [Signal::Traces, Signal::Logs].map(|s| ledger.account(s));
             for account in both {
                 assert!(plan.is_killed || account.in_flight == 0, "{ledger}");
+                assert!(account.exported_recovered <= account.recovered, "{ledger}");
                 let damaged = account.dropped[DropReason::SpoolDamaged];
                 assert_eq!(damaged, 0, "{ledger}");
                 // Whoever passes something on to a relay does not wait for room.

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::accounts::Accounts;
+use crate::batch_processor::random_name;
 use crate::config::CollectorConfig;
 use crate::destination::Destination;
 use crate::export::{BatchId, EncodedBatch, ExportError};
@@ -83,7 +84,7 @@ impl Reporter {
             meter,
             processing: config.processing.clone(),
             resource: Arc::new(config.resource.clone()),
-            instance: Arc::from(format!("{:032x}-report", fastrand::u128(..)).as_str()),
+            instance: Arc::from(format!("{}-report", random_name()).as_str()),
             interval: config.report_interval,
             timeout: config.report_timeout.unwrap_or(config.export_timeout),
             start_unix_nano: ringlight_clock::wall_unix_nano(),

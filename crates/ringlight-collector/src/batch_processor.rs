@@ -1,6 +1,7 @@
 //! Records to batches: encoded once, grouped by scope, finished by number, size or age.
 
 use std::borrow::Cow;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant as StdInstant};
@@ -226,6 +227,16 @@ const fn full_from(bytes: usize) -> usize {
     bytes - bytes / HEADROOM_PART
 }
 
+/// 32 hexadecimal digits that nothing else has, in this process or another.
+///
+/// Not of `fastrand`, whose numbers follow from the time since the machine was started, if not from what the
+/// application has them follow from: machines that start alike would have the same.
+pub(crate) fn random_name() -> String {
+    // The keys of a `RandomState` are the operating system's randomness.
+    let keys = RandomState::new();
+    format!("{:016x}{:016x}", keys.hash_one(1), keys.hash_one(2))
+}
+
 /// Names for the batches of one process.
 #[derive(Debug, Clone)]
 pub(crate) struct BatchIds {
@@ -240,7 +251,7 @@ impl BatchIds {
         // Not the resource's `service.instance.id`, which may be the same after a restart: a backend
         // would take the batches of the new process for those of the old one.
         Self {
-            process: Arc::from(format!("{:032x}", fastrand::u128(..)).as_str()),
+            process: Arc::from(random_name().as_str()),
             sequence: Arc::default(),
         }
     }
@@ -261,5 +272,19 @@ impl std::fmt::Debug for BatchProcessor {
         f.debug_struct("BatchProcessor")
             .field("pending", &self.pending())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_processes_have_one_name_whatever_the_application_does_with_its_random_numbers() {
+        let name = || {
+            fastrand::seed(7);
+            BatchIds::new().next().to_string()
+        };
+        assert_ne!(name(), name());
     }
 }

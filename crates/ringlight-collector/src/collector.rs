@@ -261,7 +261,7 @@ impl Collector {
             self.note_cost();
             self.watch.look(now, &self.meter);
             self.clock.keep();
-            if more && !self.inbox.is_held() {
+            if more && (self.leaving.is_some() || !self.inbox.is_held()) {
                 tokio::task::yield_now().await;
             } else {
                 self.wait(now, listens).await;

@@ -1,5 +1,6 @@
 //! A destination and what is its own: settings.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +37,7 @@ pub struct DestinationConfig {
     /// Sends the batches. What it has no place for is not for this destination.
     pub exporter: Arc<dyn ExporterBoxed>,
     /// The destination's name in ledgers, and that of its directory in the spool, where the next process finds it
-    /// again, whatever the address is then. Default: the exporter's name in ledgers; in the spool `default` for the
+    /// again, whatever the address is then; no two with a part of the spool have the same. Default: the exporter's name in ledgers; in the spool `default` for the
     /// first destination, `default-1` for the second and so on.
     pub name: Option<String>,
     /// The signals it gets, of those the exporter takes. Default: all.
@@ -88,6 +89,32 @@ impl DestinationConfig {
         self.name
             .as_deref()
             .unwrap_or_else(|| self.exporter.name_boxed())
+    }
+
+    /// What its part of the spool is called, for the destination with this index.
+    pub(crate) fn spool_name(&self, index: usize) -> String {
+        let unnamed = || match index {
+            0 => "default".to_owned(),
+            index => format!("default-{index}"),
+        };
+        self.name.clone().unwrap_or_else(unnamed)
+    }
+
+    /// Checks that no two have one part of the spool: what one has sent would be lost to the other.
+    pub(crate) fn validate_spool_names(all: &[Self]) -> Result<(), CollectorConfigError> {
+        let mut known = HashSet::new();
+        for (index, destination) in all.iter().enumerate() {
+            let name = destination.spool_name(index);
+            if destination.spool == Some(DestinationSpoolMode::Off) || known.insert(name.clone()) {
+                continue;
+            }
+            return Err(CollectorConfigError {
+                field: "destination.name",
+                value: format!("`{name}` twice"),
+                allowed: "another one for each destination that has a part of the spool".to_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// Whether it gets records of this signal.

@@ -45,8 +45,10 @@ pub(crate) struct Inbox {
     /// Batches, and the streams they are of, that the destinations have no room for at the moment. While there are any, nothing is
     /// drained or judged, so there are never more than one pass over the rings makes, and what was
     /// kept back.
+    /// At the end, when the rings are closed, all that is in them may be here.
     sealed: VecDeque<(usize, EncodedBatch)>,
-    held_since: Option<Instant>,
+    /// The batch that is held for a moment, by its number, and since when.
+    held: Option<(u64, Instant)>,
     /// Records drained and not yet in the books, of traces and of logs.
     unposted: [u64; 2],
     /// Spans that ended before they began, not yet in the books.
@@ -62,6 +64,14 @@ pub(crate) struct Inbox {
     filtered: [u64; 2],
     /// Whether producers may wait, so that a full queue holds up the drain for as long as it takes.
     may_wait: bool,
+}
+
+/// How long a batch has been held.
+fn held_for(held: &mut Option<(u64, Instant)>, batch: &EncodedBatch, now: Instant) -> Duration {
+    let number = batch.id.sequence();
+    let known = held.filter(|(held, _)| *held == number);
+    let (_, since) = *held.insert(known.unwrap_or((number, now)));
+    now.saturating_duration_since(since)
 }
 
 /// The lane of a record by its first byte, which tells a span. Whatever else it may be is booked as
@@ -90,7 +100,7 @@ impl Inbox {
             streams,
             callsites,
             sealed: VecDeque::new(),
-            held_since: None,
+            held: None,
             unposted: [0; 2],
             negative_durations: 0,
             tail: config.tail_sampling.map(Tail::new),
@@ -342,7 +352,7 @@ impl Inbox {
 
     /// Until when a batch that waits for room is waited for, if that is to come.
     pub(crate) fn held_until(&self, now: Instant) -> Option<Instant> {
-        let until = self.held_since.map(|since| since + HOLD_MAX);
+        let until = self.held.map(|(_, since)| since + HOLD_MAX);
         until.filter(|until| *until > now)
     }
 
@@ -391,36 +401,46 @@ impl Inbox {
             .min()
     }
 
-    /// Hands sealed batches to the destinations. Whether all are gone, so that draining may go on.
+    /// Hands sealed batches to the destinations. Whether draining may go on: all are gone, or it is the end, since the
+    /// rings are closed then and what is in them is all there will be.
     ///
     /// A destination that answers but has no room holds everything up for a moment, since the
     /// rings have room; with a blocking policy, and at the end, for as long as it takes, unless others have room: they do
-    /// not wait for one that is away, nor at the end for one that may be.
+    /// not wait for one that is away, nor at the end for one that may be. At the end batches for others do not wait
+    /// behind those that are held.
     pub(crate) fn offer(&mut self, now: Instant, is_leaving: bool) -> bool {
         let waits = is_leaving || self.may_wait;
-        while let Some((stream, front)) = self.sealed.front() {
-            let (stream, bytes) = (&self.streams.all[*stream], front.bytes.len());
-            let signal = front.signal;
+        let mut is_any_held = false;
+        let mut at = 0;
+        while let Some((stream, batch)) = self.sealed.get(at) {
+            let (stream, bytes) = (&self.streams.all[*stream], batch.bytes.len());
+            let signal = batch.signal;
             let others_have_room = stream.takers(signal).any(|d| d.has_room(bytes));
             let is_waited_for = |d: &&Arc<Destination>| {
                 let is_lively = d.is_lively() || (self.may_wait && !is_leaving && !d.is_away());
                 !d.has_room(bytes) && (is_lively || (waits && !others_have_room))
             };
             if stream.takers(signal).any(|d| is_waited_for(&d)) {
-                let since = *self.held_since.get_or_insert(now);
                 let for_long = waits && (!others_have_room || (self.may_wait && !is_leaving));
-                if for_long || now < since + HOLD_MAX {
+                // One after the other, as they came.
+                let is_first = !for_long && !std::mem::replace(&mut is_any_held, !for_long);
+                let is_over = is_first && held_for(&mut self.held, batch, now) >= HOLD_MAX;
+                if !is_over && is_leaving {
+                    at += 1;
+                    continue;
+                }
+                if !is_over {
                     return false;
                 }
                 for destination in stream.takers(signal).filter(is_waited_for) {
                     destination.set_stalled();
                 }
+                is_any_held = false;
             }
-            self.held_since = None;
             for destination in stream.takers(signal) {
-                destination.push(front.clone());
+                destination.push(batch.clone());
             }
-            self.sealed.pop_front();
+            self.sealed.remove(at);
         }
         true
     }

@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::batch_processor::random_name;
 use crate::config::CollectorConfig;
 use crate::destination::Destination;
 use crate::encode::Encoder;
@@ -134,7 +135,7 @@ impl OpenReports {
             processor: Mutex::new(Processor::of(config, &callsites)),
             encoder: Mutex::new(Encoder::new(callsites, config)),
             resource,
-            instance: Arc::from(format!("{:032x}-open", fastrand::u128(..)).as_str()),
+            instance: Arc::from(format!("{}-open", random_name()).as_str()),
             after: config.open_span_after,
             interval: config.report_interval,
             export_timeout: config.export_timeout,

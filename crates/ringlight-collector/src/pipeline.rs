@@ -238,7 +238,8 @@ impl Pipeline {
     /// not take, or none does, count as exported there once the sinks have seen them.
     ///
     /// # Errors
-    /// A setting is out of range, or the system has no thread to give.
+    /// A setting is out of range, two destinations would have one part of the spool, its directory cannot be used, or the
+    /// system has no thread to give.
     pub fn start(
         config: CollectorConfig,
         callsites: Arc<CallsiteRegistry>,
@@ -281,6 +282,9 @@ impl Pipeline {
             destinations.into_iter().map(Into::into).collect();
         for destination in &destinations {
             destination.validate(&config)?;
+        }
+        if config.spool.is_some() {
+            DestinationConfig::validate_spool_names(&destinations)?;
         }
         Processing::process_settings(&mut config);
         // Who sends nothing does not keep others from the directory.

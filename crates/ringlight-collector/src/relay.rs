@@ -308,8 +308,8 @@ impl Inbox {
         }
     }
 
-    fn take_first(&mut self) -> Option<EncodedBatch> {
-        let batch = self.sealed.pop_front()?;
+    fn take(&mut self, at: usize) -> Option<EncodedBatch> {
+        let batch = self.sealed.remove(at)?;
         self.held_bytes -= batch.bytes.len();
         Some(batch)
     }
@@ -414,28 +414,33 @@ impl Passing {
     }
 
     /// Hands sealed batches to the destination. One that answers but has no room is waited for a moment, since there is
-    /// room here; at the end for as long as there is time.
+    /// room here; at the end for as long as there is time, which holds up no other place.
     fn offer(&mut self, now: Instant) {
+        let waits = self.leaving.is_some();
+        let mut at = 0;
         loop {
             let mut inbox = self.shared.inbox();
-            let Some(front) = inbox.sealed.front() else {
+            let Some(batch) = inbox.sealed.get(at) else {
                 return;
             };
-            let (signal, bytes) = (front.signal, front.bytes.len());
+            let (signal, bytes) = (batch.signal, batch.bytes.len());
             let Some(destination) = self.of(signal).cloned() else {
                 // It is not for here, and nothing like it is let in.
-                inbox.take_first();
+                inbox.take(at);
                 continue;
             };
-            let waits = self.leaving.is_some();
             if !destination.has_room(bytes) && (waits || destination.is_lively()) {
+                if waits {
+                    at += 1;
+                    continue;
+                }
                 let since = *self.held_since.get_or_insert(now);
-                if waits || now < since + HOLD_MAX {
+                if now < since + HOLD_MAX {
                     return;
                 }
                 destination.set_stalled();
             }
-            let batch = inbox.take_first();
+            let batch = inbox.take(at);
             drop(inbox);
             self.held_since = None;
             if let Some(batch) = batch {

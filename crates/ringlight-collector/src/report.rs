@@ -2,7 +2,7 @@
 //!
 //! A report goes out when the ledger has changed; what else is in it is that of the moment. It is not
 //! part of the ledger it reports: it goes around the queue and the books. A backend that does not take
-//! metrics is asked once.
+//! metrics is asked once; one that refuses a report is told less and less often.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,12 +15,16 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::accounts::Accounts;
+use crate::batch_processor::random_name;
 use crate::config::CollectorConfig;
 use crate::destination::Destination;
 use crate::export::{BatchId, EncodedBatch, ExportError};
 use crate::meter::Meter;
 use crate::processing::Processing;
 use crate::send::Unsent;
+
+/// The longest time between two reports to a backend that refuses them.
+const PAUSE_MAX: Duration = Duration::from_secs(64);
 
 /// What the reports of all destinations have in common.
 pub(crate) struct Reporter {
@@ -80,7 +84,7 @@ impl Reporter {
             meter,
             processing: config.processing.clone(),
             resource: Arc::new(config.resource.clone()),
-            instance: Arc::from(format!("{:032x}-report", fastrand::u128(..)).as_str()),
+            instance: Arc::from(format!("{}-report", random_name()).as_str()),
             interval: config.report_interval,
             timeout: config.report_timeout.unwrap_or(config.export_timeout),
             start_unix_nano: ringlight_clock::wall_unix_nano(),
@@ -116,8 +120,9 @@ impl Reports {
     /// Reports whenever the ledger has changed, for ever.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut last = Told::default();
+        let mut pause = self.interval;
         while !self.is_refused.load(Ordering::Relaxed) {
-            tokio::time::sleep(self.interval).await;
+            tokio::time::sleep(pause).await;
             let ledger = self
                 .accounts
                 .reported(self.index, ledger_report::THREADS_MAX);
@@ -129,7 +134,14 @@ impl Reports {
             }
             let cost = self.meter.snapshot();
             let limit = self.timeout;
-            if self.send(&ledger, &cost, &last.cost, false, limit).await {
+            let answer = self.send(&ledger, &cost, &last.cost, false, limit).await;
+            pause = match &answer {
+                Err(Unsent::Failed(ExportError::Permanent { .. })) => {
+                    (pause * 2).min(PAUSE_MAX.max(self.interval))
+                }
+                _ => self.interval,
+            };
+            if answer.is_ok() {
                 last = Told { ledger, cost };
             }
         }
@@ -149,8 +161,9 @@ impl Reports {
             let cost = self.meter.snapshot();
             let limit = left.min(self.timeout);
             // Its shares are those of the whole time.
-            self.send(&ledger, &cost, &CostSnapshot::default(), true, limit)
-                .await;
+            let none = CostSnapshot::default();
+            // There is no other after it.
+            let _ = self.send(&ledger, &cost, &none, true, limit).await;
         }
     }
 
@@ -161,7 +174,7 @@ impl Reports {
         cost_before: &CostSnapshot,
         is_final: bool,
         limit: Duration,
-    ) -> bool {
+    ) -> Result<(), Unsent> {
         let cost = Cost {
             total: *cost,
             core_ratio: cost.core_ratio(cost_before),
@@ -191,16 +204,14 @@ impl Reports {
         match self.destination.send(batch, Instant::now() + limit).await {
             Ok(outcome) => {
                 self.destination.note(&outcome);
-                true
+                Ok(())
             }
-            Err(Unsent::Failed(
-                ExportError::Unsupported { .. } | ExportError::Permanent { .. },
-            )) => {
-                self.is_refused.store(true, Ordering::Relaxed);
-                false
+            // Whatever else is wrong may be over with the next one: credentials are renewed, a backend is mended.
+            Err(unsent) => {
+                let is_final = matches!(unsent, Unsent::Failed(ExportError::Unsupported { .. }));
+                self.is_refused.store(is_final, Ordering::Relaxed);
+                Err(unsent)
             }
-            // The next report says it again.
-            Err(_) => false,
         }
     }
 }

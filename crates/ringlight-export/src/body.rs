@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Collected, LengthLimitError, Limited};
-use ringlight_collector::{EncodedBatch, ExportError};
+use ringlight_collector::{EncodedBatch, ExportError, ExportOutcome};
 use ringlight_model::{Limits, Signal};
 use ringlight_otlp::OtlpDecoder;
 use ringlight_otlp::json::Writer;
@@ -37,6 +37,22 @@ pub(crate) struct RequestBody {
     pub(crate) format: Format,
     /// The name of its compression.
     pub(crate) encoding: Option<&'static str>,
+    /// Records of the batch that are not in it, since they cannot be written so.
+    pub(crate) left_out: u64,
+}
+
+impl RequestBody {
+    /// What came of the batch, by what came of the request.
+    pub(crate) fn outcome(wire_bytes: u64, left_out: u64, answer: ExportOutcome) -> ExportOutcome {
+        let message = (left_out > 0)
+            .then(|| format!("{left_out} records do not decode, and cannot be written as JSON"));
+        ExportOutcome {
+            rejected: answer.rejected.saturating_add(left_out),
+            message: answer.message.or(message),
+            wire_bytes,
+            ..answer
+        }
+    }
 }
 
 /// Turns batches into bodies.
@@ -92,9 +108,12 @@ impl Encoder {
 
     fn encode(&self, batch: &EncodedBatch) -> Result<RequestBody, ExportError> {
         let format = self.format_of(batch.signal);
-        let whole = match format {
-            Format::Protobuf => batch.bytes.clone(),
-            Format::Json => Bytes::from(json(batch)?),
+        let (whole, left_out) = match format {
+            Format::Protobuf => (batch.bytes.clone(), 0),
+            Format::Json => {
+                let (json, left_out) = json(batch)?;
+                (Bytes::from(json), left_out)
+            }
         };
         too_large(whole.len())?;
         let compressed = self.compressor.compress(&whole);
@@ -108,6 +127,7 @@ impl Encoder {
                 .flatten(),
             bytes: compressed.unwrap_or(whole),
             format,
+            left_out,
         })
     }
 }
@@ -123,15 +143,16 @@ fn too_large(bytes: usize) -> Result<(), ExportError> {
     })
 }
 
-/// A batch of spans or log records as an OTLP/JSON request.
-pub(crate) fn json(batch: &EncodedBatch) -> Result<String, ExportError> {
+/// A batch of spans or log records as an OTLP/JSON request, and how many of them are not in it: those that do not decode,
+/// which others may have made.
+pub(crate) fn json(batch: &EncodedBatch) -> Result<(String, u64), ExportError> {
     let mut writer = Writer::new(batch.signal);
-    OtlpDecoder::new(Limits::default())
+    let decoded = OtlpDecoder::new(Limits::default())
         .walk(batch.signal, &batch.bytes, &mut writer)
         .map_err(|error| ExportError::Permanent {
             reason: error.to_string(),
         })?;
-    Ok(writer.finish())
+    Ok((writer.finish(), decoded.rejected))
 }
 
 /// Reads the body of an answer, as it is on the wire.

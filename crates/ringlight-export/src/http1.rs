@@ -159,17 +159,14 @@ impl fmt::Debug for OtlpHttpExporter {
 impl Exporter for OtlpHttpExporter {
     async fn export(&self, batch: EncodedBatch) -> Result<ExportOutcome, ExportError> {
         let body = self.encoder.body(&batch).await?;
-        let wire_bytes = body.bytes.len() as u64;
+        let (wire_bytes, left_out) = (body.bytes.len() as u64, body.left_out);
         let headers = self.headers.current().await?;
         let secret = headers.secret().cloned();
         let result = self
             .send(batch.signal, self.request(&batch, body, headers.all))
             .await;
         let outcome = self.headers.judged(secret.as_ref(), result).await?;
-        Ok(ExportOutcome {
-            wire_bytes,
-            ..outcome
-        })
+        Ok(RequestBody::outcome(wire_bytes, left_out, outcome))
     }
 
     fn name(&self) -> &str {

@@ -10,7 +10,7 @@ use ringlight_collector::{EncodedBatch, ExportError, ExportOutcome, Exporter};
 use ringlight_model::Signal;
 use tokio::sync::Mutex;
 
-use crate::body::json;
+use crate::body::{RequestBody, json};
 
 /// Writes batches of spans and logs as OTLP/JSON export requests, each on a line of its own: the
 /// format of OpenTelemetry's [file exporter], which the collector's `otlpjsonfile` receiver reads.
@@ -87,11 +87,12 @@ impl Exporter for JsonLinesExporter {
         // The lock is fair, so batches keep their order.
         let mut output = Arc::clone(&self.writer).lock_owned().await;
         let written = tokio::task::spawn_blocking(move || {
-            let line = json(&batch)? + "\n";
-            output.line(&line).map_err(failed)
+            let (line, left_out) = json(&batch)?;
+            output.line(&(line + "\n")).map_err(failed)?;
+            Ok(RequestBody::outcome(0, left_out, ExportOutcome::default()))
         });
         match written.await {
-            Ok(result) => result.map(|()| ExportOutcome::default()),
+            Ok(result) => result,
             Err(error) => Err(ExportError::Permanent {
                 reason: format!("the writer panicked: {error}"),
             }),

@@ -9,7 +9,7 @@ use age::{DecryptError, Decryptor, Identity, IdentityFile};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use crate::file::{REFRESH_INTERVAL, blocking, read, text, too_large};
+use crate::file::{Blocking, REFRESH_INTERVAL, read, text, too_large};
 use crate::{SECRET_BYTES_MAX, Secret, SecretError, SecretErrorKind, SecretSource};
 
 /// A secret in a file that is encrypted with [age](https://age-encryption.org), as bytes or armored.
@@ -24,6 +24,7 @@ pub struct AgeFileSecret {
     path: PathBuf,
     identities: PathBuf,
     name: String,
+    blocking: Blocking,
 }
 
 impl AgeFileSecret {
@@ -35,6 +36,7 @@ impl AgeFileSecret {
             name: format!("age file `{}`", path.display()),
             path,
             identities: identities.into(),
+            blocking: Blocking::default(),
         }
     }
 }
@@ -42,7 +44,7 @@ impl AgeFileSecret {
 impl SecretSource for AgeFileSecret {
     async fn fetch(&self) -> Result<Secret, SecretError> {
         let this = self.clone();
-        let secret = blocking(&self.name, move || {
+        let secret = self.blocking.run(&self.name, move || {
             let encrypted = read(&this.path, &this.name)?;
             let identities = identities(&this.identities)?;
             let plain = decrypt(&encrypted, &identities, &this)?;

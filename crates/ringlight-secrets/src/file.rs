@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use crate::{SECRET_BYTES_MAX, Secret, SecretError, SecretErrorKind, SecretSource};
@@ -27,6 +29,7 @@ pub(crate) const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 pub struct FileSecret {
     path: PathBuf,
     name: String,
+    blocking: Blocking,
 }
 
 impl FileSecret {
@@ -37,6 +40,7 @@ impl FileSecret {
         Self {
             name: format!("file `{}`", path.display()),
             path,
+            blocking: Blocking::default(),
         }
     }
 }
@@ -45,7 +49,7 @@ impl SecretSource for FileSecret {
     async fn fetch(&self) -> Result<Secret, SecretError> {
         let (path, name) = (self.path.clone(), self.name.clone());
         let read = move || text(&read(&path, &name)?, &name);
-        Ok(blocking(&self.name, read).await?.into())
+        Ok(self.blocking.run(&self.name, read).await?.into())
     }
 
     fn name(&self) -> &str {
@@ -57,16 +61,28 @@ impl SecretSource for FileSecret {
     }
 }
 
-/// Does what blocks on a thread for that.
-pub(crate) async fn blocking<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> Result<T, SecretError> + Send + 'static,
-) -> Result<T, SecretError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| {
-        let reason = "reading it was broken off";
-        Err(SecretError::new(SecretErrorKind::Unavailable, name, reason))
-    })
+/// What blocks is done on a thread for that, one thing after the other: a file that hangs takes one thread, and whoever
+/// comes meanwhile waits without any, or gives up.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Blocking(Arc<Mutex<()>>);
+
+impl Blocking {
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> Result<T, SecretError> + Send + 'static,
+    ) -> Result<T, SecretError> {
+        let turn = Arc::clone(&self.0).lock_owned().await;
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        });
+        done.await.unwrap_or_else(|_| {
+            let reason = "reading it was broken off";
+            Err(SecretError::new(SecretErrorKind::Unavailable, name, reason))
+        })
+    }
 }
 
 /// The file's content, which is checked for who may write it.
@@ -196,5 +212,36 @@ mod tests {
         assert_eq!(error.kind(), SecretErrorKind::Refused);
         mode(0o644);
         assert!(FileSecret::new(&path).fetch().await.is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_hangs_takes_one_thread() {
+        use std::task::Poll;
+        const THREADS: usize = 2;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .max_blocking_threads(THREADS)
+            .build()
+            .unwrap();
+        let done = runtime.block_on(async {
+            let secret = FileSecret::new(&path);
+            for _ in 0..=THREADS {
+                let mut fetch = Box::pin(secret.fetch());
+                let polled = std::future::poll_fn(|context| {
+                    Poll::Ready(fetch.as_mut().poll(context).is_pending())
+                });
+                assert!(polled.await, "nobody writes into it");
+            }
+            let other = tokio::task::spawn_blocking(|| ());
+            tokio::time::timeout(Duration::from_secs(20), other).await
+        });
+        // Whoever reads it is not waited for.
+        runtime.shutdown_background();
+        assert!(done.is_ok(), "no thread is left");
     }
 }

@@ -1,6 +1,7 @@
 //! One file of a log, as the log knows it.
 
 use std::ffi::OsStr;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,8 @@ impl Segment {
         records_before: u64,
     ) -> io::Result<(Self, Box<dyn DiskFile>)> {
         let path = dir.join(name(first_id));
-        let salt = fastrand::u64(..);
+        // The keys of a `RandomState` are the operating system's randomness: nobody can guess the salt.
+        let salt = RandomState::new().hash_one(first_id);
         let mut file = disk.create(&path)?;
         let header = SegmentHeader {
             salt,

@@ -111,3 +111,17 @@ fn fault_20_a_directory_of_another_process_is_an_error_that_names_it() {
     drop(log);
     Spool::open(&root).unwrap();
 }
+
+#[test]
+fn the_salt_of_a_segment_does_not_follow_from_what_the_application_seeds() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::open(dir.path()).unwrap();
+    let salt = |signal: &str| {
+        fastrand::seed(7);
+        let (mut log, _) = spool.log("d", signal, LogOptions::default()).unwrap();
+        log.append(&[ENTRY], 0, 1).unwrap();
+        let name = "00000000000000000001.segment";
+        fs::read(dir.path().join("d").join(signal).join(name)).unwrap()[20..28].to_vec()
+    };
+    assert_ne!(salt("traces"), salt("logs"));
+}

@@ -65,13 +65,9 @@ impl DestinationSpool {
             Some(DestinationSpoolMode::On(mode)) => mode,
             Some(DestinationSpoolMode::Off) => return None,
         };
-        let unnamed = match index {
-            0 => "default".to_owned(),
-            index => format!("default-{index}"),
-        };
         Some(Self {
             spool,
-            name: destination.name.clone().unwrap_or(unnamed),
+            name: destination.spool_name(index),
             mode,
             bytes_max: config.bytes_max,
             age_max: config.age_max,

@@ -95,7 +95,7 @@ impl Logs {
         sync: bool,
     ) -> Result<(Self, Found), SpoolError> {
         let options = LogOptions {
-            segment_bytes: (bytes_max / SEGMENTS).min(SEGMENT_BYTES_MAX),
+            segment_bytes: segment_bytes(bytes_max),
             sync,
         };
         let mut found = Found::default();
@@ -141,12 +141,16 @@ impl Logs {
                 one.log.done(id);
             }
         }
-        self.make_room(&work.write, work.oldest_ms, &mut done);
+        self.drop_older(work.oldest_ms, &mut done);
+        let mut keep_bytes = work.keep_bytes;
+        for part in parts(work.write, segment_bytes(self.bytes_max)) {
+            self.make_room(&part, &mut done);
+            self.write(part, &mut keep_bytes, work.now_ms, &mut done);
+        }
         for one in &mut self.logs {
             let orphans = one.log.take_orphans().into_iter();
             done.orphans.extend(orphans.map(|id| (one.signal, id)));
         }
-        self.write(work.write, work.keep_bytes, work.now_ms, &mut done);
         self.keep_letters(&work.letters, work.now_ms, &mut done);
         self.read(work.read_bytes, work.oldest_ms, &mut done);
         if work.is_checkpoint {
@@ -165,8 +169,7 @@ impl Logs {
         }
     }
 
-    /// Drops what is too old, and the oldest there is until what is to be written has room.
-    fn make_room(&mut self, write: &[EncodedBatch], oldest_ms: u64, done: &mut Done) {
+    fn drop_older(&mut self, oldest_ms: u64, done: &mut Done) {
         for one in &mut self.logs {
             let (lost, removed) = one.log.drop_older(oldest_ms);
             if lost.frames > 0 {
@@ -176,6 +179,10 @@ impl Logs {
                 done.error.get_or_insert(error);
             }
         }
+    }
+
+    /// Drops the oldest there is until what is to be written has room.
+    fn make_room(&mut self, write: &[EncodedBatch], done: &mut Done) {
         let wanted: u64 = write.iter().map(|batch| batch.bytes.len() as u64).sum();
         if wanted > 0 && self.bytes() + wanted > self.bytes_max {
             // What is done makes room by itself.
@@ -206,7 +213,7 @@ impl Logs {
     fn write(
         &mut self,
         write: Vec<EncodedBatch>,
-        mut keep_bytes: usize,
+        keep_bytes: &mut usize,
         now_ms: u64,
         done: &mut Done,
     ) {
@@ -221,7 +228,7 @@ impl Logs {
                 let Some(left) = keep_bytes.checked_sub(batch.bytes.len()) else {
                     break;
                 };
-                keep_bytes = left;
+                *keep_bytes = left;
                 kept += 1;
             }
             let entries: Vec<Entry<'_>> = batches.iter().map(|batch| entry(batch, "")).collect();
@@ -315,6 +322,30 @@ impl Logs {
     }
 }
 
+fn segment_bytes(bytes_max: u64) -> u64 {
+    (bytes_max / SEGMENTS).min(SEGMENT_BYTES_MAX)
+}
+
+/// Batches in parts of about so many bytes, one of which makes room for the next where there is little.
+fn parts(write: Vec<EncodedBatch>, bytes: u64) -> Vec<Vec<EncodedBatch>> {
+    let mut parts: Vec<Vec<EncodedBatch>> = Vec::new();
+    let mut left = 0;
+    for batch in write {
+        let size = batch.bytes.len() as u64;
+        match parts.last_mut() {
+            Some(part) if size <= left => {
+                left -= size;
+                part.push(batch);
+            }
+            _ => {
+                left = bytes.saturating_sub(size);
+                parts.push(vec![batch]);
+            }
+        }
+    }
+    parts
+}
+
 fn entry<'a>(batch: &'a EncodedBatch, note: &'a str) -> Entry<'a> {
     Entry {
         process: batch.id.process(),
@@ -322,5 +353,41 @@ fn entry<'a>(batch: &'a EncodedBatch, note: &'a str) -> Entry<'a> {
         records: batch.records,
         note,
         bytes: Bytes::as_ref(&batch.bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_at_a_time_is_kept_to_the_quota() {
+        const QUOTA: u64 = 1 << 20;
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(dir.path()).unwrap();
+        let (mut logs, _) = Logs::open(&spool, "d", &[Signal::Traces], QUOTA, false).unwrap();
+        let batch = |sequence| EncodedBatch {
+            signal: Signal::Traces,
+            bytes: Bytes::from(vec![7; 64 << 10]),
+            records: 1,
+            id: BatchId::new("p".into(), sequence),
+        };
+        let work = Work {
+            write: (1..=64).map(batch).collect(),
+            ..Work::default()
+        };
+        let done = logs.work(work);
+        assert!(done.error.is_none(), "{:?}", done.error);
+        assert_eq!(done.written.len(), 64);
+        let bytes = logs.bytes();
+        assert!(bytes <= QUOTA + (64 << 10), "{bytes} bytes are on disk");
+        let lost: u64 = done.lost.iter().map(|(_, _, lost)| lost.records).sum();
+        let read = logs.work(Work {
+            read_bytes: 1 << 30,
+            ..Work::default()
+        });
+        // The newest are kept, and every one of the others is counted.
+        assert_eq!(read.read.len() as u64 + lost, 64);
+        assert_eq!(read.read.last().unwrap().0.id.sequence(), 64);
     }
 }

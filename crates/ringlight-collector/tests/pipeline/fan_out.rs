@@ -252,3 +252,44 @@ fn a_setting_of_a_destination_that_is_out_of_range_is_an_error() {
     let error = started.unwrap_err().to_string();
     assert_eq!(error, "`concurrent_exports_max` is 0, allowed is 1 to 64");
 }
+
+#[test]
+fn two_destinations_cannot_have_one_part_of_the_spool() {
+    let dir = tempfile::tempdir().unwrap();
+    let [one, other] = ["one", "other"].map(|name| Scripted::new(name, Answer::Ok));
+    let start = |names: [Option<&str>; 2], spool: Option<DestinationSpoolMode>| {
+        let [first, second] = names.map(|name| name.map(str::to_owned));
+        let first = DestinationConfig {
+            name: first,
+            ..to(&one)
+        };
+        let second = DestinationConfig {
+            name: second,
+            spool,
+            ..to(&other)
+        };
+        Pipeline::start(
+            ringlight_collector::CollectorConfig {
+                spool: Some(SpoolConfig::new(dir.path().join("spool"))),
+                ..config()
+            },
+            Arc::new(CallsiteRegistry::new()),
+            vec![first, second],
+            vec![],
+        )
+        .map(|pipeline| {
+            pipeline.shutdown(PATIENCE);
+        })
+        .map_err(|error| error.to_string())
+    };
+    let same = start([Some("archive"), Some("archive")], None).unwrap_err();
+    assert_eq!(
+        same,
+        "`destination.name` is `archive` twice, allowed is another one for each destination that has a part of the spool"
+    );
+    // The second one is called that where it has no name.
+    assert!(start([Some("default-1"), None], None).is_err());
+    let off = Some(DestinationSpoolMode::Off);
+    assert_eq!(start([Some("archive"), Some("archive")], off), Ok(()));
+    assert_eq!(start([Some("archive"), None], None), Ok(()));
+}

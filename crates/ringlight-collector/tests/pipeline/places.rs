@@ -15,7 +15,7 @@ use ringlight_otlp::ledger_report;
 use crate::support::{Answer, PATIENCE, Scripted, config, record_log, record_span, wait_for};
 
 /// A place for each of traces, logs and metrics.
-struct Split([Option<Scripted>; 3]);
+pub(crate) struct Split(pub(crate) [Option<Scripted>; 3]);
 
 impl Split {
     fn of(&self, signal: Signal) -> Option<&Scripted> {
@@ -154,4 +154,32 @@ fn what_is_left_at_the_end_is_dropped_at_every_destination_that_takes_it() {
     let account = ledger.account(Signal::Traces);
     assert_eq!(account.dropped[DropReason::Shutdown], 5);
     assert_eq!(ledger.account(Signal::Logs).in_flight, 0);
+}
+
+#[test]
+fn at_the_end_a_place_that_hangs_holds_up_no_other() {
+    let traces = Scripted::new("traces", Answer::Never);
+    let logs = Scripted::new("logs", Answer::Ok);
+    let config = CollectorConfig {
+        batch_delay: Duration::from_secs(3600),
+        batch_bytes_max: 1_024,
+        queue_bytes_max: 2_048,
+        ..config()
+    };
+    let places = Split([Some(traces), Some(logs), None]);
+    let (pipeline, _) = start(config, places, &Sink::default());
+    let recorder = pipeline.recorder();
+    // Until its queue is full, and it is not waited for any more.
+    wait_for(|| {
+        record_span(&recorder, 1);
+        let dropped = pipeline.ledger().account(Signal::Traces).dropped;
+        (dropped[DropReason::QueueFull] > 0).then_some(())
+    });
+    for number in 1..=200 {
+        wait_for(|| record_span(&recorder, number).then_some(()));
+        wait_for(|| record_log(&recorder, "has a place that is well").then_some(()));
+    }
+    let ledger = pipeline.shutdown(Duration::from_secs(2));
+    assert!(ledger.balances(), "{ledger}");
+    assert_eq!(ledger.account(Signal::Logs).exported, 200, "{ledger}");
 }

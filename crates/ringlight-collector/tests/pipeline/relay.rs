@@ -8,6 +8,7 @@ use ringlight_collector::{
 };
 use ringlight_model::{DropReason, LedgerSnapshot, Signal};
 
+use crate::places::Split;
 use crate::support::{
     Answer, PATIENCE, Scripted, config, record_log, record_span, start, wait_for,
 };
@@ -166,4 +167,38 @@ fn profiles_keep_their_dictionary_to_themselves() {
 /// A metric in a scope in a resource.
 fn metrics_request() -> Vec<u8> {
     vec![0x0a, 7, 0x12, 5, 0x12, 3, 0x0a, 1, b'm']
+}
+
+#[test]
+fn at_the_end_a_place_that_hangs_holds_up_no_other() {
+    let traces = Scripted::new("traces", Answer::Never);
+    let logs = Scripted::new("logs", Answer::Ok);
+    let config = CollectorConfig {
+        batch_delay: Duration::from_secs(3600),
+        batch_bytes_max: 1_024,
+        queue_bytes_max: 2_048,
+        ..config()
+    };
+    let places = Split([Some(traces), Some(logs), None]);
+    let relay = Relay::start(config, DestinationConfig::new(Arc::new(places))).unwrap();
+    let [span, log] = &requests(1..=1)[..] else {
+        panic!("a request of each");
+    };
+    // Nearly a batch, so that its queue takes two.
+    let spans = span.bytes.repeat(1_024 / span.bytes.len());
+    // Until its queue is full, and it is not waited for any more.
+    wait_for(|| {
+        relay.pass_on(Signal::Traces, &spans);
+        let dropped = relay.ledger().account(Signal::Traces).dropped;
+        (dropped[DropReason::QueueFull] > 200).then_some(())
+    });
+    // Whatever is before it here.
+    wait_for(|| {
+        relay.pass_on(Signal::Logs, &log.bytes);
+        let account = *relay.ledger().account(Signal::Logs);
+        (account.submitted > account.dropped_total()).then_some(())
+    });
+    let ledger = relay.shutdown(Duration::from_secs(2));
+    assert!(ledger.balances(), "{ledger}");
+    assert_eq!(ledger.account(Signal::Logs).exported, 1, "{ledger}");
 }

@@ -100,6 +100,25 @@ fn a_backend_that_takes_no_metrics_is_asked_once() {
 }
 
 #[test]
+fn a_report_that_is_refused_once_is_not_the_last() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(
+        CollectorConfig {
+            report_interval: Duration::from_millis(1),
+            batch_delay: Duration::from_secs(3600),
+            ..config()
+        },
+        &[&backend],
+    );
+    backend.script([Answer::Permanent]);
+    record_span(&pipeline.recorder(), 1);
+    backend.wait_attempts(1);
+    let ledger = pipeline.shutdown(PATIENCE);
+    let last = reports(&backend).pop().expect("the last one is sent");
+    assert_eq!(last.ledger, ledger);
+}
+
+#[test]
 fn an_attempt_to_report_has_a_time_of_its_own() {
     let backend = Scripted::new("backend", Answer::Never);
     let pipeline = start(

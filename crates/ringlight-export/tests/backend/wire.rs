@@ -163,3 +163,30 @@ fn a_span_is_the_same_in_json_and_in_protobuf() {
     assert_eq!(received[0], received[1]);
     assert_eq!(received[0], received[2]);
 }
+
+#[test]
+fn what_cannot_be_written_as_json_is_counted_as_refused() {
+    let backend = Backend::start();
+    let exporter = Protocol::Json.exporter(&OtlpConfig::new(backend.url()));
+    let span = |number| Span {
+        trace_id: TraceId::new(1),
+        span_id: SpanId::new(number),
+        ..Span::default()
+    };
+    // As a relay may be given: nobody can read a span without an id.
+    let spans = [span(1), span(0), span(2)];
+    let bytes = ringlight_otlp::encode::request(&Resource::default(), &Scope::default(), &spans);
+    let batch = EncodedBatch {
+        signal: Signal::Traces,
+        bytes: bytes.into(),
+        records: 3,
+        id: BatchId::new("test".into(), 1),
+    };
+    let outcome = runtime().block_on(exporter.export_boxed(batch)).unwrap();
+    assert_eq!(backend.stop().spans().len(), 2);
+    assert_eq!(outcome.rejected, 1);
+    assert_eq!(
+        outcome.message.unwrap(),
+        "1 records do not decode, and cannot be written as JSON"
+    );
+}

@@ -22,7 +22,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::VaultConfigError;
 use super::answer;
 use crate::SecretErrorKind;
-use crate::file::blocking;
+use crate::file::Blocking;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,6 +36,7 @@ pub(super) struct Client {
     is_https: bool,
     namespace: Option<HeaderValue>,
     ca_certificates: Option<PathBuf>,
+    blocking: Blocking,
 }
 
 /// Why there is no answer that can be used.
@@ -96,6 +97,7 @@ impl Client {
             is_https,
             namespace: None,
             ca_certificates: None,
+            blocking: Blocking::default(),
         })
     }
 
@@ -225,7 +227,8 @@ impl Client {
         };
         let name = format!("file `{}`", path.display());
         let file = name.clone();
-        let certificates = blocking(&name, move || crate::file::read(&path, &file)).await;
+        let read = move || crate::file::read(&path, &file);
+        let certificates = self.blocking.run(&name, read).await;
         let certificates = certificates.map_err(|error| failed(&error))?;
         let mut roots = rustls::RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&certificates) {

@@ -388,6 +388,6 @@ mod tests {
         });
         // The newest are kept, and every one of the others is counted.
         assert_eq!(read.read.len() as u64 + lost, 64);
-        assert_eq!(read.read.last().unwrap().0.id.sequence(), 64);
+        assert_eq!(read.read.last().unwrap().batch.id.sequence(), 64);
     }
 }

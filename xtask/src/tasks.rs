@@ -279,6 +279,13 @@ fn features(steps: &mut Steps) -> Outcome {
             ],
         )?;
     }
+    // Features that the command hands to the facade.
+    for feature in ["age", "vault"] {
+        let command = ["clippy", "--quiet", "--package", "ringlight-cli"];
+        let rest = ["--features", feature, "--", "--deny", "warnings"];
+        let title = format!("command with feature `{feature}`");
+        steps.cargo(&title, &[&command[..], &rest].concat())?;
+    }
     // By themselves, since the facade brings TLS, and the command zstd: that nothing goes out in the clear instead.
     steps.cargo(
         "tests of the exporters without TLS and zstd",

@@ -89,7 +89,7 @@ pub(crate) enum Command {
     /// Receive, store and show telemetry; start a program pointed at it
     #[command(after_help = UP_HELP)]
     Up(UpArgs),
-    /// See it work: the backend and two sample applications
+    /// See it work: the backend and three sample applications
     #[command(after_help = format!("{DEMO_HELP}\n\n{EXIT_CODES}"))]
     Demo(DemoArgs),
     /// Print completions for a shell
@@ -157,8 +157,8 @@ pub(crate) struct UpArgs {
     /// Pass everything on to this OTLP endpoint as well; gRPC, or HTTP if the port is 4318
     ///
     /// Headers, certificates, compression and protocol as `OTEL_EXPORTER_OTLP_*` and
-    /// `RINGLIGHT_OTLP_HEADERS_*` say. What cannot be sent waits in the data directory, also for the
-    /// next start.
+    /// `RINGLIGHT_OTLP_HEADERS_*` say (those of age and Vault where it was built with the features
+    /// `age` and `vault`). What cannot be sent waits in the data directory, also for the next start.
     #[arg(long, value_name = "URL")]
     pub(crate) forward: Option<Address>,
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringlight::collector::Relay;
+use ringlight::collector::{Relay, StartError};
 use ringlight::{Account, DeliverySnapshot, InitError, LedgerSnapshot, Signal, SpoolConfig};
 use ringlight_app_harness::with_causes;
 use ringlight_server::Forward;
@@ -52,6 +52,7 @@ impl Forwarder {
         Left {
             spooled: sum(|account| account.spooled),
             lost: sum(|account| account.rejected + account.dropped_total()),
+            dead_letters: dead_letters(&self.spool_dir),
             spool_dir: self.spool_dir.clone(),
         }
     }
@@ -64,7 +65,29 @@ pub(crate) struct Left {
     pub(crate) spooled: u64,
     /// Records that were refused or dropped.
     pub(crate) lost: u64,
+    /// Directories with copies of those that were refused, of earlier runs too.
+    pub(crate) dead_letters: Vec<PathBuf>,
     pub(crate) spool_dir: PathBuf,
+}
+
+/// `<destination>/<signal>/dead-letters` with something in it, as docs/spool-format.md has it. What cannot be read has
+/// nothing.
+fn dead_letters(spool_dir: &Path) -> Vec<PathBuf> {
+    let below = |dir: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    };
+    let destinations = below(spool_dir).into_iter();
+    let signals = destinations.flat_map(|destination| below(&destination));
+    let letters = signals.map(|signal| signal.join("dead-letters"));
+    let mut found: Vec<_> = letters
+        .filter(|dir| {
+            let mut files = below(dir).into_iter();
+            files.any(|file| file.extension().is_some_and(|ending| ending == "segment"))
+        })
+        .collect();
+    found.sort_unstable();
+    found
 }
 
 impl Forward for Forwarder {
@@ -102,10 +125,17 @@ fn refused(url: &Address, error: InitError) -> CliError {
             reason,
             hint,
         } => unusable(&format!("{origin}: {reason}")).with_hint(hint),
-        InitError::Start(error) => CliError::new(Exit::Data, with_causes(&error)).with_hint(
+        // Its cause is in the text, and its hint is for a directory that was named.
+        InitError::Start(error) => CliError::new(Exit::Data, without_hint(&error)).with_hint(
             "what cannot be passed on is kept in `forward` in the data directory: check its rights \
              and the room on its disk, or choose another with `--data-dir`",
         ),
         error => unusable(&with_causes(&error)),
     }
+}
+
+fn without_hint(error: &StartError) -> String {
+    let mut text = error.to_string();
+    text.truncate(text.find("; hint: ").unwrap_or(text.len()));
+    text
 }

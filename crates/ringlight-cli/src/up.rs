@@ -102,10 +102,18 @@ fn tell(left: Option<&Left>, console: Console) {
         ));
     }
     if left.lost > 0 {
-        console.warning(&format!(
+        let text = format!(
             "{} records were not passed on: they were refused or there was no room",
             left.lost
-        ));
+        );
+        let kept = left.dead_letters.iter();
+        let kept: Vec<_> = kept.map(|dir| dir.display().to_string()).collect();
+        console.warning(&if kept.is_empty() {
+            text
+        } else {
+            let dirs = kept.join(", ");
+            format!("{text}; copies of what was refused, with the reason, are in {dirs}")
+        });
     }
 }
 

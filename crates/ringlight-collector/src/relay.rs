@@ -111,11 +111,10 @@ impl Relay {
     ) -> Result<Self, StartError> {
         config.validate()?;
         destination.validate(&config)?;
-        let runtime = thread::runtime(blocking_threads_max(
-            &config,
-            std::slice::from_ref(&destination),
-        ))?;
+        let threads = blocking_threads_max(&config, std::slice::from_ref(&destination));
+        // Before the runtime is made, which cannot be dropped where this is called from async code.
         let (relay, passing) = Self::new(config, destination)?;
+        let runtime = thread::runtime(threads)?;
         std::thread::Builder::new()
             .name("ringlight-relay".to_owned())
             .spawn(move || {

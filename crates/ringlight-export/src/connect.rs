@@ -167,7 +167,7 @@ async fn handshake(
     let name = rustls_pki_types::ServerName::try_from(host.to_owned())?;
     let connector = tokio_rustls::TlsConnector::from(config);
     let stream = connector.connect(name, stream).await;
-    let stream = stream.map_err(crate::tls::explained)?;
+    let stream = stream.map_err(crate::tls::explained_handshake)?;
     // Chosen by a server that was offered HTTP/2 as well.
     if stream.get_ref().1.alpn_protocol() == Some(b"http/1.1")
         && let Some(peer) = peer

@@ -257,6 +257,23 @@ pub(crate) fn explained(error: io::Error) -> io::Error {
     }
 }
 
+/// As [`explained`], of an error in the handshake. There a server that does not speak TLS ends the connection, or says
+/// something else.
+pub(crate) fn explained_handshake(error: io::Error) -> io::Error {
+    use io::ErrorKind as K;
+    match error.kind() {
+        K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::UnexpectedEof => {
+            let text = format!(
+                "the server ended the connection in the TLS handshake: {error}; hint: it does not seem to {HTTP}"
+            );
+            io::Error::new(error.kind(), text)
+        }
+        _ => explained(error),
+    }
+}
+
+const HTTP: &str = "speak TLS at that port; if it does not, its endpoint begins with `http://`";
+
 fn explain(error: &rustls::Error) -> String {
     use rustls::Error as E;
     let hint = match error {
@@ -283,7 +300,9 @@ fn explain(error: &rustls::Error) -> String {
         E::AlertReceived(AlertDescription::ProtocolVersion) | E::PeerIncompatible(_) => {
             "TLS 1.2 and 1.3 are spoken here"
         }
-        E::InvalidMessage(_) => "the server does not speak TLS at that port; is it `http://`?",
+        E::InvalidMessage(_) => {
+            return format!("TLS: {error}; hint: the server does not seem to {HTTP}");
+        }
         _ => return format!("TLS: {error}"),
     };
     format!("TLS: {error}; hint: {hint}")

@@ -43,6 +43,19 @@ impl FileSecret {
             blocking: Blocking::default(),
         }
     }
+
+    /// Looks whether the file can be read now. Blocks. What is no file, such as a pipe, is not looked into: that would
+    /// take what is in it.
+    ///
+    /// # Errors
+    /// It cannot be read, or anybody may write it.
+    pub fn probe(&self) -> Result<(), SecretError> {
+        let found = std::fs::metadata(&self.path);
+        if found.is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            return Ok(());
+        }
+        read(&self.path, &self.name).map(drop)
+    }
 }
 
 impl SecretSource for FileSecret {
@@ -89,19 +102,26 @@ impl Blocking {
 pub(crate) fn read(path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let failed = |error: io::Error| {
         let (kind, hint) = match error.kind() {
-            io::ErrorKind::NotFound => (SecretErrorKind::Missing, "create it, or name another one"),
+            io::ErrorKind::NotFound => (
+                SecretErrorKind::Missing,
+                Some("create it, or name another one"),
+            ),
             io::ErrorKind::PermissionDenied => (
                 SecretErrorKind::Refused,
-                "let the user that the program runs as read it",
+                Some("let the user that the program runs as read it"),
             ),
-            _ => (
-                SecretErrorKind::Unavailable,
-                "it is read again in the background",
+            io::ErrorKind::IsADirectory => (
+                SecretErrorKind::Invalid,
+                Some("name a file, such as one in it"),
             ),
+            _ => (SecretErrorKind::Unavailable, None),
         };
-        SecretError::new(kind, name, format!("cannot be read: {error}"))
-            .with_hint(hint)
-            .with_cause(error)
+        let reason = format!("cannot be read: {error}");
+        let failed = SecretError::new(kind, name, reason).with_cause(error);
+        match hint {
+            Some(hint) => failed.with_hint(hint),
+            None => failed,
+        }
     };
     let file = File::open(path).map_err(failed)?;
     if is_written_by_anybody(&file).map_err(failed)? {
@@ -193,8 +213,13 @@ mod tests {
             .await
             .unwrap_err();
         assert_eq!(error.kind(), SecretErrorKind::Missing);
+        let probed = FileSecret::new(folder.path().join("no")).probe();
+        assert_eq!(probed.unwrap_err().kind(), SecretErrorKind::Missing);
+        std::fs::write(folder.path().join("yes"), "a=b").unwrap();
+        FileSecret::new(folder.path().join("yes")).probe().unwrap();
         let folder = FileSecret::new(folder.path()).fetch().await.unwrap_err();
-        assert_eq!(folder.kind(), SecretErrorKind::Unavailable);
+        assert_eq!(folder.kind(), SecretErrorKind::Invalid);
+        assert_eq!(folder.hint(), Some("name a file, such as one in it"));
     }
 
     #[cfg(unix)]

@@ -122,7 +122,7 @@ impl Disk for SystemDisk {
         }
         let found = own_dir(path)?;
         if found.uid() != rustix::process::geteuid().as_raw() {
-            return refused("it belongs to another user");
+            return refused("it belongs to another user; hint: name a directory of your own");
         }
         if found.mode() & 0o077 != 0 {
             return refused("others have access to it; hint: `chmod 700`");
@@ -183,10 +183,10 @@ fn refused<T>(reason: &str) -> io::Result<T> {
 fn own_dir(path: &Path) -> io::Result<fs::Metadata> {
     let found = fs::symlink_metadata(path)?;
     if found.is_symlink() {
-        return refused("it is a symbolic link");
+        return refused("it is a symbolic link; hint: name what it leads to");
     }
     if !found.is_dir() {
-        return refused("it is not a directory");
+        return refused("it is not a directory; hint: name one");
     }
     Ok(found)
 }

@@ -29,7 +29,7 @@ pub enum SpoolError {
         pid: Option<u32>,
     },
     /// The file system refuses something.
-    #[error("cannot use `{}` as a spool: {source}", path.display())]
+    #[error("cannot use `{}` as a spool: {source}{}", path.display(), hint(source))]
     Io {
         /// What it was about.
         path: PathBuf,
@@ -43,6 +43,23 @@ fn holder(pid: Option<u32>) -> String {
         || "another process".to_owned(),
         |pid| format!("process {pid}"),
     )
+}
+
+/// What to do about an error of the system; what the spool itself refuses says so by itself.
+fn hint(error: &io::Error) -> &'static str {
+    use io::ErrorKind as K;
+    if error.raw_os_error().is_none() {
+        return "";
+    }
+    match error.kind() {
+        K::AlreadyExists | K::NotADirectory => {
+            "; hint: a file is in the way: name a directory, or remove the file"
+        }
+        K::StorageFull | K::QuotaExceeded => {
+            "; hint: make room on its disk, or name another directory"
+        }
+        _ => "; hint: name a directory in which the user that the program runs as can make files",
+    }
 }
 
 /// A directory of logs that this process has for itself.
@@ -116,7 +133,7 @@ impl Spool {
                     pid: read_pid(&*disk, &path),
                 }
             } else {
-                failed(&path, error)
+                failed(dir, error)
             }
         })?;
         Ok(Self {
@@ -150,6 +167,30 @@ impl Spool {
     }
 
     /// The log that keeps what a destination refused for good.
+    ///
+    /// ```
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::path::Path;
+    ///
+    /// use ringlight_spool::{LogOptions, Spool};
+    ///
+    /// let spool = Spool::open(Path::new("/var/lib/shop/telemetry"))?;
+    /// let (mut letters, _) = spool.dead_letters("default", "traces", LogOptions::default())?;
+    /// // Until nothing is left: what has been read stays on disk as long as it is not `done`.
+    /// loop {
+    ///     let frames = letters.read(16 << 20, 0).frames;
+    ///     if frames.is_empty() {
+    ///         break;
+    ///     }
+    ///     for letter in frames {
+    ///         println!("{}: {} spans: {}", letter.id, letter.records, letter.note);
+    ///         // As it is, the body of a POST to `/v1/traces` of type `application/x-protobuf`.
+    ///         std::fs::write(format!("{}.pb", letter.id), &letter.bytes)?;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As for [`log`](Self::log).

@@ -67,7 +67,13 @@ fn fault_23_symbolic_links_and_shared_directories_are_refused() {
     check(&shared, "everybody shares it");
     let file = dir.path().join("file");
     fs::write(&file, "x").unwrap();
-    check(&file, "");
+    check(&file, "hint: a file is in the way: name a directory");
+    check(
+        &file.join("in"),
+        "hint: a file is in the way: name a directory",
+    );
+    // Where nobody can make files, whoever it is.
+    check(Path::new("/proc"), "hint: name a directory in which");
 
     // In a spool as well, whatever is made there.
     let spool = Spool::open(&real).unwrap();

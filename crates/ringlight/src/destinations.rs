@@ -10,7 +10,7 @@ use ringlight_model::Signal;
 use ringlight_secrets::SecretHeaders;
 
 use crate::InitError;
-use crate::config::{Compression, Origin, Protocol, Route, Routes, path};
+use crate::config::{Compression, Origin, Protocol, Route, Routes, has_query, path};
 
 /// What all exporters have in common.
 #[derive(Clone, Copy)]
@@ -74,18 +74,8 @@ fn check(
     };
     let headers = std::mem::take(&mut found.headers);
     let built = build(found, shared);
-    if built.is_ok()
-        && found.protocol == Protocol::Grpc
-        && let Some(path) = path(&found.endpoint)
-    {
-        let origin = &found.origin;
-        say(
-            warnings,
-            format!(
-                "path `{path}` of {origin} is not used with gRPC; hint: leave it out, or choose \
-                 `http/protobuf`"
-            ),
-        );
+    if built.is_ok() && found.protocol == Protocol::Grpc {
+        say_what_grpc_leaves_out(found, warnings);
     }
     if let Err(error) = built {
         match &found.origin {
@@ -103,18 +93,37 @@ fn check(
     for (name, value) in headers {
         found.headers.push((name, value));
         if let Err(error) = build(found, shared) {
-            let origin = match &found.origin {
-                Origin::Application(_) => return Err(refused(found, error)),
-                Origin::Variable(name) => name,
-            };
+            if matches!(found.origin, Origin::Application(_)) {
+                return Err(refused(found, error));
+            }
+            let origin = &found.headers_origin;
             say(
                 warnings,
-                format!("a header for `{origin}` is ignored: {error}"),
+                format!("a header of {origin} is ignored: {error}"),
             );
             found.headers.pop();
         }
     }
     check_files(found, warnings)
+}
+
+fn say_what_grpc_leaves_out(route: &Route, warnings: &mut Vec<String>) {
+    let origin = &route.origin;
+    if let Some(path) = path(&route.endpoint) {
+        let text = format!(
+            "path `{path}` of {origin} is not used with gRPC; hint: leave it out, or choose \
+             `http/protobuf`"
+        );
+        say(warnings, text);
+    }
+    // Not shown: it may hold a token.
+    if has_query(&route.endpoint) {
+        let text = format!(
+            "the query of {origin} is not used with gRPC; hint: send what it holds in a header, or \
+             choose `http/protobuf`"
+        );
+        say(warnings, text);
+    }
 }
 
 /// Looks whether the files with certificates can be used. What the application named has to be there; what
@@ -166,12 +175,14 @@ fn say(warnings: &mut Vec<String>, warning: String) {
 }
 
 fn refused(route: &Route, error: EndpointError) -> InitError {
-    let origin = route.origin.to_string();
     let reason = error.to_string();
     match error {
-        EndpointError::Header { .. } => InitError::Header { origin, reason },
+        EndpointError::Header { .. } => InitError::Header {
+            origin: route.headers_origin.to_string(),
+            reason,
+        },
         _ => InitError::Endpoint {
-            origin,
+            origin: route.origin.to_string(),
             reason,
             hint: "write scheme, host and port, for instance `http://localhost:4317`",
         },
@@ -315,6 +326,7 @@ mod tests {
             protocol,
             origin: Origin::Variable("TEST".to_owned()),
             headers: Vec::new(),
+            headers_origin: Origin::Variable("TEST_HEADERS".to_owned()),
             compression: Compression::None,
             tls_files: TlsFiles::default(),
         })
@@ -347,6 +359,44 @@ mod tests {
         check(other(), all(), [HTTP, HTTP, GRPC, HTTP]);
         // Profiles are of a relay alone.
         check(other(), None, [HTTP, HTTP, GRPC, None]);
+    }
+
+    #[test]
+    fn what_is_not_used_is_told_with_who_named_it_and_nothing_secret() {
+        let check = |route: Option<Route>, expected: &[&str]| {
+            let routes = Routes {
+                traces: route,
+                logs: None,
+                metrics: None,
+                profiles: None,
+            };
+            let shared = Shared {
+                secret: None,
+                notices: &Notices::default(),
+            };
+            let mut warnings = Vec::new();
+            connect(routes, shared, &mut warnings).unwrap();
+            assert_eq!(warnings.len(), expected.len(), "{warnings:?}");
+            for (warning, expected) in warnings.iter().zip(expected) {
+                assert!(warning.starts_with(expected), "{warning}");
+                assert!(!warning.contains("s3cret"), "{warning}");
+            }
+        };
+        let path = "path `/path` of `TEST` is not used with gRPC; hint: ";
+        let query = "the query of `TEST` is not used with gRPC; hint: ";
+        let grpc = |endpoint| route(endpoint, false, Protocol::Grpc);
+        check(grpc("http://a:4317/path?token=s3cret"), &[path, query]);
+        check(grpc("http://a:4317?token=s3cret"), &[query]);
+        check(grpc("http://a:4317/#s3cret?"), &[]);
+        let over_http = "http://a:4318/path?token=s3cret";
+        check(route(over_http, false, Protocol::HttpProtobuf), &[]);
+        let mut with_header = grpc("http://a:4317");
+        let headers = [("host", "s3cret"), ("x-tenant", "shop")];
+        with_header.as_mut().unwrap().headers = headers
+            .map(|(name, value)| (name.into(), value.into()))
+            .into();
+        let header = "a header of `TEST_HEADERS` is ignored: header `host` cannot be sent";
+        check(with_header, &[header]);
     }
 
     #[test]

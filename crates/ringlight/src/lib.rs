@@ -46,11 +46,14 @@
 //!   a small runtime of its own, takes them out, encodes and sends them. A backend that is slow,
 //!   gone or never answers changes nothing for the application: when a ring is full the newest
 //!   record is dropped and counted. [`Builder::overflow`] chooses otherwise.
-//! - **It never fails the start.** [`init`] returns at once whether a backend is there or not; a bad
-//!   variable is warned about and ignored. Only what the program itself says is checked: see
-//!   [`InitError`].
-//! - **Every record is accounted for**: submitted = exported + rejected + dropped (by reason) + in
-//!   flight, at every moment. See [`Telemetry::ledger`].
+//! - **It does not fail the start for a variable**, but for one kind. [`init`] returns at once whether a
+//!   backend is there or not; a bad variable is warned about and ignored. Only what the program itself says is
+//!   checked: see [`InitError`]. The exception is where a secret comes from (`RINGLIGHT_OTLP_HEADERS_*`): two
+//!   sources, one that is not understood, or one whose feature this build does not have keep telemetry from
+//!   starting, since to ignore it would be to send without authentication. A secret that is not there yet does not:
+//!   nothing is sent until it is, unless it is optional.
+//! - **Every record is accounted for**: submitted + recovered = exported + rejected + dropped (by reason) + in
+//!   flight + spooled, at every moment. See [`Telemetry::ledger`].
 //! - **It does not observe itself.** What the exporter logs on its own threads is not recorded.
 //! - **What is filtered out costs a load and a branch.** The filters are asked once a callsite, those of
 //!   all outputs together: what any of them wants is recorded once, and each takes from that what it
@@ -81,7 +84,13 @@
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | where to send everything; over HTTP, `/v1/traces` and so on are appended |
 //! | `OTEL_EXPORTER_OTLP_PROTOCOL` | `grpc`, `http/protobuf` or `http/json`; `http/protobuf` is the default unless the port is 4317. Where both endpoint variables are set it belongs to this one |
 //! | `OTEL_EXPORTER_OTLP_HEADERS` | `key=value` pairs, separated by commas, percent-encoded |
-//! | `RINGLIGHT_OTLP_HEADERS_FILE`, `RINGLIGHT_OTLP_HEADERS_AGE_FILE`, `RINGLIGHT_OTLP_HEADERS_VAULT` | where headers come from that hold a secret; see `secrets` |
+//! | `RINGLIGHT_OTLP_HEADERS_FILE` | file with headers that hold a secret, as a JSON object or such pairs; see `secrets` |
+//! | `RINGLIGHT_OTLP_HEADERS_AGE_FILE`, `RINGLIGHT_OTLP_HEADERS_AGE_IDENTITY_FILE` | the same, encrypted with age, and the identities that decrypt it (feature `age`) |
+//! | `RINGLIGHT_OTLP_HEADERS_VAULT` | where they are in HashiCorp Vault, `<mount>/<path>#<key>` (feature `vault`), which `VAULT_ADDR`, `VAULT_TOKEN` and so on lead to |
+//! | `RINGLIGHT_OTLP_HEADERS_OPTIONAL` | `true`: where there is no such secret, send without |
+//! | `RINGLIGHT_SPOOL_DIR` | directory in which what cannot be sent is kept, also for the next process; default: in memory, 512 KiB; see [`SpoolConfig`] |
+//! | `RINGLIGHT_SPOOL_MODE` | what is kept there: `overflow`, what cannot be sent (the default), or `always`, everything before it is sent; see [`SpoolMode`] |
+//! | `RINGLIGHT_SPOOL_SIZE_LIMIT`, `RINGLIGHT_SPOOL_MAX_AGE` | how much is kept for a destination, such as `500MiB`, and for how long, such as `12h`; default `1GiB` and `3d` |
 //! | `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds one attempt may take; default 10 000 |
 //! | `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip`, `zstd` (feature `zstd`) or `none` (the default) |
 //! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | PEM file with the authorities that may vouch for an `https://` endpoint; default: those the platform trusts |
@@ -156,6 +165,8 @@
 //! |---|---|---|
 //! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`); spans of cancelled futures (`FutureExt`) |
 //! | `fmt` | yes | log lines for people, and JSON lines |
+//! | `age` | no | headers in a file that is encrypted with age |
+//! | `vault` | no | headers in HashiCorp Vault |
 //! | `zstd` | no | compression with Zstandard: smaller and much faster than gzip, and a library in C to compile |
 //! | `b3` | no | Zipkin's headers for trace context, one or several |
 //! | `jaeger` | no | Jaeger's header for trace context |

@@ -1,6 +1,7 @@
 //! `ringlight up --forward`: two real backends, one behind the other.
 
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -307,6 +308,52 @@ fn what_is_refused_and_reports_of_open_spans_stay_here() {
     assert_eq!(first.stop().code(), Some(0));
     assert_eq!(received(&second, Signal::Traces, "requests"), 1);
     assert_eq!(received(&second, Signal::Logs, "requests"), 0);
+}
+
+/// A server that refuses whatever is posted to it, for good.
+fn refusing() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // It ends with the process.
+    std::thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            let answer =
+                b"HTTP/1.1 401 Unauthorized\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+            let _ = connection.write_all(answer);
+            let _ = connection.shutdown(Shutdown::Write);
+            // What is left unread when it is closed would take the answer along.
+            let _ = connection.read_to_end(&mut Vec::new());
+        }
+    });
+    address
+}
+
+#[test]
+fn the_end_says_where_copies_are_of_what_was_refused() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let protocol = [("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")];
+    let mut backend = forwarding_with(data_dir.path(), &url(refusing()), &protocol);
+    assert!(send_trace(backend.http, "shop", 1, 5));
+    until("it is refused", || {
+        (passed_on(&backend, Signal::Traces, "rejected") == 5).then_some(())
+    });
+    backend.signal(rustix::process::Signal::TERM);
+    wait(&mut backend.child);
+    let said = backend.errors();
+    let expected = "5 records were not passed on: they were refused or there was no room; copies of what was \
+                    refused, with the reason, are in ";
+    let (_, dir) = said
+        .split_once(expected)
+        .unwrap_or_else(|| panic!("{said}"));
+    let dir = Path::new(dir.lines().next().unwrap());
+    assert!(dir.starts_with(data_dir.path().join("forward")), "{said}");
+    assert!(dir.ends_with("traces/dead-letters"), "{said}");
+    let mut files = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let segment = files.find(|file| file.extension().is_some_and(|ending| ending == "segment"));
+    let bytes = std::fs::read(segment.unwrap()).unwrap();
+    assert!(bytes.windows(3).any(|part| part == b"401"), "no reason");
 }
 
 /// Runs `up --forward`, which is refused, and says why on standard error.

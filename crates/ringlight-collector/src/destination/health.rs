@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::RetryConfig;
-pub(super) use crate::resilience::backoff::{SERVER_DELAY_MAX, backoff};
+pub(super) use crate::resilience::backoff::{asked_for, backoff};
 
 /// Answers of "not now" in a row after which the destination counts as away.
 const FAILURES_TO_BE_AWAY: u32 = 3;
@@ -167,7 +167,7 @@ impl Health {
             }
             Failure::NotNow(after) => {
                 if let Some(after) = after {
-                    let until = now + after.min(SERVER_DELAY_MAX);
+                    let until = now + asked_for(after);
                     self.throttled_until = self.throttled_until.max(Some(until));
                 }
                 let is_away = self.failures >= FAILURES_TO_BE_AWAY;

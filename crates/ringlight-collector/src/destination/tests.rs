@@ -6,10 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use ringlight_ring::{RingConfig, RingReceiver};
 
-use super::health::{SERVER_DELAY_MAX, backoff};
+use super::health::backoff;
 use super::*;
 use crate::config::{CollectorConfig, RetryConfig};
 use crate::export::{BatchId, ExportError, ExportFuture};
+use crate::resilience::backoff::SERVER_DELAY_MAX;
 
 /// An exporter that answers the n-th attempt, from 0, as a function says.
 struct Answers<F> {
@@ -195,6 +196,22 @@ fn the_delay_a_backend_asks_for_holds_for_every_batch() {
 }
 
 #[test]
+fn those_who_are_told_the_same_delay_do_not_come_back_in_the_same_moment() {
+    let waits = || {
+        let outcome = deliver(1, |attempt| match attempt {
+            0 => busy(Some(seconds(16))),
+            _ => Ok(ExportOutcome::default()),
+        });
+        outcome.elapsed
+    };
+    let mut all: Vec<_> = (0..64).map(|_| waits()).collect();
+    all.sort();
+    assert!(all[0] >= seconds(16) && all[63] < seconds(19), "{all:?}");
+    // 64 in two seconds: all in one of them has a chance of 2 in 2^64.
+    assert!(all[63] - all[0] > seconds(1), "{all:?}");
+}
+
+#[test]
 fn an_absurd_delay_is_cut() {
     for absurd in [Duration::MAX, seconds(1_000_000_000_000_000_000)] {
         let outcome = deliver(1, move |attempt| match attempt {
@@ -202,7 +219,7 @@ fn an_absurd_delay_is_cut() {
             _ => Ok(ExportOutcome::default()),
         });
         assert!(outcome.elapsed >= SERVER_DELAY_MAX);
-        assert!(outcome.elapsed < SERVER_DELAY_MAX + seconds(1));
+        assert!(outcome.elapsed < SERVER_DELAY_MAX + SERVER_DELAY_MAX / 8 + seconds(1));
     }
 }
 

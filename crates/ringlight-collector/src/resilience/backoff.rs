@@ -18,3 +18,10 @@ pub(crate) fn backoff(retry: &RetryConfig, failures: u32) -> Duration {
         .min(retry.delay_max);
     whole.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
+
+/// How long is waited where a destination asks for a time: up to an eighth longer, so that all who were told the same do not come
+/// back in the same moment.
+pub(crate) fn asked_for(delay: Duration) -> Duration {
+    let delay = delay.min(SERVER_DELAY_MAX);
+    delay + delay.mul_f64(fastrand::f64() / 8.0)
+}

@@ -1,5 +1,7 @@
 //! TLS: whom to trust, who we are, what changes while it runs.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -144,13 +146,59 @@ fn fault_18_https_where_there_is_no_tls_and_the_other_way_round_is_an_error() {
     for protocol in PROTOCOLS {
         let config = OtlpConfig::new(plain.url().replace("http:", "https:"));
         let error = attempt(&protocol.exporter(&config)).unwrap_err();
-        assert!(matches!(error, ExportError::Unreachable { .. }), "{error}");
+        assert_says(&error, NO_TLS);
         let config = OtlpConfig::new(tls.url().replace("https:", "http:"));
         let error = attempt(&protocol.exporter(&config)).unwrap_err();
         assert!(matches!(error, ExportError::Unreachable { .. }), "{error}");
     }
     assert!(plain.stop().requests.is_empty());
     assert!(tls.stop().requests.is_empty());
+}
+
+/// What is said where a server does not speak TLS.
+const NO_TLS: &[&str] = &["does not seem to speak TLS at that port", "`http://`"];
+
+/// A server without TLS that does this with every connection, once the client has said something.
+fn plain_server(answer: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // It ends with the process.
+    std::thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            if connection.peek(&mut [0]).is_ok() {
+                answer(connection);
+            }
+        }
+    });
+    address
+}
+
+/// Until the client has nothing more to say, so that closing is no reset.
+fn read_to_end(connection: &mut TcpStream) {
+    let _ = connection.read_to_end(&mut Vec::new());
+}
+
+#[test]
+fn fault_18_a_server_without_tls_is_told_from_one_that_is_away_whatever_it_does() {
+    let check = |server: SocketAddr| {
+        let config = OtlpConfig::new(format!("https://{server}"));
+        for protocol in PROTOCOLS {
+            let error = attempt(&protocol.exporter(&config)).unwrap_err();
+            assert_says(&error, NO_TLS);
+        }
+    };
+    // What was not read makes it a reset.
+    check(plain_server(drop));
+    check(plain_server(|mut connection| {
+        connection.shutdown(Shutdown::Write).unwrap();
+        read_to_end(&mut connection);
+    }));
+    check(plain_server(|mut connection| {
+        let answer = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
+        let _ = connection.write_all(answer);
+        let _ = connection.shutdown(Shutdown::Write);
+        read_to_end(&mut connection);
+    }));
 }
 
 #[test]

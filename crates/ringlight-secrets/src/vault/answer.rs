@@ -32,8 +32,21 @@ impl<'a> Answer<'a> {
     }
 
     pub(super) const fn lease_duration(&self) -> Duration {
-        Duration::from_secs(self.lease_duration)
+        lease(self.lease_duration)
     }
+}
+
+/// The longest time anything is believed to be lent for; longer ones are cut, so that their end can be told.
+const LEASE_SECONDS_MAX: u64 = 10 * 365 * 24 * 3600;
+
+/// The time that something is lent for.
+pub(super) const fn lease(seconds: u64) -> Duration {
+    let cut = if seconds < LEASE_SECONDS_MAX {
+        seconds
+    } else {
+        LEASE_SECONDS_MAX
+    };
+    Duration::from_secs(cut)
 }
 
 /// What a login gives, and the renewal of a token.

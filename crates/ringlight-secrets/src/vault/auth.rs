@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::answer::{Answer, Login, TokenData};
+use super::answer::{Answer, Login, TokenData, lease};
 use super::client::Failure;
 use super::{State, VaultSecret};
 use crate::{FileSecret, SecretError, SecretErrorKind, SecretSource, SecretSourceBoxed};
@@ -123,7 +123,7 @@ struct Life {
 
 impl Token {
     fn new(value: SecretString, ttl_seconds: u64, is_renewable: bool) -> Self {
-        let whole = Duration::from_secs(ttl_seconds);
+        let whole = lease(ttl_seconds);
         let life = (!whole.is_zero()).then(|| Life {
             ends: Instant::now() + whole,
             whole,

@@ -31,10 +31,10 @@ use crate::propagation::Format;
 use crate::sampling::Sampler;
 pub(crate) use environment::Environment;
 use environment::Reader;
-#[cfg(feature = "otel")]
-pub(crate) use otlp::path;
 pub(crate) use otlp::{CERTIFICATE_CODE, CLIENT_CERTIFICATE_CODE, Origin, Route, Routes, TlsFiles};
 pub use otlp::{Compression, Protocol};
+#[cfg(feature = "otel")]
+pub(crate) use otlp::{has_query, path};
 pub use resource::ResourceDetector;
 pub(crate) use resource::ResourceInputs;
 
@@ -155,7 +155,7 @@ impl Settings {
         let secret_headers = match (&routes, inputs.secret_headers) {
             (None, _) => None,
             (Some(_), Some(given)) => Some(given),
-            (Some(_), None) => secrets::headers(&mut reader)?,
+            (Some(_), None) => secrets::headers(&mut reader, inputs.is_relay)?,
         };
         unsupported(&mut reader);
         let from_environment = sampler(&mut reader);
@@ -176,6 +176,9 @@ impl Settings {
         }
         let by_variable = pipeline.spool.as_ref().map(|spool| spool.dir.clone());
         inputs.changes.apply(&mut pipeline);
+        if pipeline.spool.is_none() {
+            spool::warn_of_what_needs_a_directory(&mut reader);
+        }
         // One that the code asks for is an error where it cannot be used, when the pipeline starts.
         let is_by_variable = |spool: &SpoolConfig| by_variable.as_ref() == Some(&spool.dir);
         if let Some(spool) = pipeline

@@ -71,6 +71,7 @@ pub(crate) struct Route {
     pub(crate) protocol: Protocol,
     pub(crate) origin: Origin,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) headers_origin: Origin,
     pub(crate) compression: Compression,
     pub(crate) tls_files: TlsFiles,
 }
@@ -100,6 +101,9 @@ impl Routes {
 
 const ARGUMENT: Origin = Origin::Application("--otlp-endpoint");
 const CODE: Origin = Origin::Application("`otlp_endpoint` in code");
+/// The code of who makes a relay has it from somewhere else, such as `--forward`.
+const RELAY: Origin = Origin::Application("the endpoint that is passed on to");
+const HEADERS_CODE: Origin = Origin::Application("`otlp_header` in code");
 pub(crate) const CERTIFICATE_CODE: Origin = Origin::Application("`otlp_certificate` in code");
 pub(crate) const CLIENT_CERTIFICATE_CODE: Origin =
     Origin::Application("`otlp_client_certificate` in code");
@@ -174,7 +178,8 @@ fn route(
     let (endpoint, origin) = if let Some(endpoint) = &inputs.argument_endpoint {
         (endpoint.clone(), ARGUMENT)
     } else if let Some(endpoint) = &inputs.endpoint {
-        (endpoint.clone(), CODE)
+        let origin = if inputs.is_relay { RELAY } else { CODE };
+        (endpoint.clone(), origin)
     } else if let Some(endpoint) = reader.text(&own_name) {
         (endpoint, Origin::Variable(own_name.clone()))
     } else if let Some(endpoint) = reader.text(OWN_VARIABLE) {
@@ -189,7 +194,7 @@ fn route(
     };
     let protocol = protocol(reader, inputs, signal, &endpoint, &origin);
     let own = origin == Origin::Variable(own_name);
-    let headers = headers(reader, inputs, signal);
+    let (headers, headers_origin) = headers(reader, inputs, signal);
     let compression = compression(reader, inputs, signal);
     let tls_files = tls_files(reader, inputs, signal);
     let is_specified = own || origin == Origin::Variable(GENERIC_ENDPOINT.to_owned());
@@ -209,6 +214,7 @@ fn route(
         protocol,
         origin,
         headers,
+        headers_origin,
         compression,
         tls_files,
     })
@@ -247,7 +253,12 @@ fn named_compression(reader: &mut Reader<'_>, name: &str) -> Option<Compression>
         ));
         return None;
     }
-    reader.choice(name, "`gzip`, `zstd` or `none`", |text| match text {
+    const NAMES: &str = if cfg!(feature = "zstd") {
+        "`gzip`, `zstd` or `none`"
+    } else {
+        "`gzip` or `none`, and with the feature `zstd`, which this build does not have, `zstd`"
+    };
+    reader.choice(name, NAMES, |text| match text {
         "gzip" => Some(Compression::Gzip),
         #[cfg(feature = "zstd")]
         "zstd" => Some(Compression::Zstd),
@@ -326,17 +337,38 @@ fn named_protocol(reader: &mut Reader<'_>, name: &str) -> Option<Protocol> {
     })
 }
 
-fn headers(reader: &mut Reader<'_>, inputs: &Inputs, signal: Signal) -> Vec<(String, String)> {
+/// The headers, and who named them.
+fn headers(
+    reader: &mut Reader<'_>,
+    inputs: &Inputs,
+    signal: Signal,
+) -> (Vec<(String, String)>, Origin) {
     if !inputs.headers.is_empty() {
-        return inputs.headers.clone();
+        return (inputs.headers.clone(), HEADERS_CODE);
     }
     let per_signal = format!("OTEL_EXPORTER_OTLP_{}_HEADERS", upper(signal));
-    let own = reader.pairs(&per_signal);
+    let own = header_pairs(reader, &per_signal);
     if own.is_empty() {
-        reader.pairs("OTEL_EXPORTER_OTLP_HEADERS")
+        let name = "OTEL_EXPORTER_OTLP_HEADERS";
+        (
+            header_pairs(reader, name),
+            Origin::Variable(name.to_owned()),
+        )
     } else {
-        own
+        (own, Origin::Variable(per_signal))
     }
+}
+
+/// The pairs of a variable. JSON, which a secret may be, is not shown.
+fn header_pairs(reader: &mut Reader<'_>, name: &str) -> Vec<(String, String)> {
+    if reader.text(name).is_some_and(|text| text.starts_with('{')) {
+        reader.say(format!(
+            "`{name}` is ignored: it is JSON, not `key=value` pairs; hint: JSON goes into a file that \
+             `RINGLIGHT_OTLP_HEADERS_FILE` names, see docs/secrets.md"
+        ));
+        return Vec::new();
+    }
+    reader.pairs(name)
 }
 
 /// The path in an address, if it names one; without the query, which may hold a token.
@@ -346,6 +378,13 @@ pub(crate) fn path(endpoint: &str) -> Option<&str> {
     let rest = rest.split(['?', '#']).next()?;
     let path = &rest[rest.find('/')?..];
     (!path.trim_matches('/').is_empty()).then_some(path)
+}
+
+/// Whether an address has a query.
+#[cfg(feature = "otel")]
+pub(crate) fn has_query(endpoint: &str) -> bool {
+    let address = endpoint.split('#').next().unwrap_or_default();
+    address.contains('?')
 }
 
 /// The port in an address, if it names one.

@@ -2,7 +2,7 @@
 //!
 //! What is wrong here is an error, unlike elsewhere: to ignore it would be to send without authentication.
 
-use ringlight_secrets::{FileSecret, SecretHeadersBuilder};
+use ringlight_secrets::{FileSecret, SecretErrorKind, SecretHeadersBuilder};
 
 use super::environment::Reader;
 use crate::InitError;
@@ -14,22 +14,41 @@ const AGE_IDENTITIES: &str = "RINGLIGHT_OTLP_HEADERS_AGE_IDENTITY_FILE";
 const VAULT: &str = "RINGLIGHT_OTLP_HEADERS_VAULT";
 const OPTIONAL: &str = "RINGLIGHT_OTLP_HEADERS_OPTIONAL";
 
-/// The headers that variables name a source of.
-pub(super) fn headers(reader: &mut Reader<'_>) -> Result<Option<SecretHeadersBuilder>, InitError> {
+/// The headers that variables name a source of. Of a relay, which may wait long for something to send, a file that is not
+/// there is said at once.
+pub(super) fn headers(
+    reader: &mut Reader<'_>,
+    is_relay: bool,
+) -> Result<Option<SecretHeadersBuilder>, InitError> {
     let Some((variable, value)) = only_one(reader, &[FILE, AGE_FILE, VAULT])? else {
         return Ok(None);
     };
+    let file = FileSecret::new(&value);
     let headers = match variable {
         FILE => FileSecret::new(value).into(),
         AGE_FILE => age(reader, &value)?,
         _ => vault(reader, &value)?,
     };
     let is_optional = reader.truth(OPTIONAL);
+    if is_relay && variable != VAULT {
+        look_ahead(reader, variable, &file, is_optional);
+    }
     Ok(Some(if is_optional {
         SecretHeadersBuilder::optional(headers)
     } else {
         headers
     }))
+}
+
+fn look_ahead(reader: &mut Reader<'_>, variable: &str, file: &FileSecret, is_optional: bool) {
+    match file.probe() {
+        Err(error) if !(is_optional && error.kind() == SecretErrorKind::Missing) => {
+            reader.say(format!(
+                "nothing is sent until `{variable}` can be used: {error}"
+            ));
+        }
+        _ => {}
+    }
 }
 
 /// The variable that is set, and its value.
@@ -172,7 +191,7 @@ mod tests {
     fn check(variables: &[(&str, &str)], expected: Result<&str, &str>) {
         let named = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let environment = Environment::Fixed(variables.iter().map(named).collect());
-        let shown = match headers(&mut Reader::new(&environment)) {
+        let shown = match headers(&mut Reader::new(&environment), false) {
             Ok(headers) => Ok(format!("{headers:?}")),
             Err(error) => Err(error.to_string()),
         };
@@ -197,6 +216,27 @@ mod tests {
         );
         let both = "`RINGLIGHT_OTLP_HEADERS_FILE` and `RINGLIGHT_OTLP_HEADERS_VAULT`: both are set";
         check(&[(VAULT, "secret/a"), (FILE, "/run/h")], Err(both));
+    }
+
+    #[test]
+    fn of_a_relay_a_file_that_is_not_there_is_said_at_once() {
+        let said = |file: &str, optional: &str, is_relay: bool| {
+            let variables = [(FILE, file), (OPTIONAL, optional)];
+            let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let environment = Environment::Fixed(variables.into());
+            let mut reader = Reader::new(&environment);
+            headers(&mut reader, is_relay).unwrap();
+            reader.warnings
+        };
+        let expected = "nothing is sent until `RINGLIGHT_OTLP_HEADERS_FILE` can be used: file `/nowhere`: cannot be read";
+        let warnings = said("/nowhere", "false", true);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].starts_with(expected), "{warnings:?}");
+        assert_eq!(said("/nowhere", "true", true), [""; 0]);
+        assert_eq!(said("/nowhere", "false", false), [""; 0]);
+        assert_eq!(said("/", "true", true).len(), 1);
+        // Not opened: that would wait, and take what is in it.
+        assert_eq!(said("/dev/null", "false", true), [""; 0]);
     }
 
     #[cfg(not(feature = "age"))]

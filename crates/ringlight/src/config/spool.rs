@@ -21,15 +21,27 @@ pub(super) fn spool(reader: &mut Reader<'_>) -> Option<SpoolConfig> {
         _ => None,
     });
     spool.mode = mode.unwrap_or_default();
-    const SIZES: &str = "a size from `1MiB`, such as `500MiB` or `4GiB`";
+    const SIZES: &str =
+        "a size from `1MiB` in `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB` or `GB`, such as `500MiB`";
     if let Some(bytes) = reader.choice(SIZE_LIMIT, SIZES, size) {
         spool.bytes_max = bytes;
     }
-    const AGES: &str = "a time from `1m` to `365d`, such as `12h` or `3d`";
+    const AGES: &str = "a time from `1m` to `365d` in `s`, `m`, `h` or `d`, such as `12h`";
     if let Some(age) = reader.choice(MAX_AGE, AGES, age) {
         spool.age_max = age;
     }
     Some(spool)
+}
+
+/// Where there is no directory, neither by a variable nor in code.
+pub(super) fn warn_of_what_needs_a_directory(reader: &mut Reader<'_>) {
+    for name in [MODE, SIZE_LIMIT, MAX_AGE] {
+        if reader.text(name).is_some() {
+            reader.say(format!(
+                "`{name}` is ignored: nothing is kept on disk; hint: name a directory in `{DIR}`"
+            ));
+        }
+    }
 }
 
 /// A warning if the directory cannot be used.
@@ -113,10 +125,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_a_spool_that_is_none_is_warned_about() {
+        let said = |dir_in_code: Option<&str>| {
+            let dir = dir_in_code.map(str::to_owned);
+            let mut inputs = crate::config::Inputs {
+                environment: Environment::Fixed([(MODE.to_owned(), "always".to_owned())].into()),
+                ..Default::default()
+            };
+            inputs
+                .changes
+                .add(move |pipeline| pipeline.spool = dir.map(SpoolConfig::new));
+            crate::config::Settings::resolve(inputs).unwrap().warnings
+        };
+        let [warning] = &said(None)[..] else {
+            panic!("one warning");
+        };
+        assert!(
+            warning.starts_with("`RINGLIGHT_SPOOL_MODE` is ignored"),
+            "{warning}"
+        );
+        assert!(warning.ends_with("name a directory in `RINGLIGHT_SPOOL_DIR`"));
+        assert_eq!(said(Some("/var/lib/shop")), [""; 0]);
+    }
+
+    #[test]
     fn a_bad_value_is_warned_about_and_the_default_stands() {
         for (name, value) in [
             (MODE, "sometimes"),
             (SIZE_LIMIT, "1KiB"),
+            (SIZE_LIMIT, "1G"),
             (SIZE_LIMIT, "4 parsecs"),
             (SIZE_LIMIT, "99999999999999GiB"),
             (MAX_AGE, "0d"),

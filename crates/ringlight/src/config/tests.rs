@@ -511,6 +511,47 @@ fn zstd_takes_its_feature() {
 }
 
 #[test]
+fn of_compressions_those_are_named_that_the_build_has() {
+    let variables = [
+        ("OTLP_ENDPOINT", "http://h:4317"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli"),
+    ];
+    let warnings = settings(&variables, |_| {}).warnings;
+    let expected = if cfg!(feature = "zstd") {
+        "; allowed is `gzip`, `zstd` or `none`"
+    } else {
+        "; allowed is `gzip` or `none`, and with the feature `zstd`, which this build does not have, `zstd`"
+    };
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].ends_with(expected), "{warnings:?}");
+}
+
+#[test]
+fn headers_know_their_variable_and_json_is_told_where_it_belongs() {
+    let endpoint = ("OTLP_ENDPOINT", "http://h:4317");
+    let found = |variables: &[(&str, &str)]| {
+        let settings = settings(variables, |_| {});
+        let route = settings.routes.unwrap().traces.unwrap();
+        let named = route.headers_origin.to_string();
+        (route.headers.len(), named, settings.warnings)
+    };
+    let general = "OTEL_EXPORTER_OTLP_HEADERS";
+    let own = "OTEL_EXPORTER_OTLP_TRACES_HEADERS";
+    let (headers, named, _) = found(&[endpoint, (general, "a=b")]);
+    assert_eq!((headers, named), (1, format!("`{general}`")));
+    let (headers, named, _) = found(&[endpoint, (general, "a=b"), (own, "c=d,e=f")]);
+    assert_eq!((headers, named), (2, format!("`{own}`")));
+
+    let json = r#"{"authorization": "Bearer hunter=2", "a": "b"}"#;
+    let (headers, _, warnings) = found(&[endpoint, (general, json)]);
+    assert_eq!((headers, warnings.len()), (0, 1), "{warnings:?}");
+    let start = "`OTEL_EXPORTER_OTLP_HEADERS` is ignored: it is JSON";
+    assert!(warnings[0].starts_with(start), "{warnings:?}");
+    assert!(warnings[0].contains("RINGLIGHT_OTLP_HEADERS_FILE"));
+    assert!(!warnings[0].contains("hunter"), "{warnings:?}");
+}
+
+#[test]
 fn reports_have_the_time_of_metrics() {
     let check = |variables: &[(&str, &str)], report: Option<u64>, export: u64| {
         let settings = settings(variables, |_| {});

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ringlight_model::Signal;
 use tokio::time::Instant;
 
-use super::backoff::{asked_for, backoff};
+use super::backoff::{SERVER_DELAY_MAX, backoff};
 use super::counter::Counter;
 use super::{Exported, forward_to_inner};
 use crate::config::{CollectorConfigError, RetryConfig, validate_delays};
@@ -182,7 +182,7 @@ impl Retry {
     }
 
     fn delay(&self, error: &ExportError, failures: u32) -> Duration {
-        let wait = error.retry_after().map(asked_for).unwrap_or_default();
-        wait + backoff(&self.delays, failures)
+        let asked_for = error.retry_after().unwrap_or_default();
+        asked_for.min(SERVER_DELAY_MAX) + backoff(&self.delays, failures)
     }
 }

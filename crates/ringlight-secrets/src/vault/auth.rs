@@ -319,6 +319,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_token_may_live_for_longer_than_any_clock_tells() {
+        let token = Token::new(SecretString::from("t"), u64::MAX, true);
+        assert!(token.renewable_for().unwrap() > Duration::from_secs(365 * 24 * 3600));
+    }
+
+    #[test]
     fn an_object_is_json() {
         let json = object("role", "a\"b", "jwt", &SecretString::from("c\nd"));
         assert_eq!(json, r#"{"role":"a\"b","jwt":"c\nd"}"#);

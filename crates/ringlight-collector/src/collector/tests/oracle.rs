@@ -77,7 +77,9 @@ impl World {
             // The first is full soon, the last never.
             bytes_max: [64 << 10, 1 << 20, 1 << 30][rng.usize(..3)],
             age_max: Duration::from_secs([60, 3_600][usize::from(rng.u8(..4) > 0)]),
-            backends: (0..backends).map(|_| Backend::default()).collect(),
+            backends: (0..backends)
+                .map(|_| Backend::new(rng.u8(..3) == 0))
+                .collect(),
             recorded: HashSet::new(),
             acknowledged: HashSet::new(),
             excused: HashSet::new(),
@@ -139,19 +141,28 @@ impl World {
     }
 
     fn moods(&mut self, start: Instant, plan: &Plan) {
-        let lasts = plan.lasts.as_millis() as u64;
         for index in 0..self.backends.len() {
-            let mut moods = Vec::new();
-            let mut at = 0;
-            while at < lasts && !plan.is_last {
-                moods.push((start + Duration::from_millis(at), self.mood()));
-                at += self.rng.u64(1..=lasts);
-            }
+            let traces = self.moods_of_place(start, plan);
+            let logs = match self.backends[index].has_places {
+                true => self.moods_of_place(start, plan),
+                false => traces.clone(),
+            };
             let rng = Rng::with_seed(self.rng.u64(..));
             let mut known = self.backends[index].known();
-            known.moods = moods;
+            known.moods = [(Signal::Traces, traces), (Signal::Logs, logs)].into();
             known.rng = Some(rng);
         }
+    }
+
+    fn moods_of_place(&mut self, start: Instant, plan: &Plan) -> Vec<(Instant, Mood)> {
+        let lasts = plan.lasts.as_millis() as u64;
+        let mut moods = Vec::new();
+        let mut at = 0;
+        while at < lasts && !plan.is_last {
+            moods.push((start + Duration::from_millis(at), self.mood()));
+            at += self.rng.u64(1..=lasts);
+        }
+        moods
     }
 
     fn pipeline(&mut self) -> (Intake, Thread) {

@@ -43,22 +43,34 @@ pub(super) struct Known {
     pub(super) refused: HashSet<Number>,
     /// Records of batches that were answered with success.
     pub(super) acknowledged: BTreeMap<Signal, u64>,
-    pub(super) moods: Vec<(Instant, Mood)>,
+    /// From when on it is in which mood, by signal.
+    pub(super) moods: BTreeMap<Signal, Vec<(Instant, Mood)>>,
     pub(super) rng: Option<Rng>,
 }
 
-#[derive(Clone, Default)]
-pub(super) struct Backend(Arc<Mutex<Known>>);
+#[derive(Clone)]
+pub(super) struct Backend {
+    known: Arc<Mutex<Known>>,
+    /// Spans and log records go to places of their own, each in a mood of its own.
+    pub(super) has_places: bool,
+}
 
 impl Backend {
-    pub(super) fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        unpoisoned(self.0.lock())
+    pub(super) fn new(has_places: bool) -> Self {
+        Self {
+            known: Arc::default(),
+            has_places,
+        }
     }
 
-    fn mood(&self) -> Mood {
+    pub(super) fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        unpoisoned(self.known.lock())
+    }
+
+    fn mood(&self, signal: Signal) -> Mood {
         let known = self.known();
         let now = Instant::now();
-        let moods = known.moods.iter();
+        let moods = known.moods.get(&signal).into_iter().flatten();
         let current = moods.take_while(|(since, _)| *since <= now).last();
         current.map_or(Mood::Healthy, |(_, mood)| *mood)
     }
@@ -107,7 +119,7 @@ impl ExporterBoxed for Backend {
                     after,
                 })
             };
-            let mut mood = self.mood();
+            let mut mood = self.mood(batch.signal);
             if let Mood::Flaky(share) = mood {
                 let failures = [Mood::Down, Mood::Mute, Mood::Busy(None), Mood::Healthy];
                 let which = usize::from(self.chance(50)) + 2 * usize::from(self.chance(30));
@@ -156,7 +168,12 @@ impl ExporterBoxed for Backend {
     }
 
     fn place_boxed(&self, signal: Signal) -> Option<&str> {
-        (signal != Signal::Metrics).then_some("backend")
+        match signal {
+            Signal::Traces => Some("backend"),
+            Signal::Logs if self.has_places => Some("backend for logs"),
+            Signal::Logs => Some("backend"),
+            _ => None,
+        }
     }
 
     fn reports_open_spans_boxed(&self) -> bool {

@@ -208,6 +208,7 @@ async fn the_status_accounts_for_everything() {
           "balanced": true,
           "dropped": {},
           "exported": 0,
+          "exported_recovered": 0,
           "in_flight": 0,
           "recovered": 0,
           "rejected": 0,
@@ -220,6 +221,7 @@ async fn the_status_accounts_for_everything() {
             "ring_full": 1
           },
           "exported": 3,
+          "exported_recovered": 0,
           "in_flight": 0,
           "recovered": 0,
           "rejected": 0,

@@ -380,7 +380,10 @@ fn an_endpoint_of_traces_without_its_path_is_told_so_once() {
     let [line] = &said[..] else {
         panic!("not one line: {said:?}");
     };
-    assert!(line.contains("refused 1 record so far: HTTP status 404"), "{line}");
+    assert!(
+        line.contains("refused 1 record so far: HTTP status 404"),
+        "{line}"
+    );
     assert!(line.ends_with("add `/v1/traces`"), "{line}");
 }
 

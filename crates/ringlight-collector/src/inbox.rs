@@ -423,7 +423,7 @@ impl Inbox {
             if stream.takers(signal).any(|d| is_waited_for(&d)) {
                 let for_long = waits && (!others_have_room || (self.may_wait && !is_leaving));
                 // One after the other, as they came.
-                let is_first = !for_long && !std::mem::replace(&mut is_any_held, !for_long);
+                let is_first = !for_long && !std::mem::replace(&mut is_any_held, true);
                 let is_over = is_first && held_for(&mut self.held, batch, now) >= HOLD_MAX;
                 if !is_over && is_leaving {
                     at += 1;

@@ -79,8 +79,8 @@ fn a_ledger_that_changes_is_reported_meanwhile() {
     assert!(attempts < 50, "an unchanged ledger is not reported again");
 }
 
-#[test]
-fn a_backend_that_takes_no_metrics_is_asked_once() {
+/// A pipeline with one span whose first report is answered so; its backend and its last ledger.
+fn first_report_answered(answer: Answer) -> (Scripted, LedgerSnapshot) {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(
         CollectorConfig {
@@ -90,10 +90,16 @@ fn a_backend_that_takes_no_metrics_is_asked_once() {
         },
         &[&backend],
     );
-    backend.script([Answer::Unsupported]);
+    backend.script([answer]);
     record_span(&pipeline.recorder(), 1);
     backend.wait_attempts(1);
     let ledger = pipeline.shutdown(PATIENCE);
+    (backend, ledger)
+}
+
+#[test]
+fn a_backend_that_takes_no_metrics_is_asked_once() {
+    let (backend, ledger) = first_report_answered(Answer::Unsupported);
     assert_eq!(ledger.account(Signal::Traces).exported, 1);
     let metrics = |batch: &&ringlight_collector::EncodedBatch| batch.signal == Signal::Metrics;
     assert_eq!(backend.attempts().iter().filter(metrics).count(), 1);
@@ -101,19 +107,7 @@ fn a_backend_that_takes_no_metrics_is_asked_once() {
 
 #[test]
 fn a_report_that_is_refused_once_is_not_the_last() {
-    let backend = Scripted::new("backend", Answer::Ok);
-    let pipeline = start(
-        CollectorConfig {
-            report_interval: Duration::from_millis(1),
-            batch_delay: Duration::from_secs(3600),
-            ..config()
-        },
-        &[&backend],
-    );
-    backend.script([Answer::Permanent]);
-    record_span(&pipeline.recorder(), 1);
-    backend.wait_attempts(1);
-    let ledger = pipeline.shutdown(PATIENCE);
+    let (backend, ledger) = first_report_answered(Answer::Permanent);
     let last = reports(&backend).pop().expect("the last one is sent");
     assert_eq!(last.ledger, ledger);
 }

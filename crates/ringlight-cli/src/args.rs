@@ -66,6 +66,36 @@ unless it is told to.
 SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in order, with the account. Another one,
 a second later or more, kills the applications, and then there is no account.";
 
+const CONFIG_SHOW_HELP: &str = "\
+Examples:
+  ringlight config show
+  OTLP_ENDPOINT=http://localhost:4317 ringlight config show shop.toml
+
+What the program says in its code, or is told on its command line, is not known here; it
+holds over all of this. Secrets are not shown.
+
+Exit codes:
+  0  done
+  1  the file cannot be used
+  2  the command line is wrong";
+
+const CONFIG_CHECK_HELP: &str = "\
+Example:
+  ringlight config check ringlight.toml
+
+Exit codes:
+  0  the files are right
+  1  something is wrong, or there is no file
+  2  the command line is wrong";
+
+const CONFIG_SCHEMA_HELP: &str = "\
+Example:
+  ringlight config schema > ringlight.schema.json
+
+Exit codes:
+  0  done
+  2  the command line is wrong";
+
 const COMPLETIONS_HELP: &str = "\
 Example:
   ringlight completions bash > ~/.local/share/bash-completion/completions/ringlight
@@ -92,6 +122,9 @@ pub(crate) enum Command {
     /// See it work: the backend and three sample applications
     #[command(after_help = format!("{DEMO_HELP}\n\n{EXIT_CODES}"))]
     Demo(DemoArgs),
+    /// See and check a service's settings
+    #[command(subcommand, after_help = "Example:\n  ringlight config show")]
+    Config(ConfigCommand),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_HELP)]
     Completions {
@@ -115,6 +148,31 @@ pub(crate) enum AppCommand {
     Agent(ringlight_app_agent::Args),
     /// The stand-in model the agent talks to
     Model(ringlight_app_agent::model::Args),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show what every setting comes to where a service is run, and who said so: the variables that
+    /// are set here, the file, or the default
+    #[command(after_help = CONFIG_SHOW_HELP)]
+    Show {
+        /// The file with the settings [default: what `RINGLIGHT_CONFIG_FILE` names, or `ringlight.toml` in this
+        /// directory]
+        file: Option<PathBuf>,
+
+        /// Print one line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check files of settings
+    #[command(after_help = CONFIG_CHECK_HELP)]
+    Check {
+        /// The files [default: `ringlight.toml` in this directory]
+        files: Vec<PathBuf>,
+    },
+    /// Print the JSON Schema of a file of settings, for editors
+    #[command(after_help = CONFIG_SCHEMA_HELP)]
+    Schema,
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ mod demo;
 mod error;
 mod forward;
 mod program;
+mod settings;
 mod signals;
 mod size;
 mod up;
@@ -59,6 +60,7 @@ fn dispatch(command: Command, console: Console) -> Result<ExitCode, CliError> {
             let config = DemoConfig::new(args, &surroundings)?;
             block_on(demo::run(config, console))
         }
+        Command::Config(command) => settings::run(command, console),
         Command::Completions { shell } => completions(shell),
         Command::App(AppCommand::Streaming(args)) => Ok(ringlight_app_streaming::main(&args)),
         Command::App(AppCommand::Agent(args)) => Ok(ringlight_app_agent::main(&args)),

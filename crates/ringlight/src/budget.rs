@@ -64,6 +64,14 @@ impl OverheadBudget {
     }
 }
 
+/// As it is read: `2%`.
+impl fmt::Display for OverheadBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Rounded, since the ratio has what a hundredth leaves.
+        write!(f, "{}%", (self.ratio * 1e6).round() / 1e4)
+    }
+}
+
 /// A text is not a budget.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no budget, allowed is a percentage from `0.01%` to `100%`")]

@@ -209,6 +209,14 @@ impl Builder {
         self
     }
 
+    /// Reads settings from this file, in place of `ringlight.toml` and of what `RINGLIGHT_CONFIG_FILE` names: from its
+    /// table `[telemetry]`, so that it may be the application's own. They come last, behind code and variables; see
+    /// [`settings`](crate::settings).
+    pub fn config_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.inputs.config_file = Some(file.into());
+        self
+    }
+
     /// Takes over what the user gave on the command line.
     #[cfg(feature = "clap")]
     pub fn args(mut self, args: &crate::TelemetryArgs) -> Self {
@@ -573,6 +581,25 @@ impl Builder {
         self.inputs.environment =
             Environment::Fixed(variables.map(|(n, v)| (n.into(), v.into())).collect());
         self
+    }
+
+    /// What all settings come to, and who said so: code, variables and the file together. Nothing is started, and no
+    /// secret is shown. `ringlight config show` prints the same for what a service finds where it is run.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), ringlight::InitError> {
+    /// let builder = ringlight::builder().environment([("OTLP_ENDPOINT", "http://localhost:4317")]);
+    /// let holds = builder.effective_settings()?;
+    /// let endpoint = holds.settings.iter().find(|setting| setting.key == "otlp_endpoint");
+    /// assert_eq!(endpoint.unwrap().origin.to_string(), "OTLP_ENDPOINT");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`init`](Self::init), as far as settings are concerned.
+    pub fn effective_settings(self) -> Result<crate::settings::EffectiveSettings, InitError> {
+        crate::config::effective(self.inputs)
     }
 
     /// Starts telemetry without making it the process's: the subscriber goes wherever the caller

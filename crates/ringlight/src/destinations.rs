@@ -79,7 +79,7 @@ fn check(
     }
     if let Err(error) = built {
         match &found.origin {
-            Origin::Application(_) => return Err(refused(found, error)),
+            Origin::Application(_) | Origin::File(_) => return Err(refused(found, error)),
             Origin::Variable(name) => {
                 say(
                     warnings,
@@ -127,7 +127,7 @@ fn say_what_grpc_leaves_out(route: &Route, warnings: &mut Vec<String>) {
 }
 
 /// Looks whether the files with certificates can be used. What the application named has to be there; what
-/// variables name may come later, as a volume that is mounted late does.
+/// variables and the file name may come later, as a volume that is mounted late does.
 fn check_files(route: &Route, warnings: &mut Vec<String>) -> Result<(), InitError> {
     if !route.endpoint.trim_start().starts_with("https:") {
         return Ok(());
@@ -156,7 +156,7 @@ fn check_files(route: &Route, warnings: &mut Vec<String>) -> Result<(), InitErro
                     origin: origin.to_string(),
                     reason,
                 }),
-                Origin::Variable(_) => {
+                Origin::Variable(_) | Origin::File(_) => {
                     let text =
                         format!("{origin}: {reason}; it is tried again with every connection");
                     say(warnings, text);

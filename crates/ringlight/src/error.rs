@@ -4,6 +4,7 @@ use std::fmt;
 
 use ringlight_collector::StartError;
 
+use crate::config::ConfigError;
 use crate::filter::{ALLOWED, BadDirective};
 
 /// Why [`init`](crate::init) or [`Builder::build`](crate::Builder::build) failed.
@@ -64,6 +65,9 @@ pub enum InitError {
         /// What is wrong with it, the file named.
         reason: String,
     },
+    /// The file of settings cannot be used: it is not there, is not understood, or says what it must not.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A directive of a filter is not understood.
     #[error(
         "{origin}: log directive `{directive}` is not understood: {reason}; hint: {}",

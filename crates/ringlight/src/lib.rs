@@ -51,7 +51,8 @@
 //!   checked: see [`InitError`]. The exception is where a secret comes from (`RINGLIGHT_OTLP_HEADERS_*`): two
 //!   sources, one that is not understood, or one whose feature this build does not have keep telemetry from
 //!   starting, since to ignore it would be to send without authentication. A secret that is not there yet does not:
-//!   nothing is sent until it is, unless it is optional.
+//!   nothing is sent until it is, unless it is optional. A file of settings is written for this program: what is wrong
+//!   with it is an error, too.
 //! - **Every record is accounted for**: submitted + recovered = exported + rejected + dropped (by reason) + in
 //!   flight + spooled, at every moment. See [`Telemetry::ledger`].
 //! - **It does not observe itself.** What the exporter logs on its own threads is not recorded.
@@ -62,13 +63,15 @@
 //! # Configuration
 //!
 //! From the command line (`TelemetryArgs`, feature `clap`), then code ([`builder`]), then the
-//! signal's own `OTEL_*` variables, then `OTLP_ENDPOINT`, then the generic `OTEL_*` variables: the
+//! signal's own `OTEL_*` variables, then `OTLP_ENDPOINT`, then the generic `OTEL_*` variables, then the table
+//! `[telemetry]` of `ringlight.toml` or another file (see [`settings`]): the
 //! first that says something wins. An empty variable is an unset one. Directives are the exception: what
-//! the code says of them is a default, over which the variable for the same outputs wins. What
+//! the code says of them is a default, over which the variable for the same outputs wins, and the file. What
 //! [`Builder::pipeline`] sets is code, too.
 //!
 //! | variable | what it does |
 //! |---|---|
+//! | `RINGLIGHT_CONFIG_FILE` | a file with settings, in place of `ringlight.toml` in the directory the process runs in; `none`: no file |
 //! | `OTLP_ENDPOINT` | where to send traces and logs, such as `http://localhost:4317`; gRPC unless the port is 4318 or the protocol is given below |
 //! | `RUST_LOG` | what is recorded: directives such as `info,my_crate=debug,hyper=off`; default `info` |
 //! | `RUST_LOG_LINES`, `RUST_LOG_LOGS`, `RUST_LOG_TRACES` | the same for one output: log lines, exported log records, spans; default `RUST_LOG`; see [`Output`] |
@@ -199,6 +202,7 @@ mod propagation;
 mod sampling;
 #[cfg(feature = "otel")]
 pub mod secrets;
+pub mod settings;
 mod subscriber;
 mod sync;
 mod telemetry;
@@ -260,6 +264,7 @@ pub fn builder() -> Builder {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../../../docs/configuration.md")]
 #[doc = include_str!("../../../docs/delivery.md")]
 #[doc = include_str!("../../../docs/overhead.md")]
 #[doc = include_str!("../../../docs/processing.md")]

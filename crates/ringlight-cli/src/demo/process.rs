@@ -67,6 +67,7 @@ impl AppProcess {
                 command.env_remove(variable);
             }
         }
+        command.env("RINGLIGHT_CONFIG_FILE", "none");
         Self::spawn(name, command, verbose)
     }
 

@@ -68,7 +68,16 @@ fn the_reference_is_what_help_says() {
          writes it\nanew. Data goes to standard output, everything else to standard error; an error \
          is one line and a\n`hint:` line.\n",
     );
-    for command in ["", "up", "demo", "completions"] {
+    for command in [
+        "",
+        "up",
+        "demo",
+        "config",
+        "config show",
+        "config check",
+        "config schema",
+        "completions",
+    ] {
         let mut args: Vec<&str> = command.split_whitespace().collect();
         args.push("--help");
         let help = text(&run(&args).stdout);

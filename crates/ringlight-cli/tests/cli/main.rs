@@ -9,6 +9,7 @@ mod full_disk;
 mod kill;
 mod memory;
 mod open_spans;
+mod settings;
 mod spans;
 mod terminal;
 mod up;

@@ -89,11 +89,13 @@ pub(super) fn connect(
     };
     let route = [routes.traces, routes.logs].into_iter().flatten().next();
     match route.map(|route| route.origin) {
-        Some(crate::config::Origin::Application(place)) => Err(InitError::Endpoint {
-            origin: place.to_owned(),
-            reason: "this build of ringlight cannot send OTLP".to_owned(),
-            hint: "enable its feature `otel`",
-        }),
+        Some(origin @ (crate::config::Origin::Application(_) | crate::config::Origin::File(_))) => {
+            Err(InitError::Endpoint {
+                origin: origin.to_string(),
+                reason: "this build of ringlight cannot send OTLP".to_owned(),
+                hint: "enable its feature `otel`",
+            })
+        }
         Some(crate::config::Origin::Variable(name)) => {
             settings.warnings.push(format!(
                 "`{name}` is ignored: this build cannot send OTLP; hint: enable the feature `otel`"

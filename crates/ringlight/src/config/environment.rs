@@ -1,6 +1,11 @@
-//! Where variables come from: the process, or a fixed list.
+//! Where variables come from: the process, or a fixed list; and reading them, with the file behind them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use ringlight_model::Value;
+
+use super::file::ConfigFile;
+use super::otlp::Origin;
 
 /// Variables to configure from.
 #[derive(Debug, Clone, Default)]
@@ -23,38 +28,88 @@ impl Environment {
     }
 }
 
-/// Reads variables, remembering what was wrong with them. A bad value is ignored: telemetry must
-/// not keep a service from starting because of its environment.
+/// Reads variables, and the file where there is none, remembering what was wrong with them. A bad value of a
+/// variable is ignored: telemetry must not keep a service from starting because of its environment.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     environment: &'a Environment,
+    file: Option<&'a ConfigFile>,
     pub(super) warnings: Vec<String>,
+    /// The variables whose values are not understood.
+    pub(super) ignored: BTreeSet<String>,
 }
 
 impl<'a> Reader<'a> {
+    #[cfg(test)]
     pub(super) const fn new(environment: &'a Environment) -> Self {
+        Self::with_file(environment, None)
+    }
+
+    pub(super) const fn with_file(
+        environment: &'a Environment,
+        file: Option<&'a ConfigFile>,
+    ) -> Self {
         Self {
             environment,
+            file,
             warnings: Vec::new(),
+            ignored: BTreeSet::new(),
         }
     }
 
+    /// What a variable says, or in its place the file.
     pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.variable(name).or_else(|| self.by_file(name))
+    }
+
+    /// What the file says in place of a variable.
+    pub(super) fn by_file(&self, name: &str) -> Option<String> {
+        Some(self.file?.by_variable(name)?.text.clone())
+    }
+
+    /// What a variable says.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
         self.environment
             .get(name)
             .map(|text| text.trim().to_owned())
     }
 
+    /// What the file says of a setting, and where.
+    pub(super) fn in_file(&self, key: &str) -> Option<(String, Origin)> {
+        let file = self.file?;
+        let entry = file.by_key(key)?;
+        Some((entry.text.clone(), Origin::File(file.place(entry))))
+    }
+
+    /// The attributes of the resource that are in the file.
+    pub(super) fn file_attributes(
+        &self,
+    ) -> impl Iterator<Item = (String, Value<'static>)> + use<'a> {
+        let attributes = self.file.map(|file| file.attributes.iter().cloned());
+        attributes.into_iter().flatten()
+    }
+
+    /// Who says what [`text`](Self::text) has of a variable: it, or the file in its place.
+    pub(super) fn origin(&self, name: &str) -> Origin {
+        let entry = self.file.filter(|_| self.variable(name).is_none());
+        let entry = entry.and_then(|file| Some(file.place(file.by_variable(name)?)));
+        entry.map_or_else(|| Origin::Variable(name.to_owned()), Origin::File)
+    }
+
     /// Only `true`, in any case, is true.
     pub(super) fn truth(&mut self, name: &str) -> bool {
-        let truth = self.choice(name, "`true` or `false`", |text| {
+        self.said_truth(name).unwrap_or(false)
+    }
+
+    /// The same, where something is said.
+    pub(super) fn said_truth(&mut self, name: &str) -> Option<bool> {
+        self.choice(name, "`true` or `false`", |text| {
             match text.to_ascii_lowercase().as_str() {
                 "true" => Some(true),
                 "false" => Some(false),
                 _ => None,
             }
-        });
-        truth.unwrap_or(false)
+        })
     }
 
     /// A whole number that `accept` turns into something.
@@ -62,34 +117,32 @@ impl<'a> Reader<'a> {
         &mut self,
         name: &str,
         allowed: &str,
-        accept: impl FnOnce(u64) -> Option<T>,
+        accept: impl Fn(u64) -> Option<T>,
     ) -> Option<T> {
-        let text = self.text(name)?;
-        let value = text.parse().ok().and_then(accept);
-        if value.is_none() {
-            self.warn(name, &text, allowed);
-        }
-        value
+        self.choice(name, allowed, |text| text.parse().ok().and_then(&accept))
     }
 
-    /// One of several words.
+    /// One of several words. Where a variable has none of them, the file is asked.
     pub(super) fn choice<T>(
         &mut self,
         name: &str,
         allowed: &str,
-        accept: impl FnOnce(&str) -> Option<T>,
+        accept: impl Fn(&str) -> Option<T>,
     ) -> Option<T> {
-        let text = self.text(name)?;
-        let value = accept(&text);
-        if value.is_none() {
+        if let Some(text) = self.variable(name) {
+            let value = accept(&text);
+            if value.is_some() {
+                return value;
+            }
+            self.ignored.insert(name.to_owned());
             self.warn(name, &text, allowed);
         }
-        value
+        accept(&self.file?.by_variable(name)?.text)
     }
 
     /// A list of `key=value` separated by commas, values (and keys) percent-encoded.
     pub(super) fn pairs(&mut self, name: &str) -> Vec<(String, String)> {
-        let Some(text) = self.text(name) else {
+        let Some(text) = self.variable(name) else {
             return Vec::new();
         };
         let members = text.split(',').map(str::trim).filter(|m| !m.is_empty());

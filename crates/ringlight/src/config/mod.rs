@@ -1,22 +1,28 @@
 //! From arguments, code and variables to settings, once.
 //!
 //! Precedence, first to last: command line, code, per-signal `OTEL_*` variables, `OTLP_ENDPOINT`,
-//! generic `OTEL_*` variables. A bad value on the command line or in code is an error; a bad value
-//! in a variable is warned about and ignored, so that an environment never keeps a service from
-//! starting.
+//! generic `OTEL_*` variables, the file. A bad value on the command line, in code or in the file is an error; a
+//! bad value in a variable is warned about and ignored, so that an environment never keeps a service
+//! from starting.
 
+mod effective;
 mod environment;
+mod file;
 mod otlp;
 mod redaction;
 mod resource;
 #[cfg(feature = "otel")]
 mod secrets;
+mod setting;
 mod spool;
+mod units;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ringlight_collector::{CollectorConfig, SpoolConfig};
@@ -29,14 +35,19 @@ use crate::budget::OverheadBudget;
 use crate::filter::{ALLOWED, Filter, Filters, Output};
 use crate::propagation::Format;
 use crate::sampling::Sampler;
+pub(crate) use effective::effective;
+pub use effective::{EffectiveSetting, EffectiveSettings, SettingOrigin};
 pub(crate) use environment::Environment;
 use environment::Reader;
+use file::ConfigFile;
+pub use file::{ConfigError, ConfigProblem};
 pub(crate) use otlp::{CERTIFICATE_CODE, CLIENT_CERTIFICATE_CODE, Origin, Route, Routes, TlsFiles};
 pub use otlp::{Compression, Protocol};
 #[cfg(feature = "otel")]
 pub(crate) use otlp::{has_query, path};
 pub use resource::ResourceDetector;
 pub(crate) use resource::ResourceInputs;
+pub use setting::{SETTINGS, Setting, Shape};
 
 /// How log lines look, and where they go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +63,16 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
+    /// Its name: `text`, `json` or `off`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Off => "off",
+        }
+    }
+
     /// The format of a name: `text`, `json` or `off`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -68,6 +89,7 @@ impl LogFormat {
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
     pub(crate) environment: Environment,
+    pub(crate) config_file: Option<PathBuf>,
     pub(crate) argument_endpoint: Option<String>,
     pub(crate) argument_format: Option<LogFormat>,
     pub(crate) endpoint: Option<String>,
@@ -135,18 +157,27 @@ pub(crate) struct Settings {
     pub(crate) pipeline: CollectorConfig,
     /// To be shown to a person.
     pub(crate) warnings: Vec<String>,
+    /// The variables that are not understood.
+    ignored: BTreeSet<String>,
+    /// The settings that the code has changed by way of the pipeline.
+    changed_by_code: Vec<&'static str>,
 }
 
 impl Settings {
     /// Puts the inputs together. What is wrong with a variable becomes a warning.
     ///
     /// # Errors
-    /// A directive given in code is not understood, or where a secret comes from.
+    /// A directive given in code is not understood, or the file, or where a secret comes from.
     pub(crate) fn resolve(inputs: Inputs) -> Result<Self, InitError> {
         let environment = inputs.environment.clone();
-        let mut reader = Reader::new(&environment);
+        // A relay is no service: the file where it happens to run is that of one.
+        let file = match inputs.is_relay {
+            true => None,
+            false => ConfigFile::find(inputs.config_file.as_deref(), &environment)?,
+        };
+        let mut reader = Reader::with_file(&environment, file.as_ref());
         let filters = filters(&mut reader, &inputs)?;
-        let routes = if !inputs.is_relay && reader.truth("OTEL_SDK_DISABLED") {
+        let routes = if !inputs.is_relay && is_disabled(&mut reader, &inputs) {
             None
         } else {
             otlp::routes(&mut reader, &inputs)
@@ -175,7 +206,11 @@ impl Settings {
             pipeline.spool = Some(spool);
         }
         let by_variable = pipeline.spool.as_ref().map(|spool| spool.dir.clone());
+        let before = effective::of_pipeline(&pipeline);
         inputs.changes.apply(&mut pipeline);
+        let after = effective::of_pipeline(&pipeline).into_iter();
+        let changed = after.filter(|now| !before.contains(now));
+        let changed_by_code = changed.map(|(key, _)| key).collect();
         if pipeline.spool.is_none() {
             spool::warn_of_what_needs_a_directory(&mut reader);
         }
@@ -185,7 +220,7 @@ impl Settings {
             .spool
             .as_ref()
             .filter(|spool| is_by_variable(spool))
-            && let Some(warning) = spool::unusable(spool)
+            && let Some(warning) = spool::unusable(spool, &reader.origin(spool::DIR))
         {
             reader.say(warning);
             pipeline.spool = None;
@@ -194,6 +229,8 @@ impl Settings {
         let further = &mut pipeline.resource.attributes;
         resource.attributes.append(further);
         pipeline.resource.attributes = resource::attributes(&mut reader, resource);
+        let in_file = reader.in_file("log_format");
+        let in_file = in_file.and_then(|(name, _)| LogFormat::from_name(&name));
         Ok(Self {
             routes,
             #[cfg(feature = "otel")]
@@ -204,16 +241,42 @@ impl Settings {
             overhead_budget: (inputs.overhead_budget)
                 .or(budget.filter(|_| !pipeline.governor.is_set())),
             formats,
-            format: inputs.argument_format.or(inputs.format).unwrap_or_default(),
+            format: (inputs.argument_format)
+                .or(inputs.format)
+                .or(in_file)
+                .unwrap_or_default(),
             #[cfg(feature = "fmt")]
             no_colour: reader.text("NO_COLOR").is_some(),
             pipeline,
             warnings: reader.warnings,
+            ignored: reader.ignored,
+            changed_by_code,
         })
     }
 }
 
-/// What a variable says holds over what the code has as a default for the same outputs.
+/// Whether nothing is to leave the process.
+fn is_disabled(reader: &mut Reader<'_>, inputs: &Inputs) -> bool {
+    if let Some(is_disabled) = reader.said_truth("OTEL_SDK_DISABLED") {
+        return is_disabled;
+    }
+    let Some((_, origin)) = reader
+        .in_file("enabled")
+        .filter(|(text, _)| text == "false")
+    else {
+        return false;
+    };
+    // Somebody who names an endpoint expects something there.
+    if let Some(named) = otlp::who_names_an_endpoint(reader, inputs) {
+        reader.say(format!(
+            "nothing is sent to the endpoint of {named}, since {origin} is `false`; hint: `OTEL_SDK_DISABLED=false` \
+             holds over that"
+        ));
+    }
+    true
+}
+
+/// What a variable or the file says holds over what the code has as a default for the same outputs.
 fn filters(reader: &mut Reader<'_>, inputs: &Inputs) -> Result<Filters, InitError> {
     let of_code = |origin: String, directives: &str| {
         Filter::parse_strictly(directives).map_err(|bad| InitError::Filter {
@@ -238,16 +301,26 @@ fn filters(reader: &mut Reader<'_>, inputs: &Inputs) -> Result<Filters, InitErro
     Ok(filters)
 }
 
-/// The filter a variable describes; `None` if it has no directive that is understood.
+/// The filter a variable describes, or the file in its place; `None` if there is no directive that is understood.
 fn directives(reader: &mut Reader<'_>, variable: &str) -> Option<Filter> {
-    let (filter, bad) = Filter::parse_any(&reader.text(variable)?);
+    let in_file = |reader: &Reader<'_>| {
+        let text = reader.by_file(variable)?;
+        Filter::parse_any(&text).0
+    };
+    let Some(text) = reader.variable(variable) else {
+        return in_file(reader);
+    };
+    let (filter, bad) = Filter::parse_any(&text);
     for bad in bad {
         let (directive, reason) = (bad.directive, bad.reason);
         reader.say(format!(
             "log directive `{directive}` of `{variable}` is ignored: {reason}; hint: {ALLOWED}"
         ));
     }
-    filter
+    if filter.is_none() {
+        reader.ignored.insert(variable.to_owned());
+    }
+    filter.or_else(|| in_file(reader))
 }
 
 /// Says what of the specification's variables this version does not act on, rather than leave
@@ -270,7 +343,11 @@ fn sampler(reader: &mut Reader<'_>) -> Option<Sampler> {
         let root = name.strip_prefix("parentbased_").unwrap_or(name);
         let is_known = ["always_on", "always_off", "traceidratio"].contains(&root);
         is_known.then(|| name.to_owned())
-    })?;
+    });
+    let Some(name) = name else {
+        let (rate, _) = reader.in_file("sample_rate")?;
+        return Some(Sampler::trace_id_ratio(rate.parse().ok()?).parent_based());
+    };
     let (root, is_parent_based) = match name.strip_prefix("parentbased_") {
         Some(root) => (root, true),
         None => (name.as_str(), false),
@@ -310,8 +387,9 @@ fn formats(reader: &mut Reader<'_>) -> Vec<Format> {
             None if name == "none" => {}
             None => match Format::feature_of(name) {
                 Some(feature) => reader.say(format!(
-                    "`{name}` of `{VARIABLE}` is ignored: this build does not have it; hint: enable \
-                     the feature `{feature}`"
+                    "`{name}` of {} is ignored: this build does not have it; hint: enable \
+                     the feature `{feature}`",
+                    reader.origin(VARIABLE)
                 )),
                 None => reader.warn(VARIABLE, name, KNOWN),
             },
@@ -324,6 +402,12 @@ fn formats(reader: &mut Reader<'_>) -> Vec<Format> {
 /// holds for both.
 fn batching(reader: &mut Reader<'_>, pipeline: &mut CollectorConfig) {
     const HOUR_MS: u64 = 3_600_000;
+    let of_file = |key| {
+        reader
+            .in_file(key)
+            .and_then(|(text, _)| units::duration(&text))
+    };
+    let (file_delay, file_timeout) = (of_file("batch_delay"), of_file("otlp_timeout"));
     let mut millis = |name: &str| {
         reader.number(name, "1 to 3600000 (milliseconds)", |ms| {
             (1..=HOUR_MS)
@@ -335,7 +419,7 @@ fn batching(reader: &mut Reader<'_>, pipeline: &mut CollectorConfig) {
         millis("OTEL_BSP_SCHEDULE_DELAY"),
         millis("OTEL_BLRP_SCHEDULE_DELAY"),
     );
-    if let Some(delay) = delay {
+    if let Some(delay) = delay.or(file_delay) {
         pipeline.batch_delay = delay;
     }
     let per_signal = shorter(
@@ -347,11 +431,14 @@ fn batching(reader: &mut Reader<'_>, pipeline: &mut CollectorConfig) {
         millis("OTEL_BLRP_EXPORT_TIMEOUT"),
     );
     let generic = millis("OTEL_EXPORTER_OTLP_TIMEOUT");
-    if let Some(timeout) = per_signal.or(generic).or(processors) {
+    if let Some(timeout) = per_signal.or(generic).or(processors).or(file_timeout) {
         pipeline.export_timeout = timeout;
     }
     // Reports are the only metrics so far.
-    if let Some(timeout) = millis("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT").or(generic) {
+    if let Some(timeout) = millis("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT")
+        .or(generic)
+        .or(file_timeout)
+    {
         pipeline.report_timeout = Some(timeout);
     }
     let mut count = |name: &str| {

@@ -20,6 +20,29 @@ pub enum Protocol {
     HttpJson,
 }
 
+impl Protocol {
+    /// Its name, as [`from_name`](Self::from_name) takes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::HttpProtobuf => "http/protobuf",
+            Self::HttpJson => "http/json",
+        }
+    }
+
+    /// The protocol of a name as `OTEL_EXPORTER_OTLP_PROTOCOL` has it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "grpc" => Some(Self::Grpc),
+            "http/protobuf" => Some(Self::HttpProtobuf),
+            "http/json" => Some(Self::HttpJson),
+            _ => None,
+        }
+    }
+}
+
 /// How requests are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -33,6 +56,19 @@ pub enum Compression {
     /// feature `zstd`.
     #[cfg(feature = "zstd")]
     Zstd,
+}
+
+impl Compression {
+    /// Its name, as `OTEL_EXPORTER_OTLP_COMPRESSION` has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            #[cfg(feature = "zstd")]
+            Self::Zstd => "zstd",
+        }
+    }
 }
 
 /// Files for TLS, all PEM, and who named them.
@@ -51,12 +87,15 @@ pub(crate) enum Origin {
     Application(&'static str),
     /// A variable: a bad one is ignored.
     Variable(String),
+    /// The file: a bad one is an error. The text names the setting and the place.
+    File(String),
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Application(place) => f.write_str(place),
+            Self::File(place) => f.write_str(place),
             Self::Variable(name) => write!(f, "`{name}`"),
         }
     }
@@ -112,6 +151,8 @@ const GENERIC_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const GENERIC_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
 /// Used when an exporter is asked for by name and no endpoint is.
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
+/// Used when the file asks for OTLP and names no endpoint.
+const DEFAULT_GRPC_ENDPOINT: &str = "http://localhost:4317";
 
 /// Where the signals go; `None` if none goes anywhere.
 pub(super) fn routes(reader: &mut Reader<'_>, inputs: &Inputs) -> Option<Routes> {
@@ -138,6 +179,19 @@ pub(super) fn routes(reader: &mut Reader<'_>, inputs: &Inputs) -> Option<Routes>
         metrics,
         profiles: profiles.flatten(),
     })
+}
+
+/// Who names an endpoint for all signals, before the file does.
+pub(super) fn who_names_an_endpoint(reader: &Reader<'_>, inputs: &Inputs) -> Option<Origin> {
+    let variable = |name: &str| {
+        reader
+            .variable(name)
+            .map(|_| Origin::Variable(name.to_owned()))
+    };
+    (inputs.argument_endpoint.as_ref().map(|_| ARGUMENT))
+        .or_else(|| inputs.endpoint.as_ref().map(|_| CODE))
+        .or_else(|| variable(OWN_VARIABLE))
+        .or_else(|| variable(GENERIC_ENDPOINT))
 }
 
 /// The ledger is reported wherever metrics would go, but only to an endpoint for all signals: one
@@ -180,12 +234,16 @@ fn route(
     } else if let Some(endpoint) = &inputs.endpoint {
         let origin = if inputs.is_relay { RELAY } else { CODE };
         (endpoint.clone(), origin)
-    } else if let Some(endpoint) = reader.text(&own_name) {
+    } else if let Some(endpoint) = reader.variable(&own_name) {
         (endpoint, Origin::Variable(own_name.clone()))
-    } else if let Some(endpoint) = reader.text(OWN_VARIABLE) {
+    } else if let Some(endpoint) = reader.variable(OWN_VARIABLE) {
         (endpoint, Origin::Variable(OWN_VARIABLE.to_owned()))
-    } else if let Some(endpoint) = reader.text(GENERIC_ENDPOINT) {
+    } else if let Some(endpoint) = reader.variable(GENERIC_ENDPOINT) {
         (endpoint, Origin::Variable(GENERIC_ENDPOINT.to_owned()))
+    } else if let Some(found) = reader.in_file("otlp_endpoint") {
+        found
+    } else if let Some((_, origin)) = reader.in_file("backend") {
+        (DEFAULT_GRPC_ENDPOINT.to_owned(), origin)
     } else if asked_for {
         let name = format!("OTEL_{}_EXPORTER", upper(signal));
         (DEFAULT_ENDPOINT.to_owned(), Origin::Variable(name))
@@ -221,18 +279,19 @@ fn route(
 }
 
 /// The signal's own variable if it is set, or else the one for all: its name and its value.
-fn text_of(reader: &Reader<'_>, signal: Signal, what: &str) -> Option<(String, String)> {
+fn text_of(reader: &Reader<'_>, signal: Signal, what: &str) -> Option<(Origin, String)> {
     let own = format!("OTEL_EXPORTER_OTLP_{}_{what}", upper(signal));
     let names = [own, format!("OTEL_EXPORTER_OTLP_{what}")];
     names
         .into_iter()
-        .find_map(|name| reader.text(&name).map(|text| (name, text)))
+        .find_map(|name| reader.text(&name).map(|text| (reader.origin(&name), text)))
 }
 
 /// The specification has endpoints for gRPC without a scheme, for which this says whether there is TLS.
 fn is_insecure(reader: &mut Reader<'_>, signal: Signal) -> bool {
-    let named = text_of(reader, signal, "INSECURE");
-    named.is_some_and(|(name, _)| reader.truth(&name))
+    let own = format!("OTEL_EXPORTER_OTLP_{}_INSECURE", upper(signal));
+    let own = reader.variable(&own).map(|_| own);
+    reader.truth(own.as_deref().unwrap_or("OTEL_EXPORTER_OTLP_INSECURE"))
 }
 
 fn compression(reader: &mut Reader<'_>, inputs: &Inputs, signal: Signal) -> Compression {
@@ -249,7 +308,8 @@ fn compression(reader: &mut Reader<'_>, inputs: &Inputs, signal: Signal) -> Comp
 fn named_compression(reader: &mut Reader<'_>, name: &str) -> Option<Compression> {
     if cfg!(not(feature = "zstd")) && reader.text(name).as_deref() == Some("zstd") {
         reader.say(format!(
-            "`zstd` of `{name}` is ignored: this build does not have it; hint: enable the feature `zstd`"
+            "`zstd` of {} is ignored: this build does not have it; hint: enable the feature `zstd`",
+            reader.origin(name)
         ));
         return None;
     }
@@ -270,24 +330,24 @@ fn named_compression(reader: &mut Reader<'_>, name: &str) -> Option<Compression>
 fn tls_files(reader: &mut Reader<'_>, inputs: &Inputs, signal: Signal) -> TlsFiles {
     let mut files = inputs.tls_files.clone();
     if files.certificate.is_none() {
-        files.certificate = text_of(reader, signal, "CERTIFICATE")
-            .map(|(name, path)| (path.into(), Origin::Variable(name)));
+        files.certificate =
+            text_of(reader, signal, "CERTIFICATE").map(|(origin, path)| (path.into(), origin));
     }
     if files.client.is_none() {
         let certificate = text_of(reader, signal, "CLIENT_CERTIFICATE");
         files.client = match (certificate, text_of(reader, signal, "CLIENT_KEY")) {
-            (Some((name, certificate)), Some((_, key))) => {
-                Some((certificate.into(), key.into(), Origin::Variable(name)))
+            (Some((origin, certificate)), Some((_, key))) => {
+                Some((certificate.into(), key.into(), origin))
             }
-            (Some((name, _)), None) => {
+            (Some((origin, _)), None) => {
                 reader.say(format!(
-                    "`{name}` is ignored: its key is missing; hint: set `OTEL_EXPORTER_OTLP_CLIENT_KEY`"
+                    "{origin} is ignored: its key is missing; hint: set `OTEL_EXPORTER_OTLP_CLIENT_KEY`"
                 ));
                 None
             }
-            (None, Some((name, _))) => {
+            (None, Some((origin, _))) => {
                 reader.say(format!(
-                    "`{name}` is ignored: its certificate is missing; hint: set \
+                    "{origin} is ignored: its certificate is missing; hint: set \
                      `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`"
                 ));
                 None
@@ -310,31 +370,32 @@ fn protocol(
     if let Some(protocol) = inputs.protocol {
         return protocol;
     }
-    let own_way = matches!(origin, Origin::Application(_))
+    let own_way = matches!(origin, Origin::Application(_) | Origin::File(_))
         || *origin == Origin::Variable(OWN_VARIABLE.into());
+    let in_file = reader.in_file("otlp_protocol");
+    let in_file = in_file.filter(|_| matches!(origin, Origin::File(_)));
     // Where both kinds of endpoint are set, as `ringlight up` does for its programs, the protocol
     // variable belongs to the specification's. A relay has one endpoint, and is no such program.
-    let applies = inputs.is_relay || !own_way || reader.text(GENERIC_ENDPOINT).is_none();
+    let applies = inputs.is_relay || !own_way || reader.variable(GENERIC_ENDPOINT).is_none();
     let per_signal = format!("OTEL_EXPORTER_OTLP_{}_PROTOCOL", upper(signal));
     let given = applies.then(|| {
         named_protocol(reader, &per_signal).or_else(|| named_protocol(reader, GENERIC_PROTOCOL))
     });
-    given.flatten().unwrap_or(match (port(endpoint), own_way) {
-        (Some(4317), _) => Protocol::Grpc,
-        (Some(4318), _) => Protocol::HttpProtobuf,
-        (_, true) => Protocol::Grpc,
-        (_, false) => Protocol::HttpProtobuf,
-    })
+    let in_file = || in_file.and_then(|(name, _)| Protocol::from_name(&name));
+    given
+        .flatten()
+        .or_else(in_file)
+        .unwrap_or(match (port(endpoint), own_way) {
+            (Some(4317), _) => Protocol::Grpc,
+            (Some(4318), _) => Protocol::HttpProtobuf,
+            (_, true) => Protocol::Grpc,
+            (_, false) => Protocol::HttpProtobuf,
+        })
 }
 
 fn named_protocol(reader: &mut Reader<'_>, name: &str) -> Option<Protocol> {
     const NAMES: &str = "`grpc`, `http/protobuf` or `http/json`";
-    reader.choice(name, NAMES, |text| match text {
-        "grpc" => Some(Protocol::Grpc),
-        "http/protobuf" => Some(Protocol::HttpProtobuf),
-        "http/json" => Some(Protocol::HttpJson),
-        _ => None,
-    })
+    reader.choice(name, NAMES, Protocol::from_name)
 }
 
 /// The headers, and who named them.

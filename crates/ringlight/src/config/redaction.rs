@@ -4,7 +4,7 @@ use ringlight_collector::{Redaction, Replacement};
 
 use super::environment::Reader;
 
-/// `RINGLIGHT_REDACT` and `RINGLIGHT_REDACT_KEYS`. A word that is not understood asks for the standard rules: what
+/// `RINGLIGHT_REDACT` and `RINGLIGHT_REDACT_KEYS`, and what the file says; keys of both. A word that is not understood asks for the standard rules: what
 /// is masked in vain can be seen and set right, what has left the process cannot.
 pub(super) fn redaction(reader: &mut Reader<'_>) -> Option<Redaction> {
     const VARIABLE: &str = "RINGLIGHT_REDACT";
@@ -18,8 +18,12 @@ pub(super) fn redaction(reader: &mut Reader<'_>) -> Option<Redaction> {
             Redaction::standard()
         }
     };
-    let keys = reader.text("RINGLIGHT_REDACT_KEYS").unwrap_or_default();
-    let keys = keys.split(',').map(str::trim).filter(|key| !key.is_empty());
+    let keys = [
+        reader.variable("RINGLIGHT_REDACT_KEYS"),
+        reader.in_file("redact_keys").map(|(keys, _)| keys),
+    ];
+    let keys = keys.iter().flatten().flat_map(|keys| keys.split(','));
+    let keys = keys.map(str::trim).filter(|key| !key.is_empty());
     let redaction = keys.fold(base, |redaction, key| redaction.key(key, Replacement::Mask));
     (!redaction.is_empty()).then_some(redaction)
 }

@@ -1,4 +1,4 @@
-//! Where the headers come from that hold a secret, as variables say.
+//! Where the headers come from that hold a secret, as variables say, or the file.
 //!
 //! What is wrong here is an error, unlike elsewhere: to ignore it would be to send without authentication.
 
@@ -43,8 +43,9 @@ pub(super) fn headers(
 fn look_ahead(reader: &mut Reader<'_>, variable: &str, file: &FileSecret, is_optional: bool) {
     match file.probe() {
         Err(error) if !(is_optional && error.kind() == SecretErrorKind::Missing) => {
+            let origin = reader.origin(variable);
             reader.say(format!(
-                "nothing is sent until `{variable}` can be used: {error}"
+                "nothing is sent until {origin} can be used: {error}"
             ));
         }
         _ => {}
@@ -56,11 +57,20 @@ fn only_one(
     reader: &Reader<'_>,
     variables: &[&'static str],
 ) -> Result<Option<(&'static str, String)>, InitError> {
-    let set = |variable: &&'static str| reader.text(variable).map(|value| (*variable, value));
+    // What variables say replaces what the file does.
+    let by_variable = variables.iter().any(|name| reader.variable(name).is_some());
+    let set = |name: &&'static str| {
+        let value = if by_variable {
+            reader.variable(name)
+        } else {
+            reader.text(name)
+        };
+        value.map(|value| (*name, value))
+    };
     let mut set = variables.iter().filter_map(set);
     match (set.next(), set.next()) {
         (Some((one, _)), Some((other, _))) => Err(refused(
-            &format!("`{one}` and `{other}`"),
+            &format!("{} and {}", reader.origin(one), reader.origin(other)),
             "both are set",
             "unset one of them",
         )),
@@ -82,17 +92,17 @@ fn age(reader: &Reader<'_>, path: &str) -> Result<SecretHeadersBuilder, InitErro
         let reason =
             format!("the file is decrypted with identities, and `{AGE_IDENTITIES}` is not set");
         let hint = "name a file there as `age-keygen -o` writes it";
-        refused(&format!("`{AGE_FILE}`"), reason, hint)
+        refused(&reader.origin(AGE_FILE).to_string(), reason, hint)
     })?;
     let secret = ringlight_secrets::AgeFileSecret::new(path, identities);
     Ok(secret.into())
 }
 
 #[cfg(not(feature = "age"))]
-fn age(_: &Reader<'_>, _: &str) -> Result<SecretHeadersBuilder, InitError> {
+fn age(reader: &Reader<'_>, _: &str) -> Result<SecretHeadersBuilder, InitError> {
     let reason = "this build cannot decrypt files of age";
     Err(refused(
-        &format!("`{AGE_FILE}`"),
+        &reader.origin(AGE_FILE).to_string(),
         reason,
         "enable the feature `age`",
     ))
@@ -104,14 +114,18 @@ fn vault(reader: &Reader<'_>, reference: &str) -> Result<SecretHeadersBuilder, I
     let wrong = |variable: &'static str| {
         move |error: VaultConfigError| {
             let hint = "see the guide, docs/secrets.md";
-            refused(&format!("`{variable}`"), error.to_string(), hint)
+            refused(
+                &reader.origin(variable).to_string(),
+                error.to_string(),
+                hint,
+            )
         }
     };
     let reference = reference.parse().map_err(wrong(VAULT))?;
     let address = reader.text("VAULT_ADDR").ok_or_else(|| {
         let reason = "the secret is in Vault, and `VAULT_ADDR` is not set";
         refused(
-            &format!("`{VAULT}`"),
+            &reader.origin(VAULT).to_string(),
             reason,
             "set it, such as to `https://vault:8200`",
         )
@@ -130,10 +144,10 @@ fn vault(reader: &Reader<'_>, reference: &str) -> Result<SecretHeadersBuilder, I
 }
 
 #[cfg(not(feature = "vault"))]
-fn vault(_: &Reader<'_>, _: &str) -> Result<SecretHeadersBuilder, InitError> {
+fn vault(reader: &Reader<'_>, _: &str) -> Result<SecretHeadersBuilder, InitError> {
     let reason = "this build cannot speak to Vault";
     Err(refused(
-        &format!("`{VAULT}`"),
+        &reader.origin(VAULT).to_string(),
         reason,
         "enable the feature `vault`",
     ))
@@ -171,7 +185,7 @@ mod auth {
                     let reason = "the secret is in Vault, and nothing says how to log in there";
                     let hint = "set `VAULT_TOKEN`, `RINGLIGHT_VAULT_TOKEN_FILE`, \
                          `RINGLIGHT_VAULT_ROLE_ID` or `RINGLIGHT_VAULT_KUBERNETES_ROLE`";
-                    refused(&format!("`{}`", super::VAULT), reason, hint)
+                    refused(&reader.origin(super::VAULT).to_string(), reason, hint)
                 })?;
                 return Ok(VaultAuth::token(SecretString::from(token)));
             }

@@ -5,8 +5,10 @@ use std::time::Duration;
 use ringlight_collector::{SpoolConfig, SpoolMode};
 
 use super::environment::Reader;
+use super::otlp::Origin;
+use super::units;
 
-const DIR: &str = "RINGLIGHT_SPOOL_DIR";
+pub(super) const DIR: &str = "RINGLIGHT_SPOOL_DIR";
 const MODE: &str = "RINGLIGHT_SPOOL_MODE";
 const SIZE_LIMIT: &str = "RINGLIGHT_SPOOL_SIZE_LIMIT";
 const MAX_AGE: &str = "RINGLIGHT_SPOOL_MAX_AGE";
@@ -37,60 +39,29 @@ pub(super) fn spool(reader: &mut Reader<'_>) -> Option<SpoolConfig> {
 pub(super) fn warn_of_what_needs_a_directory(reader: &mut Reader<'_>) {
     for name in [MODE, SIZE_LIMIT, MAX_AGE] {
         if reader.text(name).is_some() {
+            let origin = reader.origin(name);
             reader.say(format!(
-                "`{name}` is ignored: nothing is kept on disk; hint: name a directory in `{DIR}`"
+                "{origin} is ignored: nothing is kept on disk; hint: name a directory in `{DIR}`"
             ));
         }
     }
 }
 
 /// A warning if the directory cannot be used.
-pub(crate) fn unusable(spool: &SpoolConfig) -> Option<String> {
+pub(crate) fn unusable(spool: &SpoolConfig, origin: &Origin) -> Option<String> {
     let error = spool.probe().err()?;
     Some(format!(
-        "`{DIR}` is ignored, what cannot be sent is kept in memory as far as there is room: {error}"
+        "{origin} is ignored, what cannot be sent is kept in memory as far as there is room: {error}"
     ))
 }
 
-/// A number and a unit.
-fn split(text: &str) -> Option<(u64, &str)> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    Some((number.parse().ok()?, unit.trim()))
-}
-
 fn size(text: &str) -> Option<u64> {
-    let (number, unit) = split(text)?;
-    let factor = match unit {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        "kB" => 1_000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        _ => return None,
-    };
-    let bytes = number.checked_mul(factor)?;
-    (bytes >= 1 << 20).then_some(bytes)
+    units::size(text).filter(|bytes| *bytes >= 1 << 20)
 }
 
 fn age(text: &str) -> Option<Duration> {
-    let (number, unit) = split(text)?;
-    let factor = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    let seconds = number.checked_mul(factor)?;
-    (60..=365 * 86_400)
-        .contains(&seconds)
-        .then(|| Duration::from_secs(seconds))
+    let allowed = Duration::from_secs(60)..=Duration::from_secs(365 * 86_400);
+    units::duration(text).filter(|age| allowed.contains(age))
 }
 
 #[cfg(test)]

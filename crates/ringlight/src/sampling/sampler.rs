@@ -1,5 +1,7 @@
 //! Which traces are recorded.
 
+use std::fmt;
+
 /// Which traces are recorded, decided where a trace begins and before anything of it is.
 ///
 /// A trace is recorded as a whole or not at all: every span follows the one around it, and one that
@@ -96,6 +98,20 @@ impl Sampler {
     }
 }
 
+/// As `OTEL_TRACES_SAMPLER` and its argument name it: `parentbased_traceidratio 0.1`.
+impl fmt::Display for Sampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.follows_remote {
+            f.write_str("parentbased_")?;
+        }
+        match self.bound {
+            0 => f.write_str("always_off"),
+            ALL => f.write_str("always_on"),
+            bound => write!(f, "traceidratio {}", bound as f64 / ALL as f64),
+        }
+    }
+}
+
 /// What the specification asks for where nothing is configured.
 impl Default for Sampler {
     fn default() -> Self {
@@ -127,6 +143,9 @@ mod tests {
         let quarter = Sampler::trace_id_ratio(0.25).parent_based();
         assert_eq!(half.scaled(0.5), quarter);
         assert_eq!(half.scaled(1.0), half);
+        assert_eq!(half.to_string(), "parentbased_traceidratio 0.5");
+        assert_eq!(Sampler::always_off().to_string(), "always_off");
+        assert_eq!(Sampler::default().to_string(), "parentbased_always_on");
         assert!(Sampler::trace_id_ratio(1.0).takes_all());
         assert_eq!(Sampler::trace_id_ratio(1.0), Sampler::always_on());
         assert_eq!(Sampler::trace_id_ratio(0.0), Sampler::always_off());

@@ -48,6 +48,19 @@ impl ResourceDetector {
         Self::Kubernetes,
     ];
 
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Os => "os",
+            Self::Process => "process",
+            Self::ProcessArguments => "process_arguments",
+            Self::Container => "container",
+            Self::Kubernetes => "k8s",
+        }
+    }
+
     /// The detector of a name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -94,7 +107,8 @@ pub(super) fn wanted(reader: &mut Reader<'_>) -> Vec<ResourceDetector> {
         "`host`, `os`, `process`, `process_arguments`, `container`, `k8s`, `all`, `none`";
     let found = VARIABLES
         .into_iter()
-        .find_map(|variable| Some((variable, reader.text(variable)?)));
+        .find_map(|variable| Some((variable, reader.variable(variable)?)))
+        .or_else(|| Some((VARIABLES[0], reader.in_file("resource_detectors")?.0)));
     let Some((variable, text)) = found else {
         return ResourceDetector::ALL.to_vec();
     };

@@ -27,7 +27,7 @@ pub(crate) struct ResourceInputs {
 }
 
 /// The attributes of the resource. Of several values for a key the first source wins: code,
-/// `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, what is found out here.
+/// `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, the file, what is found out here.
 pub(super) fn attributes(
     reader: &mut Reader<'_>,
     inputs: ResourceInputs,
@@ -53,10 +53,17 @@ fn attributes_below(
         add(text("service.name", name));
     }
     inputs.attributes.into_iter().for_each(&mut add);
-    if let Some(name) = reader.text("OTEL_SERVICE_NAME") {
+    let name = reader.variable("OTEL_SERVICE_NAME");
+    if let Some(name) = name {
         add(text("service.name", name));
     }
     for (key, value) in reader.pairs("OTEL_RESOURCE_ATTRIBUTES") {
+        add(KeyValue::new(key, value));
+    }
+    if let Some((name, _)) = reader.in_file("service_name") {
+        add(text("service.name", name));
+    }
+    for (key, value) in reader.file_attributes() {
         add(KeyValue::new(key, value));
     }
     let unknown = match executable() {

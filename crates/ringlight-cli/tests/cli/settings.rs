@@ -1,0 +1,172 @@
+//! `ringlight config`: what is shown and checked, and that no secret is among it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::common::{ringlight, text};
+
+fn here(dir: &Path) -> Command {
+    let mut command = ringlight();
+    command.current_dir(dir).env_remove("RINGLIGHT_CONFIG_FILE");
+    command
+}
+
+fn written(text: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("ringlight.toml"), text).unwrap();
+    dir
+}
+
+#[track_caller]
+fn ended(output: &Output, code: i32) -> (String, String) {
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{stdout}{stderr}");
+    (stdout, stderr)
+}
+
+#[test]
+fn what_holds_is_shown_with_who_said_so_and_no_secret() {
+    let dir = written("[telemetry]\nservice_name = \"shop\"\nsample_rate = 0.5\n");
+    let output = here(dir.path())
+        .args(["config", "show"])
+        .env("OTLP_ENDPOINT", "https://ada:hunter2@collector:4317")
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2")
+        .env("OTEL_TRACES_SAMPLER", "sometimes")
+        .output()
+        .unwrap();
+    let (stdout, stderr) = ended(&output, 0);
+    assert!(
+        !format!("{stdout}{stderr}").contains("hunter2"),
+        "{stdout}{stderr}"
+    );
+    let row = |key: &str| {
+        let mut rows = stdout
+            .lines()
+            .filter(|row| row.split_whitespace().next() == Some(key));
+        let row = rows
+            .next()
+            .unwrap_or_else(|| panic!("no `{key}`: {stdout}"));
+        row.split("  ")
+            .map(str::trim)
+            .filter(|cell| !cell.is_empty())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        row("service_name"),
+        ["service_name", "shop", "ringlight.toml:2"]
+    );
+    // A variable that is not understood says nothing, and leaves it to the file.
+    assert_eq!(
+        row("sample_rate"),
+        ["sample_rate", "0.5", "ringlight.toml:3"]
+    );
+    assert!(
+        stderr.contains("warning: `OTEL_TRACES_SAMPLER` is `sometimes`"),
+        "{stderr}"
+    );
+    let endpoint = "https://…@collector:4317";
+    assert_eq!(
+        row("otlp_endpoint"),
+        ["otlp_endpoint", endpoint, "OTLP_ENDPOINT"]
+    );
+    let names = "authorization (values not shown)";
+    assert_eq!(
+        row("otlp_headers"),
+        ["otlp_headers", names, "OTEL_EXPORTER_OTLP_HEADERS"]
+    );
+    assert_eq!(row("batch_delay"), ["batch_delay", "200ms", "default"]);
+}
+
+#[test]
+fn what_holds_is_data_for_programs_too() {
+    let dir = written("[telemetry]\nservice_name = \"shop\"\n");
+    let output = here(dir.path())
+        .args(["config", "show", "--json"])
+        .output()
+        .unwrap();
+    let (stdout, stderr) = ended(&output, 0);
+    assert_eq!(stderr, "");
+    let shown: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(shown["file"], "ringlight.toml");
+    let settings = shown["settings"].as_array().unwrap();
+    let named = settings
+        .iter()
+        .find(|setting| setting["key"] == "service_name");
+    let expected = serde_json::json!({"key": "service_name", "value": "shop", "from": "file", "place": "ringlight.toml:2"});
+    assert_eq!(named, Some(&expected));
+
+    let nothing = tempfile::tempdir().unwrap();
+    let output = here(nothing.path())
+        .args(["config", "show"])
+        .output()
+        .unwrap();
+    let (_, stderr) = ended(&output, 0);
+    assert!(stderr.starts_with("no file of settings: "), "{stderr}");
+}
+
+#[test]
+fn all_that_is_wrong_with_a_file_is_told() {
+    let dir = written(
+        "[telemetry]\nsample_rate = 7\notlp_headers = { authorization = \"hunter2\" }\nservce_name = 1\n",
+    );
+    for command in [["config", "check"], ["config", "show"]] {
+        let output = here(dir.path()).args(command).output().unwrap();
+        let (stdout, stderr) = ended(&output, 1);
+        assert_eq!(stdout, "");
+        assert!(!stderr.contains("hunter2"), "{stderr}");
+        let lines: Vec<&str> = stderr.lines().collect();
+        assert_eq!(lines.len(), 6, "{stderr}");
+        assert_eq!(lines[0], "error: ringlight.toml:2: `sample_rate` is `7`");
+        assert_eq!(lines[1], "hint: allowed is a number from 0 to 1");
+        assert!(lines[2].starts_with(
+            "error: ringlight.toml:3: `otlp_headers` is refused: headers and tokens are secrets"
+        ));
+        assert!(
+            lines[3].starts_with("hint: name where they come from with `otlp_headers_file`"),
+            "{stderr}"
+        );
+        assert_eq!(lines[5], "hint: did you mean `service_name`?");
+    }
+}
+
+#[test]
+fn several_files_are_checked_and_the_good_ones_named() {
+    let dir = written("[telemetry]\nsample_rate = 0.5\n");
+    std::fs::write(
+        dir.path().join("shop.toml"),
+        "port = 80\n[telemetry]\nenabled = 3\n",
+    )
+    .unwrap();
+    let output = here(dir.path())
+        .args([
+            "config",
+            "check",
+            "shop.toml",
+            "ringlight.toml",
+            "nowhere.toml",
+        ])
+        // It is the files that are checked, not what holds here.
+        .env("OTEL_TRACES_SAMPLER", "sometimes")
+        .output()
+        .unwrap();
+    let (stdout, stderr) = ended(&output, 1);
+    assert_eq!(stdout, "ringlight.toml: ok\n");
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines[0], "error: shop.toml:3: `enabled` is `3`");
+    assert!(
+        lines[2].starts_with("error: nowhere.toml: the configuration cannot be read: No such file"),
+        "{stderr}"
+    );
+
+    let nothing = tempfile::tempdir().unwrap();
+    let output = here(nothing.path())
+        .args(["config", "check"])
+        .output()
+        .unwrap();
+    let (_, stderr) = ended(&output, 1);
+    assert!(
+        stderr.starts_with("error: there is no `ringlight.toml` in this directory\nhint: "),
+        "{stderr}"
+    );
+}

@@ -1,0 +1,304 @@
+//! From TOML to settings that are known to be right.
+
+use std::ops::Range;
+use std::path::Path;
+
+use ringlight_model::Value;
+use toml_edit::{Document, Item, TableLike};
+
+use super::{ConfigError, ConfigFile, ConfigProblem, Entry, FILE_NAME};
+use crate::config::setting::{self, SETTINGS, Setting, Shape};
+
+/// The table that is ours.
+const TABLE: &str = "telemetry";
+
+/// Parts of keys under which people put secrets.
+const OF_SECRETS: [&str; 8] = [
+    "header",
+    "authorization",
+    "token",
+    "password",
+    "secret",
+    "api_key",
+    "apikey",
+    "credential",
+];
+
+/// Checks a whole file.
+///
+/// # Errors
+/// With everything that is wrong with it, in the order of its lines.
+pub(super) fn file(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
+    let mut check = Check {
+        text,
+        file: ConfigFile {
+            path: path.to_owned(),
+            ..ConfigFile::default()
+        },
+        problems: Vec::new(),
+    };
+    match Document::parse(text) {
+        Ok(document) => check.document(document.as_table(), is_ours_alone(path)),
+        Err(error) => {
+            let reason = error.message().trim().replace('\n', ", ");
+            check.problem(
+                error.span(),
+                format!("this is not TOML: {reason}"),
+                "see https://toml.io for how it is written",
+            );
+        }
+    }
+    if check.problems.is_empty() {
+        return Ok(check.file);
+    }
+    check.problems.sort_by_key(|problem| problem.line);
+    Err(ConfigError {
+        path: path.to_owned(),
+        problems: check.problems,
+    })
+}
+
+/// Another file may be the application's own, in which other tables are none of our business.
+fn is_ours_alone(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == FILE_NAME)
+}
+
+struct Check<'a> {
+    text: &'a str,
+    file: ConfigFile,
+    problems: Vec<ConfigProblem>,
+}
+
+impl Check<'_> {
+    fn document(&mut self, root: &dyn TableLike, is_ours_alone: bool) {
+        for (name, item) in root.iter() {
+            let span = span_of(root, name, item);
+            match (name, item.as_table_like()) {
+                (TABLE, Some(table)) => self.table(table),
+                (TABLE, None) => self.problem(
+                    span,
+                    format!("`{TABLE}` is a table, not {}", kind(item)),
+                    "write `[telemetry]` on a line of its own, and the settings below it",
+                ),
+                _ if !is_ours_alone => {}
+                _ if setting::of_key(name).is_some() => self.problem(
+                    span,
+                    format!("`{name}` stands before `[{TABLE}]`"),
+                    "write `[telemetry]` on a line of its own, and the settings below it",
+                ),
+                _ => self.problem(
+                    span,
+                    format!("`{name}` is not known here"),
+                    "the settings of this file are below `[telemetry]`",
+                ),
+            }
+        }
+    }
+
+    fn table(&mut self, table: &dyn TableLike) {
+        for (key, item) in table.iter() {
+            let key_span = span_of(table, key, item);
+            match setting::of_key(key) {
+                Some(setting) => self.setting(setting, item, key_span),
+                None => self.unknown(key, key_span),
+            }
+        }
+    }
+
+    fn unknown(&mut self, key: &str, span: Option<Range<usize>>) {
+        let lower = key.to_ascii_lowercase();
+        if OF_SECRETS.iter().any(|part| lower.contains(part)) {
+            return self.problem(
+                span,
+                format!(
+                    "`{key}` is refused: headers and tokens are secrets, and a file of settings is copied, shown and \
+                     kept under version control"
+                ),
+                "name where they come from with `otlp_headers_file`, `otlp_headers_age_file` or \
+                 `otlp_headers_vault_key`, or set `OTEL_EXPORTER_OTLP_HEADERS` in the environment; see docs/secrets.md",
+            );
+        }
+        let nearest = SETTINGS
+            .iter()
+            .map(|setting| {
+                (
+                    strsim::damerau_levenshtein(setting.key, &lower),
+                    setting.key,
+                )
+            })
+            .min()
+            .filter(|(distance, known)| *distance <= known.len() / 3);
+        let hint = match nearest {
+            Some((_, known)) => format!("did you mean `{known}`?"),
+            None => {
+                let keys: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
+                format!("known are `{}`", keys.join("`, `"))
+            }
+        };
+        self.problem(span, format!("`{key}` is not a setting"), hint);
+    }
+
+    fn setting(&mut self, setting: &'static Setting, item: &Item, key_span: Option<Range<usize>>) {
+        let line = self.line(key_span.clone().or_else(|| item.span()));
+        if setting.shape == Shape::Table {
+            self.attributes(setting, item, key_span);
+            return;
+        }
+        match text(setting.shape, item) {
+            Some(text) => self.file.entries.push(Entry {
+                setting,
+                text,
+                line,
+            }),
+            None => {
+                let span = item.span().or(key_span);
+                let message = match shown(setting.shape, item) {
+                    Some(value) => format!("`{}` is {value}", setting.key),
+                    None => format!("`{}` is something else", setting.key),
+                };
+                let allowed = format!("allowed is {}", setting.shape);
+                self.problem(span, message, allowed);
+            }
+        }
+    }
+
+    fn attributes(
+        &mut self,
+        setting: &'static Setting,
+        item: &Item,
+        key_span: Option<Range<usize>>,
+    ) {
+        let Some(table) = item.as_table_like() else {
+            let message = format!("`{}` is {}", setting.key, kind(item));
+            return self.problem(key_span, message, format!("allowed is {}", setting.shape));
+        };
+        let line = self.line(key_span);
+        let mut names = Vec::new();
+        for (key, item) in table.iter() {
+            let span = span_of(table, key, item);
+            match attribute(item) {
+                Some(value) => {
+                    names.push(key);
+                    self.file.attributes.push((key.to_owned(), value));
+                }
+                None => {
+                    let hint = if item.is_table_like() {
+                        format!(
+                            "write a name that has dots in quotes, such as `\"{key}.name\" = \"..\"`"
+                        )
+                    } else {
+                        "allowed are texts, numbers, `true` and `false`".to_owned()
+                    };
+                    let message = format!("the attribute `{key}` is {}", kind(item));
+                    self.problem(span, message, hint);
+                }
+            }
+        }
+        self.file.entries.push(Entry {
+            setting,
+            text: names.join(","),
+            line,
+        });
+    }
+
+    fn problem(
+        &mut self,
+        span: Option<Range<usize>>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.problems.push(ConfigProblem {
+            line: Some(self.line(span)),
+            message: message.into(),
+            hint: hint.into(),
+        });
+    }
+
+    fn line(&self, span: Option<Range<usize>>) -> usize {
+        let start = span.map_or(0, |span| span.start).min(self.text.len());
+        1 + self.text.as_bytes()[..start]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+    }
+}
+
+/// Where a key is, or else what belongs to it.
+fn span_of(table: &dyn TableLike, key: &str, item: &Item) -> Option<Range<usize>> {
+    let key = table.get_key_value(key).and_then(|(key, _)| key.span());
+    key.or_else(|| item.span())
+}
+
+/// A value as the variable of the setting would have it; `None` if it is not of the shape.
+fn text(shape: Shape, item: &Item) -> Option<String> {
+    let text = match shape {
+        Shape::Truth => item.as_bool()?.to_string(),
+        Shape::Whole(..) => item.as_integer()?.to_string(),
+        Shape::Ratio => number(item)?.to_string(),
+        Shape::Words(_) => {
+            let words = item.as_array()?.iter();
+            let words: Option<Vec<_>> = words
+                .map(|word| word.as_str().filter(|word| shape.takes(word)))
+                .collect();
+            return Some(words?.join(","));
+        }
+        _ => item.as_str()?.to_owned(),
+    };
+    shape.takes(&text).then_some(text)
+}
+
+fn number(item: &Item) -> Option<f64> {
+    item.as_float()
+        .or_else(|| item.as_integer().map(|number| number as f64))
+}
+
+/// A value to be shown with what is allowed. An address is not: it may have a password.
+fn shown(shape: Shape, item: &Item) -> Option<String> {
+    if matches!(shape, Shape::Words(_))
+        && let Some(array) = item.as_array()
+    {
+        let bad = array
+            .iter()
+            .find(|word| !word.as_str().is_some_and(|word| shape.takes(word)))?;
+        let bad = bad
+            .as_str()
+            .map_or_else(|| bad.type_name().to_owned(), |bad| format!("`\"{bad}\"`"));
+        return Some(format!("an array with {bad}"));
+    }
+    if let Some(number) = item.as_integer() {
+        return Some(format!("`{number}`"));
+    }
+    if let Some(number) = item.as_float() {
+        return Some(format!("`{number}`"));
+    }
+    if let Some(truth) = item.as_bool() {
+        return Some(format!("`{truth}`"));
+    }
+    match (item.as_str(), shape) {
+        (Some(text), Shape::Url) if text.contains('@') => {
+            Some("an address with credentials, which are a secret".to_owned())
+        }
+        (Some(text), _) => Some(format!("`\"{text}\"`")),
+        (None, _) => Some(kind(item)),
+    }
+}
+
+fn kind(item: &Item) -> String {
+    match item.type_name() {
+        name @ ("integer" | "array" | "array of tables" | "inline table") => format!("an {name}"),
+        name => format!("a {name}"),
+    }
+}
+
+fn attribute(item: &Item) -> Option<Value<'static>> {
+    if let Some(text) = item.as_str() {
+        return Some(text.to_owned().into());
+    }
+    if let Some(truth) = item.as_bool() {
+        return Some(truth.into());
+    }
+    if let Some(number) = item.as_integer() {
+        return Some(number.into());
+    }
+    item.as_float().map(Into::into)
+}

@@ -1,0 +1,69 @@
+//! What is wrong with a file of settings.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A file of settings cannot be used. `Display` is one line, about the first problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigError {
+    /// The file.
+    pub path: PathBuf,
+    /// All that is wrong with it, at least one.
+    pub problems: Vec<ConfigProblem>,
+}
+
+/// One thing that is wrong. No value is shown that may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigProblem {
+    /// The line, from 1; `None` where it is about the file.
+    pub line: Option<usize>,
+    /// What is wrong: the key, the value, what is allowed.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl ConfigError {
+    pub(super) fn unreadable(path: &Path, reason: String) -> Self {
+        let problem = ConfigProblem {
+            line: None,
+            message: format!("the configuration cannot be read: {reason}"),
+            hint: "name a file in TOML that this process may read".to_owned(),
+        };
+        Self {
+            path: path.to_owned(),
+            problems: vec![problem],
+        }
+    }
+}
+
+impl ConfigProblem {
+    /// The problem with the place it is at: `ringlight.toml:3: ...`.
+    #[must_use]
+    pub fn at(&self, path: &Path) -> String {
+        let path = path.display();
+        match self.line {
+            Some(line) => format!("{path}:{line}: {}", self.message),
+            None => format!("{path}: {}", self.message),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(first) = self.problems.first() else {
+            return write!(f, "{}: cannot be used", self.path.display());
+        };
+        f.write_str(&first.at(&self.path))?;
+        match self.problems.len() - 1 {
+            0 => {}
+            1 => f.write_str(", and one more problem")?,
+            more => write!(f, ", and {more} more problems")?,
+        }
+        write!(f, "; hint: {}", first.hint)
+    }
+}
+
+impl std::error::Error for ConfigError {}

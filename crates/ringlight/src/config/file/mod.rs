@@ -1,0 +1,127 @@
+//! Settings in a file: `[telemetry]` of `ringlight.toml`, or of the application's own file.
+//!
+//! The file comes last, behind the command line, the code and all variables. What is wrong with it is an error, with its
+//! line: unlike a variable, which may be there for somebody else, it was written for this program.
+
+mod check;
+mod error;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use ringlight_model::Value;
+
+use super::environment::Environment;
+use super::setting::Setting;
+pub use error::{ConfigError, ConfigProblem};
+
+/// Looked for where the process runs, if nothing names another.
+const FILE_NAME: &str = "ringlight.toml";
+
+/// Names a file, or `none`.
+pub(super) const FILE_VARIABLE: &str = "RINGLIGHT_CONFIG_FILE";
+
+/// What a file may hold at most: somebody named the wrong one.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// What a file says.
+#[derive(Debug, Default)]
+pub(crate) struct ConfigFile {
+    path: PathBuf,
+    entries: Vec<Entry>,
+    /// `resource_attributes`.
+    pub(super) attributes: Vec<(String, Value<'static>)>,
+}
+
+/// One setting.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) setting: &'static Setting,
+    /// As a variable would have it.
+    pub(super) text: String,
+    line: usize,
+}
+
+impl ConfigFile {
+    /// The file that applies: the one the code names, the one the variable does, or the one that lies where the process
+    /// runs, unless the environment is a fixed one, which stands for the process's surroundings.
+    ///
+    /// # Errors
+    /// A file that is named is not there; one cannot be read, or is not understood.
+    pub(super) fn find(
+        named: Option<&Path>,
+        environment: &Environment,
+    ) -> Result<Option<Self>, ConfigError> {
+        if let Some(path) = named {
+            return Self::read(path).map(Some);
+        }
+        match environment.get(FILE_VARIABLE).as_deref().map(str::trim) {
+            Some("none") => return Ok(None),
+            Some(path) => return Self::read(Path::new(path)).map(Some),
+            None => {}
+        }
+        let path = Path::new(FILE_NAME);
+        if matches!(environment, Environment::Fixed(_)) || !path.exists() {
+            return Ok(None);
+        }
+        Self::read(path).map(Some)
+    }
+
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let cannot = |reason: String| ConfigError::unreadable(path, reason);
+        let about = std::fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
+        if !about.is_file() {
+            return Err(cannot("it is not a file".to_owned()));
+        }
+        if about.len() > BYTES_MAX {
+            return Err(cannot(format!(
+                "it has {} bytes, which are more than the {BYTES_MAX} a configuration may have",
+                about.len()
+            )));
+        }
+        let bytes = std::fs::read(path).map_err(|error| cannot(error.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let line = 1 + error.as_bytes()[..valid]
+                .iter()
+                .filter(|b| **b == b'\n')
+                .count();
+            cannot(format!("line {line} is not UTF-8"))
+        })?;
+        check::file(path, &text)
+    }
+
+    /// Its path, as it was named.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the file says in place of a variable, and where.
+    pub(super) fn by_variable(&self, variable: &str) -> Option<&Entry> {
+        self.entries
+            .iter()
+            .find(|entry| entry.setting.is_same && entry.setting.variable == Some(variable))
+    }
+
+    /// What the file says of a setting.
+    pub(super) fn by_key(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.setting.key == key)
+    }
+
+    /// A setting with where it is: `sample_rate` in ringlight.toml:3.
+    pub(super) fn place(&self, entry: &Entry) -> String {
+        format!("`{}` in {}", entry.setting.key, self.position(entry.line))
+    }
+
+    /// Where a setting is: ringlight.toml:3.
+    fn position(&self, line: usize) -> String {
+        format!("{}:{line}", self.path.display())
+    }
+
+    /// Where an entry is.
+    pub(super) fn position_of(&self, entry: &Entry) -> String {
+        self.position(entry.line)
+    }
+}

@@ -1,0 +1,482 @@
+//! Every setting a file may have: its key, the variable that says the same, what it may be, and what it is without.
+//!
+//! The one list of them: files are checked by it, and the reference, the JSON Schema and `ringlight config show` are
+//! made from it.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::units::{self, DURATIONS, SIZES};
+use crate::budget::OverheadBudget;
+use crate::filter::Filter;
+
+/// One setting below `[telemetry]`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Setting {
+    /// Its key.
+    pub key: &'static str,
+    /// The variable about the same thing, for all signals, which holds over the file.
+    pub variable: Option<&'static str>,
+    /// Whether the variable has the same values, so that the file's is read in its place.
+    pub(super) is_same: bool,
+    /// What it may be.
+    pub shape: Shape,
+    /// What it is where nothing says otherwise, for a person to read.
+    pub default: &'static str,
+    /// What it does, in a sentence.
+    pub about: &'static str,
+}
+
+/// What a setting may be in a file.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Shape {
+    /// `true` or `false`.
+    Truth,
+    /// Any text that is not empty.
+    Text,
+    /// A path, below the directory the process runs in unless it is absolute.
+    Path,
+    /// `http://host:port` or `https://host:port`, without credentials.
+    Url,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// An array of these words, or of any texts if there are none here.
+    Words(&'static [&'static str]),
+    /// A whole number from the first to the second.
+    Whole(u64, u64),
+    /// A number from 0 to 1.
+    Ratio,
+    /// A time such as `"200ms"` or `"12h"`, from the first to the second.
+    Time(Duration, Duration),
+    /// A size such as `"500MiB"`, of so many bytes at least.
+    Size(u64),
+    /// Something such as `"2%"`.
+    Percentage,
+    /// Directives such as `"info,my_crate=debug"`.
+    Directives,
+    /// A table of texts, numbers and truths.
+    Table,
+}
+
+impl Shape {
+    /// Whether a text, as a variable or a string of the file has it, is of this shape.
+    pub(super) fn takes(self, text: &str) -> bool {
+        match self {
+            Self::Truth => matches!(text, "true" | "false"),
+            Self::Text | Self::Path => !text.trim().is_empty(),
+            Self::Url => is_address(text),
+            Self::Word(words) => words.contains(&text),
+            Self::Words(words) => {
+                words.is_empty() && !text.trim().is_empty() || words.contains(&text)
+            }
+            Self::Whole(least, most) => {
+                (text.parse()).is_ok_and(|number: u64| (least..=most).contains(&number))
+            }
+            Self::Ratio => (text.parse()).is_ok_and(|number: f64| (0.0..=1.0).contains(&number)),
+            Self::Time(least, most) => {
+                units::duration(text).is_some_and(|time| (least..=most).contains(&time))
+            }
+            Self::Size(least) => units::size(text).is_some_and(|bytes| bytes >= least),
+            Self::Percentage => text.parse::<OverheadBudget>().is_ok(),
+            Self::Directives => Filter::parse_strictly(text).is_ok_and(|filter| filter.is_some()),
+            Self::Table => false,
+        }
+    }
+}
+
+/// An address that names no secret: what stands before an `@` would be a user's name and password.
+fn is_address(text: &str) -> bool {
+    let rest = (text.strip_prefix("http://")).or_else(|| text.strip_prefix("https://"));
+    rest.is_some_and(|rest| {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        !authority.is_empty() && !authority.contains('@')
+    })
+}
+
+/// What is allowed, as errors and the reference say it.
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truth => f.write_str("`true` or `false`"),
+            Self::Text => f.write_str("a text"),
+            Self::Path => f.write_str("a path"),
+            Self::Url => f.write_str(
+                "an address such as `\"http://localhost:4317\"`, without credentials",
+            ),
+            Self::Word(words) => quoted(words, " or ", f),
+            Self::Words([]) => f.write_str("an array of texts"),
+            Self::Words(words) => {
+                f.write_str("an array of ")?;
+                quoted(words, " and ", f)
+            }
+            Self::Whole(least, most) => write!(f, "a whole number from {least} to {most}"),
+            Self::Ratio => f.write_str("a number from 0 to 1"),
+            Self::Time(least, most) => write!(
+                f,
+                "{DURATIONS}, from `\"{}\"` to `\"{}\"`",
+                units::written(*least),
+                units::written(*most)
+            ),
+            Self::Size(least) => {
+                write!(f, "{SIZES}, at least `\"{}\"`", units::written_size(*least))
+            }
+            Self::Percentage => f.write_str("a percentage from `\"0.01%\"` to `\"100%\"`"),
+            Self::Directives => f.write_str(
+                "directives such as `\"info,my_crate=debug\"`, with the levels `off`, `error`, `warn`, `info`, \
+                 `debug` and `trace`",
+            ),
+            Self::Table => f.write_str("a table of texts, numbers, `true` and `false`"),
+        }
+    }
+}
+
+fn quoted(words: &[&str], last: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (index, word) in words.iter().enumerate() {
+        let before = match index {
+            0 => "",
+            _ if index + 1 == words.len() => last,
+            _ => ", ",
+        };
+        write!(f, "{before}`\"{word}\"`")?;
+    }
+    Ok(())
+}
+
+/// The setting of a key.
+pub(super) fn of_key(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+const MS: Duration = Duration::from_millis(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+const fn setting(
+    key: &'static str,
+    variable: &'static str,
+    shape: Shape,
+    default: &'static str,
+    about: &'static str,
+) -> Setting {
+    let variable = if variable.is_empty() {
+        None
+    } else {
+        Some(variable)
+    };
+    Setting {
+        key,
+        variable,
+        is_same: true,
+        shape,
+        default,
+        about,
+    }
+}
+
+impl Setting {
+    /// The variable is about the same thing, but says it otherwise.
+    const fn kin(self) -> Self {
+        Self {
+            is_same: false,
+            ..self
+        }
+    }
+}
+
+/// All of them, in the order of the reference.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "enabled",
+        "OTEL_SDK_DISABLED",
+        Shape::Truth,
+        "true",
+        "Whether anything leaves the process; log lines are written in any case. The variable says the opposite",
+    )
+    .kin(),
+    setting(
+        "service_name",
+        "OTEL_SERVICE_NAME",
+        Shape::Text,
+        "`unknown_service:` and the name of the executable",
+        "The attribute `service.name` of everything that is sent",
+    ),
+    setting(
+        "resource_attributes",
+        "OTEL_RESOURCE_ATTRIBUTES",
+        Shape::Table,
+        "none",
+        "Further attributes of everything that is sent; of one key the variable's holds",
+    )
+    .kin(),
+    setting(
+        "resource_detectors",
+        "OTEL_RESOURCE_DETECTORS",
+        Shape::Words(&[
+            "host",
+            "os",
+            "process",
+            "process_arguments",
+            "container",
+            "k8s",
+            "all",
+            "none",
+        ]),
+        "`[\"all\"]`, which is all but `process_arguments`",
+        "What finds out where the process runs",
+    )
+    .kin(),
+    setting(
+        "filter",
+        "RUST_LOG",
+        Shape::Directives,
+        "`info`",
+        "What is recorded",
+    ),
+    setting(
+        "filter_lines",
+        "RUST_LOG_LINES",
+        Shape::Directives,
+        "`filter`",
+        "The same, for log lines alone",
+    ),
+    setting(
+        "filter_logs",
+        "RUST_LOG_LOGS",
+        Shape::Directives,
+        "`filter`",
+        "The same, for exported log records alone",
+    ),
+    setting(
+        "filter_traces",
+        "RUST_LOG_TRACES",
+        Shape::Directives,
+        "`filter`",
+        "The same, for spans alone",
+    ),
+    setting(
+        "log_format",
+        "",
+        Shape::Word(&["text", "json", "off"]),
+        "`text`",
+        "How log lines look: text on stderr, JSON on stdout, or none",
+    ),
+    setting(
+        "sample_rate",
+        "OTEL_TRACES_SAMPLER",
+        Shape::Ratio,
+        "1",
+        "The share of traces that are recorded of those that begin here; a trace that comes from elsewhere is if it is there. The variable names a sampler",
+    )
+    .kin(),
+    setting(
+        "overhead_budget",
+        "RINGLIGHT_OVERHEAD_BUDGET",
+        Shape::Percentage,
+        "none",
+        "How much of the CPU time observing may take before fewer traces are recorded",
+    ),
+    setting(
+        "propagators",
+        "OTEL_PROPAGATORS",
+        Shape::Words(&["tracecontext", "baggage", "b3", "b3multi", "jaeger", "none"]),
+        "`[\"tracecontext\", \"baggage\"]`",
+        "How trace context is in headers; `b3`, `b3multi` and `jaeger` with the features of these names",
+    ),
+    setting(
+        "redact",
+        "RINGLIGHT_REDACT",
+        Shape::Word(&["standard", "none"]),
+        "`none`",
+        "Whether what is secret or personal is masked",
+    ),
+    setting(
+        "redact_keys",
+        "RINGLIGHT_REDACT_KEYS",
+        Shape::Words(&[]),
+        "none",
+        "Further attributes that are masked, `*` for any text; the variable's are added",
+    )
+    .kin(),
+    setting(
+        "backend",
+        "",
+        Shape::Word(&["otlp"]),
+        "where an endpoint leads",
+        "`otlp`: everything is sent, without an endpoint to `http://localhost:4317`",
+    ),
+    setting(
+        "otlp_endpoint",
+        "OTLP_ENDPOINT",
+        Shape::Url,
+        "none",
+        "Where everything is sent; gRPC unless the port is 4318 or `otlp_protocol` says otherwise",
+    )
+    .kin(),
+    setting(
+        "otlp_protocol",
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        Shape::Word(&["grpc", "http/protobuf", "http/json"]),
+        "by the port",
+        "How OTLP is spoken to the endpoint of this file",
+    )
+    .kin(),
+    setting(
+        "otlp_compression",
+        "OTEL_EXPORTER_OTLP_COMPRESSION",
+        Shape::Word(&["gzip", "zstd", "none"]),
+        "`none`",
+        "How requests are compressed; `zstd` with the feature of that name",
+    ),
+    setting(
+        "otlp_timeout",
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        Shape::Time(MS, HOUR),
+        "`10s`",
+        "How long one attempt may take. The variable has milliseconds",
+    )
+    .kin(),
+    setting(
+        "otlp_certificate",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE",
+        Shape::Path,
+        "those the platform trusts",
+        "PEM file with the authorities that may vouch for an `https://` endpoint",
+    ),
+    setting(
+        "otlp_client_certificate",
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+        Shape::Path,
+        "none",
+        "PEM file by which the process shows the endpoint who it is",
+    ),
+    setting(
+        "otlp_client_key",
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+        Shape::Path,
+        "none",
+        "PEM file with the key of that certificate",
+    ),
+    setting(
+        "otlp_headers_file",
+        "RINGLIGHT_OTLP_HEADERS_FILE",
+        Shape::Path,
+        "none",
+        "File with headers that hold a secret",
+    ),
+    setting(
+        "otlp_headers_age_file",
+        "RINGLIGHT_OTLP_HEADERS_AGE_FILE",
+        Shape::Path,
+        "none",
+        "The same, encrypted with age (feature `age`)",
+    ),
+    setting(
+        "otlp_headers_age_identity_file",
+        "RINGLIGHT_OTLP_HEADERS_AGE_IDENTITY_FILE",
+        Shape::Path,
+        "none",
+        "The identities that decrypt it",
+    ),
+    setting(
+        "otlp_headers_vault_key",
+        "RINGLIGHT_OTLP_HEADERS_VAULT",
+        Shape::Text,
+        "none",
+        "Where headers are in HashiCorp Vault, `<mount>/<path>#<key>` (feature `vault`)",
+    ),
+    setting(
+        "otlp_headers_optional",
+        "RINGLIGHT_OTLP_HEADERS_OPTIONAL",
+        Shape::Truth,
+        "false",
+        "Whether to send without where there is no such secret",
+    ),
+    setting(
+        "batch_delay",
+        "OTEL_BSP_SCHEDULE_DELAY",
+        Shape::Time(MS, HOUR),
+        "`200ms`",
+        "How long a record waits for others. The variable has milliseconds",
+    )
+    .kin(),
+    setting(
+        "batch_records_max",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+        Shape::Whole(1, 1_000_000),
+        "10000",
+        "Records in a batch at most",
+    ),
+    setting(
+        "spool_dir",
+        "RINGLIGHT_SPOOL_DIR",
+        Shape::Path,
+        "in memory, 512 KiB",
+        "Directory in which what cannot be sent is kept, also for the next process",
+    ),
+    setting(
+        "spool_mode",
+        "RINGLIGHT_SPOOL_MODE",
+        Shape::Word(&["overflow", "always"]),
+        "`overflow`",
+        "What is kept there: what cannot be sent, or everything before it is sent",
+    ),
+    setting(
+        "spool_size_limit",
+        "RINGLIGHT_SPOOL_SIZE_LIMIT",
+        Shape::Size(1 << 20),
+        "`1GiB`",
+        "How much is kept for a destination",
+    ),
+    setting(
+        "spool_max_age",
+        "RINGLIGHT_SPOOL_MAX_AGE",
+        Shape::Time(MINUTE, YEAR),
+        "`3d`",
+        "For how long it is kept",
+    ),
+    setting(
+        "attribute_count_limit",
+        "OTEL_ATTRIBUTE_COUNT_LIMIT",
+        Shape::Whole(0, 1_000_000),
+        "128",
+        "Attributes of a record at most",
+    ),
+    setting(
+        "attribute_value_length_limit",
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        Shape::Whole(0, 1 << 30),
+        "32768",
+        "Bytes of a text at most",
+    ),
+    setting(
+        "span_event_count_limit",
+        "OTEL_SPAN_EVENT_COUNT_LIMIT",
+        Shape::Whole(0, 1_000_000),
+        "128",
+        "Events of a span at most",
+    ),
+    setting(
+        "span_link_count_limit",
+        "OTEL_SPAN_LINK_COUNT_LIMIT",
+        Shape::Whole(0, 1_000_000),
+        "128",
+        "Links of a span at most",
+    ),
+    setting(
+        "event_attribute_count_limit",
+        "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+        Shape::Whole(0, 1_000_000),
+        "128",
+        "Attributes of a span's event at most",
+    ),
+    setting(
+        "link_attribute_count_limit",
+        "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+        Shape::Whole(0, 1_000_000),
+        "128",
+        "Attributes of a link at most",
+    ),
+];

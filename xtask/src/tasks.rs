@@ -256,8 +256,17 @@ fn benchmark(steps: &mut Steps) -> Outcome {
 
 /// The facade alone, without what its features bring: each must compile by itself.
 fn features(steps: &mut Steps) -> Outcome {
-    for features in [
-        "", "otel", "fmt", "clap", "zstd", "b3", "jaeger", "age", "vault",
+    // Tests, too, where they differ by the feature.
+    for (features, targets) in [
+        ("", "--all-targets"),
+        ("otel", "--all-targets"),
+        ("fmt", "--all-targets"),
+        ("clap", "--lib"),
+        ("zstd", "--lib"),
+        ("b3", "--lib"),
+        ("jaeger", "--lib"),
+        ("age", "--lib"),
+        ("vault", "--lib"),
     ] {
         steps.cargo(
             &match features {
@@ -272,7 +281,7 @@ fn features(steps: &mut Steps) -> Outcome {
                 "--no-default-features",
                 "--features",
                 features,
-                "--all-targets",
+                targets,
                 "--",
                 "--deny",
                 "warnings",
@@ -359,6 +368,7 @@ fn secrets(steps: &mut Steps) -> Outcome {
             "install",
             "--quiet",
             "--locked",
+            "--debug",
             "rusty_vault@0.2.1",
             "--root",
         ];
@@ -391,6 +401,7 @@ fn dependencies(steps: &mut Steps) -> Outcome {
                     "install",
                     "--quiet",
                     "--locked",
+                    "--debug",
                     "cargo-deny@0.20.2",
                     "--root",
                 ])

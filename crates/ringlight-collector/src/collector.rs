@@ -16,13 +16,14 @@ use crate::accounts::Accounts;
 use crate::batch_processor::{BatchIds, BatchProcessor, LANES};
 use crate::config::CollectorConfig;
 use crate::deadlines::Deadlines;
-use crate::destination::{Carried, Destination, Shared as OfPipeline};
+use crate::destination::{BY_PIPELINE, Destination, Shared as OfPipeline};
 use crate::destination_config::DestinationConfig;
 use crate::inbox::{Inbox, lane_of};
 use crate::meter::Meter;
 use crate::open_spans::OpenReports;
 use crate::pipeline::{Command, Control};
 use crate::report::{Reporter, Reports};
+use crate::requests::Requests;
 use crate::sink::{LogFilter, RecordSink};
 use crate::stream::{Stream, Streams};
 use crate::submit::Shared;
@@ -70,6 +71,7 @@ pub(crate) struct Parts {
     pub(crate) control: Arc<Control>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) clock: Arc<Clock>,
+    pub(crate) requests: Arc<Requests>,
 }
 
 pub(crate) struct Collector {
@@ -128,7 +130,7 @@ impl Collector {
             &parts.destinations,
             &parts.config,
             parts.spool.as_ref(),
-            Carried::BY_PIPELINE,
+            BY_PIPELINE,
             &OfPipeline {
                 accounts: &parts.accounts,
                 meter: &parts.meter,
@@ -226,7 +228,7 @@ impl Collector {
                 streams,
                 parts.sinks,
                 parts.log_filter,
-                parts.accounts,
+                (parts.accounts, parts.requests),
             ),
         }
     }
@@ -235,6 +237,8 @@ impl Collector {
     async fn run(&mut self) -> Instant {
         loop {
             self.take_commands();
+            // After the commands: what came before a flush is part of it.
+            self.inbox.take_requests();
             let now = Instant::now();
             for report in &self.reports {
                 report.expect_change();

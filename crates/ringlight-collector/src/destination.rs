@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use self::attempts::Ended;
 pub(crate) use self::keeper::LETTER_BYTES_MAX;
 use self::keeper::{DestinationSpool, Keeper};
-pub(crate) use self::place::Carried;
+pub(crate) use self::place::BY_PIPELINE;
 use self::place::Place;
 use self::state::{Held, InHand, State};
 use crate::accounts::{Accounts, Fate, Stage};
@@ -74,16 +74,16 @@ impl Destination {
         configs: &[DestinationConfig],
         config: &CollectorConfig,
         spool: Option<&Spool>,
-        carried: Carried,
+        carried: &'static [Signal],
         shared: &Shared<'_>,
     ) -> Vec<Arc<Self>> {
         let of = |(index, destination): (usize, &DestinationConfig)| {
-            let signals = carried.sent.iter().copied();
+            let signals = carried.iter().copied();
             let taken = signals.filter(|signal| destination.takes(*signal));
             let new = |place| {
                 let spool = (config.spool.as_ref()).zip(spool.cloned());
                 let spool = spool.and_then(|(config, spool)| {
-                    DestinationSpool::of(config, spool, destination, index, carried.kept)
+                    DestinationSpool::of(config, spool, destination, index, carried)
                 });
                 let exporter = Arc::clone(&destination.exporter);
                 let settings = destination.settings(config);

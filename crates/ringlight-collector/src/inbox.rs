@@ -16,6 +16,7 @@ use crate::destination::Destination;
 use crate::export::EncodedBatch;
 use crate::processing::{Processed, Processor};
 use crate::record::{LogRecord, Record};
+use crate::requests::{Request, Requests};
 use crate::sink::{LogFilter, RecordSink};
 use crate::sinks::Sinks;
 use crate::stream::{Stream, Streams};
@@ -33,6 +34,8 @@ pub(crate) const HOLD_MAX: Duration = Duration::from_millis(200);
 /// Everything a drained record goes through on the collector thread.
 pub(crate) struct Inbox {
     accounts: Arc<Accounts>,
+    /// What came another way than through the rings.
+    requests: Arc<Requests>,
     /// What everything below is shown has gone through this.
     processor: Option<Box<Processor>>,
     /// Whether there are rules. Without what applies them, nothing goes on its way.
@@ -88,11 +91,12 @@ impl Inbox {
         streams: Streams,
         sinks: Vec<Box<dyn RecordSink>>,
         log_filter: Option<Box<dyn LogFilter>>,
-        accounts: Arc<Accounts>,
+        (accounts, requests): (Arc<Accounts>, Arc<Requests>),
     ) -> Self {
         let processor = Processor::of(config, &callsites);
         Self {
             accounts,
+            requests,
             has_rules: processor.is_some(),
             processor,
             sinks: Sinks::new(sinks, config.notices.clone()),
@@ -289,9 +293,33 @@ impl Inbox {
         }
     }
 
+    /// Puts what came another way than through the rings with the sealed batches.
+    pub(crate) fn take_requests(&mut self) {
+        let requests = self.requests.take();
+        self.seal_requests(requests);
+    }
+
+    fn seal_requests(&mut self, requests: Vec<Request>) {
+        for request in requests {
+            for (index, stream) in self.streams.all.iter().enumerate() {
+                if stream.takers(request.signal).next().is_some() {
+                    let batch = EncodedBatch {
+                        signal: request.signal,
+                        bytes: request.bytes.clone(),
+                        records: request.records,
+                        id: self.streams.ids.next(),
+                    };
+                    self.sealed.push_back((index, batch));
+                }
+            }
+        }
+    }
+
     /// Hands everything there is to the destinations, which have it written to disk or drop it.
     pub(crate) fn push_last(&mut self) {
         self.seal_all();
+        let last = self.requests.close();
+        self.seal_requests(last);
         for (stream, batch) in std::mem::take(&mut self.sealed) {
             for destination in self.streams.all[stream].takers(batch.signal) {
                 destination.push_last(batch.clone());
@@ -306,6 +334,8 @@ impl Inbox {
     /// destinations, whose workers have ended, still have.
     pub(crate) fn abandon(&mut self, left_in_rings: [u64; LANES.len()]) {
         self.post();
+        let last = self.requests.close();
+        self.seal_requests(last);
         let fate = Fate::Dropped(DropReason::Shutdown);
         let kept_back = self.tail.take().map_or(0, |tail| tail.held_count());
         let reason = DropReason::Shutdown;

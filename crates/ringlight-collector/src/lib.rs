@@ -83,6 +83,7 @@ pub mod record;
 mod recorder;
 mod relay;
 mod report;
+mod requests;
 mod resilience;
 mod send;
 mod sink;
@@ -117,6 +118,7 @@ pub use processing::{
 };
 pub use recorder::Recorder;
 pub use relay::Relay;
+pub use requests::RequestSender;
 pub use resilience::{
     CircuitBreaker, CircuitBreakerConfig, CircuitBreakerExporter, CircuitBreakerStats, CircuitOpen,
     CircuitPermit, CircuitState, Cost, Quota, RateLimitStats, RateLimitedExporter, RateLimiter,

@@ -23,6 +23,7 @@ use crate::metrics::CollectorMetrics;
 use crate::open_spans::OpenSpanSource;
 use crate::processing::{Processing, RuleCount};
 use crate::recorder::Recorder;
+use crate::requests::{RequestSender, Requests};
 use crate::sink::{LogFilter, RecordSink};
 use crate::spans::{Origin, SpanProducer};
 use crate::spool::SpoolConfig;
@@ -228,6 +229,7 @@ pub struct Pipeline {
     clock: Arc<Clock>,
     processing: Processing,
     destinations: Vec<String>,
+    requests: Arc<Requests>,
 }
 
 impl Pipeline {
@@ -319,6 +321,7 @@ impl Pipeline {
                 .iter()
                 .map(|destination| destination.name().to_owned())
                 .collect(),
+            requests: Arc::new(Requests::new(config.queue_bytes_max)),
         };
         let parts = Parts {
             config,
@@ -334,6 +337,7 @@ impl Pipeline {
             control,
             meter,
             clock,
+            requests: Arc::clone(&pipeline.requests),
         };
         std::thread::Builder::new()
             .name("ringlight-collector".to_owned())
@@ -348,6 +352,19 @@ impl Pipeline {
     #[must_use]
     pub fn recorder(&self) -> Recorder {
         Recorder::new(Arc::clone(&self.shared))
+    }
+
+    /// A handle to send requests with that are not made of records: those of metrics. What waits to be taken over is
+    /// bounded by [`queue_bytes_max`](CollectorConfig::queue_bytes_max).
+    #[must_use]
+    pub fn request_sender(&self) -> RequestSender {
+        RequestSender {
+            requests: Arc::clone(&self.requests),
+            accounts: Arc::clone(&self.accounts),
+            shared: Arc::clone(&self.shared),
+            sender: self.sender.clone(),
+            destinations: (0..self.destinations.len().max(1)).collect(),
+        }
     }
 
     /// Has destinations that are a Ringlight backend told of the spans that `source` knows to be open

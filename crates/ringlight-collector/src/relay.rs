@@ -20,7 +20,7 @@ use crate::accounts::{Accounts, Fate, SignalSet};
 use crate::batch_processor::BatchIds;
 use crate::config::CollectorConfig;
 use crate::deadlines::Deadlines;
-use crate::destination::{Carried, Destination, Shared as OfPipeline};
+use crate::destination::{Destination, Shared as OfPipeline};
 use crate::destination_config::DestinationConfig;
 use crate::export::EncodedBatch;
 use crate::inbox::HOLD_MAX;
@@ -154,7 +154,7 @@ impl Relay {
             &[destination],
             &config,
             spool.as_ref(),
-            Carried::BY_RELAY,
+            &Signal::ALL,
             &OfPipeline {
                 accounts: &accounts,
                 meter: &Meter::new(sender, config.governor.clone()),

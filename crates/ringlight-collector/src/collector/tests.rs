@@ -139,7 +139,7 @@ fn rig_of(
         &[DestinationConfig::from(Arc::clone(&exporter))],
         &config,
         None,
-        Carried::BY_PIPELINE,
+        BY_PIPELINE,
         &OfPipeline {
             accounts: &accounts,
             meter: &meter,

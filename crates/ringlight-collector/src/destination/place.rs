@@ -5,27 +5,8 @@ use ringlight_model::Signal;
 use crate::accounts::SignalSet;
 use crate::export::ExporterBoxed;
 
-/// The signals that go to destinations.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Carried {
-    /// What is sent at all.
-    pub(crate) sent: &'static [Signal],
-    /// What of it is kept on disk while it cannot be sent.
-    pub(crate) kept: &'static [Signal],
-}
-
-impl Carried {
-    /// Records, and the report of the ledger, which the next one replaces.
-    pub(crate) const BY_PIPELINE: Self = Self {
-        sent: &[Signal::Traces, Signal::Logs, Signal::Metrics],
-        kept: &[Signal::Traces, Signal::Logs],
-    };
-    /// Whatever others have made.
-    pub(crate) const BY_RELAY: Self = Self {
-        sent: &Signal::ALL,
-        kept: &Signal::ALL,
-    };
-}
+/// The signals that go to the destinations of a pipeline; of a relay all do.
+pub(crate) const BY_PIPELINE: &[Signal] = &[Signal::Traces, Signal::Logs, Signal::Metrics];
 
 /// One place an exporter sends to. What happens to one says nothing about another.
 #[derive(Debug, Clone, PartialEq, Eq)]

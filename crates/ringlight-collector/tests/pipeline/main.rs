@@ -16,6 +16,7 @@ mod overflow;
 mod places;
 mod relay;
 mod report;
+mod requests;
 mod resilience;
 mod stuck;
 mod support;

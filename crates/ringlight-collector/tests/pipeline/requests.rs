@@ -1,0 +1,131 @@
+//! Requests of metrics, which somebody else encodes, on their way through a pipeline.
+
+use std::time::Duration;
+
+use ringlight_collector::{CollectorConfig, Pipeline, SpoolConfig};
+use ringlight_model::{Account, DropReason, Signal};
+
+use crate::support::{Answer, PATIENCE, Scripted, config, record_span, start, traces, wait_for};
+
+/// An `ExportMetricsServiceRequest` with so many metrics of this name.
+fn request(name: &str, metrics: usize) -> Vec<u8> {
+    fn field(number: u8, content: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(content.len()).unwrap();
+        assert!(length < 128, "one byte is enough");
+        [&[number << 3 | 2, length][..], content].concat()
+    }
+    let metric = field(2, &field(1, name.as_bytes()));
+    field(1, &field(2, &metric.repeat(metrics)))
+}
+
+fn metrics(pipeline: &Pipeline) -> Account {
+    let account = *pipeline.ledger().account(Signal::Metrics);
+    assert!(account.balances(), "{account:?}");
+    account
+}
+
+#[test]
+fn a_request_goes_to_all_who_take_metrics_and_adds_up() {
+    let (one, other) = (
+        Scripted::new("one", Answer::Ok),
+        Scripted::new("other", Answer::Ok),
+    );
+    let pipeline = start(config(), &[&one, &other]);
+    let sender = pipeline.request_sender();
+    sender.send_metrics(request("a", 2));
+    sender.send_metrics(request("b", 1));
+    // There is nothing in these.
+    sender.send_metrics(Vec::new());
+    sender.send_metrics(vec![0xff; 9]);
+    record_span(&pipeline.recorder(), 1);
+    // Part of the flush, since they came before it.
+    pipeline.flush(PATIENCE).unwrap();
+    for backend in [&one, &other] {
+        let taken = backend.taken();
+        let metrics = taken.iter().filter(|batch| batch.signal == Signal::Metrics);
+        let records: Vec<_> = metrics
+            .map(|batch| (batch.records, batch.bytes.to_vec()))
+            .collect();
+        assert_eq!(records, [(2, request("a", 2)), (1, request("b", 1))]);
+    }
+    for (_, ledger) in pipeline.ledgers() {
+        let account = ledger.account(Signal::Metrics);
+        assert_eq!((account.submitted, account.exported), (3, 3));
+        assert!(ledger.balances(), "{ledger}");
+    }
+    assert_eq!(traces(&pipeline).exported, 1);
+}
+
+#[test]
+fn what_finds_no_room_is_dropped_and_counted() {
+    let backend = Scripted::new("backend", Answer::Held);
+    let pipeline = start(
+        CollectorConfig {
+            queue_bytes_max: 64 * 1024,
+            batch_bytes_max: 4096,
+            concurrent_exports_max: 1,
+            ..config()
+        },
+        &[&backend],
+    );
+    let sender = pipeline.request_sender();
+    sender.send_metrics(request("first", 1));
+    backend.wait_attempts(1);
+    let large = request("large", 9);
+    for _ in 0..10_000 {
+        sender.send_metrics(large.clone());
+    }
+    let dropped = |account: &Account| account.dropped[DropReason::QueueFull];
+    let account = metrics(&pipeline);
+    assert_eq!(account.submitted, 90_001);
+    assert!(dropped(&account) > 0, "{account:?}");
+    backend.release(Answer::Ok);
+    let account = wait_for(|| Some(metrics(&pipeline)).filter(|account| account.in_flight == 0));
+    assert_eq!(account.exported + dropped(&account), 90_001);
+}
+
+#[test]
+fn the_end_sends_what_there_is_and_takes_no_more() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(config(), &[&backend]);
+    let sender = pipeline.request_sender();
+    sender.send_metrics(request("last", 3));
+    let ledger = pipeline.shutdown(PATIENCE);
+    assert_eq!(ledger.account(Signal::Metrics).exported, 3);
+    sender.send_metrics(request("late", 2));
+    let account = metrics(&pipeline);
+    assert_eq!(
+        (account.submitted, account.dropped[DropReason::Closed]),
+        (5, 2)
+    );
+
+    let nobody = Scripted::new("nobody", Answer::Never);
+    let pipeline = start(config(), &[&nobody]);
+    pipeline.request_sender().send_metrics(request("lost", 1));
+    let ledger = pipeline.shutdown(Duration::from_millis(50));
+    let account = ledger.account(Signal::Metrics);
+    assert_eq!(
+        (account.submitted, account.dropped[DropReason::Shutdown]),
+        (1, 1)
+    );
+}
+
+#[test]
+fn what_cannot_be_sent_is_kept_on_disk_for_the_next_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = || CollectorConfig {
+        spool: Some(SpoolConfig::new(dir.path())),
+        ..config()
+    };
+    let away = Scripted::new("backend", Answer::Unreachable);
+    let pipeline = start(config(), &[&away]);
+    pipeline.request_sender().send_metrics(request("kept", 4));
+    let ledger = pipeline.shutdown(PATIENCE);
+    assert_eq!(ledger.account(Signal::Metrics).spooled, 4);
+    drop(pipeline);
+    let back = Scripted::new("backend", Answer::Ok);
+    let pipeline = start(config(), &[&back]);
+    let account = wait_for(|| Some(metrics(&pipeline)).filter(|account| account.exported == 4));
+    assert_eq!((account.recovered, account.submitted), (4, 0));
+    assert_eq!(back.taken()[0].bytes, request("kept", 4));
+}

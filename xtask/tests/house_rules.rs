@@ -46,6 +46,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
             "ringlight-collector",
             "ringlight-export",
             "ringlight-model",
+            "ringlight-otlp",
             "ringlight-secrets",
             "ringlight-transparent",
         ],

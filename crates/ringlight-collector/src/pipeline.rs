@@ -9,6 +9,7 @@ use ringlight_clock::Clock;
 use ringlight_model::{
     CallsiteRegistry, CostSnapshot, DeliverySnapshot, LedgerSnapshot, Signal, ThreadLedger,
 };
+use ringlight_otlp::encode;
 use ringlight_ring::{RegisterError, RingSender};
 use ringlight_spool::SpoolError;
 use tokio::sync::{oneshot, watch};
@@ -229,7 +230,7 @@ pub struct Pipeline {
     clock: Arc<Clock>,
     processing: Processing,
     destinations: Vec<String>,
-    requests: Arc<Requests>,
+    request_sender: Option<RequestSender>,
 }
 
 impl Pipeline {
@@ -303,6 +304,10 @@ impl Pipeline {
         let runtime = thread::runtime(blocking_threads_max(&config, &destinations))?;
         let clock = config.clock();
         let shared = Shared::new(sender.clone(), config.policy, config.notices.clone());
+        let requests = Arc::new(Requests::new(config.queue_bytes_max));
+        let takes_metrics = (destinations.iter()).any(|one| one.takes(Signal::Metrics));
+        let mut resource = Vec::new();
+        encode::resource_message(&mut resource, &config.resource);
         let pipeline = Self {
             spans: Origin::new(
                 Arc::clone(&shared),
@@ -312,8 +317,6 @@ impl Pipeline {
             ),
             clock: Arc::clone(&clock),
             processing: config.processing.clone(),
-            shared,
-            sender,
             accounts: Arc::clone(&accounts),
             control: Arc::clone(&control),
             meter: Arc::clone(&meter),
@@ -321,7 +324,17 @@ impl Pipeline {
                 .iter()
                 .map(|destination| destination.name().to_owned())
                 .collect(),
-            requests: Arc::new(Requests::new(config.queue_bytes_max)),
+            request_sender: takes_metrics.then(|| RequestSender {
+                requests: Arc::clone(&requests),
+                accounts: Arc::clone(&accounts),
+                shared: Arc::clone(&shared),
+                sender: sender.clone(),
+                destinations: (0..destinations.len()).collect(),
+                resource: resource.into(),
+                processing: config.processing.clone(),
+            }),
+            shared,
+            sender,
         };
         let parts = Parts {
             config,
@@ -337,7 +350,7 @@ impl Pipeline {
             control,
             meter,
             clock,
-            requests: Arc::clone(&pipeline.requests),
+            requests,
         };
         std::thread::Builder::new()
             .name("ringlight-collector".to_owned())
@@ -355,16 +368,10 @@ impl Pipeline {
     }
 
     /// A handle to send requests with that are not made of records: those of metrics. What waits to be taken over is
-    /// bounded by [`queue_bytes_max`](CollectorConfig::queue_bytes_max).
+    /// bounded by [`queue_bytes_max`](CollectorConfig::queue_bytes_max). `None` if no destination takes metrics.
     #[must_use]
-    pub fn request_sender(&self) -> RequestSender {
-        RequestSender {
-            requests: Arc::clone(&self.requests),
-            accounts: Arc::clone(&self.accounts),
-            shared: Arc::clone(&self.shared),
-            sender: self.sender.clone(),
-            destinations: (0..self.destinations.len().max(1)).collect(),
-        }
+    pub fn request_sender(&self) -> Option<RequestSender> {
+        self.request_sender.clone()
     }
 
     /// Has destinations that are a Ringlight backend told of the spans that `source` knows to be open

@@ -5,10 +5,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use ringlight_model::{DropReason, Signal};
+use ringlight_model::{DropReason, KeyValue, Signal};
 use ringlight_ring::RingSender;
 
 use crate::accounts::{Accounts, Fate};
+use crate::processing::Processing;
 use crate::submit::Shared;
 use crate::sync::unpoisoned;
 
@@ -21,9 +22,33 @@ pub struct RequestSender {
     pub(crate) sender: RingSender,
     /// Indexes of the destinations in the accounts.
     pub(crate) destinations: Arc<[usize]>,
+    pub(crate) resource: Arc<[u8]>,
+    pub(crate) processing: Processing,
 }
 
 impl RequestSender {
+    /// What the process says about itself, as an encoded `Resource` message; requests begin with it.
+    #[must_use]
+    pub fn resource(&self) -> &[u8] {
+        &self.resource
+    }
+
+    /// Whether there are rules for attributes.
+    #[must_use]
+    pub fn has_rules(&self) -> bool {
+        self.processing.rules().is_some()
+    }
+
+    /// Attributes of a metric's point as they may leave the process, by the rules of the
+    /// [processing](crate::CollectorConfig::processing).
+    #[must_use]
+    pub fn processed<'a>(&self, mut attributes: Vec<KeyValue<'a>>) -> Vec<KeyValue<'a>> {
+        if let Some(rules) = self.processing.rules() {
+            rules.record_attributes(&mut attributes);
+        }
+        attributes
+    }
+
     /// Sends an `ExportMetricsServiceRequest`, in protobuf, to every destination that takes metrics. Its records, in the
     /// ledger, are its metrics.
     ///

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ringlight_clock::Clock;
 use ringlight_collector::{
     CollectorConfig, DestinationConfig, ExporterBoxed, OverflowPolicy, Pipeline, Processing,
-    RecordSink, Redaction, SpoolConfig, TailSampling,
+    RecordSink, Redaction, SpoolConfig, StartError, TailSampling,
 };
 use ringlight_model::{CallsiteRegistry, KeyValue, Value};
 use tracing_core::{Dispatch, Subscriber};
@@ -349,6 +349,37 @@ impl Builder {
     /// its own, and may block: up to 1 MiB of lines wait for it, and what finds no room is dropped.
     pub fn log_writer(mut self, writer: impl io::Write + Send + 'static) -> Self {
         self.log_writer = Some(Box::new(writer));
+        self
+    }
+
+    /// How often metrics are read and sent. Default: `OTEL_METRIC_EXPORT_INTERVAL`, else 5 s.
+    #[cfg(feature = "otel")]
+    pub fn metric_export_interval(mut self, interval: Duration) -> Self {
+        self.inputs.metrics.interval = Some(interval);
+        self
+    }
+
+    /// Changes what becomes of instruments: their names, attributes, buckets, how many sets of attributes there may be.
+    /// The first view that has something for an instrument decides.
+    ///
+    /// ```
+    /// use ringlight::metrics::{Instrument, Stream};
+    ///
+    /// let few = |instrument: &Instrument| {
+    ///     let stream = Stream::builder().with_cardinality_limit(100);
+    ///     (instrument.name() == "shop.orders").then(|| stream.build().ok()).flatten()
+    /// };
+    /// let builder = ringlight::builder().metric_view(few);
+    /// ```
+    #[cfg(feature = "otel")]
+    pub fn metric_view(
+        mut self,
+        view: impl Fn(&crate::metrics::Instrument) -> Option<crate::metrics::Stream>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.inputs.metrics.views.push(Box::new(view));
         self
     }
 
@@ -713,8 +744,16 @@ impl Builder {
         if let Some(open_spans) = subscriber.open_spans() {
             pipeline.report_open_spans(Arc::new(open_spans));
         }
+        #[cfg(feature = "otel")]
+        let metrics = pipeline
+            .request_sender()
+            .map(|sender| crate::metrics::start(settings.metrics, sender))
+            .transpose()
+            .map_err(StartError::Thread)?;
         let telemetry = Telemetry {
             shared: Arc::new(Shared {
+                #[cfg(feature = "otel")]
+                metrics,
                 pipeline,
                 shutdown_timeout: self.shutdown_timeout,
                 controls: Controls { shared: controls },
@@ -767,7 +806,7 @@ impl Builder {
         let interop = self.interop;
         let (dispatch, telemetry) = self.build()?;
         #[cfg(feature = "otel")]
-        let globals = crate::otel::Globals::of(&dispatch, interop);
+        let globals = crate::otel::Globals::of(&dispatch, interop, telemetry.meter_provider());
         tracing_core::dispatcher::set_global_default(dispatch)
             .map_err(|_| InitError::AlreadyInitialized)?;
         // Relaxed: as it is read.

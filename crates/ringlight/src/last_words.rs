@@ -79,6 +79,6 @@ fn flush_all() {
 
 fn flush(shared: &Weak<Shared>, timeout: Duration) {
     if let Some(shared) = shared.upgrade() {
-        let _ = shared.pipeline.flush(timeout);
+        let _ = shared.flush(timeout);
     }
 }

@@ -37,6 +37,8 @@
 //!
 //! Spans can also be made and submitted without `tracing`: see [`collector`].
 //!
+//! **Metrics** of the OpenTelemetry API go the same way: see [`metrics`].
+//!
 //! To take a trace over into another task, process or machine, see [`TraceContext`]; with baggage and
 //! trace state, the module `otel`.
 //!
@@ -83,7 +85,7 @@
 //! | `OTEL_RESOURCE_DETECTORS` | what finds out where the process runs: some of `host`, `os`, `process`, `process_arguments`, `container`, `k8s`, separated by commas, or `all` (the default: all but the arguments) or `none`; see [`ResourceDetector`] |
 //! | `RINGLIGHT_REDACT`, `RINGLIGHT_REDACT_KEYS` | `standard`: what is secret or personal is masked; further keys of attributes, separated by commas, `*` for any text; see [`Redaction`] |
 //! | `OTEL_SDK_DISABLED` | `true`: nothing is exported |
-//! | `OTEL_TRACES_EXPORTER`, `OTEL_LOGS_EXPORTER` | `none` turns a signal off; `otlp` without any endpoint means `http://localhost:4318` |
+//! | `OTEL_TRACES_EXPORTER`, `OTEL_LOGS_EXPORTER`, `OTEL_METRICS_EXPORTER` | `none` turns a signal off; `otlp` without any endpoint means `http://localhost:4318` |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | where to send everything; over HTTP, `/v1/traces` and so on are appended |
 //! | `OTEL_EXPORTER_OTLP_PROTOCOL` | `grpc`, `http/protobuf` or `http/json`; `http/protobuf` is the default unless the port is 4317. Where both endpoint variables are set it belongs to this one |
 //! | `OTEL_EXPORTER_OTLP_HEADERS` | `key=value` pairs, separated by commas, percent-encoded |
@@ -94,12 +96,16 @@
 //! | `RINGLIGHT_SPOOL_DIR` | directory in which what cannot be sent is kept, also for the next process; default: in memory, 512 KiB; see [`SpoolConfig`] |
 //! | `RINGLIGHT_SPOOL_MODE` | what is kept there: `overflow`, what cannot be sent (the default), or `always`, everything before it is sent; see [`SpoolMode`] |
 //! | `RINGLIGHT_SPOOL_SIZE_LIMIT`, `RINGLIGHT_SPOOL_MAX_AGE` | how much is kept for a destination, such as `500MiB`, and for how long, such as `12h`; default `1GiB` and `3d` |
+//! | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two exports of metrics; default 5 000; see [`metrics`] |
+//! | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `cumulative` (the default), `delta` or `lowmemory` |
+//! | `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION` | `explicit_bucket_histogram` (the default) or `base2_exponential_bucket_histogram` |
+//! | `OTEL_METRICS_EXEMPLAR_FILTER` | which measurements may become exemplars: `trace_based` (the default), `always_on` or `always_off` |
 //! | `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds one attempt may take; default 10 000 |
 //! | `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip`, `zstd` (feature `zstd`) or `none` (the default) |
 //! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | PEM file with the authorities that may vouch for an `https://` endpoint; default: those the platform trusts |
 //! | `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | PEM files by which the process shows the endpoint who it is. Files are read again when a connection is made, if they have changed |
 //! | `OTEL_EXPORTER_OTLP_INSECURE` | `true`: an endpoint for gRPC that has neither `http://` nor `https://` before it is without TLS |
-//! | `OTEL_EXPORTER_OTLP_{TRACES,LOGS,METRICS}_*` | the variables above for one signal; the endpoint is used as it is, with its path. A signal without any endpoint is not exported. Metrics are the reports of the ledger. Of the timeouts for traces and logs the shorter holds for both |
+//! | `OTEL_EXPORTER_OTLP_{TRACES,LOGS,METRICS}_*` | the variables above for one signal; the endpoint is used as it is, with its path. A signal without any endpoint is not exported; the ledger is reported where metrics go. Of the timeouts for traces and logs the shorter holds for both |
 //! | `OTEL_BSP_SCHEDULE_DELAY`, `OTEL_BLRP_SCHEDULE_DELAY` | milliseconds a record waits for others; the shorter holds for both signals; default 200 |
 //! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE` | records in a batch at most |
 //! | `OTEL_BSP_EXPORT_TIMEOUT`, `OTEL_BLRP_EXPORT_TIMEOUT` | as the OTLP timeout, where that is not set |
@@ -195,6 +201,8 @@ mod in_span;
 mod last_words;
 #[cfg(feature = "fmt")]
 mod lines;
+#[cfg(feature = "otel")]
+pub mod metrics;
 mod notice;
 #[cfg(feature = "otel")]
 pub mod otel;

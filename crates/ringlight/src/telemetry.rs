@@ -3,11 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+#[cfg(feature = "otel")]
+use std::time::Instant;
 
 use ringlight_collector::{FlushError, Pipeline, RegisterError, RuleCount, SpanProducer};
 use ringlight_model::{CostSnapshot, DeliverySnapshot, LedgerSnapshot, ThreadLedger};
 
 use crate::controls::Controls;
+#[cfg(feature = "otel")]
+use crate::metrics::{MeterProvider, Reader};
 
 /// Keeps telemetry running; shuts it down when dropped.
 ///
@@ -26,10 +30,46 @@ pub(crate) struct Shared {
     pub(crate) pipeline: Pipeline,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) controls: Controls,
+    /// Where metrics go anywhere.
+    #[cfg(feature = "otel")]
+    pub(crate) metrics: Option<(MeterProvider, Reader)>,
+}
+
+impl Shared {
+    /// Has metrics read, and then waits until everything has left, both within the time.
+    pub(crate) fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
+        let left = self.read_metrics(timeout, false);
+        self.pipeline.flush(left)
+    }
+
+    fn shutdown(&self, timeout: Duration) -> LedgerSnapshot {
+        let left = self.read_metrics(timeout, true);
+        self.pipeline.shutdown(left)
+    }
+
+    /// Reads metrics, also for the last time, in a quarter of the time at most: a callback may be stuck. What is left of
+    /// it.
+    #[cfg(feature = "otel")]
+    fn read_metrics(&self, timeout: Duration, is_last: bool) -> Duration {
+        let Some((_, reader)) = &self.metrics else {
+            return timeout;
+        };
+        let began = Instant::now();
+        match is_last {
+            true => reader.end(timeout / 4),
+            false => reader.read(timeout / 4),
+        }
+        timeout.saturating_sub(began.elapsed())
+    }
+
+    #[cfg(not(feature = "otel"))]
+    fn read_metrics(&self, timeout: Duration, _: bool) -> Duration {
+        timeout
+    }
 }
 
 impl Telemetry {
-    /// Waits until everything recorded before the call has been delivered, refused or dropped, and
+    /// Waits until everything recorded before the call, metrics included, has been delivered, refused or dropped, and
     /// log lines have been written; at most for `timeout`. For an output of lines that takes nothing, such as
     /// a terminal that was stopped, it waits for a moment only.
     ///
@@ -37,7 +77,7 @@ impl Telemetry {
     /// The time was up first; telemetry has been shut down already, or belongs to the process this
     /// one was forked from; or the caller is a thread of the pipeline itself.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
-        self.shared.pipeline.flush(timeout)
+        self.shared.flush(timeout)
     }
 
     /// Records nothing more, delivers what there is within `timeout`, and ends. What could not be
@@ -45,13 +85,22 @@ impl Telemetry {
     ///
     /// A second call, and dropping the guard afterwards, change nothing and return at once.
     pub fn shutdown(&self, timeout: Duration) -> LedgerSnapshot {
-        self.shared.pipeline.shutdown(timeout)
+        self.shared.shutdown(timeout)
     }
 
     /// What changes the recording while it runs.
     #[must_use]
     pub fn controls(&self) -> Controls {
         self.shared.controls.clone()
+    }
+
+    /// What makes meters for metrics that go the way of everything else; `None` where metrics go nowhere.
+    /// [`init`](crate::init) has made it the process's.
+    #[cfg(feature = "otel")]
+    #[must_use]
+    pub fn meter_provider(&self) -> Option<MeterProvider> {
+        let metrics = self.shared.metrics.as_ref();
+        metrics.map(|(provider, _)| provider.clone())
     }
 
     /// A producer of spans that are made without `tracing`, into the same pipeline. Whoever makes a

@@ -53,7 +53,8 @@ impl Rules {
         self.redact(&mut scope.attributes);
     }
 
-    fn record_attributes(&self, attributes: &mut Vec<KeyValue<'_>>) -> bool {
+    /// Renames, leaves out and redacts attributes; whether anything was done.
+    pub(crate) fn record_attributes(&self, attributes: &mut Vec<KeyValue<'_>>) -> bool {
         let plans: Vec<KeyPlan> = attributes.iter().map(|a| self.keys.plan(&a.key)).collect();
         let keys = attributes.iter().map(|attribute| &*attribute.key);
         let keys: Vec<_> = keys

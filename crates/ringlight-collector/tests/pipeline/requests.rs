@@ -1,9 +1,12 @@
 //! Requests of metrics, which somebody else encodes, on their way through a pipeline.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use ringlight_collector::{CollectorConfig, Pipeline, SpoolConfig};
-use ringlight_model::{Account, DropReason, Signal};
+use ringlight_collector::{
+    CollectorConfig, DestinationConfig, ExporterBoxed, Pipeline, SpoolConfig,
+};
+use ringlight_model::{Account, CallsiteRegistry, DropReason, Signal};
 
 use crate::support::{Answer, PATIENCE, Scripted, config, record_span, start, traces, wait_for};
 
@@ -31,7 +34,7 @@ fn a_request_goes_to_all_who_take_metrics_and_adds_up() {
         Scripted::new("other", Answer::Ok),
     );
     let pipeline = start(config(), &[&one, &other]);
-    let sender = pipeline.request_sender();
+    let sender = pipeline.request_sender().unwrap();
     sender.send_metrics(request("a", 2));
     sender.send_metrics(request("b", 1));
     // There is nothing in these.
@@ -68,7 +71,7 @@ fn what_finds_no_room_is_dropped_and_counted() {
         },
         &[&backend],
     );
-    let sender = pipeline.request_sender();
+    let sender = pipeline.request_sender().unwrap();
     sender.send_metrics(request("first", 1));
     backend.wait_attempts(1);
     let large = request("large", 9);
@@ -88,7 +91,7 @@ fn what_finds_no_room_is_dropped_and_counted() {
 fn the_end_sends_what_there_is_and_takes_no_more() {
     let backend = Scripted::new("backend", Answer::Ok);
     let pipeline = start(config(), &[&backend]);
-    let sender = pipeline.request_sender();
+    let sender = pipeline.request_sender().unwrap();
     sender.send_metrics(request("last", 3));
     let ledger = pipeline.shutdown(PATIENCE);
     assert_eq!(ledger.account(Signal::Metrics).exported, 3);
@@ -101,7 +104,10 @@ fn the_end_sends_what_there_is_and_takes_no_more() {
 
     let nobody = Scripted::new("nobody", Answer::Never);
     let pipeline = start(config(), &[&nobody]);
-    pipeline.request_sender().send_metrics(request("lost", 1));
+    pipeline
+        .request_sender()
+        .unwrap()
+        .send_metrics(request("lost", 1));
     let ledger = pipeline.shutdown(Duration::from_millis(50));
     let account = ledger.account(Signal::Metrics);
     assert_eq!(
@@ -119,7 +125,10 @@ fn what_cannot_be_sent_is_kept_on_disk_for_the_next_process() {
     };
     let away = Scripted::new("backend", Answer::Unreachable);
     let pipeline = start(config(), &[&away]);
-    pipeline.request_sender().send_metrics(request("kept", 4));
+    pipeline
+        .request_sender()
+        .unwrap()
+        .send_metrics(request("kept", 4));
     let ledger = pipeline.shutdown(PATIENCE);
     assert_eq!(ledger.account(Signal::Metrics).spooled, 4);
     drop(pipeline);
@@ -128,4 +137,23 @@ fn what_cannot_be_sent_is_kept_on_disk_for_the_next_process() {
     let account = wait_for(|| Some(metrics(&pipeline)).filter(|account| account.exported == 4));
     assert_eq!((account.recovered, account.submitted), (4, 0));
     assert_eq!(back.taken()[0].bytes, request("kept", 4));
+}
+
+#[test]
+fn without_anybody_who_takes_metrics_there_is_no_sender() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let signals = |signals: &[Signal]| {
+        let exporter = Arc::new(backend.clone()) as Arc<dyn ExporterBoxed>;
+        let destination = DestinationConfig {
+            signals: Some(signals.to_vec()),
+            ..DestinationConfig::new(exporter)
+        };
+        let callsites = Arc::new(CallsiteRegistry::new());
+        Pipeline::start(config(), callsites, [destination], Vec::new()).unwrap()
+    };
+    let traces_alone = signals(&[Signal::Traces]);
+    assert!(traces_alone.request_sender().is_none());
+    let sender = signals(&[Signal::Metrics]).request_sender().unwrap();
+    let text = String::from_utf8_lossy(sender.resource()).into_owned();
+    assert!(text.contains("service.name"), "{text}");
 }

@@ -12,20 +12,37 @@ const DEPTH_MAX: usize = 256;
 
 /// What an attribute belongs to: the number of the attribute field in that message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
 pub enum Owner {
     /// A resource.
-    Resource = 1,
+    Resource,
     /// A scope or a span event, whose attribute fields have the same number.
-    ScopeOrEvent = 3,
+    ScopeOrEvent,
     /// A span link.
-    Link = 4,
+    Link,
     /// A log record.
-    Log = 6,
-    /// A metric's data point.
-    DataPoint = 7,
+    Log,
+    /// A number as a metric's data point, or an exemplar.
+    DataPoint,
+    /// A histogram as a metric's data point.
+    HistogramPoint,
+    /// An exponential histogram as a metric's data point.
+    ExponentialPoint,
     /// A span.
-    Span = 9,
+    Span,
+}
+
+impl Owner {
+    /// The number of its attribute field.
+    pub(super) const fn field(self) -> u32 {
+        match self {
+            Self::Resource | Self::ExponentialPoint => 1,
+            Self::ScopeOrEvent => 3,
+            Self::Link => 4,
+            Self::Log => 6,
+            Self::DataPoint => 7,
+            Self::HistogramPoint | Self::Span => 9,
+        }
+    }
 }
 
 /// A key with its tag and length, ready to be copied into attributes.
@@ -122,7 +139,7 @@ pub fn attribute<'a>(buf: &mut Vec<u8>, owner: Owner, key: impl Into<Key<'a>>, s
         Key::Text(text) => delimited_size(text.len()),
         Key::Encoded(encoded) => encoded.0.len(),
     };
-    proto::delimited(buf, owner as u32, key_size + delimited_size(value_size));
+    proto::delimited(buf, owner.field(), key_size + delimited_size(value_size));
     key.write(buf);
     proto::delimited(buf, kv::VALUE, value_size);
     scalar.write(buf);
@@ -135,7 +152,7 @@ pub fn attribute_value<'a>(
     key: impl Into<Key<'a>>,
     value: &Value<'_>,
 ) {
-    key_value(buf, owner as u32, key.into(), value, DEPTH_MAX);
+    key_value(buf, owner.field(), key.into(), value, DEPTH_MAX);
 }
 
 /// Appends a value as the `AnyValue` in field `field` of the message that is open in `buf`.

@@ -255,7 +255,7 @@ impl Trail<'_> {
         let value = self.reader.variable(name)?;
         let value = match setting.key {
             "enabled" => (!value.eq_ignore_ascii_case("true")).to_string(),
-            "batch_delay" | "otlp_timeout" => format!("{value}ms"),
+            "batch_delay" | "metric_export_interval" | "otlp_timeout" => format!("{value}ms"),
             "sample_rate" => match self.reader.variable("OTEL_TRACES_SAMPLER_ARG") {
                 Some(argument) if value.ends_with("traceidratio") => format!("{value} {argument}"),
                 _ => value,

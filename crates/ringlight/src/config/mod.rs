@@ -8,6 +8,8 @@
 mod effective;
 mod environment;
 mod file;
+#[cfg(feature = "otel")]
+mod metrics;
 mod otlp;
 mod redaction;
 mod resource;
@@ -41,6 +43,8 @@ pub(crate) use environment::Environment;
 use environment::Reader;
 use file::ConfigFile;
 pub use file::{ConfigError, ConfigProblem};
+#[cfg(feature = "otel")]
+pub(crate) use metrics::MetricsInputs;
 pub(crate) use otlp::{CERTIFICATE_CODE, CLIENT_CERTIFICATE_CODE, Origin, Route, Routes, TlsFiles};
 pub use otlp::{Compression, Protocol};
 #[cfg(feature = "otel")]
@@ -99,6 +103,8 @@ pub(crate) struct Inputs {
     pub(crate) headers: Vec<(String, String)>,
     #[cfg(feature = "otel")]
     pub(crate) secret_headers: Option<SecretHeadersBuilder>,
+    #[cfg(feature = "otel")]
+    pub(crate) metrics: MetricsInputs,
     pub(crate) compression: Option<Compression>,
     pub(crate) tls_files: TlsFiles,
     pub(crate) resource: ResourceInputs,
@@ -146,6 +152,8 @@ pub(crate) struct Settings {
     /// For all of them.
     #[cfg(feature = "otel")]
     pub(crate) secret_headers: Option<SecretHeadersBuilder>,
+    #[cfg(feature = "otel")]
+    pub(crate) metrics: crate::metrics::MetricsConfig,
     pub(crate) filters: Filters,
     pub(crate) sampler: Sampler,
     pub(crate) overhead_budget: Option<OverheadBudget>,
@@ -188,6 +196,8 @@ impl Settings {
             (Some(_), Some(given)) => Some(given),
             (Some(_), None) => secrets::headers(&mut reader, inputs.is_relay)?,
         };
+        #[cfg(feature = "otel")]
+        let metrics = metrics::metrics(&mut reader, inputs.metrics);
         unsupported(&mut reader);
         let from_environment = sampler(&mut reader);
         let sampler = inputs.sampler.or(from_environment).unwrap_or_default();
@@ -235,6 +245,8 @@ impl Settings {
             routes,
             #[cfg(feature = "otel")]
             secret_headers,
+            #[cfg(feature = "otel")]
+            metrics,
             filters,
             sampler,
             // A governor that the code has put into the pipeline holds over the variable.

@@ -395,6 +395,35 @@ pub const SETTINGS: &[Setting] = &[
         "Whether to send without where there is no such secret",
     ),
     setting(
+        "metric_export_interval",
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        Shape::Time(MS, HOUR),
+        "`5s`",
+        "How often metrics are read and sent. The variable has milliseconds",
+    )
+    .kin(),
+    setting(
+        "metric_temporality",
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        Shape::Word(&["cumulative", "delta", "lowmemory"]),
+        "`cumulative`",
+        "Whether counters and histograms are sent as what they come to since the start, or since the last time",
+    ),
+    setting(
+        "metric_histograms",
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        Shape::Word(&["explicit_bucket_histogram", "base2_exponential_bucket_histogram"]),
+        "`explicit_bucket_histogram`",
+        "The buckets of histograms that have none of their own",
+    ),
+    setting(
+        "metric_exemplars",
+        "OTEL_METRICS_EXEMPLAR_FILTER",
+        Shape::Word(&["trace_based", "always_on", "always_off"]),
+        "`trace_based`",
+        "Which measurements may become exemplars: those in spans that are recorded, all or none",
+    ),
+    setting(
         "batch_delay",
         "OTEL_BSP_SCHEDULE_DELAY",
         Shape::Time(MS, HOUR),

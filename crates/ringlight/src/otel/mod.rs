@@ -88,6 +88,8 @@ pub use span::Span;
 pub use span_ext::SpanExt;
 use tracing_core::{Dispatch, dispatcher};
 
+use crate::metrics::MeterProvider;
+
 pub(crate) use values::{unix_nano, write_attributes, write_value};
 
 /// Whether `tracing` and the OpenTelemetry API share their contexts, and since when.
@@ -103,32 +105,45 @@ pub enum Interop {
     WhenUsed,
     /// From the start.
     Always,
-    /// Never, and [`init`](crate::init) leaves OpenTelemetry's global tracer provider and propagator
+    /// Never, and [`init`](crate::init) leaves OpenTelemetry's global providers and propagator
     /// as they are.
     Off,
 }
 
 /// What `init` sets for the whole process.
-pub(crate) struct Globals(Option<(TracerProvider, Propagator)>);
+pub(crate) struct Globals {
+    traces: Option<(TracerProvider, Propagator)>,
+    metrics: Option<MeterProvider>,
+}
 
 impl Globals {
-    pub(crate) fn of(dispatch: &Dispatch, interop: Interop) -> Self {
+    pub(crate) fn of(
+        dispatch: &Dispatch,
+        interop: Interop,
+        metrics: Option<MeterProvider>,
+    ) -> Self {
         let is_wanted = interop != Interop::Off;
         let globals = || {
             let provider = TracerProvider::of(dispatch)?;
             let propagator = dispatcher::with_default(dispatch, Propagator::current);
             Some((provider, propagator))
         };
-        Self(is_wanted.then(globals).flatten())
+        Self {
+            traces: is_wanted.then(globals).flatten(),
+            metrics: metrics.filter(|_| is_wanted),
+        }
     }
 
     pub(crate) fn set(self) {
-        if let Some((provider, propagator)) = self.0 {
-            // OpenTelemetry may log that they were set, at every start.
-            dispatcher::with_default(&Dispatch::none(), || {
+        // OpenTelemetry may log that they were set, at every start.
+        dispatcher::with_default(&Dispatch::none(), || {
+            if let Some((provider, propagator)) = self.traces {
                 opentelemetry::global::set_tracer_provider(provider);
                 opentelemetry::global::set_text_map_propagator(propagator);
-            });
-        }
+            }
+            if let Some(metrics) = self.metrics {
+                opentelemetry::global::set_meter_provider(metrics);
+            }
+        });
     }
 }

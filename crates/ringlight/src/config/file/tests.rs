@@ -70,6 +70,10 @@ otlp_client_certificate = "client.pem"
 otlp_client_key = "client.key"
 otlp_headers_file = "/run/secrets/otlp"
 otlp_headers_optional = true
+metric_export_interval = "2s"
+metric_temporality = "delta"
+metric_histograms = "base2_exponential_bucket_histogram"
+metric_exemplars = "always_off"
 batch_delay = "50ms"
 batch_records_max = 100
 spool_dir = "/dev/null/spool"
@@ -150,6 +154,18 @@ fn everything_a_file_may_say_is_done() {
             "{secret}"
         );
     }
+    #[cfg(feature = "otel")]
+    {
+        use crate::metrics::ExemplarFilter;
+        let metrics = &found.metrics;
+        assert_eq!(metrics.interval, Duration::from_secs(2));
+        assert_eq!(
+            metrics.temporality,
+            opentelemetry_sdk::metrics::Temporality::Delta
+        );
+        assert!(metrics.exponential_histograms);
+        assert_eq!(metrics.exemplars, ExemplarFilter::AlwaysOff);
+    }
     let pipeline = found.pipeline;
     assert_eq!(pipeline.export_timeout, Duration::from_secs(3));
     assert_eq!(pipeline.report_timeout, Some(Duration::from_secs(3)));
@@ -168,7 +184,7 @@ fn everything_a_file_may_say_is_done() {
         panic!("{:?}", found.warnings);
     };
     assert!(
-        warning.starts_with("`spool_dir` in ") && warning.contains("ringlight.toml:29 is ignored"),
+        warning.starts_with("`spool_dir` in ") && warning.contains("ringlight.toml:33 is ignored"),
         "{warning}"
     );
 }

@@ -1,0 +1,78 @@
+//! How metrics are made, by variables and the file.
+
+use std::fmt;
+use std::time::Duration;
+
+use opentelemetry_sdk::metrics::Temporality;
+
+use super::environment::Reader;
+use super::units;
+use crate::metrics::{ExemplarFilter, MetricsConfig, View};
+
+/// What the code says of metrics.
+#[derive(Default)]
+pub(crate) struct MetricsInputs {
+    pub(crate) interval: Option<Duration>,
+    pub(crate) views: Vec<View>,
+}
+
+impl fmt::Debug for MetricsInputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetricsInputs")
+            .field("interval", &self.interval)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) fn metrics(reader: &mut Reader<'_>, inputs: MetricsInputs) -> MetricsConfig {
+    let default = MetricsConfig::default();
+    MetricsConfig {
+        interval: (inputs.interval)
+            .or_else(|| interval(reader))
+            .unwrap_or(default.interval),
+        temporality: temporality(reader).unwrap_or(default.temporality),
+        exponential_histograms: has_exponential_histograms(reader),
+        exemplars: exemplars(reader).unwrap_or(default.exemplars),
+        views: inputs.views,
+    }
+}
+
+fn interval(reader: &mut Reader<'_>) -> Option<Duration> {
+    let allowed = "1 to 3600000 (milliseconds)";
+    let by_variable = reader.number("OTEL_METRIC_EXPORT_INTERVAL", allowed, |ms| {
+        (1..=3_600_000)
+            .contains(&ms)
+            .then(|| Duration::from_millis(ms))
+    });
+    let in_file = reader.in_file("metric_export_interval");
+    by_variable.or_else(|| units::duration(&in_file?.0))
+}
+
+fn temporality(reader: &mut Reader<'_>) -> Option<Temporality> {
+    let name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+    reader.choice(name, "`cumulative`, `delta` or `lowmemory`", |text| {
+        text.parse().ok()
+    })
+}
+
+fn has_exponential_histograms(reader: &mut Reader<'_>) -> bool {
+    let name = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+    let allowed = "`explicit_bucket_histogram` or `base2_exponential_bucket_histogram`";
+    let found = reader.choice(name, allowed, |text| {
+        match text.to_ascii_lowercase().as_str() {
+            "explicit_bucket_histogram" => Some(false),
+            "base2_exponential_bucket_histogram" => Some(true),
+            _ => None,
+        }
+    });
+    found.unwrap_or(false)
+}
+
+fn exemplars(reader: &mut Reader<'_>) -> Option<ExemplarFilter> {
+    let name = "OTEL_METRICS_EXEMPLAR_FILTER";
+    reader.choice(
+        name,
+        "`trace_based`, `always_on` or `always_off`",
+        ExemplarFilter::from_name,
+    )
+}

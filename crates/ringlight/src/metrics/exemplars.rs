@@ -1,0 +1,175 @@
+//! Exemplars: single measurements with the span they were made in.
+//!
+//! OpenTelemetry's SDK for Rust aggregates without them, so they are kept beside it, a few of each instrument, and put to
+//! their points when these are encoded.
+//!
+//! Source: OpenTelemetry specification, "Metrics SDK", "Exemplar".
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use opentelemetry::{InstrumentationScope, KeyValue};
+use ringlight_model::{SpanId, TraceId};
+
+use crate::TraceContext;
+use crate::sync::unpoisoned;
+
+/// Of each instrument, for each export.
+const SLOTS: usize = 16;
+
+/// Which measurements may become exemplars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum ExemplarFilter {
+    /// Those made in a span that is recorded.
+    #[default]
+    TraceBased,
+    AlwaysOn,
+    AlwaysOff,
+}
+
+impl ExemplarFilter {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "trace_based" => Some(Self::TraceBased),
+            "always_on" => Some(Self::AlwaysOn),
+            "always_off" => Some(Self::AlwaysOff),
+            _ => None,
+        }
+    }
+}
+
+/// A measurement's number, as it is written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Number {
+    Int(i64),
+    Double(f64),
+}
+
+impl From<u64> for Number {
+    /// OTLP has signed numbers alone.
+    fn from(value: u64) -> Self {
+        Self::Int(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<i64> for Number {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<f64> for Number {
+    fn from(value: f64) -> Self {
+        Self::Double(value)
+    }
+}
+
+impl Number {
+    /// The slot of a number: by its order of magnitude, so that one that is unusual does not compete with those that
+    /// are not.
+    fn slot(self) -> usize {
+        let value = match self {
+            Self::Int(value) => value as f64,
+            Self::Double(value) => value,
+        };
+        // The exponent, by twos.
+        let exponent = value.abs().to_bits() >> 53;
+        exponent as usize % SLOTS
+    }
+}
+
+/// One measurement.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Exemplar {
+    pub(super) value: Number,
+    pub(super) time_unix_nano: u64,
+    pub(super) span: Option<(TraceId, SpanId)>,
+    pub(super) attributes: Vec<KeyValue>,
+}
+
+/// The exemplars of one instrument.
+#[derive(Debug, Default)]
+pub(super) struct Reservoir {
+    slots: [Mutex<Slot>; SLOTS],
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    seen: u32,
+    kept: Option<Exemplar>,
+}
+
+impl Reservoir {
+    /// Offers a measurement: of those of one slot each is as likely to be kept. Never waits: one that comes while
+    /// another is put there is not kept.
+    fn offer(&self, value: Number, attributes: &[KeyValue], span: Option<(TraceId, SpanId)>) {
+        let Ok(mut slot) = self.slots[value.slot()].try_lock() else {
+            return;
+        };
+        slot.seen = slot.seen.saturating_add(1);
+        if slot.seen > 1 && fastrand::u32(..slot.seen) > 0 {
+            return;
+        }
+        slot.kept = Some(Exemplar {
+            value,
+            time_unix_nano: ringlight_clock::wall_unix_nano(),
+            span,
+            attributes: attributes.to_vec(),
+        });
+    }
+
+    fn take(&self) -> Vec<Exemplar> {
+        let slots = self.slots.iter();
+        let taken = slots.map(|slot| std::mem::take(&mut *unpoisoned(slot.lock())));
+        taken.filter_map(|slot| slot.kept).collect()
+    }
+}
+
+/// What an instrument is known by: its scope and its name, which has no case.
+type Name = (InstrumentationScope, String);
+
+/// Those of all instruments, one a name. They stay, as what the SDK keeps of an instrument does.
+#[derive(Debug)]
+pub(super) struct Reservoirs {
+    filter: ExemplarFilter,
+    all: Mutex<HashMap<Name, Arc<Reservoir>>>,
+}
+
+/// What was taken out of them.
+pub(super) type Taken = HashMap<Name, Vec<Exemplar>>;
+
+impl Reservoirs {
+    pub(super) fn new(filter: ExemplarFilter) -> Self {
+        Self {
+            filter,
+            all: Mutex::default(),
+        }
+    }
+
+    /// The one of an instrument; `None` if there are to be no exemplars.
+    pub(super) fn of(&self, scope: &InstrumentationScope, name: &str) -> Option<Arc<Reservoir>> {
+        if self.filter == ExemplarFilter::AlwaysOff {
+            return None;
+        }
+        let name = (scope.clone(), name.to_ascii_lowercase());
+        let mut all = unpoisoned(self.all.lock());
+        Some(Arc::clone(all.entry(name).or_default()))
+    }
+
+    /// Offers a measurement to a reservoir, if it may become an exemplar.
+    pub(super) fn offer(&self, reservoir: &Reservoir, value: Number, attributes: &[KeyValue]) {
+        let span = TraceContext::current()
+            .filter(|context| context.is_sampled())
+            .map(|context| (context.trace_id(), context.span_id()));
+        if span.is_some() || self.filter == ExemplarFilter::AlwaysOn {
+            reservoir.offer(value, attributes, span);
+        }
+    }
+
+    /// All there are, which are then no longer there.
+    pub(super) fn take(&self) -> Taken {
+        let all = unpoisoned(self.all.lock());
+        let taken = all.iter().map(|(name, one)| (name.clone(), one.take()));
+        taken.filter(|(_, one)| !one.is_empty()).collect()
+    }
+}

@@ -1,0 +1,498 @@
+//! Metrics of the OpenTelemetry API, from the instruments to what an independent decoder reads.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Meter, MeterProvider as _};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{
+    Exemplar, Metric, NumberDataPoint, ResourceMetrics, exemplar, number_data_point,
+};
+use ringlight::metrics::{Instrument, Stream};
+use ringlight::{Builder, LogFormat, Signal, Telemetry, TraceContext};
+use ringlight_testing::{Backend, Reply, Seen};
+use tracing::dispatcher::with_default;
+use tracing::info_span;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// Metrics that are read at a flush and at the end alone.
+fn builder(backend: &Backend, variables: &[(&str, &str)]) -> Builder {
+    ringlight::builder()
+        .environment(variables.iter().copied())
+        .service_name("tested")
+        .otlp_endpoint(backend.url())
+        .log_format(LogFormat::Off)
+        .metric_export_interval(Duration::from_secs(3600))
+}
+
+/// All requests of metrics but those of the ledger.
+fn resources(seen: &Seen) -> Vec<ResourceMetrics> {
+    let requests = seen.requests.iter().filter(|r| r.signal == Signal::Metrics);
+    let resources = requests.flat_map(|request| request.metrics().resource_metrics);
+    let is_ours = |resource: &ResourceMetrics| {
+        let scope = resource.scope_metrics[0].scope.as_ref();
+        scope.is_none_or(|scope| !scope.name.starts_with("ringlight"))
+    };
+    resources.filter(is_ours).collect()
+}
+
+fn metrics(seen: &Seen) -> Vec<Metric> {
+    let scopes = resources(seen).into_iter().flat_map(|r| r.scope_metrics);
+    scopes.flat_map(|scope| scope.metrics).collect()
+}
+
+fn named(metrics: &[Metric], name: &str) -> Metric {
+    let mut found = metrics.iter().filter(|metric| metric.name == name);
+    let metric = found.next().unwrap_or_else(|| panic!("no `{name}`"));
+    assert!(found.next().is_none(), "`{name}` is there twice");
+    metric.clone()
+}
+
+fn points(metric: &Metric) -> Vec<NumberDataPoint> {
+    match metric.data.clone().unwrap() {
+        Data::Gauge(gauge) => gauge.data_points,
+        Data::Sum(sum) => sum.data_points,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn int(point: &NumberDataPoint) -> i64 {
+    match point.value {
+        Some(number_data_point::Value::AsInt(value)) => value,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn attribute(
+    attributes: &[opentelemetry_proto::tonic::common::v1::KeyValue],
+    key: &str,
+) -> Option<Value> {
+    let attribute = attributes.iter().find(|attribute| attribute.key == key)?;
+    attribute.value.clone()?.value
+}
+
+/// What arrives of the metrics that `body` makes.
+fn received(
+    variables: &[(&str, &str)],
+    change: impl FnOnce(Builder) -> Builder,
+    body: impl FnOnce(&Meter, &Telemetry),
+) -> Vec<Metric> {
+    let backend = Backend::start();
+    let (dispatch, telemetry) = change(builder(&backend, variables)).build().unwrap();
+    let provider = telemetry.meter_provider().unwrap();
+    with_default(&dispatch, || body(&provider.meter("tested"), &telemetry));
+    let ledger = telemetry.shutdown(LONG);
+    assert!(ledger.balances(), "{ledger}");
+    let metrics = metrics(&backend.stop());
+    let account = ledger.account(Signal::Metrics);
+    assert_eq!(account.exported, metrics.len() as u64);
+    metrics
+}
+
+#[test]
+fn every_instrument_arrives_as_it_was_measured() {
+    let metrics = received(
+        &[],
+        |builder| builder,
+        |meter, _| {
+            let counter = meter
+                .u64_counter("orders")
+                .with_unit("{order}")
+                .with_description("Orders taken.")
+                .build();
+            counter.add(2, &[KeyValue::new("paid", true)]);
+            counter.add(3, &[KeyValue::new("paid", true)]);
+            meter.f64_counter("weight").build().add(0.5, &[]);
+            meter.i64_up_down_counter("open").build().add(-4, &[]);
+            meter.f64_up_down_counter("level").build().add(-0.5, &[]);
+            meter.u64_gauge("size").build().record(7, &[]);
+            meter.i64_gauge("depth").build().record(-7, &[]);
+            meter.f64_gauge("heat").build().record(36.6, &[]);
+            let histogram = meter
+                .f64_histogram("wait")
+                .with_boundaries(vec![1.0, 10.0])
+                .with_unit("s")
+                .build();
+            for wait in [0.5, 5.0, 50.0, 0.25] {
+                histogram.record(wait, &[]);
+            }
+            meter
+                .u64_histogram("sizes")
+                .with_boundaries(vec![10.0])
+                .build()
+                .record(11, &[]);
+            meter
+                .u64_observable_counter("seen")
+                .with_callback(|o| o.observe(9, &[]))
+                .build();
+            meter
+                .f64_observable_gauge("load")
+                .with_callback(|o| o.observe(1.5, &[]))
+                .build();
+            meter
+                .i64_observable_up_down_counter("held")
+                .with_callback(|o| o.observe(-1, &[]))
+                .build();
+        },
+    );
+    let orders = named(&metrics, "orders");
+    assert_eq!(
+        (&*orders.unit, &*orders.description),
+        ("{order}", "Orders taken.")
+    );
+    let Some(Data::Sum(sum)) = &orders.data else {
+        panic!("{orders:?}");
+    };
+    assert!(sum.is_monotonic);
+    assert_eq!(sum.aggregation_temporality, 2, "cumulative");
+    let [point] = &sum.data_points[..] else {
+        panic!("{sum:?}");
+    };
+    assert_eq!(int(point), 5);
+    assert_eq!(
+        attribute(&point.attributes, "paid"),
+        Some(Value::BoolValue(true))
+    );
+    assert!(0 < point.start_time_unix_nano && point.start_time_unix_nano < point.time_unix_nano);
+    for (name, value) in [
+        ("open", -4),
+        ("size", 7),
+        ("depth", -7),
+        ("seen", 9),
+        ("held", -1),
+    ] {
+        assert_eq!(int(&points(&named(&metrics, name))[0]), value, "{name}");
+    }
+    for (name, value) in [
+        ("weight", 0.5),
+        ("level", -0.5),
+        ("heat", 36.6),
+        ("load", 1.5),
+    ] {
+        let point = &points(&named(&metrics, name))[0];
+        assert_eq!(
+            point.value,
+            Some(number_data_point::Value::AsDouble(value)),
+            "{name}"
+        );
+    }
+    let Some(Data::Histogram(histogram)) = named(&metrics, "wait").data else {
+        panic!("no histogram");
+    };
+    let point = &histogram.data_points[0];
+    assert_eq!((point.count, point.sum), (4, Some(55.75)));
+    assert_eq!(
+        (&point.explicit_bounds[..], &point.bucket_counts[..]),
+        (&[1.0, 10.0][..], &[2, 1, 1][..])
+    );
+    assert_eq!((point.min, point.max), (Some(0.25), Some(50.0)));
+    let Some(Data::Histogram(histogram)) = named(&metrics, "sizes").data else {
+        panic!("no histogram");
+    };
+    assert_eq!(histogram.data_points[0].bucket_counts, [0, 1]);
+}
+
+#[test]
+fn a_flush_reads_them_and_deltas_are_those_since_the_last_time() {
+    let delta = ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta");
+    for (variables, expected, temporality) in [(&[][..], [1, 3], 2), (&[delta][..], [1, 2], 1)] {
+        let metrics = received(
+            variables,
+            |builder| builder,
+            |meter, telemetry| {
+                let counter = meter.u64_counter("orders").build();
+                counter.add(1, &[]);
+                telemetry.flush(LONG).unwrap();
+                counter.add(2, &[]);
+            },
+        );
+        let values: Vec<_> = metrics
+            .iter()
+            .map(|metric| int(&points(metric)[0]))
+            .collect();
+        assert_eq!(values, expected);
+        let Some(Data::Sum(sum)) = &metrics[0].data else {
+            panic!("no sum");
+        };
+        assert_eq!(sum.aggregation_temporality, temporality);
+    }
+}
+
+#[test]
+fn histograms_are_exponential_where_asked_for() {
+    let name = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+    let exponential = [(name, "base2_exponential_bucket_histogram")];
+    let metrics = received(
+        &exponential,
+        |builder| builder,
+        |meter, _| {
+            let histogram = meter.f64_histogram("wait").build();
+            for wait in [0.0, 1.5, 3.0, -6.0] {
+                histogram.record(wait, &[KeyValue::new("of", "all")]);
+            }
+        },
+    );
+    let Some(Data::ExponentialHistogram(histogram)) = named(&metrics, "wait").data else {
+        panic!("no exponential histogram");
+    };
+    assert_eq!(histogram.aggregation_temporality, 2);
+    let point = &histogram.data_points[0];
+    assert_eq!(
+        (point.count, point.zero_count, point.sum),
+        (4, 1, Some(-1.5))
+    );
+    assert_eq!((point.min, point.max), (Some(-6.0), Some(3.0)));
+    let count = |buckets: &Option<_>| {
+        let buckets: &opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets =
+            buckets.as_ref().unwrap();
+        (buckets.offset, buckets.bucket_counts.clone())
+    };
+    // By the formula of the specification: a bucket holds what is above base^index.
+    let base = 2_f64.powf(2_f64.powi(-point.scale));
+    let index = |value: f64| (value.log(base)).ceil() as i32 - 1;
+    let (offset, counts) = count(&point.positive);
+    assert_eq!(counts.iter().sum::<u64>(), 2);
+    assert_eq!(counts[(index(1.5) - offset) as usize], 1);
+    assert_eq!(counts[(index(3.0) - offset) as usize], 1);
+    let (offset, counts) = count(&point.negative);
+    assert_eq!((offset, &counts[..]), (index(6.0), &[1][..]));
+    assert!(attribute(&point.attributes, "of").is_some());
+}
+
+#[test]
+fn an_exemplar_leads_to_the_span_it_was_measured_in() {
+    let mut context = None;
+    let metrics = received(
+        &[],
+        |builder| builder,
+        |meter, _| {
+            let histogram = meter.f64_histogram("wait").build();
+            let counter = meter.u64_counter("orders").build();
+            histogram.record(1.0, &[KeyValue::new("in", "no span")]);
+            info_span!("request").in_scope(|| {
+                context = TraceContext::current();
+                histogram.record(7.0, &[KeyValue::new("in", "a span")]);
+                counter.add(1, &[]);
+            });
+        },
+    );
+    let context = context.unwrap();
+    let check = |exemplars: &[Exemplar], value: exemplar::Value| {
+        let [exemplar] = exemplars else {
+            panic!("{exemplars:?}");
+        };
+        assert_eq!(exemplar.trace_id, context.trace_id().to_bytes());
+        assert_eq!(exemplar.span_id, context.span_id().to_bytes());
+        assert_eq!(exemplar.value, Some(value));
+        assert!(exemplar.time_unix_nano > 0);
+        assert_eq!(exemplar.filtered_attributes, []);
+    };
+    let Some(Data::Histogram(histogram)) = named(&metrics, "wait").data else {
+        panic!("no histogram");
+    };
+    let of = |text: &str| {
+        let mut points = histogram.data_points.iter();
+        let expected = Some(Value::StringValue(text.to_owned()));
+        points
+            .find(|point| attribute(&point.attributes, "in") == expected)
+            .unwrap()
+    };
+    check(&of("a span").exemplars, exemplar::Value::AsDouble(7.0));
+    assert_eq!(of("no span").exemplars, []);
+    check(
+        &points(&named(&metrics, "orders"))[0].exemplars,
+        exemplar::Value::AsInt(1),
+    );
+}
+
+#[test]
+fn exemplars_are_as_their_filter_says_and_never_many() {
+    let count = |filter: &str| {
+        let variables = [
+            ("OTEL_METRICS_EXEMPLAR_FILTER", filter),
+            ("OTEL_TRACES_SAMPLER", "always_off"),
+        ];
+        let metrics = received(
+            &variables,
+            |builder| builder,
+            |meter, _| {
+                let histogram = meter.f64_histogram("wait").build();
+                // Not recorded, so not what an exemplar of a trace can lead to.
+                let _span = info_span!("request").entered();
+                for number in 0..10_000 {
+                    histogram.record(f64::from(number), &[]);
+                }
+            },
+        );
+        let Some(Data::Histogram(histogram)) = named(&metrics, "wait").data else {
+            panic!("no histogram");
+        };
+        histogram.data_points[0].exemplars.len()
+    };
+    assert_eq!(count("trace_based"), 0);
+    assert_eq!(count("always_off"), 0);
+    let all = count("always_on");
+    assert!((2..=16).contains(&all), "{all}");
+}
+
+#[test]
+fn views_rename_and_leave_out_and_too_many_sets_are_one() {
+    let few = |instrument: &Instrument| match instrument.name() {
+        "orders" => Stream::builder().with_cardinality_limit(10).build().ok(),
+        "secret" => {
+            let stream = Stream::builder().with_name("public");
+            stream
+                .with_allowed_attribute_keys([opentelemetry::Key::new("kept")])
+                .build()
+                .ok()
+        }
+        _ => None,
+    };
+    let metrics = received(
+        &[],
+        |builder| builder.metric_view(few),
+        |meter, _| {
+            let orders = meter.u64_counter("orders").build();
+            for number in 0..1000 {
+                orders.add(1, &[KeyValue::new("number", number)]);
+            }
+            let secret = meter.u64_counter("secret").build();
+            secret.add(1, &[KeyValue::new("kept", 1), KeyValue::new("dropped", 2)]);
+        },
+    );
+    let orders = points(&named(&metrics, "orders"));
+    assert_eq!(orders.iter().map(int).sum::<i64>(), 1000);
+    assert!(orders.len() <= 11, "{}", orders.len());
+    let is_overflow =
+        |point: &&NumberDataPoint| attribute(&point.attributes, "otel.metric.overflow").is_some();
+    let overflow: Vec<_> = orders.iter().filter(is_overflow).collect();
+    assert_eq!(overflow.len(), 1);
+    assert!(int(overflow[0]) >= 989);
+    let public = &points(&named(&metrics, "public"))[0];
+    let keys: Vec<_> = public
+        .attributes
+        .iter()
+        .map(|attribute| &*attribute.key)
+        .collect();
+    assert_eq!(keys, ["kept"]);
+}
+
+#[test]
+fn a_callback_that_panics_ends_itself_alone() {
+    let metrics = received(
+        &[],
+        |builder| builder,
+        |meter, telemetry| {
+            meter
+                .u64_observable_gauge("broken")
+                .with_callback(|_| panic!("as it likes"))
+                .build();
+            meter
+                .u64_observable_gauge("whole")
+                .with_callback(|o| o.observe(1, &[]))
+                .build();
+            telemetry.flush(LONG).unwrap();
+        },
+    );
+    let names: Vec<_> = metrics.iter().map(|metric| &*metric.name).collect();
+    assert_eq!(names, ["whole", "whole"]);
+}
+
+#[test]
+fn a_callback_that_never_returns_holds_up_no_end() {
+    let backend = Backend::start();
+    let (_, telemetry) = builder(&backend, &[]).build().unwrap();
+    let meter = telemetry.meter_provider().unwrap().meter("tested");
+    let (_held, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let wait = move || drop(gate.lock().map(|gate| gate.recv()));
+    meter
+        .u64_observable_gauge("stuck")
+        .with_callback(move |_| wait())
+        .build();
+    let began = std::time::Instant::now();
+    telemetry.flush(Duration::from_millis(200)).unwrap();
+    let ledger = telemetry.shutdown(Duration::from_millis(200));
+    // A generous bound: what is tested is that it ends at all.
+    assert!(began.elapsed() < LONG);
+    assert!(ledger.balances());
+}
+
+#[test]
+fn metrics_go_on_their_own_every_so_often_and_outlive_a_backend_that_is_away() {
+    let backend = Backend::start();
+    backend.set_reports(Reply::Http(503, None));
+    let builder = builder(&backend, &[]).metric_export_interval(Duration::from_millis(20));
+    let (_, telemetry) = builder.build().unwrap();
+    let meter = telemetry.meter_provider().unwrap().meter("tested");
+    let counter = meter.u64_counter("orders").build();
+    counter.add(1, &[]);
+    backend.wait_for(|seen| metrics(seen).len() >= 2);
+    backend.set_reports(Reply::Ok);
+    let ledger = telemetry.shutdown(LONG);
+    let account = ledger.account(Signal::Metrics);
+    assert_eq!(account.submitted, account.exported);
+    drop(backend);
+}
+
+#[test]
+fn without_a_place_for_metrics_there_is_no_provider() {
+    let backend = Backend::start();
+    let url = backend.url();
+    let variables = [("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &*url)];
+    let builder = ringlight::builder()
+        .environment(variables)
+        .log_format(LogFormat::Off);
+    let (_, telemetry) = builder.build().unwrap();
+    assert!(telemetry.meter_provider().is_none());
+    let off = ringlight::builder().environment([("OTEL_METRICS_EXPORTER", "none")]);
+    let (_, telemetry) = off
+        .otlp_endpoint(url)
+        .log_format(LogFormat::Off)
+        .build()
+        .unwrap();
+    assert!(telemetry.meter_provider().is_none());
+}
+
+#[test]
+fn fault_36_attributes_of_metrics_go_through_the_rules_too() {
+    let variables = [
+        ("RINGLIGHT_REDACT", "standard"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "always_on"),
+    ];
+    let rename = |builder: Builder| {
+        let kept = |_: &Instrument| {
+            let stream = Stream::builder();
+            let keys = ["password", "old"].map(opentelemetry::Key::new);
+            stream.with_allowed_attribute_keys(keys).build().ok()
+        };
+        let builder = builder.process(|rules| rules.rename_attribute("old", "new"));
+        builder.metric_view(kept)
+    };
+    let metrics = received(&variables, rename, |meter, _| {
+        let attributes = [
+            KeyValue::new("password", "hunter2"),
+            KeyValue::new("old", 1),
+            // Not of the point, but of the exemplar.
+            KeyValue::new("token", "hunter2"),
+        ];
+        meter.u64_counter("orders").build().add(1, &attributes);
+    });
+    let point = &points(&named(&metrics, "orders"))[0];
+    let shown = format!("{point:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert_eq!(
+        attribute(&point.attributes, "new"),
+        Some(Value::IntValue(1))
+    );
+    assert_eq!(attribute(&point.attributes, "old"), None);
+    assert_eq!(point.exemplars.len(), 1);
+    assert!(attribute(&point.exemplars[0].filtered_attributes, "token").is_some());
+}

@@ -24,6 +24,7 @@ use crate::export::{
 use crate::notice::{Notice, Notices};
 use crate::pipeline::Answer;
 use crate::record::{Head, LogHeader, Record, SpanHeader, copy_words};
+use crate::requests::Requests;
 
 const BATCH_DELAY: Duration = Duration::from_millis(200);
 
@@ -151,6 +152,7 @@ fn rig_of(
     let reports =
         Reporter::new(&config, Arc::clone(&accounts), Arc::clone(&meter)).of(&destination);
     let parts = Parts {
+        requests: Arc::new(Requests::new(config.queue_bytes_max)),
         spool: None,
         clock: config.clock(),
         shared: Shared::new(sender.clone(), config.policy, config.notices.clone()),

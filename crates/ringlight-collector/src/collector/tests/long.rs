@@ -7,6 +7,7 @@ use ringlight_testing::{DiskOperation, FaultDisk};
 
 use super::*;
 use crate::destination_config::DestinationConfig;
+use crate::requests::Requests;
 use crate::resilience::{CircuitBreakerConfig, ResilientExporterBuilder};
 use crate::spool::{SpoolConfig, SpoolMode};
 use crate::sync::unpoisoned;
@@ -70,6 +71,7 @@ fn process(config: CollectorConfig, exporter: Arc<dyn ExporterBoxed>) -> Process
     let meter = Meter::new(sender.clone(), crate::Governor::default());
     let open = |spool: &SpoolConfig| Spool::open_on(Arc::clone(&spool.disk), &spool.dir).unwrap();
     let parts = Parts {
+        requests: Arc::new(Requests::new(config.queue_bytes_max)),
         spool: config.spool.as_ref().map(open),
         clock: config.clock(),
         shared: Shared::new(sender.clone(), config.policy, config.notices.clone()),

@@ -19,6 +19,7 @@ use self::backend::{Backend, Mood, Number};
 use self::life::{Intake, Life};
 use super::*;
 use crate::relay::Relay;
+use crate::requests::Requests;
 use crate::spool::{SpoolConfig, SpoolMode};
 
 const SEEDS: u64 = 1_000;
@@ -175,6 +176,7 @@ impl World {
         let control = Arc::new(Control::default());
         let spool = Spool::open_on(Arc::new(self.disk.clone()), "/spool".as_ref()).unwrap();
         let parts = Parts {
+            requests: Arc::new(Requests::new(config.queue_bytes_max)),
             spool: Some(spool),
             clock: config.clock(),
             shared: Shared::new(sender.clone(), config.policy, config.notices.clone()),

@@ -174,6 +174,7 @@
 //! |---|---|---|
 //! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`); spans of cancelled futures (`FutureExt`) |
 //! | `fmt` | yes | log lines for people, and JSON lines |
+//! | `profiling` | no | what the process uses, as metrics |
 //! | `age` | no | headers in a file that is encrypted with age |
 //! | `vault` | no | headers in HashiCorp Vault |
 //! | `zstd` | no | compression with Zstandard: smaller and much faster than gzip, and a library in C to compile |
@@ -278,5 +279,6 @@ pub fn builder() -> Builder {
 #[doc = include_str!("../../../docs/processing.md")]
 #[doc = include_str!("../../../docs/recording.md")]
 #[cfg_attr(all(feature = "age", feature = "vault"), doc = include_str!("../../../docs/secrets.md"))]
+#[cfg_attr(feature = "otel", doc = include_str!("../../../docs/metrics.md"))]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/migration.md"))]
 struct Readmes;

@@ -12,7 +12,7 @@ use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{
-    Exemplar, Metric, NumberDataPoint, ResourceMetrics, exemplar, number_data_point,
+    Exemplar, Metric, NumberDataPoint, exemplar, number_data_point,
 };
 use ringlight::metrics::{Instrument, Stream};
 use ringlight::{Builder, LogFormat, Signal, Telemetry, TraceContext};
@@ -32,20 +32,18 @@ fn builder(backend: &Backend, variables: &[(&str, &str)]) -> Builder {
         .metric_export_interval(Duration::from_secs(3600))
 }
 
-/// All requests of metrics but those of the ledger.
-fn resources(seen: &Seen) -> Vec<ResourceMetrics> {
+/// The metrics of these scopes.
+fn of_scopes(seen: &Seen, wanted: impl Fn(&str) -> bool) -> Vec<Metric> {
     let requests = seen.requests.iter().filter(|r| r.signal == Signal::Metrics);
     let resources = requests.flat_map(|request| request.metrics().resource_metrics);
-    let is_ours = |resource: &ResourceMetrics| {
-        let scope = resource.scope_metrics[0].scope.as_ref();
-        scope.is_none_or(|scope| !scope.name.starts_with("ringlight"))
-    };
-    resources.filter(is_ours).collect()
+    let scopes = resources.flat_map(|resource| resource.scope_metrics);
+    let scopes = scopes.filter(|metrics| wanted(&metrics.scope.as_ref().unwrap().name));
+    scopes.flat_map(|scope| scope.metrics).collect()
 }
 
+/// Those that a test makes, without the ledger and the process.
 fn metrics(seen: &Seen) -> Vec<Metric> {
-    let scopes = resources(seen).into_iter().flat_map(|r| r.scope_metrics);
-    scopes.flat_map(|scope| scope.metrics).collect()
+    of_scopes(seen, |name| !name.starts_with("ringlight"))
 }
 
 fn named(metrics: &[Metric], name: &str) -> Metric {
@@ -92,7 +90,9 @@ fn received(
     assert!(ledger.balances(), "{ledger}");
     let metrics = metrics(&backend.stop());
     let account = ledger.account(Signal::Metrics);
-    assert_eq!(account.exported, metrics.len() as u64);
+    // With what the process uses, where that is among them.
+    assert!(account.exported >= metrics.len() as u64);
+    assert_eq!(account.exported, account.submitted);
     metrics
 }
 
@@ -495,4 +495,44 @@ fn fault_36_attributes_of_metrics_go_through_the_rules_too() {
     assert_eq!(attribute(&point.attributes, "old"), None);
     assert_eq!(point.exemplars.len(), 1);
     assert!(attribute(&point.exemplars[0].filtered_attributes, "token").is_some());
+}
+
+#[cfg(all(feature = "profiling", target_os = "linux"))]
+#[test]
+fn the_process_is_among_the_metrics() {
+    let backend = Backend::start();
+    let (_, telemetry) = builder(&backend, &[]).build().unwrap();
+    telemetry.flush(LONG).unwrap();
+    telemetry.shutdown(LONG);
+    let metrics = of_scopes(&backend.stop(), |name| name == "ringlight.process");
+    // Two exports at once share one reading, which has nothing to be compared with.
+    let names: std::collections::BTreeSet<_> = metrics.iter().map(|metric| &*metric.name).collect();
+    let expected = [
+        "process.context_switches",
+        "process.cpu.time",
+        "process.disk.io",
+        "process.memory.usage",
+        "process.memory.virtual",
+        "process.paging.faults",
+        "process.thread.count",
+        "process.unix.file_descriptor.count",
+        "process.uptime",
+    ];
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), expected);
+    let usage = metrics
+        .iter()
+        .find(|metric| metric.name == "process.memory.usage")
+        .unwrap();
+    assert_eq!(usage.unit, "By");
+    assert!(int(&points(usage)[0]) > 100_000);
+    let times = metrics
+        .iter()
+        .find(|metric| metric.name == "process.cpu.time")
+        .unwrap();
+    let modes: Vec<_> = points(times)
+        .iter()
+        .map(|point| attribute(&point.attributes, "cpu.mode"))
+        .collect();
+    let text = |text: &str| Some(Value::StringValue(text.to_owned()));
+    assert_eq!(modes, [text("user"), text("system")]);
 }

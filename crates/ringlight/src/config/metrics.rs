@@ -30,6 +30,8 @@ pub(super) fn metrics(reader: &mut Reader<'_>, inputs: MetricsInputs) -> Metrics
         interval: (inputs.interval)
             .or_else(|| interval(reader))
             .unwrap_or(default.interval),
+        #[cfg(feature = "profiling")]
+        process_interval: process_interval(reader).unwrap_or(default.process_interval),
         temporality: temporality(reader).unwrap_or(default.temporality),
         exponential_histograms: has_exponential_histograms(reader),
         exemplars: exemplars(reader).unwrap_or(default.exemplars),
@@ -46,6 +48,19 @@ fn interval(reader: &mut Reader<'_>) -> Option<Duration> {
     });
     let in_file = reader.in_file("metric_export_interval");
     by_variable.or_else(|| units::duration(&in_file?.0))
+}
+
+/// Below a second it is a second, since reading costs something.
+#[cfg(feature = "profiling")]
+fn process_interval(reader: &mut Reader<'_>) -> Option<Duration> {
+    let (seconds, origin) = reader.in_file("system_metrics_interval_secs")?;
+    let seconds: u64 = seconds.parse().ok()?;
+    if seconds == 0 {
+        reader.say(format!(
+            "{origin} is `0`, which is taken for 1, the least there is"
+        ));
+    }
+    Some(Duration::from_secs(seconds.max(1)))
 }
 
 fn temporality(reader: &mut Reader<'_>) -> Option<Temporality> {

@@ -403,6 +403,13 @@ pub const SETTINGS: &[Setting] = &[
     )
     .kin(),
     setting(
+        "system_metrics_interval_secs",
+        "",
+        Shape::Whole(0, 3_600),
+        "5",
+        "Seconds that a reading of what the process uses may be old, 1 at least (feature `profiling`)",
+    ),
+    setting(
         "metric_temporality",
         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
         Shape::Word(&["cumulative", "delta", "lowmemory"]),

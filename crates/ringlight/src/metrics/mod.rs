@@ -29,6 +29,14 @@
 //! beyond is in a set of its own, `otel.metric.overflow = true`, and a notice says so once a metric. Between two
 //! exports measurements take no memory but that.
 //!
+//! # What the process uses
+//!
+//! With the feature `profiling`, on Linux, the metrics of the process are among them, by the semantic conventions:
+//! `process.cpu.time` and `.utilization`, `process.memory.usage` and `.virtual`, `process.thread.count`,
+//! `process.unix.file_descriptor.count`, `process.paging.faults`, `process.context_switches`, `process.disk.io`,
+//! `process.uptime`. They are read from the kernel, at each export but no more often than every five seconds
+//! (`system_metrics_interval_secs` in a [file](crate::settings), one second at least).
+//!
 //! # Callbacks
 //!
 //! Callbacks of observable instruments run on a thread of their own, `ringlight-metrics`, on which nothing is recorded. One
@@ -38,6 +46,8 @@
 mod encode;
 mod exemplars;
 mod instruments;
+#[cfg(all(feature = "profiling", target_os = "linux"))]
+mod process;
 mod reader;
 
 use std::sync::Arc;
@@ -83,6 +93,9 @@ pub(crate) type View = Box<dyn Fn(&Instrument) -> Option<Stream> + Send + Sync>;
 /// How metrics are made.
 pub(crate) struct MetricsConfig {
     pub(crate) interval: Duration,
+    /// How old a reading of the process may be.
+    #[cfg(feature = "profiling")]
+    pub(crate) process_interval: Duration,
     pub(crate) temporality: Temporality,
     /// Whether histograms without buckets of their own have exponential ones.
     pub(crate) exponential_histograms: bool,
@@ -94,6 +107,8 @@ impl Default for MetricsConfig {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(5),
+            #[cfg(feature = "profiling")]
+            process_interval: Duration::from_secs(5),
             temporality: Temporality::Cumulative,
             exponential_histograms: false,
             exemplars: ExemplarFilter::default(),
@@ -136,6 +151,11 @@ pub(crate) fn start(
         sdk: builder.build(),
         reservoirs: Arc::clone(&reservoirs),
     };
+    #[cfg(all(feature = "profiling", target_os = "linux"))]
+    process::register(
+        &opentelemetry::metrics::MeterProvider::meter(&provider, process::SCOPE),
+        config.process_interval,
+    );
     let reader = Reader::start(reading, reservoirs, sender, config.interval)?;
     Ok((provider, reader))
 }

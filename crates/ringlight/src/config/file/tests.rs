@@ -71,6 +71,7 @@ otlp_client_key = "client.key"
 otlp_headers_file = "/run/secrets/otlp"
 otlp_headers_optional = true
 metric_export_interval = "2s"
+system_metrics_interval_secs = 7
 metric_temporality = "delta"
 metric_histograms = "base2_exponential_bucket_histogram"
 metric_exemplars = "always_off"
@@ -159,6 +160,8 @@ fn everything_a_file_may_say_is_done() {
         use crate::metrics::ExemplarFilter;
         let metrics = &found.metrics;
         assert_eq!(metrics.interval, Duration::from_secs(2));
+        #[cfg(feature = "profiling")]
+        assert_eq!(metrics.process_interval, Duration::from_secs(7));
         assert_eq!(
             metrics.temporality,
             opentelemetry_sdk::metrics::Temporality::Delta
@@ -184,7 +187,7 @@ fn everything_a_file_may_say_is_done() {
         panic!("{:?}", found.warnings);
     };
     assert!(
-        warning.starts_with("`spool_dir` in ") && warning.contains("ringlight.toml:33 is ignored"),
+        warning.starts_with("`spool_dir` in ") && warning.contains("ringlight.toml:34 is ignored"),
         "{warning}"
     );
 }
@@ -304,6 +307,20 @@ fn what_is_off_in_the_file_can_be_turned_on_by_the_variable() {
     let on = off.replace("false", "true");
     assert!(settings(&on, &[]).routes.is_some());
     assert_eq!(settings(&on, &[("OTEL_SDK_DISABLED", "true")]).routes, None);
+}
+
+#[cfg(all(feature = "otel", feature = "profiling"))]
+#[test]
+fn the_process_is_read_once_a_second_at_most() {
+    let found = settings("[telemetry]\nsystem_metrics_interval_secs = 0", &[]);
+    assert_eq!(found.metrics.process_interval, Duration::from_secs(1));
+    let [warning] = &found.warnings[..] else {
+        panic!("{:?}", found.warnings);
+    };
+    assert!(
+        warning.ends_with("ringlight.toml:2 is `0`, which is taken for 1, the least there is"),
+        "{warning}"
+    );
 }
 
 #[test]

@@ -19,10 +19,13 @@ use self::backend::{Backend, Mood, Number};
 use self::life::{Intake, Life};
 use super::*;
 use crate::relay::Relay;
-use crate::requests::Requests;
+use crate::requests::{RequestSender, Requests};
 use crate::spool::{SpoolConfig, SpoolMode};
 
 const SEEDS: u64 = 1_000;
+
+/// What is recorded: spans and log records through rings, metrics as requests.
+const SIGNALS: [Signal; 3] = [Signal::Traces, Signal::Logs, Signal::Metrics];
 
 /// What is known of all processes together.
 struct World {
@@ -40,7 +43,7 @@ struct World {
     /// By backend: counted as dropped or refused.
     given_up: Vec<u64>,
     /// By backend: what the last process left on disk, if that is known.
-    left: Vec<Option<[u64; 2]>>,
+    left: Vec<Option<[u64; SIGNALS.len()]>>,
     /// Batches may have been sent in parts.
     has_parts: bool,
     is_relay: bool,
@@ -85,7 +88,7 @@ impl World {
             acknowledged: HashSet::new(),
             excused: HashSet::new(),
             given_up: vec![0; backends],
-            left: vec![Some([0; 2]); backends],
+            left: vec![Some([0; SIGNALS.len()]); backends],
             has_parts: false,
             is_relay,
             rng,
@@ -150,7 +153,8 @@ impl World {
             };
             let rng = Rng::with_seed(self.rng.u64(..));
             let mut known = self.backends[index].known();
-            known.moods = [(Signal::Traces, traces), (Signal::Logs, logs)].into();
+            let metrics = (Signal::Metrics, traces.clone());
+            known.moods = [(Signal::Traces, traces), (Signal::Logs, logs), metrics].into();
             known.rng = Some(rng);
         }
     }
@@ -170,7 +174,7 @@ impl World {
         let config = self.config();
         let rings = RingConfig::new(config.ring_bytes(), config.producers_max);
         let (sender, receiver) = ringlight_ring::channel(rings).unwrap();
-        let takes = || [Signal::Traces, Signal::Logs].into_iter().collect();
+        let takes = || SIGNALS.into_iter().collect();
         let accounts = self.backends.iter().map(|_| takes());
         let accounts = Arc::new(Accounts::new(sender.clone(), accounts));
         let control = Arc::new(Control::default());
@@ -192,6 +196,15 @@ impl World {
             meter: Meter::new(sender.clone(), crate::Governor::default()),
         };
         let intake = Intake::Pipeline {
+            requests: RequestSender {
+                requests: Arc::clone(&parts.requests),
+                accounts: Arc::clone(&accounts),
+                shared: Arc::clone(&parts.shared),
+                sender: sender.clone(),
+                destinations: (0..self.backends.len()).collect(),
+                resource: Arc::default(),
+                processing: Default::default(),
+            },
             sender,
             control,
             accounts,
@@ -242,7 +255,7 @@ impl World {
         drop(runtime);
         for (index, before) in acknowledged.into_iter().enumerate() {
             let after = self.backends[index].known().acknowledged.clone();
-            for signal in [Signal::Traces, Signal::Logs] {
+            for signal in SIGNALS {
                 let count = |of: &BTreeMap<Signal, u64>| of.get(&signal).copied().unwrap_or(0);
                 let exported = life.intake.ledger(index).account(signal).exported;
                 let answered = count(&after) - count(&before);
@@ -264,8 +277,8 @@ impl World {
         for index in 0..self.backends.len() {
             let ledger = life.intake.ledger(index);
             assert!(ledger.balances(), "{ledger}");
-            let both: [&Account; 2] = [Signal::Traces, Signal::Logs].map(|s| ledger.account(s));
-            for account in both {
+            let all: [&Account; SIGNALS.len()] = SIGNALS.map(|s| ledger.account(s));
+            for account in all {
                 assert!(plan.is_killed || account.in_flight == 0, "{ledger}");
                 assert!(account.exported_recovered <= account.recovered, "{ledger}");
                 let damaged = account.dropped[DropReason::SpoolDamaged];
@@ -287,7 +300,7 @@ impl World {
                 }
             }
             if let Some(left) = self.left[index] {
-                let recovered = both.map(|account| account.recovered);
+                let recovered = all.map(|account| account.recovered);
                 // A batch that was sent in parts, and not all of them, comes out again whole.
                 let is_whole = recovered == left || self.has_parts;
                 let is_all = recovered
@@ -298,9 +311,9 @@ impl World {
             }
             // What is done and not written down comes out again, as does what was written and failed.
             let is_known = !plan.is_killed && !plan.disk_fails;
-            self.left[index] = is_known.then(|| both.map(|account| account.spooled));
+            self.left[index] = is_known.then(|| all.map(|account| account.spooled));
             if plan.is_last {
-                assert!(both.iter().all(|account| account.spooled == 0), "{ledger}");
+                assert!(all.iter().all(|account| account.spooled == 0), "{ledger}");
             }
         }
     }

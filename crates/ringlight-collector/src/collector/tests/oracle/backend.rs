@@ -171,8 +171,8 @@ impl ExporterBoxed for Backend {
         match signal {
             Signal::Traces => Some("backend"),
             Signal::Logs if self.has_places => Some("backend for logs"),
-            Signal::Logs => Some("backend"),
-            _ => None,
+            Signal::Logs | Signal::Metrics => Some("backend"),
+            Signal::Profiles => None,
         }
     }
 
@@ -182,6 +182,9 @@ impl ExporterBoxed for Backend {
 }
 
 pub(super) fn numbers_of(batch: &EncodedBatch) -> Vec<Number> {
+    if batch.signal == Signal::Metrics {
+        return life::metrics_of(&batch.bytes);
+    }
     struct Numbers(Vec<Number>);
     impl RecordVisitor for Numbers {
         fn resource(&mut self, _: &Resource<'_>) {}

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use ringlight_model::{LedgerSnapshot, LogRecord, Resource, Scope, Span};
 use ringlight_otlp::encode;
+use ringlight_otlp::encode::proto::{self, Room};
 use ringlight_testing::DiskOperation;
 use tokio::sync::oneshot;
 
@@ -17,6 +18,7 @@ pub(super) enum Intake {
         sender: RingSender,
         control: Arc<Control>,
         accounts: Arc<Accounts>,
+        requests: RequestSender,
     },
     Relay(Relay),
 }
@@ -49,9 +51,16 @@ impl Life {
             let numbers: Vec<_> = (0..burst).map(|_| self.next(world)).collect();
             match (&self.intake, &mut producer) {
                 (Intake::Relay(relay), _) => receive(relay, world, &numbers),
-                (_, Some(producer)) => numbers
-                    .into_iter()
-                    .for_each(|number| record(producer, number)),
+                (Intake::Pipeline { requests, .. }, Some(producer)) => {
+                    let (metrics, records): (Vec<_>, Vec<_>) =
+                        (numbers.into_iter()).partition(|(signal, _)| *signal == Signal::Metrics);
+                    records
+                        .into_iter()
+                        .for_each(|number| record(producer, number));
+                    if !metrics.is_empty() {
+                        requests.send_metrics(request_of(&metrics));
+                    }
+                }
                 _ => {}
             }
             if plan.disk_fails && world.rng.u8(..6) == 0 {
@@ -88,10 +97,10 @@ impl Life {
     }
 
     fn next(&mut self, world: &mut World) -> Number {
-        let signal = if world.rng.u8(..3) == 0 {
-            Signal::Logs
-        } else {
-            Signal::Traces
+        let signal = match world.rng.u8(..6) {
+            0 | 1 => Signal::Logs,
+            2 => Signal::Metrics,
+            _ => Signal::Traces,
         };
         let number = (signal, world.recorded.len() as u64 + 1);
         world.recorded.insert(number);
@@ -148,7 +157,35 @@ fn receive(relay: &Relay, world: &mut World, numbers: &[Number]) {
         let (spans, logs): (Vec<_>, Vec<_>) = (spans.collect(), logs.collect());
         relay.pass_on(Signal::Traces, &encode::request(&resource, &scope, &spans));
         relay.pass_on(Signal::Logs, &encode::request(&resource, &scope, &logs));
+        let metrics: Vec<_> = of(Signal::Metrics).copied().collect();
+        if !metrics.is_empty() {
+            relay.pass_on(Signal::Metrics, &request_of(&metrics));
+        }
     }
+}
+
+/// An `ExportMetricsServiceRequest` of metrics that are named by their numbers.
+fn request_of(metrics: &[Number]) -> Vec<u8> {
+    let mut request = Vec::new();
+    let resource = proto::open(&mut request, 1, Room::Large);
+    let scope = proto::open(&mut request, 2, Room::Large);
+    for (_, number) in metrics {
+        let metric = proto::open(&mut request, 2, Room::Small);
+        proto::bytes_field(&mut request, 1, format!("#{number};").as_bytes());
+        proto::close(&mut request, metric);
+    }
+    proto::close(&mut request, scope);
+    proto::close(&mut request, resource);
+    request
+}
+
+/// The numbers of the metrics of a request, or of several that were joined.
+pub(super) fn metrics_of(request: &[u8]) -> Vec<Number> {
+    let text = String::from_utf8_lossy(request);
+    // A length may be a `#`, too; no number follows it.
+    let names = text.split('#').filter_map(|name| name.split_once(';'));
+    let numbers = names.filter_map(|(number, _)| number.parse().ok());
+    numbers.map(|number| (Signal::Metrics, number)).collect()
 }
 
 fn bytes_of<const N: usize>(words: [u64; N]) -> Vec<u8> {

@@ -230,6 +230,35 @@ pub enum SearchError {
         /// The cursor.
         cursor: String,
     },
+    /// There is no metric of the name, or none of the kind asked for.
+    #[error("nothing is stored of a metric `{name}`")]
+    NoSuchMetric {
+        /// The name.
+        name: String,
+        /// The kind asked for.
+        kind: Option<String>,
+    },
+    /// Metrics of the kind cannot be aggregated so.
+    #[error("a {} has no `{asked}`", kind.as_str())]
+    Aggregation {
+        /// What was asked for.
+        asked: crate::Aggregation,
+        /// What the metric is.
+        kind: ringlight_model::MetricKind,
+        /// What could be asked for.
+        allowed: &'static [crate::Aggregation],
+    },
+    /// The time asked for has too many windows.
+    #[error("there are {windows} steps in this time, at most {windows_max} are answered")]
+    TooManyWindows {
+        /// How many.
+        windows: u64,
+        /// How many there may be.
+        windows_max: u64,
+    },
+    /// What is asked for takes too much memory.
+    #[error("the answer would be too large")]
+    TooMuch,
     /// Its [`Cancel`](crate::Cancel) said so.
     #[error("search was cancelled")]
     Cancelled,

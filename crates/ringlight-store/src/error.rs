@@ -174,6 +174,13 @@ fn describe_holder(pid: Option<u32>) -> String {
     )
 }
 
+fn describe_kind(kind: Option<&str>) -> String {
+    kind.map_or_else(String::new, |kind| {
+        let article = if kind.starts_with('e') { "an" } else { "a" };
+        format!(" that is {article} {}", kind.replace('_', " "))
+    })
+}
+
 /// A request was not stored. Nothing of it was, except where the variant says otherwise.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -231,7 +238,7 @@ pub enum SearchError {
         cursor: String,
     },
     /// There is no metric of the name, or none of the kind asked for.
-    #[error("nothing is stored of a metric `{name}`")]
+    #[error("nothing is stored of a metric `{name}`{}", describe_kind(kind.as_deref()))]
     NoSuchMetric {
         /// The name.
         name: String,

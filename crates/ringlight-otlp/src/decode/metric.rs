@@ -121,6 +121,8 @@ pub(super) fn point<'a>(
     }
     if point.flags & MetricPoint::NO_RECORDED_VALUE != 0 {
         point.value = PointValue::None;
+    } else if point.value == PointValue::None {
+        return Err(RejectReason::Malformed.into());
     }
     Ok(())
 }

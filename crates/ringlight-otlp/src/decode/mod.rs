@@ -26,8 +26,8 @@ pub(crate) use value::{Budget, attribute};
 ///   [`Limits::depth_max`], a record of more than 131 072 values, a record that does not decode:
 ///   that record, through [`RecordVisitor::rejected`]. When the same is wrong with a resource or a
 ///   scope, each record under it.
-/// - A data point of a metric without a name, with buckets that do not fit together or more than
-///   4096 of them, or of a sum or distribution that does not say what it is relative to: that point.
+/// - A data point of a metric without a name, without a value, with buckets that do not fit together or
+///   more than 4096 of them, beyond the first 262 144 of a request, or of a sum or distribution that does not say what it is relative to: that point.
 ///
 /// What is repaired, and counted in [`Decoded`]:
 ///
@@ -43,6 +43,10 @@ pub struct OtlpDecoder {
     /// The limits in force; only [`Limits::depth_max`] concerns decoding.
     pub limits: Limits,
 }
+
+/// Data points of a request. A point without anything is two bytes on the wire and some hundred in
+/// memory; one that says something has many more on the wire.
+const POINTS_MAX: u64 = 1 << 18;
 
 /// What [`OtlpDecoder::walk`] met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -300,6 +304,7 @@ impl<'a> Walk<'a, '_> {
     fn point(&mut self, metric: &Metric<'_>, kind: Option<MetricKind>, message: Slice<'a>) {
         let mut budget = Budget::new(self.depth_max);
         let read = match kind {
+            _ if self.decoded.records >= POINTS_MAX => Err(RejectReason::TooLarge.into()),
             Some(kind) => metric::point(&mut budget, kind, message, &mut self.point),
             None => Err(RejectReason::NoTemporality.into()),
         };

@@ -8,6 +8,7 @@
 mod answers;
 mod around;
 mod document;
+mod metrics;
 mod security;
 mod starting;
 

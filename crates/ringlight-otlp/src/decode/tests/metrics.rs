@@ -322,6 +322,44 @@ fn points_of_a_metric_without_a_name_are_refused() {
 }
 
 #[test]
+fn a_number_without_a_value_is_refused_unless_it_says_so() {
+    let mut without = number(pb::number_data_point::Value::AsInt(1));
+    without.value = None;
+    let mut flagged = without.clone();
+    flagged.flags = 1;
+    let data_points = vec![without, flagged];
+    let read = decode(Data::Gauge(pb::Gauge { data_points }));
+    assert_eq!(read.rejected, [RejectReason::Malformed]);
+    assert_eq!(read.points.len(), 1);
+    assert_eq!(read.points[0].1.value, PointValue::None);
+}
+
+#[test]
+fn a_request_has_no_more_points_than_it_may() {
+    let points = super::POINTS_MAX as usize;
+    let histograms = histograms(vec![pb::HistogramDataPoint::default(); points + 3]);
+    let request = request(vec![named(histograms)]);
+    struct Count(u64, u64);
+    impl ringlight_model::RecordVisitor for Count {
+        fn resource(&mut self, _: &ringlight_model::Resource<'_>) {}
+        fn scope(&mut self, _: &ringlight_model::Scope<'_>) {}
+        fn span(&mut self, _: &ringlight_model::Span<'_>) {}
+        fn log(&mut self, _: &ringlight_model::LogRecord<'_>) {}
+        fn point(&mut self, _: &Metric<'_>, _: &MetricPoint<'_>) {
+            self.0 += 1;
+        }
+        fn rejected(&mut self, reason: RejectReason) {
+            assert_eq!(reason, RejectReason::TooLarge);
+            self.1 += 1;
+        }
+    }
+    let mut count = Count(0, 0);
+    let decoder = crate::OtlpDecoder::default();
+    decoder.walk(Signal::Metrics, &request, &mut count).unwrap();
+    assert_eq!((count.0, count.1), (super::POINTS_MAX, 3));
+}
+
+#[test]
 fn a_histogram_without_buckets_is_count_and_sum() {
     let mut point = histogram();
     point.bucket_counts.clear();

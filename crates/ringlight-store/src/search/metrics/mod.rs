@@ -23,7 +23,7 @@ use self::grid::Grid;
 use super::source::{Loader, Rows, Source};
 use crate::block::section::{Section, SectionSet};
 use crate::query::{AttributeScope, Field, FieldValue, Fields, Intrinsic, QuerySignal};
-use crate::series::{Known, Series};
+use crate::series::Series;
 use crate::state::Shared;
 use crate::table::{MetricTable, nested};
 use crate::{Aggregation, MetricAnswer, MetricSearch, MetricSummary, SearchError};
@@ -156,34 +156,35 @@ struct Chosen {
 
 impl Chosen {
     fn of(shared: &Shared, search: &MetricSearch) -> Result<Self, SearchError> {
-        let registry = shared.series();
         let is_wanted = |kind: MetricKind| {
             let wanted = search.kind.as_deref();
             wanted.is_none_or(|wanted| wanted == kind.as_str())
         };
-        let named: Vec<(u64, &Known)> = registry
+        // Judged when the writer need not wait any more.
+        let named: Vec<(u64, u64, Arc<Series>)> = shared
+            .series()
             .iter()
             .filter(|(_, known)| {
                 let metric = &known.series.metric;
                 metric.name == search.name && is_wanted(metric.kind)
             })
+            .map(|(id, known)| (id, known.last_unix_nano, Arc::clone(&known.series)))
             .collect();
-        let newest = named.iter().max_by_key(|(_, known)| known.last_unix_nano);
-        let Some((_, newest)) = newest else {
+        let newest = named.iter().max_by_key(|(_, last, _)| *last);
+        let Some((_, _, newest)) = newest else {
             return Err(SearchError::NoSuchMetric {
                 name: search.name.clone(),
                 kind: search.kind.clone(),
             });
         };
-        let metric = Arc::clone(&newest.series.metric);
+        let metric = Arc::clone(&newest.metric);
         let mut groups: BTreeMap<Vec<u8>, (Vec<KeyValue<'static>>, Vec<(u64, MetricKind)>)> =
             BTreeMap::new();
-        for (id, known) in named {
-            let series = &known.series;
-            if !is_alike(&series.metric, &metric) || !search.query.matches(&SeriesFields(series)) {
+        for (id, _, series) in named {
+            if !is_alike(&series.metric, &metric) || !search.query.matches(&SeriesFields(&series)) {
                 continue;
             }
-            let labels = labels_of(series, &search.by);
+            let labels = labels_of(&series, &search.by);
             let mut key = Vec::new();
             nested::write_attributes(&mut key, &labels);
             let (_, members) = groups.entry(key).or_insert_with(|| (labels, Vec::new()));

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use ringlight_model::{Exemplar, Metric, Number, PointValue, SpanId, TraceId};
 
 use super::{LocalSeries, MetricTable, Stored, kind_code, kind_of_code};
@@ -78,21 +80,21 @@ impl MetricTable {
         out
     }
 
-    /// The section that says what these series are.
+    /// The section that says what these series, whose numbers are sorted, are.
     pub(crate) fn write_listed(&self, listed: &[u64]) -> Vec<u8> {
         let mut owners = Owners::default();
         let mut metrics: Vec<&Metric<'_>> = Vec::new();
+        let mut places: HashMap<&Metric<'_>, usize, RandomState> = HashMap::default();
         let (mut ids, mut rows) = (Vec::new(), Vec::new());
         let mut series: Vec<_> = self
             .series
             .iter()
-            .filter(|one| listed.contains(&one.id))
+            .filter(|one| listed.binary_search(&one.id).is_ok())
             .collect();
         series.sort_by_key(|one| one.id);
         for LocalSeries { id, series, .. } in series {
             let Some(series) = series else { continue };
-            let metric = metrics.iter().position(|known| **known == *series.metric);
-            let metric = metric.unwrap_or_else(|| {
+            let metric = *places.entry(&series.metric).or_insert_with(|| {
                 metrics.push(&series.metric);
                 metrics.len() - 1
             });

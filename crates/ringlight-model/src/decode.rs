@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::{LogRecord, Resource, Scope, Signal, Span};
+use crate::{LogRecord, Metric, MetricPoint, Resource, Scope, Signal, Span};
 
 /// Why one item of an otherwise good request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,6 +23,12 @@ pub enum RejectReason {
     TooLarge,
     /// The item's bytes do not decode.
     Malformed,
+    /// The buckets of a distribution contradict each other or their bounds.
+    BadBuckets,
+    /// A sum or a distribution does not say what it is relative to.
+    NoTemporality,
+    /// A point would begin a series beyond those that are kept.
+    TooManySeries,
 }
 
 impl RejectReason {
@@ -36,6 +42,9 @@ impl RejectReason {
             Self::TooDeep => "too_deep",
             Self::TooLarge => "too_large",
             Self::Malformed => "malformed",
+            Self::BadBuckets => "bad_buckets",
+            Self::NoTemporality => "no_temporality",
+            Self::TooManySeries => "too_many_series",
         }
     }
 }
@@ -49,6 +58,9 @@ impl fmt::Display for RejectReason {
             Self::TooDeep => "value is nested too deep",
             Self::TooLarge => "item is too large",
             Self::Malformed => "item does not decode",
+            Self::BadBuckets => "buckets do not fit together",
+            Self::NoTemporality => "aggregation temporality is missing",
+            Self::TooManySeries => "there are too many series, some attribute has too many values",
         })
     }
 }
@@ -65,7 +77,7 @@ pub struct DecodeError {
 
 /// Receives the records of one request, in order.
 ///
-/// A span or log record belongs to the resource and scope announced last.
+/// A span, log record or metric point belongs to the resource and scope announced last.
 pub trait RecordVisitor {
     /// A new resource begins; no scope has been announced for it yet.
     fn resource(&mut self, resource: &Resource<'_>);
@@ -75,6 +87,8 @@ pub trait RecordVisitor {
     fn span(&mut self, span: &Span<'_>);
     /// A log record.
     fn log(&mut self, record: &LogRecord<'_>);
+    /// A data point of a metric. Passed over by visitors that are not about metrics.
+    fn point(&mut self, _metric: &Metric<'_>, _point: &MetricPoint<'_>) {}
     /// An item was refused; the rest of the request goes on.
     fn rejected(&mut self, reason: RejectReason);
 }

@@ -1,5 +1,5 @@
 //! The vocabulary every other Ringlight crate speaks: signals, ids, attribute values, spans, log
-//! records, callsites, limits and the ledger.
+//! records, metric points, callsites, limits and the ledger.
 //!
 //! It guarantees that a value built here is valid on its own terms (an id knows whether it is zero,
 //! a ledger account knows whether it balances), and it costs nothing to depend on: no I/O, no
@@ -16,6 +16,7 @@ mod delivery;
 mod ids;
 mod ledger;
 mod limits;
+mod metric;
 mod pattern;
 mod record;
 mod signal;
@@ -29,6 +30,10 @@ pub use delivery::{DeliverySnapshot, SignalDelivery};
 pub use ids::{ParseIdError, SpanId, TraceId};
 pub use ledger::{Account, ByReason, DropReason, LedgerSnapshot};
 pub use limits::Limits;
+pub use metric::{
+    Exemplar, ExponentialBuckets, ExponentialHistogram, Histogram, Metric, MetricKind, MetricPoint,
+    Number, PointValue, Summary, Temporality,
+};
 pub use pattern::{glob_matches, target_matches};
 pub use record::{
     LogRecord, Resource, Scope, Severity, Span, SpanEvent, SpanKind, SpanLink, Status, StatusCode,

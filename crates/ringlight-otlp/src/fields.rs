@@ -112,3 +112,93 @@ pub(crate) mod log {
     pub(crate) const OBSERVED: u32 = 11;
     pub(crate) const EVENT_NAME: u32 = 12;
 }
+
+/// `Metric`.
+pub(crate) mod metric {
+    pub(crate) const NAME: u32 = 1;
+    pub(crate) const DESCRIPTION: u32 = 2;
+    pub(crate) const UNIT: u32 = 3;
+    pub(crate) const GAUGE: u32 = 5;
+    pub(crate) const SUM: u32 = 7;
+    pub(crate) const HISTOGRAM: u32 = 9;
+    pub(crate) const EXPONENTIAL: u32 = 10;
+    pub(crate) const SUMMARY: u32 = 11;
+}
+
+/// `Gauge`, `Sum`, `Histogram`, `ExponentialHistogram` and `Summary`.
+pub(crate) mod data {
+    pub(crate) const POINTS: u32 = 1;
+    pub(crate) const TEMPORALITY: u32 = 2;
+    pub(crate) const IS_MONOTONIC: u32 = 3;
+}
+
+/// `NumberDataPoint`.
+pub(crate) mod number {
+    pub(crate) const START: u32 = 2;
+    pub(crate) const TIME: u32 = 3;
+    pub(crate) const DOUBLE: u32 = 4;
+    pub(crate) const EXEMPLARS: u32 = 5;
+    pub(crate) const INT: u32 = 6;
+    pub(crate) const ATTRIBUTES: u32 = 7;
+    pub(crate) const FLAGS: u32 = 8;
+}
+
+/// `HistogramDataPoint`.
+pub(crate) mod histogram {
+    pub(crate) const START: u32 = 2;
+    pub(crate) const TIME: u32 = 3;
+    pub(crate) const COUNT: u32 = 4;
+    pub(crate) const SUM: u32 = 5;
+    pub(crate) const BUCKETS: u32 = 6;
+    pub(crate) const BOUNDS: u32 = 7;
+    pub(crate) const EXEMPLARS: u32 = 8;
+    pub(crate) const ATTRIBUTES: u32 = 9;
+    pub(crate) const FLAGS: u32 = 10;
+    pub(crate) const MIN: u32 = 11;
+    pub(crate) const MAX: u32 = 12;
+}
+
+/// `ExponentialHistogramDataPoint`.
+pub(crate) mod exponential {
+    pub(crate) const ATTRIBUTES: u32 = 1;
+    pub(crate) const START: u32 = 2;
+    pub(crate) const TIME: u32 = 3;
+    pub(crate) const COUNT: u32 = 4;
+    pub(crate) const SUM: u32 = 5;
+    pub(crate) const SCALE: u32 = 6;
+    pub(crate) const ZERO_COUNT: u32 = 7;
+    pub(crate) const POSITIVE: u32 = 8;
+    pub(crate) const NEGATIVE: u32 = 9;
+    pub(crate) const FLAGS: u32 = 10;
+    pub(crate) const EXEMPLARS: u32 = 11;
+    pub(crate) const MIN: u32 = 12;
+    pub(crate) const MAX: u32 = 13;
+    pub(crate) const ZERO_THRESHOLD: u32 = 14;
+    /// `Buckets`.
+    pub(crate) const OFFSET: u32 = 1;
+    pub(crate) const COUNTS: u32 = 2;
+}
+
+/// `SummaryDataPoint`.
+pub(crate) mod summary {
+    pub(crate) const START: u32 = 2;
+    pub(crate) const TIME: u32 = 3;
+    pub(crate) const COUNT: u32 = 4;
+    pub(crate) const SUM: u32 = 5;
+    pub(crate) const QUANTILES: u32 = 6;
+    pub(crate) const ATTRIBUTES: u32 = 7;
+    pub(crate) const FLAGS: u32 = 8;
+    /// `ValueAtQuantile`.
+    pub(crate) const QUANTILE: u32 = 1;
+    pub(crate) const VALUE: u32 = 2;
+}
+
+/// `Exemplar`.
+pub(crate) mod exemplar {
+    pub(crate) const TIME: u32 = 2;
+    pub(crate) const DOUBLE: u32 = 3;
+    pub(crate) const SPAN_ID: u32 = 4;
+    pub(crate) const TRACE_ID: u32 = 5;
+    pub(crate) const INT: u32 = 6;
+    pub(crate) const ATTRIBUTES: u32 = 7;
+}

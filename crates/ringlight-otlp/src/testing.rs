@@ -11,8 +11,9 @@ use opentelemetry_proto::tonic::{logs::v1 as pb_logs, trace::v1 as pb_trace};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use ringlight_model::{
-    DecodeError, KeyValue, LogRecord, RecordVisitor, RejectReason, Resource, Scope, Severity,
-    Signal, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, StatusCode, TraceId, Value,
+    DecodeError, KeyValue, LogRecord, Metric, MetricPoint, RecordVisitor, RejectReason, Resource,
+    Scope, Severity, Signal, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, StatusCode,
+    TraceId, Value,
 };
 
 use crate::{Decoded, OtlpDecoder};
@@ -24,6 +25,7 @@ pub(crate) struct Records {
     pub(crate) scopes: Vec<Scope<'static>>,
     pub(crate) spans: Vec<Span<'static>>,
     pub(crate) logs: Vec<LogRecord<'static>>,
+    pub(crate) points: Vec<(Metric<'static>, MetricPoint<'static>)>,
     pub(crate) rejected: Vec<RejectReason>,
     pub(crate) decoded: Decoded,
 }
@@ -40,6 +42,10 @@ impl RecordVisitor for Records {
     }
     fn log(&mut self, record: &LogRecord<'_>) {
         self.logs.push(record.clone().into_owned());
+    }
+    fn point(&mut self, metric: &Metric<'_>, point: &MetricPoint<'_>) {
+        let (metric, point) = (metric.clone(), point.clone());
+        self.points.push((metric.into_owned(), point.into_owned()));
     }
     fn rejected(&mut self, reason: RejectReason) {
         self.rejected.push(reason);

@@ -202,6 +202,21 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether the message is read to its end.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
+    /// The next element of a packed list of varints.
+    pub(crate) fn packed_varint(&mut self) -> Result<u64, WireError> {
+        self.varint()
+    }
+
+    /// The next element of a packed list of 64-bit numbers.
+    pub(crate) fn packed_fixed64(&mut self) -> Result<u64, WireError> {
+        self.array().map(u64::from_le_bytes)
+    }
+
     /// Skips to the end of the group that `number` began, without recursion.
     #[cold]
     fn skip_group(&mut self, number: u32) -> Result<(), WireError> {

@@ -154,7 +154,7 @@ pub struct SignalCounts {
     pub stored: u64,
     /// Records that had been stored before.
     pub duplicates: u64,
-    /// Records accepted of a signal that is not stored.
+    /// Records accepted of a signal that is not stored: profiles.
     pub not_stored: u64,
     /// Metric points accepted as the report of a client's ledger, and used as such.
     pub ledger_points: u64,

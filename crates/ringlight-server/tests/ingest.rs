@@ -18,11 +18,11 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
 use prost::Message as _;
 use ringlight_model::{
-    KeyValue, LogRecord, Resource, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status,
-    StatusCode as SpanStatus, TraceId, Value,
+    KeyValue, Limits, LogRecord, Resource, Scope, Signal, Span, SpanEvent, SpanId, SpanKind,
+    SpanLink, Status, StatusCode as SpanStatus, TraceId, Value,
 };
 use ringlight_otlp::response::ExportResponse;
-use ringlight_otlp::{OtlpDecoder, encode};
+use ringlight_otlp::{OtlpDecoder, encode, json};
 use ringlight_server::{Server, ServerConfig};
 use ringlight_store::{Durability, Store, StoreConfig};
 use tempfile::TempDir;
@@ -283,4 +283,47 @@ async fn fault_28_under_overload_every_acknowledged_span_is_stored_and_no_other(
         panic!("every client is done");
     };
     backend.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_30_points_of_too_many_series_are_refused_and_the_rest_is_stored() {
+    let backend = Backend::with(|config| config.series_max = 100).await;
+    let mut rejected = 0;
+    for request in 0..10 {
+        let points: Vec<String> = (0..50)
+            .map(|n| {
+                format!(
+                    r#"{{"timeUnixNano":"1","asInt":"1","attributes":[
+                    {{"key":"user","value":{{"intValue":"{}"}}}}]}}"#,
+                    request * 50 + n
+                )
+            })
+            .collect();
+        let json = format!(
+            r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[
+            {{"name":"sessions","gauge":{{"dataPoints":[{}]}}}}]}}]}}]}}"#,
+            points.join(",")
+        );
+        let limits = Limits::default();
+        let converted = json::to_protobuf(Signal::Metrics, json.as_bytes(), &limits).unwrap();
+        let (status, body) = backend.post("/v1/metrics", None, converted.request).await;
+        assert_eq!(status, StatusCode::OK);
+        let answer = ExportResponse::from_protobuf(&body).unwrap();
+        rejected += answer.rejected;
+        if answer.rejected > 0 {
+            assert_eq!(
+                answer.message,
+                "refused 50 of 50 records: there are too many series, some attribute has too many \
+                 values (50)"
+            );
+        }
+    }
+    assert_eq!(rejected, 400);
+    let counts = backend.server.status();
+    let status = serde_json::to_value(counts).unwrap();
+    let metrics = &status["signals"]["metrics"];
+    assert_eq!(metrics["accepted"], 100);
+    assert_eq!(metrics["stored"], 100);
+    assert_eq!(metrics["rejected"]["too_many_series"], 400);
+    assert_eq!(backend.store.stats().series, 100);
 }

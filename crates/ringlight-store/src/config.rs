@@ -37,6 +37,11 @@ pub struct StoreConfig {
     ///
     /// [`IngestError::Overloaded`]: crate::IngestError::Overloaded
     pub head_bytes_max: usize,
+    /// Series of metrics that are kept: a metric with a resource, a scope and attributes. Default
+    /// 100 000, at least 1. They are in memory, in 64 MiB at most; points of more of them are refused with
+    /// [`RejectReason::TooManySeries`](ringlight_model::RejectReason::TooManySeries) until old ones
+    /// are deleted.
+    pub series_max: usize,
     /// What an acknowledged request survives. Default [`Durability::PowerLoss`].
     pub durability: Durability,
 }
@@ -64,6 +69,7 @@ impl StoreConfig {
             block_records: 8192,
             block_age: Duration::from_secs(10),
             head_bytes_max: 64 << 20,
+            series_max: 100_000,
             durability: Durability::default(),
         }
     }
@@ -117,6 +123,9 @@ impl StoreConfig {
                 self.head_bytes_max.to_string(),
                 "at least 1 MiB",
             );
+        }
+        if self.series_max == 0 {
+            return invalid("series_max", "0".to_owned(), "at least 1");
         }
         Ok(())
     }

@@ -174,6 +174,13 @@ fn describe_holder(pid: Option<u32>) -> String {
     )
 }
 
+fn describe_kind(kind: Option<&str>) -> String {
+    kind.map_or_else(String::new, |kind| {
+        let article = if kind.starts_with('e') { "an" } else { "a" };
+        format!(" that is {article} {}", kind.replace('_', " "))
+    })
+}
+
 /// A request was not stored. Nothing of it was, except where the variant says otherwise.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -230,6 +237,35 @@ pub enum SearchError {
         /// The cursor.
         cursor: String,
     },
+    /// There is no metric of the name, or none of the kind asked for.
+    #[error("nothing is stored of a metric `{name}`{}", describe_kind(kind.as_deref()))]
+    NoSuchMetric {
+        /// The name.
+        name: String,
+        /// The kind asked for.
+        kind: Option<String>,
+    },
+    /// Metrics of the kind cannot be aggregated so.
+    #[error("a {} has no `{asked}`", kind.as_str())]
+    Aggregation {
+        /// What was asked for.
+        asked: crate::Aggregation,
+        /// What the metric is.
+        kind: ringlight_model::MetricKind,
+        /// What could be asked for.
+        allowed: &'static [crate::Aggregation],
+    },
+    /// The time asked for has too many windows.
+    #[error("there are {windows} steps in this time, at most {windows_max} are answered")]
+    TooManyWindows {
+        /// How many.
+        windows: u64,
+        /// How many there may be.
+        windows_max: u64,
+    },
+    /// What is asked for takes too much memory.
+    #[error("the answer would be too large")]
+    TooMuch,
     /// Its [`Cancel`](crate::Cancel) said so.
     #[error("search was cancelled")]
     Cancelled,

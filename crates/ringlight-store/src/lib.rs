@@ -1,4 +1,4 @@
-//! The embedded store of spans and log records: ingest, query, retention.
+//! The embedded store of spans, log records and metrics: ingest, query, retention.
 //!
 //! One directory holds everything: a small catalogue, and one SQLite file a time slice with the
 //! *intake* (requests as they came, a write-ahead log) and *blocks* (some thousand records each, in
@@ -7,8 +7,9 @@
 //! It guarantees:
 //! - [`Store::ingest`] returns `Ok` only once the request survives the end of the process (and, by
 //!   default, of the machine); from then on every search sees it.
-//! - The same span, and the same batch of log records, is stored once, however often it is sent.
-//! - Memory is bounded: what cannot be written in time is refused, never queued without limit.
+//! - The same span, and the same batch of log records or data points, is stored once, however often it is sent.
+//! - Memory is bounded: what cannot be written in time is refused, never queued without limit, and so
+//!   are points of more series than are kept.
 //! - Damage to a block costs that block, is counted and never ends the process.
 //!
 //! ```
@@ -65,10 +66,12 @@ mod directory;
 mod duplicates;
 mod error;
 mod intake;
+mod metric_types;
 mod open;
 mod open_reports;
 pub mod query;
 mod search;
+mod series;
 mod slice;
 mod state;
 mod steps;
@@ -82,6 +85,7 @@ mod writer;
 pub use clock::now_unix_nano;
 pub use config::{Durability, StoreConfig};
 pub use error::{DatabaseError, IngestError, SearchError, StoreError};
+pub use metric_types::{Aggregation, MetricAnswer, MetricSearch, MetricSeries, MetricSummary};
 pub use open_reports::OPEN_SOURCES_MAX;
 pub use store::Store;
 pub use types::{

@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use ringlight_model::{Decoder, Signal};
 
+use crate::block::section::Section;
+use crate::codec::Reader;
 use crate::duplicates::{BATCHES_MAX, Batches};
+use crate::series::Registry;
 use crate::slice::{IntakeRow, Slice, SliceContents, SliceWriter, is_unfinished, parse_file_name};
 use crate::state::{Block, State};
+use crate::table::{read_index, read_listed};
 use crate::writer::Writer;
 use crate::{StoreConfig, StoreError, intake};
 
@@ -19,6 +23,7 @@ pub(crate) struct Opened {
     pub(crate) active: u32,
     pub(crate) last_seq: u64,
     pub(crate) batches: Batches,
+    pub(crate) series: Registry,
     /// Damaged slices and blocks.
     pub(crate) corrupt: u64,
 }
@@ -28,6 +33,7 @@ impl Opened {
         let spans = self.state.spans.blocks.iter();
         spans
             .chain(self.state.logs.blocks.iter())
+            .chain(self.state.metrics.blocks.iter())
             .map(|block| &block.info)
     }
 
@@ -56,6 +62,7 @@ pub(crate) fn open_slices(config: &StoreConfig, now_unix_nano: u64) -> Result<Op
         active: 0,
         last_seq: 0,
         batches: Batches::default(),
+        series: Registry::new(config.series_max),
         corrupt: 0,
     };
     let mut batches: Vec<u128> = Vec::new();
@@ -95,6 +102,7 @@ pub(crate) fn open_slices(config: &StoreConfig, now_unix_nano: u64) -> Result<Op
         opened.batches.insert(batch);
     }
     sort_blocks(&mut opened.state);
+    opened.corrupt += add_series(&mut opened.series, &opened.state.metrics.blocks);
     opened.state.last_seq = opened.last_seq;
     match opened.state.slices.last().map(|slice| slice.id) {
         Some(id) if opened.writers.contains_key(&id) && ids.last() == Some(&id) => {
@@ -170,6 +178,7 @@ fn add_blocks(state: &mut State, slice: &Arc<Slice>, contents: SliceContents) ->
         });
         let blocks = match signal {
             Signal::Logs => &mut state.logs.blocks,
+            Signal::Metrics => &mut state.metrics.blocks,
             _ => &mut state.spans.blocks,
         };
         Arc::make_mut(blocks).push(block);
@@ -178,9 +187,45 @@ fn add_blocks(state: &mut State, slice: &Arc<Slice>, contents: SliceContents) ->
 }
 
 fn sort_blocks(state: &mut State) {
-    for blocks in [&mut state.spans.blocks, &mut state.logs.blocks] {
+    let State {
+        spans,
+        logs,
+        metrics,
+        ..
+    } = state;
+    for blocks in [&mut spans.blocks, &mut logs.blocks, &mut metrics.blocks] {
         Arc::make_mut(blocks).sort_by_key(|block| block.key());
     }
+}
+
+/// Blocks whose series are asked for the times of their newest points: for older ones the time of the
+/// block that lists a series has to do.
+const LAST_TIMES_BLOCKS_MAX: usize = 512;
+
+// Takes over what the blocks of metrics say of their series. Gives how many are damaged.
+fn add_series(series: &mut Registry, blocks: &[Arc<Block>]) -> u64 {
+    let mut corrupt = 0;
+    for (age, block) in blocks.iter().rev().enumerate() {
+        let (slice, time_min) = (block.slice.id, block.info.time_min);
+        series.reserve(block.info.series_max());
+        let listed = block.section(Section::Dictionary);
+        match listed
+            .map_err(|_| ())
+            .and_then(|bytes| read_listed(&bytes).map_err(|_| ()))
+        {
+            Ok(listed) => series.list(slice, listed, time_min),
+            Err(()) => corrupt += 1,
+        }
+        if age < LAST_TIMES_BLOCKS_MAX
+            && let Ok(core) = block.section(Section::Core)
+            && let Ok(index) = read_index(&mut Reader::new(&core))
+        {
+            for (id, _, last) in index {
+                series.saw(id, slice, last);
+            }
+        }
+    }
+    corrupt
 }
 
 // A length that LZ4 cannot reach is damage; nothing is reserved for it.

@@ -9,8 +9,9 @@ use crate::block::BlockInfo;
 use crate::block::section::Section;
 use crate::open_reports::OpenReports;
 use crate::search::{Turn, Turns};
+use crate::series::Registry;
 use crate::slice::{ReadError, Slice};
-use crate::table::{LogTable, SpanTable, Table};
+use crate::table::{LogTable, MetricTable, SpanTable, Table};
 use crate::{AttributeKey, Cancel, InstanceStored, SearchError, StoreConfig};
 
 /// Keys offered for completion; those found later are not offered.
@@ -90,6 +91,7 @@ impl<T> Default for SignalState<T> {
 pub(crate) struct State {
     pub(crate) spans: SignalState<SpanTable>,
     pub(crate) logs: SignalState<LogTable>,
+    pub(crate) metrics: SignalState<MetricTable>,
     /// Oldest first; the last is the one written to.
     pub(crate) slices: Vec<Arc<Slice>>,
     /// The newest request searches see.
@@ -125,6 +127,8 @@ pub(crate) struct Shared {
     pub(crate) config: StoreConfig,
     pub(crate) run: u64,
     state: RwLock<State>,
+    /// Taken after the state where both are.
+    series: RwLock<Registry>,
     /// Memory of the head and of requests on their way there. Added to by whoever brings a request,
     /// taken from by the writer. Relaxed: it orders nothing, and a bound that is late by a request
     /// still bounds.
@@ -144,11 +148,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: StoreConfig, run: u64, state: State) -> Self {
+    pub(crate) fn new(config: StoreConfig, run: u64, state: State, series: Registry) -> Self {
         Self {
             config,
             run,
             state: RwLock::new(state),
+            series: RwLock::new(series),
             head_bytes: AtomicUsize::new(0),
             wants_room: AtomicBool::new(false),
             disk_full: AtomicBool::new(false),
@@ -166,6 +171,16 @@ impl Shared {
 
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The series there are.
+    pub(crate) fn series(&self) -> RwLockReadGuard<'_, Registry> {
+        self.series.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same for the writer.
+    pub(crate) fn series_mut(&self) -> RwLockWriteGuard<'_, Registry> {
+        self.series.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn snapshot<T: Table>(&self) -> Snapshot<T> {

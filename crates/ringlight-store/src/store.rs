@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ringlight_model::{Decoder, Signal, TraceId, Value};
+use ringlight_model::{Decoder, RejectReason, Signal, TraceId, Value};
 
 use crate::catalogue::{Catalogue, RunRow};
 use crate::directory::DataDirectory;
@@ -19,8 +19,9 @@ use crate::state::{Shared, lock};
 use crate::writer::{Message, Pending, Start, Writer, run_sealer};
 use crate::{
     AttributeKey, AttributeSearch, Ingest, IngestError, IngestReceipt, InstanceStored, LogPage,
-    LogSearch, Run, SearchError, ServiceSummary, StoreConfig, StoreError, StoreStats, Trace,
-    TracePage, TraceSearch, ValueSearch, duplicates, intake, now_unix_nano, search,
+    LogSearch, MetricAnswer, MetricSearch, MetricSummary, Run, SearchError, ServiceSummary,
+    StoreConfig, StoreError, StoreStats, Trace, TracePage, TraceSearch, ValueSearch, duplicates,
+    intake, now_unix_nano, search,
 };
 
 /// What is counted for a request beside its bytes, so that tiny ones are bounded, too.
@@ -79,12 +80,12 @@ impl Store {
             .begin_run(opened.last_run(), &config.command, now)
             .map_err(&error)?;
         let runs = catalogue.runs().map_err(&error)?;
-        let shared = Arc::new(Shared::new(config, run, opened.state));
+        let shared = Arc::new(Shared::new(config, run, opened.state, opened.series));
         let corrupt = opened.corrupt + u64::from(was_damaged);
         shared.corrupt.store(corrupt, Ordering::Relaxed);
         let (messages, inbox) = channel();
         // One job a signal at a time, so that handing one over never waits.
-        let (jobs, job_inbox) = sync_channel(2);
+        let (jobs, job_inbox) = sync_channel(3);
         let start = Start {
             shared: Arc::clone(&shared),
             slices: opened.writers,
@@ -131,14 +132,14 @@ impl Store {
             request,
             batch_id,
         } = ingest;
-        if !matches!(signal, Signal::Traces | Signal::Logs) {
+        if signal == Signal::Profiles {
             return Err(IngestError::UnsupportedSignal(signal));
         }
         let expected = request.len().saturating_mul(COLUMNS_PER_WIRE_BYTE) + REQUEST_OVERHEAD_BYTES;
         let mut reserved = Reserved::new(&self.shared);
         self.reserve(&mut reserved, expected)?;
         let received_unix_nano = now_unix_nano();
-        let (records, rejected) =
+        let (records, mut rejected) =
             intake::decode(&*self.decoder, signal, request, received_unix_nano)
                 .map_err(IngestError::Decode)?;
         if records.rows() == 0 {
@@ -168,6 +169,9 @@ impl Store {
             return Err(IngestError::Closed);
         }
         let outcome = answer.recv().map_err(|_| IngestError::Closed)??;
+        if outcome.refused > 0 {
+            rejected.push((RejectReason::TooManySeries, outcome.refused));
+        }
         Ok(IngestReceipt {
             accepted: outcome.stored + outcome.duplicates,
             stored: outcome.stored,
@@ -225,6 +229,21 @@ impl Store {
     /// When the query is not for logs or the cursor is not one of this store.
     pub fn search_logs(&self, search: &LogSearch) -> Result<LogPage, SearchError> {
         search::search_logs(&self.shared, search)
+    }
+
+    /// All metrics something is stored of, sorted by name.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<MetricSummary> {
+        search::metrics(&self.shared)
+    }
+
+    /// What a metric was like over time.
+    ///
+    /// # Errors
+    /// When there is no such metric, the query is not for metrics, the aggregation makes no sense of
+    /// its kind, or the answer would be too large.
+    pub fn search_metric(&self, search: &MetricSearch) -> Result<MetricAnswer, SearchError> {
+        search::search_metric(&self.shared, search)
     }
 
     /// All services something is stored of, sorted by name.

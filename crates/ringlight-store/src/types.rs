@@ -220,7 +220,9 @@ pub struct ServiceSummary {
     pub span_count: u64,
     /// Log records stored.
     pub log_count: u64,
-    /// Earliest time of its records: the start of a span, the time of a log record. Blocks of
+    /// Data points of metrics stored.
+    pub point_count: u64,
+    /// Earliest time of its records: the start of a span, the time of a log record or of a point. Blocks of
     /// formats 1 and 2 know it only of all services together.
     pub first_unix_nano: u64,
     /// Latest time of its records, in the same way.
@@ -243,6 +245,8 @@ pub struct Run {
     pub span_count: u64,
     /// Log records of it that are still stored.
     pub log_count: u64,
+    /// Data points of metrics of it that are still stored.
+    pub point_count: u64,
 }
 
 /// Where a key that can be asked for is found.
@@ -258,6 +262,8 @@ pub enum KeyScope {
     Event,
     /// An attribute of a log record.
     Log,
+    /// An attribute of a data point.
+    Point,
 }
 
 /// The kind of a value.
@@ -328,7 +334,8 @@ pub struct AttributeKey {
 /// Which keys are asked for.
 #[derive(Debug, Clone)]
 pub struct AttributeSearch<'a> {
-    /// Of spans ([`Signal::Traces`]) or of log records ([`Signal::Logs`]).
+    /// Of spans ([`Signal::Traces`]), log records ([`Signal::Logs`]) or data points
+    /// ([`Signal::Metrics`]).
     pub signal: Signal,
     /// What the key begins with.
     pub prefix: &'a str,
@@ -339,7 +346,8 @@ pub struct AttributeSearch<'a> {
 /// Which values of a key are asked for.
 #[derive(Debug, Clone)]
 pub struct ValueSearch<'a> {
-    /// Of spans ([`Signal::Traces`]) or of log records ([`Signal::Logs`]).
+    /// Of spans ([`Signal::Traces`]), log records ([`Signal::Logs`]) or data points
+    /// ([`Signal::Metrics`]).
     pub signal: Signal,
     /// Where the key is looked for; `None` is everywhere.
     pub scope: Option<KeyScope>,
@@ -380,6 +388,12 @@ pub struct StoreStats {
     pub span_count: u64,
     /// Log records stored.
     pub log_count: u64,
+    /// Data points of metrics stored.
+    pub point_count: u64,
+    /// Series of metrics that something is stored of.
+    pub series: u64,
+    /// The limit for them.
+    pub series_max: u64,
     /// Reports of open spans that were refused since the store was opened, as they came from too many
     /// sources.
     pub open_reports_refused: u64,

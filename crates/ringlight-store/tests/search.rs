@@ -241,7 +241,9 @@ impl Fields for SpanFields<'_> {
                     .iter()
                     .filter_map(|event| with_key(&event.attributes, key))
                     .any(test),
-                AttributeScope::Any | AttributeScope::Log => panic!("`{field}` of a span"),
+                AttributeScope::Any | AttributeScope::Log | AttributeScope::Point => {
+                    panic!("`{field}` of a span")
+                }
             },
             Field::Intrinsic(intrinsic) => match intrinsic {
                 Intrinsic::Name => test(FieldValue::Str(&span.name)),

@@ -222,7 +222,7 @@ fn check_every_signal(protocol: &str, port: &str, name: &str) {
     for (signal, what, records) in [
         (Signal::Traces, "stored", 4),
         (Signal::Logs, "stored", 4),
-        (Signal::Metrics, "not_stored", 8),
+        (Signal::Metrics, "stored", 8),
         (Signal::Profiles, "not_stored", 4),
     ] {
         until(&format!("{signal} arrive over {protocol}"), || {

@@ -37,6 +37,7 @@ from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -393,21 +394,78 @@ class StockSdk(unittest.TestCase):
         self.assertEqual(log["severity"], "error")
         self.assertEqual(self.backend.get(f"/api/v1/traces/{trace_id}")["spans"][0]["span_id"], log["span_id"])
 
-    def test_metrics_are_taken_and_counted(self):
+    def test_metrics_of_every_kind_come_back_with_their_exemplars(self):
         self.each_protocol(self.check_metrics)
 
     def check_metrics(self, protocol, resource):
         before = self.backend.signals()["metrics"]
         reader = PeriodicExportingMetricReader(protocol.metrics, export_interval_millis=1e9)
-        provider = MeterProvider(resource=resource, metric_readers=[reader])
+        fine = View(instrument_name="size", aggregation=ExponentialBucketHistogramAggregation())
+        provider = MeterProvider(resource=resource, metric_readers=[reader], views=[fine])
         meter = provider.get_meter("shop")
-        meter.create_counter("orders").add(3, {"kind": "online"})
-        meter.create_histogram("latency").record(0.5)
+        orders = meter.create_counter("orders", unit="{order}", description="orders taken")
+        open_orders = meter.create_up_down_counter("open")
+        depth = meter.create_gauge("depth")
+        latency = meter.create_histogram("latency", unit="s")
+        size = meter.create_histogram("size", unit="By")
+        with TracerProvider().get_tracer("shop").start_as_current_span("order") as span:
+            for _ in range(3):
+                orders.add(1, {"kind": "online"})
+            orders.add(4, {"kind": "shop"})
+            open_orders.add(5)
+            open_orders.add(-2)
+            depth.set(2.5)
+            for value in range(1, 101):
+                latency.record(value / 10)
+                size.record(value)
+        self.assertTrue(provider.force_flush())
+        orders.add(2, {"kind": "shop"})
         self.assertTrue(provider.force_flush())
         provider.shutdown()
         after = self.backend.signals()["metrics"]
-        self.assertGreaterEqual(after["not_stored"] - before["not_stored"], 2)
-        self.assertEqual(after["stored"], 0)
+        self.assertEqual(after["rejected"], before["rejected"])
+        self.assertEqual(after["not_stored"], 0)
+        # Six series, sent twice at least.
+        self.assertGreaterEqual(after["stored"] - before["stored"], 12)
+
+        service = resource.attributes["service.name"]
+        listed = {item["metric"]["name"]: item for item in self.backend.get("/api/v1/metrics")["metrics"]}
+        kinds = {name: (item["metric"]["kind"], item["metric"]["is_monotonic"]) for name, item in listed.items()}
+        self.assertEqual(kinds["orders"], ("sum", True))
+        self.assertEqual(kinds["open"], ("sum", False))
+        self.assertEqual(kinds["depth"], ("gauge", False))
+        self.assertEqual(kinds["latency"], ("histogram", False))
+        self.assertEqual(kinds["size"], ("exponential_histogram", False))
+        self.assertEqual(listed["orders"]["metric"]["unit"], "{order}")
+        self.assertEqual(listed["orders"]["metric"]["description"], "orders taken")
+        self.assertIn(service, listed["orders"]["services"])
+        self.assertEqual(listed["orders"]["attribute_keys"], ["kind"])
+
+        def ask(name, aggregation, by=""):
+            query = {"agg": aggregation, "by": by, "q": f'resource.service.name = "{service}"', "step": 10**15}
+            answer = self.backend.get(f"/api/v1/metrics/{name}?" + urllib.parse.urlencode(query))
+            return answer["series"]
+
+        def value(name, aggregation):
+            (series,) = ask(name, aggregation)
+            return sum(point["value"] for point in series["points"])
+
+        by_kind = {
+            series["labels"][0]["value"]: round(sum(point["value"] for point in series["points"]), 6)
+            for series in ask("orders", "sum", "kind")
+        }
+        self.assertEqual(by_kind, {"online": 3, "shop": 6})
+        self.assertEqual(value("open", "sum"), 3)
+        self.assertEqual(value("depth", "max"), 2.5)
+        for name, factor in [("latency", 0.1), ("size", 1)]:
+            self.assertAlmostEqual(value(name, "count"), 100, places=3)
+            self.assertAlmostEqual(value(name, "sum"), 5050 * factor, places=3)
+        # Within the bucket from 7.5 to 10, and within an error of some percent.
+        self.assertTrue(7.5 <= value("latency", "p95") <= 10)
+        self.assertAlmostEqual(value("size", "p95"), 95, delta=5)
+        (series,) = ask("latency", "p50")
+        trace_ids = {exemplar["trace_id"] for exemplar in series["exemplars"]}
+        self.assertEqual(trace_ids, {format(span.get_span_context().trace_id, "032x")})
 
     def test_a_batch_of_many_spans_arrives_to_the_last_one(self):
         self.each_protocol(self.check_many_spans)

@@ -1,17 +1,18 @@
 //! Protobuf to model: one walk over a request, borrowing from it.
 
+mod metric;
 mod record;
 #[cfg(test)]
 mod tests;
 mod value;
 
 use ringlight_model::{
-    DecodeError, Decoder, Limits, LogRecord, RecordVisitor, RejectReason, Resource, Scope, Signal,
-    Span,
+    DecodeError, Decoder, Limits, LogRecord, Metric, MetricKind, MetricPoint, RecordVisitor,
+    RejectReason, Resource, Scope, Signal, Span,
 };
 
-use crate::fields::{per_resource, per_scope, request};
-use crate::wire::{Field, Reader, Slice, WireError};
+use crate::fields::{data, per_resource, per_scope, request};
+use crate::wire::{Reader, Slice, WireError};
 
 pub(crate) use record::{log, resource, scope};
 pub(crate) use value::{Budget, attribute};
@@ -20,11 +21,13 @@ pub(crate) use value::{Budget, attribute};
 ///
 /// What is refused, and how much with it:
 ///
-/// - Bytes that are not protobuf, outside of a span or log record: the request.
+/// - Bytes that are not protobuf, outside of a span, log record or data point: the request.
 /// - A span without valid ids, an id of the wrong length, values nested deeper than
 ///   [`Limits::depth_max`], a record of more than 131 072 values, a record that does not decode:
 ///   that record, through [`RecordVisitor::rejected`]. When the same is wrong with a resource or a
 ///   scope, each record under it.
+/// - A data point of a metric without a name, without a value, with buckets that do not fit together or
+///   more than 4096 of them, beyond the first 262 144 of a request, or of a sum or distribution that does not say what it is relative to: that point.
 ///
 /// What is repaired, and counted in [`Decoded`]:
 ///
@@ -41,11 +44,15 @@ pub struct OtlpDecoder {
     pub limits: Limits,
 }
 
+/// Data points of a request. A point without anything is two bytes on the wire and some hundred in
+/// memory; one that says something has many more on the wire.
+const POINTS_MAX: u64 = 1 << 18;
+
 /// What [`OtlpDecoder::walk`] met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Decoded {
-    /// Records shown to the visitor. For metrics the data points and for profiles the profiles in
-    /// the request, which have no visitor yet.
+    /// Records shown to the visitor; for metrics these are data points. For profiles the profiles
+    /// in the request, which have no visitor yet.
     pub records: u64,
     /// Records refused.
     pub rejected: u64,
@@ -107,6 +114,7 @@ impl OtlpDecoder {
             visitor,
             span: Span::default(),
             log: LogRecord::default(),
+            point: MetricPoint::default(),
         };
         let mut reader = Reader::new(request);
         while let Some((number, field)) = reader.next()? {
@@ -150,6 +158,7 @@ struct Walk<'a, 'v> {
     // The record being read; kept between records so that its lists keep their memory.
     span: Span<'a>,
     log: LogRecord<'a>,
+    point: MetricPoint<'a>,
 }
 
 impl<'a> Walk<'a, '_> {
@@ -212,6 +221,9 @@ impl<'a> Walk<'a, '_> {
             }
             let item = field.slice(reader.position())?;
             match refused {
+                Some(reason) if self.signal == Signal::Metrics => {
+                    (0..metric::data_points(item)?).for_each(|_| self.reject(reason));
+                }
                 Some(reason) => self.reject(reason),
                 None => self.item(item)?,
             }
@@ -220,7 +232,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn signal_has_records(&self) -> bool {
-        matches!(self.signal, Signal::Traces | Signal::Logs)
+        self.signal != Signal::Profiles
     }
 
     fn item(&mut self, item: Slice<'a>) -> Result<(), DecodeError> {
@@ -228,10 +240,7 @@ impl<'a> Walk<'a, '_> {
         let read = match self.signal {
             Signal::Traces => record::span(&mut budget, item, &mut self.span),
             Signal::Logs => record::log(&mut budget, item, &mut self.log),
-            Signal::Metrics => {
-                self.decoded.records += data_points(item)?;
-                return Ok(());
-            }
+            Signal::Metrics => return self.metric(item),
             Signal::Profiles => {
                 self.decoded.records += 1;
                 return Ok(());
@@ -262,6 +271,54 @@ impl<'a> Walk<'a, '_> {
         Ok(())
     }
 
+    /// A metric, whose data points are the records.
+    fn metric(&mut self, message: Slice<'a>) -> Result<(), DecodeError> {
+        let mut budget = Budget::new(self.depth_max);
+        let mut metric = match metric::metric(&mut budget, message) {
+            Ok(metric) => metric,
+            Err(reason) => {
+                (0..metric::data_points(message)?).for_each(|_| self.reject(reason));
+                return Ok(());
+            }
+        };
+        self.decoded.repaired_texts += budget.repaired_texts;
+        let mut reader = message.reader();
+        while let Some((number, field)) = reader.next()? {
+            if !metric::is_data(number) {
+                continue;
+            }
+            let data = field.slice(reader.position())?;
+            let kind = metric::kind(number, data)?;
+            metric.kind = kind.unwrap_or_default();
+            let mut points = data.reader();
+            while let Some((number, field)) = points.next()? {
+                if number == data::POINTS {
+                    let point = field.slice(points.position())?;
+                    self.point(&metric, kind, point);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn point(&mut self, metric: &Metric<'_>, kind: Option<MetricKind>, message: Slice<'a>) {
+        let mut budget = Budget::new(self.depth_max);
+        let read = match kind {
+            _ if self.decoded.records >= POINTS_MAX => Err(RejectReason::TooLarge.into()),
+            Some(kind) => metric::point(&mut budget, kind, message, &mut self.point),
+            None => Err(RejectReason::NoTemporality.into()),
+        };
+        match read {
+            Ok(()) => {
+                self.decoded.records += 1;
+                self.decoded.repaired_texts += budget.repaired_texts;
+                self.visitor.point(metric, &self.point);
+            }
+            Err(ItemError::Reject(reason)) => self.reject(reason),
+            Err(ItemError::Wire(_)) => self.reject(RejectReason::Malformed),
+        }
+    }
+
     fn reject(&mut self, reason: RejectReason) {
         self.decoded.rejected += 1;
         self.visitor.rejected(reason);
@@ -284,20 +341,4 @@ pub(crate) fn lenient(read: Result<(), ItemError>) -> Result<(), WireError> {
         Err(ItemError::Wire(error)) => Err(error),
         Ok(()) | Err(ItemError::Reject(_)) => Ok(()),
     }
-}
-
-/// How many data points a `Metric` has: its oneof's fields hold messages that all list them as
-/// field 1.
-fn data_points(metric: Slice<'_>) -> Result<u64, WireError> {
-    let mut points = 0;
-    let mut reader = metric.reader();
-    while let Some((number, field)) = reader.next()? {
-        if let (5 | 7 | 9 | 10 | 11, Field::Bytes(data)) = (number, field) {
-            let mut data = data.reader();
-            while let Some((number, _)) = data.next()? {
-                points += u64::from(number == 1);
-            }
-        }
-    }
-    Ok(points)
 }

@@ -204,7 +204,7 @@ fn count(field: Field<'_>, at: usize) -> Result<u32, ItemError> {
 }
 
 /// An id that is absent or empty is the invalid id; any other length than its own is an error.
-fn trace_id(field: Field<'_>, at: usize) -> Result<TraceId, ItemError> {
+pub(super) fn trace_id(field: Field<'_>, at: usize) -> Result<TraceId, ItemError> {
     let bytes = field.slice(at)?.bytes;
     match <[u8; 16]>::try_from(bytes) {
         Ok(bytes) => Ok(TraceId::from_bytes(bytes)),
@@ -213,7 +213,7 @@ fn trace_id(field: Field<'_>, at: usize) -> Result<TraceId, ItemError> {
     }
 }
 
-fn span_id(field: Field<'_>, at: usize) -> Result<SpanId, ItemError> {
+pub(super) fn span_id(field: Field<'_>, at: usize) -> Result<SpanId, ItemError> {
     let bytes = field.slice(at)?.bytes;
     match <[u8; 8]>::try_from(bytes) {
         Ok(bytes) => Ok(SpanId::from_bytes(bytes)),

@@ -1,5 +1,7 @@
 //! What the decoder takes, refuses and repairs. Numbers are those of the project's list of faults.
 
+mod metrics;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message as _;

@@ -454,7 +454,7 @@ fn metrics_and_profiles_are_counted() {
         {"name":"m","gauge":{"dataPoints":[{"asDouble":0.5},{"asInt":"3"}]}},
         {"name":"h","histogram":{"aggregationTemporality":1,"dataPoints":[
             {"count":"2","sum":3,"bucketCounts":["1",1],"explicitBounds":[1.5],"min":0}]}},
-        {"name":"e","exponentialHistogram":{"dataPoints":[
+        {"name":"e","exponentialHistogram":{"aggregationTemporality":2,"dataPoints":[
             {"scale":-2,"positive":{"offset":-1,"bucketCounts":["7"]}}]}},
         {"name":"s","summary":{"dataPoints":[{"quantileValues":[{"quantile":0.5,"value":1}]}]}}
     ]}]}]}"#;

@@ -34,12 +34,15 @@ pub(super) struct Service {
     span_count: u64,
     /// Log records stored.
     log_count: u64,
+    /// Data points of metrics stored.
+    point_count: u64,
     /// Time of its first record, Unix nanoseconds: the earliest start of a span or time of a log
-    /// record.
+    /// record or data point.
     #[serde(serialize_with = "text")]
     #[schema(value_type = String, pattern = "^[0-9]+$")]
     first_unix_nano: u64,
-    /// Time of its last record, Unix nanoseconds: the latest start of a span or time of a log record.
+    /// Time of its last record, Unix nanoseconds: the latest start of a span or time of a log record or
+    /// data point.
     #[serde(serialize_with = "text")]
     #[schema(value_type = String, pattern = "^[0-9]+$")]
     last_unix_nano: u64,
@@ -74,6 +77,7 @@ impl From<ServiceSummary> for Service {
             name: summary.name,
             span_count: summary.span_count,
             log_count: summary.log_count,
+            point_count: summary.point_count,
             first_unix_nano: summary.first_unix_nano,
             last_unix_nano: summary.last_unix_nano,
         }
@@ -105,6 +109,8 @@ pub(super) struct RunSummary {
     span_count: u64,
     /// Log records of it that are stored.
     log_count: u64,
+    /// Data points of metrics of it that are stored.
+    point_count: u64,
 }
 
 /// The runs something is stored of, newest first.
@@ -139,6 +145,7 @@ impl From<Run> for RunSummary {
             ended_unix_nano: run.ended_unix_nano.map(|nanos| nanos.to_string()),
             span_count: run.span_count,
             log_count: run.log_count,
+            point_count: run.point_count,
         }
     }
 }
@@ -178,6 +185,8 @@ pub(super) enum ScopeName {
     Event,
     /// An attribute of a log record.
     Log,
+    /// An attribute of a data point.
+    Point,
 }
 
 /// Signals that can be searched.
@@ -189,6 +198,8 @@ pub(super) enum SignalName {
     Traces,
     /// Log records.
     Logs,
+    /// Data points of metrics.
+    Metrics,
 }
 
 /// Keys that queries can use, for completion.
@@ -294,5 +305,6 @@ fn signal(params: &Params) -> Result<Signal, ApiError> {
     Ok(match name.unwrap_or_default() {
         SignalName::Traces => Signal::Traces,
         SignalName::Logs => Signal::Logs,
+        SignalName::Metrics => Signal::Metrics,
     })
 }

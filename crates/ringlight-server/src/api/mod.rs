@@ -6,6 +6,7 @@ pub(crate) mod clients;
 mod error;
 mod guard;
 mod logs;
+mod metrics;
 mod openapi;
 mod params;
 pub(crate) mod status;
@@ -143,7 +144,7 @@ impl Context {
 }
 
 /// Every path of the API and what answers it. The document is checked against this table.
-fn routes() -> [(&'static str, MethodRouter<Arc<Context>>); 9] {
+fn routes() -> [(&'static str, MethodRouter<Arc<Context>>); 11] {
     [
         ("/api/v1/status", get(status::status)),
         ("/api/v1/services", get(catalogue::services)),
@@ -151,6 +152,8 @@ fn routes() -> [(&'static str, MethodRouter<Arc<Context>>); 9] {
         ("/api/v1/traces", get(traces::search)),
         ("/api/v1/traces/{trace_id}", get(trace::trace)),
         ("/api/v1/logs", get(logs::search)),
+        ("/api/v1/metrics", get(metrics::list)),
+        ("/api/v1/metrics/{name}", get(metrics::data)),
         ("/api/v1/attributes", get(catalogue::attributes)),
         ("/api/v1/attributes/{key}/values", get(catalogue::values)),
         ("/api/v1/openapi.json", get(openapi::document)),

@@ -10,13 +10,13 @@ use super::answer::{Call, json};
 use super::error::{ApiError, Refused};
 use super::value::{Attribute, TypedValue};
 use super::{Context, Effort};
-use super::{catalogue, logs, status, trace, traces};
+use super::{catalogue, logs, metrics, status, trace, traces};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "Ringlight API",
-        description = "What is stored of traces and logs, and the state of the backend. Times are Unix nanoseconds \
+        description = "What is stored of traces, logs and metrics, and the state of the backend. Times are Unix nanoseconds \
                        as decimal strings, durations nanoseconds as numbers, ids lower-case hexadecimal. An unknown \
                        parameter is refused.",
         license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT"),
@@ -28,6 +28,8 @@ use super::{catalogue, logs, status, trace, traces};
         traces::search,
         trace::trace,
         logs::search,
+        metrics::list,
+        metrics::data,
         catalogue::attributes,
         catalogue::values,
         document,

@@ -131,6 +131,12 @@ pub struct StoreStatus {
     pub span_count: u64,
     /// Log records stored.
     pub log_count: u64,
+    /// Data points of metrics stored.
+    pub point_count: u64,
+    /// Series of metrics that something is stored of.
+    pub series: u64,
+    /// The limit for them; data points of more are refused as `too_many_series`.
+    pub series_max: u64,
     /// Reports of open spans that were refused since this server started, as they came from too many
     /// clients at once.
     pub open_reports_refused: u64,
@@ -259,6 +265,9 @@ impl From<StoreStats> for StoreStatus {
             head_records: stats.head_records,
             span_count: stats.span_count,
             log_count: stats.log_count,
+            point_count: stats.point_count,
+            series: stats.series,
+            series_max: stats.series_max,
             open_reports_refused: stats.open_reports_refused,
             disk_full: stats.disk_full,
             oldest_unix_nano: stats.oldest_unix_nano,

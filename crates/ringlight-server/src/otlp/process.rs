@@ -210,22 +210,35 @@ struct Prepared {
     warning: Option<String>,
 }
 
+impl Prepared {
+    /// Counts the points the store had no room for among what the client is told.
+    fn refuse_series(&mut self, taken: &Taken) {
+        let is_it = |(reason, _): &&(RejectReason, u64)| *reason == RejectReason::TooManySeries;
+        if let Some(&(reason, points)) = taken.rejected.iter().find(is_it) {
+            self.rejects.counts.push((reason, points));
+            self.decoded.rejected += points;
+            self.decoded.records = self.decoded.records.saturating_sub(points);
+        }
+    }
+}
+
 /// Decompresses, converts, checks and stores a request. Blocks.
 fn work(inner: &Inner, received: Received) -> Result<ExportResponse, Refused> {
-    let prepared = inner.turns.take(|| prepare(inner, received))?;
+    let mut prepared = inner.turns.take(|| prepare(inner, received))?;
     let signal = prepared.signal;
-    let body = prepared.body.as_slice();
-    let decoded = &prepared.decoded;
     let taken = match signal {
         Signal::Traces => store(inner, &prepared)?,
         Signal::Logs => match open_spans(inner, &prepared)? {
             Some(taken) => taken,
             None => store(inner, &prepared)?,
         },
-        Signal::Metrics => not_stored(decoded, ledgers(inner, body)?),
-        Signal::Profiles => not_stored(decoded, 0),
+        Signal::Metrics => metrics(inner, &prepared)?,
+        Signal::Profiles => not_stored(&prepared.decoded),
     };
     inner.state.count_taken(signal, &taken);
+    prepared.refuse_series(&taken);
+    let decoded = &prepared.decoded;
+    let body = prepared.body.as_slice();
     if let Some(forward) = &inner.forward
         && is_passed_on(&taken)
     {
@@ -331,14 +344,28 @@ const fn is_passed_on(taken: &Taken) -> bool {
     taken.stored + taken.not_stored + taken.ledger_points > 0
 }
 
-fn not_stored(decoded: &Decoded, ledger_points: u64) -> Taken {
-    let ledger_points = ledger_points.min(decoded.records);
+fn not_stored(decoded: &Decoded) -> Taken {
     Taken {
         accepted: decoded.records,
-        not_stored: decoded.records - ledger_points,
-        ledger_points,
+        not_stored: decoded.records,
         ..Taken::default()
     }
+}
+
+/// Stores a metrics request, unless it is nothing but the reports of clients about themselves, which are
+/// taken out of it in any case.
+fn metrics(inner: &Inner, prepared: &Prepared) -> Result<Taken, Refused> {
+    let ledger_points = ledgers(inner, prepared.body.as_slice())?;
+    let decoded = &prepared.decoded;
+    if ledger_points == 0 || ledger_points < decoded.records {
+        return store(inner, prepared);
+    }
+    Ok(Taken {
+        accepted: decoded.records,
+        ledger_points: decoded.records,
+        rejected: prepared.rejects.counts.clone(),
+        ..Taken::default()
+    })
 }
 
 /// Takes the ledgers out of a metrics request; says how many data points they were.

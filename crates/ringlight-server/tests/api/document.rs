@@ -10,6 +10,20 @@ use serde_json::{Value as Json, json};
 
 use super::Backend;
 
+/// A distribution, which has every aggregation, and a metric of each other kind.
+const METRICS: &str = r#"
+    {"name":"http.server.duration","unit":"s","description":"how long","histogram":{
+        "aggregationTemporality":1,"dataPoints":[{"startTimeUnixNano":"1700000000000000000",
+        "timeUnixNano":"1700000010000000000","count":"3","sum":3.5,"bucketCounts":["1","2"],
+        "explicitBounds":[1],"attributes":[{"key":"text","value":{"stringValue":"x"}}],"exemplars":[
+        {"timeUnixNano":"1700000005000000000","asDouble":1.5,"spanId":"0000000000000002",
+        "traceId":"000000000000000000000000000000aa",
+        "filteredAttributes":[{"key":"user","value":{"intValue":"7"}}]}]}]}},
+    {"name":"a gauge","gauge":{"dataPoints":[{"timeUnixNano":"1700000010000000000","asInt":"3"}]}},
+    {"name":"a sum","sum":{"isMonotonic":true,"aggregationTemporality":2,
+        "dataPoints":[{"timeUnixNano":"1700000010000000000","asInt":"3"}]}},
+    {"name":"a summary","summary":{"dataPoints":[{"timeUnixNano":"1700000010000000000","count":"1"}]}}"#;
+
 /// A record of each signal with everything it can carry.
 async fn with_data() -> Backend {
     let backend = Backend::start().await;
@@ -85,6 +99,7 @@ async fn with_data() -> Backend {
         ..LogRecord::default()
     };
     backend.export_logs("shop", &[record, bare]).await;
+    backend.export_metrics("shop", METRICS).await;
     backend
 }
 
@@ -176,6 +191,12 @@ fn values(path: &str, parameter: &Json) -> (Vec<String>, Vec<String>) {
         (_, "key") => (
             strings(&["text", "service.name", "status", "no such key", "a/b"]),
             vec![],
+        ),
+        (_, "name") => (strings(&["http.server.duration"]), vec![]),
+        (_, "kind") => (strings(&["", "histogram"]), strings(&["counter", "Gauge"])),
+        (_, "by") => (
+            strings(&["text", "text,resource.service.name, point.text"]),
+            vec!["a,,b".to_owned(), ["k"; 17].join(","), "x".repeat(1025)],
         ),
         (_, "cursor") => (vec![], vec!["nonsense".to_owned(), "x".repeat(513)]),
         other => panic!("no values for {other:?}; say which are good and bad"),
@@ -287,6 +308,12 @@ async fn what_is_not_there_is_answered_as_described() {
     let reply = backend.get(target).await;
     assert_eq!(reply.status, StatusCode::NOT_FOUND);
     let operation = &document["paths"]["/api/v1/traces/{trace_id}"]["get"];
+    check_answer(&document, operation, reply.status, &reply.json(), target);
+
+    let target = "/api/v1/metrics/nothing";
+    let reply = backend.get(target).await;
+    assert_eq!(reply.status, StatusCode::NOT_FOUND);
+    let operation = &document["paths"]["/api/v1/metrics/{name}"]["get"];
     check_answer(&document, operation, reply.status, &reply.json(), target);
 
     // Pages follow each other by cursors, until there is no more.

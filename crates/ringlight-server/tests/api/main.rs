@@ -8,6 +8,7 @@
 mod answers;
 mod around;
 mod document;
+mod metrics;
 mod security;
 mod starting;
 
@@ -19,8 +20,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
-use ringlight_model::{KeyValue, LogRecord, Resource, Scope, Span};
-use ringlight_otlp::{OtlpDecoder, encode};
+use ringlight_model::{KeyValue, Limits, LogRecord, Resource, Scope, Signal, Span};
+use ringlight_otlp::{OtlpDecoder, encode, json};
 use ringlight_server::{Server, ServerConfig};
 use ringlight_store::{Store, StoreConfig};
 use serde_json::Value as Json;
@@ -104,6 +105,18 @@ impl Backend {
 
     async fn export_spans(&self, service: &str, spans: &[Span<'_>]) {
         self.export("/v1/traces", request(service, spans)).await;
+    }
+
+    /// Metrics in JSON, as a list has them.
+    async fn export_metrics(&self, service: &str, metrics: &str) {
+        let json = format!(
+            r#"{{"resourceMetrics":[{{"resource":{{"attributes":[
+            {{"key":"service.name","value":{{"stringValue":"{service}"}}}}]}},
+            "scopeMetrics":[{{"scope":{{"name":"tests"}},"metrics":[{metrics}]}}]}}]}}"#
+        );
+        let limits = Limits::default();
+        let converted = json::to_protobuf(Signal::Metrics, json.as_bytes(), &limits).unwrap();
+        self.export("/v1/metrics", converted.request).await;
     }
 
     async fn export_logs(&self, service: &str, records: &[LogRecord<'_>]) {

@@ -33,11 +33,12 @@ pub(crate) struct BlockInfo {
     /// First and last request its rows came with.
     pub(crate) first_seq: u64,
     pub(crate) last_seq: u64,
-    /// Range of what rows are sorted by: start of a span, time of a log record.
+    /// Range of what rows are sorted by: start of a span, time of a log record or a metric point.
     pub(crate) time_min: u64,
     pub(crate) time_max: u64,
-    /// Latest end of a span; for logs the same as `time_max`.
+    /// Latest end of a span; otherwise the same as `time_max`.
     pub(crate) end_max: u64,
+    /// Of spans; for metrics the lowest and the highest number of a series.
     pub(crate) duration_min: u64,
     pub(crate) duration_max: u64,
     /// Spans with an error status.
@@ -54,7 +55,7 @@ pub(crate) struct BlockInfo {
     pub(crate) received_max: u64,
     /// The services, sorted by name.
     pub(crate) services: Vec<ServiceRows>,
-    /// Names of spans.
+    /// Names of spans, or of metrics.
     pub(crate) names: Names,
     /// Keys of attributes; moved out once the block is known to the store.
     pub(crate) keys: Vec<AttributeKey>,
@@ -96,6 +97,16 @@ impl Names {
 }
 
 impl BlockInfo {
+    /// The lowest number of a series in a block of metrics.
+    pub(crate) const fn series_min(&self) -> u64 {
+        self.duration_min
+    }
+
+    /// The highest number of a series in a block of metrics.
+    pub(crate) const fn series_max(&self) -> u64 {
+        self.duration_max
+    }
+
     /// Packed like a section, so that damage is noticed.
     pub(crate) fn write(&self) -> Vec<u8> {
         let mut out = vec![VERSION, self.signal as u8];
@@ -155,6 +166,7 @@ impl BlockInfo {
         let signal = match reader.u8()? {
             0 => Signal::Traces,
             1 => Signal::Logs,
+            2 => Signal::Metrics,
             _ => return Err(Corrupt("signal of a block is unknown")),
         };
         let mut numbers = [0_u64; 12];
@@ -276,7 +288,7 @@ mod tests {
             };
             table.push(&span, owner, scope);
         }
-        table.seal(1, 2).info
+        table.seal(1, 2, &[]).info
     }
 
     fn service(name: &str, rows: u64, time_min: u64, time_max: u64) -> ServiceRows {

@@ -9,5 +9,5 @@ mod services;
 
 pub(crate) use info::{BlockInfo, Names, is_listed};
 pub(crate) use ranges::Ranges;
-pub(crate) use seal::{SealedBlock, seal_logs, seal_spans};
+pub(crate) use seal::{SealedBlock, seal_logs, seal_metrics, seal_spans};
 pub(crate) use services::ServiceRows;

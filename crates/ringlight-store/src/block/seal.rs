@@ -9,7 +9,7 @@ use super::info::{KEYS_MAX, is_listed, may_have_lists};
 use super::section::{Packer, Section};
 use super::{BlockInfo, Names, Ranges, ServiceRows};
 use crate::steps::{Step, reached};
-use crate::table::{Attributes, Cell, LogTable, Owners, SpanTable, Texts};
+use crate::table::{Attributes, Cell, LogTable, MetricTable, Order, Owners, SpanTable, Texts};
 use crate::{AttributeKey, KeyScope, ValueType};
 
 const FILTER_BITS: usize = 8;
@@ -190,6 +190,71 @@ fn log_info(table: &LogTable, run: u64, received_max: u64) -> BlockInfo {
         may_have_lists: may_have_lists(&keys.found),
         keys: keys.found,
         ranges: Ranges::Unknown,
+    }
+}
+
+/// Seals points of one run, and says what these series are. The table is whole and has at least one row.
+pub(crate) fn seal_metrics(
+    table: &MetricTable,
+    run: u64,
+    received_max: u64,
+    unlisted: &[u64],
+) -> SealedBlock {
+    let order = Order::of(table);
+    let mut sections = Sections::default();
+    if !unlisted.is_empty() {
+        sections.add(Section::Dictionary, &table.write_listed(unlisted));
+    }
+    for section in [
+        Section::Core,
+        Section::Points,
+        Section::Values,
+        Section::Extra,
+        Section::Exemplars,
+    ] {
+        let bytes = table.write_section(section, &order);
+        sections.add(section, &bytes);
+    }
+    reached(Step::Encoding);
+    SealedBlock {
+        info: metric_info(table, run, received_max),
+        sections: sections.packed,
+    }
+}
+
+fn metric_info(table: &MetricTable, run: u64, received_max: u64) -> BlockInfo {
+    let (first_seq, last_seq) = seq_range(table.origins.iter());
+    let time_max = table.times.iter().copied().max().unwrap_or(0);
+    let names: BTreeSet<&str> = table
+        .series
+        .iter()
+        .filter_map(|local| local.series.as_ref())
+        .map(|series| &*series.metric.name)
+        .collect();
+    let ids = || table.series.iter().map(|series| series.id);
+    BlockInfo {
+        signal: Signal::Metrics,
+        run,
+        rows: table.rows() as u32,
+        first_seq,
+        last_seq,
+        time_min: table.times.iter().copied().min().unwrap_or(0),
+        time_max,
+        end_max: time_max,
+        duration_min: ids().min().unwrap_or(0),
+        duration_max: ids().max().unwrap_or(0),
+        error_count: 0,
+        statuses: 0,
+        kinds: 0,
+        severity_min: 0,
+        severity_max: 0,
+        root_count: 0,
+        received_max,
+        services: ServiceRows::of(&table.owners, &table.resources, &table.times),
+        names: Names::of(names.into_iter().collect::<Vec<_>>().into_iter()),
+        keys: Vec::new(),
+        may_have_lists: false,
+        ranges: Ranges::default(),
     }
 }
 

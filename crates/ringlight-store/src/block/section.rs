@@ -31,19 +31,25 @@ pub(crate) enum Section {
     TraceFilter = 9,
     /// Filter of what bodies contain.
     BodyFilter = 10,
+    /// Times of metric points.
+    Points = 11,
+    /// Exemplars of metric points.
+    Exemplars = 12,
 }
 
 impl Section {
     /// The sections that hold columns, in the order they are read.
-    pub(crate) const COLUMNS: [Self; 8] = [
+    pub(crate) const COLUMNS: [Self; 10] = [
         Self::Core,
         Self::Dictionary,
         Self::Traces,
         Self::Ids,
+        Self::Points,
         Self::Values,
         Self::Attributes,
         Self::Extra,
         Self::Body,
+        Self::Exemplars,
     ];
 }
 

@@ -91,7 +91,7 @@ impl Field {
 /// Where an attribute is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AttributeScope {
-    /// `.key`: on the span or log record, else on its resource.
+    /// `.key`: on the span, log record or data point, else on its resource.
     Any,
     /// `span.key`
     Span,
@@ -101,6 +101,8 @@ pub enum AttributeScope {
     Event,
     /// `log.key`
     Log,
+    /// `point.key`
+    Point,
 }
 
 /// A field every record of the signal has.
@@ -268,6 +270,7 @@ impl AttributeScope {
             Self::Resource => "resource",
             Self::Event => "event",
             Self::Log => "log",
+            Self::Point => "point",
         }
     }
 }

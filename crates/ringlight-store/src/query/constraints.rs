@@ -51,7 +51,7 @@ pub enum Constraint {
     Intrinsic(Intrinsic, String),
     /// The attribute is there.
     Present {
-        /// Where; [`AttributeScope::Any`] is the span or log record, or the resource.
+        /// Where; [`AttributeScope::Any`] is the record, or the resource.
         scope: AttributeScope,
         /// Its key.
         key: String,
@@ -59,7 +59,7 @@ pub enum Constraint {
     /// The attribute, or an item of it if it is a list, equals this value. Two values are equal
     /// if one of their [`equality_forms`] is the same.
     Equals {
-        /// Where; [`AttributeScope::Any`] is the span or log record, or the resource.
+        /// Where; [`AttributeScope::Any`] is the record, or the resource.
         scope: AttributeScope,
         /// Its key.
         key: String,
@@ -69,7 +69,7 @@ pub enum Constraint {
     /// The attribute, or an item of it if it is a list, is a number in this range, both ends
     /// included. Integers count as the double nearest to them.
     Number {
-        /// Where; [`AttributeScope::Any`] is the span or log record, or the resource.
+        /// Where; [`AttributeScope::Any`] is the record, or the resource.
         scope: AttributeScope,
         /// Its key.
         key: String,
@@ -81,7 +81,7 @@ pub enum Constraint {
     /// The attribute, or an item of it if it is a list, is text that contains this, which is not
     /// empty.
     Contains {
-        /// Where; [`AttributeScope::Any`] is the span or log record, or the resource.
+        /// Where; [`AttributeScope::Any`] is the record, or the resource.
         scope: AttributeScope,
         /// Its key.
         key: String,

@@ -153,6 +153,7 @@ impl Compiler {
         let own = match self.signal {
             QuerySignal::Traces => AttributeScope::Span,
             QuerySignal::Logs => AttributeScope::Log,
+            QuerySignal::Metrics => AttributeScope::Point,
         };
         [own, AttributeScope::Resource]
             .map(|scope| {

@@ -56,11 +56,17 @@ const LOG_INTRINSICS: &[(&str, Intrinsic)] = &[
     ("instrumentation:version", Intrinsic::ScopeVersion),
 ];
 
+const METRIC_INTRINSICS: &[(&str, Intrinsic)] = &[
+    ("instrumentation:name", Intrinsic::ScopeName),
+    ("instrumentation:version", Intrinsic::ScopeVersion),
+];
+
 // Every way to write an intrinsic of a signal.
 pub(super) fn intrinsics(signal: QuerySignal) -> impl Iterator<Item = (&'static str, Intrinsic)> {
     match signal {
         QuerySignal::Traces => TRACE_INTRINSICS,
         QuerySignal::Logs => LOG_INTRINSICS,
+        QuerySignal::Metrics => METRIC_INTRINSICS,
     }
     .iter()
     .copied()

@@ -1,4 +1,5 @@
-//! The filter language: a documented subset of [TraceQL], for traces and logs.
+//! The filter language: a documented subset of [TraceQL], for traces, logs
+//! and metrics.
 //!
 //! [`Query::parse`] turns text into a [`Query`], which can be asked three things: whether a record
 //! matches ([`Query::matches`], over anything that implements [`Fields`]), whether a trace with a
@@ -49,6 +50,8 @@ pub enum QuerySignal {
     Traces,
     /// Log records.
     Logs,
+    /// Series of metrics.
+    Metrics,
 }
 
 impl fmt::Display for QuerySignal {
@@ -56,6 +59,7 @@ impl fmt::Display for QuerySignal {
         f.write_str(match self {
             Self::Traces => "traces",
             Self::Logs => "logs",
+            Self::Metrics => "metrics",
         })
     }
 }

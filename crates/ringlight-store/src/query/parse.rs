@@ -146,8 +146,14 @@ impl Parser<'_> {
             }
             _ => return Err(self.unexpected().expecting(EXPECTED)),
         }
-        if self.signal == QuerySignal::Logs {
-            return Err(self.error_here("`count()` counts the spans of a trace, not log records"));
+        let what = match self.signal {
+            QuerySignal::Traces => None,
+            QuerySignal::Logs => Some("log records"),
+            QuerySignal::Metrics => Some("data points"),
+        };
+        if let Some(what) = what {
+            let message = format!("`count()` counts the spans of a trace, not {what}");
+            return Err(self.error_here(message));
         }
         self.advance();
         for (token, expected) in [(Token::OpenParen, "`()`"), (Token::CloseParen, "`)`")] {

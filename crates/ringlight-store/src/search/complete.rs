@@ -16,6 +16,9 @@ use crate::{AttributeKey, AttributeSearch, KeyScope, ValueSearch, ValueType};
 /// Blocks values are looked for in at most, the newest first.
 const BLOCKS_MAX: usize = 64;
 
+/// Keys of series that are looked at for completion.
+const SERIES_KEYS_MAX: usize = 20_000;
+
 /// Characters of a text value that are offered; longer ones are of no use for completion.
 const TEXT_CHARS_MAX: usize = 256;
 
@@ -38,12 +41,18 @@ const LOG_INTRINSICS: [(Intrinsic, ValueType); 4] = [
     (Intrinsic::SeverityText, ValueType::String),
 ];
 
+const METRIC_INTRINSICS: [(Intrinsic, ValueType); 2] = [
+    (Intrinsic::ScopeName, ValueType::String),
+    (Intrinsic::ScopeVersion, ValueType::String),
+];
+
 /// The keys of a signal that begin with a prefix: intrinsics, then attributes sorted.
 pub(crate) fn attributes(shared: &Shared, search: &AttributeSearch<'_>) -> Vec<AttributeKey> {
     let intrinsics: &[(Intrinsic, ValueType)] = match search.signal {
         Signal::Traces => &SPAN_INTRINSICS,
         Signal::Logs => &LOG_INTRINSICS,
-        Signal::Metrics | Signal::Profiles => return Vec::new(),
+        Signal::Metrics => &METRIC_INTRINSICS,
+        Signal::Profiles => return Vec::new(),
     };
     let intrinsics = intrinsics.iter().map(|&(key, value_type)| AttributeKey {
         scope: KeyScope::Intrinsic,
@@ -53,13 +62,15 @@ pub(crate) fn attributes(shared: &Shared, search: &AttributeSearch<'_>) -> Vec<A
     let mut found: BTreeSet<AttributeKey> = BTreeSet::new();
     {
         let state = shared.read();
-        let known = &state.keys[search.signal as usize];
+        let known = state.keys.get(search.signal as usize);
         let known = known
-            .iter()
+            .into_iter()
+            .flatten()
             .filter(|key| key.key.starts_with(search.prefix));
         found.extend(known.cloned());
     }
     match search.signal {
+        Signal::Metrics => add_series_keys(&mut found, shared, search.prefix),
         Signal::Logs => {
             for chunk in shared.snapshot::<LogTable>().chunks {
                 let table = &chunk.table;
@@ -112,6 +123,24 @@ fn add_resource_keys(found: &mut BTreeSet<AttributeKey>, owners: &Owners) {
     }
 }
 
+fn add_series_keys(found: &mut BTreeSet<AttributeKey>, shared: &Shared, prefix: &str) {
+    for (_, known) in shared.series().iter() {
+        let series = &known.series;
+        let of_points = series.attributes.iter().map(|kv| (KeyScope::Point, kv));
+        let of_resource = series.resource.attributes.iter();
+        let of_resource = of_resource.map(|kv| (KeyScope::Resource, kv));
+        for (scope, attribute) in of_points.chain(of_resource) {
+            if found.len() < SERIES_KEYS_MAX && attribute.key.starts_with(prefix) {
+                found.insert(AttributeKey {
+                    scope,
+                    key: attribute.key.clone().into_owned(),
+                    value_type: ValueType::of(&attribute.value),
+                });
+            }
+        }
+    }
+}
+
 /// Values of a key in the newest records.
 pub(crate) fn attribute_values(shared: &Shared, search: &ValueSearch<'_>) -> Vec<Value<'static>> {
     let mut values = Values {
@@ -124,6 +153,7 @@ pub(crate) fn attribute_values(shared: &Shared, search: &ValueSearch<'_>) -> Vec
         for service in super::services(shared) {
             let count = match search.signal {
                 Signal::Logs => service.log_count,
+                Signal::Metrics => service.point_count,
                 _ => service.span_count,
             };
             if count > 0 {
@@ -135,9 +165,33 @@ pub(crate) fn attribute_values(shared: &Shared, search: &ValueSearch<'_>) -> Vec
     match search.signal {
         Signal::Traces => collect::<SpanTable>(shared, search, &mut values),
         Signal::Logs => collect::<LogTable>(shared, search, &mut values),
-        Signal::Metrics | Signal::Profiles => {}
+        Signal::Metrics => collect_of_series(shared, search, &mut values),
+        Signal::Profiles => {}
     }
     values.found.into_values().collect()
+}
+
+fn collect_of_series(shared: &Shared, search: &ValueSearch<'_>, values: &mut Values<'_>) {
+    let is_in = |scope| search.scope.is_none_or(|wanted| wanted == scope);
+    for (_, known) in shared.series().iter() {
+        let series = &known.series;
+        let lists = [
+            (KeyScope::Point, &series.attributes),
+            (KeyScope::Resource, &series.resource.attributes),
+        ];
+        for (_, attributes) in lists.iter().filter(|(scope, _)| is_in(*scope)) {
+            if let Some(found) = attributes.iter().find(|kv| kv.key == search.key) {
+                values.add(&found.value);
+            }
+        }
+        if is_in(KeyScope::Intrinsic) {
+            match search.key {
+                "instrumentation:name" => values.add_text(&series.scope.name),
+                "instrumentation:version" => values.add_text(&series.scope.version),
+                _ => {}
+            }
+        }
+    }
 }
 
 struct Values<'a> {

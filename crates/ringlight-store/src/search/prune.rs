@@ -213,6 +213,8 @@ impl<'a> Index<'a> {
             AttributeScope::Resource => has(FilterScope::Resource),
             AttributeScope::Event => has(FilterScope::Event),
             AttributeScope::Log => has(FilterScope::Log),
+            // No block of spans or log records has these.
+            AttributeScope::Point => false,
         }
     }
 

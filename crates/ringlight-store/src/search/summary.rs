@@ -15,6 +15,7 @@ fn infos(state: &State) -> impl Iterator<Item = &BlockInfo> {
     let spans = state.spans.blocks.iter();
     spans
         .chain(state.logs.blocks.iter())
+        .chain(state.metrics.blocks.iter())
         .map(|block| &block.info)
 }
 
@@ -29,6 +30,9 @@ pub(crate) fn services(shared: &Shared) -> Vec<ServiceSummary> {
         add_chunk(&mut services, chunk);
     }
     for chunk in &state.logs.head {
+        add_chunk(&mut services, chunk);
+    }
+    for chunk in &state.metrics.head {
         add_chunk(&mut services, chunk);
     }
     services.into_values().collect()
@@ -51,6 +55,7 @@ fn add_services(
                 name: rows.name.to_string(),
                 span_count: 0,
                 log_count: 0,
+                point_count: 0,
                 first_unix_nano: rows.time_min,
                 last_unix_nano: rows.time_max,
             };
@@ -59,6 +64,7 @@ fn add_services(
         if let Some(service) = services.get_mut(&*rows.name) {
             match signal {
                 Signal::Logs => service.log_count += rows.rows,
+                Signal::Metrics => service.point_count += rows.rows,
                 _ => service.span_count += rows.rows,
             }
             service.first_unix_nano = service.first_unix_nano.min(rows.time_min);
@@ -70,25 +76,30 @@ fn add_services(
 /// The runs something is stored of, and the current one; newest first.
 pub(crate) fn runs(shared: &Shared, rows: &[RunRow]) -> Vec<Run> {
     let state = shared.read();
-    let mut counts: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    let mut counts: BTreeMap<u64, [u64; 3]> = BTreeMap::new();
     for info in infos(&state) {
         let count = counts.entry(info.run).or_default();
         match info.signal {
-            Signal::Logs => count.1 += u64::from(info.rows),
-            _ => count.0 += u64::from(info.rows),
+            Signal::Logs => count[1] += u64::from(info.rows),
+            Signal::Metrics => count[2] += u64::from(info.rows),
+            _ => count[0] += u64::from(info.rows),
         }
     }
     for chunk in &state.spans.head {
-        counts.entry(chunk.run).or_default().0 += chunk.table.rows() as u64;
+        counts.entry(chunk.run).or_default()[0] += chunk.table.rows() as u64;
     }
     for chunk in &state.logs.head {
-        counts.entry(chunk.run).or_default().1 += chunk.table.rows() as u64;
+        counts.entry(chunk.run).or_default()[1] += chunk.table.rows() as u64;
+    }
+    for chunk in &state.metrics.head {
+        counts.entry(chunk.run).or_default()[2] += chunk.table.rows() as u64;
     }
     rows.iter()
         .rev()
         .filter(|row| row.id == shared.run || counts.contains_key(&row.id))
         .map(|row| {
-            let (span_count, log_count) = counts.get(&row.id).copied().unwrap_or_default();
+            let [span_count, log_count, point_count] =
+                counts.get(&row.id).copied().unwrap_or_default();
             Run {
                 id: row.id,
                 command: row.command.clone(),
@@ -96,6 +107,7 @@ pub(crate) fn runs(shared: &Shared, rows: &[RunRow]) -> Vec<Run> {
                 ended_unix_nano: row.ended_unix_nano,
                 span_count,
                 log_count,
+                point_count,
             }
         })
         .collect()
@@ -109,7 +121,7 @@ pub(crate) fn stats(shared: &Shared) -> StoreStats {
         size_limit_bytes: shared.config.size_limit_bytes,
         retention_seconds: shared.config.retention.as_secs(),
         slices: state.slices.len() as u64,
-        blocks: (state.spans.blocks.len() + state.logs.blocks.len()) as u64,
+        blocks: infos(&state).count() as u64,
         corrupt: shared.corrupt.load(Ordering::Relaxed),
         head_bytes: shared.head_bytes.load(Ordering::Relaxed) as u64,
         disk_full: shared.disk_full.load(Ordering::Relaxed),
@@ -120,6 +132,7 @@ pub(crate) fn stats(shared: &Shared) -> StoreStats {
     let mut add = |signal: Signal, rows: u64, first: u64, last: u64| {
         match signal {
             Signal::Logs => stats.log_count += rows,
+            Signal::Metrics => stats.point_count += rows,
             _ => stats.span_count += rows,
         }
         stats.oldest_unix_nano = stats.oldest_unix_nano.min(first);
@@ -139,7 +152,14 @@ pub(crate) fn stats(shared: &Shared) -> StoreStats {
         head_records += rows;
         add(Signal::Logs, rows, chunk.time_min, chunk.time_max);
     }
+    for chunk in &state.metrics.head {
+        let rows = chunk.table.rows() as u64;
+        head_records += rows;
+        add(Signal::Metrics, rows, chunk.time_min, chunk.time_max);
+    }
     stats.head_records = head_records;
+    stats.series = shared.series().len() as u64;
+    stats.series_max = shared.config.series_max as u64;
     if stats.oldest_unix_nano == u64::MAX {
         stats.oldest_unix_nano = 0;
     }

@@ -15,9 +15,9 @@ use crate::{DatabaseError, StoreError};
 
 pub(crate) use writer::{IntakeRow, SliceContents, SliceWriter, is_unfinished};
 
-/// Format of the files, in `PRAGMA user_version`. Formats 1 and 2 are read, and are 3 once they are
-/// opened: the blocks say their version themselves.
-pub(crate) const FORMAT: u32 = 3;
+/// Format of the files, in `PRAGMA user_version`. Formats 1 to 3 are read, and are 4 once they are
+/// opened: they get the intake of metrics they lack, and the blocks say their version themselves.
+pub(crate) const FORMAT: u32 = 4;
 /// `RngL`, in `PRAGMA application_id`.
 pub(crate) const APPLICATION_ID: u32 = 0x526e_674c;
 

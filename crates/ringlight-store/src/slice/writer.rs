@@ -24,6 +24,12 @@ const SCHEMA: &str = "
         received_unix_nano INTEGER NOT NULL,
         length INTEGER NOT NULL,
         request BLOB NOT NULL);
+    CREATE TABLE intake_metrics (
+        seq INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL,
+        received_unix_nano INTEGER NOT NULL,
+        length INTEGER NOT NULL,
+        request BLOB NOT NULL);
     CREATE TABLE batch (seq INTEGER PRIMARY KEY, id BLOB NOT NULL);
     CREATE TABLE block (id INTEGER PRIMARY KEY, info BLOB NOT NULL);
     CREATE TABLE section (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
@@ -42,6 +48,7 @@ pub(crate) struct IntakeRow {
 fn intake_table(signal: Signal) -> &'static str {
     match signal {
         Signal::Logs => "intake_logs",
+        Signal::Metrics => "intake_metrics",
         _ => "intake_traces",
     }
 }
@@ -103,6 +110,21 @@ fn prepare(
     Ok(())
 }
 
+// What a slice of an earlier format lacks.
+fn upgrade() -> String {
+    format!(
+        "BEGIN IMMEDIATE;
+         CREATE TABLE IF NOT EXISTS intake_metrics (
+            seq INTEGER PRIMARY KEY,
+            run INTEGER NOT NULL,
+            received_unix_nano INTEGER NOT NULL,
+            length INTEGER NOT NULL,
+            request BLOB NOT NULL);
+         PRAGMA user_version = {FORMAT};
+         COMMIT;"
+    )
+}
+
 /// Whether a slice was never finished: the process ended between creating the file and committing
 /// its tables. Nothing was ever stored in it.
 pub(crate) fn is_unfinished(directory: &Path, id: u32) -> bool {
@@ -146,8 +168,7 @@ impl SliceWriter {
         }
         prepare(&connection, config, create_at_unix_nano).map_err(&error)?;
         if (1..FORMAT).contains(&found) {
-            let sql = format!("PRAGMA user_version = {FORMAT}");
-            connection.execute_batch(&sql).map_err(&error)?;
+            connection.execute_batch(&upgrade()).map_err(&error)?;
         }
         let created: i64 = connection
             .query_row("SELECT created_unix_nano FROM slice", [], |row| row.get(0))
@@ -178,7 +199,7 @@ impl SliceWriter {
             }
             contents.blocks.push((id, info));
         }
-        for table in ["intake_traces", "intake_logs"] {
+        for table in ["intake_traces", "intake_logs", "intake_metrics"] {
             let (count, last): (i64, Option<i64>) = self.connection.query_row(
                 &format!("SELECT count(*), max(seq) FROM {table}"),
                 [],
@@ -251,6 +272,7 @@ impl SliceWriter {
     ) -> Result<(), rusqlite::Error> {
         let sql = match signal {
             Signal::Logs => "INSERT INTO intake_logs VALUES (?1, ?2, ?3, ?4, ?5)",
+            Signal::Metrics => "INSERT INTO intake_metrics VALUES (?1, ?2, ?3, ?4, ?5)",
             _ => "INSERT INTO intake_traces VALUES (?1, ?2, ?3, ?4, ?5)",
         };
         self.connection.prepare_cached(sql)?.execute(params![
@@ -320,6 +342,7 @@ impl SliceWriter {
         let (first, last) = (block.info.first_seq, block.info.last_seq);
         let delete = match block.info.signal {
             Signal::Logs => "DELETE FROM intake_logs WHERE seq BETWEEN ?1 AND ?2",
+            Signal::Metrics => "DELETE FROM intake_metrics WHERE seq BETWEEN ?1 AND ?2",
             _ => "DELETE FROM intake_traces WHERE seq BETWEEN ?1 AND ?2",
         };
         connection

@@ -360,7 +360,7 @@ const PLAIN: u8 = 0;
 const DELTAS: u8 = 1;
 
 // Integers as they are, or as differences, whichever is shorter.
-fn write_integers<I: Iterator<Item = i64>>(values: impl Fn() -> I, out: &mut Vec<u8>) {
+pub(super) fn write_integers<I: Iterator<Item = i64>>(values: impl Fn() -> I, out: &mut Vec<u8>) {
     let start = out.len();
     out.push(PLAIN);
     values().for_each(|value| put_zigzag(out, value));
@@ -378,7 +378,7 @@ fn write_integers<I: Iterator<Item = i64>>(values: impl Fn() -> I, out: &mut Vec
     out.extend_from_slice(&deltas);
 }
 
-fn read_integers(count: usize, reader: &mut Reader<'_>) -> Result<Vec<i64>, Corrupt> {
+pub(super) fn read_integers(count: usize, reader: &mut Reader<'_>) -> Result<Vec<i64>, Corrupt> {
     match reader.u8()? {
         PLAIN => reader.zigzags(count),
         DELTAS => {
@@ -390,13 +390,13 @@ fn read_integers(count: usize, reader: &mut Reader<'_>) -> Result<Vec<i64>, Corr
 }
 
 // The first bytes of all values, then the second bytes, and so on: like bytes lie together.
-fn write_doubles<I: Iterator<Item = f64>>(values: impl Fn() -> I, out: &mut Vec<u8>) {
+pub(super) fn write_doubles<I: Iterator<Item = f64>>(values: impl Fn() -> I, out: &mut Vec<u8>) {
     for plane in 0..8 {
         out.extend(values().map(|value| value.to_bits().to_le_bytes()[plane]));
     }
 }
 
-fn read_doubles(count: usize, reader: &mut Reader<'_>) -> Result<Vec<f64>, Corrupt> {
+pub(super) fn read_doubles(count: usize, reader: &mut Reader<'_>) -> Result<Vec<f64>, Corrupt> {
     let length = count
         .checked_mul(8)
         .ok_or(Corrupt("count exceeds the data"))?;

@@ -206,7 +206,11 @@ impl LogTable {
                 let _ = write_numbers(self.flags.iter().copied(), &mut out);
             }
             Section::Body => self.write_body(&mut out),
-            Section::Filter | Section::TraceFilter | Section::BodyFilter => {}
+            Section::Points
+            | Section::Exemplars
+            | Section::Filter
+            | Section::TraceFilter
+            | Section::BodyFilter => {}
         }
         out
     }
@@ -249,7 +253,11 @@ impl LogTable {
                 self.flags = read_numbers(rows, &mut reader)?;
             }
             Section::Body => self.read_body(rows, &mut reader)?,
-            Section::Filter | Section::TraceFilter | Section::BodyFilter => {
+            Section::Points
+            | Section::Exemplars
+            | Section::Filter
+            | Section::TraceFilter
+            | Section::BodyFilter => {
                 return Err(Corrupt("section does not belong to log records"));
             }
         }

@@ -3,7 +3,8 @@
 mod attributes;
 mod columns;
 mod logs;
-mod nested;
+mod metrics;
+pub(crate) mod nested;
 mod origins;
 mod owners;
 mod pool;
@@ -12,6 +13,9 @@ mod traces;
 
 pub(crate) use attributes::{Attribute, Attributes, Cell, Texts};
 pub(crate) use logs::LogTable;
+pub(crate) use metrics::{
+    MetricTable, Order, PointOwners, Stored, kind_code, read_index, read_listed,
+};
 pub(crate) use origins::Origins;
 pub(crate) use owners::Owners;
 pub(crate) use pool::Pool;
@@ -23,7 +27,7 @@ use std::sync::Arc;
 use ringlight_model::Signal;
 
 use crate::block::section::{Section, SectionSet};
-use crate::block::{SealedBlock, seal_logs, seal_spans};
+use crate::block::{SealedBlock, seal_logs, seal_metrics, seal_spans};
 use crate::codec::Corrupt;
 use crate::state::{SignalState, State};
 
@@ -53,7 +57,7 @@ fn at<T: Copy + Default>(column: &[T], row: usize) -> T {
     column.get(row).copied().unwrap_or_default()
 }
 
-/// What the records of both signals have in common.
+/// What the records of all signals have in common.
 pub(crate) trait Table: Default + std::fmt::Debug + Send + Sync + 'static {
     const SIGNAL: Signal;
 
@@ -74,14 +78,15 @@ pub(crate) trait Table: Default + std::fmt::Debug + Send + Sync + 'static {
         bytes: &[u8],
         keys: &WantedKeys,
     ) -> Result<(), Corrupt>;
-    fn seal(&self, run: u64, received_max: u64) -> SealedBlock;
+    /// Makes a block, which says of which kind these series are that no block of the slice says it of yet.
+    fn seal(&self, run: u64, received_max: u64, unlisted: &[u64]) -> SealedBlock;
 
     fn state(state: &State) -> &SignalState<Self>;
     fn state_mut(state: &mut State) -> &mut SignalState<Self>;
 }
 
 macro_rules! table {
-    ($table:ty, $signal:expr, $times:ident, $field:ident, $take_all:expr, $seal:ident) => {
+    ($table:ty, $signal:expr, $times:ident, $field:ident, $take_all:expr, $seal:expr) => {
         impl Table for $table {
             const SIGNAL: Signal = $signal;
 
@@ -127,8 +132,8 @@ macro_rules! table {
                 self.read_section(section, rows, bytes, keys)
             }
 
-            fn seal(&self, run: u64, received_max: u64) -> SealedBlock {
-                $seal(self, run, received_max)
+            fn seal(&self, run: u64, received_max: u64, unlisted: &[u64]) -> SealedBlock {
+                $seal(self, run, received_max, unlisted)
             }
 
             fn state(state: &State) -> &SignalState<Self> {
@@ -148,7 +153,7 @@ table!(
     starts,
     spans,
     |to: &mut SpanTable, from: &SpanTable| to.take(from, |_| true),
-    seal_spans
+    |table, run, received_max, _| seal_spans(table, run, received_max)
 );
 table!(
     LogTable,
@@ -156,5 +161,13 @@ table!(
     timestamps,
     logs,
     LogTable::take,
-    seal_logs
+    |table, run, received_max, _| seal_logs(table, run, received_max)
+);
+table!(
+    MetricTable,
+    Signal::Metrics,
+    times,
+    metrics,
+    MetricTable::take_all,
+    seal_metrics
 );

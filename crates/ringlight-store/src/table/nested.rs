@@ -87,6 +87,26 @@ fn read_attributes_at<'a>(
         .collect()
 }
 
+/// Attributes by themselves.
+pub(crate) fn write_attributes(out: &mut Vec<u8>, attributes: &[KeyValue<'_>]) {
+    write_attributes_at(out, attributes, 0);
+}
+
+/// The same, of attributes that do not lie next to each other.
+pub(crate) fn write_attribute_refs(out: &mut Vec<u8>, attributes: &[&KeyValue<'_>]) {
+    put_varint(out, attributes.len() as u64);
+    for attribute in attributes {
+        put_bytes(out, attribute.key.as_bytes());
+        write_value_at(out, &attribute.value, 0);
+    }
+}
+
+/// What [`write_attributes`] wrote.
+pub(crate) fn read_attributes(reader: &mut Reader<'_>) -> Result<Vec<KeyValue<'static>>, Corrupt> {
+    let attributes = read_attributes_at(reader, 0)?;
+    Ok(attributes.into_iter().map(KeyValue::into_owned).collect())
+}
+
 pub(crate) fn write_resource(out: &mut Vec<u8>, resource: &Resource<'_>) {
     put_varint(out, u64::from(resource.dropped_attributes_count));
     write_attributes_at(out, &resource.attributes, 0);

@@ -314,8 +314,8 @@ fn undecodable_requests_and_other_signals_are_refused() {
         Err(IngestError::Decode(_))
     ));
     assert!(matches!(
-        ingest(&store, Signal::Metrics, b"", None),
-        Err(IngestError::UnsupportedSignal(Signal::Metrics))
+        ingest(&store, Signal::Profiles, b"", None),
+        Err(IngestError::UnsupportedSignal(Signal::Profiles))
     ));
     let receipt = ingest(&store, Signal::Traces, b"", None).unwrap();
     assert_eq!(receipt, IngestReceipt::default());

@@ -19,7 +19,7 @@ use ringlight_otlp::{OtlpDecoder, encode};
 use super::resource;
 use crate::query::{Query, QuerySignal};
 use crate::steps::{LISTENER, Step};
-use crate::{Cancel, Durability, Ingest, LogSearch, Store, StoreConfig};
+use crate::{Aggregation, Cancel, Durability, Ingest, LogSearch, MetricSearch, Store, StoreConfig};
 
 const DIRECTORY: &str = "RINGLIGHT_STORE_KILL_DIR";
 const ROUND: &str = "RINGLIGHT_STORE_KILL_ROUND";
@@ -52,9 +52,17 @@ fn open(directory: &Path) -> Store {
     Store::open(config(directory), Arc::new(OtlpDecoder::default())).unwrap()
 }
 
+/// Whether a request is of a metric.
+fn is_metric(number: u64) -> bool {
+    number % 5 == 4
+}
+
 /// The records of a request are told by its name alone: `round.thread.number`.
 fn request(round: u64, thread: u64, number: u64) -> (Signal, String, Vec<u8>) {
     let name = format!("{round}.{thread}.{number}");
+    if is_metric(number) {
+        return (Signal::Metrics, name, point(round, thread, number));
+    }
     let (resource, scope) = (resource("killed"), Scope::default());
     if number.is_multiple_of(3) {
         let record = LogRecord {
@@ -81,6 +89,47 @@ fn request(round: u64, thread: u64, number: u64) -> (Signal, String, Vec<u8>) {
         name,
         encode::request(&resource, &scope, &spans),
     )
+}
+
+/// One more of what the series of the round and the thread counts.
+fn point(round: u64, thread: u64, number: u64) -> Vec<u8> {
+    super::metrics::request(
+        "killed",
+        &format!(
+            r#"{{"name":"stored","sum":{{"aggregationTemporality":1,"isMonotonic":true,"dataPoints":[
+            {{"timeUnixNano":"{}","asInt":"1","attributes":[
+            {{"key":"of","value":{{"stringValue":"{round}.{thread}"}}}}]}}]}}}}"#,
+            1 + number
+        ),
+    )
+}
+
+/// How many points there are of the series of a round and a thread.
+fn points_of(store: &Store, round: u64, thread: u64) -> u64 {
+    let search = MetricSearch {
+        name: "stored".to_owned(),
+        kind: None,
+        query: Query::parse(
+            &format!("point.of = \"{round}.{thread}\""),
+            QuerySignal::Metrics,
+        )
+        .unwrap(),
+        aggregation: Some(Aggregation::Count),
+        by: Vec::new(),
+        from_unix_nano: 0,
+        to_unix_nano: 1 << 40,
+        step_nano: 1 << 41,
+        limit: 1,
+        cancel: Cancel::default(),
+    };
+    let Ok(answer) = store.search_metric(&search) else {
+        return 0;
+    };
+    let points = answer
+        .series
+        .first()
+        .and_then(|series| series.points.first());
+    points.map_or(0, |&(_, count)| count as u64)
 }
 
 fn trace_id(round: u64, thread: u64, number: u64) -> TraceId {
@@ -283,6 +332,12 @@ fn fault_29_acknowledged_requests_survive_fifty_kills() {
     }
     let stats = store.stats();
     assert_eq!(stats.corrupt, 0);
+    // The ones of which the answer was lost were sent again.
+    let numbers = acknowledged.iter().flat_map(BTreeMap::values);
+    let points: usize = numbers
+        .map(|&count| (0..=count).filter(|&number| is_metric(number)).count())
+        .sum();
+    assert_eq!(stats.point_count, points as u64);
     assert!(stats.slices > 1, "too few slices were begun: {stats:?}");
     println!("killed in steps of sealing: {kills:?}");
 }
@@ -292,7 +347,14 @@ fn check_round(store: &Store, round: u64, acknowledged: &BTreeMap<u64, u64>) -> 
     let mut interrupted = 0;
     let bodies = bodies_of(store, round);
     for (&thread, &count) in acknowledged {
-        for number in 0..count {
+        let points = (0..count).filter(|&number| is_metric(number)).count() as u64;
+        let found = points_of(store, round, thread);
+        let interrupted_at = u64::from(is_metric(count));
+        assert!(
+            (points..=points + interrupted_at).contains(&found),
+            "{found} points of {points} in {round}.{thread}"
+        );
+        for number in (0..count).filter(|&number| !is_metric(number)) {
             let name = format!("{round}.{thread}.{number}");
             if number.is_multiple_of(3) {
                 assert!(bodies.contains(&name), "log record {name} is lost");
@@ -315,7 +377,7 @@ fn check_round(store: &Store, round: u64, acknowledged: &BTreeMap<u64, u64>) -> 
                 batch_id: Some(&name),
             })
             .unwrap();
-        let records = if signal == Signal::Logs { 1 } else { 5 };
+        let records = if signal == Signal::Traces { 5 } else { 1 };
         assert_eq!(again.accepted, records);
         assert!(
             again.stored == 0 || again.duplicates == 0,

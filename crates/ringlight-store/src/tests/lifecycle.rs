@@ -186,12 +186,24 @@ fn earlier_formats_are_read_and_become_the_current_one() {
             .unwrap()
     };
     for earlier in 1..crate::slice::FORMAT {
-        let mark = format!("PRAGMA user_version = {earlier}");
-        for file in ["slice-00000001.db", "catalogue.db"] {
-            assert_eq!(version(file, &mark), earlier);
+        // None of them had metrics.
+        let mark = format!("DROP TABLE intake_metrics; PRAGMA user_version = {earlier}");
+        let plain = format!("PRAGMA user_version = {earlier}");
+        for (file, mark) in [("slice-00000001.db", &mark), ("catalogue.db", &plain)] {
+            assert_eq!(version(file, mark), earlier);
         }
         let store = open(config(directory.path()));
         assert_eq!((found(&store, ""), store.stats().corrupt), (vec![1], 0));
+        let point = super::metrics::request(
+            "s",
+            r#"{"name":"m","gauge":{"dataPoints":[{"asInt":"1"}]}}"#,
+        );
+        assert_eq!(
+            ingest(&store, Signal::Metrics, &point, None)
+                .unwrap()
+                .stored,
+            1
+        );
         drop(store);
         for file in ["slice-00000001.db", "catalogue.db"] {
             assert_eq!(version(file, ""), crate::slice::FORMAT);

@@ -8,6 +8,7 @@ mod faults;
 mod kills;
 mod lifecycle;
 mod logs;
+mod metrics;
 mod open;
 mod roots;
 mod round_trip;

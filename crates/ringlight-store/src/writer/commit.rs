@@ -14,7 +14,7 @@ use crate::error::is_disk_full;
 use crate::intake::Records;
 use crate::slice::IntakeRow;
 use crate::state::{Chunk, Shared, State};
-use crate::table::{Origins, SpanTable, Table};
+use crate::table::{MetricTable, Origins, SpanTable, Table};
 
 /// A request with its place in the store.
 struct Prepared {
@@ -33,7 +33,7 @@ impl Prepared {
     fn spans(&self) -> Option<&SpanTable> {
         match &self.records {
             Records::Spans(table) => Some(table),
-            Records::Logs(_) => None,
+            Records::Logs(_) | Records::Metrics(_) => None,
         }
     }
 }
@@ -43,6 +43,7 @@ impl Prepared {
 struct Undo {
     spans: Vec<u64>,
     batches: Vec<u128>,
+    series: Vec<u64>,
 }
 
 impl Writer {
@@ -107,9 +108,10 @@ impl Writer {
         let signal = match &pending.records {
             Records::Spans(_) => Signal::Traces,
             Records::Logs(_) => Signal::Logs,
+            Records::Metrics(_) => Signal::Metrics,
         };
         let rows = pending.records.rows() as u64;
-        let (records, by_resource) =
+        let (records, by_resource, refused) =
             self.without_duplicates(pending.records, seq, pending.batch.as_ref(), undo);
         let stored = by_resource.iter().map(|&(stored, _)| stored).sum();
         Prepared {
@@ -125,7 +127,8 @@ impl Writer {
             records,
             outcome: Outcome {
                 stored,
-                duplicates: rows - stored,
+                duplicates: rows - stored - refused,
+                refused,
             },
             by_resource,
             reserved_bytes: pending.reserved_bytes,
@@ -133,15 +136,15 @@ impl Writer {
         }
     }
 
-    // Gives the records that are new (with the owners of all), and by resource how many were new
-    // and how many not.
+    // Gives the records that are new (with the owners of all), by resource how many were new and how
+    // many not, and how many are refused.
     fn without_duplicates(
         &mut self,
         records: Records,
         seq: u64,
         batch: Option<&BatchName>,
         undo: &mut Undo,
-    ) -> (Records, Vec<(u64, u64)>) {
+    ) -> (Records, Vec<(u64, u64)>, u64) {
         let is_known = batch.is_some_and(|batch| self.batches.contains(batch));
         if let Some(batch) = batch
             && !is_known
@@ -159,7 +162,7 @@ impl Writer {
                     table.owners = owners;
                 }
                 table.set_origins(Origins::one(table.rows() as u32, seq));
-                (Records::Logs(table), by_resource)
+                (Records::Logs(table), by_resource, 0)
             }
             Records::Spans(mut table) => {
                 let mut mark = vec![is_known; table.rows()];
@@ -174,9 +177,44 @@ impl Writer {
                     kept.take(&table, |row| !mark[row]);
                     table = kept;
                 }
-                (Records::Spans(table), by_resource)
+                (Records::Spans(table), by_resource, 0)
+            }
+            Records::Metrics(table) => {
+                let (table, by_resource, refused) = self.new_points(*table, seq, is_known, undo);
+                (Records::Metrics(Box::new(table)), by_resource, refused)
             }
         }
+    }
+
+    // Those points of a request whose series are known, or become so.
+    fn new_points(
+        &self,
+        mut table: MetricTable,
+        seq: u64,
+        is_known: bool,
+        undo: &mut Undo,
+    ) -> (MetricTable, Vec<(u64, u64)>, u64) {
+        if is_known {
+            let by_resource = count_by_resource(&table, &vec![true; table.rows()]);
+            let mut none = MetricTable::default();
+            none.owners = table.owners;
+            none.set_origins(Origins::one(0, seq));
+            return (none, by_resource, 0);
+        }
+        self.shared
+            .series_mut()
+            .resolve(&mut table, self.active, &mut undo.series);
+        let rows = table.rows();
+        if !(0..rows).all(|row| table.has_id(row)) {
+            let mut kept = MetricTable::default();
+            kept.owners = table.owners.clone();
+            kept.take(&table, |row| table.has_id(row));
+            table = kept;
+        }
+        table.set_origins(Origins::one(table.rows() as u32, seq));
+        let by_resource = count_by_resource(&table, &vec![false; table.rows()]);
+        let refused = (rows - table.rows()) as u64;
+        (table, by_resource, refused)
     }
 
     fn mark_known_spans(&mut self, table: &SpanTable, mark: &mut [bool], undo: &mut Undo) {
@@ -229,12 +267,31 @@ impl Writer {
         undo.batches
             .into_iter()
             .for_each(|batch| self.batches.remove(batch));
+        self.shared.series_mut().forget(&undo.series);
     }
 
     fn show(&self, state: &mut State, row: &IntakeRow, records: Records) {
         match records {
             Records::Spans(table) => self.show_table(state, row, *table),
             Records::Logs(table) => self.show_table(state, row, *table),
+            Records::Metrics(table) => {
+                self.note_series(&table);
+                self.show_table(state, row, *table);
+            }
+        }
+    }
+
+    // When something of its series was last stored.
+    fn note_series(&self, table: &MetricTable) {
+        let mut lasts = vec![0_u64; table.series.len()];
+        for (&number, &time) in table.of.iter().zip(&table.times) {
+            if let Some(last) = lasts.get_mut(number as usize) {
+                *last = time.max(*last);
+            }
+        }
+        let mut registry = self.shared.series_mut();
+        for (series, last) in table.series.iter().zip(lasts) {
+            registry.saw(series.id, self.active, last);
         }
     }
 
@@ -299,9 +356,14 @@ fn count_by_resource<T: Table>(table: &T, is_duplicate: &[bool]) -> Vec<(u64, u6
 }
 
 fn account(shared: &Shared, request: &Prepared) {
+    // The ledgers of clients are about spans and log records.
+    if request.signal == Signal::Metrics {
+        return;
+    }
     let owners = match &request.records {
         Records::Spans(table) => table.owners(),
         Records::Logs(table) => table.owners(),
+        Records::Metrics(table) => table.owners(),
     };
     let mut instances = shared.instances();
     for (resource, &(stored, duplicates)) in owners.resources().iter().zip(&request.by_resource) {

@@ -76,6 +76,7 @@ impl Writer {
             id == self.active
                 || state.spans.head.iter().any(|chunk| chunk.slice == id)
                 || state.logs.head.iter().any(|chunk| chunk.slice == id)
+                || state.metrics.head.iter().any(|chunk| chunk.slice == id)
         };
         let done: Vec<u32> = self
             .slices
@@ -126,7 +127,9 @@ impl Writer {
             state.slices.retain(|known| known.id != slice.id);
             Arc::make_mut(&mut state.spans.blocks).retain(|block| block.slice.id != slice.id);
             Arc::make_mut(&mut state.logs.blocks).retain(|block| block.slice.id != slice.id);
+            Arc::make_mut(&mut state.metrics.blocks).retain(|block| block.slice.id != slice.id);
         }
+        self.shared.series_mut().forget_slice(slice.id);
         slice.unlink();
     }
 
@@ -158,6 +161,12 @@ fn total_bytes(state: &State) -> u64 {
 fn holds_records(state: &State, id: u32) -> bool {
     state.spans.head.iter().any(|chunk| chunk.slice == id)
         || state.logs.head.iter().any(|chunk| chunk.slice == id)
+        || state.metrics.head.iter().any(|chunk| chunk.slice == id)
         || state.spans.blocks.iter().any(|block| block.slice.id == id)
         || state.logs.blocks.iter().any(|block| block.slice.id == id)
+        || state
+            .metrics
+            .blocks
+            .iter()
+            .any(|block| block.slice.id == id)
 }

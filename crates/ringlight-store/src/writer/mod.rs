@@ -49,6 +49,8 @@ pub(crate) struct Pending {
 pub(crate) struct Outcome {
     pub(crate) stored: u64,
     pub(crate) duplicates: u64,
+    /// Of series for which there is no room.
+    pub(crate) refused: u64,
 }
 
 /// What the writer is asked to do.
@@ -90,7 +92,7 @@ pub(crate) struct Writer {
     batches: Batches,
     open: open::SourceOf,
     /// Whether a block of a signal is being made or waits to be written.
-    is_sealing: [bool; 2],
+    is_sealing: [bool; 3],
     unwritten: Vec<Sealed>,
     retry_at: Option<Instant>,
     maintain_at: Instant,
@@ -128,7 +130,7 @@ impl Writer {
             spans: Spans::new(start.next_seq),
             batches: start.batches,
             open: open::SourceOf::default(),
-            is_sealing: [false; 2],
+            is_sealing: [false; 3],
             unwritten: Vec::new(),
             retry_at: None,
             maintain_at: Instant::now(),
@@ -145,7 +147,7 @@ impl Writer {
     pub(crate) fn intake_rows(&self) -> Vec<(u32, Signal, IntakeRow)> {
         let mut rows = Vec::new();
         for (&slice, writer) in &self.slices {
-            for signal in [Signal::Traces, Signal::Logs] {
+            for signal in [Signal::Traces, Signal::Logs, Signal::Metrics] {
                 if writer
                     .intake(signal, |row| rows.push((slice, signal, row)))
                     .is_err()
@@ -255,7 +257,9 @@ impl Writer {
     fn is_finished(&mut self) -> bool {
         let is_idle = {
             let state = self.shared.read();
-            state.spans.head.is_empty() && state.logs.head.is_empty()
+            state.spans.head.is_empty()
+                && state.logs.head.is_empty()
+                && state.metrics.head.is_empty()
         };
         #[cfg(test)]
         if is_idle || self.retry_at.is_some() {

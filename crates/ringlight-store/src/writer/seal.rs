@@ -15,7 +15,7 @@ use crate::duplicates::BATCHES_MAX;
 use crate::error::is_disk_full;
 use crate::state::{Block, Chunk, State};
 use crate::steps::{Step, reached};
-use crate::table::{LogTable, SpanTable, Table};
+use crate::table::{LogTable, MetricTable, SpanTable, Table};
 
 /// Bytes of memory of the head of a signal after which it is sealed, however few records it has.
 const HEAD_SEAL_BYTES: usize = 16 << 20;
@@ -37,6 +37,8 @@ const AGES_MAX: u32 = 60;
 pub(crate) enum SealJob {
     Spans(Vec<Arc<Chunk<SpanTable>>>),
     Logs(Vec<Arc<Chunk<LogTable>>>),
+    /// And the series that no block of the slice lists yet.
+    Metrics(Vec<Arc<Chunk<MetricTable>>>, Vec<u64>),
 }
 
 /// A block that is ready, made from the first so many requests of the head.
@@ -45,6 +47,8 @@ pub(crate) struct Sealed {
     slice: u32,
     chunks: usize,
     memory_bytes: usize,
+    /// Series it lists.
+    listed: Vec<u64>,
 }
 
 /// Makes blocks until nobody asks for any more.
@@ -53,12 +57,14 @@ pub(crate) fn run_sealer(jobs: &Receiver<SealJob>, writer: &Sender<Message>) {
         let signal = match job {
             SealJob::Spans(_) => Signal::Traces,
             SealJob::Logs(_) => Signal::Logs,
+            SealJob::Metrics(..) => Signal::Metrics,
         };
         // A defect must not leave the writer waiting for ever. What was to be sealed is unharmed, as
         // sealing only looks at it.
         let sealed = catch_unwind(AssertUnwindSafe(|| match job {
-            SealJob::Spans(chunks) => seal(&chunks),
-            SealJob::Logs(chunks) => seal(&chunks),
+            SealJob::Spans(chunks) => seal(&chunks, Vec::new()),
+            SealJob::Logs(chunks) => seal(&chunks, Vec::new()),
+            SealJob::Metrics(chunks, unlisted) => seal(&chunks, unlisted),
         }));
         let message = match sealed {
             Ok(Some(sealed)) => Message::Sealed(Box::new(sealed)),
@@ -70,17 +76,17 @@ pub(crate) fn run_sealer(jobs: &Receiver<SealJob>, writer: &Sender<Message>) {
     }
 }
 
-fn seal<T: Table>(chunks: &[Arc<Chunk<T>>]) -> Option<Sealed> {
+fn seal<T: Table>(chunks: &[Arc<Chunk<T>>], unlisted: Vec<u64>) -> Option<Sealed> {
     let first = chunks.first()?;
     let received_max = chunks.iter().map(|chunk| chunk.received_unix_nano).max()?;
     let block = if chunks.len() == 1 {
-        first.table.seal(first.run, received_max)
+        first.table.seal(first.run, received_max, &unlisted)
     } else {
         let mut table = T::default();
         for chunk in chunks {
             table.take_all(&chunk.table);
         }
-        table.seal(first.run, received_max)
+        table.seal(first.run, received_max, &unlisted)
     };
     reached(Step::Encoded);
     Some(Sealed {
@@ -88,6 +94,7 @@ fn seal<T: Table>(chunks: &[Arc<Chunk<T>>]) -> Option<Sealed> {
         slice: first.slice,
         chunks: chunks.len(),
         memory_bytes: chunks.iter().map(|chunk| chunk.memory_bytes).sum(),
+        listed: unlisted,
     })
 }
 
@@ -97,7 +104,8 @@ impl Writer {
         let state = self.shared.read();
         let spans = self.due_at(&state.spans.head);
         let logs = self.due_at(&state.logs.head);
-        [spans, logs]
+        let metrics = self.due_at(&state.metrics.head);
+        [spans, logs, metrics]
             .into_iter()
             .zip(self.is_sealing)
             .filter(|&(_, is_sealing)| !is_sealing)
@@ -140,6 +148,30 @@ impl Writer {
             self.is_sealing[Signal::Logs as usize] = true;
             let _ = self.jobs.send(SealJob::Logs(chunks));
         }
+        if let Some(chunks) = self.due::<MetricTable>() {
+            self.is_sealing[Signal::Metrics as usize] = true;
+            let unlisted = self.unlisted(&chunks);
+            let _ = self.jobs.send(SealJob::Metrics(chunks, unlisted));
+        }
+    }
+
+    fn unlisted(&self, chunks: &[Arc<Chunk<MetricTable>>]) -> Vec<u64> {
+        let registry = self.shared.series();
+        let mut unlisted: Vec<u64> = chunks
+            .iter()
+            .flat_map(|chunk| {
+                chunk
+                    .table
+                    .series
+                    .iter()
+                    .map(|series| (series.id, chunk.slice))
+            })
+            .filter(|&(id, slice)| registry.is_unlisted(id, slice))
+            .map(|(id, _)| id)
+            .collect();
+        unlisted.sort_unstable();
+        unlisted.dedup();
+        unlisted
     }
 
     fn due<T: Table>(&self) -> Option<Vec<Arc<Chunk<T>>>> {
@@ -214,6 +246,12 @@ impl Writer {
         let block = Arc::new(Block { slice, id, info });
         match signal {
             Signal::Logs => replace::<LogTable>(&mut state, sealed.chunks, block),
+            Signal::Metrics => {
+                replace::<MetricTable>(&mut state, sealed.chunks, block);
+                self.shared
+                    .series_mut()
+                    .set_listed(&sealed.listed, sealed.slice);
+            }
             _ => replace::<SpanTable>(&mut state, sealed.chunks, block),
         }
         Ok(())

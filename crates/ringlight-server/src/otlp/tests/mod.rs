@@ -244,6 +244,9 @@ fn the_documentation_names_every_reason() {
         RejectReason::TooDeep,
         RejectReason::TooLarge,
         RejectReason::Malformed,
+        RejectReason::BadBuckets,
+        RejectReason::NoTemporality,
+        RejectReason::TooManySeries,
     ]
     .map(RejectReason::as_str);
     let foreign = [RefusalReason::ForeignHost, RefusalReason::ForeignOrigin];

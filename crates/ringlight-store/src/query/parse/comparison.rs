@@ -110,6 +110,11 @@ impl Parser<'_> {
         match self.signal {
             QuerySignal::Traces => ["`name`", "`duration`", "an attribute such as `span.key`"],
             QuerySignal::Logs => ["`severity`", "`body`", "an attribute such as `log.key`"],
+            QuerySignal::Metrics => [
+                "an attribute such as `point.key`",
+                "`resource.key`",
+                "`instrumentation:name`",
+            ],
         }
     }
 
@@ -126,6 +131,7 @@ impl Parser<'_> {
         let message = match (self.signal, intrinsic_of(word)) {
             (QuerySignal::Traces, Some(_)) => format!("spans have no `{word}`"),
             (QuerySignal::Logs, Some(_)) => format!("log records have no `{word}`"),
+            (QuerySignal::Metrics, Some(_)) => format!("data points have no `{word}`"),
             _ => format!("`{word}` is not a field"),
         };
         let names = intrinsics(self.signal).map(|(name, _)| name);
@@ -133,14 +139,11 @@ impl Parser<'_> {
         if word.contains(':') || intrinsic_of(word).is_some() {
             expected.clear();
         }
-        expected.push(format!(
-            "one of {}",
-            names
-                .filter(|name| !name.contains(':'))
-                .map(|name| format!("`{name}`"))
-                .collect::<Vec<_>>()
-                .join(" ")
-        ));
+        let names: Vec<String> = names
+            .filter(|name| !name.contains(':') || self.signal == QuerySignal::Metrics)
+            .map(|name| format!("`{name}`"))
+            .collect();
+        expected.push(format!("one of {}", names.join(" ")));
         QueryError::new(self.text, start, end, message).expecting(expected)
     }
 
@@ -200,6 +203,7 @@ impl Parser<'_> {
             ("span", QuerySignal::Traces) => Some(AttributeScope::Span),
             ("event", QuerySignal::Traces) => Some(AttributeScope::Event),
             ("log", QuerySignal::Logs) => Some(AttributeScope::Log),
+            ("point", QuerySignal::Metrics) => Some(AttributeScope::Point),
             _ => None,
         };
         if let Some(scope) = found {
@@ -210,6 +214,9 @@ impl Parser<'_> {
                 format!("log records have no `{scope}.` attributes")
             }
             ("log", QuerySignal::Traces) => "spans have no `log.` attributes".to_owned(),
+            ("span" | "event" | "log", QuerySignal::Metrics) => {
+                format!("data points have no `{scope}.` attributes")
+            }
             _ => format!("`{scope}` is not a scope"),
         };
         let mut expected: Vec<String> = match self.signal {
@@ -217,6 +224,7 @@ impl Parser<'_> {
                 .map(Into::into)
                 .into(),
             QuerySignal::Logs => ["`log.`", "`resource.`"].map(Into::into).into(),
+            QuerySignal::Metrics => ["`point.`", "`resource.`"].map(Into::into).into(),
         };
         expected.push(format!("a dot before it: `.{scope}.{key}`"));
         let (start, _) = self.place(self.at);

@@ -84,6 +84,11 @@ fn attribute(signal: QuerySignal) -> impl Strategy<Value = Field> + Clone {
             AttributeScope::Log,
             AttributeScope::Resource,
         ],
+        QuerySignal::Metrics => vec![
+            AttributeScope::Any,
+            AttributeScope::Point,
+            AttributeScope::Resource,
+        ],
     };
     let keys = vec!["a", "b", "http.method", "with space", "q\"\\", "{}", "é"];
     (
@@ -135,6 +140,12 @@ fn leaf(signal: QuerySignal) -> BoxedStrategy<Expr> {
     let own = match signal {
         QuerySignal::Traces => leaf_of_traces(),
         QuerySignal::Logs => leaf_of_logs(),
+        QuerySignal::Metrics => compare(
+            intrinsic(Intrinsic::ScopeName),
+            number_operator(),
+            text().prop_map(Literal::Str),
+        )
+        .boxed(),
     };
     prop_oneof![shared, own].boxed()
 }
@@ -512,7 +523,9 @@ fn candidates<'a>(
     let resource = with_key(&record.resource, key);
     match scope {
         AttributeScope::Any => own.into_iter().chain(resource).collect(),
-        AttributeScope::Span | AttributeScope::Log => own.into_iter().collect(),
+        AttributeScope::Span | AttributeScope::Log | AttributeScope::Point => {
+            own.into_iter().collect()
+        }
         AttributeScope::Resource => resource.into_iter().collect(),
         AttributeScope::Event => record
             .events
@@ -523,7 +536,11 @@ fn candidates<'a>(
 }
 
 fn signal() -> impl Strategy<Value = QuerySignal> {
-    proptest::sample::select(vec![QuerySignal::Traces, QuerySignal::Logs])
+    proptest::sample::select(vec![
+        QuerySignal::Traces,
+        QuerySignal::Logs,
+        QuerySignal::Metrics,
+    ])
 }
 
 fn query() -> impl Strategy<Value = (QuerySignal, Ast)> {
@@ -535,7 +552,7 @@ fn query() -> impl Strategy<Value = (QuerySignal, Ast)> {
                 0..3,
             )
             .boxed(),
-            QuerySignal::Logs => Just(Vec::new()).boxed(),
+            QuerySignal::Logs | QuerySignal::Metrics => Just(Vec::new()).boxed(),
         };
         (Just(signal), expr(signal), stages)
             .prop_map(|(signal, filter, stages)| (signal, Ast { filter, stages }))

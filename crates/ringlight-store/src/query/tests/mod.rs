@@ -50,7 +50,7 @@ impl TestRecord {
         match field {
             Field::Attribute { scope, key } => match scope {
                 AttributeScope::Any => panic!("`{field}` is asked for in every scope"),
-                AttributeScope::Span | AttributeScope::Log => {
+                AttributeScope::Span | AttributeScope::Log | AttributeScope::Point => {
                     with_key(&self.own, key).map(value).into_iter().collect()
                 }
                 AttributeScope::Resource => with_key(&self.resource, key)

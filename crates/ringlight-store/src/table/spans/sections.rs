@@ -28,7 +28,12 @@ impl SpanTable {
                     .write(&self.texts, FilterScope::Span, filter, &mut out);
             }
             Section::Extra => self.write_extra(filter, &mut out),
-            Section::Body | Section::Filter | Section::TraceFilter | Section::BodyFilter => {}
+            Section::Points
+            | Section::Body
+            | Section::Exemplars
+            | Section::Filter
+            | Section::TraceFilter
+            | Section::BodyFilter => {}
         }
         out
     }
@@ -59,7 +64,12 @@ impl SpanTable {
                 })?;
             }
             Section::Extra => self.read_extra(rows, &mut reader)?,
-            Section::Body | Section::Filter | Section::TraceFilter | Section::BodyFilter => {
+            Section::Points
+            | Section::Body
+            | Section::Exemplars
+            | Section::Filter
+            | Section::TraceFilter
+            | Section::BodyFilter => {
                 return Err(Corrupt("section does not belong to spans"));
             }
         }

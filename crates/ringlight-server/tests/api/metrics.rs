@@ -1,0 +1,229 @@
+//! What the API answers about known metrics.
+
+use http::StatusCode;
+use serde_json::json;
+
+use super::Backend;
+
+/// A multiple of ten seconds.
+const START: u64 = 1_700_000_000;
+
+fn at(seconds: u64) -> String {
+    format!("{}000000000", START + seconds)
+}
+
+/// Two points of a counter of each of two services, and a gauge.
+async fn with_metrics() -> Backend {
+    let backend = Backend::start().await;
+    for (service, factor) in [("shop", 1), ("till", 5)] {
+        let point = |seconds: u64, value: u64| {
+            format!(
+                r#"{{"startTimeUnixNano":"{}","timeUnixNano":"{}","asInt":"{}",
+                "attributes":[{{"key":"kind","value":{{"stringValue":"online"}}}}],
+                "exemplars":[{{"timeUnixNano":"{}","asDouble":0.5,"spanId":"0000000000000002",
+                "traceId":"000000000000000000000000000000aa"}}]}}"#,
+                at(0),
+                at(seconds),
+                value * factor,
+                at(seconds - 1),
+            )
+        };
+        let points = [point(10, 20), point(20, 50)].join(",");
+        let metrics = format!(
+            r#"{{"name":"orders","unit":"{{order}}","description":"orders taken","sum":{{
+            "isMonotonic":true,"aggregationTemporality":2,"dataPoints":[{points}]}}}},
+            {{"name":"depth","gauge":{{"dataPoints":[{{"timeUnixNano":"{}","asDouble":2.5}}]}}}}"#,
+            at(12)
+        );
+        backend.export_metrics(service, &metrics).await;
+    }
+    backend
+}
+
+fn asking(rest: &str) -> String {
+    let (from, to) = (at(0), at(19));
+    format!("/api/v1/metrics/orders?from={from}&to={to}&step=10000000000{rest}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_listed_and_asked_for() {
+    let backend = with_metrics().await;
+    let listed = backend.json("/api/v1/metrics").await;
+    let orders = json!({
+        "name": "orders",
+        "kind": "sum",
+        "temporality": "cumulative",
+        "is_monotonic": true,
+        "unit": "{order}",
+        "description": "orders taken",
+        "aggregations": ["rate", "sum", "count"],
+    });
+    assert_eq!(listed["metrics"][0]["metric"]["name"], "depth");
+    assert_eq!(listed["metrics"][0]["metric"]["temporality"], json!(null));
+    assert_eq!(
+        listed["metrics"][1],
+        json!({
+            "metric": orders,
+            "series_count": 2,
+            "services": ["shop", "till"],
+            "attribute_keys": ["kind"],
+            "last_unix_nano": at(20),
+        })
+    );
+    let answer = backend.json(&asking("&by=service.name,kind")).await;
+    let label = |key: &str, value: &str| json!({"key": key, "type": "string", "value": value});
+    let exemplar = |seconds: u64| {
+        json!({
+            "time_unix_nano": at(seconds),
+            "value": 0.5,
+            "trace_id": "000000000000000000000000000000aa",
+            "span_id": "0000000000000002",
+            "attributes": [],
+        })
+    };
+    let series = |service: &str, factor: f64| {
+        json!({
+            "labels": [label("service.name", service), label("kind", "online")],
+            "points": [
+                {"time_unix_nano": at(0), "value": 2.0 * factor},
+                {"time_unix_nano": at(10), "value": 3.0 * factor},
+            ],
+            "exemplars": [exemplar(9), exemplar(19)],
+        })
+    };
+    assert_eq!(
+        answer,
+        json!({
+            "metric": orders,
+            "aggregation": "rate",
+            "from_unix_nano": at(0),
+            "to_unix_nano": at(19),
+            "step_nano": 10_000_000_000_u64,
+            "series": [series("shop", 1.0), series("till", 5.0)],
+            "series_left_out": 0,
+            "stats": {"blocks_total": 0, "blocks_read": 0, "blocks_corrupt": 0, "records_scanned": 4},
+        })
+    );
+    let both = backend
+        .json(&asking("&agg=sum&q=point.kind%20=%20%22online%22"))
+        .await;
+    assert_eq!(both["series"][0]["points"][1]["value"], 180.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_no_sense_is_refused_with_what_does() {
+    let backend = with_metrics().await;
+    let check = async |target: String, status: StatusCode, message: &str, hint: &str| {
+        let reply = backend.get(&target).await;
+        assert_eq!(reply.status, status, "{target}");
+        let error = reply.error();
+        assert_eq!(error["message"], message, "{target}");
+        assert_eq!(error["hint"], hint, "{target}");
+    };
+    check(
+        asking("&agg=p95"),
+        StatusCode::BAD_REQUEST,
+        "parameter `agg` is `p95`",
+        "allowed is rate, sum, count for a sum that only grows",
+    )
+    .await;
+    check(
+        format!(
+            "/api/v1/metrics/orders?from={}&to={}&step=1000000000",
+            at(0),
+            at(20_000)
+        ),
+        StatusCode::BAD_REQUEST,
+        "parameter `step` is `1000000000`",
+        "allowed is a step of which the time has at most 11000",
+    )
+    .await;
+    check(
+        asking("&q=span.x%20=%201"),
+        StatusCode::BAD_REQUEST,
+        "data points have no `span.` attributes",
+        "expected `point.`, `resource.` or a dot before it: `.span.x`",
+    )
+    .await;
+    check(
+        asking("&kind=gauge"),
+        StatusCode::NOT_FOUND,
+        "nothing is stored of a metric `orders` that is a gauge",
+        "see /api/v1/metrics for what there is",
+    )
+    .await;
+    check(
+        "/api/v1/metrics/a%2Fb".to_owned(),
+        StatusCode::NOT_FOUND,
+        "nothing is stored of a metric `a/b`",
+        "see /api/v1/metrics for what there is",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_values_of_series_are_completed() {
+    let backend = with_metrics().await;
+    let answer = backend.json("/api/v1/attributes?signal=metrics").await;
+    let keys: Vec<String> = answer["attributes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| {
+            format!(
+                "{} {}",
+                key["scope"].as_str().unwrap(),
+                key["key"].as_str().unwrap()
+            )
+        })
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "intrinsic instrumentation:name",
+            "intrinsic instrumentation:version",
+            "resource service.name",
+            "point kind",
+        ]
+    );
+    for (target, expected) in [
+        ("kind/values?signal=metrics", json!(["online"])),
+        (
+            "service.name/values?signal=metrics&prefix=t",
+            json!(["till"]),
+        ),
+        ("kind/values?signal=metrics&scope=resource", json!([])),
+        (
+            "instrumentation:name/values?signal=metrics",
+            json!(["tests"]),
+        ),
+    ] {
+        let answer = backend.json(&format!("/api/v1/attributes/{target}")).await;
+        let values = answer["values"].as_array().unwrap().iter();
+        let values: Vec<_> = values.map(|value| value["value"].clone()).collect();
+        assert_eq!(json!(values), expected, "{target}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_of_metrics_is_counted() {
+    let backend = with_metrics().await;
+    let status = backend.json("/api/v1/status").await;
+    let metrics = &status["signals"]["metrics"];
+    assert_eq!(metrics["accepted"], 6);
+    assert_eq!(metrics["stored"], 6);
+    assert_eq!(
+        (&metrics["not_stored"], &metrics["ledger_points"]),
+        (&json!(0), &json!(0))
+    );
+    let store = &status["store"];
+    assert_eq!(
+        (&store["point_count"], &store["series"]),
+        (&json!(6), &json!(4))
+    );
+    let services = backend.json("/api/v1/services").await;
+    assert_eq!(services["services"][1]["name"], "till");
+    assert_eq!(services["services"][1]["point_count"], 3);
+    let runs = backend.json("/api/v1/runs").await;
+    assert_eq!(runs["runs"][0]["point_count"], 6);
+}

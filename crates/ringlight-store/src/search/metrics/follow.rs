@@ -1,0 +1,247 @@
+//! The points of one series, one after the other.
+
+use ringlight_model::{MetricKind, PointValue, Temporality};
+
+use super::cells::{Group, Taken};
+use super::grid::Grid;
+use super::sample::Sample;
+use crate::table::Stored;
+use crate::{Aggregation, SearchError};
+
+/// Two quantiles as good as equal.
+const QUANTILE_MARGIN: f64 = 1e-9;
+
+/// A point as it is followed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Point<'a> {
+    pub(super) start: u64,
+    pub(super) time: u64,
+    pub(super) value: &'a Stored,
+}
+
+/// What is known of a series from its points so far.
+#[derive(Debug)]
+pub(super) struct Follower {
+    kind: MetricKind,
+    pub(super) group: usize,
+    /// Start and time of the newest point; 0 while there is none.
+    start: u64,
+    time: u64,
+    /// Its value, of what is cumulative.
+    last: Last,
+    /// The last value of a window, where only that counts.
+    pending: Option<(usize, f64)>,
+}
+
+#[derive(Debug, Default)]
+enum Last {
+    #[default]
+    None,
+    Number(f64),
+    Sample(Sample),
+}
+
+/// What is common to all series of a search.
+pub(super) struct Rules {
+    pub(super) grid: Grid,
+    pub(super) aggregation: Aggregation,
+}
+
+impl Follower {
+    pub(super) fn new(kind: MetricKind, group: usize) -> Self {
+        Self {
+            kind,
+            group,
+            start: 0,
+            time: 0,
+            last: Last::None,
+            pending: None,
+        }
+    }
+
+    /// Takes the next point into account.
+    pub(super) fn follow(
+        &mut self,
+        point: Point<'_>,
+        rules: &Rules,
+        group: &mut Group,
+        taken: &mut Taken,
+    ) -> Result<(), SearchError> {
+        // The same again, as a sender repeats that got no answer.
+        if point.time == self.time {
+            return Ok(());
+        }
+        let is_cumulative = self.kind.temporality() == Some(Temporality::Cumulative);
+        if is_cumulative && point.time < self.time {
+            return Ok(());
+        }
+        match point.value {
+            Stored::None => {}
+            Stored::Number(number) => {
+                let value = number.as_f64();
+                if !value.is_nan() {
+                    self.number(value, point, rules, group, taken)?;
+                }
+            }
+            Stored::Distribution(value) => self.distribution(value, point, rules, group, taken)?,
+        }
+        if point.time > self.time {
+            (self.start, self.time) = (point.start, point.time);
+        }
+        Ok(())
+    }
+
+    fn number(
+        &mut self,
+        value: f64,
+        point: Point<'_>,
+        rules: &Rules,
+        group: &mut Group,
+        taken: &mut Taken,
+    ) -> Result<(), SearchError> {
+        let grid = &rules.grid;
+        let is_amount = matches!(rules.aggregation, Aggregation::Rate | Aggregation::Sum);
+        let is_added_up = match self.kind {
+            MetricKind::Sum {
+                temporality,
+                is_monotonic,
+            } => is_monotonic || temporality == Temporality::Delta,
+            _ => false,
+        };
+        match (is_amount, is_added_up) {
+            (true, true) => {
+                if let Some((from, amount)) = self.increase(value, point, grid) {
+                    let mut result = Ok(());
+                    grid.spread(from, point.time, |window, part| {
+                        if result.is_ok() {
+                            result = group.add_number(window, amount * part, taken);
+                        }
+                    });
+                    result?;
+                }
+                self.last = Last::Number(value);
+            }
+            (true, false) => self.keep_last(value, point, grid, group, taken)?,
+            (false, _) => {
+                if let Some(window) = grid.window_of(point.time) {
+                    group.add_number(window, value, taken)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    // How much was added, and since when.
+    fn increase(&self, value: f64, point: Point<'_>, grid: &Grid) -> Option<(u64, f64)> {
+        if self.kind.temporality() == Some(Temporality::Delta) {
+            return Some((began(point), value));
+        }
+        match self.last {
+            Last::Number(last) if value >= last && !self.has_restarted(point) => {
+                Some((self.time, value - last))
+            }
+            Last::Number(_) => Some((self.time.max(point.start), value)),
+            _ => is_whole(point, grid).then_some((point.start, value)),
+        }
+    }
+
+    fn has_restarted(&self, point: Point<'_>) -> bool {
+        point.start >= self.time
+    }
+
+    fn keep_last(
+        &mut self,
+        value: f64,
+        point: Point<'_>,
+        grid: &Grid,
+        group: &mut Group,
+        taken: &mut Taken,
+    ) -> Result<(), SearchError> {
+        let Some(window) = grid
+            .window_of(point.time)
+            .filter(|_| point.time > self.time)
+        else {
+            return Ok(());
+        };
+        if self.pending.is_some_and(|(known, _)| known != window) {
+            self.finish(group, taken)?;
+        }
+        self.pending = Some((window, value));
+        Ok(())
+    }
+
+    /// Takes into account what was kept until the window is over.
+    pub(super) fn finish(
+        &mut self,
+        group: &mut Group,
+        taken: &mut Taken,
+    ) -> Result<(), SearchError> {
+        match self.pending.take() {
+            Some((window, value)) => group.add_number(window, value, taken),
+            None => Ok(()),
+        }
+    }
+
+    fn distribution(
+        &mut self,
+        value: &PointValue,
+        point: Point<'_>,
+        rules: &Rules,
+        group: &mut Group,
+        taken: &mut Taken,
+    ) -> Result<(), SearchError> {
+        let grid = &rules.grid;
+        if let (PointValue::Summary(summary), Some(wanted)) = (value, rules.aggregation.quantile())
+        {
+            let mut reported = summary.quantiles.iter();
+            let found = reported.find(|(known, _)| (known - wanted).abs() < QUANTILE_MARGIN);
+            if let (Some((_, value)), Some(window)) = (found, grid.window_of(point.time)) {
+                group.add_quantile(window, *value, taken)?;
+            }
+            return Ok(());
+        }
+        let Some(sample) = Sample::of(value) else {
+            return Ok(());
+        };
+        let mut result = Ok(());
+        let mut add = |from: u64, sample: &Sample| {
+            grid.spread(from, point.time, |window, part| {
+                if result.is_ok() {
+                    result = group.add_sample(window, sample, part, taken);
+                }
+            });
+        };
+        if self.kind.temporality() == Some(Temporality::Delta) {
+            add(began(point), &sample);
+            return result;
+        }
+        match &self.last {
+            Last::Sample(last) => {
+                let since = sample.since(last).filter(|_| !self.has_restarted(point));
+                match since {
+                    Some(since) => add(self.time, &since),
+                    None => add(self.time.max(point.start), &sample),
+                }
+            }
+            _ if is_whole(point, grid) => add(point.start, &sample),
+            _ => {}
+        }
+        self.last = Last::Sample(sample);
+        result
+    }
+}
+
+/// When what a delta says began.
+fn began(point: Point<'_>) -> u64 {
+    if point.start == 0 || point.start > point.time {
+        point.time
+    } else {
+        point.start
+    }
+}
+
+/// Whether all that a cumulative point says is of the time asked for, so that no point before it is
+/// needed.
+const fn is_whole(point: Point<'_>, grid: &Grid) -> bool {
+    point.start >= grid.first_unix_nano() && point.start <= point.time
+}

@@ -1,0 +1,371 @@
+//! What metrics were like over time.
+//!
+//! The series that match are found in memory first. Then the points of head and blocks are read in the
+//! order they arrived, each source once, and each series is followed from point to point; only what the
+//! windows of the answer come to is kept. A cumulative point that arrives later than one after it is
+//! passed over.
+
+mod cells;
+mod follow;
+mod grid;
+mod sample;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use ringlight_model::{KeyValue, Metric, MetricKind, Value};
+
+use self::cells::{Group, Taken};
+use self::follow::{Follower, Point, Rules};
+use self::grid::Grid;
+use super::source::{Loader, Rows, Source};
+use crate::block::section::{Section, SectionSet};
+use crate::query::{AttributeScope, Field, FieldValue, Fields, Intrinsic, QuerySignal};
+use crate::series::Series;
+use crate::state::Shared;
+use crate::table::{MetricTable, nested};
+use crate::{Aggregation, MetricAnswer, MetricSearch, MetricSummary, SearchError};
+
+/// Keys of attributes that are listed of a metric.
+const KEYS_MAX: usize = 100;
+/// Windows of an answer.
+const WINDOWS_MAX: usize = 11_000;
+/// How long before and after the time asked for points are looked for at least: the neighbours of the
+/// first and the last, Prometheus' staleness.
+const NEIGHBOURS_NANO: u64 = 5 * 60 * 1_000_000_000;
+
+/// All metrics, by name.
+pub(crate) fn metrics(shared: &Shared) -> Vec<MetricSummary> {
+    struct Found {
+        metric: Arc<Metric<'static>>,
+        series: u64,
+        services: BTreeSet<String>,
+        keys: BTreeSet<String>,
+        last_unix_nano: u64,
+    }
+    let registry = shared.series();
+    let mut found: BTreeMap<(&str, MetricKind, &str), Found> = BTreeMap::new();
+    for (_, known) in registry.iter() {
+        let metric = &known.series.metric;
+        let entry = found
+            .entry((&metric.name, metric.kind, &metric.unit))
+            .or_insert_with(|| Found {
+                metric: Arc::clone(metric),
+                series: 0,
+                services: BTreeSet::new(),
+                keys: BTreeSet::new(),
+                last_unix_nano: 0,
+            });
+        entry.series += 1;
+        if known.last_unix_nano >= entry.last_unix_nano {
+            entry.last_unix_nano = known.last_unix_nano;
+            entry.metric = Arc::clone(metric);
+        }
+        let service = known.series.resource.service_name();
+        if !entry.services.contains(service) {
+            entry.services.insert(service.to_owned());
+        }
+        for attribute in &known.series.attributes {
+            if entry.keys.len() < KEYS_MAX && !entry.keys.contains(&*attribute.key) {
+                entry.keys.insert(attribute.key.clone().into_owned());
+            }
+        }
+    }
+    let summaries = found.into_values().map(|found| MetricSummary {
+        metric: (*found.metric).clone(),
+        series_count: found.series,
+        services: found.services.into_iter().collect(),
+        attribute_keys: found.keys.into_iter().collect(),
+        last_unix_nano: found.last_unix_nano,
+    });
+    summaries.collect()
+}
+
+/// Answers what a metric was like.
+pub(crate) fn search_metric(
+    shared: &Shared,
+    search: &MetricSearch,
+) -> Result<MetricAnswer, SearchError> {
+    if search.query.signal() != QuerySignal::Metrics {
+        return Err(SearchError::WrongSignal {
+            expected: QuerySignal::Metrics,
+            found: search.query.signal(),
+        });
+    }
+    let grid = Grid::new(
+        search.from_unix_nano,
+        search.to_unix_nano,
+        search.step_nano,
+        WINDOWS_MAX,
+    )
+    .map_err(|windows| SearchError::TooManyWindows {
+        windows,
+        windows_max: WINDOWS_MAX as u64,
+    })?;
+    let chosen = Chosen::of(shared, search)?;
+    let allowed = Aggregation::allowed(chosen.metric.kind);
+    let aggregation = search.aggregation.unwrap_or(allowed[0]);
+    if !allowed.contains(&aggregation) {
+        return Err(SearchError::Aggregation {
+            asked: aggregation,
+            kind: chosen.metric.kind,
+            allowed,
+        });
+    }
+    let Chosen {
+        metric,
+        followers,
+        labels,
+        left_out,
+    } = chosen;
+    let mut groups = Groups {
+        followers,
+        groups: labels.iter().map(|_| Group::default()).collect(),
+        taken: Taken::default(),
+        rules: Rules { grid, aggregation },
+        lowest: 0,
+        highest: 0,
+    };
+    let stats = groups.read(shared, search, metric.kind)?;
+    let kind = metric.kind;
+    let series = groups.groups.into_iter().zip(labels);
+    let series = series.map(|(group, labels)| {
+        let mut series = group.finish(&grid, kind, aggregation);
+        series.labels = labels;
+        series
+    });
+    Ok(MetricAnswer {
+        aggregation,
+        series: series.collect(),
+        series_left_out: left_out,
+        stats,
+        metric: (*metric).clone(),
+    })
+}
+
+/// The series a search is about.
+struct Chosen {
+    metric: Arc<Metric<'static>>,
+    followers: HashMap<u64, Follower, RandomState>,
+    /// Of each group, sorted.
+    labels: Vec<Vec<KeyValue<'static>>>,
+    left_out: u64,
+}
+
+impl Chosen {
+    fn of(shared: &Shared, search: &MetricSearch) -> Result<Self, SearchError> {
+        let is_wanted = |kind: MetricKind| {
+            let wanted = search.kind.as_deref();
+            wanted.is_none_or(|wanted| wanted == kind.as_str())
+        };
+        // Judged when the writer need not wait any more.
+        let named: Vec<(u64, u64, Arc<Series>)> = shared
+            .series()
+            .iter()
+            .filter(|(_, known)| {
+                let metric = &known.series.metric;
+                metric.name == search.name && is_wanted(metric.kind)
+            })
+            .map(|(id, known)| (id, known.last_unix_nano, Arc::clone(&known.series)))
+            .collect();
+        let newest = named.iter().max_by_key(|(_, last, _)| *last);
+        let Some((_, _, newest)) = newest else {
+            return Err(SearchError::NoSuchMetric {
+                name: search.name.clone(),
+                kind: search.kind.clone(),
+            });
+        };
+        let metric = Arc::clone(&newest.metric);
+        let mut groups: BTreeMap<Vec<u8>, (Vec<KeyValue<'static>>, Vec<(u64, MetricKind)>)> =
+            BTreeMap::new();
+        for (id, _, series) in named {
+            if !is_alike(&series.metric, &metric) || !search.query.matches(&SeriesFields(&series)) {
+                continue;
+            }
+            let labels = labels_of(&series, &search.by);
+            let mut key = Vec::new();
+            nested::write_attributes(&mut key, &labels);
+            let (_, members) = groups.entry(key).or_insert_with(|| (labels, Vec::new()));
+            members.push((id, series.metric.kind));
+        }
+        let limit = search.limit.clamp(1, 1000);
+        let left_out = groups.len().saturating_sub(limit) as u64;
+        let mut followers = HashMap::default();
+        let mut labels = Vec::new();
+        for (group, (of_group, members)) in groups.into_values().take(limit).enumerate() {
+            labels.push(of_group);
+            for (id, kind) in members {
+                followers.insert(id, Follower::new(kind, group));
+            }
+        }
+        Ok(Self {
+            metric,
+            followers,
+            labels,
+            left_out,
+        })
+    }
+}
+
+// Whether the points of two metrics can be put together: temporality does not matter, since what is
+// put together is what was added meanwhile.
+fn is_alike(a: &Metric<'_>, b: &Metric<'_>) -> bool {
+    a.unit == b.unit
+        && a.kind.as_str() == b.kind.as_str()
+        && a.kind.is_monotonic() == b.kind.is_monotonic()
+}
+
+fn labels_of(series: &Series, by: &[String]) -> Vec<KeyValue<'static>> {
+    let find = |attributes: &[KeyValue<'static>], key: &str| {
+        let found = attributes.iter().find(|attribute| attribute.key == key);
+        found.map(|attribute| attribute.value.clone())
+    };
+    let (point, resource) = (&series.attributes, &series.resource.attributes);
+    let value = |by: &str| match (by.strip_prefix("point."), by.strip_prefix("resource.")) {
+        (Some(key), _) => find(point, key),
+        (_, Some(key)) => find(resource, key),
+        _ => None,
+    };
+    let labels = by.iter().filter_map(|by| {
+        let value = find(point, by)
+            .or_else(|| find(resource, by))
+            .or(value(by))?;
+        (value != Value::Empty).then(|| KeyValue::new(by.clone(), value))
+    });
+    labels.collect()
+}
+
+/// A series as the query language sees it.
+struct SeriesFields<'a>(&'a Series);
+
+impl Fields for SeriesFields<'_> {
+    fn any(&self, _: usize, field: &Field, test: &mut dyn FnMut(FieldValue<'_>) -> bool) -> bool {
+        let series = self.0;
+        let attributes = match field {
+            Field::Intrinsic(Intrinsic::ScopeName) => {
+                return test(FieldValue::Str(&series.scope.name));
+            }
+            Field::Intrinsic(Intrinsic::ScopeVersion) => {
+                return test(FieldValue::Str(&series.scope.version));
+            }
+            Field::Attribute { scope, key } => match scope {
+                AttributeScope::Point => Some((&series.attributes, key)),
+                AttributeScope::Resource => Some((&series.resource.attributes, key)),
+                _ => None,
+            },
+            Field::Intrinsic(_) => None,
+        };
+        let found = attributes.and_then(|(list, key)| list.iter().find(|kv| kv.key == *key));
+        found.is_some_and(|attribute| match &attribute.value {
+            Value::Bytes(_) | Value::Map(_) => test(FieldValue::Opaque),
+            value => test(FieldValue::Value(value)),
+        })
+    }
+}
+
+/// A search under way.
+struct Groups {
+    followers: HashMap<u64, Follower, RandomState>,
+    groups: Vec<Group>,
+    taken: Taken,
+    rules: Rules,
+    /// The numbers of all series lie between these.
+    lowest: u64,
+    highest: u64,
+}
+
+impl Groups {
+    fn read(
+        &mut self,
+        shared: &Shared,
+        search: &MetricSearch,
+        kind: MetricKind,
+    ) -> Result<crate::SearchStats, SearchError> {
+        self.lowest = self.followers.keys().copied().min().unwrap_or(u64::MAX);
+        self.highest = self.followers.keys().copied().max().unwrap_or(0);
+        let snapshot = shared.snapshot::<MetricTable>();
+        let mut sources = Source::newest_first(&snapshot, snapshot.last_seq);
+        sources.sort_by_key(Source::first_seq);
+        let mut loader = Loader::new(shared, snapshot.blocks.len());
+        let mut sections = SectionSet::of([Section::Points, Section::Values, Section::Exemplars]);
+        if !matches!(kind, MetricKind::Gauge | MetricKind::Sum { .. }) {
+            sections.insert(Section::Extra);
+        }
+        let margin = NEIGHBOURS_NANO.max(search.step_nano.saturating_mul(2));
+        let from = self.rules.grid.first_unix_nano().saturating_sub(margin);
+        let to = self.rules.grid.end_unix_nano().saturating_add(margin);
+        for source in &sources {
+            if source.time_max() < from || source.time_min() > to || !self.may_be_in(source) {
+                continue;
+            }
+            search.cancel.check()?;
+            let index = loader.rows(source, SectionSet::default());
+            if !index.is_some_and(|table| self.is_in(&table)) {
+                continue;
+            }
+            if let Some(table) = loader.rows(source, sections) {
+                loader.stats.records_scanned += self.scan(&table, from, to)?;
+            }
+        }
+        for follower in self.followers.values_mut() {
+            follower.finish(&mut self.groups[follower.group], &mut self.taken)?;
+        }
+        Ok(loader.stats)
+    }
+
+    fn may_be_in(&self, source: &Source<MetricTable>) -> bool {
+        match source {
+            Source::Chunk(_) => true,
+            Source::Block(block) => {
+                block.info.series_min() <= self.highest && block.info.series_max() >= self.lowest
+            }
+        }
+    }
+
+    fn is_in(&self, table: &Rows<MetricTable>) -> bool {
+        let mut ids = table.series.iter().map(|series| series.id);
+        ids.any(|id| self.followers.contains_key(&id))
+    }
+
+    // Gives how many points were looked at.
+    fn scan(&mut self, table: &MetricTable, from: u64, to: u64) -> Result<u64, SearchError> {
+        let is_followed: Vec<bool> = table
+            .series
+            .iter()
+            .map(|series| self.followers.contains_key(&series.id))
+            .collect();
+        let is_wanted = |row: usize| {
+            let number = table.of.get(row).copied().unwrap_or(u32::MAX);
+            is_followed.get(number as usize) == Some(&true)
+        };
+        let mut points = 0;
+        for (row, value) in table.values.iter().enumerate() {
+            let time = table.times[row];
+            if time < from || time > to || !is_wanted(row) {
+                continue;
+            }
+            points += 1;
+            if let Some(follower) = self.followers.get_mut(&table.id(row)) {
+                let point = Point {
+                    start: table.starts[row],
+                    time,
+                    value,
+                };
+                let group = &mut self.groups[follower.group];
+                follower.follow(point, &self.rules, group, &mut self.taken)?;
+            }
+        }
+        for (row, exemplar) in &table.exemplars {
+            let row = *row as usize;
+            if let Some(window) = self.rules.grid.window_of(exemplar.time_unix_nano)
+                && is_wanted(row)
+                && let Some(follower) = self.followers.get(&table.id(row))
+            {
+                self.groups[follower.group].add_exemplar(window, exemplar);
+            }
+        }
+        Ok(points)
+    }
+}

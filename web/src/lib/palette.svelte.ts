@@ -58,6 +58,12 @@ export function serviceColor(name: string, shade: Shade): string {
   return colors[slots.get(name) ?? slotOf(name)] ?? colors[0];
 }
 
+/** Colours of the lines of one chart, in their order. */
+export function lineColor(index: number, shade: Shade): string {
+  const colors = shade === 'dark' ? DARK : LIGHT;
+  return colors[index % colors.length] ?? colors[0];
+}
+
 /** The colour a name stands for. */
 function slotOf(name: string): number {
   let hash = 0;

@@ -7,6 +7,7 @@ import { tick } from 'svelte';
 export const PAGES = [
   { page: 'traces', path: '/traces', label: 'Traces', key: 't' },
   { page: 'logs', path: '/logs', label: 'Logs', key: 'l' },
+  { page: 'metrics', path: '/metrics', label: 'Metrics', key: 'm' },
   { page: 'health', path: '/health', label: 'Health', key: 'h' },
 ] as const;
 

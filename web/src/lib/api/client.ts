@@ -1,4 +1,16 @@
-import type { ErrorBody, Field, LogPage, Run, Service, Status, Trace, TracePage, TypedValue } from './types';
+import type {
+  ErrorBody,
+  Field,
+  LogPage,
+  MetricData,
+  MetricOverview,
+  Run,
+  Service,
+  Status,
+  Trace,
+  TracePage,
+  TypedValue,
+} from './types';
 
 /** An answer of the API that is not a success. `status` 0 means that there was no answer. */
 export class ApiError extends Error {
@@ -76,6 +88,13 @@ export const api = {
   trace: (id: string, signal?: AbortSignal) => request<Trace>(`traces/${encodeURIComponent(id)}`, {}, signal),
   logs: (search: Search & { trace_id?: string; span_id?: string }, signal?: AbortSignal) =>
     request<LogPage>('logs', { ...search }, signal),
+  metrics: async (signal?: AbortSignal) =>
+    (await request<{ metrics: MetricOverview[] }>('metrics', {}, signal)).metrics,
+  metric: (
+    name: string,
+    search: { q: string; agg: string; by: string; kind: string; from: string | null; to: string | null },
+    signal?: AbortSignal,
+  ) => request<MetricData>(`metrics/${encodeURIComponent(name)}`, { ...search, limit: 20 }, signal),
   attributes: async (signalName: string, prefix: string, limit: number, signal?: AbortSignal) =>
     (await request<{ attributes: Field[] }>('attributes', { signal: signalName, prefix, limit }, signal))
       .attributes,

@@ -295,3 +295,49 @@ export interface ErrorBody {
   hint?: string | null;
   position?: { offset: number; length: number } | null;
 }
+
+export type Aggregation = 'rate' | 'sum' | 'avg' | 'min' | 'max' | 'count' | 'p50' | 'p90' | 'p95' | 'p99';
+
+export interface Metric {
+  name: string;
+  kind: 'gauge' | 'sum' | 'histogram' | 'exponential_histogram' | 'summary';
+  temporality: 'delta' | 'cumulative' | null;
+  is_monotonic: boolean;
+  unit: string;
+  description: string;
+  /** What it can be aggregated by; the first is the default. */
+  aggregations: Aggregation[];
+}
+
+export interface MetricOverview {
+  metric: Metric;
+  series_count: number;
+  services: string[];
+  attribute_keys: string[];
+  last_unix_nano: Nanos;
+}
+
+export interface Exemplar {
+  time_unix_nano: Nanos;
+  value: number | null;
+  /** Empty where there is none. */
+  trace_id: string;
+  span_id: string;
+  attributes: Attribute[];
+}
+
+export interface MetricSeries {
+  labels: Attribute[];
+  points: { time_unix_nano: Nanos; value: number }[];
+  exemplars: Exemplar[];
+}
+
+export interface MetricData {
+  metric: Metric;
+  aggregation: Aggregation;
+  from_unix_nano: Nanos;
+  to_unix_nano: Nanos;
+  step_nano: number;
+  series: MetricSeries[];
+  series_left_out: number;
+}

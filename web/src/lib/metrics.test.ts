@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+
+import type { Aggregation, Metric, MetricSeries } from './api/types';
+import { columns, compact, metricValue, ofService, seriesLabel } from './metrics';
+
+function metric(kind: Metric['kind'], unit: string): Metric {
+  return {
+    name: 'm',
+    kind,
+    unit,
+    temporality: kind === 'gauge' ? null : 'cumulative',
+    is_monotonic: kind === 'sum',
+    description: '',
+    aggregations: ['rate'],
+  };
+}
+
+describe('values of metrics', () => {
+  it.each<[Metric['kind'], string, Aggregation, number, string]>([
+    ['histogram', 's', 'p99', 0.0123, '12.3 ms'],
+    ['histogram', 'ms', 'p50', 1500, '1.5 s'],
+    ['histogram', 's', 'rate', 12.5, '12.5/s'],
+    ['histogram', 's', 'count', 12, '12'],
+    ['sum', '{request}', 'rate', 12_345, '12.3 k/s'],
+    ['sum', 's', 'rate', 0.25, '0.25 s/s'],
+    ['sum', 'By', 'rate', 2048, '2 KiB/s'],
+    ['gauge', 'By', 'avg', 1_572_864, '1.5 MiB'],
+    ['gauge', '1', 'avg', 0.123, '12.3 %'],
+    ['gauge', 'Cel', 'max', 36.6, '36.6 Cel'],
+    ['gauge', '', 'max', NaN, '?'],
+  ])('%s in %s as %s: %d is %s', (kind, unit, aggregation, value, expected) => {
+    expect(metricValue(metric(kind, unit), aggregation, value)).toBe(expected);
+  });
+
+  it('shortens large numbers', () => {
+    expect([0, 7, 9999, 10_000, 1_234_567, -2.5e9].map(compact)).toEqual([
+      '0',
+      '7',
+      '9999',
+      '10 k',
+      '1.23 M',
+      '-2.5 G',
+    ]);
+  });
+});
+
+describe('series', () => {
+  const point = (second: number, value: number) => ({ time_unix_nano: `${second}000000000`, value });
+  const series = (...points: [number, number][]): MetricSeries => ({
+    labels: [],
+    points: points.map(([second, value]) => point(second, value)),
+    exemplars: [],
+  });
+
+  it('share their times and have gaps where nothing is known', () => {
+    expect(columns([series([10, 1], [20, 2]), series([20, 3], [30, 4])], 10e9)).toEqual([
+      [10, 20, 30],
+      [1, 2, null],
+      [null, 3, 4],
+    ]);
+    expect(columns([series([10, 1], [50, 2])], 10e9)).toEqual([
+      [10, 20, 50],
+      [1, null, 2],
+    ]);
+    expect(columns([], 10e9)).toEqual([[]]);
+  });
+
+  it('are named by what tells them apart', () => {
+    expect(seriesLabel([])).toBe('all series together');
+    const labels = [
+      { key: 'a', type: 'string', value: 'b' },
+      { key: 'c', type: 'int', value: 3 },
+    ] as const;
+    expect(seriesLabel(labels)).toBe('a = b, c = 3');
+  });
+
+  it('are chosen by their service', () => {
+    expect(ofService('')).toBe('');
+    expect(ofService('a "b"')).toBe('{ resource.service.name = "a \\"b\\"" }');
+  });
+});

@@ -1,0 +1,102 @@
+import type { Aggregation, Attribute, Metric, MetricSeries } from './api/types';
+import { bytes, duration } from './format';
+import { nanosOf } from './time';
+import { visible } from './values';
+
+const AGGREGATIONS: Record<Aggregation, string> = {
+  rate: 'a second',
+  sum: 'sum',
+  avg: 'mean',
+  min: 'lowest',
+  max: 'highest',
+  count: 'number',
+  p50: 'p50 (median)',
+  p90: 'p90',
+  p95: 'p95',
+  p99: 'p99',
+};
+
+/** An aggregation in words. */
+export function aggregationLabel(aggregation: Aggregation): string {
+  return AGGREGATIONS[aggregation];
+}
+
+/** Seconds in a unit of time as UCUM writes it. */
+const SECONDS: Record<string, number> = { s: 1, ms: 1e-3, us: 1e-6, ns: 1e-9, min: 60, h: 3600, d: 86_400 };
+
+/** Whether an aggregation counts instead of measuring, so that the unit is not that of the metric. */
+function counts(metric: Metric, aggregation: Aggregation): boolean {
+  if (aggregation === 'count') return true;
+  return aggregation === 'rate' && metric.kind !== 'sum';
+}
+
+/** A value of a metric for people: with its unit, and a second where it is a rate. */
+export function metricValue(metric: Metric, aggregation: Aggregation, value: number): string {
+  if (!Number.isFinite(value)) return '?';
+  const each = aggregation === 'rate' ? '/s' : '';
+  if (counts(metric, aggregation)) return `${compact(value)}${each}`;
+  const { unit } = metric;
+  const seconds = SECONDS[unit];
+  if (seconds !== undefined && aggregation !== 'rate') return duration(value * seconds * 1e9);
+  if (unit === 'By' || unit === 'KiBy' || unit === 'MiBy') {
+    const factor = unit === 'By' ? 1 : unit === 'KiBy' ? 1024 : 1024 * 1024;
+    return `${value < 0 ? '-' : ''}${bytes(Math.abs(value) * factor)}${each}`;
+  }
+  if (unit === '1' && metric.kind === 'gauge') return `${compact(value * 100)} %`;
+  const plain = unit === '1' ? '' : /^\{.*\}$/.test(unit) ? '' : ` ${unit}`;
+  return `${compact(value)}${plain}${each}`;
+}
+
+/** Three significant digits, thousands as `k`, millions as `M`. */
+export function compact(value: number): string {
+  const size = Math.abs(value);
+  for (const [factor, suffix] of [
+    [1e9, 'G'],
+    [1e6, 'M'],
+    [1e4, 'k'],
+  ] as const) {
+    if (size >= factor) return `${digits(value / (suffix === 'k' ? 1e3 : factor))} ${suffix}`;
+  }
+  return digits(value);
+}
+
+function digits(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 100 || Number.isInteger(value)) return String(Math.round(value));
+  return String(Number(value.toPrecision(3)));
+}
+
+/** What tells one series from the others. */
+export function seriesLabel(labels: readonly Attribute[]): string {
+  if (labels.length === 0) return 'all series together';
+  return labels.map(({ key, value }) => `${key} = ${visible(String(value))}`).join(', ');
+}
+
+/** Lines over the same times, as a chart wants them: seconds, then a column for each series with gaps as `null`. */
+export function columns(series: readonly MetricSeries[], stepNano: number): (number | null)[][] {
+  const times = new Set<number>();
+  const lines = series.map((one) => {
+    const line = new Map<number, number>();
+    for (const point of one.points) {
+      const second = Number(nanosOf(point.time_unix_nano)) / 1e9;
+      line.set(second, point.value);
+      times.add(second);
+    }
+    return line;
+  });
+  const known = [...times].sort((a, b) => a - b);
+  const all: number[] = [];
+  const step = stepNano / 1e9;
+  // A step without any point is a gap, not a line from one side to the other.
+  known.forEach((time, index) => {
+    const before = known[index - 1];
+    if (before !== undefined && time - before > 1.5 * step) all.push(before + step);
+    all.push(time);
+  });
+  return [all, ...lines.map((line) => all.map((time) => line.get(time) ?? null))];
+}
+
+/** A condition of the filter language that a service made it. */
+export function ofService(service: string): string {
+  return service === '' ? '' : `{ resource.service.name = ${JSON.stringify(service)} }`;
+}

@@ -20,6 +20,7 @@ mod analysis;
 mod app;
 mod channel;
 mod chunk;
+mod metrics;
 mod process;
 mod scheduler;
 mod source;

@@ -4,7 +4,8 @@ use tracing::{Instrument as _, Span};
 
 use crate::statistics::rounded;
 use crate::{
-    BoundedSender, Chunk, ChunkError, Job, JobQueue, Priority, Samples, StreamId, Window, schedule,
+    BoundedSender, Chunk, ChunkError, Job, JobQueue, Priority, Samples, StreamId, Window, metrics,
+    schedule,
 };
 
 /// How much louder or quieter than usual, in deviations, counts as a change.
@@ -90,7 +91,9 @@ pub async fn process_message(
     jobs: &JobQueue,
 ) -> Result<Difference, ChunkError> {
     let span = Span::current();
-    let samples = Samples::parse(chunk).inspect_err(|error| {
+    let parsed = Samples::parse(chunk);
+    metrics::processed(chunk.bytes.len(), parsed.is_err());
+    let samples = parsed.inspect_err(|error| {
         tracing::error!(stream_id = %state.stream_id, %error, "the chunk is damaged");
     })?;
     span.record("chunk.sequence", samples.sequence);
@@ -117,6 +120,7 @@ pub async fn process_message(
     let previous = state.previous.replace(chunk.clone());
     if let Some(score) = score {
         span.record("loudness.score", score);
+        metrics::scored(score);
         if score >= SCORE_MIN {
             tracing::info!(
                 stream_id = %state.stream_id,

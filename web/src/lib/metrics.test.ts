@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import type { Aggregation, Metric, MetricSeries } from './api/types';
-import { columns, compact, metricValue, ofService, seriesLabel } from './metrics';
+import type { Aggregation, Metric, MetricData, MetricSeries } from './api/types';
+import { columns, compact, metricValue, ofService, seriesLabel, tickTime } from './metrics';
 
 function metric(kind: Metric['kind'], unit: string): Metric {
   return {
@@ -52,23 +52,51 @@ describe('series', () => {
     exemplars: [],
   });
 
+  const answer = (aggregation: Aggregation, to: number, ...all: MetricSeries[]): MetricData => ({
+    metric: metric(aggregation === 'avg' ? 'gauge' : 'sum', ''),
+    aggregation,
+    from_unix_nano: '0',
+    to_unix_nano: `${to}000000000`,
+    step_nano: 10e9,
+    series: all,
+    series_left_out: 0,
+  });
+
   it('share their times and have gaps where nothing is known', () => {
-    expect(columns([series([10, 1], [20, 2]), series([20, 3], [30, 4])], 10e9)).toEqual([
+    const two = answer('avg', 40, series([10, 1], [20, 2]), series([20, 3], [30, 4]));
+    expect(columns(two)).toEqual([
       [10, 20, 30],
       [1, 2, null],
       [null, 3, 4],
     ]);
-    expect(columns([series([10, 1], [50, 2])], 10e9)).toEqual([
+    expect(columns(answer('avg', 60, series([10, 1], [50, 2])))).toEqual([
       [10, 20, 50],
       [1, null, 2],
     ]);
-    expect(columns([], 10e9)).toEqual([[]]);
+    expect(columns(answer('avg', 60))).toEqual([[]]);
+  });
+
+  it('end with the last step that is over, where steps are added up', () => {
+    const line = series([10, 1], [20, 2]);
+    expect(columns(answer('rate', 25, line))).toEqual([[10], [1]]);
+    expect(columns(answer('rate', 30, line))).toEqual([
+      [10, 20],
+      [1, 2],
+    ]);
+    expect(columns(answer('avg', 25, line))[1]).toEqual([1, 2]);
+  });
+
+  it('have marks as precise as these are apart', () => {
+    const noon = new Date(2026, 10, 29, 12, 5, 7).getTime() / 1000;
+    expect([1, 60, 86_400].map((apart) => tickTime(noon, apart))).toEqual(['12:05:07', '12:05', '11-29']);
+    const midnight = new Date(2026, 10, 29).getTime() / 1000;
+    expect(tickTime(midnight, 3600)).toBe('11-29');
   });
 
   it('are named by what tells them apart', () => {
     expect(seriesLabel([])).toBe('all series together');
     const labels = [
-      { key: 'a', type: 'string', value: 'b' },
+      { key: 'resource.a', type: 'string', value: 'b' },
       { key: 'c', type: 'int', value: 3 },
     ] as const;
     expect(seriesLabel(labels)).toBe('a = b, c = 3');

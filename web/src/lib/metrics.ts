@@ -1,4 +1,4 @@
-import type { Aggregation, Attribute, Metric, MetricSeries } from './api/types';
+import type { Aggregation, Attribute, Metric, MetricData, MetricSeries } from './api/types';
 import { bytes, duration } from './format';
 import { nanosOf } from './time';
 import { visible } from './values';
@@ -69,15 +69,38 @@ function digits(value: number): string {
 /** What tells one series from the others. */
 export function seriesLabel(labels: readonly Attribute[]): string {
   if (labels.length === 0) return 'all series together';
-  return labels.map(({ key, value }) => `${key} = ${visible(String(value))}`).join(', ');
+  const name = (key: string) => key.replace(/^(point|resource)\./, '');
+  return labels.map(({ key, value }) => `${name(key)} = ${visible(String(value))}`).join(', ');
+}
+
+/** What is added up over a step says too little while that is not over. */
+const OF_WHOLE_STEPS: readonly Aggregation[] = ['rate', 'sum', 'count'];
+
+/** The points of a series without the one of a step that is not over, where that would mislead. */
+export function wholePoints(series: MetricSeries, data: MetricData): MetricSeries['points'] {
+  const isAdded = OF_WHOLE_STEPS.includes(data.aggregation) && data.metric.kind !== 'gauge';
+  if (!isAdded) return series.points;
+  const end = nanosOf(data.to_unix_nano) - BigInt(data.step_nano);
+  return series.points.filter(({ time_unix_nano: time }) => nanosOf(time) <= end);
+}
+
+/** A mark of the time axis, as precise as the marks are apart (in seconds). */
+export function tickTime(second: number, apart: number): string {
+  const date = new Date(second * 1000);
+  const two = (value: number) => String(value).padStart(2, '0');
+  const day = `${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  const time = `${two(date.getHours())}:${two(date.getMinutes())}`;
+  if (apart >= 86_400) return day;
+  if (apart >= 3600 && date.getHours() === 0) return day;
+  return apart >= 60 ? time : `${time}:${two(date.getSeconds())}`;
 }
 
 /** Lines over the same times, as a chart wants them: seconds, then a column for each series with gaps as `null`. */
-export function columns(series: readonly MetricSeries[], stepNano: number): (number | null)[][] {
+export function columns(data: MetricData): (number | null)[][] {
   const times = new Set<number>();
-  const lines = series.map((one) => {
+  const lines = data.series.map((one) => {
     const line = new Map<number, number>();
-    for (const point of one.points) {
+    for (const point of wholePoints(one, data)) {
       const second = Number(nanosOf(point.time_unix_nano)) / 1e9;
       line.set(second, point.value);
       times.add(second);
@@ -86,7 +109,7 @@ export function columns(series: readonly MetricSeries[], stepNano: number): (num
   });
   const known = [...times].sort((a, b) => a - b);
   const all: number[] = [];
-  const step = stepNano / 1e9;
+  const step = data.step_nano / 1e9;
   // A step without any point is a gap, not a line from one side to the other.
   known.forEach((time, index) => {
     const before = known[index - 1];

@@ -1,0 +1,54 @@
+//! What is counted and measured, by OpenTelemetry's API. How long things take, their spans say.
+
+use std::sync::OnceLock;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram};
+
+/// The instruments of the application.
+struct Instruments {
+    chunks: Counter<u64>,
+    chunk_size: Histogram<u64>,
+    loudness: Histogram<f64>,
+}
+
+/// Made with the first chunk: by then telemetry has started.
+fn instruments() -> &'static Instruments {
+    static INSTRUMENTS: OnceLock<Instruments> = OnceLock::new();
+    INSTRUMENTS.get_or_init(|| {
+        let meter = opentelemetry::global::meter("streaming");
+        Instruments {
+            chunks: meter
+                .u64_counter("streaming.chunks")
+                .with_description("Chunks that were processed.")
+                .with_unit("{chunk}")
+                .build(),
+            chunk_size: meter
+                .u64_histogram("streaming.chunk.size")
+                .with_description("Bytes of the chunks.")
+                .with_unit("By")
+                .with_boundaries([64, 256, 1024, 4096, 16_384, 65_536].map(f64::from).into())
+                .build(),
+            loudness: meter
+                .f64_histogram("streaming.loudness.score")
+                .with_description("How unusual the loudness of chunks was, in deviations.")
+                .with_unit("1")
+                .with_boundaries(vec![0.5, 1.0, 2.0, 4.0, 6.0, 10.0, 20.0])
+                .build(),
+        }
+    })
+}
+
+/// A chunk of so many bytes was processed, or was damaged.
+pub(crate) fn processed(bytes: usize, is_damaged: bool) {
+    let instruments = instruments();
+    let outcome = if is_damaged { "damaged" } else { "processed" };
+    let outcome = [KeyValue::new("streaming.outcome", outcome)];
+    instruments.chunks.add(1, &outcome);
+    instruments.chunk_size.record(bytes as u64, &[]);
+}
+
+/// A chunk was this much louder or quieter than usual.
+pub(crate) fn scored(score: f64) {
+    instruments().loudness.record(score, &[]);
+}

@@ -261,6 +261,7 @@ fn features(steps: &mut Steps) -> Outcome {
         ("", "--all-targets"),
         ("otel", "--all-targets"),
         ("fmt", "--all-targets"),
+        ("profiling", "--all-targets"),
         ("clap", "--lib"),
         ("zstd", "--lib"),
         ("b3", "--lib"),

@@ -65,8 +65,9 @@ pub(crate) enum Format {
 }
 
 /// How `err` or `ret` are told.
-#[derive(Default)]
 pub(crate) struct Event {
+    /// Where it is asked for.
+    pub(crate) span: Span,
     pub(crate) level: Option<Level>,
     pub(crate) format: Option<Format>,
 }
@@ -108,8 +109,8 @@ impl Args {
             "skip_all" => set(&mut self.skip_all, &word, span, span),
             "redact" => set(&mut self.redact, &word, span, names(input)?),
             "fields" => set(&mut self.fields, &word, span, list(input, Field::parse)?),
-            "err" => set(&mut self.err, &word, span, input.parse()?),
-            "ret" => set(&mut self.ret, &word, span, input.parse()?),
+            "err" => set(&mut self.err, &word, span, Event::parse(input, span)?),
+            "ret" => set(&mut self.ret, &word, span, Event::parse(input, span)?),
             _ => Err(Error::new(
                 span,
                 format!("unknown argument `{word}`, expected {KNOWN}"),
@@ -310,9 +311,14 @@ impl ToTokens for Format {
     }
 }
 
-impl Parse for Event {
-    fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let mut event = Self::default();
+impl Event {
+    /// What follows `err` or `ret`, in parentheses if there is anything.
+    fn parse(input: ParseStream<'_>, span: Span) -> Result<Self> {
+        let mut event = Self {
+            span,
+            level: None,
+            format: None,
+        };
         if !input.peek(token::Paren) {
             return Ok(event);
         }

@@ -1,7 +1,8 @@
 //! The function with a span around its body.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned as _;
 use syn::{GenericArgument, Ident, PathArguments, ReturnType, Token, Type};
 
 use crate::args::{Args, Event, Field, Format, Level};
@@ -40,19 +41,18 @@ pub(crate) fn instrumented(args: &Args, function: &Function) -> TokenStream {
 /// What all kinds of function have in common.
 struct Expansion<'a> {
     args: &'a Args,
-    /// Where the macros of `tracing` are.
-    tracing: TokenStream,
     /// The name of the span, in code: no name in the function can be the same.
     span: Ident,
     /// Makes the span.
     begin: TokenStream,
     target: TokenStream,
+    /// Where the compiler points if the function gives no `Result` and should.
+    output: Span,
 }
 
 impl<'a> Expansion<'a> {
     fn new(args: &'a Args, function: &Function) -> Self {
-        let tracing = quote!(::ringlight::__private::tracing);
-        let span = internal("span");
+        let (tracing, span) = (tracing(), internal("span"));
         let name = match &args.name {
             Some(name) => name.to_token_stream(),
             None => function.signature.ident.to_string().to_token_stream(),
@@ -62,31 +62,35 @@ impl<'a> Expansion<'a> {
             None => quote!(::core::module_path!()),
         };
         let parent = args.parent.iter();
-        let level = level(&tracing, args.level.as_ref().unwrap_or(&Level::INFO));
+        let level = level(args.level.as_ref().unwrap_or(&Level::INFO));
         let arguments = function.arguments();
         let arguments = arguments
             .iter()
             .filter(|argument| is_recorded(args, argument))
-            .map(|argument| of_argument(&tracing, args, argument));
+            .map(|argument| of_argument(args, argument));
         let fields = args.fields.iter().flatten();
-        let fields = arguments.chain(fields.map(|field| own(&tracing, field)));
-        let follows = args.follows_from.iter();
+        let fields = arguments.chain(fields.map(|field| own(field)));
+        let (cause, follows) = (internal("cause"), args.follows_from.iter());
         let begin = quote! {
             let #span = #tracing::span!(
                 target: #target, #(parent: #parent,)* #level, #name, #(#fields),*
             );
             #(if !#span.is_disabled() {
-                for cause in #follows {
-                    #span.follows_from(cause);
+                for #cause in ::core::iter::IntoIterator::into_iter(#follows) {
+                    #span.follows_from(#cause);
                 }
             })*
         };
         Self {
             args,
-            tracing,
             span,
             begin,
             target,
+            output: function
+                .signature
+                .output
+                .span()
+                .resolved_at(Span::call_site()),
         }
     }
 
@@ -153,17 +157,19 @@ impl<'a> Expansion<'a> {
         let ret = ret.map(|e| told(e, span_level, quote!(return), Format::Debug, &value));
         let err = self.args.err.as_ref();
         let err = err.map(|e| told(e, &Level::ERROR, quote!(error), Format::Display, &error));
+        let ok = quote_spanned!(self.output=> ::core::result::Result::Ok(#value));
+        let failed = quote_spanned!(self.output=> ::core::result::Result::Err(#error));
         match err {
             Some(err) => quote! {
                 let #given = #run;
                 match #given {
-                    ::core::result::Result::Ok(#value) => {
+                    #ok => {
                         #ret
-                        ::core::result::Result::Ok(#value)
+                        #ok
                     }
-                    ::core::result::Result::Err(#error) => {
+                    #failed => {
                         #err
-                        ::core::result::Result::Err(#error)
+                        #failed
                     }
                 }
             },
@@ -175,11 +181,8 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    fn event(&self, level_of: &Level, field: &TokenStream) -> TokenStream {
-        let Self {
-            tracing, target, ..
-        } = self;
-        let level = level(tracing, level_of);
+    fn event(&self, at_level: &Level, field: &TokenStream) -> TokenStream {
+        let (tracing, target, level) = (tracing(), &self.target, level(at_level));
         quote!(#tracing::event!(target: #target, #level, #field);)
     }
 }
@@ -189,11 +192,16 @@ fn internal(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
-fn level(tracing: &TokenStream, level: &Level) -> TokenStream {
+/// Where the macros of `tracing` are.
+fn tracing() -> TokenStream {
+    quote!(::ringlight::__private::tracing)
+}
+
+fn level(level: &Level) -> TokenStream {
     match level {
         Level::Path(path) => quote!(#path),
         Level::Named(name) => {
-            let name = Ident::new(name, Span::call_site());
+            let (tracing, name) = (tracing(), Ident::new(name, Span::call_site()));
             quote!(#tracing::Level::#name)
         }
     }
@@ -207,7 +215,7 @@ fn is_recorded(args: &Args, argument: &Argument) -> bool {
 }
 
 /// An argument as a field.
-fn of_argument(tracing: &TokenStream, args: &Args, argument: &Argument) -> TokenStream {
+fn of_argument(args: &Args, argument: &Argument) -> TokenStream {
     let name = &argument.name;
     if args
         .redact
@@ -219,12 +227,15 @@ fn of_argument(tracing: &TokenStream, args: &Args, argument: &Argument) -> Token
     } else if argument.is_value {
         quote!(#name = #name)
     } else {
-        quote!(#name = #tracing::field::debug(&#name))
+        // So that the compiler points at the argument if it has no `Debug`.
+        let at = name.span().resolved_at(Span::call_site());
+        let value = quote_spanned!(at=> ::ringlight::__private::tracing::field::debug(&#name));
+        quote!(#name = #value)
     }
 }
 
 /// A field of `fields(..)`.
-fn own(tracing: &TokenStream, field: &Field) -> TokenStream {
+fn own(field: &Field) -> TokenStream {
     let Field {
         name,
         format,
@@ -232,8 +243,11 @@ fn own(tracing: &TokenStream, field: &Field) -> TokenStream {
     } = field;
     match (value, format) {
         (Some(value), _) => quote!(#name = #format #value),
-        // To be recorded later.
-        (None, None) => quote!(#name = #tracing::field::Empty),
+        (None, None) => {
+            // To be recorded later.
+            let tracing = tracing();
+            quote!(#name = #tracing::field::Empty)
+        }
         (None, Some(_)) => quote!(#format #name),
     }
 }

@@ -4,8 +4,8 @@ use proc_macro2::TokenStream;
 use quote::ToTokens as _;
 use syn::parse::{Parse, ParseStream, Parser as _};
 use syn::{
-    Attribute, Block, Error, Expr, ExprAsync, FnArg, Ident, Pat, Result, Signature, Stmt, Token,
-    Type, Visibility, braced, token,
+    Attribute, Block, Error, Expr, ExprAsync, FnArg, Ident, Pat, Result, ReturnType, Signature,
+    Stmt, Token, Type, Visibility, braced, token,
 };
 
 use crate::args::Args;
@@ -113,7 +113,7 @@ impl Function {
         found
     }
 
-    /// Refuses names that are no arguments.
+    /// Refuses what cannot be said of this function.
     pub(crate) fn check(&self, args: &Args) -> Result<()> {
         let arguments = self.arguments();
         let named = args.skip.iter().chain(&args.redact).flatten();
@@ -123,7 +123,13 @@ impl Function {
                 return Err(Error::new(name.span(), text));
             }
         }
-        Ok(())
+        match (&args.err, &self.signature.output) {
+            (Some(err), ReturnType::Default) => {
+                let text = "`err` is for a function that returns a `Result`";
+                Err(Error::new(err.span, text))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The future it returns, if it ends with an `async` block or `Box::pin` of one, as what

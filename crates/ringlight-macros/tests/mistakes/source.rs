@@ -84,6 +84,10 @@ fn both_formats() -> Result<(), ()> {
     Ok(())
 }
 
+#[instrument(ret, err)]
+//~               ^ `err` is for a function that returns a `Result`
+fn gives_nothing() {}
+
 #[instrument]
 pub const fn constant() {}
 //~ ^ `#[instrument]` cannot stand on a `const fn`

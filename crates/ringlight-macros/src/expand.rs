@@ -69,7 +69,7 @@ impl<'a> Expansion<'a> {
             .filter(|argument| is_recorded(args, argument))
             .map(|argument| of_argument(args, argument));
         let fields = args.fields.iter().flatten();
-        let fields = arguments.chain(fields.map(|field| own(field)));
+        let fields = arguments.chain(fields.map(own));
         let (cause, follows) = (internal("cause"), args.follows_from.iter());
         let begin = quote! {
             let #span = #tracing::span!(

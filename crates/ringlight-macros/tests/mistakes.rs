@@ -24,7 +24,9 @@ fn library() -> PathBuf {
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let messages = text.lines().map(|line| line.parse::<Value>().unwrap());
-    let mut artifacts = messages.filter(|message| message["target"]["name"] == "ringlight_macros");
+    let mut artifacts = messages.filter(|message| {
+        message["reason"] == "compiler-artifact" && message["target"]["name"] == "ringlight_macros"
+    });
     let files = artifacts.next().unwrap();
     PathBuf::from(files["filenames"][0].as_str().unwrap())
 }

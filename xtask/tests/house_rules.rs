@@ -16,6 +16,7 @@ use serde_json::Value;
 const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ("ringlight-clock", &[]),
     ("ringlight-ring", &[]),
+    ("ringlight-macros", &[]),
     ("ringlight-model", &[]),
     ("ringlight-spool", &[]),
     ("ringlight-otlp", &["ringlight-model"]),
@@ -45,6 +46,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
             "ringlight-clock",
             "ringlight-collector",
             "ringlight-export",
+            "ringlight-macros",
             "ringlight-model",
             "ringlight-otlp",
             "ringlight-secrets",
@@ -86,6 +88,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("ringlight-instructions", &["ringlight"]),
+    ("ringlight-instrumented", &["ringlight"]),
     ("ringlight-soak", &["ringlight", "ringlight-testing"]),
     (
         "ringlight-testing",

@@ -3,13 +3,11 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use opentelemetry::KeyValue;
 use pin_project_lite::pin_project;
 use tracing::Span;
 use tracing::instrument::{Instrument as _, Instrumented};
 
 use crate::RinglightSubscriber;
-use crate::subscriber::shared::Edit;
 
 /// The attribute of a span whose future was dropped before it was done.
 const CANCELLED: &str = "ringlight.span.cancelled";
@@ -77,8 +75,5 @@ impl<F: Future> Future for InSpan<F> {
 
 #[cold]
 fn mark(span: &Span) {
-    let cancelled = KeyValue::new(CANCELLED, true);
-    span.with_subscriber(|(id, dispatch)| {
-        RinglightSubscriber::edit(dispatch, id, &Edit::Attribute(&cancelled));
-    });
+    span.with_subscriber(|(id, dispatch)| RinglightSubscriber::mark(dispatch, id, CANCELLED));
 }

@@ -172,9 +172,9 @@
 //!
 //! | feature | default | gives |
 //! |---|---|---|
-//! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`); spans of cancelled futures (`FutureExt`) |
+//! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`); spans of cancelled futures (`FutureExt`, also with `profiling`) |
 //! | `fmt` | yes | log lines for people, and JSON lines |
-//! | `profiling` | no | what the process uses, as metrics |
+//! | `profiling` | no | spans of functions with [`#[ringlight::instrument]`](macro@instrument), which is nothing without it; what the process uses, as metrics |
 //! | `age` | no | headers in a file that is encrypted with age |
 //! | `vault` | no | headers in HashiCorp Vault |
 //! | `zstd` | no | compression with Zstandard: smaller and much faster than gzip, and a library in C to compile |
@@ -197,7 +197,7 @@ mod controls;
 mod destinations;
 mod error;
 mod filter;
-#[cfg(feature = "otel")]
+#[cfg(any(feature = "otel", feature = "profiling"))]
 mod in_span;
 mod last_words;
 #[cfg(feature = "fmt")]
@@ -226,13 +226,17 @@ pub use config::{Compression, LogFormat, Protocol, ResourceDetector};
 pub use controls::Controls;
 pub use error::{FilterError, InitError};
 pub use filter::Output;
-#[cfg(feature = "otel")]
+#[cfg(any(feature = "otel", feature = "profiling"))]
 pub use in_span::{FutureExt, InSpan};
 pub use ringlight_clock::{Clock, ManualTime};
 pub use ringlight_collector::{
     FlushError, HashKey, OverflowPolicy, Processing, RecordPattern, RecordSink, Redaction,
     RedactionError, Replacement, RuleCount, SensitiveData, SpoolConfig, SpoolMode, TailSampling,
 };
+#[cfg(feature = "profiling")]
+pub use ringlight_macros::instrument;
+#[cfg(not(feature = "profiling"))]
+pub use ringlight_macros::uninstrumented as instrument;
 pub use ringlight_model::{
     Account, ByReason, CostSnapshot, DeliverySnapshot, DropReason, LedgerSnapshot, MemoryUse,
     Severity, Signal, SignalDelivery, ThreadAccount, ThreadCounts, ThreadKind, ThreadLedger,
@@ -241,6 +245,30 @@ pub use sampling::{Sampler, SamplingRule};
 pub use subscriber::{Registry, RinglightLayer, RinglightSubscriber, SharedRegistry};
 pub use telemetry::Telemetry;
 pub use trace_context::TraceContext;
+
+/// What the code that [`macro@instrument`] writes calls, and nothing else does.
+#[cfg(feature = "profiling")]
+#[doc(hidden)]
+pub mod __private {
+    pub use tracing;
+
+    use crate::{FutureExt as _, InSpan};
+
+    /// See [`FutureExt::in_span`](crate::FutureExt::in_span).
+    pub fn in_span<F: Future>(future: F, span: tracing::Span) -> InSpan<F> {
+        future.in_span(span)
+    }
+
+    /// Calls it.
+    pub fn call<T>(function: impl FnOnce() -> T) -> T {
+        function()
+    }
+
+    /// Gives a type to a `return` that is never reached.
+    pub fn never<T>() -> T {
+        unreachable!("it is called under `if false`")
+    }
+}
 
 /// Starts telemetry for the whole process, as the environment says.
 ///
@@ -275,6 +303,7 @@ pub fn builder() -> Builder {
 #[doc = include_str!("../../../README.md")]
 #[doc = include_str!("../../../docs/configuration.md")]
 #[doc = include_str!("../../../docs/delivery.md")]
+#[doc = include_str!("../../../docs/instrument.md")]
 #[doc = include_str!("../../../docs/overhead.md")]
 #[doc = include_str!("../../../docs/processing.md")]
 #[doc = include_str!("../../../docs/recording.md")]

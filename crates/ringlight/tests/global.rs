@@ -269,7 +269,7 @@ async fn fault_5_a_cancelled_future_closes_its_span() {
     assert!(!span.failed);
 }
 
-#[cfg(feature = "otel")]
+#[cfg(any(feature = "otel", feature = "profiling"))]
 #[tokio::test]
 async fn fault_5_a_cancelled_future_of_ours_says_so_in_its_span() {
     use ringlight::FutureExt as _;

@@ -48,7 +48,7 @@ describe('addresses', () => {
     ['/traces/4BF92F', 'trace', '4bf92f'],
     ['/logs', 'logs', ''],
     ['/health', 'health', ''],
-    ['/metrics', 'missing', ''],
+    ['/nowhere', 'missing', ''],
     ['/traces/a/b', 'missing', ''],
     ['/logs/x', 'missing', ''],
   ])('%s', (path, page, id) => expect(parseLocation(path, '')).toMatchObject({ page, id }));

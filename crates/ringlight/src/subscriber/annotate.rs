@@ -4,8 +4,6 @@ use ringlight_collector::record::{
     Head, Item, ItemKind, ItemWriter, Key, KeyRef, Record as RecordBytes, ValueRef, Words, Written,
     dropped_item, item_kind, item_words,
 };
-#[cfg(feature = "otel")]
-use ringlight_collector::record::{WORD_BYTES, item_field, item_name_bytes};
 use ringlight_model::{Limits, SpanId, TraceId};
 use tracing_core::Metadata;
 
@@ -55,25 +53,6 @@ pub(crate) trait OpenItems: Words {
     /// The same, shown the first word alone.
     fn remove_item(&mut self, is: impl Fn(u64) -> bool) {
         self.remove_first(|_, _, word| is(word));
-    }
-
-    /// Removes the attribute under this field or this name.
-    #[cfg(feature = "otel")]
-    fn remove_attribute(&mut self, field: Option<u16>, name: &str) {
-        self.remove_first(|items, at, word| match item_name_bytes(word) {
-            Some(len) => len == name.len() && items.has_text(at + 1, name.as_bytes()),
-            None => field.is_some() && item_field(word) == field,
-        });
-    }
-
-    /// Whether the words from `at` on hold this text.
-    #[cfg(feature = "otel")]
-    fn has_text(&self, at: usize, text: &[u8]) -> bool {
-        let mut pieces = text.chunks(WORD_BYTES).enumerate();
-        pieces.all(|(index, piece)| {
-            let word = self.word_at(at + index).to_le_bytes();
-            word.starts_with(piece)
-        })
     }
 }
 

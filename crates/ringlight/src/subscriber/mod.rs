@@ -15,6 +15,8 @@
 
 mod annotate;
 mod attention;
+#[cfg(any(feature = "otel", feature = "profiling"))]
+mod attributes;
 mod beside;
 mod callsite;
 mod callsites;

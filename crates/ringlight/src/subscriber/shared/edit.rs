@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanContext, Status};
 use ringlight_clock::Clock;
-use ringlight_collector::record::{ItemKind, Key, Written, item_kind};
-use ringlight_model::{CallsiteId, CallsiteRegistry, Limits, StatusCode};
+use ringlight_collector::record::{ItemKind, Written, item_kind};
+use ringlight_model::{CallsiteRegistry, Limits, StatusCode};
 
 use super::super::annotate::{OpenItems, OpenSpan};
 use super::super::slab::Slot;
@@ -76,12 +76,7 @@ impl Edit<'_> {
         callsites: &CallsiteRegistry,
     ) {
         let field = match self {
-            Self::Attribute(attribute) => {
-                let callsite = callsites.lookup(CallsiteId::new(slot.callsite()));
-                let is_it = |field: &&str| *field == attribute.key.as_str();
-                let index = callsite.and_then(|c| c.fields.iter().position(is_it));
-                index.and_then(|index| u16::try_from(index).ok())
-            }
+            Self::Attribute(attribute) => slot.field_named(attribute.key.as_str(), callsites),
             _ => None,
         };
         let now = || slot.now(clock);
@@ -96,7 +91,11 @@ impl Edit<'_> {
         now: impl FnOnce() -> u64,
     ) {
         match *self {
-            Self::Attribute(attribute) => set_attribute(span, field, attribute),
+            Self::Attribute(KeyValue { key, value, .. }) => {
+                span.set_attribute(field, key.as_str(), |items, key| {
+                    write_value(items, key, value)
+                });
+            }
             Self::Status(status) => set_status(span, status),
             Self::Name(name) => set_name(span, name),
             Self::Event {
@@ -118,28 +117,6 @@ impl Edit<'_> {
                 dropped,
             } => add_link(span, context, attributes, dropped),
         }
-    }
-}
-
-/// A later value of a key replaces the earlier one.
-fn set_attribute(
-    span: &mut OpenSpan<'_, impl OpenItems>,
-    field: Option<u16>,
-    attribute: &KeyValue,
-) {
-    let key = attribute.key.as_str();
-    span.items.remove_attribute(field, key);
-    let key = field.map_or(Key::Name(key), Key::Field);
-    let is_full = span.items.count(ItemKind::Attribute) >= span.limits.attributes_max;
-    let written = if is_full {
-        Written::Dropped
-    } else {
-        write_value(&mut span.writer(), key, &attribute.value)
-    };
-    match written {
-        Written::Whole => {}
-        Written::Cut => span.head = span.head.with_cut(1),
-        Written::Dropped => span.head = span.head.with_dropped(1),
     }
 }
 

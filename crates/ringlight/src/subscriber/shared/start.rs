@@ -11,9 +11,9 @@ use ringlight_model::{
 use tracing_core::Dispatch;
 use tracing_core::span::Id;
 
-use super::super::slab::{SlotId, SpanContext};
+use super::super::RinglightSubscriber;
+use super::super::slab::SpanContext;
 use super::super::thread::{Thread, with_thread};
-use super::super::{RinglightLayer, RinglightSubscriber};
 use super::{Edit, Local, Named, span_context, trace_id};
 use crate::sampling::Beginning;
 use crate::sync::unpoisoned;
@@ -138,15 +138,6 @@ impl RinglightSubscriber {
         callsite
     }
 
-    /// The one behind a dispatcher, and what a span of that dispatcher is called here.
-    fn behind_span<'d>(dispatch: &'d Dispatch, id: &Id) -> Option<(&'d Self, SlotId)> {
-        let id = match dispatch.downcast_ref::<RinglightLayer>() {
-            Some(layer) => layer.own(id)?,
-            None => id.clone(),
-        };
-        Some((Self::behind(dispatch)?, SlotId::from_u64(id.into_u64())))
-    }
-
     /// The context that names a span.
     pub(crate) fn context_of_span(dispatch: &Dispatch, id: &Id) -> Option<Context> {
         let (subscriber, id) = Self::behind_span(dispatch, id)?;
@@ -155,14 +146,10 @@ impl RinglightSubscriber {
 
     /// Changes a span that the caller holds open, if it is recorded.
     pub(crate) fn edit(dispatch: &Dispatch, id: &Id, edit: &Edit<'_>) {
-        if let Some((subscriber, id)) = Self::behind_span(dispatch, id)
-            && subscriber.outputs.spans
-            && id.is_sampled()
-            && let Some(slot) = subscriber.slab.slot(id)
-        {
+        Self::with_open(dispatch, id, |subscriber, slot| {
             let clock = subscriber.slab.clock();
             edit.apply_to(slot, clock, &subscriber.limits, &subscriber.callsites);
-        }
+        });
     }
 }
 

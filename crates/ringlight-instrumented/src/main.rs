@@ -1,0 +1,59 @@
+//! Functions with `#[ringlight::instrument]`, of each kind there is, in a program that does not depend on `tracing`.
+//!
+//! It is built with the feature `profiling` and without, and the binary searched for the names given here. What the
+//! functions give is the exit code, so that none of them is optimized away.
+#![forbid(unsafe_code)]
+
+use std::hint::black_box;
+use std::pin::{Pin, pin};
+use std::process::ExitCode;
+use std::task::{Context, Poll, Waker};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Debug)]
+struct Counter(u8);
+
+impl Counter {
+    #[ringlight::instrument(name = "span-of-a-method", ret, fields(field_of_a_method = 1))]
+    fn add(&mut self, by: u8) -> u8 {
+        self.0 += by;
+        self.0
+    }
+}
+
+#[ringlight::instrument(
+    name = "span-of-a-function",
+    target = "target-of-a-function",
+    level = "debug",
+    err
+)]
+#[inline(never)]
+fn parse(text: &str) -> Result<u8, std::num::ParseIntError> {
+    text.parse()
+}
+
+#[ringlight::instrument(name = "span-of-an-async-function", redact(secret))]
+async fn wait(secret: &str) -> usize {
+    std::future::ready(secret.len()).await
+}
+
+#[ringlight::instrument(name = "span-of-a-boxed-future", skip_all)]
+fn boxed(count: u8) -> Pin<Box<dyn Future<Output = u8>>> {
+    Box::pin(async move { count })
+}
+
+fn main() -> ExitCode {
+    let mut counter = Counter(black_box(1));
+    let mut sum = counter.add(2);
+    sum += parse(black_box("4")).unwrap_or(0);
+    let mut context = Context::from_waker(Waker::noop());
+    if let Poll::Ready(length) = pin!(wait(black_box("12345678"))).poll(&mut context) {
+        sum += u8::try_from(length).unwrap_or(0);
+    }
+    if let Poll::Ready(count) = boxed(black_box(16)).as_mut().poll(&mut context) {
+        sum += count;
+    }
+    ExitCode::from(sum)
+}

@@ -1,0 +1,92 @@
+//! With the feature `profiling` off, nothing of a span is in a binary.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The names given in `ringlight-instrumented`: of the spans, a target and a field.
+const NAMES: [&str; 6] = [
+    "span-of-a-method",
+    "span-of-a-function",
+    "span-of-an-async-function",
+    "span-of-a-boxed-future",
+    "target-of-a-function",
+    "field_of_a_method",
+];
+
+/// The names that `tracing` gives the static that is a callsite, and the one in it with its metadata.
+const CALLSITE: &str = "__CALLSITE";
+const METADATA: &str = "META";
+
+/// Builds the program, optimized as this says, and gives the binary with its symbols.
+///
+/// What it depends on is built as for every other test, and so has mostly been built already: nothing of it is looked
+/// for. All of it is in the lock file.
+fn build(features: &str, opt_level: u8) -> Vec<u8> {
+    let profile = "profile.dev.package.ringlight-instrumented.opt-level";
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--config"])
+        .arg(format!("{profile}={opt_level}"))
+        .args(["--config", "profile.dev.strip=false"])
+        .args(["--package", "ringlight-instrumented"])
+        .args(["--features", features, "--message-format", "json"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let messages = text.lines().map(|line| line.parse::<Value>().unwrap());
+    let binary = messages
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .next_back()
+        .unwrap();
+    // The functions give the same either way.
+    let code = Command::new(&binary).status().unwrap().code();
+    assert_eq!(code, Some(3 + 4 + 8 + 16));
+    std::fs::read(binary).unwrap()
+}
+
+/// How often a text is in a binary.
+fn count(binary: &[u8], text: &str) -> usize {
+    let text = text.as_bytes();
+    binary
+        .windows(text.len())
+        .filter(|found| *found == text)
+        .count()
+}
+
+/// How many callsites the program itself has by its symbols, not what it depends on.
+fn callsites(binary: &[u8]) -> usize {
+    let names = binary.split(|byte| *byte == 0);
+    let names = names.filter_map(|name| str::from_utf8(name).ok());
+    let is_it = |name: &&str| {
+        let is_callsite = name.contains(CALLSITE) && !name.contains(METADATA);
+        is_callsite && name.contains("ringlight_instrumented")
+    };
+    names.filter(is_it).collect::<BTreeSet<_>>().len()
+}
+
+/// What the compiler does not optimize is as it was written: if something is not there then, it is in no other
+/// build. Optimized is what a service ships.
+#[test]
+fn off_nothing_of_a_span_is_in_the_binary() {
+    for opt_level in [0, 3] {
+        let on = build("profiling", opt_level);
+        // Else the search would find nothing anywhere.
+        for name in NAMES {
+            assert!(count(&on, name) > 0, "`{name}` is not there when it is on");
+        }
+        // One for each span, and one each for `ret` and `err`.
+        assert_eq!(callsites(&on), 6, "on, at level {opt_level}");
+
+        let off = build("", opt_level);
+        for name in NAMES {
+            assert_eq!(count(&off, name), 0, "`{name}` is there when it is off");
+        }
+        assert_eq!(callsites(&off), 0, "off, at level {opt_level}");
+    }
+}

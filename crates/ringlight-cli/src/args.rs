@@ -88,6 +88,15 @@ Exit codes:
   1  something is wrong, or there is no file
   2  the command line is wrong";
 
+const CONFIG_MIGRATE_HELP: &str = "\
+Example:
+  ringlight config migrate ringlight.toml
+
+Exit codes:
+  0  the file is as it should be now, or was before
+  1  something is wrong with it, or there is no file
+  2  the command line is wrong";
+
 const CONFIG_SCHEMA_HELP: &str = "\
 Example:
   ringlight config schema > ringlight.schema.json
@@ -169,6 +178,17 @@ pub(crate) enum ConfigCommand {
     Check {
         /// The files [default: `ringlight.toml` in this directory]
         files: Vec<PathBuf>,
+    },
+    /// Rewrite a file of an earlier version: what is in `[observability]` and `[debug.traces]` goes below
+    /// `[telemetry]`. Comments and everything else stay
+    #[command(after_help = CONFIG_MIGRATE_HELP)]
+    Migrate {
+        /// The file [default: `ringlight.toml` in this directory]
+        file: Option<PathBuf>,
+
+        /// Print the new text and leave the file as it is
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Print the JSON Schema of a file of settings, for editors
     #[command(after_help = CONFIG_SCHEMA_HELP)]

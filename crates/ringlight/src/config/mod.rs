@@ -8,6 +8,7 @@
 mod effective;
 mod environment;
 mod file;
+mod old;
 mod otlp;
 mod redaction;
 mod resource;
@@ -41,6 +42,7 @@ pub(crate) use environment::Environment;
 use environment::Reader;
 use file::ConfigFile;
 pub use file::{ConfigError, ConfigProblem};
+pub use old::{OLD_SECTIONS, OldKey, OldSection, Replaced};
 pub(crate) use otlp::{CERTIFICATE_CODE, CLIENT_CERTIFICATE_CODE, Origin, Route, Routes, TlsFiles};
 pub use otlp::{Compression, Protocol};
 #[cfg(feature = "otel")]
@@ -176,6 +178,8 @@ impl Settings {
             false => ConfigFile::find(inputs.config_file.as_deref(), &environment)?,
         };
         let mut reader = Reader::with_file(&environment, file.as_ref());
+        let deprecated = file.iter().flat_map(|file| &file.warnings);
+        deprecated.for_each(|warning| reader.say(warning.clone()));
         let filters = filters(&mut reader, &inputs)?;
         let routes = if !inputs.is_relay && is_disabled(&mut reader, &inputs) {
             None

@@ -5,6 +5,7 @@
 
 mod check;
 mod error;
+mod old;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use ringlight_model::Value;
 
 use super::environment::Environment;
 use super::setting::Setting;
+pub(super) use check::is_ours_alone;
 pub use error::{ConfigError, ConfigProblem};
 
 /// Looked for where the process runs, if nothing names another.
@@ -33,6 +35,8 @@ pub(crate) struct ConfigFile {
     entries: Vec<Entry>,
     /// `resource_attributes`.
     pub(super) attributes: Vec<(String, Value<'static>)>,
+    /// What a person should write otherwise.
+    pub(super) warnings: Vec<String>,
 }
 
 /// One setting.
@@ -42,6 +46,8 @@ pub(super) struct Entry {
     /// As a variable would have it.
     pub(super) text: String,
     line: usize,
+    /// What it is called there.
+    name: String,
 }
 
 impl ConfigFile {
@@ -112,7 +118,7 @@ impl ConfigFile {
 
     /// A setting with where it is: `sample_rate` in ringlight.toml:3.
     pub(super) fn place(&self, entry: &Entry) -> String {
-        format!("`{}` in {}", entry.setting.key, self.position(entry.line))
+        format!("`{}` in {}", entry.name, self.position(entry.line))
     }
 
     /// Where a setting is: ringlight.toml:3.

@@ -6,5 +6,5 @@
 
 pub use crate::config::{
     ConfigError, ConfigProblem, EffectiveSetting, EffectiveSettings, OLD_SECTIONS, OldKey,
-    OldSection, Replaced, SETTINGS, Setting, SettingOrigin, Shape,
+    OldSection, ReloadError, Reloaded, Replaced, SETTINGS, Setting, SettingOrigin, Shape,
 };

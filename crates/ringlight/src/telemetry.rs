@@ -1,13 +1,15 @@
 //! The guard: flush, shut down, read the ledger.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ringlight_collector::{FlushError, Pipeline, RegisterError, RuleCount, SpanProducer};
 use ringlight_model::{CostSnapshot, DeliverySnapshot, LedgerSnapshot, ThreadLedger};
 
+use crate::config::Watch;
 use crate::controls::Controls;
+use crate::sync::unpoisoned;
 
 /// Keeps telemetry running; shuts it down when dropped.
 ///
@@ -26,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) pipeline: Pipeline,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) controls: Controls,
+    /// Sees changes of the file of settings, until the end.
+    pub(crate) watch: Mutex<Option<Watch>>,
 }
 
 impl Telemetry {
@@ -45,6 +49,7 @@ impl Telemetry {
     ///
     /// A second call, and dropping the guard afterwards, change nothing and return at once.
     pub fn shutdown(&self, timeout: Duration) -> LedgerSnapshot {
+        drop(unpoisoned(self.shared.watch.lock()).take());
         self.shared.pipeline.shutdown(timeout)
     }
 
@@ -52,6 +57,14 @@ impl Telemetry {
     #[must_use]
     pub fn controls(&self) -> Controls {
         self.shared.controls.clone()
+    }
+
+    /// Sees changes of the file of settings from now on, if there is one.
+    pub(crate) fn watch_config_file(&self) {
+        if let Some(reloader) = &self.shared.controls.reloader {
+            let watch = Watch::start(Arc::clone(reloader));
+            *unpoisoned(self.shared.watch.lock()) = watch;
+        }
     }
 
     /// A producer of spans that are made without `tracing`, into the same pipeline. Whoever makes a

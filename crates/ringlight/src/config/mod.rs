@@ -11,6 +11,7 @@ mod file;
 mod old;
 mod otlp;
 mod redaction;
+mod reload;
 mod resource;
 #[cfg(feature = "otel")]
 mod secrets;
@@ -24,6 +25,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ringlight_collector::{CollectorConfig, SpoolConfig};
@@ -40,13 +42,15 @@ pub(crate) use effective::effective;
 pub use effective::{EffectiveSetting, EffectiveSettings, SettingOrigin};
 pub(crate) use environment::Environment;
 use environment::Reader;
-use file::ConfigFile;
+pub(crate) use file::ConfigFile;
 pub use file::{ConfigError, ConfigProblem};
 pub use old::{OLD_SECTIONS, OldKey, OldSection, Replaced};
 pub(crate) use otlp::{CERTIFICATE_CODE, CLIENT_CERTIFICATE_CODE, Origin, Route, Routes, TlsFiles};
 pub use otlp::{Compression, Protocol};
 #[cfg(feature = "otel")]
 pub(crate) use otlp::{has_query, path};
+pub(crate) use reload::{Changeable, OfCode, Reloader, Watch};
+pub use reload::{ReloadError, Reloaded};
 pub use resource::ResourceDetector;
 pub(crate) use resource::ResourceInputs;
 pub use setting::{SETTINGS, Setting, Shape};
@@ -157,6 +161,9 @@ pub(crate) struct Settings {
     #[cfg(feature = "fmt")]
     pub(crate) no_colour: bool,
     pub(crate) pipeline: CollectorConfig,
+    /// The file that was read, if there is one.
+    pub(crate) file: Option<Arc<ConfigFile>>,
+    redaction: redaction::Said,
     /// To be shown to a person.
     pub(crate) warnings: Vec<String>,
     /// The variables that are not understood.
@@ -180,7 +187,11 @@ impl Settings {
         let mut reader = Reader::with_file(&environment, file.as_ref());
         let deprecated = file.iter().flat_map(|file| &file.warnings);
         deprecated.for_each(|warning| reader.say(warning.clone()));
-        let filters = filters(&mut reader, &inputs)?;
+        let filters = filters(
+            &mut reader,
+            inputs.default_directives.as_deref(),
+            &inputs.output_directives,
+        )?;
         let routes = if !inputs.is_relay && is_disabled(&mut reader, &inputs) {
             None
         } else {
@@ -203,9 +214,8 @@ impl Settings {
         let formats = formats(&mut reader);
         let mut pipeline = inputs.pipeline;
         batching(&mut reader, &mut pipeline);
-        if let Some(redaction) = redaction::redaction(&mut reader) {
-            pipeline.processing = pipeline.processing.redact(redaction);
-        }
+        let redaction = redaction::Said::of(&mut reader);
+        pipeline.processing = pipeline.processing.base_redaction(redaction.redaction());
         if let Some(spool) = spool::spool(&mut reader) {
             pipeline.spool = Some(spool);
         }
@@ -254,8 +264,21 @@ impl Settings {
             pipeline,
             warnings: reader.warnings,
             ignored: reader.ignored,
+            file: file.map(Arc::new),
+            redaction,
             changed_by_code,
         })
+    }
+}
+
+impl Settings {
+    /// What of them can be changed while telemetry runs.
+    pub(crate) fn changeable(&self) -> Changeable {
+        Changeable {
+            filters: self.filters.clone(),
+            sampler: self.sampler,
+            redaction: self.redaction.clone(),
+        }
     }
 }
 
@@ -281,7 +304,11 @@ fn is_disabled(reader: &mut Reader<'_>, inputs: &Inputs) -> bool {
 }
 
 /// What a variable or the file says holds over what the code has as a default for the same outputs.
-fn filters(reader: &mut Reader<'_>, inputs: &Inputs) -> Result<Filters, InitError> {
+fn filters(
+    reader: &mut Reader<'_>,
+    default: Option<&str>,
+    own: &[(Output, String)],
+) -> Result<Filters, InitError> {
     let of_code = |origin: String, directives: &str| {
         Filter::parse_strictly(directives).map_err(|bad| InitError::Filter {
             origin,
@@ -289,11 +316,11 @@ fn filters(reader: &mut Reader<'_>, inputs: &Inputs) -> Result<Filters, InitErro
             reason: bad.reason,
         })
     };
-    let default = inputs.default_directives.as_deref().unwrap_or_default();
-    let default = of_code("`default_filter` in code".to_owned(), default)?;
+    let origin = "`default_filter` in code".to_owned();
+    let default = of_code(origin, default.unwrap_or_default())?;
     let general = directives(reader, "RUST_LOG").or(default);
     let mut filters = Filters::new(general.unwrap_or_default());
-    for (output, text) in &inputs.output_directives {
+    for (output, text) in own {
         let origin = format!("`default_filter_for({output:?}, ..)` in code");
         filters.set_own(*output, of_code(origin, text)?);
     }

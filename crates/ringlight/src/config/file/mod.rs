@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use ringlight_model::Value;
 
 use super::environment::Environment;
-use super::setting::Setting;
+use super::setting::{SETTINGS, Setting};
 pub(super) use check::is_ours_alone;
 pub use error::{ConfigError, ConfigProblem};
 
@@ -75,7 +75,7 @@ impl ConfigFile {
         Self::read(path).map(Some)
     }
 
-    fn read(path: &Path) -> Result<Self, ConfigError> {
+    pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
         let cannot = |reason: String| ConfigError::unreadable(path, reason);
         let about = std::fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
         if !about.is_file() {
@@ -114,6 +114,17 @@ impl ConfigFile {
     /// What the file says of a setting.
     pub(super) fn by_key(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.setting.key == key)
+    }
+
+    /// The settings that the two do not say the same of.
+    pub(super) fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        let text = |file: &Self, key| file.by_key(key).map(|entry| entry.text.clone());
+        let is_changed = |key| match key {
+            "resource_attributes" => self.attributes != before.attributes,
+            key => text(self, key) != text(before, key),
+        };
+        let keys = SETTINGS.iter().map(|setting| setting.key);
+        keys.filter(|key| is_changed(key)).collect()
     }
 
     /// A setting with where it is: `sample_rate` in ringlight.toml:3.

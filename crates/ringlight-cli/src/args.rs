@@ -44,7 +44,8 @@ Not passed to the program, since they could switch its telemetry off or are mean
 for another backend: OTEL_SDK_DISABLED, OTEL_CONFIG_FILE,
 OTEL_EXPERIMENTAL_CONFIG_FILE, OTEL_*_EXPORTER, RINGLIGHT_OTLP_HEADERS_* and all
 other OTEL_EXPORTER_OTLP_*, such as OTEL_EXPORTER_OTLP_HEADERS. With `--forward` the
-backend itself uses them, but for OTEL_SDK_DISABLED and OTEL_*_EXPORTER.
+backend itself uses them, but for OTEL_SDK_DISABLED, OTEL_CONFIG_FILE and
+OTEL_*_EXPORTER.
 
 Exit codes:
   0  done

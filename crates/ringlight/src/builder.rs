@@ -660,7 +660,8 @@ impl Builder {
         Ok((layer.with_filter(filter), telemetry))
     }
 
-    fn start(self) -> Result<(RinglightSubscriber, Telemetry), InitError> {
+    fn start(mut self) -> Result<(RinglightSubscriber, Telemetry), InitError> {
+        self.inputs.read_declared()?;
         let of_code = OfCode::of(&self.inputs);
         let mut settings = Settings::resolve(self.inputs)?;
         let mut destinations = self.destinations;

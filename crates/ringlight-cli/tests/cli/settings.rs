@@ -237,3 +237,29 @@ fn what_is_wrong_with_an_old_file_leaves_it_as_it_is() {
     let after = std::fs::read_to_string(dir.path().join("ringlight.toml")).unwrap();
     assert_eq!(after, text);
 }
+
+#[test]
+fn the_specifications_file_is_read_and_what_is_wrong_with_it_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let show = |text: &str| {
+        std::fs::write(dir.path().join("otel.yaml"), text).unwrap();
+        let mut command = here(dir.path());
+        command.args(["config", "show"]);
+        command.env("OTEL_CONFIG_FILE", "otel.yaml");
+        command.env("OTEL_SERVICE_NAME", "other").output().unwrap()
+    };
+    let good =
+        "file_format: '1.1'\nresource: { attributes: [ { name: service.name, value: shop } ] }\n";
+    let (stdout, _) = ended(&show(good), 0);
+    let row = stdout.lines().find(|row| row.starts_with("service_name "));
+    let row = row.unwrap_or_default();
+    assert!(
+        row.contains(" shop ") && row.ends_with("  otel.yaml:2"),
+        "{stdout}"
+    );
+    let (_, stderr) = ended(&show("file_format: '1.1'\ndisabled: 3\n"), 1);
+    assert_eq!(
+        stderr,
+        "error: otel.yaml:2: `disabled` is `3`\nhint: allowed is `true` or `false`\n"
+    );
+}

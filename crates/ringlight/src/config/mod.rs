@@ -5,6 +5,7 @@
 //! bad value in a variable is warned about and ignored, so that an environment never keeps a service
 //! from starting.
 
+mod declared;
 mod effective;
 mod environment;
 mod file;
@@ -120,6 +121,19 @@ pub(crate) struct Inputs {
     pub(crate) changes: Changes,
 }
 
+impl Inputs {
+    /// Has the file that `OTEL_CONFIG_FILE` names take the place of the specification's variables. Not for a relay, which
+    /// is no service.
+    ///
+    /// # Errors
+    /// It cannot be read, or something is wrong with it.
+    pub(crate) fn read_declared(&mut self) -> Result<(), InitError> {
+        let environment = std::mem::take(&mut self.environment);
+        self.environment = declared::applied(environment)?;
+        Ok(())
+    }
+}
+
 /// Changes of the pipeline's settings, in the order the code has them.
 #[derive(Default)]
 pub(crate) struct Changes(Vec<Change>);
@@ -186,7 +200,10 @@ impl Settings {
         };
         let mut reader = Reader::with_file(&environment, file.as_ref());
         let deprecated = file.iter().flat_map(|file| &file.warnings);
-        deprecated.for_each(|warning| reader.say(warning.clone()));
+        let declared = environment.declared().into_iter();
+        let declared = declared.flat_map(|file| &file.warnings);
+        let warnings = deprecated.chain(declared);
+        warnings.for_each(|warning| reader.say(warning.clone()));
         let filters = filters(
             &mut reader,
             inputs.default_directives.as_deref(),
@@ -203,7 +220,6 @@ impl Settings {
             (Some(_), Some(given)) => Some(given),
             (Some(_), None) => secrets::headers(&mut reader, inputs.is_relay)?,
         };
-        unsupported(&mut reader);
         let from_environment = sampler(&mut reader);
         let sampler = inputs.sampler.or(from_environment).unwrap_or_default();
         let budget = reader.choice(
@@ -352,17 +368,6 @@ fn directives(reader: &mut Reader<'_>, variable: &str) -> Option<Filter> {
         reader.ignored.insert(variable.to_owned());
     }
     filter.or_else(|| in_file(reader))
-}
-
-/// Says what of the specification's variables this version does not act on, rather than leave
-/// somebody to wonder.
-fn unsupported(reader: &mut Reader<'_>) {
-    let name = "OTEL_CONFIG_FILE";
-    if reader.text(name).is_some() {
-        reader.say(format!(
-            "`{name}` is ignored: this version does not support it"
-        ));
-    }
 }
 
 /// `OTEL_TRACES_SAMPLER` and its argument. The specification has a bad argument ignored, which

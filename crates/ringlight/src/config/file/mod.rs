@@ -69,34 +69,14 @@ impl ConfigFile {
             None => {}
         }
         let path = Path::new(FILE_NAME);
-        if matches!(environment, Environment::Fixed(_)) || !path.exists() {
+        if environment.is_fixed() || !path.exists() {
             return Ok(None);
         }
         Self::read(path).map(Some)
     }
 
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let cannot = |reason: String| ConfigError::unreadable(path, reason);
-        let about = std::fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
-        if !about.is_file() {
-            return Err(cannot("it is not a file".to_owned()));
-        }
-        if about.len() > BYTES_MAX {
-            return Err(cannot(format!(
-                "it has {} bytes, which are more than the {BYTES_MAX} a configuration may have",
-                about.len()
-            )));
-        }
-        let bytes = std::fs::read(path).map_err(|error| cannot(error.to_string()))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let valid = error.utf8_error().valid_up_to();
-            let line = 1 + error.as_bytes()[..valid]
-                .iter()
-                .filter(|b| **b == b'\n')
-                .count();
-            cannot(format!("line {line} is not UTF-8"))
-        })?;
-        check::file(path, &text)
+        check::file(path, &text_of(path)?)
     }
 
     /// Its path, as it was named.
@@ -141,4 +121,31 @@ impl ConfigFile {
     pub(super) fn position_of(&self, entry: &Entry) -> String {
         self.position(entry.line)
     }
+}
+
+/// The text of a file of settings.
+///
+/// # Errors
+/// It cannot be read, or is too large to be one.
+pub(super) fn text_of(path: &Path) -> Result<String, ConfigError> {
+    let cannot = |reason: String| ConfigError::unreadable(path, reason);
+    let about = std::fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
+    if !about.is_file() {
+        return Err(cannot("it is not a file".to_owned()));
+    }
+    if about.len() > BYTES_MAX {
+        return Err(cannot(format!(
+            "it has {} bytes, which are more than the {BYTES_MAX} a configuration may have",
+            about.len()
+        )));
+    }
+    let bytes = std::fs::read(path).map_err(|error| cannot(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes()[..valid]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count();
+        cannot(format!("line {line} is not UTF-8"))
+    })
 }

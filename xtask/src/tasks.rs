@@ -269,6 +269,7 @@ fn features(steps: &mut Steps) -> Outcome {
         ("jaeger", "--lib"),
         ("age", "--lib"),
         ("vault", "--lib"),
+        ("otel-config", "--lib"),
     ] {
         steps.cargo(
             &match features {
@@ -304,7 +305,7 @@ fn features(steps: &mut Steps) -> Outcome {
     )?;
     // By itself, since the command brings it.
     steps.cargo(
-        "tests of the facade's settings without zstd",
+        "tests of the facade's settings without zstd and the specification's file",
         &[
             "test",
             "--quiet",

@@ -44,7 +44,8 @@ Not passed to the program, since they could switch its telemetry off or are mean
 for another backend: OTEL_SDK_DISABLED, OTEL_CONFIG_FILE,
 OTEL_EXPERIMENTAL_CONFIG_FILE, OTEL_*_EXPORTER, RINGLIGHT_OTLP_HEADERS_* and all
 other OTEL_EXPORTER_OTLP_*, such as OTEL_EXPORTER_OTLP_HEADERS. With `--forward` the
-backend itself uses them, but for OTEL_SDK_DISABLED and OTEL_*_EXPORTER.
+backend itself uses them, but for OTEL_SDK_DISABLED, OTEL_CONFIG_FILE and
+OTEL_*_EXPORTER.
 
 Exit codes:
   0  done
@@ -86,6 +87,15 @@ Example:
 Exit codes:
   0  the files are right
   1  something is wrong, or there is no file
+  2  the command line is wrong";
+
+const CONFIG_MIGRATE_HELP: &str = "\
+Example:
+  ringlight config migrate ringlight.toml
+
+Exit codes:
+  0  the file is as it should be now, or was before
+  1  something is wrong with it, or there is no file
   2  the command line is wrong";
 
 const CONFIG_SCHEMA_HELP: &str = "\
@@ -169,6 +179,17 @@ pub(crate) enum ConfigCommand {
     Check {
         /// The files [default: `ringlight.toml` in this directory]
         files: Vec<PathBuf>,
+    },
+    /// Rewrite a file of an earlier version: what is in `[observability]` and `[debug.traces]` goes below
+    /// `[telemetry]`. Comments and everything else stay
+    #[command(after_help = CONFIG_MIGRATE_HELP)]
+    Migrate {
+        /// The file [default: `ringlight.toml` in this directory]
+        file: Option<PathBuf>,
+
+        /// Print the new text and leave the file as it is
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Print the JSON Schema of a file of settings, for editors
     #[command(after_help = CONFIG_SCHEMA_HELP)]

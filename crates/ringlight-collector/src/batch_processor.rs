@@ -95,7 +95,7 @@ impl BatchProcessor {
         let mut resource = Vec::new();
         encode::resource_message(&mut resource, &config.resource);
         Self {
-            processor: Processor::of(config, &callsites),
+            processor: Processor::of(&config.processing, &config.limits, &callsites),
             encoder: Encoder::new(callsites, config),
             limits: config.limits,
             open: [OpenBatch::new(), OpenBatch::new()],

@@ -286,6 +286,10 @@ impl Collector {
                 // The first one has set the deadline.
                 Command::Shutdown(_) => {}
                 Command::ReportOpen(source) => self.open_reports.watch(source),
+                Command::Process(rules) => {
+                    self.inbox.go_by(&rules);
+                    self.open_reports.go_by(&rules);
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringlight_model::{CallsiteRegistry, DropReason};
+use ringlight_model::{CallsiteRegistry, DropReason, Limits};
 use tokio::time::Instant;
 
 use crate::accounts::{Accounts, Fate};
@@ -14,7 +14,7 @@ use crate::config::CollectorConfig;
 use crate::deadlines::Deadlines;
 use crate::destination::Destination;
 use crate::export::EncodedBatch;
-use crate::processing::{Processed, Processor};
+use crate::processing::{Processed, Processing, Processor};
 use crate::record::{LogRecord, Record};
 use crate::requests::{Request, Requests};
 use crate::sink::{LogFilter, RecordSink};
@@ -40,6 +40,8 @@ pub(crate) struct Inbox {
     processor: Option<Box<Processor>>,
     /// Whether there are rules. Without what applies them, nothing goes on its way.
     has_rules: bool,
+    /// What a span that was submitted whole may have.
+    limits: Limits,
     sinks: Sinks,
     /// Without one, every log record is exported.
     log_filter: Option<Box<dyn LogFilter>>,
@@ -93,12 +95,12 @@ impl Inbox {
         log_filter: Option<Box<dyn LogFilter>>,
         (accounts, requests): (Arc<Accounts>, Arc<Requests>),
     ) -> Self {
-        let processor = Processor::of(config, &callsites);
-        Self {
+        let mut inbox = Self {
             accounts,
             requests,
-            has_rules: processor.is_some(),
-            processor,
+            has_rules: false,
+            processor: None,
+            limits: config.limits,
             sinks: Sinks::new(sinks, config.notices.clone()),
             log_filter,
             streams,
@@ -113,7 +115,15 @@ impl Inbox {
             unwanted: 0,
             filtered: [0; 2],
             may_wait,
-        }
+        };
+        inbox.go_by(&config.processing);
+        inbox
+    }
+
+    /// Goes by these rules from the next record on.
+    pub(crate) fn go_by(&mut self, processing: &Processing) {
+        self.processor = Processor::of(processing, &self.limits, &self.callsites);
+        self.has_rules = self.processor.is_some();
     }
 
     /// One record out of a ring, where it came after `since`, which its batch is counted from.

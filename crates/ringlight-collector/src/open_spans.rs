@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ringlight_model::{CallsiteRegistry, Signal};
+use ringlight_model::{CallsiteRegistry, Limits, Signal};
 use ringlight_otlp::encode;
 use ringlight_otlp::open_report::{self, OpenSpan, Round};
 use tokio::sync::Notify;
@@ -28,7 +28,7 @@ use crate::config::CollectorConfig;
 use crate::destination::Destination;
 use crate::encode::Encoder;
 use crate::export::{BatchId, EncodedBatch, ExportError, ExportOutcome};
-use crate::processing::{Processed, Processor};
+use crate::processing::{Processed, Processing, Processor};
 use crate::record::{Record, WORD_BYTES, copy_words};
 use crate::send::Unsent;
 use crate::sync::unpoisoned;
@@ -82,6 +82,8 @@ pub(crate) struct OpenReports {
     encoder: Mutex<Encoder>,
     /// What is reported leaves the process as spans do.
     processor: Mutex<Option<Box<Processor>>>,
+    callsites: Arc<CallsiteRegistry>,
+    limits: Limits,
     /// The encoded resource.
     resource: Vec<u8>,
     /// Names the requests.
@@ -132,8 +134,14 @@ impl OpenReports {
         Self {
             targets: destinations.iter().filter(takes).map(target).collect(),
             source: OnceLock::new(),
-            processor: Mutex::new(Processor::of(config, &callsites)),
-            encoder: Mutex::new(Encoder::new(callsites, config)),
+            processor: Mutex::new(Processor::of(
+                &config.processing,
+                &config.limits,
+                &callsites,
+            )),
+            encoder: Mutex::new(Encoder::new(Arc::clone(&callsites), config)),
+            callsites,
+            limits: config.limits,
             resource,
             instance: Arc::from(format!("{}-open", random_name()).as_str()),
             after: config.open_span_after,
@@ -150,6 +158,12 @@ impl OpenReports {
     pub(crate) fn watch(&self, source: Arc<dyn OpenSpanSource>) {
         let _ = self.source.set(source);
         self.changed.notify_one();
+    }
+
+    /// Goes by these rules from the next report on.
+    pub(crate) fn go_by(&self, processing: &Processing) {
+        let new = Processor::of(processing, &self.limits, &self.callsites);
+        *unpoisoned(self.processor.lock()) = new;
     }
 
     /// Says that a span may have been opened, or a backend have answered, since the last call.

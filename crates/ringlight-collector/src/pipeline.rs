@@ -22,7 +22,7 @@ use crate::mark::{in_pipeline, mark_thread};
 use crate::meter::Meter;
 use crate::metrics::CollectorMetrics;
 use crate::open_spans::OpenSpanSource;
-use crate::processing::{Processing, RuleCount};
+use crate::processing::{Processing, Redaction, RuleCount};
 use crate::recorder::Recorder;
 use crate::requests::{RequestSender, Requests};
 use crate::sink::{LogFilter, RecordSink};
@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Shutdown(Duration),
     /// Report the open spans that this one knows.
     ReportOpen(Arc<dyn OpenSpanSource>),
+    /// Go by these rules from now on.
+    Process(Box<Processing>),
 }
 
 /// Where the answer to a flush goes. Dropping it tells who waits that there is none.
@@ -161,14 +163,18 @@ impl Control {
     /// False when nobody will take it any more.
     ///
     /// What has not been taken is bounded by who waits for it: flushes that nobody waits for any more
-    /// make room.
+    /// make room, and of rules only the last ones are kept.
     pub(crate) fn send(&self, command: Command) -> bool {
         let mut state = self.lock();
         if state.is_ended {
             return false;
         }
-        let is_wanted =
-            |command: &Command| !matches!(command, Command::Flush(a) if !a.is_awaited());
+        let has_rules = matches!(command, Command::Process(_));
+        let is_wanted = |command: &Command| match command {
+            Command::Flush(answer) => answer.is_awaited(),
+            Command::Process(_) => !has_rules,
+            Command::Shutdown(_) | Command::ReportOpen(_) => true,
+        };
         state.commands.retain(is_wanted);
         state.commands.push(command);
         true
@@ -331,7 +337,7 @@ impl Pipeline {
                 sender: sender.clone(),
                 destinations: (0..destinations.len()).collect(),
                 resource: resource.into(),
-                processing: config.processing.clone(),
+                processing: Arc::new(Mutex::new(config.processing.clone())),
             }),
             shared,
             sender,
@@ -408,6 +414,28 @@ impl Pipeline {
         } else {
             ThreadLedger::default()
         }
+    }
+
+    /// Redacts this from now on in place of what the [base](Processing::base_redaction) of the
+    /// [processing](CollectorConfig::processing) was; all other rules stay. Records that are still in the rings go by it;
+    /// the resource and scopes stay as they were at the start. Rules that come back count on.
+    ///
+    /// # Errors
+    /// There is no base, so that nobody is to change it, or the pipeline has been shut down: the redaction is handed back.
+    pub fn set_base_redaction(&self, redaction: Redaction) -> Result<(), Redaction> {
+        let Some(new) = self.processing.rebased(redaction.clone()) else {
+            return Err(redaction);
+        };
+        // Made here, so that expressions are not compiled on the collector's thread.
+        let _ = new.rules();
+        if let Some(sender) = &self.request_sender {
+            sender.set_processing(new.clone());
+        }
+        if !self.shared.has_collector() || !self.control.send(Command::Process(Box::new(new))) {
+            return Err(redaction);
+        }
+        self.sender.wake();
+        Ok(())
     }
 
     /// How often each rule of the [processing](CollectorConfig::processing) has replaced or left out something.

@@ -9,7 +9,7 @@ use ringlight_model::{DropReason, KeyValue, Signal};
 use ringlight_ring::RingSender;
 
 use crate::accounts::{Accounts, Fate};
-use crate::processing::Processing;
+use crate::processing::{Processing, Rules};
 use crate::submit::Shared;
 use crate::sync::unpoisoned;
 
@@ -23,7 +23,8 @@ pub struct RequestSender {
     /// Indexes of the destinations in the accounts.
     pub(crate) destinations: Arc<[usize]>,
     pub(crate) resource: Arc<[u8]>,
-    pub(crate) processing: Processing,
+    /// As it is at present: its base may change.
+    pub(crate) processing: Arc<Mutex<Processing>>,
 }
 
 impl RequestSender {
@@ -36,17 +37,26 @@ impl RequestSender {
     /// Whether there are rules for attributes.
     #[must_use]
     pub fn has_rules(&self) -> bool {
-        self.processing.rules().is_some()
+        self.rules().is_some()
     }
 
     /// Attributes of a metric's point as they may leave the process, by the rules of the
     /// [processing](crate::CollectorConfig::processing).
     #[must_use]
     pub fn processed<'a>(&self, mut attributes: Vec<KeyValue<'a>>) -> Vec<KeyValue<'a>> {
-        if let Some(rules) = self.processing.rules() {
+        if let Some(rules) = self.rules() {
             rules.record_attributes(&mut attributes);
         }
         attributes
+    }
+
+    fn rules(&self) -> Option<Arc<Rules>> {
+        unpoisoned(self.processing.lock()).rules()
+    }
+
+    /// Has rules that are made from now on go by this.
+    pub(crate) fn set_processing(&self, processing: Processing) {
+        *unpoisoned(self.processing.lock()) = processing;
     }
 
     /// Sends an `ExportMetricsServiceRequest`, in protobuf, to every destination that takes metrics. Its records, in the

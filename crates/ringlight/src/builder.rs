@@ -18,20 +18,22 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
 use self::outputs::{connect, lines, service_name};
+use self::start::{rings_max, running};
 use crate::InitError;
 use crate::LogFormat;
 use crate::budget::{self, OverheadBudget};
-use crate::config::{Environment, Inputs, ResourceDetector, Route, Routes, Settings};
-use crate::controls::{self, Controls};
+use crate::config::{Environment, Inputs, OfCode, ResourceDetector, Route, Routes, Settings};
+use crate::controls;
 use crate::filter::{Choice, Output};
 use crate::sampling::{HeadSampling, Sampler, SamplingRule};
 use crate::subscriber::{
     LayerFilter, Outputs, Registry, RinglightLayer, RinglightSubscriber, beside,
 };
-use crate::telemetry::{Shared, Telemetry};
+use crate::telemetry::Telemetry;
 
 mod otlp;
 mod outputs;
+mod start;
 #[cfg(test)]
 mod tests;
 
@@ -41,11 +43,6 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a record waits for others, unless told otherwise: a span is seen within a second of its
 /// end.
 const BATCH_DELAY: Duration = Duration::from_millis(200);
-
-/// Rings there are at most, unless told otherwise, for each processor, and however few or many there are.
-const RINGS_A_PROCESSOR: usize = 4;
-const RINGS_MIN: usize = 64;
-const RINGS_MAX: usize = 1024;
 
 /// Whether the process's subscriber is ours.
 static INITIALIZED: AtomicBool = AtomicBool::new(false);
@@ -63,6 +60,7 @@ pub struct Builder {
     sampling_rules: Vec<SamplingRule>,
     beside: Option<Beside>,
     span_events: bool,
+    watches_config_file: bool,
     #[cfg(feature = "otel")]
     interop: crate::otel::Interop,
 }
@@ -85,6 +83,7 @@ impl Default for Builder {
             sampling_rules: Vec::new(),
             beside: None,
             span_events: false,
+            watches_config_file: true,
             #[cfg(feature = "otel")]
             interop: crate::otel::Interop::default(),
         }
@@ -136,6 +135,15 @@ impl Builder {
     /// [`settings`](crate::settings).
     pub fn config_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.inputs.config_file = Some(file.into());
+        self
+    }
+
+    /// Whether a change of the file of settings is seen while telemetry runs, within two seconds. Default: yes. Which
+    /// settings then take effect: [`Controls::reload`]. What has changed, and what is wrong with it, is told on stderr.
+    ///
+    /// A thread looks every second at when the file was changed; there is none without a file.
+    pub fn watch_config_file(mut self, watch: bool) -> Self {
+        self.watches_config_file = watch;
         self
     }
 
@@ -574,7 +582,9 @@ impl Builder {
         Ok((layer.with_filter(filter), telemetry))
     }
 
-    fn start(self) -> Result<(RinglightSubscriber, Telemetry), InitError> {
+    fn start(mut self) -> Result<(RinglightSubscriber, Telemetry), InitError> {
+        self.inputs.read_declared()?;
+        let of_code = OfCode::of(&self.inputs);
         let mut settings = Settings::resolve(self.inputs)?;
         let mut destinations = self.destinations;
         let routes = connect(&mut settings, &mut destinations)?;
@@ -586,6 +596,8 @@ impl Builder {
         let sampling = HeadSampling::new(service, settings.sampler, self.sampling_rules);
         let filters = settings.filters.clone();
         let controls = Arc::new(controls::Shared::new(sampling, filters));
+        let file = settings.file.take();
+        let file = file.map(|file| (file, of_code, settings.changeable()));
         let lines = lines(&settings, self.log_writer, &controls);
         let has_lines = lines.is_some();
         let has_others =
@@ -641,15 +653,17 @@ impl Builder {
             .map(|sender| crate::metrics::start(settings.metrics, sender))
             .transpose()
             .map_err(StartError::Thread)?;
-        let telemetry = Telemetry {
-            shared: Arc::new(Shared {
-                #[cfg(feature = "otel")]
-                metrics,
-                pipeline,
-                shutdown_timeout: self.shutdown_timeout,
-                controls: Controls { shared: controls },
-            }),
-        };
+        let telemetry = running(
+            pipeline,
+            self.shutdown_timeout,
+            controls,
+            file,
+            #[cfg(feature = "otel")]
+            metrics,
+        );
+        if self.watches_config_file {
+            telemetry.watch_config_file();
+        }
         Ok((subscriber, telemetry))
     }
 
@@ -707,13 +721,6 @@ impl Builder {
         crate::last_words::arrange(&Arc::downgrade(&telemetry.shared));
         Ok(telemetry)
     }
-}
-
-/// How many threads have a ring of their own, unless told otherwise: those of a runtime and as many again
-/// that block, on any machine. It costs nothing until they record.
-fn rings_max() -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    (RINGS_A_PROCESSOR * processors).clamp(RINGS_MIN, RINGS_MAX)
 }
 
 impl fmt::Debug for Builder {

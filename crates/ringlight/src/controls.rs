@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
+use crate::config::{ReloadError, Reloaded, Reloader};
 use crate::error::FilterError;
 use crate::filter::{Filter, Filters, Output};
 use crate::sampling::{HeadSampling, Sampler, SamplingRule};
@@ -26,6 +27,8 @@ use crate::sync::unpoisoned;
 #[derive(Clone)]
 pub struct Controls {
     pub(crate) shared: Arc<Shared>,
+    /// Of the file that was read at the start, if there was one.
+    pub(crate) reloader: Option<Arc<Reloader>>,
 }
 
 /// What recording goes by.
@@ -69,6 +72,23 @@ impl Shared {
     #[inline]
     pub(crate) fn are_split(&self) -> bool {
         self.are_split.load(Ordering::Relaxed)
+    }
+
+    /// Takes over what is different in the new filters; the rest stays, also where it was changed meanwhile.
+    pub(crate) fn take_over(&self, before: &Filters, new: &Filters) {
+        if before == new {
+            return;
+        }
+        self.change_filters(|filters| {
+            if before.general() != new.general() {
+                filters.set_general(new.general().clone());
+            }
+            for output in Output::ALL {
+                if before.own(output) != new.own(output) {
+                    filters.set_own(output, new.own(output).cloned());
+                }
+            }
+        });
     }
 
     fn change_filters(&self, change: impl FnOnce(&mut Filters)) {
@@ -131,6 +151,43 @@ impl Controls {
     pub fn set_sampling_rules(&self, rules: impl IntoIterator<Item = SamplingRule>) {
         let rules = rules.into_iter().collect();
         self.shared.sampling.set_rules(rules);
+    }
+
+    /// Reads the file of settings again, and goes by what has changed in it: `filter`, `filter_lines`, `filter_logs`,
+    /// `filter_traces`, `sample_rate`, `redact` and `redact_keys`. What code and variables say holds over it as at the
+    /// start. Other settings that have changed are named in the answer, and take effect with the next start.
+    ///
+    /// A change is seen without this, within two seconds, unless
+    /// [`Builder::watch_config_file`](crate::Builder::watch_config_file) says otherwise. This is for who wants it at once,
+    /// or at a signal. It blocks for as long as the file takes to be read; not to be called from a signal handler, but from
+    /// the thread that learns of the signal:
+    ///
+    /// ```no_run
+    /// use signal_hook::consts::SIGHUP;
+    /// use signal_hook::iterator::Signals;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let telemetry = ringlight::init()?;
+    /// let controls = telemetry.controls();
+    /// let mut signals = Signals::new([SIGHUP])?;
+    /// std::thread::spawn(move || {
+    ///     for _ in signals.forever() {
+    ///         match controls.reload() {
+    ///             Ok(reloaded) => eprintln!("{reloaded}"),
+    ///             Err(error) => eprintln!("settings stay as they are: {error}"),
+    ///         }
+    ///     }
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// There was no file when telemetry started, it cannot be read, or something is wrong with it; then nothing
+    /// changes.
+    pub fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let reloader = self.reloader.as_ref().ok_or(ReloadError::NoFile)?;
+        Ok(reloader.reload()?)
     }
 }
 

@@ -93,7 +93,9 @@ fn check(
     for (name, value) in headers {
         found.headers.push((name, value));
         if let Err(error) = build(found, shared) {
-            if matches!(found.origin, Origin::Application(_)) {
+            if matches!(found.origin, Origin::Application(_))
+                || matches!(found.headers_origin, Origin::File(_))
+            {
                 return Err(refused(found, error));
             }
             let origin = &found.headers_origin;

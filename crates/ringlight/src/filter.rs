@@ -17,7 +17,7 @@ use tracing_subscriber::filter::Targets;
 /// targets that begin with a path.
 ///
 /// Decided once a callsite: what is filtered out costs the application a load and a branch.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Filter {
     targets: Targets,
     max_level: LevelFilter,

@@ -54,7 +54,7 @@
 //!   sources, one that is not understood, or one whose feature this build does not have keep telemetry from
 //!   starting, since to ignore it would be to send without authentication. A secret that is not there yet does not:
 //!   nothing is sent until it is, unless it is optional. A file of settings is written for this program: what is wrong
-//!   with it is an error, too.
+//!   with it is an error, too, and so is one that `OTEL_CONFIG_FILE` names where this build does not read it.
 //! - **Every record is accounted for**: submitted + recovered = exported + rejected + dropped (by reason) + in
 //!   flight + spooled, at every moment. See [`Telemetry::ledger`].
 //! - **It does not observe itself.** What the exporter logs on its own threads is not recorded.
@@ -113,7 +113,8 @@
 //! | `OTEL_SPAN_EVENT_COUNT_LIMIT`, `OTEL_SPAN_LINK_COUNT_LIMIT`, `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT` | limits of a span, default 128 each |
 //!
 //! `OTEL_BSP_MAX_QUEUE_SIZE` is not used: buffers are bounded in bytes, see
-//! [`Builder::pipeline`]. `OTEL_CONFIG_FILE` is not supported yet, and warned about.
+//! [`Builder::pipeline`]. `OTEL_CONFIG_FILE` names the specification's own file of settings, in YAML (feature
+//! `otel-config`), in place of all variables that begin with `OTEL_`: see docs/configuration.md.
 //!
 //! Where an endpoint that is to be spoken to over gRPC turns out to speak only HTTP, OTLP goes there over HTTP, and a
 //! notice says so.
@@ -180,6 +181,7 @@
 //! | `zstd` | no | compression with Zstandard: smaller and much faster than gzip, and a library in C to compile |
 //! | `b3` | no | Zipkin's headers for trace context, one or several |
 //! | `jaeger` | no | Jaeger's header for trace context |
+//! | `otel-config` | no | the OpenTelemetry specification's file of settings, which `OTEL_CONFIG_FILE` names |
 //! | `clap` | no | `TelemetryArgs`, for applications that parse their arguments with `clap` |
 //!
 //! This crate must not know the store, the server or the UI: a service that depends on it compiles

@@ -5,6 +5,6 @@
 //! `docs/configuration.md`.
 
 pub use crate::config::{
-    ConfigError, ConfigProblem, EffectiveSetting, EffectiveSettings, SETTINGS, Setting,
-    SettingOrigin, Shape,
+    ConfigError, ConfigProblem, EffectiveSetting, EffectiveSettings, OLD_SECTIONS, OldKey,
+    OldSection, ReloadError, Reloaded, Replaced, SETTINGS, Setting, SettingOrigin, Shape,
 };

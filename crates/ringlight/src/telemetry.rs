@@ -1,7 +1,7 @@
 //! The guard: flush, shut down, read the ledger.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 #[cfg(feature = "otel")]
 use std::time::Instant;
@@ -9,9 +9,11 @@ use std::time::Instant;
 use ringlight_collector::{FlushError, Pipeline, RegisterError, RuleCount, SpanProducer};
 use ringlight_model::{CostSnapshot, DeliverySnapshot, LedgerSnapshot, ThreadLedger};
 
+use crate::config::Watch;
 use crate::controls::Controls;
 #[cfg(feature = "otel")]
 use crate::metrics::{MeterProvider, Reader};
+use crate::sync::unpoisoned;
 
 /// Keeps telemetry running; shuts it down when dropped.
 ///
@@ -33,6 +35,8 @@ pub(crate) struct Shared {
     /// Where metrics go anywhere.
     #[cfg(feature = "otel")]
     pub(crate) metrics: Option<(MeterProvider, Reader)>,
+    /// Sees changes of the file of settings, until the end.
+    pub(crate) watch: Mutex<Option<Watch>>,
 }
 
 impl Shared {
@@ -85,6 +89,7 @@ impl Telemetry {
     ///
     /// A second call, and dropping the guard afterwards, change nothing and return at once.
     pub fn shutdown(&self, timeout: Duration) -> LedgerSnapshot {
+        drop(unpoisoned(self.shared.watch.lock()).take());
         self.shared.shutdown(timeout)
     }
 
@@ -101,6 +106,14 @@ impl Telemetry {
     pub fn meter_provider(&self) -> Option<MeterProvider> {
         let metrics = self.shared.metrics.as_ref();
         metrics.map(|(provider, _)| provider.clone())
+    }
+
+    /// Sees changes of the file of settings from now on, if there is one.
+    pub(crate) fn watch_config_file(&self) {
+        if let Some(reloader) = &self.shared.controls.reloader {
+            let watch = Watch::start(Arc::clone(reloader));
+            *unpoisoned(self.shared.watch.lock()) = watch;
+        }
     }
 
     /// A producer of spans that are made without `tracing`, into the same pipeline. Whoever makes a

@@ -11,7 +11,7 @@ use crate::error::{CliError, Exit};
 
 pub(super) fn run(mut files: Vec<PathBuf>, console: Console) -> Result<ExitCode, CliError> {
     if files.is_empty() {
-        files.push(here()?);
+        files.push(here("check")?);
     }
     let mut failed = None;
     let mut good = String::new();
@@ -19,7 +19,12 @@ pub(super) fn run(mut files: Vec<PathBuf>, console: Console) -> Result<ExitCode,
         // Without variables: it is the file that is checked, not what holds here.
         let builder = ringlight::builder().environment([("", ""); 0]);
         match builder.config_file(&file).effective_settings() {
-            Ok(_) => good.push_str(&format!("{}: ok\n", file.display())),
+            Ok(holds) => {
+                for warning in &holds.warnings {
+                    console.warning(warning);
+                }
+                good.push_str(&format!("{}: ok\n", file.display()));
+            }
             Err(error) => {
                 // The one before, since the last is told by whoever called.
                 if let Some(error) = failed.take() {

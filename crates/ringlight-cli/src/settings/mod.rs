@@ -1,6 +1,9 @@
-//! `ringlight config`: what a service's settings come to, whether a file of them is right, and what may be in one.
+//! `ringlight config`: what a service's settings come to, whether a file of them is right, what may be in one, and
+//! how one of an earlier version is written now.
 
 mod check;
+mod migrate;
+mod rewrite;
 mod schema;
 mod show;
 
@@ -21,6 +24,7 @@ pub(crate) fn run(command: ConfigCommand, console: Console) -> Result<ExitCode, 
     match command {
         ConfigCommand::Show { file, json } => show::run(file, json, console),
         ConfigCommand::Check { files } => check::run(files, console),
+        ConfigCommand::Migrate { file, dry_run } => migrate::run(file, dry_run, console),
         ConfigCommand::Schema => print(&schema::text()),
     }
 }
@@ -56,12 +60,13 @@ fn tell(error: &ConfigError, console: Console) -> CliError {
 }
 
 /// The file that lies here, or an error that says what to do.
-fn here() -> Result<PathBuf, CliError> {
+fn here(command: &str) -> Result<PathBuf, CliError> {
     let path = PathBuf::from(FILE_NAME);
     if path.exists() {
         return Ok(path);
     }
     let message = format!("there is no `{FILE_NAME}` in this directory");
-    Err(CliError::new(Exit::Failure, message)
-        .with_hint("name a file: `ringlight config check path/to/file.toml`"))
+    Err(CliError::new(Exit::Failure, message).with_hint(format!(
+        "name a file: `ringlight config {command} path/to/file.toml`"
+    )))
 }

@@ -170,3 +170,96 @@ fn several_files_are_checked_and_the_good_ones_named() {
         "{stderr}"
     );
 }
+
+const OLD: &str =
+    "# Where to.\n[observability]\nexporter = \"otlp\"\nendpoint = \"http://h:4317\" # there\n";
+
+#[test]
+fn an_old_file_is_rewritten_in_its_place_and_the_changes_are_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("real.toml");
+    std::fs::write(&file, OLD).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink("real.toml", dir.path().join("ringlight.toml")).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = here(dir.path());
+        command.args(["config"]).args(arguments).output().unwrap()
+    };
+
+    let (_, stderr) = ended(&run(&["check"]), 0);
+    assert!(
+        stderr.starts_with("warning: `[observability]` in ringlight.toml:2 is deprecated: "),
+        "{stderr}"
+    );
+    let expected = "# Where to.\n[telemetry]\nbackend = \"otlp\"\nenabled = true\notlp_endpoint = \"http://h:4317\" # there\n";
+    let (stdout, stderr) = ended(&run(&["migrate", "--dry-run"]), 0);
+    assert_eq!(stdout, expected);
+    let told = "ringlight.toml: `[observability]` is part of `[telemetry]` now\n\
+                ringlight.toml: `observability.exporter` is `telemetry.backend = \"otlp\"` now\n\
+                ringlight.toml: `observability.exporter` is `telemetry.enabled = true` now\n\
+                ringlight.toml: `observability.endpoint` is `telemetry.otlp_endpoint` now\n";
+    assert_eq!(stderr, told);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), OLD);
+
+    let (stdout, stderr) = ended(&run(&["migrate"]), 0);
+    assert_eq!((stdout.as_str(), stderr.as_str()), (told, ""));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), expected);
+    assert!(dir.path().join("ringlight.toml").is_symlink());
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    let names = std::fs::read_dir(dir.path()).unwrap();
+    assert_eq!(names.count(), 2, "something is left beside the file");
+    let (_, stderr) = ended(&run(&["check"]), 0);
+    assert_eq!(stderr, "");
+
+    let (stdout, _) = ended(&run(&["migrate", "ringlight.toml"]), 0);
+    assert_eq!(
+        stdout,
+        "ringlight.toml: nothing to do, it has no sections of earlier versions\n"
+    );
+}
+
+#[test]
+fn what_is_wrong_with_an_old_file_leaves_it_as_it_is() {
+    let text = "[observability]\nendpoint = \"http://h:4317\"\nheaders = \"a=hunter2\"\n";
+    let dir = written(text);
+    let output = here(dir.path())
+        .args(["config", "migrate"])
+        .output()
+        .unwrap();
+    let (stdout, stderr) = ended(&output, 1);
+    assert_eq!(stdout, "");
+    assert!(
+        stderr.starts_with("error: ringlight.toml:3: `headers` is refused: ")
+            && !stderr.contains("hunter2"),
+        "{stderr}"
+    );
+    let after = std::fs::read_to_string(dir.path().join("ringlight.toml")).unwrap();
+    assert_eq!(after, text);
+}
+
+#[test]
+fn the_specifications_file_is_read_and_what_is_wrong_with_it_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let show = |text: &str| {
+        std::fs::write(dir.path().join("otel.yaml"), text).unwrap();
+        let mut command = here(dir.path());
+        command.args(["config", "show"]);
+        command.env("OTEL_CONFIG_FILE", "otel.yaml");
+        command.env("OTEL_SERVICE_NAME", "other").output().unwrap()
+    };
+    let good =
+        "file_format: '1.1'\nresource: { attributes: [ { name: service.name, value: shop } ] }\n";
+    let (stdout, _) = ended(&show(good), 0);
+    let row = stdout.lines().find(|row| row.starts_with("service_name "));
+    let row = row.unwrap_or_default();
+    assert!(
+        row.contains(" shop ") && row.ends_with("  otel.yaml:2"),
+        "{stdout}"
+    );
+    let (_, stderr) = ended(&show("file_format: '1.1'\ndisabled: 3\n"), 1);
+    assert_eq!(
+        stderr,
+        "error: otel.yaml:2: `disabled` is `3`\nhint: allowed is `true` or `false`\n"
+    );
+}

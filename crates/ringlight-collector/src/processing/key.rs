@@ -2,6 +2,7 @@
 
 use ringlight_model::glob_matches;
 
+use super::Redaction;
 use super::Spec;
 use super::redaction::KeyRule;
 use super::replacement::Replacement;
@@ -66,8 +67,8 @@ pub(super) struct Rename {
 }
 
 impl Keys {
-    pub(super) fn new(spec: &Spec, counts: &mut Counts) -> Self {
-        let replaced = spec.redaction.keys.iter().rev().map(|rule| {
+    pub(super) fn new(spec: &Spec, redaction: &Redaction, counts: &mut Counts) -> Self {
+        let replaced = redaction.keys.iter().rev().map(|rule| {
             let count = counts.index(&format!("key {}", rule.pattern));
             (rule.clone(), count)
         });
@@ -84,7 +85,7 @@ impl Keys {
         });
         let renamed = renamed.collect();
         Self {
-            allowed: spec.redaction.allowed.clone(),
+            allowed: redaction.allowed.clone(),
             replaced,
             dropped,
             renamed,

@@ -33,6 +33,7 @@ pub use redaction::{Redaction, RedactionError, SensitiveData};
 pub use replacement::{HashKey, Replacement};
 pub use rules::RuleCount;
 pub(crate) use rules::Rules;
+use rules::Tallies;
 
 use crate::config::CollectorConfig;
 
@@ -60,11 +61,14 @@ pub struct Processing {
     spec: Spec,
     /// Made of the rules by whoever asks first.
     rules: Arc<OnceLock<Option<Arc<Rules>>>>,
+    tallies: Tallies,
 }
 
 /// What a [`Processing`] was told.
 #[derive(Debug, Clone, Default)]
 struct Spec {
+    /// What comes before `redaction`, and may be changed while a pipeline runs; `None` where it may not.
+    base: Option<Redaction>,
     redaction: Redaction,
     renames: Vec<(String, String)>,
     dropped_attributes: Vec<String>,
@@ -83,6 +87,14 @@ impl Processing {
     #[must_use]
     pub fn redact(self, redaction: Redaction) -> Self {
         self.changed(|spec| spec.redaction.add(redaction))
+    }
+
+    /// Redacts this as if it had been given to [`redact`](Self::redact) first, in place of what was given here before. It
+    /// can be changed while a pipeline runs ([`Pipeline::set_base_redaction`](crate::Pipeline::set_base_redaction)):
+    /// it is for what settings say, beside what the code does.
+    #[must_use]
+    pub fn base_redaction(self, redaction: Redaction) -> Self {
+        self.changed(|spec| spec.base = Some(redaction))
     }
 
     /// Gives an attribute of spans, their events and links, and log records another key. Where a record
@@ -109,12 +121,14 @@ impl Processing {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let Spec {
+            base,
             redaction,
             renames,
             dropped_attributes,
             dropped_records,
         } = &self.spec;
-        redaction.is_empty()
+        base.as_ref().is_none_or(Redaction::is_empty)
+            && redaction.is_empty()
             && renames.is_empty()
             && dropped_attributes.is_empty()
             && dropped_records.is_empty()
@@ -123,14 +137,23 @@ impl Processing {
     fn changed(mut self, change: impl FnOnce(&mut Spec)) -> Self {
         change(&mut self.spec);
         self.rules = Arc::default();
+        self.tallies = Tallies::default();
         self
+    }
+
+    /// The same with another [base](Self::base_redaction), counting on; `None` without one.
+    pub(crate) fn rebased(&self, redaction: Redaction) -> Option<Self> {
+        self.spec.base.as_ref()?;
+        let mut new = self.clone();
+        new.spec.base = Some(redaction);
+        new.rules = Arc::default();
+        Some(new)
     }
 
     /// What the rules have done so far, in the pipelines that were started with this or a clone of it.
     #[must_use]
     pub fn counts(&self) -> Vec<RuleCount> {
-        let rules = self.rules.get().and_then(Option::as_ref);
-        rules.map(|rules| rules.counts()).unwrap_or_default()
+        self.tallies.snapshot()
     }
 
     /// Redacts what is sent with everything.
@@ -143,8 +166,18 @@ impl Processing {
 
     /// The rules, ready; `None` where there are none. Clones share them, and their counters.
     pub(crate) fn rules(&self) -> Option<Arc<Rules>> {
-        let compile = || (!self.is_empty()).then(|| Arc::new(Rules::new(&self.spec)));
+        let compile =
+            || (!self.is_empty()).then(|| Arc::new(Rules::new(&self.spec, &self.tallies)));
         self.rules.get_or_init(compile).clone()
+    }
+}
+
+impl Spec {
+    /// All that is redacted, the base first.
+    fn all_redaction(&self) -> Redaction {
+        let mut all = self.base.clone().unwrap_or_default();
+        all.add(self.redaction.clone());
+        all
     }
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use ringlight_model::{CallsiteKind, CallsiteRegistry, Limits, Severity, Span};
 use ringlight_otlp::encode;
 
+use super::Processing;
 use super::condition::{Origin, Subject};
 use super::key::KeyAction;
 use super::plans::{Attribute, Field, Names, Plan, Plans};
 use super::replacement::Replacement;
 use super::rules::Rules;
-use crate::config::CollectorConfig;
 use crate::record::{
     self, FieldRole, Item, ItemWriter, Items, Key, KeyRef, List, PlainValue, Record, Text,
     ValueRef, WORD_BYTES, Written, copy_words, parse_span_kind, parse_status_code,
@@ -48,16 +48,17 @@ pub(crate) enum Processed<'a> {
 }
 
 impl Processor {
-    /// One with the rules of these settings; `None` where they have none.
+    /// One with these rules; `None` where there are none.
     pub(crate) fn of(
-        config: &CollectorConfig,
+        processing: &Processing,
+        limits: &Limits,
         callsites: &Arc<CallsiteRegistry>,
     ) -> Option<Box<Self>> {
-        let rules = config.processing.rules()?;
+        let rules = processing.rules()?;
         Some(Box::new(Self {
             limits: Limits {
                 request_bytes_max: usize::MAX,
-                ..config.limits
+                ..*limits
             },
             plans: Plans::new(Arc::clone(callsites), &rules),
             rules,

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringlight_collector::{
-    CollectorConfig, DestinationConfig, ExporterBoxed, Pipeline, SpoolConfig,
+    CollectorConfig, DestinationConfig, ExporterBoxed, Pipeline, Processing, Redaction,
+    Replacement, SpoolConfig,
 };
-use ringlight_model::{Account, CallsiteRegistry, DropReason, Signal};
+use ringlight_model::{Account, CallsiteRegistry, DropReason, KeyValue, Signal};
 
 use crate::support::{Answer, PATIENCE, Scripted, config, record_span, start, traces, wait_for};
 
@@ -137,6 +138,37 @@ fn what_cannot_be_sent_is_kept_on_disk_for_the_next_process() {
     let account = wait_for(|| Some(metrics(&pipeline)).filter(|account| account.exported == 4));
     assert_eq!((account.recovered, account.submitted), (4, 0));
     assert_eq!(back.taken()[0].bytes, request("kept", 4));
+}
+
+#[test]
+fn attributes_go_by_the_rules_there_are_at_the_moment() {
+    let backend = Scripted::new("backend", Answer::Ok);
+    let redact = |key: &str| Redaction::new().key(key, Replacement::Mask);
+    let pipeline = start(
+        CollectorConfig {
+            processing: Processing::new().base_redaction(redact("a")),
+            ..config()
+        },
+        &[&backend],
+    );
+    let sender = pipeline.request_sender().unwrap();
+    let shown = || {
+        let attributes = [("a", "1"), ("b", "2")].map(|(key, value)| KeyValue::new(key, value));
+        let processed = sender.processed(attributes.into());
+        let values = processed
+            .into_iter()
+            .map(|attribute| attribute.value.to_string());
+        values.collect::<Vec<_>>()
+    };
+    assert!(sender.has_rules());
+    assert_eq!(shown()[1], "2");
+    assert_ne!(shown()[0], "1");
+    pipeline.set_base_redaction(redact("b")).unwrap();
+    assert_eq!(shown()[0], "1");
+    assert_ne!(shown()[1], "2");
+    pipeline.set_base_redaction(Redaction::new()).unwrap();
+    assert!(!sender.has_rules());
+    assert_eq!(shown(), ["1", "2"]);
 }
 
 #[test]

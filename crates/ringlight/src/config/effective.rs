@@ -69,7 +69,8 @@ impl fmt::Display for SettingOrigin {
 ///
 /// # Errors
 /// As [`Settings::resolve`].
-pub(crate) fn effective(inputs: Inputs) -> Result<EffectiveSettings, InitError> {
+pub(crate) fn effective(mut inputs: Inputs) -> Result<EffectiveSettings, InitError> {
+    inputs.read_declared()?;
     let environment = inputs.environment.clone();
     let file = ConfigFile::find(inputs.config_file.as_deref(), &environment)?;
     let said = Said::of(&inputs);
@@ -262,7 +263,16 @@ impl Trail<'_> {
             },
             _ => value,
         };
-        Some((value, SettingOrigin::Variable(name.to_owned())))
+        Some((value, self.of_variable(name)))
+    }
+
+    /// Who says what a variable does: it, or the specification's file in its place.
+    fn of_variable(&self, name: &str) -> SettingOrigin {
+        let place = (self.reader.declared()).and_then(|file| file.position(name));
+        place.map_or_else(
+            || SettingOrigin::Variable(name.to_owned()),
+            SettingOrigin::File,
+        )
     }
 
     /// The specification has variables for single signals, which hold for those.
@@ -287,7 +297,8 @@ impl Trail<'_> {
                     _ => value,
                 };
                 let key = format!("{} ({})", setting.key, signal.as_str());
-                self.add(key, value, SettingOrigin::Variable(name));
+                let origin = self.of_variable(&name);
+                self.add(key, value, origin);
             }
         }
     }
@@ -313,12 +324,14 @@ impl Trail<'_> {
                 .map(|(name, _)| name.as_str())
                 .collect();
             let shown = format!("{} (values not shown)", shown.join(", "));
-            let origin = match &route.headers_origin {
-                super::Origin::Variable(name) => SettingOrigin::Variable(name.clone()),
-                _ => SettingOrigin::Code,
+            let own = format!("OTEL_EXPORTER_OTLP_{}_HEADERS", upper(signal));
+            let (is_own, origin) = match &route.headers_origin {
+                super::Origin::Variable(name) => {
+                    (*name == own, SettingOrigin::Variable(name.clone()))
+                }
+                super::Origin::File(_) => (true, self.of_variable(&own)),
+                super::Origin::Application(_) => (false, SettingOrigin::Code),
             };
-            let own = format!("_{}_HEADERS", upper(signal));
-            let is_own = matches!(&origin, SettingOrigin::Variable(name) if name.ends_with(&own));
             let key = if is_own {
                 format!("otlp_headers ({})", signal.as_str())
             } else {
@@ -342,7 +355,12 @@ impl Trail<'_> {
             .map(|(_, pair, origin)| (pair.clone(), origin.clone()))
             .collect();
         let pairs = self.reader.pairs("OTEL_RESOURCE_ATTRIBUTES");
-        let variable = SettingOrigin::Variable("OTEL_RESOURCE_ATTRIBUTES".to_owned());
+        let variable = self.of_variable("OTEL_RESOURCE_ATTRIBUTES");
+        let declared = self.reader.declared().into_iter();
+        let declared = declared.flat_map(|file| file.attributes());
+        let declared: Vec<_> = declared
+            .map(|(key, value, place)| (format!("{key}={value}"), SettingOrigin::File(place)))
+            .collect();
         let of_variable = pairs
             .into_iter()
             .map(|(key, value)| (format!("{key}={value}"), variable.clone()));
@@ -355,7 +373,11 @@ impl Trail<'_> {
                 SettingOrigin::File(place.clone()),
             )
         });
-        for (pair, origin) in of_code.into_iter().chain(of_variable).chain(of_file) {
+        for (pair, origin) in (of_code.into_iter())
+            .chain(declared)
+            .chain(of_variable)
+            .chain(of_file)
+        {
             let (key, value) = pair.split_once('=').unwrap_or((&pair, ""));
             if !seen.contains(&key.to_owned()) {
                 seen.push(key.to_owned());

@@ -1,9 +1,11 @@
 //! Where variables come from: the process, or a fixed list; and reading them, with the file behind them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ringlight_model::Value;
 
+use super::declared::Declared;
 use super::file::ConfigFile;
 use super::otlp::Origin;
 
@@ -15,6 +17,8 @@ pub(crate) enum Environment {
     Process,
     /// These and no others.
     Fixed(BTreeMap<String, String>),
+    /// Those of the specification in a file, and of the others these.
+    Declared(Arc<Declared>, Box<Self>),
 }
 
 impl Environment {
@@ -23,8 +27,29 @@ impl Environment {
         let value = match self {
             Self::Process => std::env::var(name).ok(),
             Self::Fixed(variables) => variables.get(name).cloned(),
+            Self::Declared(file, _) if name.starts_with("OTEL_") => {
+                file.get(name).map(str::to_owned)
+            }
+            Self::Declared(_, others) => others.get(name),
         };
         value.filter(|value| !value.trim().is_empty())
+    }
+
+    /// Whether it stands for the process's surroundings.
+    pub(super) fn is_fixed(&self) -> bool {
+        match self {
+            Self::Process => false,
+            Self::Fixed(_) => true,
+            Self::Declared(_, others) => others.is_fixed(),
+        }
+    }
+
+    /// What the specification's file says, if there is one.
+    pub(super) fn declared(&self) -> Option<&Declared> {
+        match self {
+            Self::Declared(file, _) => Some(file),
+            Self::Process | Self::Fixed(_) => None,
+        }
     }
 }
 
@@ -89,11 +114,22 @@ impl<'a> Reader<'a> {
         attributes.into_iter().flatten()
     }
 
+    /// What the specification's file says, if there is one.
+    pub(super) fn declared(&self) -> Option<&'a Declared> {
+        self.environment.declared()
+    }
+
+    /// Who says what a variable does: it, or the specification's file in its place.
+    pub(super) fn variable_origin(&self, name: &str) -> Origin {
+        let place = self.declared().and_then(|file| file.place(name));
+        place.map_or_else(|| Origin::Variable(name.to_owned()), Origin::File)
+    }
+
     /// Who says what [`text`](Self::text) has of a variable: it, or the file in its place.
     pub(super) fn origin(&self, name: &str) -> Origin {
         let entry = self.file.filter(|_| self.variable(name).is_none());
         let entry = entry.and_then(|file| Some(file.place(file.by_variable(name)?)));
-        entry.map_or_else(|| Origin::Variable(name.to_owned()), Origin::File)
+        entry.map_or_else(|| self.variable_origin(name), Origin::File)
     }
 
     /// Only `true`, in any case, is true.
@@ -155,17 +191,21 @@ impl<'a> Reader<'a> {
             match pair {
                 Some(pair) => pairs.push(pair),
                 // Not shown: it may be a secret.
-                None => self.say(format!(
-                    "`{name}` has a member that is not `key=value`, which is ignored"
-                )),
+                None => {
+                    let origin = self.variable_origin(name);
+                    self.say(format!(
+                        "{origin} has a member that is not `key=value`, which is ignored"
+                    ));
+                }
             }
         }
         pairs
     }
 
     pub(super) fn warn(&mut self, name: &str, value: &str, allowed: &str) {
+        let origin = self.variable_origin(name);
         self.say(format!(
-            "`{name}` is `{value}`, which is ignored; allowed is {allowed}"
+            "{origin} is `{value}`, which is ignored; allowed is {allowed}"
         ));
     }
 

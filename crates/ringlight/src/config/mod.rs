@@ -5,13 +5,16 @@
 //! bad value in a variable is warned about and ignored, so that an environment never keeps a service
 //! from starting.
 
+mod declared;
 mod effective;
 mod environment;
 mod file;
 #[cfg(feature = "otel")]
 mod metrics;
+mod old;
 mod otlp;
 mod redaction;
+mod reload;
 mod resource;
 #[cfg(feature = "otel")]
 mod secrets;
@@ -25,6 +28,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ringlight_collector::{CollectorConfig, SpoolConfig};
@@ -41,14 +45,17 @@ pub(crate) use effective::effective;
 pub use effective::{EffectiveSetting, EffectiveSettings, SettingOrigin};
 pub(crate) use environment::Environment;
 use environment::Reader;
-use file::ConfigFile;
+pub(crate) use file::ConfigFile;
 pub use file::{ConfigError, ConfigProblem};
 #[cfg(feature = "otel")]
 pub(crate) use metrics::MetricsInputs;
+pub use old::{OLD_SECTIONS, OldKey, OldSection, Replaced};
 pub(crate) use otlp::{CERTIFICATE_CODE, CLIENT_CERTIFICATE_CODE, Origin, Route, Routes, TlsFiles};
 pub use otlp::{Compression, Protocol};
 #[cfg(feature = "otel")]
 pub(crate) use otlp::{has_query, path};
+pub(crate) use reload::{Changeable, OfCode, Reloader, Watch};
+pub use reload::{ReloadError, Reloaded};
 pub use resource::ResourceDetector;
 pub(crate) use resource::ResourceInputs;
 pub use setting::{SETTINGS, Setting, Shape};
@@ -120,6 +127,19 @@ pub(crate) struct Inputs {
     pub(crate) changes: Changes,
 }
 
+impl Inputs {
+    /// Has the file that `OTEL_CONFIG_FILE` names take the place of the specification's variables. Not for a relay, which
+    /// is no service.
+    ///
+    /// # Errors
+    /// It cannot be read, or something is wrong with it.
+    pub(crate) fn read_declared(&mut self) -> Result<(), InitError> {
+        let environment = std::mem::take(&mut self.environment);
+        self.environment = declared::applied(environment)?;
+        Ok(())
+    }
+}
+
 /// Changes of the pipeline's settings, in the order the code has them.
 #[derive(Default)]
 pub(crate) struct Changes(Vec<Change>);
@@ -163,6 +183,9 @@ pub(crate) struct Settings {
     #[cfg(feature = "fmt")]
     pub(crate) no_colour: bool,
     pub(crate) pipeline: CollectorConfig,
+    /// The file that was read, if there is one.
+    pub(crate) file: Option<Arc<ConfigFile>>,
+    redaction: redaction::Said,
     /// To be shown to a person.
     pub(crate) warnings: Vec<String>,
     /// The variables that are not understood.
@@ -184,7 +207,16 @@ impl Settings {
             false => ConfigFile::find(inputs.config_file.as_deref(), &environment)?,
         };
         let mut reader = Reader::with_file(&environment, file.as_ref());
-        let filters = filters(&mut reader, &inputs)?;
+        let deprecated = file.iter().flat_map(|file| &file.warnings);
+        let declared = environment.declared().into_iter();
+        let declared = declared.flat_map(|file| &file.warnings);
+        let warnings = deprecated.chain(declared);
+        warnings.for_each(|warning| reader.say(warning.clone()));
+        let filters = filters(
+            &mut reader,
+            inputs.default_directives.as_deref(),
+            &inputs.output_directives,
+        )?;
         let routes = if !inputs.is_relay && is_disabled(&mut reader, &inputs) {
             None
         } else {
@@ -198,7 +230,6 @@ impl Settings {
         };
         #[cfg(feature = "otel")]
         let metrics = metrics::metrics(&mut reader, inputs.metrics);
-        unsupported(&mut reader);
         let from_environment = sampler(&mut reader);
         let sampler = inputs.sampler.or(from_environment).unwrap_or_default();
         let budget = reader.choice(
@@ -209,9 +240,8 @@ impl Settings {
         let formats = formats(&mut reader);
         let mut pipeline = inputs.pipeline;
         batching(&mut reader, &mut pipeline);
-        if let Some(redaction) = redaction::redaction(&mut reader) {
-            pipeline.processing = pipeline.processing.redact(redaction);
-        }
+        let redaction = redaction::Said::of(&mut reader);
+        pipeline.processing = pipeline.processing.base_redaction(redaction.redaction());
         if let Some(spool) = spool::spool(&mut reader) {
             pipeline.spool = Some(spool);
         }
@@ -262,8 +292,21 @@ impl Settings {
             pipeline,
             warnings: reader.warnings,
             ignored: reader.ignored,
+            file: file.map(Arc::new),
+            redaction,
             changed_by_code,
         })
+    }
+}
+
+impl Settings {
+    /// What of them can be changed while telemetry runs.
+    pub(crate) fn changeable(&self) -> Changeable {
+        Changeable {
+            filters: self.filters.clone(),
+            sampler: self.sampler,
+            redaction: self.redaction.clone(),
+        }
     }
 }
 
@@ -289,7 +332,11 @@ fn is_disabled(reader: &mut Reader<'_>, inputs: &Inputs) -> bool {
 }
 
 /// What a variable or the file says holds over what the code has as a default for the same outputs.
-fn filters(reader: &mut Reader<'_>, inputs: &Inputs) -> Result<Filters, InitError> {
+fn filters(
+    reader: &mut Reader<'_>,
+    default: Option<&str>,
+    own: &[(Output, String)],
+) -> Result<Filters, InitError> {
     let of_code = |origin: String, directives: &str| {
         Filter::parse_strictly(directives).map_err(|bad| InitError::Filter {
             origin,
@@ -297,11 +344,11 @@ fn filters(reader: &mut Reader<'_>, inputs: &Inputs) -> Result<Filters, InitErro
             reason: bad.reason,
         })
     };
-    let default = inputs.default_directives.as_deref().unwrap_or_default();
-    let default = of_code("`default_filter` in code".to_owned(), default)?;
+    let origin = "`default_filter` in code".to_owned();
+    let default = of_code(origin, default.unwrap_or_default())?;
     let general = directives(reader, "RUST_LOG").or(default);
     let mut filters = Filters::new(general.unwrap_or_default());
-    for (output, text) in &inputs.output_directives {
+    for (output, text) in own {
         let origin = format!("`default_filter_for({output:?}, ..)` in code");
         filters.set_own(*output, of_code(origin, text)?);
     }
@@ -333,17 +380,6 @@ fn directives(reader: &mut Reader<'_>, variable: &str) -> Option<Filter> {
         reader.ignored.insert(variable.to_owned());
     }
     filter.or_else(|| in_file(reader))
-}
-
-/// Says what of the specification's variables this version does not act on, rather than leave
-/// somebody to wonder.
-fn unsupported(reader: &mut Reader<'_>) {
-    let name = "OTEL_CONFIG_FILE";
-    if reader.text(name).is_some() {
-        reader.say(format!(
-            "`{name}` is ignored: this version does not support it"
-        ));
-    }
 }
 
 /// `OTEL_TRACES_SAMPLER` and its argument. The specification has a bad argument ignored, which

@@ -229,13 +229,15 @@ fn route(
     asked_for: bool,
 ) -> Option<Route> {
     let own_name = format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", upper(signal));
+    let mut own = false;
     let (endpoint, origin) = if let Some(endpoint) = &inputs.argument_endpoint {
         (endpoint.clone(), ARGUMENT)
     } else if let Some(endpoint) = &inputs.endpoint {
         let origin = if inputs.is_relay { RELAY } else { CODE };
         (endpoint.clone(), origin)
     } else if let Some(endpoint) = reader.variable(&own_name) {
-        (endpoint, Origin::Variable(own_name.clone()))
+        own = true;
+        (endpoint, reader.variable_origin(&own_name))
     } else if let Some(endpoint) = reader.variable(OWN_VARIABLE) {
         (endpoint, Origin::Variable(OWN_VARIABLE.to_owned()))
     } else if let Some(endpoint) = reader.variable(GENERIC_ENDPOINT) {
@@ -251,7 +253,6 @@ fn route(
         return None;
     };
     let protocol = protocol(reader, inputs, signal, &endpoint, &origin);
-    let own = origin == Origin::Variable(own_name);
     let (headers, headers_origin) = headers(reader, inputs, signal);
     let compression = compression(reader, inputs, signal);
     let tls_files = tls_files(reader, inputs, signal);
@@ -411,12 +412,9 @@ fn headers(
     let own = header_pairs(reader, &per_signal);
     if own.is_empty() {
         let name = "OTEL_EXPORTER_OTLP_HEADERS";
-        (
-            header_pairs(reader, name),
-            Origin::Variable(name.to_owned()),
-        )
+        (header_pairs(reader, name), reader.variable_origin(name))
     } else {
-        (own, Origin::Variable(per_signal))
+        (own, reader.variable_origin(&per_signal))
     }
 }
 

@@ -579,7 +579,6 @@ fn what_this_version_does_not_support_is_said() {
     let warnings = |variables: &[(&str, &str)]| settings(variables, |_| {}).warnings.len();
     assert_eq!(warnings(&[("OTEL_TRACES_SAMPLER", "always_on")]), 0);
     assert_eq!(warnings(&[("OTEL_TRACES_SAMPLER", "jaeger_remote")]), 1);
-    assert_eq!(warnings(&[("OTEL_CONFIG_FILE", "otel.yaml")]), 1);
 }
 
 #[test]
@@ -671,4 +670,17 @@ fn propagators_are_those_that_are_named_and_there() {
     check("jaeger", &[Format::Jaeger], None);
     #[cfg(not(feature = "jaeger"))]
     check("jaeger", &[], Some(&["feature `jaeger`"]));
+}
+
+/// To go on without it would be to send somewhere else.
+#[cfg(not(feature = "otel-config"))]
+#[test]
+fn the_specifications_file_is_an_error_where_it_is_not_read() {
+    let builder = crate::builder().environment([("OTEL_CONFIG_FILE", "otel.yaml")]);
+    let error = builder.build().map(|_| ()).unwrap_err();
+    assert_eq!(
+        format!("{error:?}"),
+        "otel.yaml: `OTEL_CONFIG_FILE` names it, and this build does not read such files\n\
+         hint: enable the feature `otel-config` of the crate `ringlight`, or unset the variable"
+    );
 }

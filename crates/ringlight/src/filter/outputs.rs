@@ -43,7 +43,7 @@ impl Output {
 }
 
 /// A filter for all outputs, and those of single ones.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Filters {
     general: Filter,
     /// By [`Output`].
@@ -67,6 +67,16 @@ impl Filters {
     /// Gives an output a filter of its own, or the one for all again.
     pub(crate) fn set_own(&mut self, output: Output, filter: Option<Filter>) {
         self.own[output as usize] = filter;
+    }
+
+    /// The filter of the outputs that have none of their own.
+    pub(crate) const fn general(&self) -> &Filter {
+        &self.general
+    }
+
+    /// An output's own filter.
+    pub(crate) fn own(&self, output: Output) -> Option<&Filter> {
+        self.own[output as usize].as_ref()
     }
 
     /// What an output goes by.

@@ -203,7 +203,7 @@ impl World {
                 sender: sender.clone(),
                 destinations: (0..self.backends.len()).collect(),
                 resource: Arc::default(),
-                processing: Default::default(),
+                processing: Arc::default(),
             },
             sender,
             control,

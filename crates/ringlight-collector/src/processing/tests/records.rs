@@ -76,7 +76,8 @@ fn processed(processing: &Processing, words: &[u64]) -> Result<Option<Vec<u8>>, 
         processing: processing.clone(),
         ..CollectorConfig::default()
     };
-    let mut processor = Processor::of(&config, &callsites()).expect("there are rules");
+    let mut processor =
+        Processor::of(&config.processing, &config.limits, &callsites()).expect("there are rules");
     let bytes = bytes(words);
     match processor.process(&Record::parse(&bytes).expect("it is a record")) {
         Processed::Same => Ok(None),
@@ -438,4 +439,35 @@ proptest! {
         prop_assert_eq!(dropped.count(), texts.len());
         prop_assert!(words.contains(&dropped_item(1, 2)));
     }
+}
+
+#[test]
+fn another_base_takes_the_place_of_the_first_and_rules_count_on() {
+    let key = |key: &str| Redaction::new().key(key, Replacement::Mask);
+    let words = span(|writer| {
+        let _ = writer.text(Key::Name("a"), "1");
+        let _ = writer.text(Key::Name("b"), "2");
+        let _ = writer.text(Key::Name("c"), "3");
+    });
+    let left = |processing: &Processing| shown(&processed(processing, &words).unwrap().unwrap());
+    let first = Processing::new().redact(key("a")).base_redaction(key("b"));
+    assert_eq!(left(&first), ["a=[redacted]", "b=[redacted]", "c=3"]);
+    let second = first.rebased(key("c")).unwrap();
+    assert_eq!(left(&second), ["a=[redacted]", "b=2", "c=[redacted]"]);
+    let third = second.rebased(key("b")).unwrap();
+    left(&third);
+    for processing in [first, second, third] {
+        let counts = processing.counts().into_iter();
+        let counts: Vec<_> = counts.map(|count| (count.rule, count.count)).collect();
+        let expected = [("key a", 3), ("key b", 2), ("key c", 1)];
+        assert_eq!(counts, expected.map(|(rule, n)| (rule.to_owned(), n)));
+    }
+    assert!(
+        Processing::new()
+            .redact(key("a"))
+            .rebased(key("b"))
+            .is_none()
+    );
+    let none = Processing::new().base_redaction(Redaction::new());
+    assert!(none.is_empty() && none.rules().is_none());
 }

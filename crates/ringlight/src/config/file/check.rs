@@ -7,6 +7,7 @@ use ringlight_model::Value;
 use toml_edit::{Document, Item, TableLike};
 
 use super::{ConfigError, ConfigFile, ConfigProblem, Entry, FILE_NAME};
+use crate::config::old::OLD_SECTIONS;
 use crate::config::setting::{self, SETTINGS, Setting, Shape};
 
 /// The table that is ours.
@@ -59,13 +60,13 @@ pub(super) fn file(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
 }
 
 /// Another file may be the application's own, in which other tables are none of our business.
-fn is_ours_alone(path: &Path) -> bool {
+pub(in crate::config) fn is_ours_alone(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == FILE_NAME)
 }
 
-struct Check<'a> {
+pub(super) struct Check<'a> {
     text: &'a str,
-    file: ConfigFile,
+    pub(super) file: ConfigFile,
     problems: Vec<ConfigProblem>,
 }
 
@@ -80,19 +81,40 @@ impl Check<'_> {
                     format!("`{TABLE}` is a table, not {}", kind(item)),
                     "write `[telemetry]` on a line of its own, and the settings below it",
                 ),
-                _ if !is_ours_alone => {}
-                _ if setting::of_key(name).is_some() => self.problem(
-                    span,
-                    format!("`{name}` stands before `[{TABLE}]`"),
-                    "write `[telemetry]` on a line of its own, and the settings below it",
-                ),
-                _ => self.problem(
-                    span,
-                    format!("`{name}` is not known here"),
-                    "the settings of this file are below `[telemetry]`",
-                ),
+                _ if is_ours_alone => self.beside(name, item, span),
+                _ => {}
             }
         }
+        // Last, since what `[telemetry]` says holds.
+        self.old_sections(root);
+    }
+
+    /// What stands beside `[telemetry]` in a file that has nothing else.
+    fn beside(&mut self, name: &str, item: &Item, span: Option<Range<usize>>) {
+        if setting::of_key(name).is_some() {
+            return self.problem(
+                span,
+                format!("`{name}` stands before `[{TABLE}]`"),
+                "write `[telemetry]` on a line of its own, and the settings below it",
+            );
+        }
+        if let Some(table) = item.as_table_like() {
+            if is_old(name) {
+                return;
+            }
+            if OLD_SECTIONS.iter().any(|old| is_in(old.name, name)) {
+                for (key, item) in table.iter() {
+                    let path = format!("{name}.{key}");
+                    self.beside(&path, item, span_of(table, key, item));
+                }
+                return;
+            }
+        }
+        self.problem(
+            span,
+            format!("`{name}` is not known here"),
+            "the settings of this file are below `[telemetry]`",
+        );
     }
 
     fn table(&mut self, table: &dyn TableLike) {
@@ -100,12 +122,15 @@ impl Check<'_> {
             let key_span = span_of(table, key, item);
             match setting::of_key(key) {
                 Some(setting) => self.setting(setting, item, key_span),
-                None => self.unknown(key, key_span),
+                None => {
+                    let known: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
+                    self.unknown(key, key_span, &known);
+                }
             }
         }
     }
 
-    fn unknown(&mut self, key: &str, span: Option<Range<usize>>) {
+    pub(super) fn unknown(&mut self, key: &str, span: Option<Range<usize>>, known: &[&str]) {
         let lower = key.to_ascii_lowercase();
         if OF_SECRETS.iter().any(|part| lower.contains(part)) {
             return self.problem(
@@ -118,22 +143,14 @@ impl Check<'_> {
                  `otlp_headers_vault_key`, or set `OTEL_EXPORTER_OTLP_HEADERS` in the environment; see docs/secrets.md",
             );
         }
-        let nearest = SETTINGS
+        let nearest = known
             .iter()
-            .map(|setting| {
-                (
-                    strsim::damerau_levenshtein(setting.key, &lower),
-                    setting.key,
-                )
-            })
+            .map(|known| (strsim::damerau_levenshtein(known, &lower), known))
             .min()
             .filter(|(distance, known)| *distance <= known.len() / 3);
         let hint = match nearest {
             Some((_, known)) => format!("did you mean `{known}`?"),
-            None => {
-                let keys: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
-                format!("known are `{}`", keys.join("`, `"))
-            }
+            None => format!("known are `{}`", known.join("`, `")),
         };
         self.problem(span, format!("`{key}` is not a setting"), hint);
     }
@@ -149,17 +166,26 @@ impl Check<'_> {
                 setting,
                 text,
                 line,
+                name: setting.key.to_owned(),
             }),
-            None => {
-                let span = item.span().or(key_span);
-                let message = match shown(setting.shape, item) {
-                    Some(value) => format!("`{}` is {value}", setting.key),
-                    None => format!("`{}` is something else", setting.key),
-                };
-                let allowed = format!("allowed is {}", setting.shape);
-                self.problem(span, message, allowed);
-            }
+            None => self.wrong(setting.key, setting.shape, item, key_span),
         }
+    }
+
+    /// A value is not what it may be.
+    pub(super) fn wrong(
+        &mut self,
+        key: &str,
+        shape: Shape,
+        item: &Item,
+        key_span: Option<Range<usize>>,
+    ) {
+        let span = item.span().or(key_span);
+        let message = match shown(shape, item) {
+            Some(value) => format!("`{key}` is {value}"),
+            None => format!("`{key}` is something else"),
+        };
+        self.problem(span, message, format!("allowed is {shape}"));
     }
 
     fn attributes(
@@ -198,6 +224,7 @@ impl Check<'_> {
             setting,
             text: names.join(","),
             line,
+            name: setting.key.to_owned(),
         });
     }
 
@@ -214,7 +241,7 @@ impl Check<'_> {
         });
     }
 
-    fn line(&self, span: Option<Range<usize>>) -> usize {
+    pub(super) fn line(&self, span: Option<Range<usize>>) -> usize {
         let start = span.map_or(0, |span| span.start).min(self.text.len());
         1 + self.text.as_bytes()[..start]
             .iter()
@@ -224,13 +251,13 @@ impl Check<'_> {
 }
 
 /// Where a key is, or else what belongs to it.
-fn span_of(table: &dyn TableLike, key: &str, item: &Item) -> Option<Range<usize>> {
+pub(super) fn span_of(table: &dyn TableLike, key: &str, item: &Item) -> Option<Range<usize>> {
     let key = table.get_key_value(key).and_then(|(key, _)| key.span());
     key.or_else(|| item.span())
 }
 
 /// A value as the variable of the setting would have it; `None` if it is not of the shape.
-fn text(shape: Shape, item: &Item) -> Option<String> {
+pub(super) fn text(shape: Shape, item: &Item) -> Option<String> {
     let text = match shape {
         Shape::Truth => item.as_bool()?.to_string(),
         Shape::Whole(..) => item.as_integer()?.to_string(),
@@ -245,6 +272,16 @@ fn text(shape: Shape, item: &Item) -> Option<String> {
         _ => item.as_str()?.to_owned(),
     };
     shape.takes(&text).then_some(text)
+}
+
+/// Whether this is the name of a section of earlier versions.
+fn is_old(name: &str) -> bool {
+    OLD_SECTIONS.iter().any(|old| old.name == name)
+}
+
+/// Whether a name of several parts begins with these.
+fn is_in(name: &str, first: &str) -> bool {
+    (name.strip_prefix(first)).is_some_and(|rest| rest.starts_with('.'))
 }
 
 fn number(item: &Item) -> Option<f64> {

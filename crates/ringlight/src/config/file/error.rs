@@ -39,6 +39,22 @@ impl ConfigError {
     }
 }
 
+impl ConfigError {
+    /// A file that is not read for another reason.
+    #[cfg(not(feature = "otel-config"))]
+    pub(in crate::config) fn refused(path: &Path, message: String, hint: &str) -> Self {
+        let problem = ConfigProblem {
+            line: None,
+            message,
+            hint: hint.to_owned(),
+        };
+        Self {
+            path: path.to_owned(),
+            problems: vec![problem],
+        }
+    }
+}
+
 impl ConfigProblem {
     /// The problem with the place it is at: `ringlight.toml:3: ...`.
     #[must_use]

@@ -5,6 +5,7 @@
 
 mod check;
 mod error;
+mod old;
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,8 @@ use std::path::{Path, PathBuf};
 use ringlight_model::Value;
 
 use super::environment::Environment;
-use super::setting::Setting;
+use super::setting::{SETTINGS, Setting};
+pub(super) use check::is_ours_alone;
 pub use error::{ConfigError, ConfigProblem};
 
 /// Looked for where the process runs, if nothing names another.
@@ -33,6 +35,8 @@ pub(crate) struct ConfigFile {
     entries: Vec<Entry>,
     /// `resource_attributes`.
     pub(super) attributes: Vec<(String, Value<'static>)>,
+    /// What a person should write otherwise.
+    pub(super) warnings: Vec<String>,
 }
 
 /// One setting.
@@ -42,6 +46,8 @@ pub(super) struct Entry {
     /// As a variable would have it.
     pub(super) text: String,
     line: usize,
+    /// What it is called there.
+    name: String,
 }
 
 impl ConfigFile {
@@ -63,34 +69,14 @@ impl ConfigFile {
             None => {}
         }
         let path = Path::new(FILE_NAME);
-        if matches!(environment, Environment::Fixed(_)) || !path.exists() {
+        if environment.is_fixed() || !path.exists() {
             return Ok(None);
         }
         Self::read(path).map(Some)
     }
 
-    fn read(path: &Path) -> Result<Self, ConfigError> {
-        let cannot = |reason: String| ConfigError::unreadable(path, reason);
-        let about = std::fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
-        if !about.is_file() {
-            return Err(cannot("it is not a file".to_owned()));
-        }
-        if about.len() > BYTES_MAX {
-            return Err(cannot(format!(
-                "it has {} bytes, which are more than the {BYTES_MAX} a configuration may have",
-                about.len()
-            )));
-        }
-        let bytes = std::fs::read(path).map_err(|error| cannot(error.to_string()))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let valid = error.utf8_error().valid_up_to();
-            let line = 1 + error.as_bytes()[..valid]
-                .iter()
-                .filter(|b| **b == b'\n')
-                .count();
-            cannot(format!("line {line} is not UTF-8"))
-        })?;
-        check::file(path, &text)
+    pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
+        check::file(path, &text_of(path)?)
     }
 
     /// Its path, as it was named.
@@ -110,9 +96,20 @@ impl ConfigFile {
         self.entries.iter().find(|entry| entry.setting.key == key)
     }
 
+    /// The settings that the two do not say the same of.
+    pub(super) fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        let text = |file: &Self, key| file.by_key(key).map(|entry| entry.text.clone());
+        let is_changed = |key| match key {
+            "resource_attributes" => self.attributes != before.attributes,
+            key => text(self, key) != text(before, key),
+        };
+        let keys = SETTINGS.iter().map(|setting| setting.key);
+        keys.filter(|key| is_changed(key)).collect()
+    }
+
     /// A setting with where it is: `sample_rate` in ringlight.toml:3.
     pub(super) fn place(&self, entry: &Entry) -> String {
-        format!("`{}` in {}", entry.setting.key, self.position(entry.line))
+        format!("`{}` in {}", entry.name, self.position(entry.line))
     }
 
     /// Where a setting is: ringlight.toml:3.
@@ -124,4 +121,31 @@ impl ConfigFile {
     pub(super) fn position_of(&self, entry: &Entry) -> String {
         self.position(entry.line)
     }
+}
+
+/// The text of a file of settings.
+///
+/// # Errors
+/// It cannot be read, or is too large to be one.
+pub(super) fn text_of(path: &Path) -> Result<String, ConfigError> {
+    let cannot = |reason: String| ConfigError::unreadable(path, reason);
+    let about = std::fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
+    if !about.is_file() {
+        return Err(cannot("it is not a file".to_owned()));
+    }
+    if about.len() > BYTES_MAX {
+        return Err(cannot(format!(
+            "it has {} bytes, which are more than the {BYTES_MAX} a configuration may have",
+            about.len()
+        )));
+    }
+    let bytes = std::fs::read(path).map_err(|error| cannot(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes()[..valid]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count();
+        cannot(format!("line {line} is not UTF-8"))
+    })
 }

@@ -57,6 +57,10 @@ fn attributes_below(
     if let Some(name) = name {
         add(text("service.name", name));
     }
+    let declared = reader.declared().into_iter();
+    for (key, value, _) in declared.flat_map(|file| file.attributes()) {
+        add(KeyValue::new(key.to_owned(), value.clone()));
+    }
     for (key, value) in reader.pairs("OTEL_RESOURCE_ATTRIBUTES") {
         add(KeyValue::new(key, value));
     }

@@ -291,7 +291,10 @@ impl<M: Mode> RecordingIn<M> {
             times,
             dispatch: make(subscriber),
             slab,
-            controls: Controls { shared: controls },
+            controls: Controls {
+                shared: controls,
+                reloader: None,
+            },
         }
     }
 

@@ -1,0 +1,58 @@
+//! From a running pipeline to telemetry, and how many rings it has.
+
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use ringlight_collector::Pipeline;
+
+use crate::config::{Changeable, ConfigFile, OfCode, Reloader};
+use crate::controls::{self, Controls};
+#[cfg(feature = "otel")]
+use crate::metrics::{MeterProvider, Reader};
+use crate::telemetry::{Shared, Telemetry};
+
+/// Rings there are at most, unless told otherwise, for each processor, and however few or many there are.
+const RINGS_A_PROCESSOR: usize = 4;
+const RINGS_MIN: usize = 64;
+const RINGS_MAX: usize = 1024;
+
+/// Telemetry that has been started, with the file it was started from, what the code says of settings, and what they
+/// came to.
+pub(super) fn running(
+    pipeline: Pipeline,
+    shutdown_timeout: Duration,
+    controls: Arc<controls::Shared>,
+    file: Option<(Arc<ConfigFile>, OfCode, Changeable)>,
+    #[cfg(feature = "otel")] metrics: Option<(MeterProvider, Reader)>,
+) -> Telemetry {
+    let shared = Arc::new_cyclic(|shared: &Weak<Shared>| {
+        let reloader = file.map(|(file, of_code, holds)| {
+            let shared = Weak::clone(shared);
+            let redact = move |redaction| {
+                (shared.upgrade())
+                    .is_some_and(|shared| shared.pipeline.set_base_redaction(redaction).is_ok())
+            };
+            let controls = Arc::clone(&controls);
+            Arc::new(Reloader::new(file, of_code, holds, controls, redact))
+        });
+        Shared {
+            pipeline,
+            shutdown_timeout,
+            controls: Controls {
+                shared: controls,
+                reloader,
+            },
+            watch: Mutex::default(),
+            #[cfg(feature = "otel")]
+            metrics,
+        }
+    });
+    Telemetry { shared }
+}
+
+/// How many threads have a ring of their own, unless told otherwise: those of a runtime and as many again
+/// that block, on any machine. It costs nothing until they record.
+pub(super) fn rings_max() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (RINGS_A_PROCESSOR * processors).clamp(RINGS_MIN, RINGS_MAX)
+}

@@ -1,7 +1,8 @@
 //! The channels between the parts of the agent, and the spans of sending and receiving on them.
 //!
 //! A message carries the trace on: the span of its receipt is a child of the one of its sending,
-//! though it may outlast it, and the work that the message causes lies inside it.
+//! though it may outlast it, and the work that the message causes lies inside it. Who is inside of a
+//! span already when a message comes stays inside of that.
 
 use std::time::Instant;
 
@@ -99,7 +100,11 @@ impl<T> Clone for Sender<T> {
 
 impl<T> Sender<T> {
     /// Sends `value`, waiting for a place if there is none. Returns whether somebody may receive it.
-    pub(crate) async fn send(&self, value: T) -> bool {
+    /// The span is opened at once, not when the sending begins.
+    pub(crate) fn send(&self, value: T) -> impl Future<Output = bool> + Send
+    where
+        T: Send,
+    {
         let span = (self.wire.send)(self.wire.name);
         let capacity = self.sender.max_capacity();
         span.record("channel.capacity", capacity);
@@ -113,7 +118,6 @@ impl<T> Sender<T> {
             self.sender.send(sent).await.is_ok()
         }
         .instrument(span)
-        .await
     }
 }
 

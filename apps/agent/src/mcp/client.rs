@@ -1,14 +1,16 @@
 //! A connection to an MCP server.
 
+use ringlight::TraceContext;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tracing::{Instrument as _, Span};
+use tracing::Span;
 
 use super::jsonrpc::{Answer, METHOD_NOT_FOUND, Peer, RpcError};
 use super::server::PROTOCOL_VERSION;
 use super::{Elicitation, McpError};
+use crate::propagation::TRACEPARENT;
 use crate::status::failed;
 use crate::wires::Sender;
 use crate::{FunctionDefinition, ToolDefinition};
@@ -126,7 +128,7 @@ impl Client {
         name: &str,
         arguments: &Value,
     ) -> Result<String, McpError> {
-        let params = json!({"name": name, "arguments": arguments});
+        let params = json!({"name": name, "arguments": arguments, "_meta": trace_meta()});
         let called = self.peer.ask("tools/call", params).await;
         let called = called.map_err(McpError::from).inspect_err(failed)?;
         let is_error = called["isError"] == true;
@@ -192,6 +194,19 @@ async fn connect_url(url: &str) -> Result<TcpStream, McpError> {
     Ok(stream)
 }
 
+/// The current span, for a server to name when it asks back.
+fn trace_meta() -> Value {
+    match TraceContext::current() {
+        Some(context) => json!({TRACEPARENT: context.to_traceparent()}),
+        None => json!({}),
+    }
+}
+
+/// The span that a server's question belongs to.
+fn trace_of(params: &Value) -> Option<TraceContext> {
+    TraceContext::from_traceparent(params["_meta"][TRACEPARENT].as_str()?)
+}
+
 /// Answers what the server asks.
 #[derive(Debug, Clone)]
 struct Asked {
@@ -205,11 +220,13 @@ impl Answer for Asked {
             "elicitation/create" => {
                 let (answer, answered) = oneshot::channel();
                 let message = params["message"].as_str().unwrap_or_default().to_owned();
-                let is_asked = self
-                    .elicitations
-                    .send(Elicitation { message, answer })
-                    .in_current_span()
-                    .await;
+                let elicitation = Elicitation { message, answer };
+                let send = || self.elicitations.send(elicitation);
+                let is_asked = match trace_of(&params) {
+                    Some(context) => context.parent_of(send),
+                    None => send(),
+                };
+                let is_asked = is_asked.await;
                 // Whom nobody can ask has not agreed.
                 Ok(match answered.await {
                     Ok(agreed) if is_asked => {

@@ -59,17 +59,20 @@ impl Server {
                 Some(text) => result(&text, false),
                 None => result("the glossary does not have that", true),
             }),
-            Some("bookmark") => self.bookmark(peer, argument("path")?).await,
+            Some("bookmark") => {
+                self.bookmark(peer, argument("path")?, &params["_meta"])
+                    .await
+            }
             _ => Err(RpcError::new(INVALID_PARAMS, "there is no such tool")),
         }
     }
 
-    /// Keeps a bookmark if the user agrees.
-    async fn bookmark(&self, peer: &Peer, path: &str) -> Result<Value, RpcError> {
+    /// Keeps a bookmark if the user agrees. The question says by `meta` which call it belongs to.
+    async fn bookmark(&self, peer: &Peer, path: &str, meta: &Value) -> Result<Value, RpcError> {
         let schema = json!({"type": "object", "required": ["agreed"],
             "properties": {"agreed": {"type": "boolean"}}});
         let question = json!({"message": format!("Shall `{path}` be bookmarked?"),
-            "requestedSchema": schema});
+            "requestedSchema": schema, "_meta": meta});
         let answer = peer.ask("elicitation/create", question).await?;
         if answer["action"] != "accept" || answer["content"]["agreed"] != true {
             return Ok(result("the user does not want it", true));

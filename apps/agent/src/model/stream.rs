@@ -42,8 +42,10 @@ pub(super) fn respond(saying: Saying, slot: Slot) -> Response {
         model.streamed = true,
     );
     tokio::spawn(async move {
-        say(saying, sender).instrument(span).await;
+        let sender = say(saying, sender).instrument(span).await;
         drop((slot, request_span));
+        // The client sees the end of the answer once the spans of giving it are closed.
+        drop(sender);
     });
     let mut response = Body::new(body).into_response();
     let content_type = HeaderValue::from_static("text/event-stream");
@@ -53,7 +55,8 @@ pub(super) fn respond(saying: Saying, slot: Slot) -> Response {
     response
 }
 
-async fn say(saying: Saying, mut sender: Sender<Bytes>) {
+/// Says it, and hands back the sender.
+async fn say(saying: Saying, mut sender: Sender<Bytes>) -> Sender<Bytes> {
     let started = Instant::now();
     let times = |each: Duration, tokens: u64| each.saturating_mul(tokens as u32 * saying.slowness);
     let size = saying.size;
@@ -63,12 +66,12 @@ async fn say(saying: Saying, mut sender: Sender<Bytes>) {
         let tokens = chunk.choices.iter().map(|choice| tokens_of(&choice.delta));
         tokio::time::sleep(times(size.written_token, tokens.sum())).await;
         let Ok(json) = serde_json::to_string(&chunk) else {
-            return;
+            return sender;
         };
         let event = Bytes::from(format!("data: {json}\n\n"));
         if sender.send_data(event).await.is_err() {
             tracing::info!("the client does not listen any more, the completion is given up");
-            return;
+            return sender;
         }
     }
     // A client that is gone after the last piece has all it needs.
@@ -76,6 +79,7 @@ async fn say(saying: Saying, mut sender: Sender<Bytes>) {
         .send_data(Bytes::from_static(b"data: [DONE]\n\n"))
         .await;
     thinking_record(started, size, saying.usage);
+    sender
 }
 
 fn tokens_of(delta: &Delta) -> u64 {

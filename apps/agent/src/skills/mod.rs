@@ -72,9 +72,8 @@ impl Skills {
     /// # Errors
     /// The files cannot be read, or the skills cannot be embedded.
     pub(crate) async fn load(&self, llm: &LlmClient) -> Result<(), SkillError> {
-        let skills = registry::load(&self.directory).await?;
+        let (skills, weights) = self.load_registry().await?;
         self.sync_matcher(llm, &skills).await?;
-        let weights = self.weights().await?;
         let words = {
             let texts: Vec<String> = skills.iter().map(Skill::text).collect();
             Bm25::new(texts.iter().map(String::as_str))
@@ -86,6 +85,24 @@ impl Skills {
             weights,
         };
         Ok(())
+    }
+
+    /// Reads the files, and how their skills have proved themselves.
+    #[tracing::instrument(
+        name = "skill.registry_load",
+        skip_all,
+        fields(
+            skill.directory = %self.directory.display(),
+            skill.count,
+            otel.status_code,
+            otel.status_message,
+        )
+    )]
+    async fn load_registry(&self) -> Result<(Vec<Skill>, HashMap<String, f64>), SkillError> {
+        let skills = registry::read(&self.directory).await.inspect_err(failed)?;
+        tracing::Span::current().record("skill.count", skills.len());
+        let weights = self.weights().await.inspect_err(failed)?;
+        Ok((skills, weights))
     }
 
     /// Loads the skills again, since their files have changed.

@@ -3,8 +3,6 @@
 use std::io;
 use std::path::Path;
 
-use tracing::Span;
-
 use crate::corpus;
 
 /// Skills loaded at most, in the order of their files' names.
@@ -66,16 +64,11 @@ pub(crate) fn write_first_skills(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Loads the skills of a directory. A file that is none is passed over.
+/// Reads the skills of a directory. A file that is none is passed over.
 ///
 /// # Errors
 /// The directory cannot be read.
-#[tracing::instrument(
-    name = "skill.registry_load",
-    skip_all,
-    fields(skill.directory = %directory.display(), skill.count, skill.passed_over)
-)]
-pub(super) async fn load(directory: &Path) -> io::Result<Vec<Skill>> {
+pub(super) async fn read(directory: &Path) -> io::Result<Vec<Skill>> {
     let mut entries = tokio::fs::read_dir(directory).await?;
     let mut paths = Vec::new();
     while let Some(entry) = entries.next_entry().await? {
@@ -92,9 +85,6 @@ pub(super) async fn load(directory: &Path) -> io::Result<Vec<Skill>> {
         let name = path.file_stem().map(|name| name.to_string_lossy());
         skills.extend(name.and_then(|name| Skill::parse(&name, &text)));
     }
-    let span = Span::current();
-    span.record("skill.count", skills.len());
-    span.record("skill.passed_over", paths.len() - skills.len());
     Ok(skills)
 }
 
@@ -108,7 +98,7 @@ mod tests {
         write_first_skills(directory.path()).unwrap();
         std::fs::write(directory.path().join("notes.md"), "no skill").unwrap();
         std::fs::write(directory.path().join("x.txt"), "---\n").unwrap();
-        let skills = load(directory.path()).await.unwrap();
+        let skills = read(directory.path()).await.unwrap();
         assert_eq!(skills.len(), corpus::SKILLS.len());
         assert!(skills.iter().any(|skill| skill.name == "count-lines"
             && skill.description == "how many lines a file has"

@@ -179,7 +179,7 @@ pub(crate) async fn answer_elicitations(mut elicitations: Receiver<Elicitation>)
     while let Some((elicitation, span)) = elicitations.recv().await {
         span.in_scope(|| {
             asked += 1;
-            let agrees = asked % AGREEABLE != 0;
+            let agrees = !asked.is_multiple_of(AGREEABLE);
             tracing::info!(question = elicitation.message, agrees, "the user is asked");
             // The server's call may have been given up.
             let _ = elicitation.answer.send(agrees);

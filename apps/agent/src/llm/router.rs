@@ -138,7 +138,7 @@ impl Router {
     fn order(&self) -> Vec<usize> {
         let count = self.clients.len();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        if turn % FORGIVEN_AFTER == 0 {
+        if turn.is_multiple_of(FORGIVEN_AFTER) {
             for standing in self.standings.iter() {
                 standing.failures.store(0, Ordering::Relaxed);
             }

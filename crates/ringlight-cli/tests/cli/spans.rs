@@ -1,11 +1,12 @@
 //! The spans of the sample applications: which there are, and that each encloses its work.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::agent_map::{MapSpan, agent_map};
-use crate::common::{Backend, FREE_PORTS, get, ringlight, until};
+use crate::common::{Backend, FREE_PORTS, PATIENCE, get, ringlight, until};
 
 /// A span and the one it must be found in, beside those of the agent's map.
 const EDGES: [(&str, &str); 13] = [
@@ -96,20 +97,17 @@ fn check_seen(backend: &Backend, span: &MapSpan) {
 /// What the map says holds in a trace, and each span of it lies within its parent. Spans come as they
 /// end, those of several processes one after the other: a trace that is not whole yet is asked for again.
 fn check_trace(backend: &Backend, map: &[MapSpan], id: &str) {
-    let mut found = Vec::new();
-    until(&format!("trace {id} is as the map says"), || {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
         let trace = trace(backend, id);
         check_enclosed(map, &trace);
         let complaints = complaints(map, &trace);
         if complaints.is_empty() {
-            return Some(());
+            return;
         }
-        if complaints != found {
-            eprintln!("{id}: {complaints:#?}");
-            found = complaints;
-        }
-        None
-    });
+        assert!(Instant::now() < deadline, "trace {id}: {complaints:#?}");
+        std::thread::yield_now();
+    }
 }
 
 /// What of a trace is not as the map says.

@@ -20,9 +20,9 @@ for (const colorScheme of ['dark', 'light'] as const) {
     });
     const picture = (name: string) => page.screenshot({ path: `${FOLDER}${name}-${colorScheme}.png` });
     const newest = await someTrace(request, QUERY);
-    // One that fits the picture.
-    const fitting = (await traces(request, QUERY)).find(({ span_count: spans }) => spans > 24 && spans < 34);
-    const trace = await wholeTrace(request, (fitting ?? newest).trace_id);
+    // The smallest fits the picture best.
+    const [smallest] = (await traces(request, QUERY)).sort((a, b) => a.span_count - b.span_count);
+    const trace = await wholeTrace(request, (smallest ?? newest).trace_id);
     const span = trace.spans.find(
       ({ name, status }) => status.code === 'error' && /^(tool\.execute|llm\.chat)$/.test(name),
     )!;

@@ -1,5 +1,6 @@
-//! The application: sessions over one memory, one model and one sandbox.
+//! The application: sessions that answer questions until they are stopped.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,8 +9,7 @@ use ringlight_app_harness::{RunArgs, Stop};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use crate::corpus;
-use crate::{LlmClient, Memory, Sandbox, Session, Tools, TurnOutcome, model};
+use crate::{Agent, Channel, Session, TurnOutcome, model};
 
 /// Turns of a session that may fail one after another before it gives up.
 const FAILURES_MAX: u32 = 20;
@@ -44,6 +44,8 @@ pub struct Work {
     pub answered: u64,
     /// Inputs that were not let through.
     pub refused: u64,
+    /// Turns the user ended before the answer was whole.
+    pub cancelled: u64,
     /// Turns that failed.
     pub failed: u64,
     /// Tools called.
@@ -55,6 +57,7 @@ impl Work {
         self.turns += other.turns;
         self.answered += other.answered;
         self.refused += other.refused;
+        self.cancelled += other.cancelled;
         self.failed += other.failed;
         self.tool_calls += other.tool_calls;
     }
@@ -85,50 +88,40 @@ pub async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error + Send +
             temporary.path()
         }
     };
-    let sandbox = work_dir.join("sandbox");
-    corpus::write_code_base(&sandbox)
-        .map_err(|error| format!("cannot write to `{}`: {error}", sandbox.display()))?;
-    let memory = Memory::open(&work_dir.join("memory.db"))?;
-    let tools = Tools::new(Sandbox::new(&sandbox)?);
-    // Users differ in what they pay for.
-    let llms = model::MODELS
-        .into_iter()
-        .map(|name| LlmClient::new(&args.model_url, name))
-        .collect::<Result<Vec<_>, _>>()?;
+    let agent = Agent::start(work_dir, &args.model_url, stop.clone()).await?;
     tracing::info!(
         sessions = args.sessions,
         models = model::MODELS.join(", "),
         url = args.model_url,
         "the agent is ready"
     );
-
     let mut sessions = JoinSet::new();
-    for (number, llm) in (0..args.sessions).zip(llms.iter().cycle()) {
-        let session = Session::new(
-            format!("session-{number}"),
-            llm.clone(),
-            memory.clone(),
-            tools.clone(),
-        );
-        sessions.spawn(converse(session, stop.clone()));
+    for number in 0..args.sessions {
+        let (session, channel) = (agent.session(number), agent.channel(number));
+        let stop = stop.clone();
+        sessions.spawn(async move { (number, converse(session, channel, stop).await) });
     }
     let mut work = Work::default();
-    let mut given_up = Vec::new();
+    let mut given_up = BTreeMap::new();
     while let Some(ended) = sessions.join_next().await {
-        let (session_work, failure) = ended?;
+        let (number, (session_work, failure)) = ended?;
         work.add(&session_work);
-        given_up.extend(failure);
+        given_up.extend(failure.map(|failure| (number, failure)));
     }
+    agent.finish().await;
     tracing::info!(
         turns = work.turns,
         answered = work.answered,
         refused = work.refused,
+        cancelled = work.cancelled,
         failed = work.failed,
         tool_calls = work.tool_calls,
         "all sessions ended"
     );
-    match given_up.pop() {
-        Some(failure) if given_up.len() + 1 == args.sessions as usize => Err(format!(
+    let count = given_up.len();
+    // The first session is on a terminal: all it can fail of is the model.
+    match given_up.pop_first() {
+        Some((_, failure)) if count == args.sessions as usize => Err(format!(
             "every session gave up: {failure}; hint: start the model first, and name it with \
              `--model-url`"
         )
@@ -137,20 +130,29 @@ pub async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error + Send +
     }
 }
 
-/// Asks one question after another. The model's latency sets the pace.
-async fn converse(mut session: Session, stop: Stop) -> (Work, Option<String>) {
-    let mut random = fastrand::Rng::new();
+/// Answers one question after another. The model's latency sets the pace.
+async fn converse(
+    mut session: Session,
+    mut channel: Channel,
+    stop: Stop,
+) -> (Work, Option<String>) {
     let mut work = Work::default();
     let mut failures = 0;
     while !stop.is_requested() {
-        let question = corpus::next_question(&mut random);
-        work.turns += 1;
-        match session.turn(&question).await {
+        let outcome = match channel.receive().await {
+            Ok(question) => {
+                work.turns += 1;
+                session.turn(&mut channel, &question).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        match outcome {
             Ok(TurnOutcome::Answered { tool_calls, .. }) => {
                 work.answered += 1;
                 work.tool_calls += tool_calls;
                 failures = 0;
             }
+            Ok(TurnOutcome::Cancelled) => work.cancelled += 1,
             Ok(TurnOutcome::Refused(_)) => work.refused += 1,
             Err(error) => {
                 work.failed += 1;

@@ -3,9 +3,15 @@
 //! It comes in two sizes, serves a few requests at a time, holds others for a moment, and answers 429
 //! then unless the client prefers to wait longer; some requests fail with 500, and one that does not
 //! fit the context window is refused with 400. It thinks by sleeping, in proportion to what it reads
-//! and writes: the only sleeps of the application.
+//! and writes: the only sleeps of the application. An answer may be streamed, or keep to a schema; a
+//! second model embeds. Beside the models, the server stands for chat services, where somebody asks
+//! questions, and for a site with documentation.
 
+mod embedding;
+mod extraction;
 mod reply;
+mod services;
+mod stream;
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,11 +29,16 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use ringlight_app_harness::{RunArgs, Stop, print_json_line};
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{Instrument as _, Span};
 
 use crate::propagation;
-use crate::{ChatRequest, ChatResponse, Choice, ErrorBody, ErrorResponse, Message, Usage};
+use crate::{ChatRequest, ChatResponse, Choice, ErrorBody, ErrorResponse, Message, Role, Usage};
+
+pub use embedding::EMBEDDING_MODEL;
+
+/// A place among the requests that are worked on, until it is dropped.
+type Slot = OwnedSemaphorePermit;
 
 /// How long a request is held for a slot unless the client prefers otherwise.
 const WAIT_DEFAULT: Duration = Duration::from_millis(150);
@@ -106,7 +117,7 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 struct Model {
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
     slots_total: u32,
     failures: u32,
     /// Completions given; numbers them. `Relaxed`: it orders nothing.
@@ -124,13 +135,15 @@ pub async fn serve(
     stop: Stop,
 ) -> Result<u64, Box<dyn Error + Send + Sync>> {
     let model = Arc::new(Model {
-        slots: Semaphore::new(slots as usize),
+        slots: Arc::new(Semaphore::new(slots as usize)),
         slots_total: slots,
         failures,
         served: AtomicU64::new(0),
     });
     let router = Router::new()
         .route("/v1/chat/completions", post(completions))
+        .route("/v1/embeddings", post(embedding::embeddings))
+        .merge(services::routes())
         .with_state(Arc::clone(&model));
     axum::serve(listener, router)
         .with_graceful_shutdown(async move { stop.requested().await })
@@ -151,7 +164,7 @@ async fn completions(State(model): State<Arc<Model>>, headers: HeaderMap, body: 
     });
     async {
         let response = match answer(&model, &headers, &body).await {
-            Ok(completion) => Json(completion).into_response(),
+            Ok(response) => response,
             Err(refused) => refused.into_response(),
         };
         Span::current().record("http.response.status_code", response.status().as_u16());
@@ -165,11 +178,11 @@ async fn answer(
     model: &Model,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<ChatResponse, ProviderError> {
+) -> Result<Response, ProviderError> {
     let request: ChatRequest =
         serde_json::from_slice(body).map_err(|error| ProviderError::Request(error.to_string()))?;
     let size = size_for(&request)?;
-    let _slot = admit(model, preferred_wait(headers)).await?;
+    let slot = admit(model, preferred_wait(headers)).await?;
     let mut random = fastrand::Rng::new();
     if random.u32(..1_000) < model.failures {
         tracing::error!(
@@ -180,10 +193,24 @@ async fn answer(
         return Err(ProviderError::Internal);
     }
     let number = model.served.fetch_add(1, Ordering::Relaxed);
-    let message = generate(&request, size, number, &mut random).await;
+    let id = format!("chatcmpl-{number}");
+    let message = said(&request, number, &mut random);
     let usage = usage(&request, &message);
-    Ok(ChatResponse {
-        id: format!("chatcmpl-{number}"),
+    let slowness = if random.u32(..50) == 0 { 5 } else { 1 };
+    if request.stream {
+        let saying = stream::Saying {
+            id,
+            request,
+            size,
+            message,
+            usage,
+            slowness,
+        };
+        return Ok(stream::respond(saying, slot));
+    }
+    think(size, usage, slowness).await;
+    Ok(Json(ChatResponse {
+        id,
         object: "chat.completion".to_owned(),
         created: SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -191,15 +218,26 @@ async fn answer(
         model: request.model,
         choices: vec![Choice {
             index: 0,
-            finish_reason: if message.tool_calls.is_empty() {
-                "stop".to_owned()
-            } else {
-                "tool_calls".to_owned()
-            },
+            finish_reason: message.finish_reason().to_owned(),
             message,
         }],
         usage,
     })
+    .into_response())
+}
+
+/// The model's next message: as the schema says if there is one.
+fn said(request: &ChatRequest, number: u64, random: &mut fastrand::Rng) -> Message {
+    let Some(format) = &request.response_format else {
+        return reply::reply(&request.messages, number, random);
+    };
+    let schema = format["json_schema"]["name"].as_str().unwrap_or_default();
+    let text = request
+        .messages
+        .last()
+        .and_then(|last| last.content.as_deref());
+    let extracted = extraction::extract(schema, text.unwrap_or_default());
+    Message::text(Role::Assistant, extracted.to_string())
 }
 
 /// The size a request asks for, if the request fits it.
@@ -234,11 +272,12 @@ fn size_for(request: &ChatRequest) -> Result<Size, ProviderError> {
         model.wait_allowed_ms = wait.as_millis() as u64,
     )
 )]
-async fn admit(model: &Model, wait: Duration) -> Result<SemaphorePermit<'_>, ProviderError> {
-    if let Ok(slot) = model.slots.try_acquire() {
+async fn admit(model: &Model, wait: Duration) -> Result<Slot, ProviderError> {
+    let slots = || Arc::clone(&model.slots);
+    if let Ok(slot) = slots().try_acquire_owned() {
         return Ok(slot);
     }
-    match tokio::time::timeout(wait, model.slots.acquire()).await {
+    match tokio::time::timeout(wait, slots().acquire_owned()).await {
         Ok(Ok(slot)) => Ok(slot),
         _ => {
             tracing::warn!(
@@ -257,37 +296,32 @@ async fn admit(model: &Model, wait: Duration) -> Result<SemaphorePermit<'_>, Pro
     skip_all,
     fields(
         gen_ai.request.model = size.name,
-        gen_ai.usage.input_tokens = request.tokens(),
-        gen_ai.usage.output_tokens,
+        gen_ai.usage.input_tokens = usage.prompt_tokens,
+        gen_ai.usage.output_tokens = usage.completion_tokens,
+        model.streamed = false,
     )
 )]
-async fn generate(
-    request: &ChatRequest,
-    size: Size,
-    number: u64,
-    random: &mut fastrand::Rng,
-) -> Message {
+async fn think(size: Size, usage: Usage, slowness: u32) {
     let started = Instant::now();
-    let message = reply::reply(&request.messages, number, random);
-    let (read, written) = (request.tokens(), message.tokens());
-    Span::current().record("gen_ai.usage.output_tokens", written);
     let times = |each: Duration, tokens: u64| each.saturating_mul(tokens as u32);
-    let mut thinking =
-        size.start + times(size.read_token, read) + times(size.written_token, written);
-    if random.u32(..50) == 0 {
-        thinking *= 5;
-    }
-    tokio::time::sleep(thinking).await;
+    let thinking = size.start
+        + times(size.read_token, usage.prompt_tokens)
+        + times(size.written_token, usage.completion_tokens);
+    tokio::time::sleep(thinking * slowness).await;
+    thinking_record(started, size, usage);
+}
+
+/// Tells how fast a completion was.
+fn thinking_record(started: Instant, size: Size, usage: Usage) {
     let took = started.elapsed();
     tracing::info!(
         duration_ms = took.as_millis() as u64,
-        tokens_per_second = (written as f64 / took.as_secs_f64()).round(),
+        tokens_per_second = (usage.completion_tokens as f64 / took.as_secs_f64()).round(),
         gen_ai.request.model = size.name,
-        gen_ai.usage.input_tokens = read,
-        gen_ai.usage.output_tokens = written,
+        gen_ai.usage.input_tokens = usage.prompt_tokens,
+        gen_ai.usage.output_tokens = usage.completion_tokens,
         "completion generated"
     );
-    message
 }
 
 fn usage(request: &ChatRequest, message: &Message) -> Usage {

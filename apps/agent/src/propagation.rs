@@ -3,7 +3,8 @@
 use http::{HeaderMap, HeaderValue};
 use ringlight::TraceContext;
 
-const TRACEPARENT: &str = "traceparent";
+/// The name of the header, and of the member of `_meta` in MCP.
+pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// Names the current span in the headers of an outgoing request.
 pub(crate) fn inject(headers: &mut HeaderMap) {

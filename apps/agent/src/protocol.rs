@@ -66,6 +66,16 @@ impl Message {
         }
     }
 
+    /// Why a completion with this message ends here, in the words of the protocol.
+    #[must_use]
+    pub fn finish_reason(&self) -> &'static str {
+        if self.tool_calls.is_empty() {
+            "stop"
+        } else {
+            "tool_calls"
+        }
+    }
+
     /// An estimate of the tokens of the message: one for four bytes.
     #[must_use]
     pub fn tokens(&self) -> u64 {
@@ -122,7 +132,7 @@ pub struct FunctionDefinition {
 }
 
 /// A request for a completion.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChatRequest {
     /// Which model to ask.
     pub model: String,
@@ -131,6 +141,26 @@ pub struct ChatRequest {
     /// The tools the model may call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolDefinition>,
+    /// Whether the answer shall come token by token.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stream: bool,
+    /// What a stream shall contain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_options: Option<StreamOptions>,
+    /// What the answer shall look like: a JSON Schema to keep to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_format: Option<serde_json::Value>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// What a stream shall contain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamOptions {
+    /// Whether the last chunk tells what the completion cost.
+    pub include_usage: bool,
 }
 
 impl ChatRequest {
@@ -142,7 +172,7 @@ impl ChatRequest {
 }
 
 /// A completion.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatResponse {
     /// Names the completion.
     pub id: String,
@@ -167,6 +197,70 @@ pub struct Choice {
     pub message: Message,
     /// `stop` or `tool_calls`.
     pub finish_reason: String,
+}
+
+/// A piece of a completion that is streamed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatChunk {
+    /// Names the completion.
+    pub id: String,
+    /// The model that answers.
+    pub model: String,
+    /// What is added to the answers.
+    pub choices: Vec<ChunkChoice>,
+    /// What it cost, in the last piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+}
+
+/// What a piece adds to one answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkChoice {
+    /// Its place among the choices.
+    pub index: u32,
+    /// What is added.
+    pub delta: Delta,
+    /// `stop` or `tool_calls`, in the last piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<String>,
+}
+
+/// What is added to a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delta {
+    /// Text that follows what came before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// Calls, each of them whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+}
+
+/// A request for embeddings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbeddingRequest {
+    /// Which model to ask.
+    pub model: String,
+    /// The texts.
+    pub input: Vec<String>,
+}
+
+/// Embeddings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EmbeddingResponse {
+    /// One for each text.
+    pub data: Vec<Embedding>,
+    /// What they cost.
+    pub usage: Usage,
+}
+
+/// The embedding of one text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Embedding {
+    /// The place of its text in the request.
+    pub index: usize,
+    /// The vector.
+    pub embedding: Vec<f32>,
 }
 
 /// Tokens read and written.

@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::context::RECALLED;
+use crate::memory::SUMMARIZE;
+use crate::skills::WRITE_SKILL;
 use crate::{FunctionCall, Message, Role, ToolCall};
 
 /// The next message of a conversation: the tools a question calls for, or the answer once their
@@ -26,6 +29,9 @@ pub(super) fn reply(messages: &[Message], number: u64, random: &mut fastrand::Rn
         .filter(|message| message.role == Role::Tool)
         .filter_map(|message| message.content.as_deref())
         .collect();
+    if let Some(text) = writing(question) {
+        return Message::text(Role::Assistant, text);
+    }
     let wanted = wanted_tools(question, rounds, &results, number);
     if wanted.is_empty() {
         return Message::text(Role::Assistant, answer(messages, &results));
@@ -48,6 +54,23 @@ pub(super) fn reply(messages: &[Message], number: u64, random: &mut fastrand::Rn
         tool_calls,
         tool_call_id: None,
     }
+}
+
+/// What is written without any tool: a summary, or a skill.
+fn writing(question: &str) -> Option<String> {
+    if let Some(conversation) = question.strip_prefix(SUMMARIZE) {
+        let lines: Vec<&str> = conversation
+            .lines()
+            .filter(|line| !line.is_empty())
+            .map(|line| &line[..line.floor_char_boundary(60)])
+            .take(6)
+            .collect();
+        return Some(format!("In short: {}", lines.join("; ")));
+    }
+    let task = question.strip_prefix(WRITE_SKILL)?.trim();
+    Some(format!(
+        "{task}\nDo what was asked with as few tools as possible, and say where you looked."
+    ))
 }
 
 /// Models get their JSON wrong now and then.
@@ -97,8 +120,26 @@ fn wanted_tools(
             let path = format!("notes/{}.md", number % 100);
             vec![("file", json!({"path": path, "content": question}))]
         }
+        0 if is("What does the documentation") => last_word(question)
+            .map(|module| ("web_scrape", json!({"page": format!("/docs/{module}")})))
+            .into_iter()
+            .collect(),
+        0 if is("What does the glossary") => last_word(question)
+            .map(|term| ("glossary", json!({"term": term})))
+            .into_iter()
+            .collect(),
+        0 if is("Bookmark") => paths()
+            .map(|path| ("bookmark", json!({"path": path})))
+            .collect(),
         _ => Vec::new(),
     }
+}
+
+fn last_word(question: &str) -> Option<&str> {
+    question
+        .trim_end_matches(['?', '.'])
+        .rsplit(char::is_whitespace)
+        .next()
 }
 
 fn answer(messages: &[Message], results: &[&str]) -> String {
@@ -116,7 +157,7 @@ fn answer(messages: &[Message], results: &[&str]) -> String {
         .iter()
         .filter(|message| message.role == Role::System)
         .filter_map(|message| message.content.as_deref())
-        .find_map(|content| content.split_once("From earlier conversations:\n"));
+        .find_map(|content| content.split_once(RECALLED));
     match remembered.and_then(|(_, lines)| lines.lines().next()) {
         Some(line) => format!("I remember this: {line}"),
         None => "I do not know anything about that yet.".to_owned(),
@@ -168,7 +209,28 @@ mod tests {
                 json!({"command": "wc", "arguments": ["-l", "src/a.rs"]}),
             )],
         );
+        check_calls(
+            &[user("What does the documentation say about cache?")],
+            &[("web_scrape", json!({"page": "/docs/cache"}))],
+        );
+        check_calls(
+            &[user("Bookmark src/a.rs, please.")],
+            &[("bookmark", json!({"path": "src/a.rs"}))],
+        );
         check_calls(&[user("Remind me, what did we find out?")], &[]);
+    }
+
+    #[test]
+    fn a_summary_names_the_beginnings() {
+        let said = reply(
+            &[user(&format!("{SUMMARIZE}\nuser: one\nassistant: two"))],
+            1,
+            &mut fastrand::Rng::with_seed(1),
+        );
+        assert_eq!(
+            said.content.as_deref(),
+            Some("In short: user: one; assistant: two")
+        );
     }
 
     #[test]

@@ -16,12 +16,19 @@ pub(super) struct Arguments {
     content: Option<String>,
 }
 
+impl Arguments {
+    /// Whether the file is to be written.
+    pub(super) fn writes(&self) -> bool {
+        self.content.is_some()
+    }
+}
+
 #[tracing::instrument(
     name = "tool.file",
     skip_all,
     fields(
         file.path = arguments.path,
-        file.operation = if arguments.content.is_some() { "write" } else { "read" },
+        file.operation = if arguments.writes() { "write" } else { "read" },
         file.bytes,
     )
 )]

@@ -1,6 +1,7 @@
 //! The real binary: command line, `up`, `demo`, and what survives its death.
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
+mod agent_map;
 mod command_line;
 mod common;
 mod demo;

@@ -165,8 +165,8 @@ fn if_in_span(count: impl FnOnce(&Record)) {
     });
 }
 
-/// Another span is the thread's innermost one from here on, or none. What was counted since the last call
-/// belongs to the one before, and is not counted any more.
+/// Another span is the thread's innermost one from here on, or none. Gives what was counted since the last call,
+/// which belongs to the one before.
 #[inline]
 #[must_use = "it is nowhere else any more"]
 pub fn switch(is_in_span: bool) -> Counts {
@@ -186,6 +186,31 @@ pub fn switch(is_in_span: bool) -> Counts {
 #[must_use]
 pub fn counted() -> Counts {
     RECORD.try_with(Record::counts).unwrap_or_default()
+}
+
+/// Runs `body`, in which nothing is counted: what those who record spans need for themselves.
+#[inline]
+pub fn uncounted<R>(body: impl FnOnce() -> R) -> R {
+    /// Puts back what was before, also when `body` panics.
+    struct Restore(bool);
+    impl Drop for Restore {
+        #[inline]
+        fn drop(&mut self) {
+            replace(self.0);
+        }
+    }
+    #[inline]
+    fn replace(is_in_span: bool) -> bool {
+        let replace = |record: &Record| {
+            // Relaxed, and not one operation: see `Record`.
+            let before = record.is_in_span.load(Ordering::Relaxed);
+            record.is_in_span.store(is_in_span, Ordering::Relaxed);
+            before
+        };
+        RECORD.try_with(replace).unwrap_or_default()
+    }
+    let _restore = Restore(replace(false));
+    body()
 }
 
 /// Counts an allocation, if the thread is in a span.
@@ -238,6 +263,26 @@ mod tests {
         count();
         count();
         assert_eq!(switch(false), COUNTS.plus(COUNTS));
+        count();
+        assert_eq!(switch(false), Counts::ZERO);
+    }
+
+    #[test]
+    fn what_is_not_to_be_counted_is_not() {
+        let _ = switch(true);
+        uncounted(|| {
+            count();
+            uncounted(count);
+            count();
+        });
+        assert_eq!(counted(), Counts::ZERO);
+        let caught = std::panic::catch_unwind(|| {
+            uncounted(|| std::panic::resume_unwind(Box::new(())));
+        });
+        assert!(caught.is_err());
+        count();
+        assert_eq!(switch(false), COUNTS);
+        uncounted(|| ());
         count();
         assert_eq!(switch(false), Counts::ZERO);
     }

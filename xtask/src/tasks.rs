@@ -265,6 +265,7 @@ fn features(steps: &mut Steps) -> Outcome {
         ("zstd", "--lib"),
         ("b3", "--lib"),
         ("jaeger", "--lib"),
+        ("profiling-alloc", "--all-targets"),
         ("age", "--lib"),
         ("vault", "--lib"),
     ] {
@@ -322,6 +323,10 @@ fn features(steps: &mut Steps) -> Outcome {
             "ringlight",
             "--all-features",
             "--lib",
+            "--test",
+            "allocations_otel",
+            "--test",
+            "allocations_per_span",
             "--test",
             "secrets",
         ],

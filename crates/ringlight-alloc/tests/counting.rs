@@ -28,7 +28,7 @@ fn in_span<R>(body: impl FnOnce() -> R) -> (R, Calls) {
     let _ = switch(true);
     let (result, seen) = calls(body);
     let counted = switch(false);
-    assert_eq!(counts(counted), seen.counts());
+    assert_eq!(counts(counted.unwrap_or_default()), seen.counts());
     (result, seen)
 }
 
@@ -49,7 +49,7 @@ fn nothing_is_counted_outside_of_spans() {
     let _ = switch(false);
     let ((), seen) = calls(|| drop(black_box(vec![1_u8; 10])));
     assert_eq!(seen.counts(), [1, 10, 1, 10]);
-    assert_eq!(switch(false), Counts::ZERO);
+    assert_eq!(switch(false), None);
 }
 
 #[test]

@@ -23,15 +23,15 @@
 //!
 //! # Examples
 //! ```
-//! use ringlight_context::{Counts, add_alloc, switch};
+//! use ringlight_context::{add_alloc, switch};
 //!
-//! switch(true); // A span is entered.
+//! assert_eq!(switch(true), None); // A span is entered.
 //! add_alloc(16); // The allocator gives 16 bytes.
-//! let counts = switch(false); // The span is left.
+//! let counts = switch(false).unwrap_or_default(); // The span is left.
 //! assert_eq!((counts.alloc_count, counts.alloc_bytes), (1, 16));
 //!
 //! add_alloc(16); // Nobody is charged for this.
-//! assert_eq!(switch(false), Counts::default());
+//! assert_eq!(switch(false), None);
 //! ```
 #![forbid(unsafe_code)]
 
@@ -129,6 +129,19 @@ impl Record {
         add(&self.dealloc_bytes, bytes as u64);
     }
 
+    /// Whether there is nothing to take.
+    #[inline]
+    fn is_zero(&self) -> bool {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        count(&self.alloc_count) | count(&self.dealloc_count) == 0
+    }
+
+    fn take(&self) -> Counts {
+        let counts = self.counts();
+        self.clear();
+        counts
+    }
+
     fn counts(&self) -> Counts {
         Counts {
             alloc_count: self.alloc_count.load(Ordering::Relaxed),
@@ -166,18 +179,14 @@ fn if_in_span(count: impl FnOnce(&Record)) {
 }
 
 /// Another span is the thread's innermost one from here on, or none. Gives what was counted since the last call,
-/// which belongs to the one before.
+/// which belongs to the one before; `None` if that is nothing.
 #[inline]
 #[must_use = "it is nowhere else any more"]
-pub fn switch(is_in_span: bool) -> Counts {
+pub fn switch(is_in_span: bool) -> Option<Counts> {
     let switch = |record: &Record| {
-        let counts = record.counts();
-        if !counts.is_zero() {
-            record.clear();
-        }
         // Relaxed: see `Record`.
         record.is_in_span.store(is_in_span, Ordering::Relaxed);
-        counts
+        (!record.is_zero()).then(|| record.take())
     };
     RECORD.try_with(switch).unwrap_or_default()
 }
@@ -255,16 +264,16 @@ mod tests {
     #[test]
     fn what_is_counted_is_of_the_span_the_thread_is_in() {
         count();
-        assert_eq!(switch(true), Counts::ZERO);
+        assert_eq!(switch(true), None);
         count();
         assert_eq!(counted(), COUNTS);
-        assert_eq!(switch(true), COUNTS);
+        assert_eq!(switch(true), Some(COUNTS));
         assert_eq!(counted(), Counts::ZERO);
         count();
         count();
-        assert_eq!(switch(false), COUNTS.plus(COUNTS));
+        assert_eq!(switch(false), Some(COUNTS.plus(COUNTS)));
         count();
-        assert_eq!(switch(false), Counts::ZERO);
+        assert_eq!(switch(false), None);
     }
 
     #[test]
@@ -281,17 +290,17 @@ mod tests {
         });
         assert!(caught.is_err());
         count();
-        assert_eq!(switch(false), COUNTS);
+        assert_eq!(switch(false), Some(COUNTS));
         uncounted(|| ());
         count();
-        assert_eq!(switch(false), Counts::ZERO);
+        assert_eq!(switch(false), None);
     }
 
     #[test]
     fn a_thread_counts_for_itself() {
         let _ = switch(true);
         std::thread::spawn(count).join().unwrap();
-        assert_eq!(switch(false), Counts::ZERO);
+        assert_eq!(switch(false), None);
     }
 
     #[test]
@@ -311,6 +320,6 @@ mod tests {
             count(0);
             switch(false)
         };
-        assert!(!one(add_alloc).is_zero() && !one(add_dealloc).is_zero());
+        assert!(one(add_alloc).is_some() && one(add_dealloc).is_some());
     }
 }

@@ -1,13 +1,18 @@
-//! What is allocated in spans while their contexts are shared with the OpenTelemetry API, each of which takes
-//! memory of its own (Z-6).
+//! What is allocated in spans, as OTLP, and while their contexts are shared with the OpenTelemetry API, each of
+//! which takes memory of its own (Z-6).
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod counted;
+mod received;
 
 use std::hint::black_box;
 
 use counted::{add, check, recorded, sum, telemetry_of};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanId, TraceContextExt as _};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use received::received;
 use ringlight::otel::Interop;
 use tracing::info_span;
 
@@ -35,4 +40,56 @@ fn contexts_are_no_allocations_of_the_spans_they_name() {
     assert!(!recorded("inner").failed && recorded("inner").status_message.is_none());
     check("inner", inner, inner);
     check("outer", outer, sum(&[outer, inner]));
+}
+
+#[test]
+fn what_is_allocated_arrives_as_integers() {
+    let spans = received(
+        |builder| builder,
+        |_| {
+            let _parent = info_span!("parent").entered();
+            let kept = black_box(vec![1_u8; 1000]);
+            info_span!("child").in_scope(|| drop(kept));
+        },
+    );
+    let check = |name: &str, expected: [(&str, i64); 10]| {
+        let span = spans.iter().find(|span| span.name == name).unwrap();
+        let value = |key: &str| {
+            let found = span.attributes.iter().find(|kv| kv.key == key);
+            found.unwrap().value.clone().unwrap().value
+        };
+        for (key, number) in expected {
+            assert_eq!(value(key), Some(Value::IntValue(number)), "{name} {key}");
+        }
+    };
+    check(
+        "child",
+        [
+            ("alloc.count", 0),
+            ("alloc.bytes", 0),
+            ("dealloc.count", 1),
+            ("dealloc.bytes", 1000),
+            ("alloc.net_bytes", -1000),
+            ("alloc.total.count", 0),
+            ("alloc.total.bytes", 0),
+            ("dealloc.total.count", 1),
+            ("dealloc.total.bytes", 1000),
+            ("alloc.total.net_bytes", -1000),
+        ],
+    );
+    check(
+        "parent",
+        [
+            ("alloc.count", 1),
+            ("alloc.bytes", 1000),
+            ("dealloc.count", 0),
+            ("dealloc.bytes", 0),
+            ("alloc.net_bytes", 1000),
+            ("alloc.total.count", 1),
+            ("alloc.total.bytes", 1000),
+            ("dealloc.total.count", 1),
+            ("dealloc.total.bytes", 1000),
+            ("alloc.total.net_bytes", 0),
+        ],
+    );
 }

@@ -139,6 +139,28 @@ fn spans_may_be_left_in_any_order() {
 }
 
 #[test]
+fn leaving_a_span_that_was_not_entered_changes_nothing() {
+    telemetry();
+    let [mut around, mut other] = [NONE; 2];
+    let span = info_span!("not entered");
+    let leave = || {
+        span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
+    };
+    leave();
+    info_span!("around it").in_scope(|| {
+        add(&mut around, || drop(work(10)));
+        leave();
+        add(&mut around, || drop(work(20)));
+    });
+    leave();
+    span.in_scope(|| add(&mut other, || drop(work(30))));
+    leave();
+    drop(span);
+    check("around it", around, around);
+    check("not entered", other, other);
+}
+
+#[test]
 fn deeply_nested_spans_have_their_own() {
     const DEPTH: usize = 100;
     telemetry();

@@ -135,7 +135,7 @@ fn json<A>(global: &Switched<A>) {
     counting(true);
     let _ = switch(true);
     parse();
-    let counts = switch(false);
+    let counts = switch(false).unwrap_or_default();
     counting(false);
     println!(
         "{} KiB of JSON parsed and dropped ({} allocations), ns:",

@@ -88,8 +88,10 @@ impl RinglightSubscriber {
     /// Adds what this thread has just counted in a span, which it has left, to that span.
     #[inline]
     pub(super) fn charge(&self, id: SlotId) {
-        let counts = with_thread(|thread| thread.entered.take_left());
-        if !counts.is_zero() && id.is_sampled() && self.allocations.is_some() {
+        if let Some(counts) = with_thread(|thread| thread.entered.take_left())
+            && id.is_sampled()
+            && self.allocations.is_some()
+        {
             self.charge_slot(id, counts);
         }
     }
@@ -102,13 +104,17 @@ impl RinglightSubscriber {
     }
 
     /// Hands over the record of a span that is closing, with what was allocated in it.
+    #[inline]
     pub(super) fn hand_over_counted(&self, slot: &Slot) {
-        let (allocated, parent) = slot.allocated();
-        let total = allocated.total();
-        let template = self.allocations.as_ref().filter(|_| !total.is_zero());
-        let Some(template) = template else {
-            return uncounted(|| self.hand_over(slot));
-        };
+        uncounted(|| match slot.allocated().zip(self.allocations.as_ref()) {
+            Some((allocated, template)) => self.hand_over_with(slot, allocated, template),
+            None => self.hand_over(slot),
+        });
+    }
+
+    #[inline(never)]
+    fn hand_over_with(&self, slot: &Slot, allocated: Allocated, template: &Template) {
+        let (total, parent) = (allocated.total(), slot.parent());
         if parent != SlotId::NO_PARENT
             && let Some(around) = self.slab.slot_at(parent.index())
         {
@@ -116,17 +122,15 @@ impl RinglightSubscriber {
         }
         let own_bytes = slot.record_words() * 8;
         let len_bytes = own_bytes + template.words.len() * 8;
-        uncounted(|| {
-            self.recorder.record_urgent_if(
-                Signal::Traces,
-                len_bytes,
-                || slot.is_urgent(),
-                |buffer| {
-                    let (record, attributes) = buffer.split_at_mut(own_bytes);
-                    slot.copy_record(record);
-                    template.write(allocated, attributes);
-                },
-            )
-        });
+        self.recorder.record_urgent_if(
+            Signal::Traces,
+            len_bytes,
+            || slot.is_urgent(),
+            |buffer| {
+                let (record, attributes) = buffer.split_at_mut(own_bytes);
+                slot.copy_record(record);
+                template.write(allocated, attributes);
+            },
+        );
     }
 }

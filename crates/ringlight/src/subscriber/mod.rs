@@ -492,7 +492,11 @@ impl RinglightSubscriber {
     }
 
     /// Hands over the record of a span that is closing.
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "it is on the way of every span, and called in one place of a build"
+    )]
     fn hand_over(&self, slot: &Slot) {
         let len_bytes = slot.record_words() * 8;
         self.recorder.record_urgent_if(

@@ -362,8 +362,7 @@ impl Stack {
     #[cfg(feature = "profiling-alloc")]
     #[inline]
     fn settle(&self, is_in_span: bool) {
-        let counts = switch(is_in_span);
-        if !counts.is_zero() {
+        if let Some(counts) = switch(is_in_span) {
             self.add_to_last(counts);
         }
     }
@@ -373,12 +372,17 @@ impl Stack {
     #[inline]
     fn settle_left(&self, at: usize) {
         self.settle(self.depth() > 1);
-        let entry = self.entry(at);
-        self.left
-            .set(entry.map_or(Counts::ZERO, |entry| entry.counts));
+        let counts = match self.near.get(at) {
+            Some(place) => place.counts.get(),
+            None => self.entry(at).map_or(Counts::ZERO, |entry| entry.counts),
+        };
+        if !counts.is_zero() {
+            self.left.set(counts);
+        }
     }
 
     #[cfg(feature = "profiling-alloc")]
+    #[inline(never)]
     fn add_to_last(&self, counts: Counts) {
         let last = self.depth().wrapping_sub(1);
         if let Some(entry) = self.entry(last) {
@@ -387,11 +391,17 @@ impl Stack {
         }
     }
 
-    /// What was allocated on this thread in the span that was left last, since it was entered; once.
+    /// What was allocated on this thread in the span that was left last, since it was entered, if it was
+    /// anything; once.
     #[cfg(feature = "profiling-alloc")]
     #[inline]
-    pub(super) fn take_left(&self) -> Counts {
-        self.left.take()
+    pub(super) fn take_left(&self) -> Option<Counts> {
+        let counts = self.left.get();
+        if counts.is_zero() {
+            return None;
+        }
+        self.left.set(Counts::ZERO);
+        Some(counts)
     }
 
     /// Whether somebody counts what is allocated: the global allocator of the process, if it is ours.
@@ -399,7 +409,7 @@ impl Stack {
     pub(super) fn is_counted(&self) -> bool {
         self.settle(true);
         drop(std::hint::black_box(Box::new(0_u8)));
-        !switch(!self.is_empty()).is_zero()
+        switch(!self.is_empty()).is_some()
     }
 
     /// How many there are.

@@ -63,19 +63,19 @@ impl Slot {
         add(&mut allocated);
     }
 
-    /// The sums of the span that is closing, and the span around it; for whoever owns the slot.
+    /// The sums of the span that is closing, if there are any; for whoever owns the slot.
     #[inline]
-    pub(in super::super) fn allocated(&self) -> (Allocated, SlotId) {
-        // Relaxed, all: what is before the closing of this span is seen, and nothing else is of this generation.
+    pub(in super::super) fn allocated(&self) -> Option<Allocated> {
+        // Relaxed, both: what was added before the span closes is seen, and nothing else is of its generation.
         let generation = self.state.load(Ordering::Relaxed) & GENERATION_MASK;
-        let parent = SlotId(self.parent.load(Ordering::Relaxed));
         let is_any = self.sums.generation.load(Ordering::Relaxed) == generation;
-        let allocated = if is_any {
-            *unpoisoned(self.sums.allocated.lock())
-        } else {
-            Allocated::default()
-        };
-        (allocated, parent)
+        is_any.then(|| *unpoisoned(self.sums.allocated.lock()))
+    }
+
+    /// The span around it, for whoever owns the slot.
+    pub(in super::super) fn parent(&self) -> SlotId {
+        // Relaxed: it was written before the span was published.
+        SlotId(self.parent.load(Ordering::Relaxed))
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
 
     fn close(slot: &Slot, id: SlotId) -> Allocated {
         assert!(slot.drop_reference(id));
-        let (allocated, _) = slot.allocated();
+        let allocated = slot.allocated().unwrap_or_default();
         slot.retire();
         allocated
     }

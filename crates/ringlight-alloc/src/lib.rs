@@ -85,9 +85,10 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for RinglightAllocator<A> {
 
     #[inline]
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // Before, since it cannot fail: so the rest is a jump to the inner allocator.
+        add_dealloc(layout.size());
         // SAFETY: the caller keeps the contract of the same function; the memory is the inner allocator's.
         unsafe { self.inner.dealloc(memory, layout) };
-        add_dealloc(layout.size());
     }
 
     #[inline]

@@ -1,4 +1,4 @@
-//! What is allocated in spans, as OTLP, and while their contexts are shared with the OpenTelemetry API, each of
+//! What is allocated in spans, as OTLP, beside layers, and while their contexts are shared with the OpenTelemetry API, each of
 //! which takes memory of its own (Z-6).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -13,8 +13,10 @@ use opentelemetry::Context;
 use opentelemetry::trace::{SpanId, TraceContextExt as _};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use received::received;
+use ringlight::Builder;
 use ringlight::otel::Interop;
 use tracing::info_span;
+use tracing_subscriber::layer::{Identity, SubscriberExt as _};
 
 #[test]
 fn contexts_are_no_allocations_of_the_spans_they_name() {
@@ -44,14 +46,20 @@ fn contexts_are_no_allocations_of_the_spans_they_name() {
 
 #[test]
 fn what_is_allocated_arrives_as_integers() {
-    let spans = received(
-        |builder| builder,
-        |_| {
-            let _parent = info_span!("parent").entered();
-            let kept = black_box(vec![1_u8; 1000]);
-            info_span!("child").in_scope(|| drop(kept));
-        },
-    );
+    check_received(|builder| builder);
+}
+
+#[test]
+fn spans_that_layers_want_as_well_have_their_own() {
+    check_received(|builder| builder.beside(|registry| registry.with(Identity::new())));
+}
+
+fn check_received(change: impl FnOnce(Builder) -> Builder) {
+    let spans = received(change, |_| {
+        let _parent = info_span!("parent").entered();
+        let kept = black_box(vec![1_u8; 1000]);
+        info_span!("child").in_scope(|| drop(kept));
+    });
     let check = |name: &str, expected: [(&str, i64); 10]| {
         let span = spans.iter().find(|span| span.name == name).unwrap();
         let value = |key: &str| {

@@ -182,6 +182,7 @@
 //! | `b3` | no | Zipkin's headers for trace context, one or several |
 //! | `jaeger` | no | Jaeger's header for trace context |
 //! | `otel-config` | no | the OpenTelemetry specification's file of settings, which `OTEL_CONFIG_FILE` names |
+//! | `profiling-alloc` | no | what is allocated and freed in each span, where the program has `RinglightAllocator` |
 //! | `clap` | no | `TelemetryArgs`, for applications that parse their arguments with `clap` |
 //!
 //! This crate must not know the store, the server or the UI: a service that depends on it compiles
@@ -218,6 +219,7 @@ mod subscriber;
 mod sync;
 mod telemetry;
 mod trace_context;
+mod uncounted;
 mod writer;
 
 #[cfg(feature = "clap")]
@@ -230,6 +232,8 @@ pub use error::{FilterError, InitError};
 pub use filter::Output;
 #[cfg(any(feature = "otel", feature = "profiling"))]
 pub use in_span::{FutureExt, InSpan};
+#[cfg(feature = "profiling-alloc")]
+pub use ringlight_alloc::RinglightAllocator;
 pub use ringlight_clock::{Clock, ManualTime};
 pub use ringlight_collector::{
     FlushError, HashKey, OverflowPolicy, Processing, RecordPattern, RecordSink, Redaction,
@@ -309,6 +313,7 @@ pub fn builder() -> Builder {
 #[doc = include_str!("../../../docs/overhead.md")]
 #[doc = include_str!("../../../docs/processing.md")]
 #[doc = include_str!("../../../docs/recording.md")]
+#[cfg_attr(feature = "profiling-alloc", doc = include_str!("../../../docs/allocations.md"))]
 #[cfg_attr(all(feature = "age", feature = "vault"), doc = include_str!("../../../docs/secrets.md"))]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/metrics.md"))]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/migration.md"))]

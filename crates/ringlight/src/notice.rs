@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use ringlight_collector::Notices;
 
 use crate::sync::unpoisoned;
+use crate::uncounted::uncounted;
 use crate::writer::Writer;
 
 /// What a pipeline has to say, written by a thread of its own: a stderr that takes nothing, which may be
@@ -49,11 +50,13 @@ pub(crate) fn of_secret(notices: &Notices, notice: &ringlight_secrets::SecretNot
     reason = "what is printed so belongs to its test"
 )]
 pub(crate) fn say(message: fmt::Arguments<'_>) {
-    let line = format!("ringlight: {message}\n");
-    if cfg!(test) {
-        // Kept by the test that is running, and shown only if that fails.
-        eprint!("{line}");
-    } else {
-        let _ = std::io::stderr().write_all(line.as_bytes());
-    }
+    uncounted(|| {
+        let line = format!("ringlight: {message}\n");
+        if cfg!(test) {
+            // Kept by the test that is running, and shown only if that fails.
+            eprint!("{line}");
+        } else {
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
+    });
 }

@@ -2,6 +2,9 @@
 
 use tracing_core::span::Attributes;
 
+#[cfg(feature = "otel")]
+use crate::uncounted::uncounted;
+
 use super::RinglightSubscriber;
 #[cfg(feature = "otel")]
 use super::shared::is_in_use;
@@ -75,7 +78,7 @@ impl RinglightSubscriber {
         }
         #[cfg(feature = "otel")]
         if is_in_use() {
-            self.shared.forget(host);
+            uncounted(|| self.shared.forget(host));
         }
         // There is no record to hand over.
         with_thread(|thread| self.give_slot(thread, index, slot));

@@ -14,6 +14,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
+use crate::uncounted::uncounted;
+
 use super::RinglightSubscriber;
 use super::beside::take_parent;
 use super::callsites::{Callsites, Wanted};
@@ -221,12 +223,14 @@ where
         };
         std::mem::forget(unopened);
         let own = SlotId::from_u64(own.into_u64());
-        self.shared.spans.insert(id, own);
-        if let Some(twins) = &self.shared.twins
-            && own == own.host()
-        {
-            twins.set(own, id);
-        }
+        uncounted(|| {
+            self.shared.spans.insert(id, own);
+            if let Some(twins) = &self.shared.twins
+                && own == own.host()
+            {
+                twins.set(own, id);
+            }
+        });
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {

@@ -10,6 +10,7 @@ use ringlight_model::{CallsiteId, Signal};
 use tracing_core::{Event, Level, Metadata};
 
 use crate::filter::{LOG_CALLSITE, LOG_TARGET, Output};
+use crate::uncounted::uncounted;
 
 use super::annotate::add_event_of_log;
 use super::callsite::{address, severity};
@@ -96,12 +97,14 @@ impl RinglightSubscriber {
         }
         if self.outputs.logs {
             let len_bytes = words.len() * 8;
-            self.recorder.record_urgent_if(
-                Signal::Logs,
-                len_bytes,
-                || *metadata.level() == Level::ERROR,
-                |buffer| copy_words(words.iter().copied(), buffer),
-            );
+            uncounted(|| {
+                self.recorder.record_urgent_if(
+                    Signal::Logs,
+                    len_bytes,
+                    || *metadata.level() == Level::ERROR,
+                    |buffer| copy_words(words.iter().copied(), buffer),
+                )
+            });
         }
         thread.give_scratch(words);
     }

@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
+use crate::uncounted::uncounted;
+
 use super::lease::Lease;
 use super::slab::{Slab, SlotId};
 
@@ -80,7 +82,7 @@ impl Magazine {
 
     #[cold]
     fn drain_and_push(&self, slab: &Slab, index: u32) {
-        self.drain(slab, SLOTS_MAX / 2);
+        uncounted(|| self.drain(slab, SLOTS_MAX / 2));
         self.push(slab, index);
     }
 

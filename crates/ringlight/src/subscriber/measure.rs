@@ -22,6 +22,9 @@ use ringlight_collector::{Measured, Meter};
 use tracing_core::span::Attributes;
 use tracing_core::{Event, Subscriber};
 
+#[cfg(feature = "otel")]
+use crate::uncounted::uncounted;
+
 use super::RinglightSubscriber;
 #[cfg(feature = "otel")]
 use super::shared::is_in_use;
@@ -152,7 +155,7 @@ impl RinglightSubscriber {
         }
         #[cfg(feature = "otel")]
         if is_in_use() {
-            self.shared.forget(id);
+            uncounted(|| self.shared.forget(id));
         }
         let is_trial = id.is_trial();
         // This was the last reference. It is given up below, under the id the span would have had.

@@ -13,6 +13,8 @@
 //! Nothing here allocates once a thread has its slots, its ring, its buffers and room for as many spans as
 //! it is in.
 
+#[cfg(feature = "profiling-alloc")]
+mod allocations;
 mod annotate;
 mod attention;
 #[cfg(any(feature = "otel", feature = "profiling"))]
@@ -66,6 +68,7 @@ use crate::filter::{Filters, Output};
 use crate::otel::Interop;
 use crate::propagation::Format;
 use crate::sync::unpoisoned;
+use crate::uncounted::uncounted;
 
 #[cfg(feature = "otel")]
 pub(crate) use annotate::{Attributes as ItemAttributes, Lost};
@@ -112,6 +115,9 @@ pub struct RinglightSubscriber {
     formats: Arc<[Format]>,
     #[cfg(feature = "otel")]
     shared: Arc<shared::Shared>,
+    /// What is written of allocations, if they are counted and spans are recorded.
+    #[cfg(feature = "profiling-alloc")]
+    allocations: Option<allocations::Template>,
 }
 
 /// What leaves the process, and so what needs recording.
@@ -181,6 +187,8 @@ impl RinglightSubscriber {
             outputs,
             warnings: Warnings::default(),
             formats: Format::DEFAULT.into(),
+            #[cfg(feature = "profiling-alloc")]
+            allocations: outputs.spans.then(allocations::Template::new).flatten(),
         }
     }
 
@@ -303,9 +311,11 @@ impl RinglightSubscriber {
     #[cold]
     fn register(&self, metadata: &'static Metadata<'static>) {
         let address = address(metadata);
-        self.callsites
-            .register(CallsiteId::new(address), || describe(metadata));
-        unpoisoned(self.metadata.write()).insert(address, metadata);
+        uncounted(|| {
+            self.callsites
+                .register(CallsiteId::new(address), || describe(metadata));
+            unpoisoned(self.metadata.write()).insert(address, metadata);
+        });
     }
 
     /// The span the thread is in, the innermost that has not closed, or one of the OpenTelemetry API;
@@ -438,6 +448,8 @@ impl RinglightSubscriber {
             Some(_) if !std::thread::panicking() => {}
             _ => self.exit_far(id, left),
         }
+        #[cfg(feature = "profiling-alloc")]
+        self.charge(id);
     }
 
     /// Drops a reference to a span that has a slot; whether it was the last, so that the span closed.
@@ -452,7 +464,7 @@ impl RinglightSubscriber {
         }
         #[cfg(feature = "otel")]
         if shared::is_in_use() {
-            self.shared.forget(id);
+            uncounted(|| self.shared.forget(id));
         }
         with_thread(|thread| self.close(thread, index, slot, id.is_sampled()));
         true
@@ -473,15 +485,28 @@ impl RinglightSubscriber {
     fn close(&self, thread: &Thread, index: u32, slot: &Slot, is_sampled: bool) {
         if self.outputs.spans && is_sampled {
             slot.end(self.slab.clock());
-            let len_bytes = slot.record_words() * 8;
-            self.recorder.record_urgent_if(
-                Signal::Traces,
-                len_bytes,
-                || slot.is_urgent(),
-                |buffer| slot.copy_record(buffer),
-            );
+            #[cfg(feature = "profiling-alloc")]
+            self.hand_over_counted(slot);
+            #[cfg(not(feature = "profiling-alloc"))]
+            self.hand_over(slot);
         }
         self.give_slot(thread, index, slot);
+    }
+
+    /// Hands over the record of a span that is closing.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "it is on the way of every span, and called in one place of a build"
+    )]
+    fn hand_over(&self, slot: &Slot) {
+        let len_bytes = slot.record_words() * 8;
+        self.recorder.record_urgent_if(
+            Signal::Traces,
+            len_bytes,
+            || slot.is_urgent(),
+            |buffer| slot.copy_record(buffer),
+        );
     }
 
     /// Enters a span within many, or while the thread unwinds.

@@ -3,6 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 
+#[cfg(feature = "profiling-alloc")]
+use ringlight_context::{Counts, switch};
+
+use crate::uncounted::uncounted;
+
 use super::slab::{Slab, SlotId};
 
 /// Nested spans kept in place; deeper ones go to the heap.
@@ -33,6 +38,20 @@ pub(super) enum Left {
 struct Entry {
     owner: Owner,
     id: SlotId,
+    /// What was allocated in it here while it was the innermost one, up to when that changed last.
+    #[cfg(feature = "profiling-alloc")]
+    counts: Counts,
+}
+
+impl Entry {
+    const fn new(owner: Owner, id: SlotId) -> Self {
+        Self {
+            owner,
+            id,
+            #[cfg(feature = "profiling-alloc")]
+            counts: Counts::ZERO,
+        }
+    }
 }
 
 /// Whose span it is, since several subscribers may live in one process, as tests have it; and, in
@@ -89,12 +108,17 @@ pub(super) struct Stack {
     /// Spans to be entered, at a depth of [`DEPTH_CHECKED`] or more, before those that have closed are looked
     /// for.
     until_check: Cell<usize>,
+    /// What was allocated in the span that was left last, until that is taken.
+    #[cfg(feature = "profiling-alloc")]
+    left: Cell<Counts>,
 }
 
 /// An entered span at hand.
 struct Place {
     owner: Cell<u64>,
     id: Cell<u64>,
+    #[cfg(feature = "profiling-alloc")]
+    counts: Cell<Counts>,
 }
 
 impl Place {
@@ -102,13 +126,17 @@ impl Place {
         Self {
             owner: Cell::new(0),
             id: Cell::new(0),
+            #[cfg(feature = "profiling-alloc")]
+            counts: Cell::new(Counts::ZERO),
         }
     }
 
     #[inline]
-    fn set(&self, owner: Owner, id: SlotId) {
-        self.owner.set(owner.0);
-        self.id.set(id.get());
+    fn set(&self, entry: Entry) {
+        self.owner.set(entry.owner.0);
+        self.id.set(entry.id.get());
+        #[cfg(feature = "profiling-alloc")]
+        self.counts.set(entry.counts);
     }
 
     #[inline]
@@ -120,6 +148,8 @@ impl Place {
         Entry {
             owner: Owner(self.owner.get()),
             id: SlotId::from_u64(self.id.get()),
+            #[cfg(feature = "profiling-alloc")]
+            counts: self.counts.get(),
         }
     }
 }
@@ -131,6 +161,8 @@ impl Stack {
             near: [const { Place::new() }; NEAR],
             far: ManuallyDrop::new(RefCell::new(Vec::new())),
             until_check: Cell::new(0),
+            #[cfg(feature = "profiling-alloc")]
+            left: Cell::new(Counts::ZERO),
         }
     }
 
@@ -169,7 +201,9 @@ impl Stack {
         let Some(place) = self.near.get(depth) else {
             return false;
         };
-        place.set(Owner::new(subscriber, false), id);
+        #[cfg(feature = "profiling-alloc")]
+        self.settle(true);
+        place.set(Entry::new(Owner::new(subscriber, false), id));
         self.depth.set(depth + 1);
         true
     }
@@ -190,6 +224,8 @@ impl Stack {
     pub(super) fn leave_near(&self, subscriber: u64, id: SlotId) -> Option<Owner> {
         let last = self.depth.get().wrapping_sub(1);
         let place = self.near.get(last).filter(|p| p.is(subscriber, id))?;
+        #[cfg(feature = "profiling-alloc")]
+        self.settle_left(last);
         self.depth.set(last);
         Some(Owner(place.owner.get()))
     }
@@ -198,6 +234,8 @@ impl Stack {
     /// not known any more then.
     pub(super) fn give_up_far(&self) {
         let depth = self.depth.get();
+        #[cfg(feature = "profiling-alloc")]
+        self.settle(!self.is_empty());
         self.depth.set((depth & !MARKS).min(NEAR) | depth & MARKS);
         self.far.take();
     }
@@ -225,6 +263,8 @@ impl Stack {
     #[cold]
     pub(super) fn enter(&self, subscriber: u64, id: SlotId, slab: &Slab, may_keep: bool) {
         self.unmark_all();
+        #[cfg(feature = "profiling-alloc")]
+        self.settle(true);
         self.check(|entry| {
             let is_open = || slab.slot(entry.id.host()).is_some();
             !entry.owner.is(subscriber) || is_open()
@@ -232,7 +272,7 @@ impl Stack {
         let depth_max = if may_keep { DEPTH_MAX } else { NEAR };
         if self.depth() < depth_max {
             let owner = Owner::new(subscriber, std::thread::panicking());
-            self.push(Entry { owner, id });
+            self.push(Entry::new(owner, id));
         }
     }
 
@@ -286,6 +326,8 @@ impl Stack {
                 in_order = false;
                 continue;
             }
+            #[cfg(feature = "profiling-alloc")]
+            self.settle_left(at);
             for after in at + 1..depth {
                 if let Some(entry) = self.entry(after) {
                     self.replace(after - 1, entry);
@@ -307,12 +349,67 @@ impl Stack {
         if depth != self.depth.get() && !std::thread::panicking() {
             self.depth.set(depth);
             for at in 0..depth {
-                if let Some(Entry { owner, id }) = self.entry(at) {
-                    let owner = owner.unmarked();
-                    self.replace(at, Entry { owner, id });
+                if let Some(entry) = self.entry(at) {
+                    let owner = entry.owner.unmarked();
+                    self.replace(at, Entry { owner, ..entry });
                 }
             }
         }
+    }
+
+    /// Notes what was allocated since the innermost span changed last, for that span. From here on it is for
+    /// another one, if the thread is in one.
+    #[cfg(feature = "profiling-alloc")]
+    #[inline]
+    fn settle(&self, is_in_span: bool) {
+        if let Some(counts) = switch(is_in_span) {
+            self.add_to_last(counts);
+        }
+    }
+
+    /// Notes what was allocated in the span at a place, which is being left.
+    #[cfg(feature = "profiling-alloc")]
+    #[inline]
+    fn settle_left(&self, at: usize) {
+        self.settle(self.depth() > 1);
+        let counts = match self.near.get(at) {
+            Some(place) => place.counts.get(),
+            None => self.entry(at).map_or(Counts::ZERO, |entry| entry.counts),
+        };
+        if !counts.is_zero() {
+            self.left.set(counts);
+        }
+    }
+
+    #[cfg(feature = "profiling-alloc")]
+    #[inline(never)]
+    fn add_to_last(&self, counts: Counts) {
+        let last = self.depth().wrapping_sub(1);
+        if let Some(entry) = self.entry(last) {
+            let counts = entry.counts.plus(counts);
+            self.replace(last, Entry { counts, ..entry });
+        }
+    }
+
+    /// What was allocated on this thread in the span that was left last, since it was entered, if it was
+    /// anything; once.
+    #[cfg(feature = "profiling-alloc")]
+    #[inline]
+    pub(super) fn take_left(&self) -> Option<Counts> {
+        let counts = self.left.get();
+        if counts.is_zero() {
+            return None;
+        }
+        self.left.set(Counts::ZERO);
+        Some(counts)
+    }
+
+    /// Whether somebody counts what is allocated: the global allocator of the process, if it is ours.
+    #[cfg(feature = "profiling-alloc")]
+    pub(super) fn is_counted(&self) -> bool {
+        self.settle(true);
+        drop(std::hint::black_box(Box::new(0_u8)));
+        switch(!self.is_empty()).is_some()
     }
 
     /// How many there are.
@@ -335,7 +432,7 @@ impl Stack {
     /// Puts another entry where there is one.
     fn replace(&self, at: usize, entry: Entry) {
         if let Some(place) = self.near.get(at) {
-            place.set(entry.owner, entry.id);
+            place.set(entry);
         } else if let Some(place) = self.far.borrow_mut().get_mut(at - NEAR) {
             *place = entry;
         }
@@ -344,8 +441,8 @@ impl Stack {
     fn push(&self, entry: Entry) {
         let depth = self.depth();
         match self.near.get(depth) {
-            Some(place) => place.set(entry.owner, entry.id),
-            None => self.far.borrow_mut().push(entry),
+            Some(place) => place.set(entry),
+            None => uncounted(|| self.far.borrow_mut().push(entry)),
         }
         self.set_depth(depth + 1);
     }
@@ -524,7 +621,7 @@ mod tests {
         let enter = || {
             stack.check(keep);
             let (owner, id) = (Owner::new(1, false), SlotId::from_u64(1));
-            stack.push(Entry { owner, id });
+            stack.push(Entry::new(owner, id));
         };
         (0..DEPTH_CHECKED).for_each(|_| enter());
         assert_eq!(looked_at.get(), 0);

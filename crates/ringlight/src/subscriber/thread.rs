@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use ringlight_collector::record::{WORD_BYTES, copy_words};
 
+use crate::uncounted::uncounted;
+
 use super::ids::IdGenerator;
 use super::lease::REFERENCES_MAX;
 use super::magazine::Magazine;
@@ -246,11 +248,13 @@ impl Thread {
 
     #[cold]
     fn fetch_slot(&self, subscriber: u64, slab: &Arc<Slab>) -> Option<u32> {
-        if self.may_keep_for(subscriber, slab) {
-            return self.magazine.fill_and_pop(slab);
-        }
-        let mut index = [0];
-        (slab.take(&mut index) == 1).then_some(index[0])
+        uncounted(|| {
+            if self.may_keep_for(subscriber, slab) {
+                return self.magazine.fill_and_pop(slab);
+            }
+            let mut index = [0];
+            (slab.take(&mut index) == 1).then_some(index[0])
+        })
     }
 
     /// The same for what is of this subscriber, for which the magazine is then.
@@ -308,7 +312,7 @@ impl Thread {
         if self.magazine.is_of(subscriber) {
             self.magazine.push(slab, index);
         } else {
-            slab.give(&[index]);
+            uncounted(|| slab.give(&[index]));
         }
     }
 

@@ -34,6 +34,7 @@ use super::slab::{Slab, Slot, SlotId, SpanContext};
 use super::thread::{RemoteParent, Thread, with_thread};
 use super::{RinglightSubscriber, SAMPLED};
 use crate::otel::Interop;
+use crate::uncounted::uncounted;
 
 use contexts::Contexts;
 pub(crate) use edit::{Edit, When};
@@ -266,7 +267,7 @@ impl RinglightSubscriber {
         if !in_pipeline() {
             id = with_thread(|thread| self.open::<true>(thread, attributes));
             if self.shares() {
-                self.make_context(id, attributes);
+                uncounted(|| self.make_context(id, attributes));
             }
         }
         id.to_span_id()
@@ -337,8 +338,10 @@ impl RinglightSubscriber {
         self.enter_alone(id);
         if self.shares() {
             let is_open = |id: SlotId| self.slab.slot(id.host()).is_some();
-            Local::with(|local| {
-                local.enter(self.number, id, is_open, || self.context_of(id));
+            uncounted(|| {
+                Local::with(|local| {
+                    local.enter(self.number, id, is_open, || self.context_of(id));
+                });
             });
         }
     }
@@ -346,7 +349,7 @@ impl RinglightSubscriber {
     /// Leaves a span and detaches its context.
     #[cold]
     pub(super) fn exit_shared(&self, id: SlotId) {
-        Local::with(|local| local.exit(self.number, id));
+        uncounted(|| Local::with(|local| local.exit(self.number, id)));
         self.exit_alone(id);
     }
 }

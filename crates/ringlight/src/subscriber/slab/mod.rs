@@ -28,6 +28,8 @@
 //! one, so that the ids of the trace are known for as long as any of it is open. Only where contexts are
 //! shared with the OpenTelemetry API has each a slot, since each has a context of its own.
 
+#[cfg(feature = "profiling-alloc")]
+mod allocated;
 mod items;
 #[cfg(all(test, ringlight_loom))]
 mod model;
@@ -46,13 +48,15 @@ use tracing_core::span::Id;
 
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, unpoisoned};
 
+#[cfg(feature = "profiling-alloc")]
+pub(super) use allocated::Allocated;
 pub(super) use items::SlotItems;
 pub(super) use snapshot::Seen;
 
 const IS_MODEL: bool = cfg!(all(test, ringlight_loom));
 
 /// Words of items a slot holds itself; further ones go to the heap. With them a slot fills 512
-/// bytes. (A model takes as few as it can do with, and of the next two as well.)
+/// bytes, and 128 more where allocations are counted. (A model takes as few as it can do with, and of the next two as well.)
 const INLINE_WORDS: usize = if IS_MODEL { 8 } else { 48 };
 // A record is copied eight words at a time.
 const _: () = assert!((SPAN_HEADER_WORDS + INLINE_WORDS).is_multiple_of(8));
@@ -60,7 +64,8 @@ const _: () = assert!((SPAN_HEADER_WORDS + INLINE_WORDS).is_multiple_of(8));
 const CHUNK_SLOTS: usize = if IS_MODEL { 2 } else { 64 };
 /// Most chunks there can be.
 const CHUNKS_MAX: usize = if IS_MODEL { 2 } else { 4096 };
-/// Most spans that can be open at a time; one more is counted and not recorded. They take 128 MiB.
+/// Most spans that can be open at a time; one more is counted and not recorded. They take 128 MiB, or
+/// 160 where allocations are counted.
 pub(crate) const OPEN_SPANS_MAX: usize = CHUNK_SLOTS * CHUNKS_MAX - 1;
 /// Words of items a span can have, heap included (64 KiB).
 pub(super) const ITEM_WORDS_MAX: usize = 8192;
@@ -242,6 +247,9 @@ pub(super) struct Slot {
     /// Items past [`INLINE_WORDS`]; also the lock under which items of a published span change.
     spill: Mutex<Vec<u64>>,
     words: [AtomicU64; SPAN_HEADER_WORDS + INLINE_WORDS],
+    /// What was allocated in the span.
+    #[cfg(feature = "profiling-alloc")]
+    sums: allocated::Sums,
 }
 
 // Loads of words are `Relaxed`: the state publishes them (see the module's documentation). Stores are
@@ -255,6 +263,8 @@ impl Slot {
             len: AtomicU64::new(0),
             spill: Mutex::new(Vec::new()),
             words: std::array::from_fn(|_| AtomicU64::new(0)),
+            #[cfg(feature = "profiling-alloc")]
+            sums: allocated::Sums::new(),
         }
     }
 

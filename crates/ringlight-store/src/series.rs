@@ -141,22 +141,24 @@ impl Registry {
             let Some(series) = &local.series else {
                 continue;
             };
-            if let Some(&id) = self.by_fingerprint.get(&local.fingerprint)
-                && let Some(known) = self.known.get_mut(&id)
-            {
+            let known = self.by_fingerprint.get(&local.fingerprint).copied();
+            let id = match known {
+                Some(id) => id,
+                None => {
+                    let parts = Parts::of(series);
+                    if !self.has_room(series, &parts) {
+                        continue;
+                    }
+                    let id = self.next_id;
+                    self.insert(id, series, parts, local.fingerprint);
+                    added.push(id);
+                    id
+                }
+            };
+            if let Some(known) = self.known.get_mut(&id) {
                 known.last_slice = known.last_slice.max(slice);
                 local.id = id;
                 local.series = Some(Arc::clone(&known.series));
-                continue;
-            }
-            let series = self.shared(series);
-            if let Some(id) = self.insert(self.next_id, series, local.fingerprint, true) {
-                if let Some(known) = self.known.get_mut(&id) {
-                    known.last_slice = slice;
-                    local.series = Some(Arc::clone(&known.series));
-                }
-                local.id = id;
-                added.push(id);
             }
         }
     }
@@ -170,10 +172,9 @@ impl Registry {
     pub(crate) fn list(&mut self, slice: u32, listed: Vec<(u64, Series)>, time_min: u64) {
         for (id, series) in listed {
             if !self.known.contains_key(&id) {
-                let series = self.shared(&series);
-                let fingerprint = Fingerprint::of(&series);
                 // What is stored is known, however much it is.
-                self.insert(id, series, fingerprint, false);
+                let fingerprint = Fingerprint::of(&series);
+                self.insert(id, &series, Parts::of(&series), fingerprint);
             }
             if let Some(known) = self.known.get_mut(&id) {
                 known.last_slice = known.last_slice.max(slice);
@@ -183,20 +184,52 @@ impl Registry {
         }
     }
 
-    fn insert(
-        &mut self,
-        id: u64,
-        series: Series,
-        fingerprint: Fingerprint,
-        is_bounded: bool,
-    ) -> Option<u64> {
-        let bytes = memory_bytes(&series);
-        let is_full = self.known.len() >= self.series_max || self.bytes + bytes > SERIES_BYTES_MAX;
-        if is_bounded && is_full {
-            return None;
-        }
-        self.by_fingerprint.insert(fingerprint, id);
+    fn has_room(&self, series: &Series, parts: &Parts) -> bool {
+        let new = |is_shared: bool, bytes: usize| if is_shared { 0 } else { bytes };
+        let bytes = memory_bytes(series)
+            + new(
+                self.metrics.contains_key(&*series.metric),
+                metric_bytes(&series.metric),
+            )
+            + new(
+                self.resources.contains_key(&parts.resource),
+                share_bytes(&parts.resource),
+            )
+            + new(
+                self.scopes.contains_key(&parts.scope),
+                share_bytes(&parts.scope),
+            );
+        self.known.len() < self.series_max && self.bytes + bytes <= SERIES_BYTES_MAX
+    }
+
+    fn insert(&mut self, id: u64, series: &Series, parts: Parts, fingerprint: Fingerprint) {
+        let bytes = memory_bytes(series);
         self.bytes += bytes;
+        let series = Series {
+            metric: share(
+                &mut self.metrics,
+                (*series.metric).clone(),
+                &series.metric,
+                &mut self.bytes,
+                metric_bytes,
+            ),
+            resource: share(
+                &mut self.resources,
+                parts.resource,
+                &series.resource,
+                &mut self.bytes,
+                |bytes| share_bytes(bytes),
+            ),
+            scope: share(
+                &mut self.scopes,
+                parts.scope,
+                &series.scope,
+                &mut self.bytes,
+                |bytes| share_bytes(bytes),
+            ),
+            attributes: series.attributes.clone(),
+        };
+        self.by_fingerprint.insert(fingerprint, id);
         self.reserve(id);
         self.known.insert(
             id,
@@ -209,21 +242,6 @@ impl Registry {
                 bytes,
             },
         );
-        Some(id)
-    }
-
-    // The same series, with what others have in common with it.
-    fn shared(&mut self, series: &Series) -> Series {
-        let mut resource = Vec::new();
-        nested::write_resource(&mut resource, &series.resource);
-        let mut scope = Vec::new();
-        nested::write_scope(&mut scope, &series.scope);
-        Series {
-            metric: share(&mut self.metrics, (*series.metric).clone(), &series.metric),
-            resource: share(&mut self.resources, resource, &series.resource),
-            scope: share(&mut self.scopes, scope, &series.scope),
-            attributes: series.attributes.clone(),
-        }
     }
 
     /// Notes that points of a series are stored.
@@ -279,27 +297,120 @@ impl Registry {
     }
 
     fn drop_unshared(&mut self) {
-        self.metrics.retain(|_, share| Arc::strong_count(share) > 1);
+        let mut bytes = 0;
+        let mut keep = |count: usize, of: usize| {
+            let is_shared = count > 1;
+            bytes += if is_shared { 0 } else { of };
+            is_shared
+        };
+        self.metrics
+            .retain(|key, share| keep(Arc::strong_count(share), metric_bytes(key)));
         self.resources
-            .retain(|_, share| Arc::strong_count(share) > 1);
-        self.scopes.retain(|_, share| Arc::strong_count(share) > 1);
+            .retain(|key, share| keep(Arc::strong_count(share), share_bytes(key)));
+        self.scopes
+            .retain(|key, share| keep(Arc::strong_count(share), share_bytes(key)));
+        self.bytes -= bytes;
     }
 }
 
-fn share<K: Hash + Eq, T: Clone>(shares: &mut Shares<K, T>, key: K, value: &Arc<T>) -> Arc<T> {
-    Arc::clone(shares.entry(key).or_insert_with(|| Arc::clone(value)))
+/// What a series shares with others, as bytes.
+struct Parts {
+    resource: Vec<u8>,
+    scope: Vec<u8>,
 }
 
-/// Bytes of memory of a series, roughly: with its part of what it shares, which is at most all of it.
+impl Parts {
+    fn of(series: &Series) -> Self {
+        let mut parts = Self {
+            resource: Vec::new(),
+            scope: Vec::new(),
+        };
+        nested::write_resource(&mut parts.resource, &series.resource);
+        nested::write_scope(&mut parts.scope, &series.scope);
+        parts
+    }
+}
+
+// Counts the bytes of what was not there before.
+fn share<K: Hash + Eq, T>(
+    shares: &mut Shares<K, T>,
+    key: K,
+    value: &Arc<T>,
+    bytes: &mut usize,
+    bytes_of: impl FnOnce(&K) -> usize,
+) -> Arc<T> {
+    if let Some(known) = shares.get(&key) {
+        return Arc::clone(known);
+    }
+    *bytes += bytes_of(&key);
+    shares.insert(key, Arc::clone(value));
+    Arc::clone(value)
+}
+
+/// Bytes of memory of a series without what it shares, roughly.
 fn memory_bytes(series: &Series) -> usize {
-    const FIXED: usize = 400;
+    const FIXED: usize = 320;
     let mut bytes = Vec::new();
     nested::write_attributes(&mut bytes, &series.attributes);
-    let shared = if Arc::strong_count(&series.resource) > 2 {
-        0
-    } else {
-        nested::write_resource(&mut bytes, &series.resource);
-        series.metric.name.len() + series.metric.description.len()
-    };
-    FIXED + 3 * bytes.len() + shared
+    FIXED + 3 * bytes.len()
+}
+
+/// Bytes of memory of a resource or a scope, roughly, from those it is written as.
+const fn share_bytes(key: &[u8]) -> usize {
+    160 + 4 * key.len()
+}
+
+fn metric_bytes(metric: &Metric<'_>) -> usize {
+    300 + 2 * (metric.name.len() + metric.description.len() + metric.unit.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(number: usize) -> Series {
+        Series {
+            metric: Arc::new(Metric {
+                name: format!("metric {}", number % 3).into(),
+                ..Metric::default()
+            }),
+            resource: Arc::new(Resource {
+                attributes: vec![KeyValue::new("host", (number % 5) as i64)],
+                ..Resource::default()
+            }),
+            attributes: vec![KeyValue::new("n", number as i64)],
+            ..Series::default()
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_leaves_nothing_behind() {
+        let mut registry = Registry::new(100);
+        let listed = (1..=50).map(|id| (id, series(id as usize))).collect();
+        registry.list(1, listed, 7);
+        assert_eq!(
+            (
+                registry.len(),
+                registry.metrics.len(),
+                registry.resources.len()
+            ),
+            (50, 3, 5)
+        );
+        registry.saw(9, 2, 8);
+        registry.forget_slice(1);
+        assert_eq!(
+            (
+                registry.len(),
+                registry.metrics.len(),
+                registry.resources.len()
+            ),
+            (1, 1, 1)
+        );
+        registry.forget_slice(2);
+        assert_eq!((registry.len(), registry.bytes), (0, 0));
+        assert!(registry.metrics.is_empty() && registry.scopes.is_empty());
+        assert!(registry.by_fingerprint.is_empty());
+        // A number is never used again.
+        assert_eq!(registry.next_id, 51);
+    }
 }

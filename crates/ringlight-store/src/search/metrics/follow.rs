@@ -241,7 +241,7 @@ fn began(point: Point<'_>) -> u64 {
 }
 
 /// Whether all that a cumulative point says is of the time asked for, so that no point before it is
-/// needed.
+/// needed. It is not known of one that does not say since when it counts.
 const fn is_whole(point: Point<'_>, grid: &Grid) -> bool {
-    point.start >= grid.first_unix_nano() && point.start <= point.time
+    point.start != 0 && point.start >= grid.first_unix_nano() && point.start <= point.time
 }

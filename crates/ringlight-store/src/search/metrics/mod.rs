@@ -145,12 +145,15 @@ pub(crate) fn search_metric(
     })
 }
 
+/// Attributes that series have in common.
+type Labels = Vec<KeyValue<'static>>;
+
 /// The series a search is about.
 struct Chosen {
     metric: Arc<Metric<'static>>,
     followers: HashMap<u64, Follower, RandomState>,
     /// Of each group, sorted.
-    labels: Vec<Vec<KeyValue<'static>>>,
+    labels: Vec<Labels>,
     left_out: u64,
 }
 
@@ -178,8 +181,7 @@ impl Chosen {
             });
         };
         let metric = Arc::clone(&newest.metric);
-        let mut groups: BTreeMap<Vec<u8>, (Vec<KeyValue<'static>>, Vec<(u64, MetricKind)>)> =
-            BTreeMap::new();
+        let mut groups: BTreeMap<Vec<u8>, (Labels, Vec<(u64, MetricKind)>)> = BTreeMap::new();
         for (id, _, series) in named {
             if !is_alike(&series.metric, &metric) || !search.query.matches(&SeriesFields(&series)) {
                 continue;
@@ -217,7 +219,7 @@ fn is_alike(a: &Metric<'_>, b: &Metric<'_>) -> bool {
         && a.kind.is_monotonic() == b.kind.is_monotonic()
 }
 
-fn labels_of(series: &Series, by: &[String]) -> Vec<KeyValue<'static>> {
+fn labels_of(series: &Series, by: &[String]) -> Labels {
     let find = |attributes: &[KeyValue<'static>], key: &str| {
         let found = attributes.iter().find(|attribute| attribute.key == key);
         found.map(|attribute| attribute.value.clone())

@@ -110,21 +110,28 @@ impl Sample {
 
     /// Adds a part of another.
     pub(super) fn add(&mut self, other: &Self, part: f64) {
-        let is_first = self.count == 0.0 && self.buckets == Buckets::None;
+        if other.count == 0.0 && (self.count != 0.0 || self.buckets != Buckets::None) {
+            return;
+        }
+        if self.count == 0.0 {
+            // What held nothing says nothing about the range and the bounds either.
+            *self = other.clone();
+            self.count *= part;
+            self.sum = if self.count == 0.0 {
+                0.0
+            } else {
+                self.sum * part
+            };
+            self.buckets.scale_by(part);
+            return;
+        }
         self.range = match (self.range, other.range) {
-            (_, range) if is_first => range,
-            (range, _) if other.count == 0.0 => range,
             (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
             _ => None,
         };
         self.count += other.count * part;
         self.sum += other.sum * part;
-        if is_first {
-            self.buckets = other.buckets.clone();
-            self.buckets.scale_by(part);
-        } else if other.count != 0.0 {
-            self.buckets.add(&other.buckets, part);
-        }
+        self.buckets.add(&other.buckets, part);
     }
 
     /// The value below which that part of the values lies, 0 to 1, as far as the buckets tell.

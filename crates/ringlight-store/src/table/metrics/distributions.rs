@@ -82,9 +82,6 @@ impl MetricTable {
 
     // Needs the values.
     pub(super) fn read_distributions(&mut self, reader: &mut Reader<'_>) -> Result<(), Corrupt> {
-        if reader.is_empty() {
-            return Ok(());
-        }
         let mut bounds = Vec::new();
         for _ in 0..reader.count()? {
             bounds.push(read_doubles(reader)?);

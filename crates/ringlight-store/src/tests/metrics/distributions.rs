@@ -194,6 +194,33 @@ fn lowest_and_highest_are_exact_where_they_are_said() {
 }
 
 #[test]
+fn a_time_without_values_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(config(directory.path()));
+    let some =
+        r#""count":"2","sum":7,"min":3,"max":4,"bucketCounts":[0,2,0],"explicitBounds":[1,5]"#;
+    // It has other bounds, and neither a sum nor ends.
+    let none = r#""count":"0","bucketCounts":[0,0],"explicitBounds":[2]"#;
+    let points = [
+        since(0, 2, none),
+        since(2, 5, some),
+        since(5, 8, none),
+        since(10, 15, none),
+    ];
+    add(
+        &store,
+        "shop",
+        &metric("latency", "histogram", DELTA, &points),
+    );
+    let ask = |aggregation| values(&store, &asking("latency", aggregation, 20));
+    assert_eq!([ask(Min), ask(Max)], [[(0, 3.0)], [(0, 4.0)]]);
+    assert_eq!(ask(P50), [(0, 3.0)]);
+    assert_eq!(ask(Sum), [(0, 7.0), (10, 0.0)]);
+    assert_eq!(ask(Count), [(0, 2.0), (10, 0.0)]);
+    assert_eq!(ask(Avg), [(0, 3.5)]);
+}
+
+#[test]
 fn values_below_zero_and_zeros_have_their_place() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(config(directory.path()));

@@ -252,3 +252,42 @@ fn an_answer_has_a_largest_size() {
     let smaller = MetricSearch { limit: 10, ..large };
     assert_eq!(answer(&store, &smaller).series.len(), 10);
 }
+
+#[test]
+fn damage_costs_the_block_and_no_series_is_taken_for_another() {
+    let check = |sql: &str, found_x: &[(u64, f64)]| {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(config(directory.path()));
+        add(&store, "shop", &one("depth", "x", 1));
+        flush(&store);
+        add(&store, "shop", &one("depth", "x", 11));
+        flush(&store);
+        drop(store);
+        let path = directory.path().join("slice-00000001.db");
+        let connection = rusqlite::Connection::open(path).unwrap();
+        assert_eq!(connection.execute(sql, []).unwrap(), 1, "{sql}");
+        drop(connection);
+        let store = open(config(directory.path()));
+        add(&store, "shop", &one("depth", "y", 21));
+        let of = |user: &str| {
+            let search = asking("depth", Aggregation::Count, 30);
+            let search = filtered(search, &format!("point.user = \"{user}\""));
+            series(&store, &search)
+                .into_iter()
+                .flat_map(|(_, points)| points)
+        };
+        assert_eq!(of("x").collect::<Vec<_>>(), found_x, "{sql}");
+        assert_eq!(of("y").collect::<Vec<_>>(), [(20, 1.0)], "{sql}");
+        assert_eq!(store.stats().corrupt, 1, "{sql}");
+    };
+    // The row id is block * 16 + section: the core, the points, the values and the exemplars.
+    for section in [1, 11, 4, 12] {
+        let zeros = format!("UPDATE section SET data = zeroblob(20) WHERE id = 16 + {section}");
+        check(&zeros, &[(10, 1.0)]);
+        let missing = format!("DELETE FROM section WHERE id = 16 + {section}");
+        check(&missing, &[(10, 1.0)]);
+    }
+    check("UPDATE block SET info = x'00' WHERE id = 2", &[(0, 1.0)]);
+    // What says which series there are.
+    check("UPDATE section SET data = zeroblob(20) WHERE id = 16", &[]);
+}

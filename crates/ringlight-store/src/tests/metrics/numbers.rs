@@ -89,6 +89,19 @@ fn a_counter_that_does_not_say_when_it_began_is_reset_when_it_shrinks() {
         values(&store, &asking("orders", Sum, 40)),
         [(0, 30.0), (10, 10.0), (20, 10.0)]
     );
+    // Not even if all of time is asked for.
+    let ever = MetricSearch {
+        from_unix_nano: 0,
+        step_nano: T0 / 2,
+        ..asking("orders", Sum, 40)
+    };
+    let of_ever = answer(&store, &ever);
+    let total: f64 = of_ever.series[0]
+        .points
+        .iter()
+        .map(|(_, value)| value)
+        .sum();
+    assert!((total - 50.0).abs() < 1e-6, "{total}");
 }
 
 #[test]

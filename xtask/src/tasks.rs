@@ -262,7 +262,7 @@ fn features(steps: &mut Steps) -> Outcome {
         ("otel", "--all-targets"),
         ("fmt", "--all-targets"),
         ("otel,profiling", "--lib"),
-        ("profiling", "--all-targets"),
+        ("profiling", "--lib"),
         ("clap", "--lib"),
         ("zstd", "--lib"),
         ("b3", "--lib"),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ringlight_clock::Clock;
 use ringlight_collector::{
     CollectorConfig, DestinationConfig, ExporterBoxed, OverflowPolicy, Pipeline, Processing,
-    RecordSink, Redaction, SpoolConfig, StartError, TailSampling,
+    RecordSink, Redaction, SpoolConfig, TailSampling,
 };
 use ringlight_model::{CallsiteRegistry, KeyValue, Value};
 use tracing_core::{Dispatch, Subscriber};
@@ -652,7 +652,7 @@ impl Builder {
             .request_sender()
             .map(|sender| crate::metrics::start(settings.metrics, sender))
             .transpose()
-            .map_err(StartError::Thread)?;
+            .map_err(ringlight_collector::StartError::Thread)?;
         let telemetry = running(
             pipeline,
             self.shutdown_timeout,

@@ -181,7 +181,7 @@ impl Chosen {
             });
         };
         let metric = Arc::clone(&newest.metric);
-        let mut groups: BTreeMap<Vec<u8>, (Labels, Vec<(u64, MetricKind)>)> = BTreeMap::new();
+        let mut groups: BTreeMap<Vec<u8>, Members> = BTreeMap::new();
         for (id, _, series) in named {
             if !is_alike(&series.metric, &metric) || !search.query.matches(&SeriesFields(&series)) {
                 continue;
@@ -210,6 +210,9 @@ impl Chosen {
         })
     }
 }
+
+/// The labels that series have in common, and these series by their numbers.
+type Members = (Labels, Vec<(u64, MetricKind)>);
 
 // Whether the points of two metrics can be put together: temporality does not matter, since what is
 // put together is what was added meanwhile.

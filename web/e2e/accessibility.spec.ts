@@ -26,6 +26,7 @@ for (const colorScheme of ['dark', 'light'] as const) {
       [`/traces/${trace.trace_id}?span=${span}`, null],
       [`/traces/${trace.trace_id}?span=${span}&tab=logs`, null],
       ['/logs?live=0', () => page.locator('[data-row]').first().click()],
+      ['/metrics?name=process.cpu.time&by=point.cpu.mode', null],
       ['/health', null],
       ['/health', () => page.keyboard.press('?')],
     ] as const) {

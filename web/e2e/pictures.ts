@@ -38,6 +38,9 @@ for (const colorScheme of ['dark', 'light'] as const) {
     await page.locator('[data-row]').filter({ hasText: 'question answered' }).nth(1).click();
     await expect(page.locator('.detail')).toBeVisible();
     await picture('logs');
+    await page.goto('/metrics?name=streaming.chunk.size&agg=p95&last=5m');
+    await expect(page.getByRole('row', { name: /all series together/ })).toBeVisible();
+    await picture('metrics');
     await page.goto('/health');
     await expect(page.locator('#clients').getByText('balanced').first()).toBeVisible();
     await picture('health');

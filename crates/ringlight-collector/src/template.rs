@@ -169,7 +169,7 @@ impl AttributeTemplate {
     pub(crate) fn new(owner: Owner, key: &str) -> Self {
         let mut head = Vec::new();
         if key.len() < SHORT_MAX {
-            head.extend_from_slice(&[(owner as u8) << 3 | 2, 0]);
+            head.extend_from_slice(&[(owner.field() as u8) << 3 | 2, 0]);
             // KeyValue.key = 1
             proto::bytes_field(&mut head, 1, key.as_bytes());
             // KeyValue.value = 2

@@ -209,7 +209,7 @@ fn span_with_value(value: &[u8]) -> Vec<u8> {
         let mut attribute = Vec::new();
         proto::bytes_field(&mut attribute, 1, b"key");
         proto::bytes_field(&mut attribute, 2, value);
-        proto::bytes_field(buf, Owner::Span as u32, &attribute);
+        proto::bytes_field(buf, Owner::Span.field(), &attribute);
     })
 }
 

@@ -33,7 +33,8 @@ pub enum Owner {
 
 impl Owner {
     /// The number of its attribute field.
-    pub(super) const fn field(self) -> u32 {
+    #[must_use]
+    pub const fn field(self) -> u32 {
         match self {
             Self::Resource | Self::ExponentialPoint => 1,
             Self::ScopeOrEvent => 3,

@@ -43,7 +43,11 @@ impl Shared {
     /// Has metrics read, and then waits until everything has left, both within the time.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
         let left = self.read_metrics(timeout, false);
-        self.pipeline.flush(left)
+        self.pipeline.flush(left).map_err(|error| match error {
+            // As long as who asked knows of.
+            FlushError::Timeout { in_flight, .. } => FlushError::Timeout { timeout, in_flight },
+            other => other,
+        })
     }
 
     fn shutdown(&self, timeout: Duration) -> LedgerSnapshot {

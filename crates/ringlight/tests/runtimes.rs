@@ -125,7 +125,13 @@ fn gives_up_by_the_deadline(url: String) {
     let begin = Instant::now();
     let flushed = telemetry.flush(SHORT);
     assert!(
-        matches!(flushed, Err(FlushError::Timeout { in_flight: 1, .. })),
+        matches!(
+            flushed,
+            Err(FlushError::Timeout {
+                timeout: SHORT,
+                in_flight: 1..
+            })
+        ),
         "{flushed:?}"
     );
     assert!(telemetry.ledger().balances());

@@ -139,7 +139,7 @@ impl Builder {
     }
 
     /// Whether a change of the file of settings is seen while telemetry runs, within two seconds. Default: yes. Which
-    /// settings then take effect: [`Controls::reload`]. What has changed, and what is wrong with it, is told on stderr.
+    /// settings then take effect: [`Controls::reload`](crate::Controls::reload). What has changed, and what is wrong with it, is told on stderr.
     ///
     /// A thread looks every second at when the file was changed; there is none without a file.
     pub fn watch_config_file(mut self, watch: bool) -> Self {

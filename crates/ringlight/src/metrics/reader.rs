@@ -1,6 +1,7 @@
 //! The thread that reads metrics and sends them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -62,6 +63,8 @@ enum Command {
 #[derive(Debug)]
 pub(crate) struct Reader {
     commands: SyncSender<Command>,
+    /// Told to end, so that nobody waits again for one that is stuck. Relaxed: nothing is read by it.
+    is_ended: AtomicBool,
     /// A process that is forked from this one has no such thread.
     process: u32,
 }
@@ -91,18 +94,23 @@ impl Reader {
             })?;
         Ok(Self {
             commands,
+            is_ended: AtomicBool::new(false),
             process: std::process::id(),
         })
     }
 
     /// Has metrics read now, and waits until they are on their way, for at most so long.
     pub(crate) fn read(&self, timeout: Duration) {
-        self.ask(Command::Read, timeout);
+        if !self.is_ended.load(Ordering::Relaxed) {
+            self.ask(Command::Read, timeout);
+        }
     }
 
-    /// The same for the last time.
+    /// The same for the last time. Further calls do nothing.
     pub(crate) fn end(&self, timeout: Duration) {
-        self.ask(Command::End, timeout);
+        if !self.is_ended.swap(true, Ordering::Relaxed) {
+            self.ask(Command::End, timeout);
+        }
     }
 
     fn ask(&self, command: impl FnOnce(SyncSender<()>) -> Command, timeout: Duration) {

@@ -9,6 +9,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Array, Context, KeyValue, SpanId, StringValue, TraceId, Value};
 use ringlight::collector::{Notice, Notices, RetryConfig};
+use ringlight::metrics::{Aggregation, Stream};
 use ringlight::otel::TracerProvider;
 use ringlight::{Compression, LedgerSnapshot, LogFormat, Protocol, Signal};
 use tracing::{Dispatch, debug, error, info, info_span, trace, warn};
@@ -115,6 +116,13 @@ impl Sent {
             .otlp_protocol(way.protocol)
             .otlp_compression(way.compression)
             .log_format(LogFormat::Off)
+            // What the process uses is none of the test's business.
+            .metric_view(|_| {
+                Stream::builder()
+                    .with_aggregation(Aggregation::Drop)
+                    .build()
+                    .ok()
+            })
             .pipeline(move |config| {
                 config.retry = RetryConfig {
                     delay_first: Duration::from_millis(10),

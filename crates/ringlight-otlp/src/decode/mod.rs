@@ -48,6 +48,10 @@ pub struct OtlpDecoder {
 /// memory; one that says something has many more on the wire.
 const POINTS_MAX: u64 = 1 << 18;
 
+/// Log records of a request. One without anything is two bytes on the wire and some ninety in memory; a span has its ids
+/// at least.
+const LOGS_MAX: u64 = 1 << 20;
+
 /// What [`OtlpDecoder::walk`] met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Decoded {
@@ -239,6 +243,7 @@ impl<'a> Walk<'a, '_> {
         let mut budget = Budget::new(self.depth_max);
         let read = match self.signal {
             Signal::Traces => record::span(&mut budget, item, &mut self.span),
+            Signal::Logs if self.decoded.records >= LOGS_MAX => Err(RejectReason::TooLarge.into()),
             Signal::Logs => record::log(&mut budget, item, &mut self.log),
             Signal::Metrics => return self.metric(item),
             Signal::Profiles => {

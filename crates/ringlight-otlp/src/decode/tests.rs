@@ -441,3 +441,18 @@ fn the_memory_of_one_record_does_not_leak_into_the_next() {
         .unwrap();
     assert_eq!(read.logs, logs);
 }
+
+#[test]
+fn a_request_has_no_more_log_records_than_it_may() {
+    // Empty ones, in one scope of one resource.
+    let records = LOGS_MAX + 3;
+    let mut scope = Vec::new();
+    (0..records).for_each(|_| proto::bytes_field(&mut scope, 2, &[]));
+    let (mut resource, mut request) = (Vec::new(), Vec::new());
+    proto::bytes_field(&mut resource, 2, &scope);
+    proto::bytes_field(&mut request, 1, &resource);
+    let decoder = crate::OtlpDecoder::default();
+    let decoded = decoder.walk(Signal::Logs, &request, &mut crate::Ignore);
+    let decoded = decoded.unwrap();
+    assert_eq!((decoded.records, decoded.rejected), (LOGS_MAX, 3));
+}

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringlight::Telemetry;
 use tracing::Dispatch;
@@ -74,7 +74,9 @@ fn a_change_of_the_file_is_seen_and_takes_effect() {
     );
     let text = "[telemetry]\nfilter = \"debug\"\nredact = \"standard\"\nredact_keys = [\"pin\"]\n";
     std::fs::write(&file, text).unwrap();
+    let until = Instant::now() + LONG;
     while !started.lines().contains("looked closely") {
+        assert!(Instant::now() < until, "the change is not seen");
         std::thread::sleep(Duration::from_millis(50));
     }
     // The collector was told of the redaction first, and has flushed since.
@@ -95,7 +97,9 @@ fn a_change_of_the_file_is_seen_and_takes_effect() {
     {
         assert_eq!(watching_threads(), 1);
         started.telemetry.shutdown(LONG);
+        let until = Instant::now() + LONG;
         while watching_threads() > 0 {
+            assert!(Instant::now() < until, "it is still looked at");
             std::thread::sleep(Duration::from_millis(10));
         }
     }

@@ -531,10 +531,12 @@ fn the_process_is_among_the_metrics() {
         .iter()
         .find(|metric| metric.name == "process.cpu.time")
         .unwrap();
-    let modes: Vec<_> = points(times)
+    let mut modes: Vec<_> = points(times)
         .iter()
-        .map(|point| attribute(&point.attributes, "cpu.mode"))
+        .map(|point| format!("{:?}", attribute(&point.attributes, "cpu.mode")))
         .collect();
-    let text = |text: &str| Some(Value::StringValue(text.to_owned()));
-    assert_eq!(modes, [text("user"), text("system")]);
+    // The SDK gives the sets of attributes in any order.
+    modes.sort_unstable();
+    let mode = |mode: &str| format!("{:?}", Some(Value::StringValue(mode.to_owned())));
+    assert_eq!(modes, [mode("system"), mode("user")]);
 }

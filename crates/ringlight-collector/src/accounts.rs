@@ -29,8 +29,8 @@ mod by_thread;
 mod counted;
 mod line;
 
-pub(crate) use counted::Counted;
 use counted::Counters;
+pub(crate) use counted::{Counted, SLICES_DROPPED};
 pub(crate) use line::{Fate, Stage};
 use line::{Line, STAGES};
 

@@ -22,6 +22,7 @@ use crate::inbox::{Inbox, lane_of};
 use crate::meter::Meter;
 use crate::open_spans::OpenReports;
 use crate::pipeline::{Command, Control};
+use crate::record::is_for_sinks;
 use crate::report::{Reporter, Reports};
 use crate::requests::Requests;
 use crate::sink::{LogFilter, RecordSink};
@@ -363,8 +364,11 @@ impl Collector {
     fn abandon(&mut self) {
         // The rings are closed, so this sees all there will ever be.
         let mut left = [0; LANES.len()];
-        self.receiver
-            .drain(usize::MAX, |bytes| left[lane_of(bytes)] += 1);
+        self.receiver.drain(usize::MAX, |bytes| {
+            if !is_for_sinks(bytes) {
+                left[lane_of(bytes)] += 1;
+            }
+        });
         self.inbox.abandon(left);
     }
 

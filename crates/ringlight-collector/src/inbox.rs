@@ -15,7 +15,7 @@ use crate::deadlines::Deadlines;
 use crate::destination::Destination;
 use crate::export::EncodedBatch;
 use crate::processing::{Processed, Processing, Processor};
-use crate::record::{LogRecord, Record};
+use crate::record::{LogRecord, Record, is_for_sinks};
 use crate::requests::{Request, Requests};
 use crate::sink::{LogFilter, RecordSink};
 use crate::sinks::Sinks;
@@ -130,12 +130,23 @@ impl Inbox {
     #[inline]
     pub(crate) fn take(&mut self, bytes: &[u8], since: Instant, now: Instant) {
         let Ok(record) = Record::parse(bytes) else {
-            return self.malformed(lane_of(bytes));
+            return self.take_other(bytes);
         };
         if self.has_rules {
             self.process(bytes, &record, since, now);
         } else {
             self.accept(bytes, record, since, now);
+        }
+    }
+
+    /// What is neither a span nor a log record: one for sinks, or none at all.
+    #[cold]
+    #[inline(never)]
+    fn take_other(&mut self, bytes: &[u8]) {
+        if is_for_sinks(bytes) {
+            self.sinks.show_own(bytes, &self.callsites);
+        } else {
+            self.malformed(lane_of(bytes));
         }
     }
 

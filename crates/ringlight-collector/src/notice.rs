@@ -87,6 +87,11 @@ pub enum Notice {
         /// What the panic said.
         message: String,
     },
+    /// Trace files have something to say: that they cannot be written, or what is missing in them.
+    TraceFile {
+        /// What.
+        message: String,
+    },
     /// A log record came after the shutdown and is lost, as all later ones are. Said once, on the
     /// thread that recorded it.
     RecordedLate,
@@ -182,6 +187,7 @@ impl fmt::Display for Notice {
                 f,
                 "a local output, such as the log lines, panicked and is not written to any more: {message}"
             ),
+            Self::TraceFile { message } => f.write_str(message),
             Self::RecordedLate => f.write_str(
                 "a log record came after telemetry was shut down: it and what follows is lost; \
                  hint: keep what `init` returns until the end of `main`, `let _telemetry = ...`, and \

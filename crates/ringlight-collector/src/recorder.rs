@@ -8,7 +8,9 @@ use ringlight_model::Signal;
 use ringlight_ring::{RegisterError, RingProducer, RingSender};
 
 use crate::accounts::Counted;
-use crate::submit::Shared;
+use crate::record::{Slice, ThreadName};
+use crate::submit::{Shared, offer_slice};
+use crate::thread::current_thread;
 
 /// A thread that found no free slot looks for one again after this many records.
 const REGISTER_AGAIN_RECORDS: u32 = 1024;
@@ -41,6 +43,8 @@ struct Seat {
     producer: Option<RingProducer>,
     /// Records until a slot is asked for again.
     patience: u32,
+    /// The thread's number, once its name has been told.
+    thread: Option<u64>,
 }
 
 impl Recorder {
@@ -83,6 +87,34 @@ impl Recorder {
             Ok(Some(accepted)) => accepted,
             // Thread locals are gone, in use further up this stack, or there is no free slot.
             Ok(None) | Err(_) => shared.submit_shared(signal, len_bytes, is_urgent, &fill),
+        }
+    }
+
+    /// Hands over when the calling thread was in a span, for the sinks; whether there was room. It waits for none,
+    /// whatever the policy, since spans and log records are worth more, and a slice that is not recorded is counted:
+    /// see [`Pipeline::slices_dropped`](crate::Pipeline::slices_dropped).
+    ///
+    /// The thread's name goes before its first one. What the slice says of the thread is replaced by its number.
+    #[inline]
+    pub fn record_slice(&self, slice: &Slice) -> bool {
+        let shared = &*self.shared;
+        let own = LOCAL.try_with(|local| {
+            let mut local = local.try_borrow_mut().ok()?;
+            let seat = local.seat(shared);
+            let slice = Slice {
+                thread: seat.thread(shared),
+                ..*slice
+            };
+            let offered = seat.producer(shared).map(|own| offer_slice(own, &slice));
+            Some(offered.unwrap_or_else(|| shared.offer_slice_shared(&slice)))
+        });
+        match own {
+            Ok(Some(accepted)) => accepted,
+            // Which thread it is cannot be told where thread locals are gone.
+            Ok(None) | Err(_) => shared.offer_slice_shared(&Slice {
+                thread: 0,
+                ..*slice
+            }),
         }
     }
 
@@ -173,6 +205,7 @@ impl Seat {
             sender: shared.sender.clone(),
             producer: None,
             patience: 0,
+            thread: None,
         }
     }
 
@@ -182,6 +215,24 @@ impl Seat {
             self.register(shared);
         }
         self.producer.as_mut()
+    }
+
+    /// The thread's number, whose name has been told.
+    #[inline]
+    fn thread(&mut self, shared: &Shared) -> u64 {
+        self.thread.unwrap_or_else(|| self.tell_name(shared))
+    }
+
+    #[cold]
+    fn tell_name(&mut self, shared: &Shared) -> u64 {
+        let (thread, name) = current_thread();
+        let name = ThreadName::to_bytes(thread, &name);
+        let told = match self.producer(shared) {
+            Some(producer) => producer.push(&name),
+            None => shared.sender.overflow(|producer| producer.push(&name)),
+        };
+        self.thread = told.is_ok().then_some(thread);
+        thread
     }
 
     #[cold]

@@ -3,7 +3,7 @@
 
 use ringlight_model::CallsiteRegistry;
 
-use crate::record::{LogRecord, Record};
+use crate::record::{LogRecord, Record, Slice, ThreadName};
 
 /// Sees every record as it comes out of the rings, on the collector's thread.
 ///
@@ -13,6 +13,17 @@ use crate::record::{LogRecord, Record};
 pub trait RecordSink: Send {
     /// One record. Nothing of it may be kept.
     fn record(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry);
+
+    /// When a thread was in a span: before the span itself where that closes on the same thread later, as it mostly
+    /// does. Only where somebody [asked](crate::Recorder::record_slice) for slices.
+    fn slice(&mut self, slice: &Slice, callsites: &CallsiteRegistry) {
+        let _ = (slice, callsites);
+    }
+
+    /// What a thread is called, before its first slice.
+    fn thread(&mut self, thread: &ThreadName<'_>) {
+        let _ = thread;
+    }
 
     /// Called after every pass over the rings that showed it a record, before a flush of the
     /// pipeline is answered, and before the pipeline ends.

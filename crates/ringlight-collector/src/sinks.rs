@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ringlight_model::CallsiteRegistry;
 
 use crate::notice::{Notice, Notices};
-use crate::record::Record;
+use crate::record::{Record, Slice, ThreadName};
 use crate::sink::RecordSink;
 
 /// Shows records to local consumers.
@@ -31,6 +31,16 @@ impl Sinks {
         if !self.sinks.is_empty() {
             self.are_dirty = true;
             self.each(|sink| sink.record(record, callsites));
+        }
+    }
+
+    /// Shows what is for sinks alone.
+    pub(crate) fn show_own(&mut self, bytes: &[u8], callsites: &CallsiteRegistry) {
+        self.are_dirty |= !self.sinks.is_empty();
+        if let Ok(slice) = Slice::parse(bytes) {
+            self.each(|sink| sink.slice(&slice, callsites));
+        } else if let Ok(name) = ThreadName::parse(bytes) {
+            self.each(|sink| sink.thread(&name));
         }
     }
 

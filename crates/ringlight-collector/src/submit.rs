@@ -9,10 +9,11 @@ use ringlight_ring::{
     RegisterError, Reservation, ReserveError, RingProducer, RingSender, WaitError,
 };
 
-use crate::accounts::Counted;
+use crate::accounts::{Counted, SLICES_DROPPED};
 use crate::config::OverflowPolicy;
 use crate::mark::in_pipeline;
 use crate::notice::{Notice, Notices};
+use crate::record::{SLICE_WORDS, Slice, WORD_BYTES, copy_words};
 
 /// A waiting producer looks at its ring at least this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -324,6 +325,15 @@ impl Shared {
         }
     }
 
+    /// One slice through the ring all threads share.
+    #[cold]
+    pub(crate) fn offer_slice_shared(&self, slice: &Slice) -> bool {
+        self.has_collector()
+            && self
+                .sender
+                .overflow(|producer| offer_slice(producer, slice))
+    }
+
     /// Whether the calling thread may wait for room. A thread of the pipeline must not: it would
     /// wait for itself. One of a forked process would wait for ever.
     fn may_wait(&self) -> bool {
@@ -375,6 +385,20 @@ fn offer_into(
         producer.add(submitted, u64::MAX);
         ReserveError::Closed
     })
+}
+
+/// One slice into a ring, or counted as one that is not.
+#[inline]
+pub(crate) fn offer_slice(producer: &mut RingProducer, slice: &Slice) -> bool {
+    const BYTES: usize = SLICE_WORDS * WORD_BYTES;
+    if let Ok(mut room) = producer.reserve(BYTES) {
+        copy_words(slice.to_words(), &mut room);
+        if room.commit(BYTES).is_ok() {
+            return true;
+        }
+    }
+    producer.add(SLICES_DROPPED, 1);
+    false
 }
 
 /// How long a producer goes on waiting.

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// How many counters a producer keeps.
-pub const COUNTERS: usize = 16;
+pub const COUNTERS: usize = 17;
 
 const HEADER_BYTES: usize = WORD_BYTES;
 /// A producer looks at the head after so many bytes at the latest: one cache miss in some 400 records.

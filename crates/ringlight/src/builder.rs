@@ -17,6 +17,8 @@ use tracing_core::{Dispatch, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
+#[cfg(feature = "profiling")]
+use self::outputs::trace_file;
 use self::outputs::{connect, lines, service_name};
 use self::start::{rings_max, running};
 use crate::InitError;
@@ -26,6 +28,8 @@ use crate::config::{Environment, Inputs, OfCode, ResourceDetector, Route, Routes
 use crate::controls;
 use crate::filter::{Choice, Output};
 use crate::sampling::{HeadSampling, Sampler, SamplingRule};
+#[cfg(feature = "profiling")]
+use crate::subscriber::Times;
 use crate::subscriber::{
     LayerFilter, Outputs, Registry, RinglightLayer, RinglightSubscriber, beside,
 };
@@ -317,6 +321,34 @@ impl Builder {
         self.pipeline(move |config| config.spool = Some(spool))
     }
 
+    /// Writes trace files that Perfetto and `chrome://tracing` open, beside everything else. Default:
+    /// `RINGLIGHT_TRACE_DIR`, else none. A directory stands for the [defaults](crate::TraceFileConfig). The guide is
+    /// `docs/trace-files.md`.
+    ///
+    /// The clock is then read each time a span is entered and left, so that the file shows when threads were in it.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), ringlight::InitError> {
+    /// let _telemetry = ringlight::builder().trace_file("traces").init()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "profiling")]
+    pub fn trace_file(mut self, file: impl Into<crate::TraceFileConfig>) -> Self {
+        self.inputs.traces.file = Some(file.into());
+        self
+    }
+
+    /// Whether spans have attributes for how long threads were in them, `busy_ns`, and how long they were open
+    /// otherwise, `idle_ns`: nanoseconds, as `tracing-opentelemetry` has them. Default: `RINGLIGHT_BUSY_TIMES`, else no.
+    ///
+    /// It takes two readings of the clock each time a span is entered and left: some 25 ns in place of 4.
+    #[cfg(feature = "profiling")]
+    pub fn busy_times(mut self, busy_times: bool) -> Self {
+        self.inputs.traces.busy_times = Some(busy_times);
+        self
+    }
+
     /// What a thread does when its ring is full. Default: drop the new record and count it.
     pub fn overflow(self, policy: OverflowPolicy) -> Self {
         self.pipeline(move |config| config.policy = policy)
@@ -593,13 +625,32 @@ impl Builder {
         }
 
         let service = service_name(&settings.pipeline.resource.attributes);
-        let sampling = HeadSampling::new(service, settings.sampler, self.sampling_rules);
+        let sampling = HeadSampling::new(service.clone(), settings.sampler, self.sampling_rules);
         let filters = settings.filters.clone();
         let controls = Arc::new(controls::Shared::new(sampling, filters));
         let file = settings.file.take();
         let file = file.map(|file| (file, of_code, settings.changeable()));
         let lines = lines(&settings, self.log_writer, &controls);
         let has_lines = lines.is_some();
+        let callsites = Arc::new(CallsiteRegistry::new());
+        // They ask for what is around log records, which a trace file shows in another way.
+        let has_sinks = !self.sinks.is_empty();
+        #[cfg(feature = "profiling")]
+        let times = {
+            let traces = std::mem::take(&mut settings.traces);
+            let file = trace_file(
+                traces.file,
+                &service,
+                &settings.pipeline.notices,
+                &callsites,
+            )?;
+            let slices = file.is_some();
+            self.sinks.extend(file);
+            Times {
+                busy: traces.busy_times,
+                slices,
+            }
+        };
         let has_others =
             !self.sinks.is_empty() || destinations.len() > usize::from(routes.is_some());
         let sent = |route: fn(&Routes) -> &Option<Route>| {
@@ -613,7 +664,7 @@ impl Builder {
             logs: has_lines || exported_logs,
             lines: has_lines,
             exported_logs,
-            sinks: !self.sinks.is_empty(),
+            sinks: has_sinks,
             span_events: self.span_events,
         };
 
@@ -624,7 +675,6 @@ impl Builder {
         if let Some(budget) = settings.overhead_budget {
             config.governor = budget::governor(budget, Arc::clone(&controls));
         }
-        let callsites = Arc::new(CallsiteRegistry::new());
         let log_filter = Choice::new(Arc::clone(&controls), Output::Logs);
         let known = Arc::clone(&callsites);
         let pipeline = Pipeline::start_filtered(config, known, destinations, sinks, log_filter)?;
@@ -638,6 +688,8 @@ impl Builder {
             pipeline.meter(),
         )
         .with_formats(settings.formats);
+        #[cfg(feature = "profiling")]
+        let subscriber = subscriber.with_times(times);
         #[cfg(feature = "otel")]
         let subscriber = subscriber.with_interop(self.interop);
         #[cfg(feature = "otel")]

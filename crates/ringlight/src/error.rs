@@ -84,6 +84,10 @@ pub enum InitError {
     /// The pipeline did not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The trace file that the program, or its file of settings, asks for cannot be written.
+    #[cfg(feature = "profiling")]
+    #[error(transparent)]
+    TraceFile(#[from] ringlight_tracefile::TraceFileError),
 }
 
 /// A directive that [`Controls::set_filter`](crate::Controls::set_filter) or

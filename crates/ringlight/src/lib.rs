@@ -247,6 +247,8 @@ pub use ringlight_model::{
     Account, ByReason, CostSnapshot, DeliverySnapshot, DropReason, LedgerSnapshot, MemoryUse,
     Severity, Signal, SignalDelivery, ThreadAccount, ThreadCounts, ThreadKind, ThreadLedger,
 };
+#[cfg(feature = "profiling")]
+pub use ringlight_tracefile::{CounterSource, TraceFileConfig, TraceFileError, TraceFileFormat};
 pub use sampling::{Sampler, SamplingRule};
 pub use subscriber::{Registry, RinglightLayer, RinglightSubscriber, SharedRegistry};
 pub use telemetry::Telemetry;

@@ -44,6 +44,14 @@ pub(crate) fn of_secret(notices: &Notices, notice: &ringlight_secrets::SecretNot
     });
 }
 
+/// What trace files have to say.
+#[cfg(feature = "profiling")]
+pub(crate) fn of_trace_file(notices: &Notices, notice: &ringlight_tracefile::TraceFileNotice) {
+    notices.send(&ringlight_collector::Notice::TraceFile {
+        message: notice.to_string(),
+    });
+}
+
 /// Says it. A closed stderr is nobody's problem.
 #[expect(
     clippy::print_stderr,

@@ -28,6 +28,9 @@ pub(crate) enum Counted {
     Retry = 7,
 }
 
+/// The counter of slices that found no room, which no account has: they go to no destination.
+pub(crate) const SLICES_DROPPED: usize = 16;
+
 impl Counted {
     /// The index of the ring counter. Only traces and logs are recorded through rings; anything
     /// else counts as a log.

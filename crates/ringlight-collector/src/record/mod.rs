@@ -21,6 +21,9 @@
 //! or severity number (log record); span kind; W3C trace flags; dropped attributes (16 bits,
 //! saturating); texts that were cut (8 bits, saturating); 1 for a span whose parent is in another process.
 //!
+//! Two more kinds of records have no items and are for sinks alone: a slice (3), the time a thread was in a span, and
+//! the name of a thread (4). See [`Slice`] and [`ThreadName`].
+//!
 //! # Items
 //!
 //! An item begins with one word, from its lowest byte up: tag; flags (1: the text was cut, 2: the
@@ -57,6 +60,7 @@ mod nested;
 mod pack;
 mod read;
 mod role;
+mod slice;
 mod trim;
 mod write;
 
@@ -73,6 +77,8 @@ pub use read::{
     EnclosingSpan, Item, Items, KeyRef, List, LogRecord, Record, SpanRecord, Text, ValueRef,
 };
 pub use role::{FieldRole, parse_span_kind, parse_status_code};
+pub(crate) use slice::is_for_sinks;
+pub use slice::{SLICE_WORDS, Slice, ThreadName};
 pub use trim::trim_items;
 pub use write::{
     ItemKind, ItemWriter, Key, Words, Written, copy_words, dropped_item, encoded_item, item_field,
@@ -90,6 +96,8 @@ pub const FIELD_INDEX_MAX: usize = u16::MAX as usize;
 
 const KIND_SPAN: u8 = 1;
 const KIND_LOG: u8 = 2;
+const KIND_SLICE: u8 = 3;
+const KIND_THREAD: u8 = 4;
 
 const TAG_BOOL: u8 = 1;
 const TAG_I64: u8 = 2;

@@ -246,6 +246,12 @@ impl<'a> LogRecord<'a> {
         self.word(5)
     }
 
+    /// The bytes it was read from, for whoever wants to [read](Record::parse) it once more later.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        [self.header.as_flattened(), self.items.as_flattened()].concat()
+    }
+
     /// The spans around it, the innermost one first: at most 16, and none where neither log lines nor a
     /// sink of one's own asks for them.
     pub fn enclosing_spans(&self) -> impl Iterator<Item = EnclosingSpan<'a>> + use<'a> {

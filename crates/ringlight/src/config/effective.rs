@@ -148,6 +148,29 @@ impl Said {
             let pair = format!("{}={}", attribute.key, attribute.value);
             add("resource_attributes", Some(pair), code.clone());
         }
+        #[cfg(feature = "profiling")]
+        if let Some(file) = &inputs.traces.file {
+            add("trace_dir", Some(path(&file.directory)), code.clone());
+            add("trace_format", Some(file.format.to_string()), code.clone());
+            add(
+                "include_args",
+                Some(file.include_args.to_string()),
+                code.clone(),
+            );
+            let size = |bytes| Some(units::written_size(bytes));
+            add("trace_file_size", size(file.file_bytes_max), code.clone());
+            add(
+                "trace_dir_size_limit",
+                size(file.directory_bytes_max),
+                code.clone(),
+            );
+        }
+        #[cfg(feature = "profiling")]
+        add(
+            "busy_times",
+            inputs.traces.busy_times.map(|is_on| is_on.to_string()),
+            code.clone(),
+        );
         // Filters of the code are defaults: see `Trail::last`.
         add("filter", inputs.default_directives.clone(), code.clone());
         for (output, directives) in &inputs.output_directives {

@@ -20,6 +20,7 @@ mod resource;
 mod secrets;
 mod setting;
 mod spool;
+mod traces;
 mod units;
 
 #[cfg(test)]
@@ -59,6 +60,8 @@ pub use reload::{ReloadError, Reloaded};
 pub use resource::ResourceDetector;
 pub(crate) use resource::ResourceInputs;
 pub use setting::{SETTINGS, Setting, Shape};
+#[cfg(feature = "profiling")]
+pub(crate) use traces::TraceInputs;
 
 /// How log lines look, and where they go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -112,6 +115,8 @@ pub(crate) struct Inputs {
     pub(crate) secret_headers: Option<SecretHeadersBuilder>,
     #[cfg(feature = "otel")]
     pub(crate) metrics: MetricsInputs,
+    #[cfg(feature = "profiling")]
+    pub(crate) traces: TraceInputs,
     pub(crate) compression: Option<Compression>,
     pub(crate) tls_files: TlsFiles,
     pub(crate) resource: ResourceInputs,
@@ -174,6 +179,8 @@ pub(crate) struct Settings {
     pub(crate) secret_headers: Option<SecretHeadersBuilder>,
     #[cfg(feature = "otel")]
     pub(crate) metrics: crate::metrics::MetricsConfig,
+    #[cfg(feature = "profiling")]
+    pub(crate) traces: traces::Traces,
     pub(crate) filters: Filters,
     pub(crate) sampler: Sampler,
     pub(crate) overhead_budget: Option<OverheadBudget>,
@@ -217,11 +224,16 @@ impl Settings {
             inputs.default_directives.as_deref(),
             &inputs.output_directives,
         )?;
-        let routes = if !inputs.is_relay && is_disabled(&mut reader, &inputs) {
+        let is_disabled = !inputs.is_relay && is_disabled(&mut reader, &inputs);
+        let routes = if is_disabled {
             None
         } else {
             otlp::routes(&mut reader, &inputs)
         };
+        #[cfg(feature = "profiling")]
+        let traces = traces::traces(&mut reader, inputs.traces, is_disabled);
+        #[cfg(not(feature = "profiling"))]
+        traces::warn_of_what_is_missing(&mut reader);
         #[cfg(feature = "otel")]
         let secret_headers = match (&routes, inputs.secret_headers) {
             (None, _) => None,
@@ -277,6 +289,8 @@ impl Settings {
             secret_headers,
             #[cfg(feature = "otel")]
             metrics,
+            #[cfg(feature = "profiling")]
+            traces,
             filters,
             sampler,
             // A governor that the code has put into the pipeline holds over the variable.

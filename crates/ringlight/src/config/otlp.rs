@@ -242,10 +242,8 @@ fn route(
         (endpoint, Origin::Variable(OWN_VARIABLE.to_owned()))
     } else if let Some(endpoint) = reader.variable(GENERIC_ENDPOINT) {
         (endpoint, Origin::Variable(GENERIC_ENDPOINT.to_owned()))
-    } else if let Some(found) = reader.in_file("otlp_endpoint") {
+    } else if let Some(found) = in_file(reader) {
         found
-    } else if let Some((_, origin)) = reader.in_file("backend") {
-        (DEFAULT_GRPC_ENDPOINT.to_owned(), origin)
     } else if asked_for {
         let name = format!("OTEL_{}_EXPORTER", upper(signal));
         (DEFAULT_ENDPOINT.to_owned(), Origin::Variable(name))
@@ -277,6 +275,16 @@ fn route(
         compression,
         tls_files,
     })
+}
+
+/// The endpoint of the file, and what says so there; none where traces stay on this machine.
+fn in_file(reader: &Reader<'_>) -> Option<(String, Origin)> {
+    let endpoint = reader.in_file("otlp_endpoint");
+    let Some((backend, origin)) = reader.in_file("backend") else {
+        return endpoint;
+    };
+    let default = || (DEFAULT_GRPC_ENDPOINT.to_owned(), origin);
+    (backend == "otlp").then(|| endpoint.unwrap_or_else(default))
 }
 
 /// The signal's own variable if it is set, or else the one for all: its name and its value.

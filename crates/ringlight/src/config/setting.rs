@@ -303,9 +303,53 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "backend",
         "",
-        Shape::Word(&["otlp"]),
+        Shape::Word(&["otlp", "local"]),
         "where an endpoint leads",
-        "`otlp`: everything is sent, without an endpoint to `http://localhost:4317`",
+        "`otlp`: everything is sent, without an endpoint to `http://localhost:4317`; `local`: trace files are written, \
+         and nothing is sent to the endpoint of this file (feature `profiling`)",
+    ),
+    setting(
+        "trace_dir",
+        "RINGLIGHT_TRACE_DIR",
+        Shape::Path,
+        "none; `.local/traces` where `backend` is `local`",
+        "Directory for trace files that Perfetto opens, also beside OTLP (feature `profiling`)",
+    ),
+    setting(
+        "trace_format",
+        "RINGLIGHT_TRACE_FORMAT",
+        Shape::Word(&["json", "perfetto"]),
+        "`json`",
+        "What they are written as: Trace Event Format or Perfetto's own, about a third of the size",
+    ),
+    setting(
+        "trace_file_size",
+        "RINGLIGHT_TRACE_FILE_SIZE",
+        Shape::Size(64 << 10),
+        "`64MiB`",
+        "How large a trace file becomes before another one is begun, which is also done every hour",
+    ),
+    setting(
+        "trace_dir_size_limit",
+        "RINGLIGHT_TRACE_DIR_SIZE_LIMIT",
+        Shape::Size(64 << 10),
+        "`1GiB`",
+        "How large all trace files in the directory may be together before the oldest are deleted",
+    ),
+    setting(
+        "include_args",
+        "RINGLIGHT_INCLUDE_ARGS",
+        Shape::Truth,
+        "true",
+        "Whether the fields of spans and log records are in trace files",
+    ),
+    setting(
+        "busy_times",
+        "RINGLIGHT_BUSY_TIMES",
+        Shape::Truth,
+        "false",
+        "Whether spans have `busy_ns` and `idle_ns`, which takes two readings of the clock each time one is entered and left \
+         (feature `profiling`)",
     ),
     setting(
         "otlp_endpoint",

@@ -5,83 +5,58 @@
 //! slot, since another thread may enter the span next. When it closes, its record gets the sums, and the slot of
 //! the span around it the total.
 
-use ringlight_collector::record::{ItemWriter, Key, copy_words};
 use ringlight_context::Counts;
-use ringlight_model::Signal;
 
 use crate::uncounted::uncounted;
 
 use super::RinglightSubscriber;
+use super::numbers::Numbers;
 use super::slab::{Allocated, Slot, SlotId};
 use super::thread::with_thread;
 
 /// The attributes: of the span itself, then with all within it.
-const NAMES: [[&str; 5]; 2] = [
-    [
-        "alloc.count",
-        "alloc.bytes",
-        "dealloc.count",
-        "dealloc.bytes",
-        "alloc.net_bytes",
-    ],
-    [
-        "alloc.total.count",
-        "alloc.total.bytes",
-        "dealloc.total.count",
-        "dealloc.total.bytes",
-        "alloc.total.net_bytes",
-    ],
+const NAMES: [&str; 10] = [
+    "alloc.count",
+    "alloc.bytes",
+    "dealloc.count",
+    "dealloc.bytes",
+    "alloc.net_bytes",
+    "alloc.total.count",
+    "alloc.total.bytes",
+    "dealloc.total.count",
+    "dealloc.total.bytes",
+    "alloc.total.net_bytes",
 ];
 
-/// The attributes as items of a record, but for their values.
-#[derive(Debug)]
-pub(super) struct Template {
-    words: Vec<u64>,
-    /// Where in the words the values go.
-    values: [[usize; 5]; 2],
+/// The attributes; `None` where nobody counts: the process has another allocator.
+pub(super) fn names() -> Option<Numbers> {
+    if !with_thread(|thread| thread.entered.is_counted()) {
+        crate::notice::say(format_args!(
+            "allocations are not counted; hint: give the program the allocator that does, \
+             `#[global_allocator] static ALLOCATOR: ringlight::RinglightAllocator = \
+             ringlight::RinglightAllocator::system();`"
+        ));
+        return None;
+    }
+    Some(Numbers::new(&NAMES))
 }
 
-impl Template {
-    /// `None` where nobody counts: the process has another allocator.
-    pub(super) fn new() -> Option<Self> {
-        if !with_thread(|thread| thread.entered.is_counted()) {
-            crate::notice::say(format_args!(
-                "allocations are not counted; hint: give the program the allocator that does, \
-                 `#[global_allocator] static ALLOCATOR: ringlight::RinglightAllocator = \
-                 ringlight::RinglightAllocator::system();`"
-            ));
-            return None;
-        }
-        let mut words = Vec::new();
-        let values = NAMES.map(|names| {
-            names.map(|name| {
-                let _ = ItemWriter::new(&mut words, usize::MAX).i64(Key::Name(name), 0);
-                // A number is the last word of its item.
-                words.len() - 1
-            })
-        });
-        Some(Self { words, values })
+/// The values, in the order of their names.
+fn values(allocated: Allocated) -> [i64; 10] {
+    let mut values = [0; 10];
+    for (five, counts) in values
+        .chunks_exact_mut(5)
+        .zip([allocated.own, allocated.total()])
+    {
+        five.copy_from_slice(&[
+            counts.alloc_count.cast_signed(),
+            counts.alloc_bytes.cast_signed(),
+            counts.dealloc_count.cast_signed(),
+            counts.dealloc_bytes.cast_signed(),
+            counts.net_bytes(),
+        ]);
     }
-
-    fn write(&self, allocated: Allocated, buffer: &mut [u8]) {
-        copy_words(self.words.iter().copied(), buffer);
-        let (words, _) = buffer.as_chunks_mut();
-        for (counts, places) in [allocated.own, allocated.total()].iter().zip(&self.values) {
-            let net_bytes = counts.net_bytes() as u64;
-            let values = [
-                counts.alloc_count,
-                counts.alloc_bytes,
-                counts.dealloc_count,
-                counts.dealloc_bytes,
-                net_bytes,
-            ];
-            for (place, value) in places.iter().zip(values) {
-                if let Some(word) = words.get_mut(*place) {
-                    *word = value.to_le_bytes();
-                }
-            }
-        }
-    }
+    values
 }
 
 impl RinglightSubscriber {
@@ -103,34 +78,21 @@ impl RinglightSubscriber {
         }
     }
 
-    /// Hands over the record of a span that is closing, with what was allocated in it.
+    /// What was allocated in a span that is closing, which is added to that of the span around it.
     #[inline]
-    pub(super) fn hand_over_counted(&self, slot: &Slot) {
-        uncounted(|| match slot.allocated().zip(self.allocations.as_ref()) {
-            Some((allocated, template)) => self.hand_over_with(slot, allocated, template),
-            None => self.hand_over(slot),
-        });
+    pub(super) fn allocated_in(&self, slot: &Slot) -> Option<(&Numbers, [i64; 10])> {
+        let (allocated, names) = slot.allocated().zip(self.allocations.as_ref())?;
+        uncounted(|| self.add_within(slot, allocated.total()));
+        Some((names, values(allocated)))
     }
 
     #[inline(never)]
-    fn hand_over_with(&self, slot: &Slot, allocated: Allocated, template: &Template) {
-        let (total, parent) = (allocated.total(), slot.parent());
+    fn add_within(&self, slot: &Slot, total: Counts) {
+        let parent = slot.parent();
         if parent != SlotId::NO_PARENT
             && let Some(around) = self.slab.slot_at(parent.index())
         {
             around.add_allocated(parent, |sums| sums.within = sums.within.plus(total));
         }
-        let own_bytes = slot.record_words() * 8;
-        let len_bytes = own_bytes + template.words.len() * 8;
-        self.recorder.record_urgent_if(
-            Signal::Traces,
-            len_bytes,
-            || slot.is_urgent(),
-            |buffer| {
-                let (record, attributes) = buffer.split_at_mut(own_bytes);
-                slot.copy_record(record);
-                template.write(allocated, attributes);
-            },
-        );
     }
 }

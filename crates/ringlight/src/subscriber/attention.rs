@@ -3,14 +3,19 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Whether anybody in this process uses the OpenTelemetry API, in the lowest bit, set once and for
-/// good; above it, how many subscribers' collectors wait for the next span that is opened. Relaxed:
-/// who reads it late takes the other way a little later.
+/// Whether anybody in this process uses the OpenTelemetry API, in the lowest bit, and whether any subscriber has spans
+/// timed when they are entered and left, in the next one, both set once and for good; above them, how many
+/// subscribers' collectors wait for the next span that is opened. Relaxed: who reads it late takes the other way a
+/// little later.
 static REASONS: AtomicUsize = AtomicUsize::new(0);
 
 #[cfg(feature = "otel")]
 const OTEL: usize = 1;
-const LISTENER: usize = 2;
+#[cfg(feature = "profiling")]
+const TIMED: usize = 2;
+const LISTENER: usize = 4;
+/// What matters where a span is left.
+const AT_EXIT: usize = LISTENER - 1;
 
 /// The reasons there are at a moment.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +31,12 @@ impl Reasons {
     #[inline]
     pub(super) const fn any(self) -> bool {
         self.0 != 0
+    }
+
+    /// Whether there are any that matter where a span is left.
+    #[inline]
+    pub(super) const fn any_at_exit(self) -> bool {
+        self.0 & AT_EXIT != 0
     }
 
     /// Whether a collector waits for a span, perhaps that of another subscriber.
@@ -45,6 +56,11 @@ impl Reasons {
 #[cfg(feature = "otel")]
 pub(super) fn set_otel_in_use() {
     REASONS.fetch_or(OTEL, Ordering::Relaxed);
+}
+
+#[cfg(feature = "profiling")]
+pub(super) fn set_timed() {
+    REASONS.fetch_or(TIMED, Ordering::Relaxed);
 }
 
 /// Whether one collector waits for the next span of its subscriber.
@@ -105,6 +121,7 @@ mod tests {
     fn reasons_are_told_from_each_other() {
         assert!(!Reasons(0).any() && !Reasons(OTEL).has_listener());
         assert!(Reasons(OTEL | LISTENER).is_otel_in_use());
-        assert!(!Reasons(LISTENER).is_otel_in_use());
+        assert!(!Reasons(LISTENER).is_otel_in_use() && !Reasons(LISTENER).any_at_exit());
+        assert!(Reasons(OTEL).any_at_exit() && !Reasons(AT_EXIT).has_listener());
     }
 }

@@ -166,7 +166,12 @@ impl RinglightSubscriber {
             this.exit(&id);
         };
         // A span that is left while the thread unwinds fails.
-        let entered = (!std::thread::panicking()).then(|| time(clock, enter).1);
+        let entered = (!std::thread::panicking()).then(|| {
+            with_thread(|thread| thread.note(Notes::REHEARSAL));
+            let ((), entered) = time(clock, enter);
+            with_thread(|thread| thread.take_note(Notes::REHEARSAL));
+            entered
+        });
         let (is_closed, closed) = time(clock, || this.try_close(id.clone()));
         if !is_trial {
             if let Some(entered) = entered {

@@ -22,6 +22,8 @@ mod attributes;
 mod beside;
 mod callsite;
 mod callsites;
+#[cfg(feature = "profiling")]
+mod closing;
 mod guests;
 mod ids;
 mod late;
@@ -30,6 +32,8 @@ mod lease;
 mod log;
 mod magazine;
 mod measure;
+#[cfg(feature = "profiling")]
+mod numbers;
 mod open;
 mod open_spans;
 mod otel_name;
@@ -42,6 +46,8 @@ pub(crate) mod shared;
 mod slab;
 mod stack;
 mod thread;
+#[cfg(feature = "profiling")]
+mod times;
 mod twins;
 mod visit;
 
@@ -85,6 +91,8 @@ pub(crate) use slab::OPEN_SPANS_MAX;
 use slab::{Slab, Slot, SlotId, SpanContext};
 use stack::{Left, Owner};
 use thread::{Notes, RemoteParent, Thread, with_thread};
+#[cfg(feature = "profiling")]
+pub(crate) use times::Times;
 
 /// Bytes of an error event's or a panic's message that become its span's status message.
 const STATUS_MESSAGE_BYTES_MAX: usize = 512;
@@ -117,7 +125,10 @@ pub struct RinglightSubscriber {
     shared: Arc<shared::Shared>,
     /// What is written of allocations, if they are counted and spans are recorded.
     #[cfg(feature = "profiling-alloc")]
-    allocations: Option<allocations::Template>,
+    allocations: Option<numbers::Numbers>,
+    /// How spans are timed when they are entered and left, if they are.
+    #[cfg(feature = "profiling")]
+    timing: Option<times::Timing>,
 }
 
 /// What leaves the process, and so what needs recording.
@@ -188,8 +199,17 @@ impl RinglightSubscriber {
             warnings: Warnings::default(),
             formats: Format::DEFAULT.into(),
             #[cfg(feature = "profiling-alloc")]
-            allocations: outputs.spans.then(allocations::Template::new).flatten(),
+            allocations: outputs.spans.then(allocations::names).flatten(),
+            #[cfg(feature = "profiling")]
+            timing: None,
         }
+    }
+
+    /// The same with spans timed when they are entered and left.
+    #[cfg(feature = "profiling")]
+    pub(crate) fn with_times(mut self, times: Times) -> Self {
+        self.timing = times::Timing::new(times);
+        self
     }
 
     /// The same with other formats for headers.
@@ -224,14 +244,31 @@ impl RinglightSubscriber {
     }
 
     /// Enters a span where there is a reason for another way.
-    #[cold]
+    #[inline(never)]
     fn enter_attentive(&self, id: SlotId) {
         self.rouse_listener();
         #[cfg(feature = "otel")]
         if shared::is_in_use() {
-            return self.enter_shared(id);
+            self.enter_shared(id);
+        } else {
+            self.enter_alone(id);
         }
+        #[cfg(not(feature = "otel"))]
         self.enter_alone(id);
+        #[cfg(feature = "profiling")]
+        self.time_entered(id);
+    }
+
+    /// Leaves a span where there is a reason for another way.
+    #[inline(never)]
+    fn exit_attentive(&self, id: SlotId) {
+        #[cfg(feature = "profiling")]
+        self.time_left(id);
+        #[cfg(feature = "otel")]
+        if shared::is_in_use() {
+            return self.exit_shared(id);
+        }
+        self.exit_alone(id);
     }
 
     /// Rouses the collector if it waits for a span.
@@ -485,9 +522,9 @@ impl RinglightSubscriber {
     fn close(&self, thread: &Thread, index: u32, slot: &Slot, is_sampled: bool) {
         if self.outputs.spans && is_sampled {
             slot.end(self.slab.clock());
-            #[cfg(feature = "profiling-alloc")]
-            self.hand_over_counted(slot);
-            #[cfg(not(feature = "profiling-alloc"))]
+            #[cfg(feature = "profiling")]
+            self.hand_over_more(slot);
+            #[cfg(not(feature = "profiling"))]
             self.hand_over(slot);
         }
         self.give_slot(thread, index, slot);
@@ -652,9 +689,8 @@ impl Subscriber for RinglightSubscriber {
 
     fn exit(&self, span: &Id) {
         let id = SlotId::from_u64(span.into_u64());
-        #[cfg(feature = "otel")]
-        if shared::is_in_use() {
-            return self.exit_shared(id);
+        if Reasons::now().any_at_exit() {
+            return self.exit_attentive(id);
         }
         self.exit_alone(id);
     }

@@ -38,6 +38,9 @@ pub(super) enum Left {
 struct Entry {
     owner: Owner,
     id: SlotId,
+    /// What the clock read when it was entered; zero where nobody asks.
+    #[cfg(feature = "profiling")]
+    since: u64,
     /// What was allocated in it here while it was the innermost one, up to when that changed last.
     #[cfg(feature = "profiling-alloc")]
     counts: Counts,
@@ -48,6 +51,8 @@ impl Entry {
         Self {
             owner,
             id,
+            #[cfg(feature = "profiling")]
+            since: 0,
             #[cfg(feature = "profiling-alloc")]
             counts: Counts::ZERO,
         }
@@ -117,6 +122,8 @@ pub(super) struct Stack {
 struct Place {
     owner: Cell<u64>,
     id: Cell<u64>,
+    #[cfg(feature = "profiling")]
+    since: Cell<u64>,
     #[cfg(feature = "profiling-alloc")]
     counts: Cell<Counts>,
 }
@@ -126,6 +133,8 @@ impl Place {
         Self {
             owner: Cell::new(0),
             id: Cell::new(0),
+            #[cfg(feature = "profiling")]
+            since: Cell::new(0),
             #[cfg(feature = "profiling-alloc")]
             counts: Cell::new(Counts::ZERO),
         }
@@ -135,6 +144,8 @@ impl Place {
     fn set(&self, entry: Entry) {
         self.owner.set(entry.owner.0);
         self.id.set(entry.id.get());
+        #[cfg(feature = "profiling")]
+        self.since.set(entry.since);
         #[cfg(feature = "profiling-alloc")]
         self.counts.set(entry.counts);
     }
@@ -148,6 +159,8 @@ impl Place {
         Entry {
             owner: Owner(self.owner.get()),
             id: SlotId::from_u64(self.id.get()),
+            #[cfg(feature = "profiling")]
+            since: self.since.get(),
             #[cfg(feature = "profiling-alloc")]
             counts: self.counts.get(),
         }
@@ -355,6 +368,46 @@ impl Stack {
                 }
             }
         }
+    }
+
+    /// Notes when a span was entered, which has just happened, unless it was nested too deeply.
+    #[cfg(feature = "profiling")]
+    #[inline]
+    pub(super) fn set_since(&self, id: SlotId, since: u64) {
+        let last = self.depth().wrapping_sub(1);
+        match self.near.get(last) {
+            Some(place) if place.id.get() == id.get() => place.since.set(since),
+            Some(_) => {}
+            None => self.set_since_far(last, id, since),
+        }
+    }
+
+    #[cfg(feature = "profiling")]
+    #[cold]
+    fn set_since_far(&self, last: usize, id: SlotId, since: u64) {
+        if let Some(entry) = self.entry(last).filter(|entry| entry.id == id) {
+            self.replace(last, Entry { since, ..entry });
+        }
+    }
+
+    /// When a span of `subscriber` was entered last, of those it has not been left from, if it was noted.
+    #[cfg(feature = "profiling")]
+    #[inline]
+    pub(super) fn since(&self, subscriber: u64, id: SlotId) -> Option<u64> {
+        let last = self.depth.get().wrapping_sub(1);
+        let since = match self.near.get(last).filter(|p| p.is(subscriber, id)) {
+            Some(place) => place.since.get(),
+            None => self.since_far(subscriber, id)?,
+        };
+        (since != 0).then_some(since)
+    }
+
+    #[cfg(feature = "profiling")]
+    #[cold]
+    fn since_far(&self, subscriber: u64, id: SlotId) -> Option<u64> {
+        let mut entries = (0..self.depth()).rev().filter_map(|at| self.entry(at));
+        let entry = entries.find(|entry| entry.id == id && entry.owner.is(subscriber))?;
+        Some(entry.since)
     }
 
     /// Notes what was allocated since the innermost span changed last, for that span. From here on it is for

@@ -84,6 +84,8 @@ impl Notes {
     pub(super) const MEASURE_SPAN: Self = Self(2);
     /// The next log record is to be measured.
     pub(super) const MEASURE_LOG: Self = Self(4);
+    /// A span is entered and left to measure what that costs, and for no other reason.
+    pub(super) const REHEARSAL: Self = Self(8);
 
     pub(super) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -212,6 +214,13 @@ impl Thread {
     #[inline]
     pub(super) fn has_noted(&self, notes: Notes) -> bool {
         self.notes.get() & notes.0 != 0
+    }
+
+    /// Whether a span is entered and left only to be measured.
+    #[cfg(feature = "profiling")]
+    #[inline]
+    pub(super) fn is_rehearsing(&self) -> bool {
+        self.has_noted(Notes::REHEARSAL)
     }
 
     /// The same, once.

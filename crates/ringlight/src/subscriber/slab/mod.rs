@@ -56,7 +56,7 @@ pub(super) use snapshot::Seen;
 const IS_MODEL: bool = cfg!(all(test, ringlight_loom));
 
 /// Words of items a slot holds itself; further ones go to the heap. With them a slot fills 512
-/// bytes, and 128 more where allocations are counted. (A model takes as few as it can do with, and of the next two as well.)
+/// bytes, 64 more with the feature `profiling`, and 128 more where allocations are counted. (A model takes as few as it can do with, and of the next two as well.)
 const INLINE_WORDS: usize = if IS_MODEL { 8 } else { 48 };
 // A record is copied eight words at a time.
 const _: () = assert!((SPAN_HEADER_WORDS + INLINE_WORDS).is_multiple_of(8));
@@ -64,8 +64,8 @@ const _: () = assert!((SPAN_HEADER_WORDS + INLINE_WORDS).is_multiple_of(8));
 const CHUNK_SLOTS: usize = if IS_MODEL { 2 } else { 64 };
 /// Most chunks there can be.
 const CHUNKS_MAX: usize = if IS_MODEL { 2 } else { 4096 };
-/// Most spans that can be open at a time; one more is counted and not recorded. They take 128 MiB, or
-/// 160 where allocations are counted.
+/// Most spans that can be open at a time; one more is counted and not recorded. They take 128 MiB, 144
+/// with the feature `profiling`, or 160 where allocations are counted.
 pub(crate) const OPEN_SPANS_MAX: usize = CHUNK_SLOTS * CHUNKS_MAX - 1;
 /// Words of items a span can have, heap included (64 KiB).
 pub(super) const ITEM_WORDS_MAX: usize = 8192;
@@ -247,6 +247,9 @@ pub(super) struct Slot {
     /// Items past [`INLINE_WORDS`]; also the lock under which items of a published span change.
     spill: Mutex<Vec<u64>>,
     words: [AtomicU64; SPAN_HEADER_WORDS + INLINE_WORDS],
+    /// Nanoseconds that threads were in the span; zero while the slot is free.
+    #[cfg(feature = "profiling")]
+    busy_nanos: AtomicU64,
     /// What was allocated in the span.
     #[cfg(feature = "profiling-alloc")]
     sums: allocated::Sums,
@@ -263,6 +266,8 @@ impl Slot {
             len: AtomicU64::new(0),
             spill: Mutex::new(Vec::new()),
             words: std::array::from_fn(|_| AtomicU64::new(0)),
+            #[cfg(feature = "profiling")]
+            busy_nanos: AtomicU64::new(0),
             #[cfg(feature = "profiling-alloc")]
             sums: allocated::Sums::new(),
         }
@@ -493,13 +498,43 @@ impl Slot {
     /// whatever the wall clock was set to meanwhile.
     #[inline]
     pub(super) fn now(&self, clock: &Clock) -> u64 {
+        self.time_of(clock, clock.reading())
+    }
+
+    /// The same for what the clock read a moment ago.
+    #[inline]
+    pub(super) fn time_of(&self, clock: &Clock, reading: Reading) -> u64 {
         // Relaxed, as with words.
         let started = Reading::from_bits(self.started.load(Ordering::Relaxed));
         let start = self.word(START);
-        let duration = clock.nanos_between(started, clock.reading());
+        let duration = clock.nanos_between(started, reading);
         // Without a common clock for start and now, the wall clock has to do.
         let duration = duration.unwrap_or_else(|| clock.now().unix_nano.saturating_sub(start));
         start.saturating_add(duration)
+    }
+
+    /// Nanoseconds from the start to the end, for a span that is closing.
+    #[cfg(feature = "profiling")]
+    pub(super) fn duration(&self) -> u64 {
+        self.word(END).saturating_sub(self.word(START))
+    }
+
+    /// Adds to the time that threads were in the span; for whoever holds it.
+    #[cfg(feature = "profiling")]
+    #[inline]
+    pub(super) fn add_busy(&self, nanos: u64) {
+        // Relaxed: whoever drops the last reference sees what was done under all of them.
+        self.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// That time, for whoever closes the span; none is left for the next one.
+    #[cfg(feature = "profiling")]
+    #[inline]
+    pub(super) fn take_busy(&self) -> u64 {
+        // Relaxed, both: the slot is ours.
+        let nanos = self.busy_nanos.load(Ordering::Relaxed);
+        self.busy_nanos.store(0, Ordering::Relaxed);
+        nanos
     }
 
     /// Words of the whole record.

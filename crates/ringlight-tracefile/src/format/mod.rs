@@ -1,0 +1,205 @@
+//! How a trace file says what there is to draw.
+
+mod json;
+mod perfetto;
+
+use std::fmt;
+use std::str::FromStr;
+
+use ringlight_collector::record::ValueRef;
+use ringlight_model::{SpanId, TraceId};
+
+use crate::meaning::Args;
+
+/// What a trace file is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TraceFileFormat {
+    /// Trace Event Format, its array of JSON objects: `.json`. Perfetto, chrome://tracing and Speedscope open it.
+    ///
+    /// Source: "Trace Event Format", the Chromium project.
+    #[default]
+    Json,
+    /// Perfetto's protobuf: `.pftrace`, about a third of the size.
+    ///
+    /// Source: `perfetto/protos/perfetto/trace/trace_packet.proto`.
+    Perfetto,
+}
+
+impl TraceFileFormat {
+    /// What a file's name ends with.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Perfetto => "pftrace",
+        }
+    }
+}
+
+/// Neither `json` nor `perfetto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("neither `json` nor `perfetto`")]
+pub struct UnknownFormat;
+
+impl FromStr for TraceFileFormat {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
+        match text {
+            "json" => Ok(Self::Json),
+            "perfetto" => Ok(Self::Perfetto),
+            _ => Err(UnknownFormat),
+        }
+    }
+}
+
+impl fmt::Display for TraceFileFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json => "json",
+            Self::Perfetto => "perfetto",
+        })
+    }
+}
+
+/// The process that draws.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) name: String,
+    /// Where JSON's times begin, Unix nanoseconds: its numbers are not precise enough for absolute ones.
+    pub(crate) zero_unix_nano: u64,
+}
+
+/// Whose a slice is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ids {
+    pub(crate) trace: TraceId,
+    pub(crate) span: SpanId,
+    pub(crate) parent: SpanId,
+}
+
+/// A time from one to another, Unix nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Time {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+/// Something to draw.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    /// What a thread is called.
+    Thread { thread: u64, name: &'a str },
+    /// A thread was in a span.
+    Slice {
+        thread: u64,
+        label: Label<'a>,
+        time: Time,
+        flow: Flow,
+        ids: Ids,
+        args: Args<'a>,
+    },
+    /// The life of a span that was not on one thread all the time.
+    Life {
+        label: Label<'a>,
+        time: Time,
+        ids: Ids,
+        args: Args<'a>,
+    },
+    /// A thread opened a span that another one was in first: whence and whither, threads and times.
+    Handover {
+        from: (u64, u64),
+        to: (u64, u64),
+        label: Label<'a>,
+        span: SpanId,
+    },
+    /// Something happened: on a thread, or in the process.
+    Instant {
+        thread: Option<u64>,
+        label: Label<'a>,
+        time: u64,
+        ids: Option<(TraceId, SpanId)>,
+        level: &'a str,
+        args: Args<'a>,
+    },
+    /// What something measured came to.
+    Counter {
+        name: &'a str,
+        unit: &'a str,
+        time: u64,
+        value: f64,
+    },
+}
+
+/// How something is called, and what kind of thing it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Label<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) category: &'a str,
+}
+
+/// Where a slice stands among those of its span, perhaps of several threads, which are shown to follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// It is the only one, or not known to be one of several.
+    None,
+    First,
+    Later,
+}
+
+/// One of the formats, for one process.
+#[derive(Debug)]
+pub(crate) struct Format {
+    kind: TraceFileFormat,
+    process: Process,
+}
+
+impl Format {
+    pub(crate) const fn new(kind: TraceFileFormat, process: Process) -> Self {
+        Self { kind, process }
+    }
+
+    /// How a file begins.
+    pub(crate) fn begin(&self, out: &mut Vec<u8>) {
+        match self.kind {
+            TraceFileFormat::Json => json::begin(out, &self.process),
+            TraceFileFormat::Perfetto => perfetto::begin(out, &self.process),
+        }
+    }
+
+    /// An event, which means the same in every file.
+    pub(crate) fn event(&self, out: &mut Vec<u8>, event: &Event<'_>) {
+        match self.kind {
+            TraceFileFormat::Json => json::event(out, &self.process, event),
+            TraceFileFormat::Perfetto => perfetto::event(out, &self.process, event),
+        }
+    }
+
+    /// How a file ends that is not cut off.
+    pub(crate) fn end(&self, out: &mut Vec<u8>) {
+        match self.kind {
+            TraceFileFormat::Json => json::end(out, &self.process),
+            TraceFileFormat::Perfetto => {}
+        }
+    }
+}
+
+/// Bytes of a value as text: hexadecimal, of the first 32.
+fn hex(bytes: &[u8]) -> String {
+    const SHOWN: usize = 32;
+    let digits = bytes.iter().take(SHOWN).map(|byte| format!("{byte:02x}"));
+    let more = if bytes.len() > SHOWN { "…" } else { "" };
+    digits.collect::<String>() + more
+}
+
+/// The elements of a list, as both formats have them.
+fn elements<'a>(value: &ValueRef<'a>) -> impl Iterator<Item = ValueRef<'a>> + use<'a> {
+    let list = match value {
+        ValueRef::List(list) => Some(*list),
+        _ => None,
+    };
+    list.into_iter()
+        .flat_map(ringlight_collector::record::List::iter)
+}

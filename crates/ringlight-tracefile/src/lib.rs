@@ -1,0 +1,90 @@
+//! Trace files that [Perfetto] and `chrome://tracing` open, written while the process runs.
+//!
+//! [`TraceFile`] is a sink of a pipeline: it sees spans, log records and slices as they come out of the rings, draws them
+//! on the collector's thread into memory, and a thread of its own writes that to a file several times a second. What
+//! has been written stays whole whatever becomes of the process: there is no end that a file needs.
+//!
+//! - A span that was on one thread for all of its life is a slice of that thread, with its fields.
+//! - A span that was not, such as a future that a runtime polls, is a slice wherever a thread was in it, which are shown
+//!   to follow each other, and a track of its own for its life, with its fields.
+//! - A span that another thread was in than that which opened it is shown to follow from there.
+//! - Log records are instants on the thread they were logged on.
+//! - What a [`CounterSource`] reads is a track for each counter.
+//!
+//! Nothing waits for the disk. 4 MiB of events wait to be written at most; what finds no room there, or none on the
+//! disk, is counted, and a [`TraceFileNotice`] tells of it once, and once more when it goes on.
+//!
+//! It must not know where records come from.
+//!
+//! [Perfetto]: https://ui.perfetto.dev
+#![forbid(unsafe_code)]
+
+mod config;
+mod drawing;
+mod files;
+mod format;
+mod meaning;
+mod writing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringlight_collector::RecordSink;
+use ringlight_collector::record::{Record, Slice, ThreadName};
+use ringlight_model::CallsiteRegistry;
+
+pub use config::{CounterSource, TraceFileConfig, TraceFileError, TraceFileNotice};
+pub use format::{TraceFileFormat, UnknownFormat};
+use writing::Shared;
+
+/// Drawn bytes for which the thread that writes is roused before its time.
+const ROUSE_BYTES: usize = 256 * 1024;
+/// How long the end waits for the disk.
+const END_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Draws what comes out of the rings into files of a directory.
+///
+/// Dropping it writes what is left, for up to a second.
+#[derive(Debug)]
+pub struct TraceFile {
+    shared: Arc<Shared>,
+}
+
+impl TraceFile {
+    /// Begins a file, and the thread that writes it.
+    ///
+    /// # Errors
+    /// The directory or the file cannot be made; the system has no thread to give.
+    pub fn start(
+        config: TraceFileConfig,
+        callsites: Arc<CallsiteRegistry>,
+    ) -> Result<Self, TraceFileError> {
+        let shared = writing::start(config, callsites)?;
+        Ok(Self { shared })
+    }
+}
+
+impl RecordSink for TraceFile {
+    fn record(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry) {
+        self.shared
+            .draw(|drawing| drawing.record(record, callsites));
+    }
+
+    fn slice(&mut self, slice: &Slice, callsites: &CallsiteRegistry) {
+        self.shared.draw(|drawing| drawing.slice(slice, callsites));
+    }
+
+    fn thread(&mut self, thread: &ThreadName<'_>) {
+        self.shared.draw(|drawing| drawing.thread(thread));
+    }
+
+    fn flush(&mut self) {
+        self.shared.rouse_from(ROUSE_BYTES);
+    }
+}
+
+impl Drop for TraceFile {
+    fn drop(&mut self) {
+        self.shared.end(END_PATIENCE);
+    }
+}

@@ -1,0 +1,300 @@
+//! The thread that writes, and what it shares with the one that draws.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ringlight_collector::mark_thread;
+use ringlight_model::CallsiteRegistry;
+
+use crate::config::{CounterSource, TraceFileConfig, TraceFileError, TraceFileNotice};
+use crate::drawing::{Buffer, Drawing};
+use crate::files::{self, Names, Output};
+use crate::format::{Format, Process};
+
+/// What is drawn is written at least this often.
+const INTERVAL: Duration = Duration::from_millis(250);
+const FILE_BYTES_MIN: u64 = 64 * 1024;
+const FILE_TIME_MIN: Duration = Duration::from_secs(1);
+
+/// What both threads share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    /// There is much to write; it is over; all is written.
+    changed: Condvar,
+}
+
+struct State {
+    drawing: Drawing,
+    is_roused: bool,
+    is_over: bool,
+    is_written: bool,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("is_over", &self.is_over)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A drawing that was left in the middle is one event short.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn draw(&self, draw: impl FnOnce(&mut Drawing)) {
+        draw(&mut self.lock().drawing);
+    }
+
+    /// Rouses the thread if that much is to be written.
+    pub(crate) fn rouse_from(&self, bytes: usize) {
+        let mut state = self.lock();
+        if state.drawing.len_bytes() >= bytes && !state.is_roused {
+            state.is_roused = true;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Has everything written, and waits for it, for so long.
+    pub(crate) fn end(&self, patience: Duration) {
+        let mut state = self.lock();
+        state.is_over = true;
+        self.changed.notify_all();
+        let waits = |state: &mut State| !state.is_written;
+        drop(self.changed.wait_timeout_while(state, patience, waits));
+    }
+
+    /// Waits until something is to be done; whether it is over.
+    fn wait(&self) -> bool {
+        let waits = |state: &mut State| !state.is_roused && !state.is_over;
+        let waited = self
+            .changed
+            .wait_timeout_while(self.lock(), INTERVAL, waits);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.is_roused = false;
+        state.is_over
+    }
+}
+
+/// Makes the first file and begins to write.
+pub(crate) fn start(
+    config: TraceFileConfig,
+    callsites: Arc<CallsiteRegistry>,
+) -> Result<Arc<Shared>, TraceFileError> {
+    let process = Process {
+        pid: std::process::id(),
+        name: config.process,
+        zero_unix_nano: files::now_unix_nano(),
+    };
+    let names = Names {
+        directory: config.directory,
+        session: config.session,
+        extension: config.format.extension(),
+    };
+    let drawing = Drawing::new(Format::new(config.format, process), config.include_args);
+    let file_bytes_max = config.file_bytes_max.max(FILE_BYTES_MIN);
+    let made = files::make_directory(&names.directory).and_then(|()| {
+        files::prune(&names, config.directory_bytes_max, file_bytes_max);
+        Output::create(&names, files::now_unix_nano(), &drawing.beginning())
+    });
+    let output = made.map_err(|source| TraceFileError::Directory {
+        directory: names.directory.clone(),
+        source,
+    })?;
+    let shared = Arc::new(Shared {
+        state: Mutex::new(State {
+            drawing,
+            is_roused: false,
+            is_over: false,
+            is_written: false,
+        }),
+        changed: Condvar::new(),
+    });
+    let mut writing = Writing {
+        shared: Arc::clone(&shared),
+        callsites,
+        output: Some(output),
+        names,
+        file_bytes_max,
+        file_time_max: config.file_time_max.max(FILE_TIME_MIN),
+        directory_bytes_max: config.directory_bytes_max,
+        counters: config.counters,
+        counter_interval: config.counter_interval,
+        counters_at: Instant::now(),
+        looked_at: Instant::now(),
+        on_notice: config.on_notice,
+        is_failing: false,
+        lost: 0,
+    };
+    std::thread::Builder::new()
+        .name("ringlight-tracefile".to_owned())
+        .spawn(move || {
+            mark_thread();
+            writing.run();
+        })
+        .map_err(TraceFileError::Thread)?;
+    Ok(shared)
+}
+
+/// The thread's own.
+struct Writing {
+    shared: Arc<Shared>,
+    callsites: Arc<CallsiteRegistry>,
+    /// `None` while none can be made.
+    output: Option<Output>,
+    names: Names,
+    file_bytes_max: u64,
+    file_time_max: Duration,
+    directory_bytes_max: u64,
+    counters: Option<Box<dyn CounterSource>>,
+    counter_interval: Duration,
+    counters_at: Instant,
+    looked_at: Instant,
+    on_notice: Arc<dyn Fn(&TraceFileNotice) + Send + Sync>,
+    is_failing: bool,
+    /// Events that are missing, and of which nobody was told.
+    lost: u64,
+}
+
+/// Says that all is written, however the thread ends.
+struct Written<'a>(&'a Shared);
+
+impl Drop for Written<'_> {
+    fn drop(&mut self) {
+        self.0.lock().is_written = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Writing {
+    fn run(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let _written = Written(&shared);
+        loop {
+            let is_over = shared.wait();
+            self.read_counters();
+            self.look(is_over);
+            let buffer = shared.lock().drawing.take();
+            self.write(&buffer);
+            if is_over {
+                return self.finish();
+            }
+        }
+    }
+
+    /// Has what waits drawn that has waited long enough.
+    fn look(&mut self, is_over: bool) {
+        let now = Instant::now();
+        let mut state = self.shared.lock();
+        if is_over {
+            state.drawing.finish(&self.callsites);
+        } else if now.saturating_duration_since(self.looked_at) >= INTERVAL {
+            self.looked_at = now;
+            state.drawing.look(&self.callsites);
+        }
+    }
+
+    /// Reads counters if it is time. A source that panics is not asked again.
+    fn read_counters(&mut self) {
+        let now = Instant::now();
+        let Some(mut counters) = self.counters.take_if(|_| now >= self.counters_at) else {
+            return;
+        };
+        self.counters_at = now + self.counter_interval;
+        let time = files::now_unix_nano();
+        let mut read = Vec::new();
+        let reading = catch_unwind(AssertUnwindSafe(|| {
+            counters.read(&mut |name, unit, value| {
+                read.push((name.to_owned(), unit.to_owned(), value));
+            });
+            counters
+        }));
+        self.counters = reading.ok();
+        let mut state = self.shared.lock();
+        for (name, unit, value) in read {
+            state.drawing.counter(&name, &unit, time, value);
+        }
+    }
+
+    fn write(&mut self, buffer: &Buffer) {
+        self.lost += buffer.dropped;
+        if self.is_full(buffer.bytes.len()) {
+            self.rotate();
+        }
+        if buffer.bytes.is_empty() {
+            return;
+        }
+        match self.append(&buffer.bytes) {
+            Ok(()) => {
+                self.is_failing = false;
+                self.tell_lost();
+            }
+            Err(error) => {
+                self.lost += buffer.events;
+                self.tell_failing(error);
+            }
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let output = match &mut self.output {
+            Some(output) => output,
+            none => none.insert(Self::create(&self.names, &self.shared)?),
+        };
+        output.append(bytes)
+    }
+
+    fn create(names: &Names, shared: &Shared) -> std::io::Result<Output> {
+        // Whoever took the directory away meant the files in it.
+        files::make_directory(&names.directory)?;
+        let beginning = shared.lock().drawing.beginning();
+        Output::create(names, files::now_unix_nano(), &beginning)
+    }
+
+    /// Whether the file is to be followed by another one, where so much is to be written.
+    fn is_full(&self, more_bytes: usize) -> bool {
+        self.output.as_ref().is_some_and(|output| {
+            output.len_bytes + more_bytes as u64 > self.file_bytes_max
+                || output.since.elapsed() >= self.file_time_max
+                || !output.path.exists()
+        })
+    }
+
+    /// Ends the file. The next one is begun where there is something to write.
+    fn rotate(&mut self) {
+        self.end_file();
+        files::prune(&self.names, self.directory_bytes_max, self.file_bytes_max);
+    }
+
+    fn end_file(&mut self) {
+        let ending = self.shared.lock().drawing.ending();
+        if let Some(mut output) = self.output.take() {
+            // Without an end it can be read as well.
+            let _ = output.append(&ending);
+        }
+    }
+
+    fn finish(&mut self) {
+        self.end_file();
+        self.tell_lost();
+    }
+
+    fn tell_failing(&mut self, error: std::io::Error) {
+        if !std::mem::replace(&mut self.is_failing, true) {
+            let path = self.output.as_ref().map(|output| output.path.clone());
+            let path = path.unwrap_or_else(|| self.names.directory.clone());
+            (self.on_notice)(&TraceFileNotice::Failing { path, error });
+        }
+    }
+
+    fn tell_lost(&mut self) {
+        let events = std::mem::take(&mut self.lost);
+        if events > 0 {
+            (self.on_notice)(&TraceFileNotice::Lost { events });
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Local trace files, and what spans are timed by, by variables and the file.
+
+#[cfg(feature = "profiling")]
+use ringlight_tracefile::TraceFileConfig;
+
+use super::environment::Reader;
+#[cfg(feature = "profiling")]
+use super::otlp::Origin;
+#[cfg(feature = "profiling")]
+use super::units;
+
+const DIR: &str = "RINGLIGHT_TRACE_DIR";
+const BUSY_TIMES: &str = "RINGLIGHT_BUSY_TIMES";
+#[cfg(feature = "profiling")]
+const FORMAT: &str = "RINGLIGHT_TRACE_FORMAT";
+#[cfg(feature = "profiling")]
+const FILE_SIZE: &str = "RINGLIGHT_TRACE_FILE_SIZE";
+#[cfg(feature = "profiling")]
+const DIR_SIZE_LIMIT: &str = "RINGLIGHT_TRACE_DIR_SIZE_LIMIT";
+#[cfg(feature = "profiling")]
+const INCLUDE_ARGS: &str = "RINGLIGHT_INCLUDE_ARGS";
+/// Where files are with `backend = "local"` alone.
+#[cfg(feature = "profiling")]
+const DEFAULT_DIR: &str = ".local/traces";
+
+/// What the code says of them.
+#[cfg(feature = "profiling")]
+#[derive(Debug, Default)]
+pub(crate) struct TraceInputs {
+    pub(crate) file: Option<TraceFileConfig>,
+    pub(crate) busy_times: Option<bool>,
+}
+
+/// What is done.
+#[cfg(feature = "profiling")]
+#[derive(Debug, Default)]
+pub(crate) struct Traces {
+    /// The trace file, and who asked for it if it was not the code.
+    pub(crate) file: Option<(TraceFileConfig, Option<Origin>)>,
+    /// Whether spans have the times that threads were in them.
+    pub(crate) busy_times: bool,
+}
+
+/// `is_disabled`: nothing is to come of this process.
+#[cfg(feature = "profiling")]
+pub(super) fn traces(reader: &mut Reader<'_>, inputs: TraceInputs, is_disabled: bool) -> Traces {
+    let busy_times = inputs.busy_times.or_else(|| reader.said_truth(BUSY_TIMES));
+    let file = match inputs.file {
+        Some(file) => Some((file, None)),
+        None => file(reader).map(|(file, origin)| (file, Some(origin))),
+    };
+    Traces {
+        file: file.filter(|_| !is_disabled),
+        busy_times: busy_times.unwrap_or(false),
+    }
+}
+
+#[cfg(feature = "profiling")]
+fn file(reader: &mut Reader<'_>) -> Option<(TraceFileConfig, Origin)> {
+    let (directory, origin) = match reader.text(DIR) {
+        Some(directory) => (directory, reader.origin(DIR)),
+        None => (DEFAULT_DIR.to_owned(), is_local(reader)?),
+    };
+    let mut file = TraceFileConfig::new(directory);
+    if let Some(format) = reader.choice(FORMAT, "`json` or `perfetto`", |text| text.parse().ok()) {
+        file.format = format;
+    }
+    const SIZES: &str = "a size in `KiB`, `MiB` or `GiB`, such as `64MiB`";
+    if let Some(bytes) = reader.choice(FILE_SIZE, SIZES, units::size) {
+        file.file_bytes_max = bytes;
+    }
+    if let Some(bytes) = reader.choice(DIR_SIZE_LIMIT, SIZES, units::size) {
+        file.directory_bytes_max = bytes;
+    }
+    file.include_args = reader.said_truth(INCLUDE_ARGS).unwrap_or(true);
+    Some((file, origin))
+}
+
+/// Who says that traces stay on this machine.
+#[cfg(feature = "profiling")]
+fn is_local(reader: &Reader<'_>) -> Option<Origin> {
+    let (backend, origin) = reader.in_file("backend")?;
+    (backend == "local").then_some(origin)
+}
+
+/// What is asked for and is not in this build.
+#[cfg(not(feature = "profiling"))]
+pub(super) fn warn_of_what_is_missing(reader: &mut Reader<'_>) {
+    for name in [DIR, BUSY_TIMES] {
+        if reader.text(name).is_some() {
+            let origin = reader.origin(name);
+            reader.say(format!(
+                "{origin} is ignored: this build does not have it; hint: enable the feature `profiling`"
+            ));
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! Local trace files: what is in them, whoever ends the process and however.
+
+#![cfg(feature = "profiling")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ringlight::{Builder, TraceFileConfig};
+use ringlight_collector::record::{Item, KeyRef, Record, ValueRef};
+use ringlight_model::CallsiteRegistry;
+use serde_json::Value;
+use tracing::{Instrument as _, info, info_span};
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// The files there are, in the order they were begun, as they are.
+fn files(directory: &Path) -> Vec<Vec<u8>> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| std::fs::read(path).unwrap())
+        .collect()
+}
+
+/// The events of a file that may be cut off.
+fn events(file: &[u8]) -> Vec<Value> {
+    let text = std::str::from_utf8(file).unwrap();
+    let lines = text.lines().filter(|line| !matches!(*line, "[" | "]"));
+    lines
+        .map(|line| serde_json::from_str(line.trim_end_matches(',')).expect(line))
+        .collect()
+}
+
+fn builder() -> Builder {
+    ringlight::builder()
+        .environment([("OTEL_SERVICE_NAME", "shop")])
+        .log_format(ringlight::LogFormat::Off)
+}
+
+/// What `run` draws.
+fn drawn(run: impl FnOnce()) -> Vec<Value> {
+    let directory = tempfile::tempdir().unwrap();
+    let (dispatch, telemetry) = builder().trace_file(directory.path()).build().unwrap();
+    tracing::dispatcher::with_default(&dispatch, run);
+    drop(dispatch);
+    telemetry.shutdown(LONG);
+    drop(telemetry);
+    let files = files(directory.path());
+    assert_eq!(files.len(), 1);
+    // Whole, it is JSON.
+    let all: Value = serde_json::from_slice(&files[0]).unwrap();
+    assert_eq!(all.as_array().unwrap().len(), events(&files[0]).len());
+    events(&files[0])
+}
+
+fn of<'a>(events: &'a [Value], phase: &str, name: &str) -> Vec<&'a Value> {
+    let is_it = |event: &&Value| event["ph"] == phase && event["name"] == name;
+    events.iter().filter(is_it).collect()
+}
+
+fn one<'a>(events: &'a [Value], phase: &str, name: &str) -> &'a Value {
+    let found = of(events, phase, name);
+    assert_eq!(found.len(), 1, "{phase} {name}: {events:#?}");
+    found[0]
+}
+
+/// Start and end, microseconds.
+fn time(event: &Value) -> (f64, f64) {
+    let start = event["ts"].as_f64().unwrap();
+    (start, start + event["dur"].as_f64().unwrap_or(0.0))
+}
+
+fn is_within(inner: &Value, outer: &Value) -> bool {
+    let ((start, end), (from, to)) = (time(inner), time(outer));
+    // Microseconds with three digits are not exact in binary.
+    inner["tid"] == outer["tid"] && start >= from - 0.001 && end <= to + 0.001
+}
+
+#[test]
+fn a_span_on_one_thread_is_a_slice_of_it_with_its_fields() {
+    let events = drawn(|| {
+        let outer = info_span!(
+            "outer",
+            customer = "a \"b\"\n\\",
+            count = 3,
+            ratio = 0.5,
+            late = tracing::field::Empty
+        );
+        let _outer = outer.enter();
+        outer.record("late", true);
+        info_span!("inner").in_scope(|| info!(items = 7, "placed"));
+    });
+    let (outer, inner) = (one(&events, "X", "outer"), one(&events, "X", "inner"));
+    let args = &outer["args"];
+    assert_eq!(args["customer"], "a \"b\"\n\\");
+    assert_eq!(
+        (&args["count"], &args["ratio"], &args["late"]),
+        (&3.into(), &0.5.into(), &true.into())
+    );
+    assert_eq!(outer["cat"], "trace_files");
+    assert_eq!(inner["args"]["parent_span_id"], args["span_id"]);
+    assert_eq!(inner["args"]["trace_id"], args["trace_id"]);
+    assert!(is_within(inner, outer), "{inner} {outer}");
+    let placed = one(&events, "i", "placed");
+    assert_eq!(
+        (&placed["args"]["items"], &placed["args"]["level"]),
+        (&7.into(), &"INFO".into())
+    );
+    assert!(is_within(placed, inner), "{placed} {inner}");
+    let names = of(&events, "M", "thread_name");
+    let thread = std::thread::current();
+    let own = names
+        .iter()
+        .find(|event| event["tid"] == outer["tid"])
+        .unwrap();
+    assert_eq!(own["args"]["name"].as_str(), thread.name());
+    assert_eq!(one(&events, "M", "process_name")["args"]["name"], "shop");
+    // There is nothing else of them.
+    assert_eq!(
+        of(&events, "b", "outer").len() + of(&events, "b", "inner").len(),
+        0
+    );
+}
+
+#[test]
+fn a_future_is_its_polls_and_a_life_of_its_own() {
+    let events = drawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let work = async {
+            for step in 0..3 {
+                info!(step, "poll");
+                tokio::task::yield_now().await;
+            }
+        };
+        let other = async {
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+        };
+        runtime.block_on(async {
+            let job = work.instrument(info_span!("job", id = 5));
+            tokio::join!(job, other.instrument(info_span!("other")));
+        });
+    });
+    let polls = of(&events, "X", "job");
+    // Dropping the future enters its span once more.
+    assert!(polls.len() >= 4, "{events:#?}");
+    let (begin, end) = (one(&events, "b", "job"), one(&events, "e", "job"));
+    assert_eq!(begin["args"]["id"], 5);
+    assert_eq!((&begin["id"], &begin["cat"]), (&end["id"], &end["cat"]));
+    for poll in &polls {
+        let (start, finish) = time(poll);
+        assert!(time(begin).0 <= start + 0.001 && finish <= time(end).0 + 0.001);
+        // Two futures of one thread are never polled at once.
+        for other in of(&events, "X", "other") {
+            let (from, to) = time(other);
+            assert!(
+                finish <= from + 0.001 || to <= start + 0.001,
+                "{poll} {other}"
+            );
+        }
+    }
+    for log in of(&events, "i", "poll") {
+        assert!(polls.iter().any(|poll| is_within(log, poll)), "{log}");
+    }
+    // The polls are shown to follow each other.
+    let chain: Vec<_> = (events.iter())
+        .filter(|event| event["name"] == "follows" && event["id"] == begin["id"])
+        .map(|event| event["ph"].as_str().unwrap())
+        .collect();
+    assert_eq!(chain.first(), Some(&"s"));
+    assert!(chain.len() == polls.len() && chain[1..].iter().all(|phase| *phase == "t"));
+}
+
+#[test]
+fn work_that_is_given_to_another_thread_is_shown_to_come_from_there() {
+    let events = drawn(|| {
+        let parent = info_span!("parent");
+        let _entered = parent.enter();
+        let child = info_span!("child");
+        let dispatch = tracing::dispatcher::get_default(Clone::clone);
+        let work = move || {
+            tracing::dispatcher::with_default(&dispatch, || {
+                child.in_scope(|| std::thread::sleep(Duration::from_millis(2)));
+                drop(child);
+            });
+        };
+        let thread = std::thread::Builder::new().name("elsewhere".to_owned());
+        thread.spawn(work).unwrap().join().unwrap();
+    });
+    let (parent, child) = (one(&events, "X", "parent"), one(&events, "X", "child"));
+    assert_ne!(parent["tid"], child["tid"]);
+    let names = of(&events, "M", "thread_name");
+    let of_child = names
+        .iter()
+        .find(|event| event["tid"] == child["tid"])
+        .unwrap();
+    assert_eq!(of_child["args"]["name"], "elsewhere");
+    let id = format!(
+        "0x{}",
+        child["args"]["span_id"]
+            .as_str()
+            .unwrap()
+            .trim_start_matches('0')
+    );
+    let end = |phase: &str| {
+        let event = one(&events, phase, "opens");
+        assert_eq!(event["id"], id);
+        event
+    };
+    assert!(is_within(end("s"), parent) && is_within(end("f"), child));
+}
+
+#[test]
+fn slices_of_a_thread_are_within_each_other_or_apart() {
+    let events = drawn(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(4)
+            .enable_all()
+            .build()
+            .unwrap();
+        let dispatch = tracing::dispatcher::get_default(Clone::clone);
+        runtime.block_on(async {
+            let tasks: Vec<_> = (0..40)
+                .map(|task| {
+                    let work = async move {
+                        for step in 0..20 {
+                            info_span!("step", step).in_scope(|| info!("in step"));
+                            tokio::task::yield_now().await;
+                        }
+                    };
+                    let dispatch = dispatch.clone();
+                    let span =
+                        tracing::dispatcher::with_default(&dispatch, || info_span!("task", task));
+                    tokio::spawn(tracing::instrument::WithSubscriber::with_subscriber(
+                        work.instrument(span),
+                        dispatch,
+                    ))
+                })
+                .collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+    });
+    let slices: Vec<_> = events.iter().filter(|event| event["ph"] == "X").collect();
+    assert_eq!(of(&events, "b", "task").len(), 40);
+    assert_eq!(of(&events, "X", "step").len(), 800);
+    assert_eq!(of(&events, "i", "in step").len(), 800);
+    let mut threads: std::collections::HashMap<u64, Vec<(f64, f64)>> =
+        std::collections::HashMap::new();
+    for slice in &slices {
+        threads
+            .entry(slice["tid"].as_u64().unwrap())
+            .or_default()
+            .push(time(slice));
+    }
+    for times in threads.values_mut() {
+        times.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
+        let mut around: Vec<f64> = Vec::new();
+        for (start, end) in times {
+            while around.last().is_some_and(|last| *last <= *start + 0.001) {
+                around.pop();
+            }
+            assert!(around.last().is_none_or(|last| *end <= *last + 0.001));
+            around.push(*end);
+        }
+    }
+}
+
+#[test]
+fn fields_are_left_out_where_they_are_not_wanted() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = TraceFileConfig::new(directory.path());
+    config.include_args = false;
+    let (dispatch, telemetry) = builder().trace_file(config).build().unwrap();
+    tracing::dispatcher::with_default(&dispatch, || {
+        info_span!("secretive", card = "4111").in_scope(|| info!(card = "4111", "paid"));
+    });
+    telemetry.shutdown(LONG);
+    let text = String::from_utf8(files(directory.path()).concat()).unwrap();
+    assert!(text.contains("secretive") && text.contains("paid") && !text.contains("4111"));
+}
+
+#[test]
+fn what_is_redacted_is_so_in_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let builder = builder().redact(ringlight::Redaction::standard());
+    let (dispatch, telemetry) = builder.trace_file(directory.path()).build().unwrap();
+    tracing::dispatcher::with_default(&dispatch, || {
+        info_span!("login", password = "hunter2").in_scope(|| ());
+    });
+    telemetry.shutdown(LONG);
+    let text = String::from_utf8(files(directory.path()).concat()).unwrap();
+    assert!(
+        text.contains("login") && !text.contains("hunter2"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_that_is_full_is_followed_by_another_and_the_oldest_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = TraceFileConfig::new(directory.path());
+    config.file_bytes_max = 64 * 1024;
+    config.directory_bytes_max = 256 * 1024;
+    let (dispatch, telemetry) = builder().trace_file(config).build().unwrap();
+    tracing::dispatcher::with_default(&dispatch, || {
+        for round in 0..20 {
+            for _ in 0..100 {
+                info_span!("round", round).in_scope(|| ());
+            }
+            telemetry.flush(LONG).unwrap();
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    });
+    telemetry.shutdown(LONG);
+    drop((dispatch, telemetry));
+    let files = files(directory.path());
+    assert!((2..=4).contains(&files.len()), "{}", files.len());
+    let sum: usize = files.iter().map(Vec::len).sum();
+    assert!(sum <= 256 * 1024, "{sum}");
+    for file in &files {
+        let events: Vec<Value> = serde_json::from_slice(file).unwrap();
+        // Each says by itself whose slices these are.
+        let slice = one(&events[..], "M", "process_name");
+        assert_eq!(slice["args"]["name"], "shop");
+        assert!(
+            of(&events, "X", "round").is_empty() || !of(&events, "M", "thread_name").is_empty()
+        );
+    }
+    let last = events(files.last().unwrap());
+    assert_eq!(of(&last, "X", "round").last().unwrap()["args"]["round"], 19);
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_an_error_that_names_it() {
+    let error = builder()
+        .trace_file("/dev/null/traces")
+        .build()
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with("cannot write trace files in /dev/null/traces: "),
+        "{text}"
+    );
+    // A variable keeps nothing from starting.
+    let with_variable = ringlight::builder()
+        .environment([("RINGLIGHT_TRACE_DIR", "/dev/null/traces")])
+        .log_format(ringlight::LogFormat::Off);
+    assert!(with_variable.build().is_ok());
+}
+
+#[test]
+fn busy_and_idle_are_attributes_of_spans() {
+    #[derive(Clone, Default)]
+    struct Kept(std::sync::Arc<std::sync::Mutex<Vec<(u64, i64, i64)>>>);
+    impl ringlight::RecordSink for Kept {
+        fn record(&mut self, record: &Record<'_>, _: &CallsiteRegistry) {
+            let Record::Span(span) = record else { return };
+            let number = |name: &[u8]| {
+                let mut items = span.items();
+                items.find_map(|item| match item {
+                    Item::Attribute(KeyRef::Name(key), ValueRef::I64(value)) if key == name => {
+                        Some(value)
+                    }
+                    _ => None,
+                })
+            };
+            let life = span.end_unix_nano() - span.start_unix_nano();
+            let times = (number(b"busy_ns").unwrap(), number(b"idle_ns").unwrap());
+            self.0.lock().unwrap().push((life, times.0, times.1));
+        }
+
+        fn flush(&mut self) {}
+    }
+    let kept = Kept::default();
+    let (dispatch, telemetry) = builder()
+        .busy_times(true)
+        .sink(kept.clone())
+        .build()
+        .unwrap();
+    let mut measured = Duration::ZERO;
+    tracing::dispatcher::with_default(&dispatch, || {
+        let span = info_span!("work");
+        for _ in 0..5 {
+            let began = Instant::now();
+            span.in_scope(|| std::thread::sleep(Duration::from_millis(4)));
+            measured += began.elapsed();
+            std::thread::sleep(Duration::from_millis(4));
+        }
+    });
+    telemetry.flush(LONG).unwrap();
+    let kept = kept.0.lock().unwrap();
+    let [(life, busy, idle)] = kept[..] else {
+        panic!("one span");
+    };
+    assert_eq!(busy + idle, i64::try_from(life).unwrap());
+    let measured = measured.as_nanos() as f64;
+    let share = busy as f64 / measured;
+    assert!((0.95..=1.0).contains(&share), "{busy} of {measured}");
+}

@@ -10,6 +10,7 @@ use crate::step::{Outcome, Steps, require};
 pub(crate) fn steps(steps: &mut Steps, all: bool) -> Outcome {
     python_sdk(steps)?;
     node_sdk(steps)?;
+    perfetto(steps)?;
     lint(steps)?;
     rotel(steps)?;
     phoenix(steps)?;
@@ -46,6 +47,40 @@ fn node_sdk(steps: &mut Steps) -> Outcome {
             .args(["--test", "--test-reporter=tap", "test.mjs"])
             .current_dir(&folder)
             .env("RINGLIGHT_BIN", binary),
+    )
+}
+
+/// What Perfetto publishes about its packets, as a Python package, reads a trace file.
+fn perfetto(steps: &mut Steps) -> Outcome {
+    let folder = steps
+        .root()
+        .join("crates/ringlight-tracefile/tests/perfetto");
+    let python = python(steps, "perfetto", &folder.join("requirements.txt"), &[])?;
+    let traces = steps.target().join("traces");
+    let _ = std::fs::remove_dir_all(&traces);
+    let example = [
+        "run",
+        "--quiet",
+        "--package",
+        "ringlight",
+        "--features",
+        "profiling",
+    ];
+    steps.run(
+        "perfetto: a trace file",
+        Command::new(env!("CARGO"))
+            .args(example)
+            .args(["--example", "trace_file", "--"])
+            .arg(&traces)
+            .arg("perfetto"),
+    )?;
+    steps.run(
+        "perfetto: reads it",
+        Command::new(python.join("python"))
+            .arg("check.py")
+            .arg(&traces)
+            .current_dir(&folder)
+            .env("PYTHONDONTWRITEBYTECODE", "1"),
     )
 }
 

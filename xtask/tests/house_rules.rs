@@ -43,6 +43,10 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ),
     ("ringlight-secrets", &[]),
     (
+        "ringlight-tracefile",
+        &["ringlight-collector", "ringlight-model"],
+    ),
+    (
         "ringlight",
         &[
             "ringlight-alloc",
@@ -54,6 +58,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
             "ringlight-model",
             "ringlight-otlp",
             "ringlight-secrets",
+            "ringlight-tracefile",
             "ringlight-transparent",
         ],
     ),

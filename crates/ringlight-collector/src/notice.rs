@@ -87,6 +87,11 @@ pub enum Notice {
         /// What the panic said.
         message: String,
     },
+    /// Slices, when threads were in spans, found no room in the rings. Said as of records.
+    SlicesDropped {
+        /// How many so far.
+        slices: u64,
+    },
     /// Trace files have something to say: that they cannot be written, or what is missing in them.
     TraceFile {
         /// What.
@@ -186,6 +191,11 @@ impl fmt::Display for Notice {
             Self::SinkPanicked { message } => write!(
                 f,
                 "a local output, such as the log lines, panicked and is not written to any more: {message}"
+            ),
+            Self::SlicesDropped { slices } => write!(
+                f,
+                "{slices} slices are missing in trace files so far, since rings were full; spans and log records are not \
+                 among them; hint: raise `ring_bits`"
             ),
             Self::TraceFile { message } => f.write_str(message),
             Self::RecordedLate => f.write_str(

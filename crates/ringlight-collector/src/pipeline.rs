@@ -14,7 +14,7 @@ use ringlight_ring::{RegisterError, RingSender};
 use ringlight_spool::SpoolError;
 use tokio::sync::{oneshot, watch};
 
-use crate::accounts::{Accounts, SLICES_DROPPED, SignalSet};
+use crate::accounts::{Accounts, SignalSet};
 use crate::collector::{Collector, Parts};
 use crate::config::{CollectorConfig, CollectorConfigError, OverflowPolicy};
 use crate::destination_config::DestinationConfig;
@@ -479,7 +479,7 @@ impl Pipeline {
     /// Slices that were not recorded, since there was no room: see [`Recorder::record_slice`]. They are in no ledger.
     #[must_use]
     pub fn slices_dropped(&self) -> u64 {
-        self.shared.sender.counter_total(SLICES_DROPPED)
+        self.shared.slices_dropped()
     }
 
     /// How every destination is sent to, by name.

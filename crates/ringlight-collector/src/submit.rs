@@ -325,6 +325,11 @@ impl Shared {
         }
     }
 
+    /// Slices that found no room.
+    pub(crate) fn slices_dropped(&self) -> u64 {
+        self.sender.counter_total(SLICES_DROPPED)
+    }
+
     /// One slice through the ring all threads share.
     #[cold]
     pub(crate) fn offer_slice_shared(&self, slice: &Slice) -> bool {

@@ -241,30 +241,23 @@ impl Drawing {
             live.is_closed = true;
             live.seen = looks;
         }
-        match first {
-            Some(first) if covers(time_of(&first), time) => {
-                let time = time_of(&first);
-                let (thread, flow) = (first.thread, Flow::None);
-                self.draw(&Event::Slice {
-                    thread,
-                    label,
-                    time,
-                    flow,
-                    ids,
-                    args,
-                });
-            }
-            first => {
-                if let Some(first) = first {
-                    self.draw_slice(&first, Flow::None, registry);
-                }
-                self.draw(&Event::Life {
-                    label,
-                    time,
-                    ids,
-                    args,
-                });
-            }
+        if let Some(first) = &first {
+            self.draw(&Event::Slice {
+                thread: first.thread,
+                label,
+                time: time_of(first),
+                flow: Flow::None,
+                ids,
+                args,
+            });
+        }
+        if !first.is_some_and(|first| covers(time_of(&first), time)) {
+            self.draw(&Event::Life {
+                label,
+                time,
+                ids,
+                args,
+            });
         }
         if ids.parent.is_valid() {
             self.note_child(&ids, time.start, known, registry);

@@ -96,6 +96,9 @@
 //! | `RINGLIGHT_SPOOL_DIR` | directory in which what cannot be sent is kept, also for the next process; default: in memory, 512 KiB; see [`SpoolConfig`] |
 //! | `RINGLIGHT_SPOOL_MODE` | what is kept there: `overflow`, what cannot be sent (the default), or `always`, everything before it is sent; see [`SpoolMode`] |
 //! | `RINGLIGHT_SPOOL_SIZE_LIMIT`, `RINGLIGHT_SPOOL_MAX_AGE` | how much is kept for a destination, such as `500MiB`, and for how long, such as `12h`; default `1GiB` and `3d` |
+//! | `RINGLIGHT_TRACE_DIR` | directory for trace files that Perfetto opens (feature `profiling`); default: none; see [`Builder::trace_file`] |
+//! | `RINGLIGHT_TRACE_FORMAT`, `RINGLIGHT_TRACE_FILE_SIZE`, `RINGLIGHT_TRACE_DIR_SIZE_LIMIT`, `RINGLIGHT_INCLUDE_ARGS` | `json` (the default) or `perfetto`; how large a file becomes, default `64MiB`; how large all become, default `1GiB`; `false`: without fields |
+//! | `RINGLIGHT_BUSY_TIMES` | `true`: spans have `busy_ns` and `idle_ns` (feature `profiling`) |
 //! | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two exports of metrics; default 5 000; see [`metrics`] |
 //! | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `cumulative` (the default), `delta` or `lowmemory` |
 //! | `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION` | `explicit_bucket_histogram` (the default) or `base2_exponential_bucket_histogram` |
@@ -175,7 +178,7 @@
 //! |---|---|---|
 //! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`); spans of cancelled futures (`FutureExt`, also with `profiling`) |
 //! | `fmt` | yes | log lines for people, and JSON lines |
-//! | `profiling` | no | spans of functions with [`#[ringlight::instrument]`](macro@instrument), which is nothing without it; what the process uses, as metrics |
+//! | `profiling` | no | spans of functions with [`#[ringlight::instrument]`](macro@instrument), which is nothing without it; trace files; what the process uses, as metrics |
 //! | `age` | no | headers in a file that is encrypted with age |
 //! | `vault` | no | headers in HashiCorp Vault |
 //! | `zstd` | no | compression with Zstandard: smaller and much faster than gzip, and a library in C to compile |
@@ -315,6 +318,7 @@ pub fn builder() -> Builder {
 #[doc = include_str!("../../../docs/overhead.md")]
 #[doc = include_str!("../../../docs/processing.md")]
 #[doc = include_str!("../../../docs/recording.md")]
+#[cfg_attr(feature = "profiling", doc = include_str!("../../../docs/trace-files.md"))]
 #[cfg_attr(feature = "profiling-alloc", doc = include_str!("../../../docs/allocations.md"))]
 #[cfg_attr(all(feature = "age", feature = "vault"), doc = include_str!("../../../docs/secrets.md"))]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/metrics.md"))]

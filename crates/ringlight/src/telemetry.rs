@@ -136,6 +136,13 @@ impl Telemetry {
         self.shared.pipeline.ledger()
     }
 
+    /// Slices that are missing in the trace file, since a ring was full: they wait for no room, and are in no ledger.
+    #[cfg(feature = "profiling")]
+    #[must_use]
+    pub fn slices_dropped(&self) -> u64 {
+        self.shared.pipeline.slices_dropped()
+    }
+
     /// What became of every record at each destination, by name, the first one first.
     #[must_use]
     pub fn ledgers(&self) -> Vec<(String, LedgerSnapshot)> {

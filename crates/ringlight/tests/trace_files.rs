@@ -7,12 +7,16 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod child;
+
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ringlight::{Builder, TraceFileConfig};
+use ringlight::{Builder, ManualTime, TraceFileConfig};
 use ringlight_collector::record::{Item, KeyRef, Record, ValueRef};
 use ringlight_model::CallsiteRegistry;
+use ringlight_testing::Backend;
 use serde_json::Value;
 use tracing::{Instrument as _, info, info_span};
 
@@ -46,8 +50,12 @@ fn builder() -> Builder {
 
 /// What `run` draws.
 fn drawn(run: impl FnOnce()) -> Vec<Value> {
+    drawn_by(builder(), run)
+}
+
+fn drawn_by(builder: Builder, run: impl FnOnce()) -> Vec<Value> {
     let directory = tempfile::tempdir().unwrap();
-    let (dispatch, telemetry) = builder().trace_file(directory.path()).build().unwrap();
+    let (dispatch, telemetry) = builder.trace_file(directory.path()).build().unwrap();
     tracing::dispatcher::with_default(&dispatch, run);
     drop(dispatch);
     telemetry.shutdown(LONG);
@@ -85,7 +93,10 @@ fn is_within(inner: &Value, outer: &Value) -> bool {
 
 #[test]
 fn a_span_on_one_thread_is_a_slice_of_it_with_its_fields() {
-    let events = drawn(|| {
+    let time = ManualTime::default();
+    let clock = ringlight::Clock::manual(time.clone());
+    let events = drawn_by(builder().clock(clock), || {
+        time.pass(1_000_000);
         let outer = info_span!(
             "outer",
             customer = "a \"b\"\n\\",
@@ -95,7 +106,11 @@ fn a_span_on_one_thread_is_a_slice_of_it_with_its_fields() {
         );
         let _outer = outer.enter();
         outer.record("late", true);
-        info_span!("inner").in_scope(|| info!(items = 7, "placed"));
+        info_span!("inner").in_scope(|| {
+            time.pass(1_000);
+            info!(items = 7, "placed");
+            time.pass(1_001);
+        });
     });
     let (outer, inner) = (one(&events, "X", "outer"), one(&events, "X", "inner"));
     let args = &outer["args"];
@@ -108,6 +123,7 @@ fn a_span_on_one_thread_is_a_slice_of_it_with_its_fields() {
     assert_eq!(inner["args"]["parent_span_id"], args["span_id"]);
     assert_eq!(inner["args"]["trace_id"], args["trace_id"]);
     assert!(is_within(inner, outer), "{inner} {outer}");
+    assert_eq!(inner["dur"], 2.001);
     let placed = one(&events, "i", "placed");
     assert_eq!(
         (&placed["args"]["items"], &placed["args"]["level"]),
@@ -409,4 +425,97 @@ fn busy_and_idle_are_attributes_of_spans() {
     let measured = measured.as_nanos() as f64;
     let share = busy as f64 / measured;
     assert!((0.95..=1.0).contains(&share), "{busy} of {measured}");
+}
+
+#[test]
+fn files_that_are_taken_away_are_begun_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let traces = directory.path().join("below/traces");
+    let (dispatch, telemetry) = builder().trace_file(&*traces).build().unwrap();
+    let span =
+        || tracing::dispatcher::with_default(&dispatch, || drop(info_span!("again").entered()));
+    span();
+    telemetry.flush(LONG).unwrap();
+    std::fs::remove_dir_all(directory.path().join("below")).unwrap();
+    let until = Instant::now() + LONG;
+    while !traces.exists()
+        || files(&traces)
+            .iter()
+            .all(|file| of(&events(file), "X", "again").is_empty())
+    {
+        assert!(Instant::now() < until, "nothing is written again");
+        span();
+        telemetry.flush(LONG).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_user_may_read_them() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let traces = directory.path().join("traces");
+    let (_dispatch, _telemetry) = builder().trace_file(&*traces).build().unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&traces), 0o700);
+    let file = std::fs::read_dir(&traces).unwrap().next().unwrap().unwrap();
+    assert_eq!(mode(&file.path()), 0o600);
+}
+
+#[test]
+fn after_kill_9_a_file_has_all_but_the_last_moment() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let child = child::start(
+        &mut Command::new(child::program("endings")),
+        "signal",
+        &[("RINGLIGHT_TRACE_DIR", path)],
+    );
+    let until = Instant::now() + LONG;
+    let has_slice = || {
+        files(directory.path())
+            .iter()
+            .any(|file| !of(&events(file), "X", "ending").is_empty())
+    };
+    while !has_slice() {
+        assert!(Instant::now() < until, "the slice is not written");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child::signal(child.id(), "KILL");
+    child::end(child);
+    let files = files(directory.path());
+    let events = events(&files[0]);
+    assert_eq!(of(&events, "X", "ending").len(), 1);
+    assert_eq!(of(&events, "i", "about to end \u{1b}[31m in red").len(), 1);
+    // There was nobody to end the array; viewers do not ask for it.
+    assert!(!files[0].ends_with(b"]\n"));
+}
+
+#[test]
+fn a_full_disk_is_said_once_and_everything_else_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let backend = Backend::start();
+    // A file may have 64 KiB, and no signal tells of it: a write fails as one to a full disk does.
+    let limited = "trap '' XFSZ; ulimit -f 128; exec \"$0\" \"$1\"";
+    let mut shell = Command::new("sh");
+    let output = child::end(child::start(
+        shell.args(["-c", limited]).arg(child::program("endings")),
+        "many lines",
+        &[
+            ("RINGLIGHT_TRACE_DIR", path),
+            ("OTLP_ENDPOINT", &backend.url()),
+        ],
+    ));
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    let lines = |text: &str| said.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(lines("ringlight: cannot write the trace file"), 1, "{said}");
+    assert!(lines("events are missing in the trace files") >= 1);
+    // What is in the file is whole, and others have all of it.
+    let files = files(directory.path());
+    assert!(files[0].len() <= 64 * 1024 && files[0].ends_with(b"\n"));
+    assert!(!events(&files[0]).is_empty());
+    assert_eq!(backend.stop().span_names()["ending"], 1);
 }

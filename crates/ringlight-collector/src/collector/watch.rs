@@ -34,7 +34,9 @@ pub(super) struct Drops {
     /// The names of the destinations.
     names: Vec<String>,
     /// By reason and, where it is a matter of one of several destinations, which.
-    told: HashMap<(Option<usize>, DropReason), Told>,
+    told: HashMap<(Option<usize>, DropReason), Option<Told>>,
+    /// The same of slices.
+    told_slices: Option<Told>,
     look_at: Instant,
 }
 
@@ -44,6 +46,35 @@ struct Told {
     at: Instant,
     seen: u64,
     grown_at: Instant,
+}
+
+impl Told {
+    /// Whether there are so many by now that a person should be told, which they are then.
+    fn is_news(
+        told: &mut Option<Self>,
+        records: u64,
+        now: Instant,
+        is_due: impl Fn(&Self) -> bool,
+    ) -> bool {
+        let is_news = match told {
+            None => records > 0,
+            Some(told) => {
+                if records > told.seen {
+                    (told.seen, told.grown_at) = (records, now);
+                }
+                records > told.records && is_due(told)
+            }
+        };
+        if is_news {
+            *told = Some(Self {
+                records,
+                at: now,
+                seen: records,
+                grown_at: now,
+            });
+        }
+        is_news
+    }
 }
 
 impl Drops {
@@ -60,6 +91,7 @@ impl Drops {
             told_no_ring: false,
             notices,
             told: HashMap::new(),
+            told_slices: None,
             look_at: Instant::now() + DROPS_LOOK,
         }
     }
@@ -96,28 +128,17 @@ impl Drops {
             self.told_no_ring = true;
             self.notices.send(&Notice::RingsInUse);
         }
+        let slices = self.shared.slices_dropped();
+        if Told::is_news(&mut self.told_slices, slices, now, &is_due) {
+            self.notices.send(&Notice::SlicesDropped { slices });
+        }
         for (destination, reason) in self.subjects() {
             let records = match destination {
                 Some(index) => self.accounts.dropped_at(index, reason),
                 None => self.accounts.dropped(reason),
             };
-            let is_news = match self.told.get_mut(&(destination, reason)) {
-                None => records > 0,
-                Some(told) => {
-                    if records > told.seen {
-                        (told.seen, told.grown_at) = (records, now);
-                    }
-                    records > told.records && is_due(told)
-                }
-            };
-            if is_news {
-                let told = Told {
-                    records,
-                    at: now,
-                    seen: records,
-                    grown_at: now,
-                };
-                self.told.insert((destination, reason), told);
+            let told = self.told.entry((destination, reason)).or_default();
+            if Told::is_news(told, records, now, &is_due) {
                 self.notices.send(&Notice::Dropped {
                     destination: destination.map(|index| self.names[index].clone()),
                     reason,

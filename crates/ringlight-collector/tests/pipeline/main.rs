@@ -18,6 +18,7 @@ mod relay;
 mod report;
 mod requests;
 mod resilience;
+mod slices;
 mod stuck;
 mod support;
 mod tail;

@@ -1,3 +1,5 @@
+mod traces;
+
 use std::time::Duration;
 
 use super::*;
@@ -61,6 +63,12 @@ propagators = ["baggage", "tracecontext"]
 redact = "standard"
 redact_keys = ["card", "*.token"]
 backend = "otlp"
+trace_dir = "/var/traces"
+trace_format = "perfetto"
+trace_file_size = "1MiB"
+trace_dir_size_limit = "5MiB"
+include_args = false
+busy_times = true
 otlp_endpoint = "https://collector:4317"
 otlp_protocol = "http/json"
 otlp_compression = "gzip"
@@ -136,6 +144,17 @@ fn everything_a_file_may_say_is_done() {
         processing.contains("card") && processing.contains("*.token"),
         "{processing}"
     );
+    #[cfg(feature = "profiling")]
+    {
+        let (file, _) = found.traces.file.unwrap();
+        assert_eq!(file.directory, PathBuf::from("/var/traces"));
+        assert_eq!(file.format, ringlight_tracefile::TraceFileFormat::Perfetto);
+        assert_eq!(
+            (file.file_bytes_max, file.directory_bytes_max),
+            (1 << 20, 5 << 20)
+        );
+        assert!(!file.include_args && found.traces.busy_times);
+    }
     let traces = found.routes.unwrap().traces.unwrap();
     assert_eq!(traces.endpoint, "https://collector:4317");
     assert_eq!(traces.protocol, Protocol::HttpJson);
@@ -183,11 +202,14 @@ fn everything_a_file_may_say_is_done() {
     );
     // The directory cannot be made, which is said with the place of the setting.
     assert!(pipeline.spool.is_none());
-    let [warning] = &found.warnings[..] else {
-        panic!("{:?}", found.warnings);
+    let warnings: Vec<_> = (found.warnings.iter())
+        .filter(|warning| !warning.contains("enable the feature `profiling`"))
+        .collect();
+    let [warning] = &warnings[..] else {
+        panic!("{warnings:?}");
     };
     assert!(
-        warning.starts_with("`spool_dir` in ") && warning.contains("ringlight.toml:34 is ignored"),
+        warning.starts_with("`spool_dir` in ") && warning.contains("ringlight.toml:40 is ignored"),
         "{warning}"
     );
 }
@@ -321,20 +343,6 @@ fn the_process_is_read_once_a_second_at_most() {
         warning.ends_with("ringlight.toml:2 is `0`, which is taken for 1, the least there is"),
         "{warning}"
     );
-}
-
-#[test]
-fn the_backend_alone_is_the_one_on_this_machine() {
-    let routes = settings("[telemetry]\nbackend = \"otlp\"", &[])
-        .routes
-        .unwrap();
-    let traces = routes.traces.unwrap();
-    assert_eq!(
-        (&*traces.endpoint, traces.protocol),
-        ("http://localhost:4317", Protocol::Grpc)
-    );
-    assert_eq!(settings("[telemetry]", &[]).routes, None);
-    assert_eq!(settings("", &[]).routes, None);
 }
 
 #[test]

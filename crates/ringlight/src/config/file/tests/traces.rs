@@ -1,0 +1,62 @@
+//! Where everything goes: to a backend, or to trace files.
+
+#[cfg(feature = "profiling")]
+use std::path::PathBuf;
+
+use super::settings;
+
+#[cfg(feature = "profiling")]
+#[test]
+fn what_is_local_is_written_and_not_sent() {
+    let local = "[telemetry]\nbackend = \"local\"\n";
+    let found = settings(local, &[]);
+    let (file, _) = found.traces.file.unwrap();
+    assert_eq!(file.directory, PathBuf::from(".local/traces"));
+    assert!(found.routes.is_none_or(|routes| routes.traces.is_none()));
+    // As the endpoint may stand there for another day; a variable is meant for now.
+    let with_endpoint = format!("{local}otlp_endpoint = \"http://a:4317\"\ntrace_dir = \"there\"");
+    let found = settings(&with_endpoint, &[]);
+    assert_eq!(
+        found.traces.file.unwrap().0.directory,
+        PathBuf::from("there")
+    );
+    assert!(found.routes.is_none_or(|routes| routes.traces.is_none()));
+    let both = settings(&with_endpoint, &[("OTLP_ENDPOINT", "http://b:4317")]);
+    assert!(both.traces.file.is_some());
+    assert_eq!(
+        both.routes.unwrap().traces.unwrap().endpoint,
+        "http://b:4317"
+    );
+    // Nothing is what is asked for.
+    let off = settings(&format!("{local}enabled = false"), &[]);
+    assert!(off.traces.file.is_none());
+}
+
+#[cfg(not(feature = "profiling"))]
+#[test]
+fn what_this_build_cannot_do_is_told() {
+    let found = settings(
+        "[telemetry]\ntrace_dir = \"there\"",
+        &[("RINGLIGHT_BUSY_TIMES", "true")],
+    );
+    let told = found.warnings.join("\n");
+    assert!(
+        told.contains("`trace_dir` in ") && told.contains("`RINGLIGHT_BUSY_TIMES` is ignored"),
+        "{told}"
+    );
+    assert!(told.contains("enable the feature `profiling`"));
+}
+
+#[test]
+fn the_backend_alone_is_the_one_on_this_machine() {
+    let routes = settings("[telemetry]\nbackend = \"otlp\"", &[])
+        .routes
+        .unwrap();
+    let traces = routes.traces.unwrap();
+    assert_eq!(
+        (&*traces.endpoint, traces.protocol),
+        ("http://localhost:4317", Protocol::Grpc)
+    );
+    assert_eq!(settings("[telemetry]", &[]).routes, None);
+    assert_eq!(settings("", &[]).routes, None);
+}

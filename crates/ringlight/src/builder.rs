@@ -20,7 +20,6 @@ use tracing_subscriber::registry::LookupSpan;
 use self::outputs::{connect, lines, service_name};
 use self::start::{rings_max, running};
 use crate::InitError;
-use crate::LogFormat;
 use crate::budget::{self, OverheadBudget};
 use crate::config::{Environment, Inputs, OfCode, ResourceDetector, Route, Routes, Settings};
 use crate::controls;
@@ -30,6 +29,7 @@ use crate::subscriber::{
     LayerFilter, Outputs, Registry, RinglightLayer, RinglightSubscriber, beside,
 };
 use crate::telemetry::Telemetry;
+use crate::{LogColor, LogFile, LogFormat};
 
 mod otlp;
 mod outputs;
@@ -151,7 +151,7 @@ impl Builder {
     #[cfg(feature = "clap")]
     pub fn args(mut self, args: &crate::TelemetryArgs) -> Self {
         self.inputs.argument_endpoint = args.otlp_endpoint.clone();
-        self.inputs.argument_format = args.log_format;
+        self.inputs.lines.argument_format = args.log_format;
         self
     }
 
@@ -271,14 +271,61 @@ impl Builder {
 
     /// How log lines look. Default: text on stderr.
     pub fn log_format(mut self, format: LogFormat) -> Self {
-        self.inputs.format = Some(format);
+        self.inputs.lines.format = Some(format);
         self
     }
 
-    /// Log lines go here, without colour, instead of to stderr or stdout. It is written to on a thread of
+    /// Whether lines for people are in colour. Default: as `RINGLIGHT_LOG_COLOR` says, else
+    /// [as is usual](LogColor::Auto).
+    pub fn log_color(mut self, color: LogColor) -> Self {
+        self.inputs.lines.color = Some(color);
+        self
+    }
+
+    /// Whether lines name the spans around them. Default: as `RINGLIGHT_LOG_SPANS` says, else yes. The ids of the
+    /// trace and the span are there in any case.
+    pub fn log_spans(mut self, spans: bool) -> Self {
+        self.inputs.lines.spans = Some(spans);
+        self
+    }
+
+    /// Writes log lines to a file, too, which is rotated; a path stands for the [defaults](LogFile). Default: as
+    /// `RINGLIGHT_LOG_FILE` says, else there is none. The guide is `docs/logs.md`.
+    ///
+    /// A thread of its own opens the file and writes to it: up to 1 MiB of lines wait for the disk, and what finds
+    /// no room is dropped. Where lines are lost, because of that or since the disk is full, a person is told once,
+    /// and how many when they are written again.
+    ///
+    /// ```no_run
+    /// use ringlight::{LogFile, LogRotation};
+    ///
+    /// # fn main() -> Result<(), ringlight::InitError> {
+    /// let mut file = LogFile::new("/var/log/shop/shop.jsonl");
+    /// file.rotation = LogRotation::Daily;
+    /// file.files_kept = 14;
+    /// let _telemetry = ringlight::builder().log_file(file).init()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn log_file(mut self, file: impl Into<LogFile>) -> Self {
+        self.inputs.lines.file = Some(file.into());
+        self
+    }
+
+    /// Log lines go here, without colour unless that is asked for, instead of to stderr or stdout. It is written to on a thread of
     /// its own, and may block: up to 1 MiB of lines wait for it, and what finds no room is dropped.
     pub fn log_writer(mut self, writer: impl io::Write + Send + 'static) -> Self {
         self.log_writer = Some(Box::new(writer));
+        self
+    }
+
+    /// Whether what is recorded of a panic has a backtrace. Default: as `RINGLIGHT_PANIC_BACKTRACE` says, else yes,
+    /// unless `RUST_LIB_BACKTRACE` or, without that, `RUST_BACKTRACE` is `0`.
+    ///
+    /// A backtrace takes the panicking thread milliseconds, the first one longer, while the binary's symbols are
+    /// read.
+    pub fn panic_backtrace(mut self, backtrace: bool) -> Self {
+        self.inputs.panic_backtrace = Some(backtrace);
         self
     }
 
@@ -599,7 +646,7 @@ impl Builder {
         let file = settings.file.take();
         let file = file.map(|file| (file, of_code, settings.changeable()));
         let lines = lines(&settings, self.log_writer, &controls);
-        let has_lines = lines.is_some();
+        let has_lines = !lines.is_empty();
         let has_others =
             !self.sinks.is_empty() || destinations.len() > usize::from(routes.is_some());
         let sent = |route: fn(&Routes) -> &Option<Route>| {
@@ -655,7 +702,7 @@ impl Builder {
             .map_err(ringlight_collector::StartError::Thread)?;
         let telemetry = running(
             pipeline,
-            self.shutdown_timeout,
+            (self.shutdown_timeout, settings.panic_backtrace),
             controls,
             file,
             #[cfg(feature = "otel")]

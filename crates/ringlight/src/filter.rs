@@ -23,6 +23,9 @@ pub(crate) struct Filter {
     max_level: LevelFilter,
 }
 
+/// The target of panics.
+pub(crate) const PANIC_TARGET: &str = "panic";
+
 /// What a directive may be.
 pub(crate) const ALLOWED: &str = "write `level`, `target` or `target=level`, for instance \
                                   `info,my_crate=debug`; levels are `off`, `error`, `warn`, \
@@ -98,9 +101,18 @@ impl Filter {
         self.takes(metadata.target(), *metadata.level())
     }
 
-    /// The same by what is looked at.
+    /// The same by what is looked at. Where there are directives for single targets alone, none of which is about
+    /// panics, those are recorded: nobody thinks of them in `my_crate=debug`.
     pub(crate) fn takes(&self, target: &str, level: Level) -> bool {
-        level <= self.max_level && self.targets.would_enable(target, &level)
+        level <= self.max_level
+            && (self.targets.would_enable(target, &level)
+                || target == PANIC_TARGET && self.says_nothing_of_panics())
+    }
+
+    fn says_nothing_of_panics(&self) -> bool {
+        let mut targets = self.targets.iter();
+        self.targets.default_level().is_none()
+            && !targets.any(|(target, _)| PANIC_TARGET.starts_with(target))
     }
 
     /// The most verbose level of all directives.

@@ -7,6 +7,7 @@ use ringlight_collector::record::{
 use ringlight_model::{Limits, SpanId, TraceId};
 use tracing_core::Metadata;
 
+use super::panics::is_panic;
 use super::slab::{Slot, SlotItems};
 
 /// The items of an open span, which may be read and removed again.
@@ -237,6 +238,8 @@ pub(super) fn add_event_of_log(
                 continue;
             };
             match (name_of(index), value) {
+                // By convention that of an exception is `exception`.
+                ("message", _) if is_panic(metadata) => {}
                 ("message", ValueRef::Text(text)) => name = Some(text),
                 (key, value) => attributes.add(|| copy(items, Key::Name(key), value)),
             }

@@ -14,6 +14,7 @@ use crate::uncounted::uncounted;
 
 use super::annotate::add_event_of_log;
 use super::callsite::{address, severity};
+use super::panics::is_panic;
 use super::scratch::Bounded;
 use super::slab::{SlotId, SpanContext};
 use super::thread::{Notes, Thread};
@@ -77,9 +78,11 @@ impl RinglightSubscriber {
         {
             self.write_enclosing(&mut Bounded(&mut words), id);
         }
+        // A panic makes those spans fail that it unwinds, which it has not yet.
         if *metadata.level() == Level::ERROR
             && let Some((id, _)) = span
             && is_sampled
+            && !is_panic(metadata)
         {
             self.fail(thread, id, &words, metadata);
         }

@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Compression, Inputs, LogFormat, Protocol, SettingOrigin, Settings, effective};
+use crate::config::{
+    Compression, Inputs, Lines, LogFile, LogFormat, LogRotation, Protocol, SettingOrigin, Settings,
+    effective,
+};
 use crate::filter::Output;
 use crate::sampling::Sampler;
 
@@ -55,6 +58,14 @@ filter_lines = "warn"
 filter_logs = "error"
 filter_traces = "debug"
 log_format = "json"
+log_color = "always"
+log_spans = false
+log_file = "shop.jsonl"
+log_file_format = "pretty"
+log_file_rotation = "hourly"
+log_file_size_limit = "1MiB"
+log_files_kept = 2
+panic_backtrace = false
 sample_rate = 0.25
 overhead_budget = "2%"
 propagators = ["baggage", "tracecontext"]
@@ -127,7 +138,19 @@ fn everything_a_file_may_say_is_done() {
     use tracing_core::LevelFilter as L;
     let levels = Output::ALL.map(|output| found.filters.of(output).max_level());
     assert_eq!(levels, [L::WARN, L::ERROR, L::DEBUG]);
-    assert_eq!(found.format, LogFormat::Json);
+    let mut log_file = LogFile::new("shop.jsonl");
+    log_file.format = LogFormat::Pretty;
+    log_file.rotation = LogRotation::Hourly;
+    log_file.bytes_max = 1 << 20;
+    log_file.files_kept = 2;
+    let lines = Lines {
+        format: LogFormat::Json,
+        color: Some(true),
+        spans: false,
+        file: Some(log_file),
+    };
+    assert_eq!(found.lines, lines);
+    assert!(!found.panic_backtrace);
     assert_eq!(found.sampler, Sampler::trace_id_ratio(0.25).parent_based());
     assert_eq!(found.overhead_budget.unwrap().to_string(), "2%");
     assert_eq!(format!("{:?}", found.formats), "[Baggage, TraceContext]");
@@ -187,7 +210,7 @@ fn everything_a_file_may_say_is_done() {
         panic!("{:?}", found.warnings);
     };
     assert!(
-        warning.starts_with("`spool_dir` in ") && warning.contains("ringlight.toml:34 is ignored"),
+        warning.starts_with("`spool_dir` in ") && warning.contains("ringlight.toml:42 is ignored"),
         "{warning}"
     );
 }
@@ -399,7 +422,7 @@ fn what_is_wrong_is_told_with_line_key_value_and_what_is_allowed() {
     );
     check_line(
         "log_format = \"xml\"",
-        "2: `log_format` is `\"xml\"`; hint: allowed is `\"text\"`, `\"json\"` or `\"off\"`",
+        "2: `log_format` is `\"xml\"`; hint: allowed is `\"text\"`, `\"pretty\"`, `\"json\"` or `\"off\"`",
     );
     check_line(
         "enabled = \"yes\"",
@@ -583,7 +606,7 @@ fn what_holds_is_told_with_who_said_so_and_without_secrets() {
             ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "7"),
         ],
     );
-    inputs.argument_format = Some(LogFormat::Json);
+    inputs.lines.argument_format = Some(LogFormat::Json);
     inputs.default_directives = Some("debug".to_owned());
     inputs
         .changes

@@ -61,6 +61,8 @@ pub struct Builder {
     beside: Option<Beside>,
     span_events: bool,
     watches_config_file: bool,
+    #[cfg(feature = "log")]
+    bridges_log: bool,
     #[cfg(feature = "otel")]
     interop: crate::otel::Interop,
 }
@@ -84,6 +86,8 @@ impl Default for Builder {
             beside: None,
             span_events: false,
             watches_config_file: true,
+            #[cfg(feature = "log")]
+            bridges_log: true,
             #[cfg(feature = "otel")]
             interop: crate::otel::Interop::default(),
         }
@@ -316,6 +320,30 @@ impl Builder {
     /// its own, and may block: up to 1 MiB of lines wait for it, and what finds no room is dropped.
     pub fn log_writer(mut self, writer: impl io::Write + Send + 'static) -> Self {
         self.log_writer = Some(Box::new(writer));
+        self
+    }
+
+    /// The target of audit events, and of those below it (`audit::login`). Default: as `RINGLIGHT_AUDIT_TARGET` says,
+    /// else `audit`; `none` or nothing: there are none.
+    ///
+    /// Such events at level `info` or a more severe one are always recorded, for log lines and for export, whatever
+    /// directives, samplers and [rules](Self::process) say; and they are the last to be dropped: where a ring is full,
+    /// the thread waits up to a second for room, also with [`OverflowPolicy::Drop`], and in a destination's queue
+    /// others make room for them. How many do not arrive all the same:
+    /// [`LedgerSnapshot::audit_lost`](crate::LedgerSnapshot::audit_lost).
+    pub fn audit_target(mut self, target: impl Into<String>) -> Self {
+        self.inputs.audit_target = Some(target.into());
+        self
+    }
+
+    /// Whether [`init`](Self::init) has records of the crate `log` come here, as events of their target, level and
+    /// place, with their key-value pairs. Default: yes. Where another logger is set, nothing happens.
+    ///
+    /// Where a crate turns on `tracing`'s feature `log-always`, its events come twice: turn it off there, or this
+    /// here.
+    #[cfg(feature = "log")]
+    pub fn bridge_log(mut self, bridge: bool) -> Self {
+        self.bridges_log = bridge;
         self
     }
 
@@ -756,6 +784,8 @@ impl Builder {
         }
         #[cfg(feature = "otel")]
         let interop = self.interop;
+        #[cfg(feature = "log")]
+        let bridges_log = self.bridges_log;
         let (dispatch, telemetry) = self.build()?;
         #[cfg(feature = "otel")]
         let globals = crate::otel::Globals::of(&dispatch, interop, telemetry.meter_provider());
@@ -765,6 +795,10 @@ impl Builder {
         INITIALIZED.store(true, Ordering::Relaxed);
         #[cfg(feature = "otel")]
         globals.set();
+        #[cfg(feature = "log")]
+        if bridges_log {
+            crate::log_bridge::set();
+        }
         crate::last_words::arrange(&Arc::downgrade(&telemetry.shared));
         Ok(telemetry)
     }

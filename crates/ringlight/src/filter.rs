@@ -7,8 +7,8 @@ mod outputs;
 mod tests;
 
 pub(crate) use choice::{Choice, LOG_CALLSITE, LOG_TARGET};
-pub(crate) use outputs::Filters;
 pub use outputs::Output;
+pub(crate) use outputs::{AUDIT_LEVEL, Filters, is_audit};
 
 use tracing_core::{Level, LevelFilter, Metadata};
 use tracing_subscriber::filter::Targets;

@@ -77,6 +77,8 @@
 //! | `OTLP_ENDPOINT` | where to send traces and logs, such as `http://localhost:4317`; gRPC unless the port is 4318 or the protocol is given below |
 //! | `RUST_LOG` | what is recorded: directives such as `info,my_crate=debug,hyper=off`; default `info` |
 //! | `RUST_LOG_LINES`, `RUST_LOG_LOGS`, `RUST_LOG_TRACES` | the same for one output: log lines, exported log records, spans; default `RUST_LOG`; see [`Output`] |
+//! | `RINGLIGHT_AUDIT_TARGET` | the target of audit events, default `audit`; `none`: there are none; see [`Builder::audit_target`] |
+//! | `RINGLIGHT_PANIC_BACKTRACE` | whether what is recorded of a panic has a backtrace; default yes, unless `RUST_BACKTRACE` or `RUST_LIB_BACKTRACE` is `0` |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | which traces are recorded: `always_on`, `always_off`, `traceidratio` (the argument is their share, 0 to 1), each also with `parentbased_` before it; default `parentbased_always_on`; see [`Sampler`]; [`Builder::sampling_rules`] makes exceptions, [`Controls`] changes both while the process runs |
 //! | `RINGLIGHT_OVERHEAD_BUDGET` | how much of the CPU time observing may take, such as `2%`, before fewer traces are recorded; see [`OverheadBudget`] |
 //! | `OTEL_PROPAGATORS` | how trace context is in headers: some of `tracecontext`, `baggage` (these two by default), `b3`, `b3multi` (feature `b3`), `jaeger` (feature `jaeger`), separated by commas, or `none` |
@@ -180,6 +182,7 @@
 //! |---|---|---|
 //! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`); spans of cancelled futures (`FutureExt`, also with `profiling`) |
 //! | `fmt` | yes | log lines for people, and JSON lines |
+//! | `log` | yes | records of the crate `log` are recorded like events |
 //! | `profiling` | no | spans of functions with [`#[ringlight::instrument]`](macro@instrument), which is nothing without it; what the process uses, as metrics |
 //! | `age` | no | headers in a file that is encrypted with age |
 //! | `vault` | no | headers in HashiCorp Vault |
@@ -210,6 +213,8 @@ mod in_span;
 mod last_words;
 #[cfg(feature = "fmt")]
 mod lines;
+#[cfg(feature = "log")]
+mod log_bridge;
 #[cfg(feature = "otel")]
 pub mod metrics;
 mod notice;

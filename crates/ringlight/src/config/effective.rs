@@ -115,6 +115,7 @@ impl Said {
         add("log_format", inputs.lines.format.map(format), code.clone());
         let backtrace = inputs.panic_backtrace.map(|said| said.to_string());
         add("panic_backtrace", backtrace, code.clone());
+        add("audit_target", inputs.audit_target.clone(), code.clone());
         of_lines(&inputs.lines, |key, value| {
             add(key, Some(value), code.clone())
         });

@@ -83,6 +83,7 @@ pub(crate) struct Inputs {
     pub(crate) resource: ResourceInputs,
     pub(crate) lines: LineInputs,
     pub(crate) panic_backtrace: Option<bool>,
+    pub(crate) audit_target: Option<String>,
     pub(crate) default_directives: Option<String>,
     /// Those of single outputs; the last ones of an output hold.
     pub(crate) output_directives: Vec<(Output, String)>,
@@ -183,6 +184,7 @@ impl Settings {
             &mut reader,
             inputs.default_directives.as_deref(),
             &inputs.output_directives,
+            inputs.audit_target.as_deref(),
         )?;
         let routes = if !inputs.is_relay && is_disabled(&mut reader, &inputs) {
             None
@@ -306,11 +308,15 @@ fn panic_backtrace(reader: &mut Reader<'_>) -> bool {
     })
 }
 
+/// The target of audit events, unless told otherwise.
+const AUDIT_TARGET: &str = "audit";
+
 /// What a variable or the file says holds over what the code has as a default for the same outputs.
 fn filters(
     reader: &mut Reader<'_>,
     default: Option<&str>,
     own: &[(Output, String)],
+    audit: Option<&str>,
 ) -> Result<Filters, InitError> {
     let of_code = |origin: String, directives: &str| {
         Filter::parse_strictly(directives).map_err(|bad| InitError::Filter {
@@ -322,7 +328,12 @@ fn filters(
     let origin = "`default_filter` in code".to_owned();
     let default = of_code(origin, default.unwrap_or_default())?;
     let general = directives(reader, "RUST_LOG").or(default);
-    let mut filters = Filters::new(general.unwrap_or_default());
+    let audit = audit
+        .map(str::to_owned)
+        .or_else(|| reader.text("RINGLIGHT_AUDIT_TARGET"));
+    let audit = audit.as_deref().unwrap_or(AUDIT_TARGET);
+    let mut filters = Filters::new(general.unwrap_or_default())
+        .with_audit(Some(audit).filter(|audit| !matches!(*audit, "none" | "")));
     for (output, text) in own {
         let origin = format!("`default_filter_for({output:?}, ..)` in code");
         filters.set_own(*output, of_code(origin, text)?);

@@ -314,6 +314,13 @@ pub const SETTINGS: &[Setting] = &[
         "How many files are kept besides the one that is written to",
     ),
     setting(
+        "audit_target",
+        "RINGLIGHT_AUDIT_TARGET",
+        Shape::Text,
+        "`audit`",
+        "The target of audit events, which are recorded from level `info` on whatever else is said, and dropped last; `none`: there are none",
+    ),
+    setting(
         "panic_backtrace",
         "RINGLIGHT_PANIC_BACKTRACE",
         Shape::Truth,

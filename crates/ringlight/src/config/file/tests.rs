@@ -66,6 +66,7 @@ log_file_rotation = "hourly"
 log_file_size_limit = "1MiB"
 log_files_kept = 2
 panic_backtrace = false
+audit_target = "trail"
 sample_rate = 0.25
 overhead_budget = "2%"
 propagators = ["baggage", "tracecontext"]
@@ -151,6 +152,7 @@ fn everything_a_file_may_say_is_done() {
     };
     assert_eq!(found.lines, lines);
     assert!(!found.panic_backtrace);
+    assert_eq!(found.filters.audit().as_deref(), Some("trail"));
     assert_eq!(found.sampler, Sampler::trace_id_ratio(0.25).parent_based());
     assert_eq!(found.overhead_budget.unwrap().to_string(), "2%");
     assert_eq!(format!("{:?}", found.formats), "[Baggage, TraceContext]");
@@ -210,7 +212,7 @@ fn everything_a_file_may_say_is_done() {
         panic!("{:?}", found.warnings);
     };
     assert!(
-        warning.starts_with("`spool_dir` in ") && warning.contains("ringlight.toml:42 is ignored"),
+        warning.starts_with("`spool_dir` in ") && warning.contains("ringlight.toml:43 is ignored"),
         "{warning}"
     );
 }

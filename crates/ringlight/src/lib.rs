@@ -322,6 +322,7 @@ pub fn builder() -> Builder {
 #[doc = include_str!("../../../docs/configuration.md")]
 #[doc = include_str!("../../../docs/delivery.md")]
 #[doc = include_str!("../../../docs/instrument.md")]
+#[cfg_attr(all(feature = "fmt", feature = "log"), doc = include_str!("../../../docs/logs.md"))]
 #[doc = include_str!("../../../docs/overhead.md")]
 #[doc = include_str!("../../../docs/processing.md")]
 #[doc = include_str!("../../../docs/recording.md")]

@@ -55,6 +55,8 @@ struct Pending {
     text: String,
     /// Of each line: its time and where it ends in the text.
     lines: Vec<(u64, usize)>,
+    /// Whether there are audit records among them.
+    has_audit: bool,
 }
 
 impl Pending {
@@ -82,6 +84,7 @@ impl Pending {
         self.text.clear();
         self.text.shrink_to(BUFFER_BYTES_MAX);
         self.lines.clear();
+        self.has_audit = false;
     }
 }
 
@@ -200,6 +203,7 @@ impl LineSink {
             Style::Pretty { colour } => pretty::write(&mut self.pending.text, &line, colour),
             Style::Json => json::write(&mut self.pending.text, &line, self.with_spans),
         }
+        self.pending.has_audit |= log.head().is_audit();
         self.pending.end_line(log.time_unix_nano());
     }
 }
@@ -230,7 +234,9 @@ impl LineSink {
     fn hand_over(&mut self) {
         if !self.pending.text.is_empty() {
             let lines_count = self.pending.lines.len();
-            self.writer.write(&self.pending.in_order(), lines_count);
+            let has_audit = self.pending.has_audit;
+            let text = self.pending.in_order();
+            self.writer.write(&text, lines_count, has_audit);
             self.pending.clear();
         }
     }

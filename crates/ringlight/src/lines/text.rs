@@ -155,10 +155,10 @@ pub(super) fn write_cut(out: &mut String, text: Text<'_>) -> fmt::Result {
 
 pub(super) fn level_style(level: &str) -> &'static str {
     match level {
-        "ERROR" => "\u{1b}[31m",
+        "ERROR" => "\u{1b}[1;31m",
         "WARN" => "\u{1b}[33m",
         "INFO" => "\u{1b}[32m",
-        "DEBUG" => "\u{1b}[34m",
+        "DEBUG" => "\u{1b}[36m",
         _ => "\u{1b}[35m",
     }
 }

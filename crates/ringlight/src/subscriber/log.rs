@@ -82,31 +82,14 @@ impl RinglightSubscriber {
         }
         words[..LOG_HEADER_WORDS].copy_from_slice(&header.to_words());
         if let Some((id, _)) = span
-            && (is_audit
-                || self.is_shown(metadata, || target_of_log(thread, &words, metadata, target)))
+            && self.is_shown(metadata, || target_of_log(thread, &words, metadata, target))
         {
             self.write_enclosing(&mut Bounded(&mut words), id);
         }
-        // A panic makes those spans fail that it unwinds, which it has not yet.
-        if *metadata.level() == Level::ERROR
-            && let Some((id, _)) = span
-            && is_sampled
-            && !is_panic(metadata)
-        {
-            self.fail(thread, id, &words, metadata, target);
-        }
-        if self.outputs.span_events
-            && let Some((id, _)) = span
+        if let Some((id, _)) = span
             && id.is_sampled()
-            && let Some(slot) = self.slab.slot(id)
-            && self.is_for(Output::Traces, metadata, || {
-                target_of_log(thread, &words, metadata, target)
-            })
         {
-            let target = target.unwrap_or(metadata.target());
-            thread.with_bytes(&words, |bytes| {
-                add_event_of_log(slot, &self.limits, bytes, metadata, target);
-            });
+            self.tell_span(thread, id, &words, metadata, target);
         }
         if self.outputs.logs {
             let len_bytes = words.len() * 8;
@@ -121,6 +104,33 @@ impl RinglightSubscriber {
             });
         }
         thread.give_scratch(words);
+    }
+
+    /// Does to the span around an event what that does to it.
+    #[inline]
+    fn tell_span(
+        &self,
+        thread: &Thread,
+        id: SlotId,
+        words: &[u64],
+        metadata: &Metadata<'_>,
+        target: Option<&'static str>,
+    ) {
+        // A panic makes those spans fail that it unwinds, which it has not yet.
+        if *metadata.level() == Level::ERROR && !is_panic(metadata) {
+            self.fail(thread, id, words, metadata, target);
+        }
+        if self.outputs.span_events
+            && let Some(slot) = self.slab.slot(id)
+            && self.is_for(Output::Traces, metadata, || {
+                target_of_log(thread, words, metadata, target)
+            })
+        {
+            let target = target.unwrap_or(metadata.target());
+            thread.with_bytes(words, |bytes| {
+                add_event_of_log(slot, &self.limits, bytes, metadata, target);
+            });
+        }
     }
 
     /// Whether an event is an audit event.

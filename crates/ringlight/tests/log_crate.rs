@@ -1,7 +1,5 @@
 //! Records of the crate `log` are recorded as if they were events.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;

@@ -2,8 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    Compression, Inputs, Lines, LogFile, LogFormat, LogRotation, Protocol, SettingOrigin, Settings,
-    effective,
+    Compression, Inputs, LogFormat, LogRotation, Protocol, SettingOrigin, Settings, effective,
 };
 use crate::filter::Output;
 use crate::sampling::Sampler;
@@ -125,34 +124,22 @@ fn everything_a_file_may_say_is_done() {
         ("is_old", Value::from(false)),
         ("part", Value::from(0.5)),
     ] {
-        let held = resource
-            .attributes
-            .iter()
-            .find(|attribute| attribute.key == key);
-        assert_eq!(
-            held.map(|attribute| &attribute.value),
-            Some(&value),
-            "{key}"
-        );
+        let mut held = resource.attributes.iter();
+        let held = held.find(|attribute| attribute.key == key).unwrap();
+        assert_eq!(held.value, value, "{key}");
     }
     assert_eq!(resource.text("process.command"), None);
     use tracing_core::LevelFilter as L;
     let levels = Output::ALL.map(|output| found.filters.of(output).max_level());
     assert_eq!(levels, [L::WARN, L::ERROR, L::DEBUG]);
-    let mut log_file = LogFile::new("shop.jsonl");
-    log_file.format = LogFormat::Pretty;
-    log_file.rotation = LogRotation::Hourly;
-    log_file.bytes_max = 1 << 20;
-    log_file.files_kept = 2;
-    let lines = Lines {
-        format: LogFormat::Json,
-        color: Some(true),
-        spans: false,
-        file: Some(log_file),
-    };
-    assert_eq!(found.lines, lines);
-    assert!(!found.panic_backtrace);
-    assert_eq!(found.filters.audit().as_deref(), Some("trail"));
+    let (lines, file) = (&found.lines, found.lines.file.as_ref().unwrap());
+    let of_lines = (lines.format, lines.color, lines.spans);
+    assert_eq!(of_lines, (LogFormat::Json, Some(true), false));
+    let of_file = (file.format, file.rotation, file.bytes_max, file.files_kept);
+    let expected = (LogFormat::Pretty, LogRotation::Hourly, 1 << 20, 2);
+    assert_eq!(of_file, expected);
+    let others = (found.panic_backtrace, found.filters.audit());
+    assert_eq!(others, (false, Some("trail".into())));
     assert_eq!(found.sampler, Sampler::trace_id_ratio(0.25).parent_based());
     assert_eq!(found.overhead_budget.unwrap().to_string(), "2%");
     assert_eq!(format!("{:?}", found.formats), "[Baggage, TraceContext]");

@@ -178,10 +178,8 @@ pub(crate) struct LineInputs {
 pub(crate) struct Lines {
     pub(crate) format: LogFormat,
     /// Whether lines for people are in colour; `None` where that is for the terminal to say.
-    #[cfg_attr(not(feature = "fmt"), expect(dead_code, reason = "there are no lines"))]
     pub(crate) color: Option<bool>,
     /// Whether lines name the spans around them.
-    #[cfg_attr(not(feature = "fmt"), expect(dead_code, reason = "there are no lines"))]
     pub(crate) spans: bool,
     pub(crate) file: Option<LogFile>,
 }

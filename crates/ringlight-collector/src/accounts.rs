@@ -13,7 +13,8 @@
 //! drained is in exactly one stage of its destination, and those are counted one by one, not
 //! derived, so that a batch that gets lost shows as an account that does not balance.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use ringlight_model::{
     Account, DeliverySnapshot, DropReason, LedgerSnapshot, Signal, SignalDelivery, ThreadAccount,
@@ -21,7 +22,7 @@ use ringlight_model::{
 };
 use ringlight_ring::{COUNTERS, RingSender};
 
-use crate::batch_processor::LANES;
+use crate::batch_processor::RING_SIGNALS;
 use crate::metrics::CollectorMetrics;
 use crate::sync::unpoisoned;
 
@@ -67,6 +68,8 @@ struct Book {
     batches_under_way: u64,
     export_errors: u64,
     delivery: DeliverySnapshot,
+    /// Audit records that came out of the rings and did not arrive.
+    audit_lost: u64,
     /// What it takes. Of anything else a record counts as exported once it is out of the ring, where
     /// the sinks have seen it.
     takes: SignalSet,
@@ -101,6 +104,8 @@ struct Books {
 pub(crate) struct Accounts {
     sender: RingSender,
     books: Mutex<Books>,
+    /// Audit records that found no way into a ring. Relaxed: nothing else depends on it.
+    audit_refused: Arc<AtomicU64>,
 }
 
 impl Accounts {
@@ -122,7 +127,29 @@ impl Accounts {
                 rest_counts_as: None,
                 destinations: destinations.into_iter().map(book).collect(),
             }),
+            audit_refused: Arc::default(),
         }
+    }
+
+    /// The same where producers count the audit records that find no way into a ring.
+    pub(crate) fn with_audit_refused(mut self, audit_refused: Arc<AtomicU64>) -> Self {
+        self.audit_refused = audit_refused;
+        self
+    }
+
+    /// Audit records, which are in the books as others are, do not get to these destinations.
+    pub(crate) fn audit_lost(&self, destinations: &[usize], records: u64) {
+        let mut books = self.books();
+        for index in destinations {
+            books.destinations[*index].audit_lost += records;
+        }
+    }
+
+    /// Audit records that are lost, at the destination that lost most.
+    pub(crate) fn audit_lost_most(&self) -> u64 {
+        let books = self.books();
+        let most = books.destinations.iter().map(|book| book.audit_lost).max();
+        most.unwrap_or(0) + self.audit_refused.load(Ordering::Relaxed)
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -398,7 +425,13 @@ impl Accounts {
     pub(crate) fn snapshot(&self, destination: usize) -> LedgerSnapshot {
         // The lock is taken before the counters are read: see the module's documentation.
         let books = self.books();
-        books.ledger(destination, &self.counters())
+        let mut ledger = books.ledger(destination, &self.counters());
+        let behind = books
+            .destinations
+            .get(destination)
+            .map_or(0, |book| book.audit_lost);
+        ledger.set_audit_lost(behind + self.audit_refused.load(Ordering::Relaxed));
+        ledger
     }
 
     /// The same with what each thread has to do with it.
@@ -442,7 +475,7 @@ impl Books {
             let account = snapshot.account_mut(signal);
             *account = book.lines[signal as usize].drained();
             account.submitted = self.received[signal as usize];
-            if !LANES.contains(&signal) {
+            if !RING_SIGNALS.contains(&signal) {
                 continue;
             }
             let produced = Counted::produced(counters, signal);
@@ -465,7 +498,7 @@ impl Books {
         let Some(book) = self.destinations.get(destination) else {
             return row;
         };
-        for signal in LANES {
+        for signal in RING_SIGNALS {
             let counts = row.counts_mut(signal);
             counts.dropped = book.lines[signal as usize].dropped;
             if let Some(reason) = self.rest_counts_as {

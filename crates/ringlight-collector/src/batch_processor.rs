@@ -23,8 +23,21 @@ use crate::spans::within_limits;
 /// below, as a rule, and its buffer does not grow for it.
 const HEADROOM_PART: usize = 64;
 
-/// The signals that come through rings, by the index of their open batch.
-pub(crate) const LANES: [Signal; 2] = [Signal::Traces, Signal::Logs];
+/// The signals that come through rings.
+pub(crate) const RING_SIGNALS: [Signal; 2] = [Signal::Traces, Signal::Logs];
+
+/// The signals of open batches, by their index: audit records have batches of their own.
+pub(crate) const LANES: [Signal; 3] = [Signal::Traces, Signal::Logs, Signal::Logs];
+/// The lane of spans.
+pub(crate) const TRACES: usize = 0;
+/// The lane of log records.
+pub(crate) const LOGS: usize = 1;
+/// The lane of log records that are audit records.
+pub(crate) const AUDIT: usize = 2;
+
+/// The part of a batch's size that a batch of audit records has at most, so that it counts for little beside the
+/// other buffers.
+const AUDIT_PART: usize = 8;
 
 /// Makes batches of spans: each is encoded once, and a batch is finished when it holds
 /// [`batch_records_max`](CollectorConfig::batch_records_max) spans or about
@@ -62,13 +75,13 @@ pub struct BatchProcessor {
     /// For spans that are added whole; records have been processed before they come here.
     processor: Option<Box<Processor>>,
     limits: Limits,
-    /// Open batches of traces and of logs.
+    /// Open batches of traces, of logs and of audit records.
     open: [OpenBatch; LANES.len()],
     spare: Spare,
     resource: Vec<u8>,
     ids: BatchIds,
     records_max: usize,
-    /// A batch is full with as many, of traces and of logs.
+    /// A batch is full with as many, by its lane.
     bytes_max: [usize; LANES.len()],
     delay: Duration,
 }
@@ -98,7 +111,7 @@ impl BatchProcessor {
             processor: Processor::of(&config.processing, &config.limits, &callsites),
             encoder: Encoder::new(callsites, config),
             limits: config.limits,
-            open: [OpenBatch::new(), OpenBatch::new()],
+            open: LANES.map(|_| OpenBatch::new()),
             spare: Spare::new(config.queue_bytes_max),
             resource,
             ids,
@@ -175,7 +188,8 @@ impl BatchProcessor {
 
     fn is_full(&self, lane: usize) -> bool {
         let batch = &self.open[lane];
-        batch.bytes() >= self.bytes_max[lane] || batch.records() as usize >= self.records_max
+        let part = if lane == AUDIT { AUDIT_PART } else { 1 };
+        batch.bytes() >= self.bytes_max[lane] / part || batch.records() as usize >= self.records_max
     }
 
     /// Makes the batches of a lane to come about as large as this, at most.
@@ -199,7 +213,7 @@ impl BatchProcessor {
             signal: LANES[lane],
             bytes,
             records,
-            id: self.ids.next(),
+            id: self.ids.next().of_audit(lane == AUDIT),
         })
     }
 

@@ -230,11 +230,12 @@ impl Destination {
         let mut state = self.state();
         let bytes = batch.bytes.len();
         let way = self.way(&state);
-        let has_room = match way {
-            Way::Disk => self.has_room_to_write(&state, bytes),
-            Way::Queue => self.has_room_in_queue(&state, bytes),
+        let has_room = |state: &State| match way {
+            Way::Disk => self.has_room_to_write(state, bytes),
+            Way::Queue => self.has_room_in_queue(state, bytes),
         };
-        if !has_room {
+        while batch.id.is_audit() && !has_room(&state) && self.make_room(&mut state, way) {}
+        if !has_room(&state) {
             drop(state);
             let fate = Fate::Dropped(DropReason::QueueFull);
             self.settle(&batch, Stage::Batch, fate);
@@ -249,6 +250,35 @@ impl Destination {
                 self.queued.notify_one();
             }
         }
+    }
+
+    /// Drops the newest batch that waits and holds no audit records; false where there is none.
+    #[cold]
+    fn make_room(&self, state: &mut State, way: Way) -> bool {
+        let dropped = match way {
+            Way::Queue => {
+                let is_other = |held: &Held| !held.batch.id.is_audit() && held.frame.is_none();
+                let newest = state.queue.iter().rposition(is_other);
+                let Some(held) = newest.and_then(|at| state.queue.remove(at)) else {
+                    return false;
+                };
+                state.release(&held);
+                held.left
+            }
+            Way::Disk => {
+                let is_other = |batch: &EncodedBatch| !batch.id.is_audit();
+                let newest = state.spool.to_write.iter().rposition(is_other);
+                let Some(batch) = newest.and_then(|at| state.spool.to_write.remove(at)) else {
+                    return false;
+                };
+                state.spool.write_bytes -= batch.bytes.len();
+                vec![batch]
+            }
+        };
+        for batch in &dropped {
+            self.settle(batch, Stage::Queue, Fate::Dropped(DropReason::QueueFull));
+        }
+        true
     }
 
     /// Takes over what is left in the batch stage at the end: it goes to disk, or is dropped.
@@ -270,6 +300,14 @@ impl Destination {
 
     fn settle(&self, batch: &EncodedBatch, from: Stage, fate: Fate) {
         let records = u64::from(batch.records);
+        if batch.id.is_audit() {
+            let lost = match fate {
+                Fate::Delivered { rejected } => rejected,
+                Fate::DeliveredRecovered { .. } => 0,
+                Fate::Rejected | Fate::Dropped(_) => records,
+            };
+            self.accounts.audit_lost(&[self.index], lost);
+        }
         self.accounts
             .settled(self.index, batch.signal, records, from, fate);
     }

@@ -15,13 +15,32 @@ use ringlight_model::Signal;
 pub struct BatchId {
     process: Arc<str>,
     sequence: u64,
+    /// Whether its records are audit records. Known in the process that made it, and while it is in memory.
+    is_audit: bool,
 }
 
 impl BatchId {
     /// The id of the batch with this sequence number, from the process with this random name.
     #[must_use]
     pub const fn new(process: Arc<str>, sequence: u64) -> Self {
-        Self { process, sequence }
+        Self {
+            process,
+            sequence,
+            is_audit: false,
+        }
+    }
+
+    /// The same name of a batch of audit records, or of others.
+    #[must_use]
+    pub(crate) fn of_audit(mut self, is_audit: bool) -> Self {
+        self.is_audit = is_audit;
+        self
+    }
+
+    /// Whether the batch holds audit records, which are dropped last. One that came back from disk does not say so.
+    #[must_use]
+    pub const fn is_audit(&self) -> bool {
+        self.is_audit
     }
 
     /// The random name of its process.
@@ -74,7 +93,7 @@ impl EncodedBatch {
                 signal: self.signal,
                 bytes: Bytes::from(part.bytes),
                 records: part.items,
-                id: BatchId::new(Arc::from(process), self.id.sequence),
+                id: BatchId::new(Arc::from(process), self.id.sequence).of_audit(self.id.is_audit),
             }
         }))
     }

@@ -9,23 +9,18 @@ use ringlight_model::{CallsiteRegistry, DropReason, Limits};
 use tokio::time::Instant;
 
 use crate::accounts::{Accounts, Fate};
-use crate::batch_processor::LANES;
+use crate::batch_processor::{AUDIT, LANES, LOGS, TRACES};
 use crate::config::CollectorConfig;
 use crate::deadlines::Deadlines;
 use crate::destination::Destination;
 use crate::export::EncodedBatch;
 use crate::processing::{Processed, Processing, Processor};
-use crate::record::{LogRecord, Record, is_for_sinks};
+use crate::record::{Head, LogRecord, Record, is_for_sinks};
 use crate::requests::{Request, Requests};
 use crate::sink::{LogFilter, RecordSink};
 use crate::sinks::Sinks;
 use crate::stream::{Stream, Streams};
 use crate::tail::{Judged, Tail, Verdict};
-
-/// The lane of spans.
-const TRACES: usize = 0;
-/// The lane of log records.
-const LOGS: usize = 1;
 
 /// How long a full queue of a destination that answers holds up the drain before its batches are
 /// dropped instead.
@@ -54,8 +49,8 @@ pub(crate) struct Inbox {
     sealed: VecDeque<(usize, EncodedBatch)>,
     /// The batch that is held for a moment, by its number, and since when.
     held: Option<(u64, Instant)>,
-    /// Records drained and not yet in the books, of traces and of logs.
-    unposted: [u64; 2],
+    /// Records drained and not yet in the books, by lane.
+    unposted: [u64; LANES.len()],
     /// Spans that ended before they began, not yet in the books.
     negative_durations: u64,
     tail: Option<Tail>,
@@ -65,8 +60,8 @@ pub(crate) struct Inbox {
     unsent: u64,
     /// Log records that are for the sinks alone, not yet in the books.
     unwanted: u64,
-    /// Records that rules were to leave out, not yet in the books, of traces and of logs.
-    filtered: [u64; 2],
+    /// Records that rules were to leave out, not yet in the books, by lane.
+    filtered: [u64; LANES.len()],
     /// Whether producers may wait, so that a full queue holds up the drain for as long as it takes.
     may_wait: bool,
 }
@@ -79,10 +74,17 @@ fn held_for(held: &mut Option<(u64, Instant)>, batch: &EncodedBatch, now: Instan
     now.saturating_duration_since(since)
 }
 
-/// The lane of a record by its first byte, which tells a span. Whatever else it may be is booked as
-/// a log record.
+/// The lane of a record by its first byte, which tells a span, and by its eighth. Whatever else it may be is booked
+/// as a log record.
 pub(crate) fn lane_of(bytes: &[u8]) -> usize {
-    usize::from(bytes.first() != Some(&1))
+    let head = bytes
+        .first_chunk()
+        .map_or(0, |head| u64::from_le_bytes(*head));
+    match bytes.first() {
+        Some(1) => TRACES,
+        _ if Head::from_word(head).is_audit() => AUDIT,
+        _ => LOGS,
+    }
 }
 
 impl Inbox {
@@ -107,13 +109,13 @@ impl Inbox {
             callsites,
             sealed: VecDeque::new(),
             held: None,
-            unposted: [0; 2],
+            unposted: [0; LANES.len()],
             negative_durations: 0,
             tail: config.tail_sampling.map(Tail::new),
             judged: Vec::new(),
             unsent: 0,
             unwanted: 0,
-            filtered: [0; 2],
+            filtered: [0; LANES.len()],
             may_wait,
         };
         inbox.go_by(&config.processing);
@@ -179,6 +181,7 @@ impl Inbox {
                 self.negative_durations += u64::from(span.ends_before_it_starts());
                 TRACES
             }
+            Record::Log(log) if log.head().is_audit() => AUDIT,
             Record::Log(_) => LOGS,
         };
         if !self.streams.all.iter().any(|stream| stream.takes(lane)) {
@@ -309,8 +312,7 @@ impl Inbox {
         self.judge(Instant::now(), true);
         self.post();
         for stream in 0..self.streams.all.len() {
-            self.seal(stream, TRACES);
-            self.seal(stream, LOGS);
+            (0..LANES.len()).for_each(|lane| self.seal(stream, lane));
         }
     }
 
@@ -364,17 +366,28 @@ impl Inbox {
         for (stream, batch) in self.sealed.drain(..) {
             let records = u64::from(batch.records);
             let indexes = self.streams.all[stream].indexes();
+            if batch.id.is_audit() {
+                self.accounts.audit_lost(indexes, records);
+            }
             self.accounts
                 .settle_batch(indexes, batch.signal, records, fate);
         }
         for (lane, signal) in LANES.into_iter().enumerate() {
             for stream in &mut self.streams.all {
                 let open = stream.batches_mut().abandon(lane);
+                if lane == AUDIT {
+                    self.accounts.audit_lost(stream.indexes(), open);
+                }
                 self.accounts
                     .settle_batch(stream.indexes(), signal, open, fate);
             }
-            self.accounts
-                .lost(signal, left_in_rings[lane], DropReason::Shutdown);
+            let left = left_in_rings[lane];
+            self.accounts.lost(signal, left, DropReason::Shutdown);
+            if lane == AUDIT {
+                for stream in &self.streams.all {
+                    self.accounts.audit_lost(stream.indexes(), left);
+                }
+            }
         }
         for destination in self.streams.destinations() {
             destination.abandon();
@@ -444,7 +457,7 @@ impl Inbox {
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let lanes = |stream: &'_ Stream| {
             let due = |lane| stream.due(lane);
-            [due(TRACES), due(LOGS)].into_iter().flatten().min()
+            (0..LANES.len()).filter_map(due).min()
         };
         let batches = self.streams.all.iter().filter_map(lanes);
         batches

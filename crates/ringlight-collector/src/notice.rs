@@ -81,6 +81,11 @@ pub enum Notice {
         /// How many records so far, all signals together.
         records: u64,
     },
+    /// Audit records did not arrive. Said at once, then every minute while it goes on, and at the end.
+    AuditLost {
+        /// How many so far, at the destination that lost most.
+        records: u64,
+    },
     /// What shows records locally, such as the writer of log lines, panicked and is shown nothing any
     /// more; the records count as they would have. Said once for each.
     SinkPanicked {
@@ -144,6 +149,11 @@ impl fmt::Display for Notice {
                 f,
                 "cannot keep on disk what waits for {destination}: {reason}; it is kept in memory, as far as \
                  there is room"
+            ),
+            Self::AuditLost { records } => write!(
+                f,
+                "{records} audit records are lost; hint: a directory to keep what cannot be sent in, see \
+                 docs/delivery.md, survives an outage"
             ),
             Self::SpoolRestored { destination } => {
                 write!(f, "keeping on disk what waits for {destination} again")

@@ -304,12 +304,13 @@ impl Pipeline {
         if taken.is_empty() {
             taken.push(SignalSet::default());
         }
-        let accounts = Arc::new(Accounts::new(sender.clone(), taken));
+        let shared = Shared::new(sender.clone(), config.policy, config.notices.clone());
+        let accounts = Accounts::new(sender.clone(), taken);
+        let accounts = Arc::new(accounts.with_audit_refused(Arc::clone(&shared.audit_refused)));
         let control = Arc::new(Control::default());
         let meter = Meter::new(sender.clone(), config.governor.clone());
         let runtime = thread::runtime(blocking_threads_max(&config, &destinations))?;
         let clock = config.clock();
-        let shared = Shared::new(sender.clone(), config.policy, config.notices.clone());
         let requests = Arc::new(Requests::new(config.queue_bytes_max));
         let takes_metrics = (destinations.iter()).any(|one| one.takes(Signal::Metrics));
         let mut resource = Vec::new();

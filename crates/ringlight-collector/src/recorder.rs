@@ -9,7 +9,7 @@ use ringlight_ring::{RegisterError, RingProducer, RingSender};
 
 use crate::accounts::Counted;
 use crate::record::{Slice, ThreadName};
-use crate::submit::{Shared, offer_slice};
+use crate::submit::{Shared, Worth, offer_slice};
 use crate::thread::current_thread;
 
 /// A thread that found no free slot looks for one again after this many records.
@@ -77,16 +77,40 @@ impl Recorder {
         is_urgent: impl Fn() -> bool,
         fill: impl Fn(&mut [u8]),
     ) -> bool {
+        self.submit(signal, len_bytes, || Worth::urgent_if(is_urgent()), fill)
+    }
+
+    /// Hands over an audit record, which is to have [said so](crate::record::Head::with_audit): a log record that is
+    /// dropped last. Where its ring is full, whatever the policy, it takes what is kept for urgent records, and then
+    /// waits for a second, or longer if the policy says so. Behind the rings no rule leaves it out, and records that
+    /// are none make room for it.
+    #[cold]
+    pub fn record_audit(&self, len_bytes: usize, fill: impl Fn(&mut [u8])) -> bool {
+        self.submit(Signal::Logs, len_bytes, || Worth::Audit, fill)
+    }
+
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "it is the way of every record, and called in few places, where signal and `fill` are known"
+    )]
+    fn submit(
+        &self,
+        signal: Signal,
+        len_bytes: usize,
+        worth: impl Fn() -> Worth,
+        fill: impl Fn(&mut [u8]),
+    ) -> bool {
         let shared = &*self.shared;
         let own = LOCAL.try_with(|local| {
             let mut local = local.try_borrow_mut().ok()?;
             let producer = local.seat(shared).producer(shared)?;
-            Some(shared.submit(producer, signal, len_bytes, &is_urgent, &fill))
+            Some(shared.submit(producer, signal, len_bytes, &worth, &fill))
         });
         match own {
             Ok(Some(accepted)) => accepted,
             // Thread locals are gone, in use further up this stack, or there is no free slot.
-            Ok(None) | Err(_) => shared.submit_shared(signal, len_bytes, is_urgent, &fill),
+            Ok(None) | Err(_) => shared.submit_shared(signal, len_bytes, worth, &fill),
         }
     }
 

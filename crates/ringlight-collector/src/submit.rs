@@ -21,6 +21,27 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Records up to this size are written beside the shared ring without an allocation.
 const SHARED_BYTES: usize = 1024;
 
+/// How long an audit record waits for room in its ring at least, whatever the policy: for longer than a destination
+/// that is slow holds up the drain ([`HOLD_MAX`](crate::inbox::HOLD_MAX)).
+const AUDIT_WAIT: Duration = Duration::from_secs(1);
+
+/// What a record is worth, which is asked when its ring is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Worth {
+    /// As much as most.
+    Usual,
+    /// Part of each ring is kept for it.
+    Urgent,
+    /// The same, and it waits for room.
+    Audit,
+}
+
+impl Worth {
+    pub(crate) const fn urgent_if(is_urgent: bool) -> Self {
+        if is_urgent { Self::Urgent } else { Self::Usual }
+    }
+}
+
 /// How long a waiting thread holds the shared ring before others get a look.
 const SHARED_WAIT: Duration = Duration::from_millis(5);
 
@@ -30,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) id: u64,
     pub(crate) sender: RingSender,
     pub(crate) policy: OverflowPolicy,
+    /// Audit records that found no way into a ring. Relaxed: nothing else depends on it.
+    pub(crate) audit_refused: Arc<AtomicU64>,
     notices: Notices,
     /// Whether a person was told that records come after the end. Relaxed: nothing else depends on
     /// it.
@@ -61,6 +84,7 @@ impl Shared {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             sender,
             policy,
+            audit_refused: Arc::default(),
             notices,
             told_late: AtomicBool::new(false),
             found_no_ring: AtomicBool::new(false),
@@ -89,7 +113,7 @@ impl Shared {
         is_urgent: bool,
     ) -> Result<(), ReserveError> {
         match self.try_offer(producer, signal, record, is_urgent) {
-            Err(ReserveError::Full) if self.may_wait() => {}
+            Err(ReserveError::Full) if self.may_wait(self.policy) => {}
             decided => return decided,
         }
         let patience = Patience::new(self.policy);
@@ -130,17 +154,15 @@ impl Shared {
         producer: &mut RingProducer,
         signal: Signal,
         len_bytes: usize,
-        is_urgent: impl FnOnce() -> bool,
+        worth: impl FnOnce() -> Worth,
         fill: &impl Fn(&mut [u8]),
     ) -> bool {
         // Counted before it can be published: see `accounts`.
         producer.add(Counted::Submitted.index(signal), 1);
         match attempt(producer, RingProducer::reserve, signal, len_bytes, fill) {
             Ok(()) => true,
-            Err(ReserveError::Full) => {
-                self.submit_full(producer, signal, len_bytes, is_urgent, fill)
-            }
-            Err(error) => self.refuse_own(producer, signal, error),
+            Err(ReserveError::Full) => self.submit_full(producer, signal, len_bytes, worth, fill),
+            Err(error) => self.refuse_own(producer, signal, error, worth()),
         }
     }
 
@@ -152,30 +174,61 @@ impl Shared {
         producer: &mut RingProducer,
         signal: Signal,
         len_bytes: usize,
-        is_urgent: impl FnOnce() -> bool,
+        worth: impl FnOnce() -> Worth,
         fill: &impl Fn(&mut [u8]),
     ) -> bool {
         producer.add(Counted::FullRing.index(signal), 1);
-        let is_urgent = is_urgent();
-        if is_urgent {
+        let worth = worth();
+        if worth != Worth::Usual {
             let urgent = RingProducer::reserve_urgent;
             match attempt(producer, urgent, signal, len_bytes, fill) {
                 Ok(()) => return true,
                 Err(ReserveError::Full) => {}
-                Err(error) => return self.refuse_own(producer, signal, error),
+                Err(error) => return self.refuse_own(producer, signal, error, worth),
             }
         }
-        if self.may_wait() {
-            self.wait_and_submit(producer, signal, len_bytes, is_urgent, fill)
+        let policy = self.policy_for(worth);
+        if self.may_wait(policy) {
+            self.wait_and_submit(producer, signal, len_bytes, worth, fill)
         } else {
-            self.refuse_own(producer, signal, ReserveError::Full)
+            self.refuse_own(producer, signal, ReserveError::Full, worth)
+        }
+    }
+
+    /// What a thread does whose ring is full, for this record.
+    fn policy_for(&self, worth: Worth) -> OverflowPolicy {
+        match self.policy {
+            policy if worth != Worth::Audit => policy,
+            OverflowPolicy::Drop => OverflowPolicy::BlockFor(AUDIT_WAIT),
+            OverflowPolicy::BlockFor(limit) => OverflowPolicy::BlockFor(limit.max(AUDIT_WAIT)),
+            OverflowPolicy::Block => OverflowPolicy::Block,
         }
     }
 
     #[cold]
-    fn refuse_own(&self, producer: &mut RingProducer, signal: Signal, error: ReserveError) -> bool {
+    fn refuse_own(
+        &self,
+        producer: &mut RingProducer,
+        signal: Signal,
+        error: ReserveError,
+        worth: Worth,
+    ) -> bool {
         if error == ReserveError::Closed {
             self.tell_late(signal);
+        }
+        self.refuse(producer, signal, error, worth)
+    }
+
+    /// Counts a record that is refused.
+    fn refuse(
+        &self,
+        producer: &mut RingProducer,
+        signal: Signal,
+        error: ReserveError,
+        worth: Worth,
+    ) -> bool {
+        if worth == Worth::Audit {
+            self.audit_refused.fetch_add(1, Ordering::Relaxed);
         }
         refuse(producer, signal, error)
     }
@@ -205,10 +258,10 @@ impl Shared {
         producer: &mut RingProducer,
         signal: Signal,
         len_bytes: usize,
-        is_urgent: bool,
+        worth: Worth,
         fill: &impl Fn(&mut [u8]),
     ) -> bool {
-        let patience = Patience::new(self.policy);
+        let patience = Patience::new(self.policy_for(worth));
         while let Some(left) = patience.left() {
             match producer.wait_room(len_bytes, left) {
                 Ok(()) | Err(WaitError::TimedOut) => {}
@@ -218,11 +271,13 @@ impl Shared {
             match attempt_again(producer, signal, len_bytes, fill) {
                 Ok(()) => return true,
                 Err(ReserveError::Full) => producer.add(Counted::FullRing.index(signal), 1),
-                Err(error) => return self.refuse_own(producer, signal, error),
+                Err(error) => return self.refuse_own(producer, signal, error, worth),
             }
         }
         // Says why, and takes the room that may have come with the last look at the clock.
-        let last = if is_urgent {
+        let last = if worth == Worth::Usual {
+            attempt_again(producer, signal, len_bytes, fill)
+        } else {
             attempt(
                 producer,
                 RingProducer::reserve_urgent,
@@ -230,15 +285,13 @@ impl Shared {
                 len_bytes,
                 fill,
             )
-        } else {
-            attempt_again(producer, signal, len_bytes, fill)
         };
         match last {
             Ok(()) => true,
             Err(error) => {
                 let is_full = error == ReserveError::Full;
                 producer.add(Counted::FullRing.index(signal), u64::from(is_full));
-                self.refuse_own(producer, signal, error)
+                self.refuse_own(producer, signal, error, worth)
             }
         }
     }
@@ -253,18 +306,19 @@ impl Shared {
         &self,
         signal: Signal,
         len_bytes: usize,
-        is_urgent: impl FnOnce() -> bool,
+        worth: impl FnOnce() -> Worth,
         fill: &impl Fn(&mut [u8]),
     ) -> bool {
         if !self.has_collector() {
             return false;
         }
+        let worth = worth();
         let fits = self.sender.overflow(|producer| {
             producer.add(Counted::Submitted.index(signal), 1);
             if len_bytes <= producer.record_bytes_max() {
                 return true;
             }
-            refuse(producer, signal, ReserveError::TooLarge)
+            self.refuse(producer, signal, ReserveError::TooLarge, worth)
         });
         if !fits {
             return false;
@@ -283,7 +337,7 @@ impl Shared {
         };
         fill(bytes);
         std::mem::forget(guard);
-        let accepted = self.push_shared(signal, bytes, is_urgent());
+        let accepted = self.push_shared(signal, bytes, worth);
         // Without the lock, since whoever is told may record in turn.
         if !accepted && self.sender.is_closed() {
             self.tell_late(signal);
@@ -291,9 +345,10 @@ impl Shared {
         accepted
     }
 
-    fn push_shared(&self, signal: Signal, bytes: &[u8], is_urgent: bool) -> bool {
-        let may_wait = self.may_wait();
-        let patience = Patience::new(self.policy);
+    fn push_shared(&self, signal: Signal, bytes: &[u8], worth: Worth) -> bool {
+        let policy = self.policy_for(worth);
+        let may_wait = self.may_wait(policy);
+        let patience = Patience::new(policy);
         let mut is_first = true;
         loop {
             // The lock is given up between looks, so that no thread waits behind another's
@@ -309,14 +364,14 @@ impl Shared {
                 let mut pushed = producer.push(bytes);
                 if pushed == Err(ReserveError::Full) {
                     producer.add(Counted::FullRing.index(signal), 1);
-                    if is_urgent {
+                    if worth != Worth::Usual {
                         pushed = push_urgent(producer, bytes);
                     }
                 }
                 match pushed {
                     Ok(()) => Some(true),
                     Err(ReserveError::Full) if left.is_some() => None,
-                    Err(error) => Some(refuse(producer, signal, error)),
+                    Err(error) => Some(self.refuse(producer, signal, error, worth)),
                 }
             });
             if let Some(done) = done {
@@ -341,8 +396,8 @@ impl Shared {
 
     /// Whether the calling thread may wait for room. A thread of the pipeline must not: it would
     /// wait for itself. One of a forked process would wait for ever.
-    fn may_wait(&self) -> bool {
-        self.policy != OverflowPolicy::Drop && !in_pipeline() && self.has_collector()
+    fn may_wait(&self, policy: OverflowPolicy) -> bool {
+        policy != OverflowPolicy::Drop && !in_pipeline() && self.has_collector()
     }
 
     /// Whether this process has the collector's thread, which is a system call to find out.

@@ -172,6 +172,7 @@ impl Account {
 pub struct LedgerSnapshot {
     accounts: [Account; SIGNALS],
     negative_durations: u64,
+    audit_lost: u64,
 }
 
 impl LedgerSnapshot {
@@ -198,6 +199,18 @@ impl LedgerSnapshot {
         self.negative_durations = spans;
     }
 
+    /// Audit records that did not arrive: refused, or dropped for whichever reason. The account of logs counts them
+    /// under these as well. Where it is not zero, something is wrong.
+    #[must_use]
+    pub const fn audit_lost(&self) -> u64 {
+        self.audit_lost
+    }
+
+    /// Sets how many audit records did not arrive.
+    pub const fn set_audit_lost(&mut self, records: u64) {
+        self.audit_lost = records;
+    }
+
     /// Whether every account balances.
     #[must_use]
     pub fn balances(&self) -> bool {
@@ -222,6 +235,9 @@ impl fmt::Display for LedgerSnapshot {
         }
         if is_first {
             f.write_str("nothing submitted")?;
+        }
+        if self.audit_lost > 0 {
+            write!(f, "; {} audit records lost", self.audit_lost)?;
         }
         Ok(())
     }

@@ -32,11 +32,11 @@ pub struct TelemetryArgs {
     #[arg(long, value_name = "URL")]
     pub otlp_endpoint: Option<String>,
 
-    /// How log lines look: text on stderr, JSON on stdout, or none [default: text]
+    /// How log lines look: one line or several on stderr, JSON on stdout, or none [default: text]
     #[arg(
         long,
         value_name = "FORMAT",
-        value_parser = PossibleValuesParser::new(["text", "json", "off"])
+        value_parser = PossibleValuesParser::new(["text", "pretty", "json", "off"])
             .map(|name| LogFormat::from_name(&name).unwrap_or_default())
     )]
     pub log_format: Option<LogFormat>,

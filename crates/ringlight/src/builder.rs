@@ -22,7 +22,6 @@ use self::outputs::trace_file;
 use self::outputs::{connect, lines, service_name};
 use self::start::{rings_max, running};
 use crate::InitError;
-use crate::LogFormat;
 use crate::budget::{self, OverheadBudget};
 use crate::config::{Environment, Inputs, OfCode, ResourceDetector, Route, Routes, Settings};
 use crate::controls;
@@ -35,6 +34,7 @@ use crate::subscriber::{
 };
 use crate::telemetry::Telemetry;
 
+mod logs;
 mod otlp;
 mod outputs;
 mod start;
@@ -65,6 +65,8 @@ pub struct Builder {
     beside: Option<Beside>,
     span_events: bool,
     watches_config_file: bool,
+    #[cfg(feature = "log")]
+    bridges_log: bool,
     #[cfg(feature = "otel")]
     interop: crate::otel::Interop,
 }
@@ -88,6 +90,8 @@ impl Default for Builder {
             beside: None,
             span_events: false,
             watches_config_file: true,
+            #[cfg(feature = "log")]
+            bridges_log: true,
             #[cfg(feature = "otel")]
             interop: crate::otel::Interop::default(),
         }
@@ -155,7 +159,7 @@ impl Builder {
     #[cfg(feature = "clap")]
     pub fn args(mut self, args: &crate::TelemetryArgs) -> Self {
         self.inputs.argument_endpoint = args.otlp_endpoint.clone();
-        self.inputs.argument_format = args.log_format;
+        self.inputs.lines.argument_format = args.log_format;
         self
     }
 
@@ -271,19 +275,6 @@ impl Builder {
         self.pipeline(move |config| {
             config.processing = add(std::mem::take(&mut config.processing));
         })
-    }
-
-    /// How log lines look. Default: text on stderr.
-    pub fn log_format(mut self, format: LogFormat) -> Self {
-        self.inputs.format = Some(format);
-        self
-    }
-
-    /// Log lines go here, without colour, instead of to stderr or stdout. It is written to on a thread of
-    /// its own, and may block: up to 1 MiB of lines wait for it, and what finds no room is dropped.
-    pub fn log_writer(mut self, writer: impl io::Write + Send + 'static) -> Self {
-        self.log_writer = Some(Box::new(writer));
-        self
     }
 
     /// How long a record waits for others to travel with. Default: `OTEL_BSP_SCHEDULE_DELAY`, else
@@ -631,7 +622,7 @@ impl Builder {
         let file = settings.file.take();
         let file = file.map(|file| (file, of_code, settings.changeable()));
         let lines = lines(&settings, self.log_writer, &controls);
-        let has_lines = lines.is_some();
+        let has_lines = !lines.is_empty();
         let callsites = Arc::new(CallsiteRegistry::new());
         // They ask for what is around log records, which a trace file shows in another way.
         let has_sinks = !self.sinks.is_empty();
@@ -707,7 +698,7 @@ impl Builder {
             .map_err(ringlight_collector::StartError::Thread)?;
         let telemetry = running(
             pipeline,
-            self.shutdown_timeout,
+            (self.shutdown_timeout, settings.panic_backtrace),
             controls,
             file,
             #[cfg(feature = "otel")]
@@ -761,6 +752,8 @@ impl Builder {
         }
         #[cfg(feature = "otel")]
         let interop = self.interop;
+        #[cfg(feature = "log")]
+        let bridges_log = self.bridges_log;
         let (dispatch, telemetry) = self.build()?;
         #[cfg(feature = "otel")]
         let globals = crate::otel::Globals::of(&dispatch, interop, telemetry.meter_provider());
@@ -770,6 +763,10 @@ impl Builder {
         INITIALIZED.store(true, Ordering::Relaxed);
         #[cfg(feature = "otel")]
         globals.set();
+        #[cfg(feature = "log")]
+        if bridges_log {
+            crate::log_bridge::set();
+        }
         crate::last_words::arrange(&Arc::downgrade(&telemetry.shared));
         Ok(telemetry)
     }

@@ -7,8 +7,8 @@ mod outputs;
 mod tests;
 
 pub(crate) use choice::{Choice, LOG_CALLSITE, LOG_TARGET};
-pub(crate) use outputs::Filters;
 pub use outputs::Output;
+pub(crate) use outputs::{AUDIT_LEVEL, Filters, is_audit};
 
 use tracing_core::{Level, LevelFilter, Metadata};
 use tracing_subscriber::filter::Targets;
@@ -22,6 +22,9 @@ pub(crate) struct Filter {
     targets: Targets,
     max_level: LevelFilter,
 }
+
+/// The target of panics.
+pub(crate) const PANIC_TARGET: &str = "panic";
 
 /// What a directive may be.
 pub(crate) const ALLOWED: &str = "write `level`, `target` or `target=level`, for instance \
@@ -98,9 +101,18 @@ impl Filter {
         self.takes(metadata.target(), *metadata.level())
     }
 
-    /// The same by what is looked at.
+    /// The same by what is looked at. Where there are directives for single targets alone, none of which is about
+    /// panics, those are recorded: nobody thinks of them in `my_crate=debug`.
     pub(crate) fn takes(&self, target: &str, level: Level) -> bool {
-        level <= self.max_level && self.targets.would_enable(target, &level)
+        level <= self.max_level
+            && (self.targets.would_enable(target, &level)
+                || target == PANIC_TARGET && self.says_nothing_of_panics())
+    }
+
+    fn says_nothing_of_panics(&self) -> bool {
+        let mut targets = self.targets.iter();
+        self.targets.default_level().is_none()
+            && !targets.any(|(target, _)| PANIC_TARGET.starts_with(target))
     }
 
     /// The most verbose level of all directives.

@@ -55,17 +55,32 @@ fn listen_to_panics() {
         return;
     }
     IS_SET.call_once(|| {
+        panics::prepare();
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if cfg!(panic = "abort") {
-                previous(info);
-                flush_all();
-            } else if !panics::is_quiet() {
+            let is_last = cfg!(panic = "abort");
+            if is_last || !panics::is_quiet() {
                 panics::note(info);
+                panics::record(info, wants_backtrace);
                 previous(info);
+            }
+            if is_last {
+                flush_all();
             }
         }));
     });
+}
+
+/// Whether anything that was started wants panics recorded with a backtrace.
+fn wants_backtrace() -> bool {
+    // The panic may be one of a thread that has the list just now.
+    let started = STARTED.try_lock().map(|started| started.clone());
+    let mut started = started.into_iter().flatten();
+    started.any(|shared| {
+        shared
+            .upgrade()
+            .is_some_and(|shared| shared.panic_backtrace)
+    })
 }
 
 fn flush_all() {

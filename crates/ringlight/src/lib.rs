@@ -77,10 +77,17 @@
 //! | `OTLP_ENDPOINT` | where to send traces and logs, such as `http://localhost:4317`; gRPC unless the port is 4318 or the protocol is given below |
 //! | `RUST_LOG` | what is recorded: directives such as `info,my_crate=debug,hyper=off`; default `info` |
 //! | `RUST_LOG_LINES`, `RUST_LOG_LOGS`, `RUST_LOG_TRACES` | the same for one output: log lines, exported log records, spans; default `RUST_LOG`; see [`Output`] |
+//! | `RINGLIGHT_AUDIT_TARGET` | the target of audit events, default `audit`; `none`: there are none; see [`Builder::audit_target`] |
+//! | `RINGLIGHT_PANIC_BACKTRACE` | whether what is recorded of a panic has a backtrace; default yes, unless `RUST_BACKTRACE` or `RUST_LIB_BACKTRACE` is `0` |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | which traces are recorded: `always_on`, `always_off`, `traceidratio` (the argument is their share, 0 to 1), each also with `parentbased_` before it; default `parentbased_always_on`; see [`Sampler`]; [`Builder::sampling_rules`] makes exceptions, [`Controls`] changes both while the process runs |
 //! | `RINGLIGHT_OVERHEAD_BUDGET` | how much of the CPU time observing may take, such as `2%`, before fewer traces are recorded; see [`OverheadBudget`] |
 //! | `OTEL_PROPAGATORS` | how trace context is in headers: some of `tracecontext`, `baggage` (these two by default), `b3`, `b3multi` (feature `b3`), `jaeger` (feature `jaeger`), separated by commas, or `none` |
-//! | `NO_COLOR` | lines without colour, also on a terminal |
+//! | `RINGLIGHT_LOG_FORMAT` | how log lines look: `text` (the default), `pretty`, `json` or `off`; see [`LogFormat`] |
+//! | `RINGLIGHT_LOG_COLOR` | lines in colour: `auto` (the default), `always` or `never` |
+//! | `NO_COLOR`, `CLICOLOR_FORCE` | with `auto`: lines without colour, also on a terminal; with colour, also elsewhere |
+//! | `RINGLIGHT_LOG_SPANS` | `false`: lines do not name the spans around them |
+//! | `RINGLIGHT_LOG_FILE` | file that log lines are written to, besides; see [`LogFile`] |
+//! | `RINGLIGHT_LOG_FILE_FORMAT`, `RINGLIGHT_LOG_FILE_ROTATION`, `RINGLIGHT_LOG_FILE_SIZE_LIMIT`, `RINGLIGHT_LOG_FILES_KEPT` | how lines look there, `json` by default; when the file gives way to a new one, `never` (the default), `hourly` or `daily`, and with what size, default `100MiB`; how many are kept, default 10 |
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | what the service is called, and more about it |
 //! | `OTEL_RESOURCE_DETECTORS` | what finds out where the process runs: some of `host`, `os`, `process`, `process_arguments`, `container`, `k8s`, separated by commas, or `all` (the default: all but the arguments) or `none`; see [`ResourceDetector`] |
 //! | `RINGLIGHT_REDACT`, `RINGLIGHT_REDACT_KEYS` | `standard`: what is secret or personal is masked; further keys of attributes, separated by commas, `*` for any text; see [`Redaction`] |
@@ -178,6 +185,7 @@
 //! |---|---|---|
 //! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`); spans of cancelled futures (`FutureExt`, also with `profiling`) |
 //! | `fmt` | yes | log lines for people, and JSON lines |
+//! | `log` | yes | records of the crate `log` are recorded like events |
 //! | `profiling` | no | spans of functions with [`#[ringlight::instrument]`](macro@instrument), which is nothing without it; trace files; what the process uses, as metrics |
 //! | `age` | no | headers in a file that is encrypted with age |
 //! | `vault` | no | headers in HashiCorp Vault |
@@ -208,6 +216,8 @@ mod in_span;
 mod last_words;
 #[cfg(feature = "fmt")]
 mod lines;
+#[cfg(feature = "log")]
+mod log_bridge;
 #[cfg(feature = "otel")]
 pub mod metrics;
 mod notice;
@@ -229,7 +239,9 @@ mod writer;
 pub use args::TelemetryArgs;
 pub use budget::{BudgetError, OverheadBudget};
 pub use builder::Builder;
-pub use config::{Compression, LogFormat, Protocol, ResourceDetector};
+pub use config::{
+    Compression, LogColor, LogFile, LogFormat, LogRotation, Protocol, ResourceDetector,
+};
 pub use controls::Controls;
 pub use error::{FilterError, InitError};
 pub use filter::Output;
@@ -315,6 +327,7 @@ pub fn builder() -> Builder {
 #[doc = include_str!("../../../docs/configuration.md")]
 #[doc = include_str!("../../../docs/delivery.md")]
 #[doc = include_str!("../../../docs/instrument.md")]
+#[cfg_attr(all(feature = "fmt", feature = "log"), doc = include_str!("../../../docs/logs.md"))]
 #[doc = include_str!("../../../docs/overhead.md")]
 #[doc = include_str!("../../../docs/processing.md")]
 #[doc = include_str!("../../../docs/recording.md")]

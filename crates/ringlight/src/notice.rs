@@ -23,7 +23,7 @@ pub(crate) fn of_pipeline() -> Notices {
             return say(format_args!("{notice}"));
         }
         let mut writer = unpoisoned(writer.lock());
-        writer.write(&format!("ringlight: {notice}\n"), 1);
+        writer.write(&format!("ringlight: {notice}\n"), 1, false);
         writer.flush();
     })
 }

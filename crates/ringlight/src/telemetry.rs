@@ -31,6 +31,8 @@ pub struct Telemetry {
 pub(crate) struct Shared {
     pub(crate) pipeline: Pipeline,
     pub(crate) shutdown_timeout: Duration,
+    /// Whether what is recorded of a panic has a backtrace.
+    pub(crate) panic_backtrace: bool,
     pub(crate) controls: Controls,
     /// Where metrics go anywhere.
     #[cfg(feature = "otel")]

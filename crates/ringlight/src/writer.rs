@@ -13,6 +13,8 @@ use crate::sync::unpoisoned;
 /// Bytes that wait to be written; as many may be on their way at the same time. What does not fit is
 /// dropped, and a person is told how much once there is room again.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
+/// The same for lines that are to be dropped last.
+const QUEUE_BYTES_LAST: usize = QUEUE_BYTES_MAX + QUEUE_BYTES_MAX / 4;
 /// Bytes of the buffers that are kept for what comes next.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 /// How long a flush waits for lines to be written. An output that takes longer is not waited for again
@@ -67,10 +69,16 @@ impl Writer {
         }
     }
 
-    /// Hands lines over to be written, as far as there is room for all of them. Waits for nothing.
-    pub(crate) fn write(&mut self, text: &str, lines_count: usize) {
+    /// Hands lines over to be written, as far as there is room for all of them; for some there is more. Waits for
+    /// nothing.
+    pub(crate) fn write(&mut self, text: &str, lines_count: usize, are_last: bool) {
         let mut state = self.shared.lock();
-        let has_room = state.queue.is_empty() || state.queue.len() + text.len() <= QUEUE_BYTES_MAX;
+        let bytes_max = if are_last {
+            QUEUE_BYTES_LAST
+        } else {
+            QUEUE_BYTES_MAX
+        };
+        let has_room = state.queue.is_empty() || state.queue.len() + text.len() <= bytes_max;
         if !has_room {
             state.lost_count += lines_count;
             return;

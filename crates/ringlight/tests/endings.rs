@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 
 use child::{end, program, signal, start};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use ringlight::{DropReason, Signal};
 use ringlight_testing::{Backend, Reply, Seen};
 
@@ -209,7 +210,13 @@ fn fault_6_a_panic_that_aborts_delivers_what_was_recorded_and_never_hangs() {
         let expected = usize::from(!is_silent);
         // The span the panic happened in was still open.
         assert_eq!(seen.spans().len(), expected);
-        assert_eq!(seen.log_records().len(), expected);
+        let logs = seen.log_records();
+        assert_eq!(logs.len(), 2 * expected);
+        let is_panic = |log: &LogRecord| {
+            let mut keys = log.attributes.iter().map(|attribute| &attribute.key);
+            keys.any(|key| key == "exception.stacktrace")
+        };
+        assert_eq!(logs.iter().filter(|log| is_panic(log)).count(), expected);
     }
 }
 

@@ -3,7 +3,7 @@
 use ringlight_model::{ThreadAccount, ThreadKind};
 use ringlight_ring::{Owner, RingSender};
 
-use super::{Counted, Counters, LANES};
+use super::{Counted, Counters, RING_SIGNALS};
 
 /// Adds counters up. They wrap, as those of the rings do.
 pub(super) fn add(sum: &mut Counters, counters: &Counters) {
@@ -52,7 +52,7 @@ pub(super) fn rows(sender: &RingSender) -> (Counters, Vec<ThreadAccount>) {
 }
 
 fn fill(row: &mut ThreadAccount, counters: &Counters) {
-    for signal in LANES {
+    for signal in RING_SIGNALS {
         *row.counts_mut(signal) = Counted::produced(counters, signal);
     }
 }

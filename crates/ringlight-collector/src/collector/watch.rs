@@ -30,6 +30,8 @@ pub(super) struct Drops {
     accounts: Arc<Accounts>,
     shared: Arc<Shared>,
     told_no_ring: bool,
+    /// How many lost audit records a person was told of, and when.
+    told_audit: Option<(u64, Instant)>,
     notices: Notices,
     /// The names of the destinations.
     names: Vec<String>,
@@ -89,6 +91,7 @@ impl Drops {
             accounts,
             shared,
             told_no_ring: false,
+            told_audit: None,
             notices,
             told: HashMap::new(),
             told_slices: None,
@@ -105,11 +108,26 @@ impl Drops {
         self.tell(now, |told| {
             now >= told.at + TELL_AGAIN || now >= told.grown_at + QUIET
         });
+        self.tell_audit(now, TELL_AGAIN);
+    }
+
+    /// Tells that audit records are lost, if a person does not know and was not told just now.
+    fn tell_audit(&mut self, now: Instant, again_after: Duration) {
+        let records = self.accounts.audit_lost_most();
+        let (known, is_due) = match self.told_audit {
+            Some((known, at)) => (known, now >= at + again_after),
+            None => (0, true),
+        };
+        if records > known && is_due {
+            self.told_audit = Some((records, now));
+            self.notices.send(&Notice::AuditLost { records });
+        }
     }
 
     /// Tells what a person does not know yet, at the end.
     pub(super) fn finish(&mut self) {
         self.tell(Instant::now(), |_| true);
+        self.tell_audit(Instant::now(), Duration::ZERO);
         for (index, name) in self.names.iter().enumerate() {
             let ledger = self.accounts.snapshot(index);
             let signals = Signal::ALL.into_iter();

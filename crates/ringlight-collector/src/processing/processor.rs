@@ -78,13 +78,13 @@ impl Processor {
         Some(new.map_or(Cow::Borrowed(span), Cow::Owned))
     }
 
-    /// What becomes of a record.
+    /// What becomes of a record. One that is an audit record is never left out.
     pub(crate) fn process(&mut self, record: &Record<'_>) -> Processed<'_> {
         if let Some(item) = record.items().encoded() {
             return self.process_encoded(record, item);
         }
         let plan = self.plans.of(&self.rules, record.callsite());
-        if self.is_filtered(record, &plan) {
+        if !record.head().is_audit() && self.is_filtered(record, &plan) {
             return Processed::Filtered;
         }
         if !self.is_touched(record.items(), &plan) {

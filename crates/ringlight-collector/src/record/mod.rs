@@ -19,7 +19,8 @@
 //!
 //! The head, from its lowest byte up: what the record is (1 span, 2 log record); status code (span)
 //! or severity number (log record); span kind; W3C trace flags; dropped attributes (16 bits,
-//! saturating); texts that were cut (8 bits, saturating); 1 for a span whose parent is in another process.
+//! saturating); texts that were cut (8 bits, saturating); 1 for a span whose parent is in another process, and for a
+//! log record that is an audit record.
 //!
 //! Two more kinds of records have no items and are for sinks alone: a slice (3), the time a thread was in a span, and
 //! the name of a thread (4). See [`Slice`] and [`ThreadName`].
@@ -117,6 +118,8 @@ const TAG_DROPPED: u8 = 15;
 
 /// In the highest byte of a span's head.
 const REMOTE_PARENT: u64 = 1;
+/// In the highest byte of a log record's head.
+const AUDIT: u64 = 1;
 
 /// Words of a link before its items.
 const LINK_WORDS: usize = 4;
@@ -198,6 +201,18 @@ impl Head {
     #[must_use]
     pub const fn has_remote_parent(self) -> bool {
         self.0 >> 56 & REMOTE_PARENT != 0
+    }
+
+    /// The head of a log record that is an audit record: of all records, those that are dropped last.
+    #[must_use]
+    pub const fn with_audit(self) -> Self {
+        Self(self.0 | AUDIT << 56)
+    }
+
+    /// Whether it is an audit record.
+    #[must_use]
+    pub const fn is_audit(self) -> bool {
+        self.record_kind() == KIND_LOG && self.0 >> 56 & AUDIT != 0
     }
 
     /// Whether a span with this parent is worth more than most: it failed, or its trace begins with

@@ -16,6 +16,7 @@ use crate::config::CollectorConfig;
 use crate::metrics::CollectorMetrics;
 use crate::pipeline::{FlushError, Pipeline, StartError};
 use crate::record::WORD_BYTES;
+use crate::submit::Worth;
 
 /// Rings, a thread that drains them, a [`BatchProcessor`](crate::BatchProcessor) and a
 /// [`SpanExporter`](crate::SpanExporter) with its queue, its retries and its ledger.
@@ -213,10 +214,10 @@ impl AsyncSpanProducer {
         let SpanProducer { ring, origin, .. } = &mut self.producer;
         let text_bytes_max = origin.limits().text_bytes_max;
         let fill = &|room: &mut [u8]| write(room, &ended.header, values, text_bytes_max);
-        let is_urgent = || ended.is_urgent();
+        let worth = || Worth::urgent_if(ended.is_urgent());
         let len_bytes = ended.words * WORD_BYTES;
         let shared = &origin.shared;
-        shared.submit(ring, Signal::Traces, len_bytes, is_urgent, fill)
+        shared.submit(ring, Signal::Traces, len_bytes, worth, fill)
     }
 
     /// As [`SpanProducer::submit_span`], but waits until there is room.

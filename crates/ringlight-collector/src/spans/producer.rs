@@ -20,7 +20,7 @@ use crate::record::{
     Head, ItemWriter, Key, SPAN_HEADER_WORDS, SpanHeader, WORD_BYTES, Words, Written, copy_words,
     encoded_item, load_tail,
 };
-use crate::submit::Shared;
+use crate::submit::{Shared, Worth};
 
 /// Bytes in front of an encoded span: the header and the first word of the only item.
 const ENCODED_AT: usize = (SPAN_HEADER_WORDS + 1) * WORD_BYTES;
@@ -270,7 +270,7 @@ impl SpanProducer {
             &mut self.ring,
             Signal::Traces,
             ended.words * WORD_BYTES,
-            || ended.is_urgent(),
+            || Worth::urgent_if(ended.is_urgent()),
             &|room: &mut [u8]| write(room, &ended.header, &values, text_bytes_max),
         )
     }

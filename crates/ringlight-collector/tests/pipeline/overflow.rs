@@ -4,29 +4,10 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Answer, PATIENCE, Scripted, config, record_span, start, traces, wait_for_traces,
+    Answer, Gate, PATIENCE, Scripted, config, record_span, start, traces, wait_for_traces,
 };
-use ringlight_collector::record::Record;
-use ringlight_collector::{
-    CollectorConfig, ExporterBoxed, OverflowPolicy, Pipeline, RecordSink, Recorder,
-};
+use ringlight_collector::{CollectorConfig, ExporterBoxed, OverflowPolicy, Pipeline, Recorder};
 use ringlight_model::{CallsiteRegistry, DropReason, Signal};
-
-/// A sink in which the collector stays from the first record on until it is let go.
-struct Gate {
-    is_there: mpsc::Sender<()>,
-    go_on: mpsc::Receiver<()>,
-}
-
-impl RecordSink for Gate {
-    fn record(&mut self, _: &Record<'_>, _: &CallsiteRegistry) {
-        let _ = self.is_there.send(());
-        // Fails at once after it was let go.
-        let _ = self.go_on.recv();
-    }
-
-    fn flush(&mut self) {}
-}
 
 /// How often this thread has given up the processor to wait for something.
 #[cfg(target_os = "linux")]

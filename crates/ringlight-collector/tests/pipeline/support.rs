@@ -2,13 +2,13 @@
 //! told.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use ringlight_collector::record::{ItemWriter, Key, LogHeader, SpanHeader, copy_words};
+use ringlight_collector::record::{ItemWriter, Key, LogHeader, Record, SpanHeader, copy_words};
 use ringlight_collector::{
     CollectorConfig, EncodedBatch, ExportError, ExportOutcome, Exporter, ExporterBoxed, Pipeline,
-    Recorder, RetryConfig,
+    RecordSink, Recorder, RetryConfig,
 };
 use ringlight_model::{
     Account, CallsiteId, CallsiteRegistry, KeyValue, LogRecord, RecordVisitor, RejectReason,
@@ -119,6 +119,22 @@ pub(crate) fn wait_for<R>(mut question: impl FnMut() -> Option<R>) -> R {
         assert!(Instant::now() < until, "waited in vain");
         std::thread::yield_now();
     }
+}
+
+/// A sink in which the collector stays from the first record on until it is let go.
+pub(crate) struct Gate {
+    pub(crate) is_there: mpsc::Sender<()>,
+    pub(crate) go_on: mpsc::Receiver<()>,
+}
+
+impl RecordSink for Gate {
+    fn record(&mut self, _: &Record<'_>, _: &CallsiteRegistry) {
+        let _ = self.is_there.send(());
+        // Fails at once after it was let go.
+        let _ = self.go_on.recv();
+    }
+
+    fn flush(&mut self) {}
 }
 
 /// One answer of a scripted exporter.

@@ -57,20 +57,25 @@ pub(super) fn trace_file(
     }
 }
 
-/// What makes log lines, if anything does.
+/// What makes log lines: for a stream, for a file.
 #[cfg(feature = "fmt")]
 pub(super) fn lines(
     settings: &Settings,
     writer: Option<Box<dyn io::Write + Send>>,
     controls: &Arc<controls::Shared>,
-) -> Option<Box<dyn RecordSink>> {
+) -> Vec<Box<dyn RecordSink>> {
     use crate::lines::LineSink;
-    let lines = match writer {
-        Some(writer) => LineSink::into_writer(settings.format, writer),
-        None => LineSink::new(settings.format, settings.no_colour),
+    let settings = &settings.lines;
+    let stream = match writer {
+        Some(writer) => LineSink::into_writer(settings.format, settings.color, writer),
+        None => LineSink::new(settings.format, settings.color),
     };
-    let choice = Choice::new(Arc::clone(controls), Output::Lines);
-    lines.map(|lines| Box::new(lines.choosing(choice)) as Box<dyn RecordSink>)
+    let file = settings.file.as_ref().and_then(LineSink::into_file);
+    let sinks = stream.into_iter().chain(file).map(|lines| {
+        let choice = Choice::new(Arc::clone(controls), Output::Lines);
+        Box::new(lines.naming_spans(settings.spans).choosing(choice)) as Box<dyn RecordSink>
+    });
+    sinks.collect()
 }
 
 #[cfg(not(feature = "fmt"))]
@@ -78,13 +83,15 @@ pub(super) fn lines(
     settings: &Settings,
     writer: Option<Box<dyn io::Write + Send>>,
     _: &Arc<controls::Shared>,
-) -> Option<Box<dyn RecordSink>> {
-    if settings.format == LogFormat::Json || writer.is_some() {
+) -> Vec<Box<dyn RecordSink>> {
+    let lines = &settings.lines;
+    let asked_for = matches!(lines.format, LogFormat::Json | LogFormat::Pretty);
+    if asked_for || lines.file.is_some() || writer.is_some() {
         crate::notice::say(format_args!(
             "this build writes no log lines; hint: enable the feature `fmt`"
         ));
     }
-    None
+    Vec::new()
 }
 
 #[cfg(feature = "otel")]

@@ -16,11 +16,11 @@ const RINGS_A_PROCESSOR: usize = 4;
 const RINGS_MIN: usize = 64;
 const RINGS_MAX: usize = 1024;
 
-/// Telemetry that has been started, with the file it was started from, what the code says of settings, and what they
+/// Telemetry that has been started, with how long its end waits and whether panics are recorded with a backtrace, the file it was started from, what the code says of settings, and what they
 /// came to.
 pub(super) fn running(
     pipeline: Pipeline,
-    shutdown_timeout: Duration,
+    (shutdown_timeout, panic_backtrace): (Duration, bool),
     controls: Arc<controls::Shared>,
     file: Option<(Arc<ConfigFile>, OfCode, Changeable)>,
     #[cfg(feature = "otel")] metrics: Option<(MeterProvider, Reader)>,
@@ -38,6 +38,7 @@ pub(super) fn running(
         Shared {
             pipeline,
             shutdown_timeout,
+            panic_backtrace,
             controls: Controls {
                 shared: controls,
                 reloader,

@@ -6,6 +6,7 @@ use ringlight_collector::{Notice, Notices};
 use tracing::dispatcher::with_default;
 
 use super::*;
+use crate::LogFormat;
 
 /// Tells when the first span began, and has a notice given by a panic.
 struct First(mpsc::Sender<u64>);

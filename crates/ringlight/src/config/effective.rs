@@ -8,7 +8,7 @@ use ringlight_model::Signal;
 use super::environment::Reader;
 use super::file::ConfigFile;
 use super::setting::{SETTINGS, Setting, Shape};
-use super::{Inputs, LogFormat, Settings, units, upper};
+use super::{Inputs, LineInputs, LogFormat, Settings, units, upper};
 use crate::InitError;
 use crate::filter::Output;
 
@@ -110,9 +110,15 @@ impl Said {
             inputs.argument_endpoint.clone(),
             line.clone(),
         );
-        add("log_format", inputs.argument_format.map(format), line);
+        add("log_format", inputs.lines.argument_format.map(format), line);
         add("otlp_endpoint", inputs.endpoint.clone(), code.clone());
-        add("log_format", inputs.format.map(format), code.clone());
+        add("log_format", inputs.lines.format.map(format), code.clone());
+        let backtrace = inputs.panic_backtrace.map(|said| said.to_string());
+        add("panic_backtrace", backtrace, code.clone());
+        add("audit_target", inputs.audit_target.clone(), code.clone());
+        of_lines(&inputs.lines, |key, value| {
+            add(key, Some(value), code.clone())
+        });
         add(
             "service_name",
             inputs.resource.service_name.clone(),
@@ -183,6 +189,22 @@ impl Said {
         let (_, value, origin) = self.0.iter().find(|(known, ..)| *known == key)?;
         Some((value.clone(), origin.clone()))
     }
+}
+
+/// What the code says of log lines, besides their format.
+fn of_lines(said: &LineInputs, mut add: impl FnMut(&'static str, String)) {
+    if let Some(color) = said.color {
+        add("log_color", color.name().to_owned());
+    }
+    if let Some(spans) = said.spans {
+        add("log_spans", spans.to_string());
+    }
+    let Some(file) = &said.file else { return };
+    add("log_file", file.path.display().to_string());
+    add("log_file_format", file.format.name().to_owned());
+    add("log_file_rotation", file.rotation.name().to_owned());
+    add("log_file_size_limit", units::written_size(file.bytes_max));
+    add("log_files_kept", file.files_kept.to_string());
 }
 
 const fn filter_key(output: Output) -> &'static str {

@@ -9,6 +9,7 @@ mod declared;
 mod effective;
 mod environment;
 mod file;
+mod lines;
 #[cfg(feature = "otel")]
 mod metrics;
 mod old;
@@ -48,6 +49,8 @@ pub(crate) use environment::Environment;
 use environment::Reader;
 pub(crate) use file::ConfigFile;
 pub use file::{ConfigError, ConfigProblem};
+pub(crate) use lines::{LineInputs, Lines};
+pub use lines::{LogColor, LogFile, LogFormat, LogRotation};
 #[cfg(feature = "otel")]
 pub(crate) use metrics::MetricsInputs;
 pub use old::{OLD_SECTIONS, OldKey, OldSection, Replaced};
@@ -63,49 +66,12 @@ pub use setting::{SETTINGS, Setting, Shape};
 #[cfg(feature = "profiling")]
 pub(crate) use traces::TraceInputs;
 
-/// How log lines look, and where they go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum LogFormat {
-    /// One readable line an event, on stderr; in colour on a terminal unless `NO_COLOR` is set.
-    #[default]
-    Text,
-    /// One JSON object an event, on stdout.
-    Json,
-    /// No lines; all there is without the feature `fmt`.
-    Off,
-}
-
-impl LogFormat {
-    /// Its name: `text`, `json` or `off`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-            Self::Off => "off",
-        }
-    }
-
-    /// The format of a name: `text`, `json` or `off`.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "text" => Some(Self::Text),
-            "json" => Some(Self::Json),
-            "off" => Some(Self::Off),
-            _ => None,
-        }
-    }
-}
-
 /// What the application said in code and on its command line.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
     pub(crate) environment: Environment,
     pub(crate) config_file: Option<PathBuf>,
     pub(crate) argument_endpoint: Option<String>,
-    pub(crate) argument_format: Option<LogFormat>,
     pub(crate) endpoint: Option<String>,
     /// Nothing of this process is recorded, so what keeps it from being sent does not apply.
     pub(crate) is_relay: bool,
@@ -120,7 +86,9 @@ pub(crate) struct Inputs {
     pub(crate) compression: Option<Compression>,
     pub(crate) tls_files: TlsFiles,
     pub(crate) resource: ResourceInputs,
-    pub(crate) format: Option<LogFormat>,
+    pub(crate) lines: LineInputs,
+    pub(crate) panic_backtrace: Option<bool>,
+    pub(crate) audit_target: Option<String>,
     pub(crate) default_directives: Option<String>,
     /// Those of single outputs; the last ones of an output hold.
     pub(crate) output_directives: Vec<(Output, String)>,
@@ -184,11 +152,11 @@ pub(crate) struct Settings {
     pub(crate) filters: Filters,
     pub(crate) sampler: Sampler,
     pub(crate) overhead_budget: Option<OverheadBudget>,
-    pub(crate) format: LogFormat,
+    pub(crate) lines: Lines,
+    /// Whether what is recorded of a panic has a backtrace.
+    pub(crate) panic_backtrace: bool,
     /// How trace context is written into headers.
     pub(crate) formats: Vec<Format>,
-    #[cfg(feature = "fmt")]
-    pub(crate) no_colour: bool,
     pub(crate) pipeline: CollectorConfig,
     /// The file that was read, if there is one.
     pub(crate) file: Option<Arc<ConfigFile>>,
@@ -223,6 +191,7 @@ impl Settings {
             &mut reader,
             inputs.default_directives.as_deref(),
             &inputs.output_directives,
+            inputs.audit_target.as_deref(),
         )?;
         let is_disabled = !inputs.is_relay && is_disabled(&mut reader, &inputs);
         let routes = if is_disabled {
@@ -250,6 +219,9 @@ impl Settings {
             |text| text.parse().ok(),
         );
         let formats = formats(&mut reader);
+        let lines = lines::lines(&mut reader, &inputs.lines);
+        let panic_backtrace =
+            (inputs.panic_backtrace).unwrap_or_else(|| panic_backtrace(&mut reader));
         let mut pipeline = inputs.pipeline;
         batching(&mut reader, &mut pipeline);
         let redaction = redaction::Said::of(&mut reader);
@@ -281,8 +253,6 @@ impl Settings {
         let further = &mut pipeline.resource.attributes;
         resource.attributes.append(further);
         pipeline.resource.attributes = resource::attributes(&mut reader, resource);
-        let in_file = reader.in_file("log_format");
-        let in_file = in_file.and_then(|(name, _)| LogFormat::from_name(&name));
         Ok(Self {
             routes,
             #[cfg(feature = "otel")]
@@ -297,12 +267,8 @@ impl Settings {
             overhead_budget: (inputs.overhead_budget)
                 .or(budget.filter(|_| !pipeline.governor.is_set())),
             formats,
-            format: (inputs.argument_format)
-                .or(inputs.format)
-                .or(in_file)
-                .unwrap_or_default(),
-            #[cfg(feature = "fmt")]
-            no_colour: reader.text("NO_COLOR").is_some(),
+            lines,
+            panic_backtrace,
             pipeline,
             warnings: reader.warnings,
             ignored: reader.ignored,
@@ -345,11 +311,26 @@ fn is_disabled(reader: &mut Reader<'_>, inputs: &Inputs) -> bool {
     true
 }
 
+/// Whether what is recorded of a panic has a backtrace: unless somebody who knows no more than the standard
+/// library's variables wants none.
+fn panic_backtrace(reader: &mut Reader<'_>) -> bool {
+    let said = reader.said_truth("RINGLIGHT_PANIC_BACKTRACE");
+    said.unwrap_or_else(|| {
+        let own = reader.variable("RUST_LIB_BACKTRACE");
+        let said = own.or_else(|| reader.variable("RUST_BACKTRACE"));
+        said.is_none_or(|said| said != "0")
+    })
+}
+
+/// The target of audit events, unless told otherwise.
+const AUDIT_TARGET: &str = "audit";
+
 /// What a variable or the file says holds over what the code has as a default for the same outputs.
 fn filters(
     reader: &mut Reader<'_>,
     default: Option<&str>,
     own: &[(Output, String)],
+    audit: Option<&str>,
 ) -> Result<Filters, InitError> {
     let of_code = |origin: String, directives: &str| {
         Filter::parse_strictly(directives).map_err(|bad| InitError::Filter {
@@ -361,7 +342,12 @@ fn filters(
     let origin = "`default_filter` in code".to_owned();
     let default = of_code(origin, default.unwrap_or_default())?;
     let general = directives(reader, "RUST_LOG").or(default);
-    let mut filters = Filters::new(general.unwrap_or_default());
+    let audit = audit
+        .map(str::to_owned)
+        .or_else(|| reader.text("RINGLIGHT_AUDIT_TARGET"));
+    let audit = audit.as_deref().unwrap_or(AUDIT_TARGET);
+    let mut filters = Filters::new(general.unwrap_or_default())
+        .with_audit(Some(audit).filter(|audit| !matches!(*audit, "none" | "")));
     for (output, text) in own {
         let origin = format!("`default_filter_for({output:?}, ..)` in code");
         filters.set_own(*output, of_code(origin, text)?);

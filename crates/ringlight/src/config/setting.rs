@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::lines::{FILE_BYTES_LEAST, FILES_KEPT_MOST};
 use super::units::{self, DURATIONS, SIZES};
 use crate::budget::OverheadBudget;
 use crate::filter::Filter;
@@ -258,10 +259,73 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "log_format",
-        "",
-        Shape::Word(&["text", "json", "off"]),
+        "RINGLIGHT_LOG_FORMAT",
+        Shape::Word(&["text", "pretty", "json", "off"]),
         "`text`",
-        "How log lines look: text on stderr, JSON on stdout, or none",
+        "How log lines look: one line or several for people on stderr, JSON on stdout, or none",
+    ),
+    setting(
+        "log_color",
+        "RINGLIGHT_LOG_COLOR",
+        Shape::Word(&["auto", "always", "never"]),
+        "`auto`",
+        "Whether lines for people are in colour: on a terminal, as `NO_COLOR` and `CLICOLOR_FORCE` say, always or never",
+    ),
+    setting(
+        "log_spans",
+        "RINGLIGHT_LOG_SPANS",
+        Shape::Truth,
+        "true",
+        "Whether lines name the spans around them; ids are there in any case",
+    ),
+    setting(
+        "log_file",
+        "RINGLIGHT_LOG_FILE",
+        Shape::Path,
+        "none",
+        "File that lines are written to besides; `log_format = \"off\"` has them there alone",
+    ),
+    setting(
+        "log_file_format",
+        "RINGLIGHT_LOG_FILE_FORMAT",
+        Shape::Word(&["json", "text", "pretty"]),
+        "`json`",
+        "How the lines in the file look",
+    ),
+    setting(
+        "log_file_rotation",
+        "RINGLIGHT_LOG_FILE_ROTATION",
+        Shape::Word(&["never", "hourly", "daily"]),
+        "`never`",
+        "When the file gives way to a new one, besides when it is full",
+    ),
+    setting(
+        "log_file_size_limit",
+        "RINGLIGHT_LOG_FILE_SIZE_LIMIT",
+        Shape::Size(FILE_BYTES_LEAST),
+        "`100MiB`",
+        "How large the file becomes before it gives way to a new one",
+    ),
+    setting(
+        "log_files_kept",
+        "RINGLIGHT_LOG_FILES_KEPT",
+        Shape::Whole(0, FILES_KEPT_MOST),
+        "10",
+        "How many files are kept besides the one that is written to",
+    ),
+    setting(
+        "audit_target",
+        "RINGLIGHT_AUDIT_TARGET",
+        Shape::Text,
+        "`audit`",
+        "The target of audit events, which are recorded from level `info` on whatever else is said, and dropped last; `none`: there are none",
+    ),
+    setting(
+        "panic_backtrace",
+        "RINGLIGHT_PANIC_BACKTRACE",
+        Shape::Truth,
+        "true, unless `RUST_BACKTRACE` or `RUST_LIB_BACKTRACE` is `0`",
+        "Whether what is recorded of a panic has a backtrace",
     ),
     setting(
         "sample_rate",

@@ -23,7 +23,7 @@ fn target(route: Option<&Route>) -> Option<(&str, Protocol)> {
 fn without_an_endpoint_nothing_is_exported() {
     let settings = settings(&[], |_| {});
     assert_eq!(settings.routes, None);
-    assert_eq!(settings.format, LogFormat::Text);
+    assert_eq!(settings.lines.format, LogFormat::Text);
     assert_eq!(settings.warnings, Vec::<String>::new());
 }
 

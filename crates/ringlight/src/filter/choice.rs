@@ -56,7 +56,7 @@ impl Choice {
             Some(Ok(field)) if callsite.target == LOG_CALLSITE => {
                 Decision::ByTarget { field, level }
             }
-            _ => Decision::Is(self.filters.of(self.output).takes(callsite.target, level)),
+            _ => Decision::Is(self.filters.takes(self.output, callsite.target, level)),
         }
     }
 }
@@ -97,7 +97,7 @@ impl LogFilter for Choice {
                     _ => None,
                 });
                 let target = target.as_deref().unwrap_or(LOG_CALLSITE);
-                self.filters.of(self.output).takes(target, level)
+                self.filters.takes(self.output, target, level)
             }
         }
     }

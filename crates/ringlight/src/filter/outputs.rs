@@ -1,5 +1,7 @@
 //! Which records are for which output.
 
+use std::sync::Arc;
+
 use tracing_core::{Level, LevelFilter, Metadata};
 
 use crate::subscriber::Outputs;
@@ -48,15 +50,47 @@ pub(crate) struct Filters {
     general: Filter,
     /// By [`Output`].
     own: [Option<Filter>; Output::ALL.len()],
+    /// The target of audit events, if there is one.
+    audit: Option<Arc<str>>,
+}
+
+/// Audit events are at this level or a more severe one.
+pub(crate) const AUDIT_LEVEL: Level = Level::INFO;
+
+/// Whether an event's target is that of audit events, or one below it.
+pub(crate) fn is_audit(audit: Option<&str>, target: &str) -> bool {
+    let rest = audit.and_then(|audit| target.strip_prefix(audit));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 impl Filters {
     /// One filter for all.
-    pub(crate) const fn new(general: Filter) -> Self {
+    pub(crate) fn new(general: Filter) -> Self {
         Self {
             general,
             own: [const { None }; Output::ALL.len()],
+            audit: None,
         }
+    }
+
+    /// The same where events of a target are recorded whatever the directives say.
+    pub(crate) fn with_audit(mut self, target: Option<&str>) -> Self {
+        self.audit = target.map(Arc::from);
+        self
+    }
+
+    /// The target of audit events, if there is one.
+    pub(crate) fn audit(&self) -> Option<Arc<str>> {
+        self.audit.clone()
+    }
+
+    /// Whether an output takes such events.
+    pub(crate) fn takes(&self, output: Output, target: &str, level: Level) -> bool {
+        self.of(output).takes(target, level) || self.is_audit(target, level)
+    }
+
+    fn is_audit(&self, target: &str, level: Level) -> bool {
+        level <= AUDIT_LEVEL && is_audit(self.audit.as_deref(), target)
     }
 
     /// Changes the filter of the outputs that have none of their own.
@@ -92,6 +126,7 @@ impl Filters {
     /// Whether anything from such a callsite is recorded, given the outputs there are.
     pub(crate) fn wants(&self, metadata: &Metadata<'_>, outputs: &Outputs) -> bool {
         let is_for = |output| self.of(output).enabled(metadata);
+        let is_audit = || self.is_audit(metadata.target(), *metadata.level());
         let is_for_lines = || outputs.lines && is_for(Output::Lines);
         let as_span = || is_for(Output::Traces) || !outputs.spans && is_for_lines();
         let changes_spans = || {
@@ -100,7 +135,8 @@ impl Filters {
         };
         let as_event = || {
             let is_for_logs = || outputs.exported_logs && is_for(Output::Logs);
-            is_for_lines() || is_for_logs() || changes_spans()
+            let is_kept = (outputs.lines || outputs.exported_logs) && is_audit();
+            is_kept || is_for_lines() || is_for_logs() || changes_spans()
         };
         if metadata.is_span() {
             as_span()
@@ -121,6 +157,7 @@ impl Filters {
         let levels = others.into_iter().filter(|(is_there, _)| *is_there);
         levels
             .map(|(_, output)| self.of(output).max_level())
+            .chain(self.audit.as_ref().map(|_| AUDIT_LEVEL.into()))
             .fold(self.of(Output::Traces).max_level(), Ord::max)
     }
 }

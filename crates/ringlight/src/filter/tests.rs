@@ -7,8 +7,11 @@ fn directives_choose_by_target_and_level() {
     let check = |text: &str, target: &str, level: Level, expected: bool| {
         let (filter, bad) = Filter::parse(text);
         assert_eq!(bad, []);
-        let enabled = level <= filter.max_level && filter.targets.would_enable(target, &level);
-        assert_eq!(enabled, expected, "{text}: {target} {level}");
+        assert_eq!(
+            filter.takes(target, level),
+            expected,
+            "{text}: {target} {level}"
+        );
     };
     check("", "any", Level::INFO, true);
     check("", "any", Level::DEBUG, false);
@@ -18,6 +21,11 @@ fn directives_choose_by_target_and_level() {
     check("info,hyper=off", "hyper::client", Level::ERROR, false);
     check("off", "any", Level::ERROR, false);
     check("mine=debug", "other", Level::ERROR, false);
+    check("mine=debug", "panic", Level::ERROR, true);
+    check("mine=debug", "panicky", Level::ERROR, false);
+    check("mine=debug,panic=off", "panic", Level::ERROR, false);
+    check("mine=off", "panic", Level::ERROR, false);
+    check("off,mine=debug", "panic", Level::ERROR, false);
     check(" mine=debug , ", "mine", Level::DEBUG, true);
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `timestamp` (RFC 3339), `level`, `target`, `message` (if there is one), `fields` (an object),
 //! `spans` (the enclosing ones, outermost first: `name`, and `fields` as they were by then; those of spans
-//! that are not sampled are not known), `trace_id` and `span_id` (inside of spans).
+//! that are not sampled are not known; by option there is no list), `trace_id` and `span_id` (inside of spans).
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -14,12 +14,12 @@ use super::escape::write_json;
 use super::time::write_time;
 
 /// Appends a line, without its line feed.
-pub(super) fn write(out: &mut String, line: &Line<'_>) {
+pub(super) fn write(out: &mut String, line: &Line<'_>, with_spans: bool) {
     // Writing to a string does not fail.
-    let _ = try_write(out, line);
+    let _ = try_write(out, line, with_spans);
 }
 
-fn try_write(out: &mut String, line: &Line<'_>) -> fmt::Result {
+fn try_write(out: &mut String, line: &Line<'_>, with_spans: bool) -> fmt::Result {
     out.push_str("{\"timestamp\":\"");
     write_time(out, line.log.time_unix_nano())?;
     write!(out, "\",\"level\":\"{}\",\"target\":", line.level())?;
@@ -29,6 +29,22 @@ fn try_write(out: &mut String, line: &Line<'_>) -> fmt::Result {
         write_json(out, &message.to_str())?;
     }
     write_fields(out, line.fields())?;
+    if with_spans {
+        write_spans(out, line)?;
+    }
+    if line.log.trace_id().is_valid() {
+        write!(
+            out,
+            ",\"trace_id\":\"{}\",\"span_id\":\"{}\"",
+            line.log.trace_id(),
+            line.log.span_id()
+        )?;
+    }
+    out.push('}');
+    Ok(())
+}
+
+fn write_spans(out: &mut String, line: &Line<'_>) -> fmt::Result {
     out.push_str(",\"spans\":[");
     for (index, span) in line.spans.iter().enumerate() {
         if index > 0 {
@@ -40,15 +56,6 @@ fn try_write(out: &mut String, line: &Line<'_>) -> fmt::Result {
         out.push('}');
     }
     out.push(']');
-    if line.log.trace_id().is_valid() {
-        write!(
-            out,
-            ",\"trace_id\":\"{}\",\"span_id\":\"{}\"",
-            line.log.trace_id(),
-            line.log.span_id()
-        )?;
-    }
-    out.push('}');
     Ok(())
 }
 

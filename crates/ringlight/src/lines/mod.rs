@@ -1,4 +1,4 @@
-//! Log lines: for people on stderr, or as JSON on stdout.
+//! Log lines: for people on stderr, as JSON on stdout, and in files.
 //!
 //! Lines are made on the collector's thread from the same records that are exported; the
 //! application's threads format nothing but what is only `Debug` or `Display`. A line is written
@@ -8,7 +8,9 @@
 //! an output that does not take them holds up nothing else.
 
 mod escape;
+mod file;
 mod json;
+mod pretty;
 mod text;
 mod time;
 
@@ -26,9 +28,11 @@ use ringlight_collector::record::{
 use ringlight_collector::{LogFilter as _, RecordSink};
 use ringlight_model::{Callsite, CallsiteId, CallsiteRegistry};
 
-use crate::LogFormat;
 use crate::filter::Choice;
 use crate::writer::Writer;
+use crate::{LogFile, LogFormat};
+
+use self::file::RotatingFile;
 
 /// Lines are handed to the operating system at the latest when this many bytes have gathered.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
@@ -38,6 +42,8 @@ pub(crate) struct LineSink {
     /// Without one, all are.
     choice: Option<Choice>,
     style: Style,
+    /// Whether they name the spans around them.
+    with_spans: bool,
     writer: Writer,
     pending: Pending,
     callsites: HashMap<CallsiteId, Arc<Known>>,
@@ -49,6 +55,8 @@ struct Pending {
     text: String,
     /// Of each line: its time and where it ends in the text.
     lines: Vec<(u64, usize)>,
+    /// Whether there are audit records among them.
+    has_audit: bool,
 }
 
 impl Pending {
@@ -76,13 +84,26 @@ impl Pending {
         self.text.clear();
         self.text.shrink_to(BUFFER_BYTES_MAX);
         self.lines.clear();
+        self.has_audit = false;
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Style {
     Text { colour: bool },
+    Pretty { colour: bool },
     Json,
+}
+
+impl Style {
+    fn of(format: LogFormat, colour: bool) -> Option<Self> {
+        match format {
+            LogFormat::Text => Some(Self::Text { colour }),
+            LogFormat::Pretty => Some(Self::Pretty { colour }),
+            LogFormat::Json => Some(Self::Json),
+            LogFormat::Off => None,
+        }
+    }
 }
 
 /// A callsite and what its fields mean.
@@ -93,40 +114,52 @@ struct Known {
 }
 
 impl LineSink {
-    /// Lines on the format's usual stream; `None` for no lines. `no_colour`: whether the user asked
-    /// for that.
-    pub(crate) fn new(format: LogFormat, no_colour: bool) -> Option<Self> {
-        match format {
-            LogFormat::Text => {
-                let colour = !no_colour && io::stderr().is_terminal();
-                Some(Self::with_style(
-                    Style::Text { colour },
-                    Box::new(io::stderr()),
-                ))
-            }
-            LogFormat::Json => Some(Self::with_style(Style::Json, Box::new(io::stdout()))),
-            LogFormat::Off => None,
-        }
+    /// Lines on the format's usual stream; `None` for no lines. `colour`: whether text is in colour, if that was
+    /// said.
+    pub(crate) fn new(format: LogFormat, colour: Option<bool>) -> Option<Self> {
+        let colour = colour.unwrap_or_else(|| io::stderr().is_terminal());
+        let style = Style::of(format, colour)?;
+        Some(match style {
+            Style::Json => Self::with_style(style, Box::new(io::stdout())),
+            _ => Self::with_style(style, Box::new(io::stderr())),
+        })
     }
 
-    /// Lines into `output`, without colour; `None` for no lines.
-    pub(crate) fn into_writer(format: LogFormat, output: Box<dyn Write + Send>) -> Option<Self> {
-        let style = match format {
-            LogFormat::Text => Style::Text { colour: false },
-            LogFormat::Json => Style::Json,
-            LogFormat::Off => return None,
-        };
+    /// Lines into `output`; `None` for no lines. Without colour, unless that was asked for.
+    pub(crate) fn into_writer(
+        format: LogFormat,
+        colour: Option<bool>,
+        output: Box<dyn Write + Send>,
+    ) -> Option<Self> {
+        let style = Style::of(format, colour == Some(true))?;
         Some(Self::with_style(style, output))
+    }
+
+    /// Lines into a file, without colour; `None` for no lines.
+    pub(crate) fn into_file(file: &LogFile) -> Option<Self> {
+        let style = Style::of(file.format, false)?;
+        let output = RotatingFile::new(file.clone());
+        Some(Self {
+            writer: Writer::new(Box::new(output), "ringlight-file", "lines of the log file"),
+            ..Self::with_style(style, Box::new(io::sink()))
+        })
     }
 
     fn with_style(style: Style, output: Box<dyn Write + Send>) -> Self {
         Self {
             choice: None,
             style,
+            with_spans: true,
             writer: Writer::new(output, "ringlight-lines", "log lines"),
             pending: Pending::default(),
             callsites: HashMap::new(),
         }
+    }
+
+    /// The same, naming the spans around lines or not.
+    pub(crate) fn naming_spans(mut self, with_spans: bool) -> Self {
+        self.with_spans = with_spans;
+        self
     }
 
     /// The same with lines for these records alone.
@@ -152,7 +185,8 @@ impl LineSink {
     fn write(&mut self, log: &LogRecord<'_>, registry: &CallsiteRegistry) {
         let known = log.callsite().and_then(|id| self.known(id, registry));
         let mut spans = Vec::new();
-        for span in log.enclosing_spans() {
+        let enclosing = self.with_spans.then(|| log.enclosing_spans());
+        for span in enclosing.into_iter().flatten() {
             if let Some(known) = self.known(span.callsite, registry) {
                 let items = span.items;
                 spans.push(LineSpan { known, items });
@@ -166,8 +200,10 @@ impl LineSink {
         };
         match self.style {
             Style::Text { colour } => text::write(&mut self.pending.text, &line, colour),
-            Style::Json => json::write(&mut self.pending.text, &line),
+            Style::Pretty { colour } => pretty::write(&mut self.pending.text, &line, colour),
+            Style::Json => json::write(&mut self.pending.text, &line, self.with_spans),
         }
+        self.pending.has_audit |= log.head().is_audit();
         self.pending.end_line(log.time_unix_nano());
     }
 }
@@ -198,7 +234,9 @@ impl LineSink {
     fn hand_over(&mut self) {
         if !self.pending.text.is_empty() {
             let lines_count = self.pending.lines.len();
-            self.writer.write(&self.pending.in_order(), lines_count);
+            let has_audit = self.pending.has_audit;
+            let text = self.pending.in_order();
+            self.writer.write(&text, lines_count, has_audit);
             self.pending.clear();
         }
     }
@@ -268,6 +306,12 @@ impl Known {
 impl<'a> Line<'a> {
     fn target(&self) -> &'a str {
         self.known.map_or("", |known| known.callsite.target)
+    }
+
+    /// File and line in the source, where known.
+    fn place(&self) -> Option<(&'a str, u32)> {
+        let callsite = &self.known?.callsite;
+        Some((callsite.file?, callsite.line?))
     }
 
     fn level(&self) -> &'static str {

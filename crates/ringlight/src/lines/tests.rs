@@ -30,8 +30,8 @@ fn registry() -> CallsiteRegistry {
         scope: None,
         severity: Severity::INFO,
         module_path: None,
-        file: None,
-        line: None,
+        file: Some("src/orders.rs"),
+        line: Some(7),
         fields,
     };
     registry.register(CallsiteId::new(1), || {
@@ -189,6 +189,50 @@ fn a_line_for_people() {
         line(plain, Severity::INFO, "order placed", "Ada Lovelace", 0.5),
         "1970-01-01T00:00:01.000001Z  INFO request{id=7 path=\"/a b\" late=true}:an order: shop::orders: order placed count=-3 \
          who=\"Ada Lovelace\" ratio=0.5 trace_id=00000000000000000000000000000abc\n"
+    );
+}
+
+#[test]
+fn lines_for_people_with_room_have_a_line_for_each_thing() {
+    let plain = Style::Pretty { colour: false };
+    let lines = [
+        "1970-01-01T00:00:01.000001Z  INFO shop::orders: order placed",
+        "    count: -3",
+        "    who: \"Ada Lovelace\"",
+        "    ratio: 0.5",
+        "    at src/orders.rs:7",
+        "    in an order",
+        "    in request id=7 path=\"/a b\" late=true",
+        "    trace_id=00000000000000000000000000000abc span_id=0000000000000def",
+        "",
+    ];
+    assert_eq!(
+        line(plain, Severity::INFO, "order placed", "Ada Lovelace", 0.5),
+        lines.join("\n")
+    );
+}
+
+#[test]
+fn lines_leave_out_the_spans_by_option() {
+    let bytes = record(Severity::INFO, 1_000, "placed", "w", 0.5);
+    let of = |style| {
+        let output = Captured::default();
+        let mut sink = LineSink::with_style(style, Box::new(output.clone())).naming_spans(false);
+        sink.record(&Record::parse(&bytes).unwrap(), &registry());
+        sink.flush();
+        let bytes = output.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    };
+    assert_eq!(
+        of(Style::Text { colour: false }),
+        "1970-01-01T00:00:00.000001Z  INFO shop::orders: placed count=-3 who=w ratio=0.5 \
+         trace_id=00000000000000000000000000000abc\n"
+    );
+    assert_eq!(
+        of(Style::Json),
+        "{\"timestamp\":\"1970-01-01T00:00:00.000001Z\",\"level\":\"INFO\",\"target\":\"shop::orders\",\
+         \"message\":\"placed\",\"fields\":{\"count\":-3,\"who\":\"w\",\"ratio\":0.5},\
+         \"trace_id\":\"00000000000000000000000000000abc\",\"span_id\":\"0000000000000def\"}\n"
     );
 }
 

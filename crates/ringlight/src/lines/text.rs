@@ -1,5 +1,6 @@
 //! Lines for people.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use ringlight_collector::record::{Text, ValueRef};
@@ -9,22 +10,25 @@ use super::escape::{write_message, write_plain, write_word};
 use super::time::write_time;
 
 const RESET: &str = "\u{1b}[0m";
-const DIM: &str = "\u{1b}[2m";
-const BOLD: &str = "\u{1b}[1m";
+pub(super) const DIM: &str = "\u{1b}[2m";
+pub(super) const BOLD: &str = "\u{1b}[1m";
+
+/// A field whose text has lines of its own, in semantic conventions.
+const STACKTRACE: &str = "exception.stacktrace";
 
 /// Appends a line, without its line feed: time, level, enclosing spans with their
-/// fields, target, message, fields, trace id.
+/// fields, target, message, fields, trace id. The stack trace of an exception follows on lines of its own.
 pub(super) fn write(out: &mut String, line: &Line<'_>, colour: bool) {
     // Writing to a string does not fail.
     let _ = try_write(out, line, &Paint { colour });
 }
 
-struct Paint {
-    colour: bool,
+pub(super) struct Paint {
+    pub(super) colour: bool,
 }
 
 impl Paint {
-    fn wrap(
+    pub(super) fn wrap(
         &self,
         out: &mut String,
         style: &str,
@@ -69,7 +73,7 @@ fn try_write(out: &mut String, line: &Line<'_>, paint: &Paint) -> fmt::Result {
         write_message(out, &message.to_str())?;
         write_cut(out, message)?;
     }
-    for (name, value) in line.fields() {
+    for (name, value) in short_fields(line) {
         out.push(' ');
         write_field(out, paint, &name, value)?;
     }
@@ -77,10 +81,38 @@ fn try_write(out: &mut String, line: &Line<'_>, paint: &Paint) -> fmt::Result {
     if trace_id.is_valid() {
         paint.wrap(out, DIM, |out| write!(out, " trace_id={trace_id}"))?;
     }
+    write_stacktrace(out, line, paint)
+}
+
+/// The stack trace of an exception, if there is one, each of its lines indented.
+pub(super) fn write_stacktrace(out: &mut String, line: &Line<'_>, paint: &Paint) -> fmt::Result {
+    for (name, value) in line.fields() {
+        if name == STACKTRACE
+            && let ValueRef::Text(text) = value
+        {
+            paint.wrap(out, DIM, |out| {
+                out.push_str("\n    ");
+                write_message(out, text.to_str().trim_end())?;
+                write_cut(out, text)
+            })?;
+        }
+    }
     Ok(())
 }
 
-fn write_field(out: &mut String, paint: &Paint, name: &str, value: ValueRef<'_>) -> fmt::Result {
+/// The other fields.
+pub(super) fn short_fields<'a>(
+    line: &Line<'a>,
+) -> impl Iterator<Item = (Cow<'a, str>, ValueRef<'a>)> {
+    line.fields().filter(|(name, _)| name != STACKTRACE)
+}
+
+pub(super) fn write_field(
+    out: &mut String,
+    paint: &Paint,
+    name: &str,
+    value: ValueRef<'_>,
+) -> fmt::Result {
     paint.wrap(out, DIM, |out| {
         write_plain(out, name)?;
         out.write_char('=')
@@ -88,7 +120,7 @@ fn write_field(out: &mut String, paint: &Paint, name: &str, value: ValueRef<'_>)
     write_value(out, value)
 }
 
-fn write_value(out: &mut String, value: ValueRef<'_>) -> fmt::Result {
+pub(super) fn write_value(out: &mut String, value: ValueRef<'_>) -> fmt::Result {
     match value {
         ValueRef::Bool(value) => write!(out, "{value}"),
         ValueRef::I64(value) => write!(out, "{value}"),
@@ -113,7 +145,7 @@ fn write_value(out: &mut String, value: ValueRef<'_>) -> fmt::Result {
     }
 }
 
-fn write_cut(out: &mut String, text: Text<'_>) -> fmt::Result {
+pub(super) fn write_cut(out: &mut String, text: Text<'_>) -> fmt::Result {
     if text.cut {
         out.write_char('…')
     } else {
@@ -121,12 +153,12 @@ fn write_cut(out: &mut String, text: Text<'_>) -> fmt::Result {
     }
 }
 
-fn level_style(level: &str) -> &'static str {
+pub(super) fn level_style(level: &str) -> &'static str {
     match level {
-        "ERROR" => "\u{1b}[31m",
+        "ERROR" => "\u{1b}[1;31m",
         "WARN" => "\u{1b}[33m",
         "INFO" => "\u{1b}[32m",
-        "DEBUG" => "\u{1b}[34m",
+        "DEBUG" => "\u{1b}[36m",
         _ => "\u{1b}[35m",
     }
 }

@@ -7,6 +7,7 @@ use ringlight_collector::record::{
 use ringlight_model::{Limits, SpanId, TraceId};
 use tracing_core::Metadata;
 
+use super::panics::is_panic;
 use super::slab::{Slot, SlotItems};
 
 /// The items of an open span, which may be read and removed again.
@@ -220,6 +221,7 @@ pub(super) fn add_event_of_log(
     limits: &Limits,
     record: &[u8],
     metadata: &Metadata<'_>,
+    target: &str,
 ) {
     let Ok(RecordBytes::Log(log)) = RecordBytes::parse(record) else {
         return;
@@ -233,16 +235,22 @@ pub(super) fn add_event_of_log(
         let mut name = None;
         let mut attributes = Attributes::new(limits.event_attributes_max, lost);
         for item in log.items() {
-            let Item::Attribute(KeyRef::Field(index), value) = item else {
-                continue;
+            let (key, value) = match item {
+                Item::Attribute(KeyRef::Field(index), value) => (name_of(index), value),
+                Item::Attribute(KeyRef::Name(name), value) => {
+                    (std::str::from_utf8(name).unwrap_or_default(), value)
+                }
+                _ => continue,
             };
-            match (name_of(index), value) {
+            match (key, value) {
+                // By convention that of an exception is `exception`.
+                ("message", _) if is_panic(metadata) => {}
                 ("message", ValueRef::Text(text)) => name = Some(text),
                 (key, value) => attributes.add(|| copy(items, Key::Name(key), value)),
             }
         }
         attributes.add(|| items.text(Key::Name("level"), metadata.level().as_str()));
-        attributes.add(|| items.text(Key::Name("target"), metadata.target()));
+        attributes.add(|| items.text(Key::Name("target"), target));
         lost.count_text(match name {
             Some(text) => items.copy_name(text),
             None => items.name(metadata.name()),

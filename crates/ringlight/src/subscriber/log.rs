@@ -9,11 +9,12 @@ use ringlight_collector::record::{
 use ringlight_model::{CallsiteId, Signal};
 use tracing_core::{Event, Level, Metadata};
 
-use crate::filter::{LOG_CALLSITE, LOG_TARGET, Output};
+use crate::filter::{AUDIT_LEVEL, LOG_CALLSITE, LOG_TARGET, Output, is_audit};
 use crate::uncounted::uncounted;
 
 use super::annotate::add_event_of_log;
 use super::callsite::{address, severity};
+use super::panics::is_panic;
 use super::scratch::Bounded;
 use super::slab::{SlotId, SpanContext};
 use super::thread::{Notes, Thread};
@@ -67,46 +68,101 @@ impl RinglightSubscriber {
 
         let mut header = LogHeader::new(callsite, severity, self.slab.clock().now().unix_nano);
         header.head = head;
+        let mut target = None;
+        if metadata.target() == LOG_CALLSITE {
+            target = self.settle_log_crate(thread, &mut words, &mut header, metadata);
+        }
+        let is_audit = self.audit.is_some() && self.is_audit(metadata, target);
+        if is_audit {
+            header.head = header.head.with_audit();
+        }
         if let Some((_, context)) = span {
             header.trace_id = context.trace_id();
             header.span_id = context.span_id();
         }
         words[..LOG_HEADER_WORDS].copy_from_slice(&header.to_words());
         if let Some((id, _)) = span
-            && self.is_shown(metadata, || target_of_log(thread, &words, metadata))
+            && self.is_shown(metadata, || target_of_log(thread, &words, metadata, target))
         {
             self.write_enclosing(&mut Bounded(&mut words), id);
         }
-        if *metadata.level() == Level::ERROR
-            && let Some((id, _)) = span
-            && is_sampled
-        {
-            self.fail(thread, id, &words, metadata);
-        }
-        if self.outputs.span_events
-            && let Some((id, _)) = span
+        if let Some((id, _)) = span
             && id.is_sampled()
-            && let Some(slot) = self.slab.slot(id)
-            && self.is_for(Output::Traces, metadata, || {
-                target_of_log(thread, &words, metadata)
-            })
         {
-            thread.with_bytes(&words, |bytes| {
-                add_event_of_log(slot, &self.limits, bytes, metadata);
-            });
+            self.tell_span(thread, id, &words, metadata, target);
         }
         if self.outputs.logs {
             let len_bytes = words.len() * 8;
+            let fill = |buffer: &mut [u8]| copy_words(words.iter().copied(), buffer);
             uncounted(|| {
-                self.recorder.record_urgent_if(
-                    Signal::Logs,
-                    len_bytes,
-                    || *metadata.level() == Level::ERROR,
-                    |buffer| copy_words(words.iter().copied(), buffer),
-                )
+                if is_audit {
+                    return self.recorder.record_audit(len_bytes, fill);
+                }
+                let is_urgent = || *metadata.level() == Level::ERROR;
+                self.recorder
+                    .record_urgent_if(Signal::Logs, len_bytes, is_urgent, fill)
             });
         }
         thread.give_scratch(words);
+    }
+
+    /// Does to the span around an event what that does to it.
+    #[inline]
+    fn tell_span(
+        &self,
+        thread: &Thread,
+        id: SlotId,
+        words: &[u64],
+        metadata: &Metadata<'_>,
+        target: Option<&'static str>,
+    ) {
+        // A panic makes those spans fail that it unwinds, which it has not yet.
+        if *metadata.level() == Level::ERROR && !is_panic(metadata) {
+            self.fail(thread, id, words, metadata, target);
+        }
+        if self.outputs.span_events
+            && let Some(slot) = self.slab.slot(id)
+            && self.is_for(Output::Traces, metadata, || {
+                target_of_log(thread, words, metadata, target)
+            })
+        {
+            let target = target.unwrap_or(metadata.target());
+            thread.with_bytes(words, |bytes| {
+                add_event_of_log(slot, &self.limits, bytes, metadata, target);
+            });
+        }
+    }
+
+    /// Whether an event is an audit event.
+    #[inline]
+    fn is_audit(&self, metadata: &Metadata<'_>, target_of_log: Option<&str>) -> bool {
+        let target = target_of_log.unwrap_or(metadata.target());
+        *metadata.level() <= AUDIT_LEVEL && is_audit(self.audit.as_deref(), target)
+    }
+
+    /// Makes a record of the crate `log` one of its own callsite, with the key-value pairs it has; its target.
+    #[cold]
+    fn settle_log_crate(
+        &self,
+        thread: &Thread,
+        words: &mut Vec<u64>,
+        header: &mut LogHeader,
+        metadata: &Metadata<'_>,
+    ) -> Option<&'static str> {
+        // A record must be whole to be read.
+        words[..LOG_HEADER_WORDS].copy_from_slice(&header.to_words());
+        let severity = severity(*metadata.level());
+        let found = (self.log_crate).settle(thread, words, metadata, severity, &self.callsites);
+        #[cfg(feature = "log")]
+        {
+            let room = self.limits.attributes_max;
+            let mut words = Bounded(words);
+            let lost = crate::log_bridge::write_pairs(&mut words, self.limits.text_bytes_max, room);
+            header.head = header.head.with_dropped(lost);
+        }
+        let (callsite, target) = found?;
+        header.callsite = callsite;
+        Some(target)
     }
 
     /// Writes down the spans around a log record, innermost first.
@@ -131,12 +187,19 @@ impl RinglightSubscriber {
     /// An error event makes its span fail. Its message and its field `error` (all there is in an
     /// event of `#[instrument(err)]`) become the status message.
     #[cold]
-    fn fail(&self, thread: &Thread, id: SlotId, record: &[u64], metadata: &Metadata<'_>) {
+    fn fail(
+        &self,
+        thread: &Thread,
+        id: SlotId,
+        record: &[u64],
+        metadata: &Metadata<'_>,
+        target: Option<&'static str>,
+    ) {
         let Some(slot) = self.slab.slot(id) else {
             return;
         };
         if !self.is_for(Output::Traces, metadata, || {
-            target_of_log(thread, record, metadata)
+            target_of_log(thread, record, metadata, target)
         }) {
             return;
         }
@@ -166,13 +229,18 @@ fn text_of<'a>(record: &'a [u8], metadata: &Metadata<'_>, name: &str) -> Option<
     })
 }
 
-/// The target of a record of `log`, which its callsite does not know.
+/// The target of a record of `log`, which the callsite that `tracing` knows does not know: the one it has got, or that
+/// in its fields.
 #[cold]
 fn target_of_log(
     thread: &Thread,
     record: &[u64],
     metadata: &Metadata<'_>,
+    target: Option<&'static str>,
 ) -> Option<Cow<'static, str>> {
+    if let Some(target) = target {
+        return Some(Cow::Borrowed(target));
+    }
     if metadata.target() != LOG_CALLSITE {
         return None;
     }

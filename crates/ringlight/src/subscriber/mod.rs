@@ -30,6 +30,7 @@ mod late;
 mod layer;
 mod lease;
 mod log;
+mod log_crate;
 mod magazine;
 mod measure;
 #[cfg(feature = "profiling")]
@@ -83,6 +84,7 @@ pub(crate) use beside::beside;
 use callsite::{address, describe};
 pub(crate) use layer::LayerFilter;
 pub use layer::RinglightLayer;
+use log_crate::LogCallsites;
 use measure::Stopwatch;
 pub(crate) use open_spans::OpenSpans;
 use panics::PANICKED;
@@ -116,6 +118,9 @@ pub struct RinglightSubscriber {
     /// What `Span::current()` needs to name a callsite again.
     metadata: RwLock<HashMap<u64, &'static Metadata<'static>>>,
     controls: Arc<controls::Shared>,
+    /// The target of audit events, if there is one.
+    audit: Option<Arc<str>>,
+    log_crate: LogCallsites,
     limits: Limits,
     outputs: Outputs,
     warnings: Warnings,
@@ -193,6 +198,8 @@ impl RinglightSubscriber {
             recorder,
             callsites,
             metadata: RwLock::default(),
+            audit: controls.filters().audit(),
+            log_crate: LogCallsites::default(),
             controls,
             limits: *limits,
             outputs,
@@ -339,15 +346,17 @@ impl RinglightSubscriber {
         }
         let target = target();
         let target = target.as_deref().unwrap_or(metadata.target());
-        self.controls.with_filters(|filters| {
-            let filter = filters.of(output);
-            filter.takes(target, *metadata.level())
-        })
+        self.controls
+            .with_filters(|filters| filters.takes(output, target, *metadata.level()))
     }
 
     #[cold]
     fn register(&self, metadata: &'static Metadata<'static>) {
         let address = address(metadata);
+        // Those of `log` come here with each record.
+        if unpoisoned(self.metadata.read()).contains_key(&address) {
+            return;
+        }
         uncounted(|| {
             self.callsites
                 .register(CallsiteId::new(address), || describe(metadata));

@@ -1,9 +1,147 @@
-//! What a panic said, for the status of the spans it unwinds.
+//! What a panic said: for the status of the spans it unwinds, and as an exception in a log record.
+//!
+//! The log record is an event at level error of the target `panic`, with the attributes of the semantic conventions
+//! for exceptions, in the span that the panic came up in. It goes the way of all events, to layers beside as well.
 
-use std::panic::PanicHookInfo;
+use std::backtrace::Backtrace;
+use std::panic::{Location, PanicHookInfo};
+
+use ringlight_collector::in_pipeline;
+use tracing_core::callsite::DefaultCallsite;
+use tracing_core::field::{FieldSet, Value};
+use tracing_core::{Event, Kind, Level, Metadata};
 
 use super::STATUS_MESSAGE_BYTES_MAX;
 use super::thread::{Thread, with_thread};
+use crate::filter::PANIC_TARGET;
+use crate::uncounted::uncounted;
+
+/// Bytes of a backtrace that are recorded, at most; it is cut at the end of a line.
+const BACKTRACE_BYTES_MAX: usize = 16 * 1024;
+
+static CALLSITE: DefaultCallsite = DefaultCallsite::new(&METADATA);
+/// Without a place: that of the panic is in its fields.
+static METADATA: Metadata<'static> = Metadata::new(
+    "exception",
+    PANIC_TARGET,
+    Level::ERROR,
+    None,
+    None,
+    None,
+    FieldSet::new(
+        &[
+            "message",
+            "exception.type",
+            "exception.message",
+            "exception.stacktrace",
+            "thread.name",
+            "code.file.path",
+            "code.line.number",
+        ],
+        tracing_core::identify_callsite!(&CALLSITE),
+    ),
+    Kind::EVENT,
+);
+
+/// Makes the callsite of panics known: within the hook it might be too late, since a panic may come up while
+/// others are registered.
+pub(crate) fn prepare() {
+    let _ = CALLSITE.register();
+}
+
+/// Whether an event is a panic.
+pub(super) fn is_panic(metadata: &Metadata<'_>) -> bool {
+    metadata.callsite() == tracing_core::identify_callsite!(&CALLSITE)
+}
+
+/// Records a panic as an exception, if anybody wants such events. To be called by the panic hook. Those of the
+/// pipeline's own threads are not recorded.
+pub(crate) fn record(info: &PanicHookInfo<'_>, wants_backtrace: impl FnOnce() -> bool) {
+    if in_pipeline() || CALLSITE.interest().is_never() {
+        return;
+    }
+    uncounted(|| {
+        let backtrace = wants_backtrace().then(|| Backtrace::force_capture().to_string());
+        let stacktrace = backtrace.as_deref().map(shortened);
+        let (text, message) = (text(info), info.payload_as_str());
+        let thread = std::thread::current();
+        let name = thread.name();
+        let file = info.location().map(Location::file);
+        let line = info.location().map(Location::line);
+        let values: [&dyn Value; 7] = [&text, &"panic", &message, &stacktrace, &name, &file, &line];
+        dispatch(&values);
+    });
+}
+
+/// Makes an event of the values of all fields.
+fn dispatch(values: &[&dyn Value; 7]) {
+    let mut fields = METADATA.fields().iter();
+    // There are as many fields as values, so each finds one.
+    let pairs = values.map(|value| fields.next().map(|field| (field, value)));
+    let [
+        Some(a),
+        Some(b),
+        Some(c),
+        Some(d),
+        Some(e),
+        Some(f),
+        Some(g),
+    ] = pairs
+    else {
+        return;
+    };
+    let pairs = [&a, &b, &c, &d, &e, &f, &g].map(|(field, value)| (field, Some(*value)));
+    Event::dispatch(&METADATA, &METADATA.fields().value_set(&pairs));
+}
+
+/// The part of a backtrace that is the program's: without what leads from the panic to here, and without what
+/// leads to `main` or to the beginning of the thread.
+fn shortened(backtrace: &str) -> &str {
+    let mut start = 0;
+    let mut end = backtrace.len();
+    let mut at = 0;
+    let mut is_panicking = false;
+    for line in backtrace.split_inclusive('\n') {
+        let symbol = frame(line);
+        let is_entry = symbol.is_some_and(|s| s.contains("rust_begin_unwind"));
+        let is_of_panic = symbol.is_none_or(is_of_panic);
+        if is_entry || is_panicking && is_of_panic {
+            is_panicking = true;
+            start = at + line.len();
+        } else {
+            is_panicking = false;
+        }
+        if symbol.is_some_and(|s| s.contains("__rust_begin_short_backtrace")) {
+            end = at;
+            break;
+        }
+        at += line.len();
+    }
+    let kept = &backtrace[start.min(end)..end];
+    if kept.len() <= BACKTRACE_BYTES_MAX {
+        return kept;
+    }
+    let kept = &kept[..kept.floor_char_boundary(BACKTRACE_BYTES_MAX)];
+    kept.rfind('\n').map_or(kept, |at| &kept[..=at])
+}
+
+/// The symbol in a line such as `   3: core::panicking::panic_fmt`; `None` where the line is about the place of
+/// the one before.
+fn frame(line: &str) -> Option<&str> {
+    let (number, symbol) = line.trim_start().split_once(": ")?;
+    number
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then_some(symbol)
+}
+
+/// Whether a function is one of those that code calls in order to panic.
+fn is_of_panic(symbol: &str) -> bool {
+    symbol.contains("core::panicking::")
+        || symbol.contains("::unwrap_failed")
+        || symbol.contains("::expect_failed")
+        || symbol.contains("::slice_index_fail")
+}
 
 /// Runs `body`, whose panics are expected and caught within it: no span fails because of them, and
 /// the panic hooks set before this crate's are not told.
@@ -57,5 +195,38 @@ impl Thread {
         if let Some(text) = text {
             self.set_panic(text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backtrace_is_cut_to_what_is_the_programs() {
+        let frames = [
+            "   0: ringlight::subscriber::panics::record",
+            "             at ./src/subscriber/panics.rs:70:1",
+            "   1: std::panicking::panic_with_hook",
+            "   2: __rustc::rust_begin_unwind",
+            "             at /rustc/1/library/std/src/panicking.rs:1:1",
+            "   3: core::panicking::panic_fmt",
+            "   4: core::option::expect_failed",
+            "             at /rustc/1/library/core/src/option.rs:1:1",
+            "   5: shop::pay",
+            "             at ./src/pay.rs:7:9",
+            "   6: core::panicking::not_at_the_beginning",
+            "   7: std::sys::backtrace::__rust_begin_short_backtrace",
+            "   8: main",
+            "",
+        ];
+        let whole = frames.join("\n");
+        let expected = [frames[8], frames[9], frames[10], ""].join("\n");
+        assert_eq!(shortened(&whole), expected);
+        assert_eq!(shortened(frames[8]), frames[8]);
+        let long = format!("{}\n", frames[8]).repeat(2_000);
+        let cut = shortened(&long);
+        let line_bytes = frames[8].len() + 1;
+        assert_eq!(cut.len(), BACKTRACE_BYTES_MAX / line_bytes * line_bytes);
     }
 }

@@ -3,7 +3,9 @@ mod traces;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Compression, Inputs, LogFormat, Protocol, SettingOrigin, Settings, effective};
+use crate::config::{
+    Compression, Inputs, LogFormat, LogRotation, Protocol, SettingOrigin, Settings, effective,
+};
 use crate::filter::Output;
 use crate::sampling::Sampler;
 
@@ -57,6 +59,15 @@ filter_lines = "warn"
 filter_logs = "error"
 filter_traces = "debug"
 log_format = "json"
+log_color = "always"
+log_spans = false
+log_file = "shop.jsonl"
+log_file_format = "pretty"
+log_file_rotation = "hourly"
+log_file_size_limit = "1MiB"
+log_files_kept = 2
+panic_backtrace = false
+audit_target = "trail"
 sample_rate = 0.25
 overhead_budget = "2%"
 propagators = ["baggage", "tracecontext"]
@@ -121,21 +132,22 @@ fn everything_a_file_may_say_is_done() {
         ("is_old", Value::from(false)),
         ("part", Value::from(0.5)),
     ] {
-        let held = resource
-            .attributes
-            .iter()
-            .find(|attribute| attribute.key == key);
-        assert_eq!(
-            held.map(|attribute| &attribute.value),
-            Some(&value),
-            "{key}"
-        );
+        let mut held = resource.attributes.iter();
+        let held = held.find(|attribute| attribute.key == key).unwrap();
+        assert_eq!(held.value, value, "{key}");
     }
     assert_eq!(resource.text("process.command"), None);
     use tracing_core::LevelFilter as L;
     let levels = Output::ALL.map(|output| found.filters.of(output).max_level());
     assert_eq!(levels, [L::WARN, L::ERROR, L::DEBUG]);
-    assert_eq!(found.format, LogFormat::Json);
+    let (lines, file) = (&found.lines, found.lines.file.as_ref().unwrap());
+    let of_lines = (lines.format, lines.color, lines.spans);
+    assert_eq!(of_lines, (LogFormat::Json, Some(true), false));
+    let of_file = (file.format, file.rotation, file.bytes_max, file.files_kept);
+    let expected = (LogFormat::Pretty, LogRotation::Hourly, 1 << 20, 2);
+    assert_eq!(of_file, expected);
+    let others = (found.panic_backtrace, found.filters.audit());
+    assert_eq!(others, (false, Some("trail".into())));
     assert_eq!(found.sampler, Sampler::trace_id_ratio(0.25).parent_based());
     assert_eq!(found.overhead_budget.unwrap().to_string(), "2%");
     assert_eq!(format!("{:?}", found.formats), "[Baggage, TraceContext]");
@@ -208,8 +220,13 @@ fn everything_a_file_may_say_is_done() {
     let [warning] = &warnings[..] else {
         panic!("{warnings:?}");
     };
+    let mut lines = EVERYTHING.lines();
+    let line = 1 + lines
+        .position(|line| line.starts_with("spool_dir"))
+        .unwrap();
+    let place = format!("ringlight.toml:{line} is ignored");
     assert!(
-        warning.starts_with("`spool_dir` in ") && warning.contains("ringlight.toml:40 is ignored"),
+        warning.starts_with("`spool_dir` in ") && warning.contains(&place),
         "{warning}"
     );
 }
@@ -407,7 +424,7 @@ fn what_is_wrong_is_told_with_line_key_value_and_what_is_allowed() {
     );
     check_line(
         "log_format = \"xml\"",
-        "2: `log_format` is `\"xml\"`; hint: allowed is `\"text\"`, `\"json\"` or `\"off\"`",
+        "2: `log_format` is `\"xml\"`; hint: allowed is `\"text\"`, `\"pretty\"`, `\"json\"` or `\"off\"`",
     );
     check_line(
         "enabled = \"yes\"",
@@ -591,7 +608,7 @@ fn what_holds_is_told_with_who_said_so_and_without_secrets() {
             ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "7"),
         ],
     );
-    inputs.argument_format = Some(LogFormat::Json);
+    inputs.lines.argument_format = Some(LogFormat::Json);
     inputs.default_directives = Some("debug".to_owned());
     inputs
         .changes

@@ -32,6 +32,7 @@ pub(crate) struct OfCode {
     default_directives: Option<String>,
     output_directives: Vec<(Output, String)>,
     sampler: Option<Sampler>,
+    audit_target: Option<String>,
 }
 
 impl OfCode {
@@ -41,6 +42,7 @@ impl OfCode {
             default_directives: inputs.default_directives.clone(),
             output_directives: inputs.output_directives.clone(),
             sampler: inputs.sampler,
+            audit_target: inputs.audit_target.clone(),
         }
     }
 }
@@ -59,7 +61,12 @@ impl Changeable {
         let default = code.default_directives.as_deref();
         let from_environment = sampler(&mut reader);
         Ok(Self {
-            filters: filters(&mut reader, default, &code.output_directives)?,
+            filters: filters(
+                &mut reader,
+                default,
+                &code.output_directives,
+                code.audit_target.as_deref(),
+            )?,
             sampler: code.sampler.or(from_environment).unwrap_or_default(),
             redaction: redaction::Said::of(&mut reader),
         })

@@ -1,0 +1,98 @@
+//! Records of the crate `log` are recorded as if they were events.
+
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use ringlight::{LogFormat, Signal};
+use ringlight_testing::Backend;
+use tracing::info_span;
+
+const LONG: Duration = Duration::from_secs(20);
+
+fn text(value: Option<&Value>) -> &str {
+    match value {
+        Some(Value::StringValue(text)) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn attribute<'a>(log: &'a LogRecord, key: &str) -> Option<&'a Value> {
+    let attribute = log.attributes.iter().find(|found| found.key == key)?;
+    attribute.value.as_ref()?.value.as_ref()
+}
+
+#[test]
+fn records_of_log_have_their_own_target_place_and_pairs() {
+    let backend = Backend::start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("lines.jsonl");
+    let telemetry = ringlight::builder()
+        .environment([("RUST_LOG", "warn,shop=debug,other=off")])
+        .otlp_endpoint(backend.url())
+        .pipeline(|config| config.source_location = true)
+        .log_format(LogFormat::Off)
+        .log_file(&file)
+        .init()
+        .unwrap();
+
+    assert!(log::log_enabled!(target: "shop", log::Level::Debug));
+    assert!(!log::log_enabled!(target: "shop", log::Level::Trace));
+    info_span!(target: "shop", "request").in_scope(|| {
+        let user = "ann";
+        log::debug!(target: "shop::cart", count = 3, ratio = 0.5, is_new = true, user; "put in");
+    });
+    log::trace!(target: "shop", "too verbose");
+    log::error!(target: "other", "unwanted");
+    log::info!(target: "audit", who = "ann"; "audited");
+    log::warn!("of this crate");
+    telemetry.shutdown(LONG);
+
+    let seen = backend.stop();
+    let requests = seen.data().filter(|request| request.signal == Signal::Logs);
+    let resources = requests.flat_map(|request| request.logs().resource_logs);
+    let scopes = resources.flat_map(|resource| resource.scope_logs);
+    let by_scope: Vec<_> = scopes.collect();
+    assert_eq!(by_scope.len(), 3, "{by_scope:?}");
+    let of = |name: &str| {
+        let mut scopes = by_scope.iter();
+        let found = scopes.find(|logs| logs.scope.as_ref().unwrap().name == name);
+        let logs = &found.unwrap().log_records;
+        assert_eq!(logs.len(), 1);
+        &logs[0]
+    };
+    let log = of("shop::cart");
+    assert_eq!(
+        text(log.body.as_ref().and_then(|b| b.value.as_ref())),
+        "put in"
+    );
+    assert_eq!(log.severity_text, "DEBUG");
+    assert_eq!(log.span_id, seen.spans()[0].span_id);
+    assert_eq!(attribute(log, "count"), Some(&Value::IntValue(3)));
+    assert_eq!(attribute(log, "ratio"), Some(&Value::DoubleValue(0.5)));
+    assert_eq!(attribute(log, "is_new"), Some(&Value::BoolValue(true)));
+    assert_eq!(text(attribute(log, "user")), "ann");
+    assert!(text(attribute(log, "code.file.path")).ends_with("tests/log_crate.rs"));
+    assert!(attribute(log, "code.line.number").is_some());
+    let keys = log
+        .attributes
+        .iter()
+        .map(|attribute| attribute.key.as_str());
+    assert!(
+        keys.into_iter().all(|key| !key.starts_with("log.")),
+        "{log:?}"
+    );
+    of("audit");
+    of("log_crate");
+
+    let lines = std::fs::read_to_string(&file).unwrap();
+    let line = lines.lines().find(|line| line.contains("put in")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["target"], "shop::cart");
+    assert_eq!(line["fields"]["user"], "ann");
+    assert_eq!(line["fields"].as_object().unwrap().len(), 4);
+    assert_eq!(line["spans"][0]["name"], "request");
+
+    // Another start is not kept from anything by the logger that is set.
+    assert!(ringlight::builder().build().is_ok());
+}

@@ -60,17 +60,17 @@ impl RequestSender {
     }
 
     /// Sends an `ExportMetricsServiceRequest`, in protobuf, to every destination that takes metrics. Its records, in the
-    /// ledger, are its metrics.
+    /// ledger, are its data points.
     ///
     /// Never waits: where no room is left for it, or after the shutdown, it is dropped and counted. What does not decode
-    /// or has no metrics is left out, and in no ledger.
+    /// or has no data points is left out, and in no ledger.
     pub fn send_metrics(&self, request: Vec<u8>) {
-        let records = ringlight_otlp::items(&request).unwrap_or(0);
+        let signal = Signal::Metrics;
+        let records = ringlight_otlp::items(signal, &request).unwrap_or(0);
         // In a process that was forked from the pipeline's nobody takes it, and a lock may be held for ever.
         if records == 0 || !self.shared.has_collector() {
             return;
         }
-        let signal = Signal::Metrics;
         self.accounts.received(signal, records.into());
         match self.requests.add(Request {
             signal,

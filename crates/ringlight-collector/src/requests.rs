@@ -23,18 +23,24 @@ pub struct RequestSender {
     /// Indexes of the destinations in the accounts.
     pub(crate) destinations: Arc<[usize]>,
     pub(crate) resource: Arc<[u8]>,
-    /// As it is at present: its base may change.
-    pub(crate) processing: Arc<Mutex<Processing>>,
 }
 
-impl RequestSender {
-    /// What the process says about itself, as an encoded `Resource` message; requests begin with it.
-    #[must_use]
-    pub fn resource(&self) -> &[u8] {
-        &self.resource
+/// The rules for attributes that are not those of records, as they are at present. Cheap to clone; may be used from any
+/// thread.
+#[derive(Debug, Clone, Default)]
+pub struct AttributeRules {
+    /// Its base may change.
+    processing: Arc<Mutex<Processing>>,
+}
+
+impl AttributeRules {
+    pub(crate) fn new(processing: Processing) -> Self {
+        Self {
+            processing: Arc::new(Mutex::new(processing)),
+        }
     }
 
-    /// Whether there are rules for attributes.
+    /// Whether there are any.
     #[must_use]
     pub fn has_rules(&self) -> bool {
         self.rules().is_some()
@@ -57,6 +63,14 @@ impl RequestSender {
     /// Has rules that are made from now on go by this.
     pub(crate) fn set_processing(&self, processing: Processing) {
         *unpoisoned(self.processing.lock()) = processing;
+    }
+}
+
+impl RequestSender {
+    /// What the process says about itself, as an encoded `Resource` message; requests begin with it.
+    #[must_use]
+    pub fn resource(&self) -> &[u8] {
+        &self.resource
     }
 
     /// Sends an `ExportMetricsServiceRequest`, in protobuf, to every destination that takes metrics. Its records, in the

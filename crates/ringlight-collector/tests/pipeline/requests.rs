@@ -153,23 +153,23 @@ fn attributes_go_by_the_rules_there_are_at_the_moment() {
         },
         &[&backend],
     );
-    let sender = pipeline.request_sender().unwrap();
+    let rules = pipeline.attribute_rules();
     let shown = || {
         let attributes = [("a", "1"), ("b", "2")].map(|(key, value)| KeyValue::new(key, value));
-        let processed = sender.processed(attributes.into());
+        let processed = rules.processed(attributes.into());
         let values = processed
             .into_iter()
             .map(|attribute| attribute.value.to_string());
         values.collect::<Vec<_>>()
     };
-    assert!(sender.has_rules());
+    assert!(rules.has_rules());
     assert_eq!(shown()[1], "2");
     assert_ne!(shown()[0], "1");
     pipeline.set_base_redaction(redact("b")).unwrap();
     assert_eq!(shown()[0], "1");
     assert_ne!(shown()[1], "2");
     pipeline.set_base_redaction(Redaction::new()).unwrap();
-    assert!(!sender.has_rules());
+    assert!(!rules.has_rules());
     assert_eq!(shown(), ["1", "2"]);
 }
 

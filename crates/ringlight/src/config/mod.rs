@@ -217,7 +217,8 @@ impl Settings {
             inputs.default_directives.as_deref(),
             &inputs.output_directives,
         )?;
-        let routes = if !inputs.is_relay && is_disabled(&mut reader, &inputs) {
+        let is_disabled = !inputs.is_relay && is_disabled(&mut reader, &inputs);
+        let routes = if is_disabled {
             None
         } else {
             otlp::routes(&mut reader, &inputs)
@@ -229,7 +230,7 @@ impl Settings {
             (Some(_), None) => secrets::headers(&mut reader, inputs.is_relay)?,
         };
         #[cfg(feature = "otel")]
-        let metrics = metrics::metrics(&mut reader, inputs.metrics);
+        let metrics = metrics::metrics(&mut reader, inputs.metrics, is_disabled);
         let from_environment = sampler(&mut reader);
         let sampler = inputs.sampler.or(from_environment).unwrap_or_default();
         let budget = reader.choice(

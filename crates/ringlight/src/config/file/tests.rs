@@ -75,6 +75,7 @@ system_metrics_interval_secs = 7
 metric_temporality = "delta"
 metric_histograms = "base2_exponential_bucket_histogram"
 metric_exemplars = "always_off"
+prometheus_address = "localhost:9000"
 batch_delay = "50ms"
 batch_records_max = 100
 spool_dir = "/dev/null/spool"
@@ -106,6 +107,11 @@ fn everything_a_file_may_say_is_done() {
     let found = settings(EVERYTHING, &[]);
     let resource = &found.pipeline.resource;
     assert_eq!(resource.service_name(), "shop");
+    #[cfg(feature = "prometheus")]
+    assert_eq!(
+        found.metrics.prometheus,
+        Some(crate::metrics::Scraped::At("localhost:9000".to_owned()))
+    );
     for (key, value) in [
         ("team", Value::from("b")),
         ("deployment.environment.name", Value::from("production")),

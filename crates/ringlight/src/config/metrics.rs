@@ -102,6 +102,11 @@ fn is_address(address: &str) -> bool {
 
 #[cfg(not(feature = "prometheus"))]
 fn warn_of_prometheus(reader: &mut Reader<'_>) {
+    if let Some((_, origin)) = reader.in_file("prometheus_address") {
+        reader.say(format!(
+            "{origin} is ignored: this build does not serve Prometheus; hint: enable the feature `prometheus`"
+        ));
+    }
     if metrics_exporters(reader)
         .iter()
         .any(|name| name == "prometheus")

@@ -6,7 +6,11 @@
 #![expect(clippy::print_stdout, reason = "the figures are its output")]
 
 #[cfg(target_os = "linux")]
-#[expect(dead_code, reason = "it is what reads that is measured")]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "it is what reads that is measured, and its tests are not run here"
+)]
 #[path = "../src/metrics/process.rs"]
 mod process;
 
@@ -19,6 +23,9 @@ mod sync {
         result.unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::io::Result<()> {

@@ -14,6 +14,7 @@ pub(crate) fn steps(steps: &mut Steps, all: bool) -> Outcome {
     lint(steps)?;
     rotel(steps)?;
     phoenix(steps)?;
+    prometheus(steps)?;
     if all { otelite(steps) } else { Ok(()) }
 }
 
@@ -141,6 +142,27 @@ fn phoenix(steps: &mut Steps) -> Outcome {
         &programs.join("phoenix"),
     )
 }
+
+/// Prometheus, with its tool, is Debian's. What it scrapes is a feature that nothing in the workspace asks for.
+fn prometheus(steps: &mut Steps) -> Outcome {
+    require(PROMETHEUS, "apt-get install prometheus")?;
+    let test = [
+        "test",
+        "--quiet",
+        "--package",
+        "ringlight",
+        "--all-features",
+    ];
+    steps.run(
+        "what Prometheus scrapes",
+        Command::new(env!("CARGO"))
+            .args(test)
+            .args(["--test", "servers", "--", "prometheus::"])
+            .env("RINGLIGHT_TEST_PROMETHEUS", PROMETHEUS),
+    )
+}
+
+const PROMETHEUS: &str = "/usr/bin/prometheus";
 
 fn requirements(steps: &Steps, name: &str) -> PathBuf {
     let folder = steps.root().join("crates/ringlight/tests/servers");

@@ -115,6 +115,7 @@ fn for_interop() -> Outcome {
          hint: install Node.js 20.19, 22.13, or 24 and later",
     )?;
     require("npm", "install npm, which comes with Node.js")?;
+    require("/usr/bin/prometheus", "apt-get install prometheus")?;
     require("python3", "apt-get install python3 python3-venv")?;
     succeeds(
         Command::new("python3").args(["-c", "import venv, ensurepip"]),
@@ -271,6 +272,7 @@ fn features(steps: &mut Steps) -> Outcome {
         ("age", "--lib"),
         ("vault", "--lib"),
         ("otel-config", "--lib"),
+        ("prometheus", "--lib"),
     ] {
         steps.cargo(
             &match features {
@@ -330,6 +332,8 @@ fn features(steps: &mut Steps) -> Outcome {
             "allocations_otel",
             "--test",
             "allocations_per_span",
+            "--test",
+            "prometheus",
             "--test",
             "secrets",
         ],

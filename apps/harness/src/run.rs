@@ -92,7 +92,7 @@ where
     let report = Report {
         service: service.to_owned(),
         instance,
-        ledger: [Signal::Traces, Signal::Logs]
+        ledger: [Signal::Traces, Signal::Logs, Signal::Metrics]
             .into_iter()
             .map(|signal| {
                 let account = AccountReport::from(ledger.account(signal));

@@ -69,7 +69,7 @@ pub struct EncodedBatch {
     pub signal: Signal,
     /// A whole `Export*ServiceRequest` in protobuf.
     pub bytes: Bytes,
-    /// How many records it holds.
+    /// How many records it holds: spans, log records, data points or profiles.
     pub records: u32,
     /// Its name.
     pub id: BatchId,
@@ -84,7 +84,7 @@ impl EncodedBatch {
         if self.signal == Signal::Profiles {
             return None;
         }
-        let parts = ringlight_otlp::split(&self.bytes)?;
+        let parts = ringlight_otlp::split(self.signal, &self.bytes)?;
         let mut half = 0;
         Some(parts.map(|part| {
             half += 1;

@@ -118,7 +118,7 @@ pub use processing::{
 };
 pub use recorder::Recorder;
 pub use relay::Relay;
-pub use requests::RequestSender;
+pub use requests::{AttributeRules, RequestSender};
 pub use resilience::{
     CircuitBreaker, CircuitBreakerConfig, CircuitBreakerExporter, CircuitBreakerStats, CircuitOpen,
     CircuitPermit, CircuitState, Cost, Quota, RateLimitStats, RateLimitedExporter, RateLimiter,

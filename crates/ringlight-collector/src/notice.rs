@@ -114,6 +114,18 @@ pub enum Notice {
         /// What it said.
         message: String,
     },
+    /// Something about a metric that a person should look at. Said once of each.
+    Metric {
+        /// The metric's name.
+        metric: String,
+        /// What it is.
+        message: String,
+    },
+    /// What became of a change of the file of settings.
+    Settings {
+        /// What it is.
+        message: String,
+    },
     /// Something about the way to the destination is not as it was configured, such as its protocol or
     /// a certificate. Said once for each change.
     Transport {
@@ -221,6 +233,8 @@ impl fmt::Display for Notice {
                 destination,
                 message,
             } => write!(f, "{destination} says: {message}"),
+            Self::Metric { metric, message } => write!(f, "metric `{metric}` {message}"),
+            Self::Settings { message } => f.write_str(message),
             Self::Transport {
                 destination,
                 message,

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use ringlight_clock::Clock;
 use ringlight_model::{
-    CallsiteRegistry, CostSnapshot, DeliverySnapshot, LedgerSnapshot, Signal, ThreadLedger,
+    CallsiteRegistry, CostSnapshot, DeliverySnapshot, LedgerSnapshot, Resource, Signal,
+    ThreadLedger,
 };
 use ringlight_otlp::encode;
 use ringlight_ring::{RegisterError, RingSender};
@@ -24,7 +25,7 @@ use crate::metrics::CollectorMetrics;
 use crate::open_spans::OpenSpanSource;
 use crate::processing::{Processing, Redaction, RuleCount};
 use crate::recorder::Recorder;
-use crate::requests::{RequestSender, Requests};
+use crate::requests::{AttributeRules, RequestSender, Requests};
 use crate::sink::{LogFilter, RecordSink};
 use crate::spans::{Origin, SpanProducer};
 use crate::spool::SpoolConfig;
@@ -237,6 +238,8 @@ pub struct Pipeline {
     processing: Processing,
     destinations: Vec<String>,
     request_sender: Option<RequestSender>,
+    attribute_rules: AttributeRules,
+    resource: Arc<Resource<'static>>,
 }
 
 impl Pipeline {
@@ -338,8 +341,9 @@ impl Pipeline {
                 sender: sender.clone(),
                 destinations: (0..destinations.len()).collect(),
                 resource: resource.into(),
-                processing: Arc::new(Mutex::new(config.processing.clone())),
             }),
+            attribute_rules: AttributeRules::new(config.processing.clone()),
+            resource: Arc::new(config.resource.clone()),
             shared,
             sender,
         };
@@ -379,6 +383,18 @@ impl Pipeline {
     #[must_use]
     pub fn request_sender(&self) -> Option<RequestSender> {
         self.request_sender.clone()
+    }
+
+    /// The rules for attributes that others than the pipeline write, as those of metrics.
+    #[must_use]
+    pub fn attribute_rules(&self) -> AttributeRules {
+        self.attribute_rules.clone()
+    }
+
+    /// What the process says about itself, by the rules.
+    #[must_use]
+    pub fn resource(&self) -> &Resource<'static> {
+        &self.resource
     }
 
     /// Has destinations that are a Ringlight backend told of the spans that `source` knows to be open
@@ -429,9 +445,7 @@ impl Pipeline {
         };
         // Made here, so that expressions are not compiled on the collector's thread.
         let _ = new.rules();
-        if let Some(sender) = &self.request_sender {
-            sender.set_processing(new.clone());
-        }
+        self.attribute_rules.set_processing(new.clone());
         if !self.shared.has_collector() || !self.control.send(Command::Process(Box::new(new))) {
             return Err(redaction);
         }

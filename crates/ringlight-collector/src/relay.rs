@@ -183,7 +183,7 @@ impl Relay {
         if !self.takes.contains(signal) {
             return;
         }
-        let records = ringlight_otlp::items(request).unwrap_or(0);
+        let records = ringlight_otlp::items(signal, request).unwrap_or(0);
         if records == 0 {
             return;
         }
@@ -208,8 +208,8 @@ impl Relay {
         self.shared.changed.notify_one();
     }
 
-    /// What became of every record so far. It balances at every moment. Records are spans, log records, metrics and
-    /// profiles.
+    /// What became of every record so far. It balances at every moment. Records are spans, log records, data points
+    /// of metrics, and profiles.
     #[must_use]
     pub fn ledger(&self) -> LedgerSnapshot {
         self.accounts.snapshot(0)

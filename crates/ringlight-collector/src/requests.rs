@@ -23,18 +23,24 @@ pub struct RequestSender {
     /// Indexes of the destinations in the accounts.
     pub(crate) destinations: Arc<[usize]>,
     pub(crate) resource: Arc<[u8]>,
-    /// As it is at present: its base may change.
-    pub(crate) processing: Arc<Mutex<Processing>>,
 }
 
-impl RequestSender {
-    /// What the process says about itself, as an encoded `Resource` message; requests begin with it.
-    #[must_use]
-    pub fn resource(&self) -> &[u8] {
-        &self.resource
+/// The rules for attributes that are not those of records, as they are at present. Cheap to clone; may be used from any
+/// thread.
+#[derive(Debug, Clone, Default)]
+pub struct AttributeRules {
+    /// Its base may change.
+    processing: Arc<Mutex<Processing>>,
+}
+
+impl AttributeRules {
+    pub(crate) fn new(processing: Processing) -> Self {
+        Self {
+            processing: Arc::new(Mutex::new(processing)),
+        }
     }
 
-    /// Whether there are rules for attributes.
+    /// Whether there are any.
     #[must_use]
     pub fn has_rules(&self) -> bool {
         self.rules().is_some()
@@ -58,19 +64,27 @@ impl RequestSender {
     pub(crate) fn set_processing(&self, processing: Processing) {
         *unpoisoned(self.processing.lock()) = processing;
     }
+}
+
+impl RequestSender {
+    /// What the process says about itself, as an encoded `Resource` message; requests begin with it.
+    #[must_use]
+    pub fn resource(&self) -> &[u8] {
+        &self.resource
+    }
 
     /// Sends an `ExportMetricsServiceRequest`, in protobuf, to every destination that takes metrics. Its records, in the
-    /// ledger, are its metrics.
+    /// ledger, are its data points.
     ///
     /// Never waits: where no room is left for it, or after the shutdown, it is dropped and counted. What does not decode
-    /// or has no metrics is left out, and in no ledger.
+    /// or has no data points is left out, and in no ledger.
     pub fn send_metrics(&self, request: Vec<u8>) {
-        let records = ringlight_otlp::items(&request).unwrap_or(0);
+        let signal = Signal::Metrics;
+        let records = ringlight_otlp::items(signal, &request).unwrap_or(0);
         // In a process that was forked from the pipeline's nobody takes it, and a lock may be held for ever.
         if records == 0 || !self.shared.has_collector() {
             return;
         }
-        let signal = Signal::Metrics;
         self.accounts.received(signal, records.into());
         match self.requests.add(Request {
             signal,

@@ -123,6 +123,11 @@ pub(crate) mod metric {
     pub(crate) const HISTOGRAM: u32 = 9;
     pub(crate) const EXPONENTIAL: u32 = 10;
     pub(crate) const SUMMARY: u32 = 11;
+
+    /// Whether a field holds data points.
+    pub(crate) const fn is_data(number: u32) -> bool {
+        matches!(number, GAUGE | SUM | HISTOGRAM | EXPONENTIAL | SUMMARY)
+    }
 }
 
 /// `Gauge`, `Sum`, `Histogram`, `ExponentialHistogram` and `Summary`.

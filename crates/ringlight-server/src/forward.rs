@@ -24,7 +24,7 @@ pub trait Forward: fmt::Debug + Send + Sync + 'static {
     fn delivery(&self) -> DeliverySnapshot;
 }
 
-/// What became of what the server passes on, as it counts it itself. Records of metrics are metrics here, not data points.
+/// What became of what the server passes on, as it counts it itself. Records of metrics are data points.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ForwardStatus {
     /// Where it goes.

@@ -414,4 +414,8 @@ pub struct InstanceStored {
     pub spans_duplicate: u64,
     /// Log records that had been stored before.
     pub logs_duplicate: u64,
+    /// Data points of metrics. Reports of clients about themselves are none of them, unless they came among others.
+    pub points: u64,
+    /// Data points that had been stored before.
+    pub points_duplicate: u64,
 }

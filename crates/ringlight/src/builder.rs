@@ -121,6 +121,16 @@ impl Builder {
         self
     }
 
+    /// Which build of the application runs: `service.version` and `vcs.ref.head.revision` of everything this process sends. Made by
+    /// [`build_info!`](crate::build_info).
+    pub fn build_info(self, build: crate::BuildInfo) -> Self {
+        let builder = self.resource_attribute("service.version", build.version);
+        match build.revision {
+            Some(revision) => builder.resource_attribute("vcs.ref.head.revision", revision),
+            None => builder,
+        }
+    }
+
     /// What finds out where this process runs. Default: as `OTEL_RESOURCE_DETECTORS` says, else
     /// [all](ResourceDetector::ALL) but the one that tells the process's arguments.
     ///
@@ -663,6 +673,7 @@ impl Builder {
         sinks.extend(lines);
         let mut config = settings.pipeline;
         let limits = config.limits;
+        let notices = config.notices.clone();
         if let Some(budget) = settings.overhead_budget {
             config.governor = budget::governor(budget, Arc::clone(&controls));
         }
@@ -691,10 +702,7 @@ impl Builder {
             pipeline.report_open_spans(Arc::new(open_spans));
         }
         #[cfg(feature = "otel")]
-        let metrics = pipeline
-            .request_sender()
-            .map(|sender| crate::metrics::start(settings.metrics, sender))
-            .transpose()
+        let metrics = crate::metrics::Metrics::start(settings.metrics, &pipeline, &notices)
             .map_err(ringlight_collector::StartError::Thread)?;
         let telemetry = running(
             pipeline,
@@ -705,7 +713,7 @@ impl Builder {
             metrics,
         );
         if self.watches_config_file {
-            telemetry.watch_config_file();
+            telemetry.watch_config_file(notices);
         }
         Ok((subscriber, telemetry))
     }

@@ -92,7 +92,8 @@
 //! | `OTEL_RESOURCE_DETECTORS` | what finds out where the process runs: some of `host`, `os`, `process`, `process_arguments`, `container`, `k8s`, separated by commas, or `all` (the default: all but the arguments) or `none`; see [`ResourceDetector`] |
 //! | `RINGLIGHT_REDACT`, `RINGLIGHT_REDACT_KEYS` | `standard`: what is secret or personal is masked; further keys of attributes, separated by commas, `*` for any text; see [`Redaction`] |
 //! | `OTEL_SDK_DISABLED` | `true`: nothing is exported |
-//! | `OTEL_TRACES_EXPORTER`, `OTEL_LOGS_EXPORTER`, `OTEL_METRICS_EXPORTER` | `none` turns a signal off; `otlp` without any endpoint means `http://localhost:4318` |
+//! | `OTEL_TRACES_EXPORTER`, `OTEL_LOGS_EXPORTER`, `OTEL_METRICS_EXPORTER` | `none` turns a signal off; `otlp` without any endpoint means `http://localhost:4318`; `prometheus` (feature of that name), for metrics, serves them, and sends none unless `otlp` is named, too |
+//! | `OTEL_EXPORTER_PROMETHEUS_HOST`, `OTEL_EXPORTER_PROMETHEUS_PORT` | where they are served; default `localhost` and 9464 |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | where to send everything; over HTTP, `/v1/traces` and so on are appended |
 //! | `OTEL_EXPORTER_OTLP_PROTOCOL` | `grpc`, `http/protobuf` or `http/json`; `http/protobuf` is the default unless the port is 4317. Where both endpoint variables are set it belongs to this one |
 //! | `OTEL_EXPORTER_OTLP_HEADERS` | `key=value` pairs, separated by commas, percent-encoded |
@@ -187,6 +188,7 @@
 //! | `fmt` | yes | log lines for people, and JSON lines |
 //! | `log` | yes | records of the crate `log` are recorded like events |
 //! | `profiling` | no | spans of functions with [`#[ringlight::instrument]`](macro@instrument), which is nothing without it; trace files; what the process uses, as metrics |
+//! | `prometheus` | no | an endpoint that Prometheus scrapes, and metrics as it takes them (`Builder::prometheus`) |
 //! | `age` | no | headers in a file that is encrypted with age |
 //! | `vault` | no | headers in HashiCorp Vault |
 //! | `zstd` | no | compression with Zstandard: smaller and much faster than gzip, and a library in C to compile |
@@ -203,6 +205,7 @@
 #[cfg(feature = "clap")]
 mod args;
 mod budget;
+mod build_info;
 mod builder;
 pub mod collector;
 mod config;
@@ -238,6 +241,7 @@ mod writer;
 #[cfg(feature = "clap")]
 pub use args::TelemetryArgs;
 pub use budget::{BudgetError, OverheadBudget};
+pub use build_info::BuildInfo;
 pub use builder::Builder;
 pub use config::{
     Compression, LogColor, LogFile, LogFormat, LogRotation, Protocol, ResourceDetector,

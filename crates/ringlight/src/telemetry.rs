@@ -6,13 +6,13 @@ use std::time::Duration;
 #[cfg(feature = "otel")]
 use std::time::Instant;
 
-use ringlight_collector::{FlushError, Pipeline, RegisterError, RuleCount, SpanProducer};
+use ringlight_collector::{FlushError, Notices, Pipeline, RegisterError, RuleCount, SpanProducer};
 use ringlight_model::{CostSnapshot, DeliverySnapshot, LedgerSnapshot, ThreadLedger};
 
 use crate::config::Watch;
 use crate::controls::Controls;
 #[cfg(feature = "otel")]
-use crate::metrics::{MeterProvider, Reader};
+use crate::metrics::{MeterProvider, Metrics};
 use crate::sync::unpoisoned;
 
 /// Keeps telemetry running; shuts it down when dropped.
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     pub(crate) controls: Controls,
     /// Where metrics go anywhere.
     #[cfg(feature = "otel")]
-    pub(crate) metrics: Option<(MeterProvider, Reader)>,
+    pub(crate) metrics: Option<Metrics>,
     /// Sees changes of the file of settings, until the end.
     pub(crate) watch: Mutex<Option<Watch>>,
 }
@@ -61,13 +61,13 @@ impl Shared {
     /// it.
     #[cfg(feature = "otel")]
     fn read_metrics(&self, timeout: Duration, is_last: bool) -> Duration {
-        let Some((_, reader)) = &self.metrics else {
+        let Some(metrics) = &self.metrics else {
             return timeout;
         };
         let began = Instant::now();
         match is_last {
-            true => reader.end(timeout / 4),
-            false => reader.read(timeout / 4),
+            true => metrics.end(timeout / 4),
+            false => metrics.reader.read(timeout / 4),
         }
         timeout.saturating_sub(began.elapsed())
     }
@@ -111,13 +111,42 @@ impl Telemetry {
     #[must_use]
     pub fn meter_provider(&self) -> Option<MeterProvider> {
         let metrics = self.shared.metrics.as_ref();
-        metrics.map(|(provider, _)| provider.clone())
+        metrics.map(|metrics| metrics.provider.clone())
+    }
+
+    /// Metrics as Prometheus takes them, for a server of one's own: read now, which takes at most so long. `None` where
+    /// Prometheus is not to have them (see [`Builder::prometheus`](crate::Builder::prometheus) and
+    /// [`prometheus_text`](crate::Builder::prometheus_text)), where a callback takes longer, and after the shutdown.
+    ///
+    /// It waits for another thread; in async code, call it where blocking is allowed.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ringlight::metrics::PrometheusFormat;
+    ///
+    /// # let (_, telemetry) = ringlight::builder().prometheus_text().build()?;
+    /// // The header `Accept` of the request.
+    /// let format = PrometheusFormat::of_accept("application/openmetrics-text");
+    /// let text = telemetry.prometheus_text(format, Duration::from_secs(5));
+    /// let content_type = format.content_type();
+    /// # assert!(text.is_some());
+    /// # Ok::<(), ringlight::InitError>(())
+    /// ```
+    #[cfg(feature = "prometheus")]
+    #[must_use]
+    pub fn prometheus_text(
+        &self,
+        format: crate::metrics::PrometheusFormat,
+        timeout: Duration,
+    ) -> Option<String> {
+        self.shared.metrics.as_ref()?.text(format, timeout)
     }
 
     /// Sees changes of the file of settings from now on, if there is one.
-    pub(crate) fn watch_config_file(&self) {
+    pub(crate) fn watch_config_file(&self, notices: Notices) {
         if let Some(reloader) = &self.shared.controls.reloader {
-            let watch = Watch::start(Arc::clone(reloader));
+            let watch = Watch::start(Arc::clone(reloader), notices);
             *unpoisoned(self.shared.watch.lock()) = watch;
         }
     }

@@ -159,10 +159,10 @@ impl Summary {
         };
         let losses: Vec<String> = rows()
             .map(|(service, signal, row)| {
-                let noun = if signal == "logs" {
-                    "log records"
-                } else {
-                    "spans"
+                let noun = match signal {
+                    "logs" => "log records",
+                    "metrics" => "data points",
+                    _ => "spans",
                 };
                 format!(
                     "`{service}`: {} of {} {noun}",
@@ -234,6 +234,7 @@ impl AppSummary {
         let signals = [
             ("traces", counts.spans, counts.spans_duplicate),
             ("logs", counts.logs, counts.logs_duplicate),
+            ("metrics", counts.points, counts.points_duplicate),
         ];
         Self {
             service: report.service.clone(),
@@ -396,9 +397,10 @@ mod tests {
         let table = summary.table();
         let lines: Vec<&str> = table.lines().collect();
         assert!(lines[1].starts_with("streaming    logs "), "{table}");
-        assert!(lines[2].ends_with("9  (!)"), "{table}");
+        assert!(lines[2].starts_with("streaming    metrics "), "{table}");
+        assert!(lines[3].ends_with("9  (!)"), "{table}");
         assert_eq!(
-            lines[3],
+            lines[4],
             "ran for 2.0 s: not everything submitted was stored, see (!)"
         );
     }

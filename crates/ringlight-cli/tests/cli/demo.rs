@@ -26,7 +26,7 @@ fn check_balanced(summary: &serde_json::Value) {
     assert_eq!(names, ["streaming", "agent", "model"]);
     for app in apps {
         assert_eq!(app["reported"], true, "{app:#}");
-        for signal in ["traces", "logs"] {
+        for signal in ["traces", "logs", "metrics"] {
             let account = &app["signals"][signal];
             assert_eq!(account["submitted"], account["stored"], "{app:#}");
             assert_eq!(account["submitted"], account["exported"], "{app:#}");

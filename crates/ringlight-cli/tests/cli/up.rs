@@ -315,16 +315,18 @@ fn check_seen(endpoint: &str, protocol: &str, compression: &str) {
     drop(client.stdin.take());
     let output = client.wait_with_output().unwrap();
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let submitted = &report["ledger"]["traces"]["submitted"];
     let status = backend.get("/api/v1/status");
     let clients = status["clients"].as_array().unwrap();
     let client = clients
         .iter()
         .find(|client| client["instance"] == report["instance"])
         .unwrap();
-    assert_eq!(&client["stored"]["traces"], submitted, "{client}");
     assert_eq!(client["final"], true, "{client}");
-    assert_eq!(client["signals"]["traces"]["submitted"], *submitted);
+    for signal in ["traces", "logs", "metrics"] {
+        let submitted = &report["ledger"][signal]["submitted"];
+        assert_eq!(&client["stored"][signal], submitted, "{client}");
+        assert_eq!(&client["signals"][signal]["submitted"], submitted);
+    }
 }
 
 #[test]

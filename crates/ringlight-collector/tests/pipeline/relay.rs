@@ -164,9 +164,9 @@ fn profiles_keep_their_dictionary_to_themselves() {
     assert!(taken.iter().all(|batch| batch.bytes == request));
 }
 
-/// A metric in a scope in a resource.
+/// A gauge with one data point in a scope in a resource.
 fn metrics_request() -> Vec<u8> {
-    vec![0x0a, 7, 0x12, 5, 0x12, 3, 0x0a, 1, b'm']
+    vec![0x0a, 11, 0x12, 9, 0x12, 7, 0x0a, 1, b'm', 0x2a, 2, 0x0a, 0]
 }
 
 #[test]

@@ -11,15 +11,16 @@ use ringlight_model::{Account, CallsiteRegistry, DropReason, KeyValue, Signal};
 
 use crate::support::{Answer, PATIENCE, Scripted, config, record_span, start, traces, wait_for};
 
-/// An `ExportMetricsServiceRequest` with so many metrics of this name.
-fn request(name: &str, metrics: usize) -> Vec<u8> {
+/// An `ExportMetricsServiceRequest` with a gauge of this name, and so many data points of it.
+fn request(name: &str, points: usize) -> Vec<u8> {
     fn field(number: u8, content: &[u8]) -> Vec<u8> {
         let length = u8::try_from(content.len()).unwrap();
         assert!(length < 128, "one byte is enough");
         [&[number << 3 | 2, length][..], content].concat()
     }
-    let metric = field(2, &field(1, name.as_bytes()));
-    field(1, &field(2, &metric.repeat(metrics)))
+    let gauge = field(5, &field(1, &[]).repeat(points));
+    let metric = field(2, &[field(1, name.as_bytes()), gauge].concat());
+    field(1, &field(2, &metric))
 }
 
 fn metrics(pipeline: &Pipeline) -> Account {
@@ -40,6 +41,7 @@ fn a_request_goes_to_all_who_take_metrics_and_adds_up() {
     sender.send_metrics(request("b", 1));
     // There is nothing in these.
     sender.send_metrics(Vec::new());
+    sender.send_metrics(request("none", 0));
     sender.send_metrics(vec![0xff; 9]);
     record_span(&pipeline.recorder(), 1);
     // Part of the flush, since they came before it.
@@ -75,17 +77,17 @@ fn what_finds_no_room_is_dropped_and_counted() {
     let sender = pipeline.request_sender().unwrap();
     sender.send_metrics(request("first", 1));
     backend.wait_attempts(1);
-    let large = request("large", 9);
+    let large = request("large", 29);
     for _ in 0..10_000 {
         sender.send_metrics(large.clone());
     }
     let dropped = |account: &Account| account.dropped[DropReason::QueueFull];
     let account = metrics(&pipeline);
-    assert_eq!(account.submitted, 90_001);
+    assert_eq!(account.submitted, 290_001);
     assert!(dropped(&account) > 0, "{account:?}");
     backend.release(Answer::Ok);
     let account = wait_for(|| Some(metrics(&pipeline)).filter(|account| account.in_flight == 0));
-    assert_eq!(account.exported + dropped(&account), 90_001);
+    assert_eq!(account.exported + dropped(&account), 290_001);
 }
 
 #[test]
@@ -151,23 +153,23 @@ fn attributes_go_by_the_rules_there_are_at_the_moment() {
         },
         &[&backend],
     );
-    let sender = pipeline.request_sender().unwrap();
+    let rules = pipeline.attribute_rules();
     let shown = || {
         let attributes = [("a", "1"), ("b", "2")].map(|(key, value)| KeyValue::new(key, value));
-        let processed = sender.processed(attributes.into());
+        let processed = rules.processed(attributes.into());
         let values = processed
             .into_iter()
             .map(|attribute| attribute.value.to_string());
         values.collect::<Vec<_>>()
     };
-    assert!(sender.has_rules());
+    assert!(rules.has_rules());
     assert_eq!(shown()[1], "2");
     assert_ne!(shown()[0], "1");
     pipeline.set_base_redaction(redact("b")).unwrap();
     assert_eq!(shown()[0], "1");
     assert_ne!(shown()[1], "2");
     pipeline.set_base_redaction(Redaction::new()).unwrap();
-    assert!(!sender.has_rules());
+    assert!(!rules.has_rules());
     assert_eq!(shown(), ["1", "2"]);
 }
 

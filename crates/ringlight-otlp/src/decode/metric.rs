@@ -22,21 +22,13 @@ const EXPONENTIAL_INDEX_MAX: i64 = 1 << 30;
 /// Scales of exponential histograms: beyond it neighbouring doubles share a bucket, or all do.
 const SCALES: std::ops::RangeInclusive<i32> = -11..=20;
 
-/// Whether a field of a `Metric` holds data points.
-pub(super) const fn is_data(number: u32) -> bool {
-    matches!(
-        number,
-        m::GAUGE | m::SUM | m::HISTOGRAM | m::EXPONENTIAL | m::SUMMARY
-    )
-}
-
 /// How many data points a `Metric` has: its oneof's fields hold messages that all list them as
 /// field 1.
 pub(super) fn data_points(metric: Slice<'_>) -> Result<u64, WireError> {
     let mut points = 0;
     let mut reader = metric.reader();
     while let Some((number, field)) = reader.next()? {
-        if let (true, Field::Bytes(data)) = (is_data(number), field) {
+        if let (true, Field::Bytes(data)) = (m::is_data(number), field) {
             let mut data = data.reader();
             while let Some((number, _)) = data.next()? {
                 points += u64::from(number == data::POINTS);

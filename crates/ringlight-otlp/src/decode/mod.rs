@@ -289,7 +289,7 @@ impl<'a> Walk<'a, '_> {
         self.decoded.repaired_texts += budget.repaired_texts;
         let mut reader = message.reader();
         while let Some((number, field)) = reader.next()? {
-            if !metric::is_data(number) {
+            if !crate::fields::metric::is_data(number) {
                 continue;
             }
             let data = field.slice(reader.position())?;

@@ -74,7 +74,7 @@ pub struct LedgerReport {
     pub time_unix_nano: u64,
     /// Whether this is the client's last report.
     pub is_final: bool,
-    /// The accounts of traces and logs, and what is counted beside them.
+    /// The accounts of traces, logs and metrics, and what is counted beside them.
     pub ledger: LedgerSnapshot,
     /// The accounts by thread.
     pub threads: Vec<ThreadAccount>,
@@ -88,8 +88,10 @@ pub struct LedgerReport {
     pub points: u64,
 }
 
-/// The signals a ledger is reported for.
-const SIGNALS: [Signal; 2] = [Signal::Traces, Signal::Logs];
+/// The signals a ledger is reported for: metrics, whose records are data points, where there are any.
+const SIGNALS: [Signal; 3] = [Signal::Traces, Signal::Logs, Signal::Metrics];
+/// Those that threads record.
+const RECORDED: [Signal; 2] = [Signal::Traces, Signal::Logs];
 
 const SUBMITTED: &str = "submitted";
 const EXPORTED: &str = "exported";

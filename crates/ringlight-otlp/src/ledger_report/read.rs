@@ -148,16 +148,16 @@ fn taker(name: &[u8]) -> Option<Take> {
             let total = &mut cost(report).total;
             match point.signal() {
                 Some(Signal::Traces) => total.span_nano = Some(point.double),
-                Some(_) => total.log_nano = Some(point.double),
-                None => {}
+                Some(Signal::Logs) => total.log_nano = Some(point.double),
+                _ => {}
             }
         },
         names::PRODUCER_SAMPLES => |report, point| {
             let total = &mut cost(report).total;
             match point.signal() {
                 Some(Signal::Traces) => total.spans_measured = point.int,
-                Some(_) => total.logs_measured = point.int,
-                None => {}
+                Some(Signal::Logs) => total.logs_measured = point.int,
+                _ => {}
             }
         },
         names::PRODUCER_CPU => |report, point| cost(report).total.producer_time = point.time(),

@@ -23,6 +23,8 @@ fn ledger() -> LedgerSnapshot {
     traces.dropped[DropReason::Shutdown] = 2;
     ledger.account_mut(Signal::Logs).submitted = u64::from(u32::MAX) + 7;
     ledger.account_mut(Signal::Logs).in_flight = u64::from(u32::MAX) + 7;
+    ledger.account_mut(Signal::Metrics).submitted = 12;
+    ledger.account_mut(Signal::Metrics).exported = 12;
     ledger.set_negative_durations(4);
     ledger
 }
@@ -37,7 +39,7 @@ fn resource() -> Resource<'static> {
     }
 }
 
-/// Two signals, each with six outcomes and the drops by reason.
+/// Three signals, each with six outcomes and the drops by reason.
 const fn accounts_points_count() -> usize {
     SIGNALS.len() * (6 + DropReason::ALL.len())
 }
@@ -168,6 +170,23 @@ fn a_report_is_read_as_it_was_written() {
         );
         assert!(reports[0].ledger.balances());
     }
+}
+
+#[test]
+fn metrics_are_in_a_report_where_there_are_any() {
+    let points = |ledger| {
+        let ledger = ThreadLedger {
+            ledger,
+            ..ThreadLedger::default()
+        };
+        let reports = read(&written(&ledger, None, Some(&delivery()), false)).unwrap();
+        reports[0].points as usize
+    };
+    let mut without = ledger();
+    *without.account_mut(Signal::Metrics) = ringlight_model::Account::default();
+    // The accounts, what is recovered, and six of the delivery: no request was answered yet.
+    let of_metrics = accounts_points_count() / SIGNALS.len() + 1 + 6;
+    assert_eq!(points(ledger()), points(without) + of_metrics);
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! The report, written.
 
 use ringlight_model::{
-    Account, DeliverySnapshot, DropReason, KeyValue, Resource, Scope, Signal, SignalDelivery,
-    ThreadAccount, ThreadKind, ThreadLedger,
+    Account, DeliverySnapshot, DropReason, KeyValue, LedgerSnapshot, Resource, Scope, Signal,
+    SignalDelivery, ThreadAccount, ThreadKind, ThreadLedger,
 };
 
 use super::{
-    Cost, DROPPED, EXPORTED, FINAL, IN_FLIGHT, METRIC, RECOVERED, REJECTED, Report, SCOPE, SIGNALS,
-    SPOOLED, SUBMITTED, fields, keys, names, of, parts,
+    Cost, DROPPED, EXPORTED, FINAL, IN_FLIGHT, METRIC, RECORDED, RECOVERED, REJECTED, Report,
+    SCOPE, SIGNALS, SPOOLED, SUBMITTED, fields, keys, names, of, parts,
 };
 use crate::encode::proto::{self, Room};
 use crate::encode::{self, Owner, Scalar, attribute};
@@ -43,11 +43,21 @@ pub fn encode(resource: &Resource<'_>, report: &Report<'_>) -> Vec<u8> {
         self::cost(&mut metrics, cost);
     }
     if let Some(delivery) = report.delivery {
-        self::delivery(&mut metrics, delivery);
+        let signals: Vec<_> = signals(&report.ledger.ledger).collect();
+        self::delivery(&mut metrics, delivery, &signals);
     }
     proto::close(&mut buf, inner);
     proto::close(&mut buf, outer);
     buf
+}
+
+/// Those that threads record, and what else there is anything of.
+fn signals(ledger: &LedgerSnapshot) -> impl Iterator<Item = Signal> {
+    let is_there = |signal: &Signal| {
+        let account = ledger.account(*signal);
+        RECORDED.contains(signal) || account.submitted + account.recovered > 0
+    };
+    SIGNALS.into_iter().filter(is_there)
 }
 
 fn ledger(metrics: &mut Metrics<'_>, ledger: &ThreadLedger) {
@@ -58,7 +68,7 @@ fn ledger(metrics: &mut Metrics<'_>, ledger: &ThreadLedger) {
         shape: Shape::Sum,
     };
     metrics.metric(about, |points| {
-        for signal in SIGNALS {
+        for signal in signals(&ledger.ledger) {
             for_each_outcome(ledger.ledger.account(signal), |outcome, reason, value| {
                 let reason = reason.map(|reason| (keys::REASON, Scalar::Str(reason.as_str())));
                 let attributes = [of_signal(signal), (keys::OUTCOME, Scalar::Str(outcome))];
@@ -76,7 +86,7 @@ fn exported_recovered(metrics: &mut Metrics<'_>, ledger: &ThreadLedger) {
     let text = "Of the exported records, those of an earlier process, which left them on disk.";
     let name = names::EXPORTED_RECOVERED;
     metrics.metric(about(name, text, "{record}", Shape::Counter), |points| {
-        for signal in SIGNALS {
+        for signal in signals(&ledger.ledger) {
             points.int(of(signal), [of_signal(signal)]);
         }
     });
@@ -122,7 +132,7 @@ fn threads(metrics: &mut Metrics<'_>, ledger: &ThreadLedger) {
     };
     metrics.metric(about, |points| {
         for row in &ledger.threads {
-            for signal in SIGNALS {
+            for signal in RECORDED {
                 let counts = row.counts(signal);
                 let mut point = |outcome, reason: Option<DropReason>, value| {
                     let reason = reason.map(|reason| (keys::REASON, Scalar::Str(reason.as_str())));
@@ -195,8 +205,8 @@ fn changes(metrics: &mut Metrics<'_>, rules: &[(String, u64)]) {
 fn cost(metrics: &mut Metrics<'_>, cost: &Cost) {
     let total = &cost.total;
     let by_signal = [
-        (SIGNALS[0], total.span_nano, total.spans_measured),
-        (SIGNALS[1], total.log_nano, total.logs_measured),
+        (RECORDED[0], total.span_nano, total.spans_measured),
+        (RECORDED[1], total.log_nano, total.logs_measured),
     ];
     let text = "Time that recording one record takes on a thread of the application.";
     metrics.metric(
@@ -272,8 +282,8 @@ fn cost(metrics: &mut Metrics<'_>, cost: &Cost) {
     });
 }
 
-fn delivery(metrics: &mut Metrics<'_>, delivery: &DeliverySnapshot) {
-    let signals = || SIGNALS.map(|signal| (signal, delivery.signal(signal)));
+fn delivery(metrics: &mut Metrics<'_>, delivery: &DeliverySnapshot, signals: &[Signal]) {
+    let signals = || (signals.iter()).map(|signal| (*signal, delivery.signal(*signal)));
     let mut number = |about: About, of: fn(&SignalDelivery) -> u64| {
         metrics.metric(about, |points| {
             for (name, delivery) in signals() {

@@ -29,7 +29,7 @@ pub struct ClientStatus {
     /// Whether that was its last one.
     #[serde(rename = "final")]
     pub is_final: bool,
-    /// Its accounts, by signal: `traces` and `logs`.
+    /// Its accounts, by signal: `traces`, `logs` and `metrics`, whose records are data points.
     pub signals: BTreeMap<&'static str, ClientAccount>,
     /// Its spans that ended before they began, which it sends with a duration of zero. Of the spans in
     /// `signals`.
@@ -45,7 +45,7 @@ pub struct ClientStatus {
     pub ring_bytes: u64,
     /// What observing costs it, where it says so.
     pub cost: Option<CostStatus>,
-    /// How it sends, by signal: `traces` and `logs`; null where it does not say.
+    /// How it sends, by signal: `traces`, `logs` and `metrics`; null where it does not say.
     pub delivery: Option<BTreeMap<&'static str, DeliveryStatus>>,
 }
 
@@ -170,7 +170,12 @@ pub struct ClientStored {
     pub traces: u64,
     /// Log records.
     pub logs: u64,
+    /// Data points of metrics, without its reports about itself.
+    pub metrics: u64,
 }
+
+/// The signals of which a client reports accounts.
+const REPORTED: [Signal; 3] = [Signal::Traces, Signal::Logs, Signal::Metrics];
 
 impl ClientStatus {
     pub(super) fn new(client: Client, stored: &[InstanceStored]) -> Self {
@@ -182,19 +187,20 @@ impl ClientStatus {
             started_unix_nano: report.start_unix_nano,
             last_report_unix_nano: client.last_report_unix_nano,
             is_final: report.is_final,
-            signals: [Signal::Traces, Signal::Logs]
+            signals: REPORTED
                 .map(|signal| (signal.as_str(), report.ledger.account(signal).into()))
                 .into(),
             stored: of_client.map_or_else(ClientStored::default, |one| ClientStored {
                 traces: one.spans,
                 logs: one.logs,
+                metrics: one.points,
             }),
             negative_durations: report.ledger.negative_durations(),
             threads: report.threads.into_iter().map(Into::into).collect(),
             ring_bytes: report.ring_bytes,
             cost: report.cost.map(Into::into),
             delivery: report.delivery.map(|delivery| {
-                [Signal::Traces, Signal::Logs]
+                REPORTED
                     .map(|signal| (signal.as_str(), delivery.signal(signal).into()))
                     .into()
             }),

@@ -187,6 +187,15 @@ async fn the_status_accounts_for_everything() {
           "requests": 0,
           "wire_bytes": 0
         },
+        "metrics": {
+          "batch_bytes": 0,
+          "concurrency": 0,
+          "encoded_bytes": 0,
+          "latency_seconds": null,
+          "records": 0,
+          "requests": 0,
+          "wire_bytes": 0
+        },
         "traces": {
           "batch_bytes": 262144,
           "concurrency": 4,
@@ -215,6 +224,17 @@ async fn the_status_accounts_for_everything() {
           "spooled": 0,
           "submitted": 0
         },
+        "metrics": {
+          "balanced": true,
+          "dropped": {},
+          "exported": 0,
+          "exported_recovered": 0,
+          "in_flight": 0,
+          "recovered": 0,
+          "rejected": 0,
+          "spooled": 0,
+          "submitted": 0
+        },
         "traces": {
           "balanced": true,
           "dropped": {
@@ -232,6 +252,7 @@ async fn the_status_accounts_for_everything() {
       "started_unix_nano": "1700000000000000000",
       "stored": {
         "logs": 0,
+        "metrics": 0,
         "traces": 2
       },
       "threads": [

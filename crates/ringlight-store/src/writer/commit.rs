@@ -356,10 +356,6 @@ fn count_by_resource<T: Table>(table: &T, is_duplicate: &[bool]) -> Vec<(u64, u6
 }
 
 fn account(shared: &Shared, request: &Prepared) {
-    // The ledgers of clients are about spans and log records.
-    if request.signal == Signal::Metrics {
-        return;
-    }
     let owners = match &request.records {
         Records::Spans(table) => table.owners(),
         Records::Logs(table) => table.owners(),
@@ -376,6 +372,10 @@ fn account(shared: &Shared, request: &Prepared) {
             Signal::Logs => {
                 entry.logs += stored;
                 entry.logs_duplicate += duplicates;
+            }
+            Signal::Metrics => {
+                entry.points += stored;
+                entry.points_duplicate += duplicates;
             }
             _ => {
                 entry.spans += stored;

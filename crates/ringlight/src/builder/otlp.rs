@@ -92,6 +92,29 @@ impl Builder {
         self
     }
 
+    /// Serves metrics for Prometheus at `http://<address>/metrics`, whether or not they are sent anywhere. The address is `host:port`;
+    /// one that cannot be had is told of, tried again in the background, and no error. Default: where `OTEL_METRICS_EXPORTER` names
+    /// `prometheus`, what `OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT` say, else `localhost:9464`.
+    ///
+    /// It is answered by threads of telemetry's own. Whoever reaches the address can read it: there is neither a password nor TLS.
+    ///
+    /// ```
+    /// let builder = ringlight::builder().prometheus("0.0.0.0:9464");
+    /// ```
+    #[cfg(feature = "prometheus")]
+    pub fn prometheus(mut self, address: impl Into<String>) -> Self {
+        self.inputs.metrics.prometheus = Some(crate::metrics::Scraped::At(address.into()));
+        self
+    }
+
+    /// Has metrics ready for [`Telemetry::prometheus_text`](crate::Telemetry::prometheus_text), with which a server of the
+    /// application's own answers, and listens nowhere.
+    #[cfg(feature = "prometheus")]
+    pub fn prometheus_text(mut self) -> Self {
+        self.inputs.metrics.prometheus = Some(crate::metrics::Scraped::ByApplication);
+        self
+    }
+
     /// Changes what becomes of instruments: their names, attributes, buckets, how many sets of attributes there may be.
     /// The first view that has something for an instrument decides.
     ///

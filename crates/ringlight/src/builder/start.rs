@@ -8,7 +8,7 @@ use ringlight_collector::Pipeline;
 use crate::config::{Changeable, ConfigFile, OfCode, Reloader};
 use crate::controls::{self, Controls};
 #[cfg(feature = "otel")]
-use crate::metrics::{MeterProvider, Reader};
+use crate::metrics::Metrics;
 use crate::telemetry::{Shared, Telemetry};
 
 /// Rings there are at most, unless told otherwise, for each processor, and however few or many there are.
@@ -23,7 +23,7 @@ pub(super) fn running(
     (shutdown_timeout, panic_backtrace): (Duration, bool),
     controls: Arc<controls::Shared>,
     file: Option<(Arc<ConfigFile>, OfCode, Changeable)>,
-    #[cfg(feature = "otel")] metrics: Option<(MeterProvider, Reader)>,
+    #[cfg(feature = "otel")] metrics: Option<Metrics>,
 ) -> Telemetry {
     let shared = Arc::new_cyclic(|shared: &Weak<Shared>| {
         let reloader = file.map(|(file, of_code, holds)| {

@@ -6,7 +6,10 @@ use std::time::Duration;
 use opentelemetry_sdk::metrics::Temporality;
 
 use super::environment::Reader;
+use super::otlp::metrics_exporters;
 use super::units;
+#[cfg(feature = "prometheus")]
+use crate::metrics::Scraped;
 use crate::metrics::{ExemplarFilter, MetricsConfig, View};
 
 /// What the code says of metrics.
@@ -14,6 +17,8 @@ use crate::metrics::{ExemplarFilter, MetricsConfig, View};
 pub(crate) struct MetricsInputs {
     pub(crate) interval: Option<Duration>,
     pub(crate) views: Vec<View>,
+    #[cfg(feature = "prometheus")]
+    pub(crate) prometheus: Option<Scraped>,
 }
 
 impl fmt::Debug for MetricsInputs {
@@ -24,7 +29,17 @@ impl fmt::Debug for MetricsInputs {
     }
 }
 
-pub(super) fn metrics(reader: &mut Reader<'_>, inputs: MetricsInputs) -> MetricsConfig {
+pub(super) fn metrics(
+    reader: &mut Reader<'_>,
+    inputs: MetricsInputs,
+    is_disabled: bool,
+) -> MetricsConfig {
+    #[cfg(feature = "prometheus")]
+    let prometheus = prometheus(reader, inputs.prometheus).filter(|_| !is_disabled);
+    #[cfg(not(feature = "prometheus"))]
+    if !is_disabled {
+        warn_of_prometheus(reader);
+    }
     let default = MetricsConfig::default();
     MetricsConfig {
         interval: (inputs.interval)
@@ -36,6 +51,70 @@ pub(super) fn metrics(reader: &mut Reader<'_>, inputs: MetricsInputs) -> Metrics
         exponential_histograms: has_exponential_histograms(reader),
         exemplars: exemplars(reader).unwrap_or(default.exemplars),
         views: inputs.views,
+        #[cfg(feature = "prometheus")]
+        prometheus,
+    }
+}
+
+/// Code, variables, the file.
+#[cfg(feature = "prometheus")]
+fn prometheus(reader: &mut Reader<'_>, in_code: Option<Scraped>) -> Option<Scraped> {
+    let in_file = reader.in_file("prometheus_address");
+    let (address, origin) = match in_code {
+        Some(Scraped::ByApplication) => return in_code,
+        Some(Scraped::At(address)) => (address, "the address given to `prometheus`".to_owned()),
+        None if metrics_exporters(reader)
+            .iter()
+            .any(|name| name == "prometheus") =>
+        {
+            let host = reader.text("OTEL_EXPORTER_PROMETHEUS_HOST");
+            let host = host.unwrap_or_else(|| "localhost".to_owned());
+            let port = reader.number("OTEL_EXPORTER_PROMETHEUS_PORT", "1 to 65535", |port| {
+                u16::try_from(port).ok().filter(|port| *port > 0)
+            });
+            // An address of version 6 has colons of its own.
+            let host = match host.contains(':') && !host.starts_with('[') {
+                true => format!("[{host}]"),
+                false => host,
+            };
+            let origin = reader.origin("OTEL_EXPORTER_PROMETHEUS_HOST").to_string();
+            (format!("{host}:{}", port.unwrap_or(9464)), origin)
+        }
+        None => {
+            let (address, origin) = in_file?;
+            (address, origin.to_string())
+        }
+    };
+    if is_address(&address) {
+        return Some(Scraped::At(address));
+    }
+    reader.say(format!(
+        "{origin} is `{address}`, and nothing is served for Prometheus; hint: an address is `host:port`, such as `localhost:9464`"
+    ));
+    None
+}
+
+#[cfg(feature = "prometheus")]
+fn is_address(address: &str) -> bool {
+    (address.rsplit_once(':'))
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
+#[cfg(not(feature = "prometheus"))]
+fn warn_of_prometheus(reader: &mut Reader<'_>) {
+    if let Some((_, origin)) = reader.in_file("prometheus_address") {
+        reader.say(format!(
+            "{origin} is ignored: this build does not serve Prometheus; hint: enable the feature `prometheus`"
+        ));
+    }
+    if metrics_exporters(reader)
+        .iter()
+        .any(|name| name == "prometheus")
+    {
+        reader.say(format!(
+            "`prometheus` of {} is ignored: this build does not have it; hint: enable the feature `prometheus`",
+            reader.origin("OTEL_METRICS_EXPORTER")
+        ));
     }
 }
 

@@ -210,7 +210,7 @@ impl Settings {
             (Some(_), None) => secrets::headers(&mut reader, inputs.is_relay)?,
         };
         #[cfg(feature = "otel")]
-        let metrics = metrics::metrics(&mut reader, inputs.metrics);
+        let metrics = metrics::metrics(&mut reader, inputs.metrics, is_disabled);
         let from_environment = sampler(&mut reader);
         let sampler = inputs.sampler.or(from_environment).unwrap_or_default();
         let budget = reader.choice(

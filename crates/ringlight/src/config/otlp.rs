@@ -197,12 +197,21 @@ pub(super) fn who_names_an_endpoint(reader: &Reader<'_>, inputs: &Inputs) -> Opt
 /// The ledger is reported wherever metrics would go, but only to an endpoint for all signals: one
 /// that is meant for traces alone does not want it.
 fn metrics_route(reader: &mut Reader<'_>, inputs: &Inputs) -> Option<Route> {
-    let text = reader.text("OTEL_METRICS_EXPORTER");
-    let text = text.filter(|_| !inputs.is_relay);
-    if text.is_some_and(|text| text.eq_ignore_ascii_case("none")) {
-        return None;
+    if !inputs.is_relay {
+        let exporters = metrics_exporters(reader);
+        let is_named = |name: &str| exporters.iter().any(|exporter| exporter == name);
+        if is_named("none") || is_named("prometheus") && !is_named("otlp") {
+            return None;
+        }
     }
     route(reader, inputs, Signal::Metrics, false)
+}
+
+/// What `OTEL_METRICS_EXPORTER` names.
+pub(super) fn metrics_exporters(reader: &Reader<'_>) -> Vec<String> {
+    let text = reader.text("OTEL_METRICS_EXPORTER").unwrap_or_default();
+    let names = text.split(',').map(|name| name.trim().to_ascii_lowercase());
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -539,6 +539,14 @@ pub const SETTINGS: &[Setting] = &[
         "Which measurements may become exemplars: those in spans that are recorded, all or none",
     ),
     setting(
+        "prometheus_address",
+        "OTEL_METRICS_EXPORTER",
+        Shape::Text,
+        "nowhere",
+        "Where metrics are served for Prometheus, `host:port` (feature `prometheus`). The variable names `prometheus`, and `OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT` say where",
+    )
+    .kin(),
+    setting(
         "batch_delay",
         "OTEL_BSP_SCHEDULE_DELAY",
         Shape::Time(MS, HOUR),

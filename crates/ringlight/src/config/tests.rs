@@ -684,3 +684,57 @@ fn the_specifications_file_is_an_error_where_it_is_not_read() {
          hint: enable the feature `otel-config` of the crate `ringlight`, or unset the variable"
     );
 }
+
+#[cfg(feature = "prometheus")]
+#[test]
+fn prometheus_is_served_where_code_variables_or_the_file_say() {
+    use crate::metrics::Scraped;
+
+    let found = |variables: &[(&str, &str)], in_code: Option<&str>| {
+        settings(variables, |inputs| {
+            inputs.metrics.prometheus = in_code.map(|address| Scraped::At(address.to_owned()));
+        })
+    };
+    let check = |variables: &[(&str, &str)], in_code, expected: Option<&str>| {
+        let settings = found(variables, in_code);
+        let expected = expected.map(|address| Scraped::At(address.to_owned()));
+        assert_eq!(settings.metrics.prometheus, expected, "{variables:?}");
+        settings
+    };
+    let on = ("OTEL_METRICS_EXPORTER", "otlp, prometheus");
+    let host = |host| ("OTEL_EXPORTER_PROMETHEUS_HOST", host);
+    let port = |port| ("OTEL_EXPORTER_PROMETHEUS_PORT", port);
+    check(&[host("h"), port("1")], None, None);
+    check(&[on], None, Some("localhost:9464"));
+    check(&[on, host("::1"), port("99")], None, Some("[::1]:99"));
+    check(&[on], Some("0.0.0.0:80"), Some("0.0.0.0:80"));
+    check(
+        &[on, ("OTEL_SDK_DISABLED", "true")],
+        Some("0.0.0.0:80"),
+        None,
+    );
+    let wrong = check(&[on, port("99999")], None, Some("localhost:9464"));
+    assert!(
+        wrong.warnings[0].contains("PROMETHEUS_PORT"),
+        "{:?}",
+        wrong.warnings
+    );
+    for address in ["9464", "localhost", ":1", "a:b"] {
+        let wrong = check(&[], Some(address), None);
+        assert!(
+            wrong.warnings[0].contains("hint: an address is"),
+            "{:?}",
+            wrong.warnings
+        );
+    }
+    // Named alone, nothing is sent.
+    let endpoint = ("OTLP_ENDPOINT", "http://localhost:4317");
+    let sent = |exporter: &str| {
+        let settings = found(&[("OTEL_METRICS_EXPORTER", exporter), endpoint], None);
+        settings.routes.unwrap().metrics.is_some()
+    };
+    assert_eq!(
+        ["prometheus", "otlp,prometheus", "otlp", "none"].map(sent),
+        [false, true, true, false]
+    );
+}

@@ -8,12 +8,13 @@ use opentelemetry_sdk::metrics::data::{
     AggregatedMetrics, ExponentialBucket, ExponentialHistogram, Gauge, Histogram, Metric,
     MetricData, ResourceMetrics, Sum,
 };
-use ringlight_collector::RequestSender;
+use ringlight_collector::{AttributeRules, RequestSender};
 use ringlight_model::{KeyValue as ModelKeyValue, Scope, Value as ModelValue};
 use ringlight_otlp::encode::proto::{self, Open, Room};
 use ringlight_otlp::encode::{self, Owner, attribute_value};
 
 use super::exemplars::{Exemplar, Number, Taken};
+use super::overflows::Overflows;
 use crate::otel::unix_nano;
 
 /// Field numbers.
@@ -75,33 +76,22 @@ mod field {
 }
 
 /// The attribute of the set that has what is over the limit of sets.
-const OVERFLOW: &str = "otel.metric.overflow";
-
-/// Metrics whose overflow was told of, at most; of further ones nothing is said.
-const TOLD_MAX: usize = 100;
+pub(super) const OVERFLOW: &str = "otel.metric.overflow";
 
 /// Encodes what was read.
 pub(super) struct Encoder {
-    /// Where it goes, which knows the resource and the rules for attributes.
+    /// Where it goes, which knows the resource.
     sender: RequestSender,
-    /// The metrics with more sets of attributes than they may have that a person knows of.
-    told: Vec<String>,
+    rules: AttributeRules,
 }
 
 impl Encoder {
-    pub(super) const fn new(sender: RequestSender) -> Self {
-        Self {
-            sender,
-            told: Vec::new(),
-        }
+    pub(super) const fn new(sender: RequestSender, rules: AttributeRules) -> Self {
+        Self { sender, rules }
     }
 
-    /// An `ExportMetricsServiceRequest`, unless there is nothing to be in it.
-    pub(super) fn encode(
-        &mut self,
-        metrics: &ResourceMetrics,
-        exemplars: &Taken,
-    ) -> Option<Vec<u8>> {
+    /// Sends an `ExportMetricsServiceRequest`, unless there is nothing to be in it.
+    pub(super) fn send(&self, metrics: &ResourceMetrics, exemplars: &Taken, overflows: &Overflows) {
         let mut buf = Vec::with_capacity(4096);
         let resource = encode::open_resource_encoded(&mut buf, self.sender.resource());
         let mut is_empty = true;
@@ -113,7 +103,7 @@ impl Encoder {
                 let name = (scope.clone(), metric.name().to_ascii_lowercase());
                 let exemplars = exemplars.get(&name).map_or(&[][..], Vec::as_slice);
                 if self.write_metric(&mut buf, metric, exemplars) {
-                    self.tell_overflow(metric.name());
+                    overflows.count(scope.name(), metric.name());
                 }
             }
             if let Some(url) = scope.schema_url() {
@@ -122,7 +112,9 @@ impl Encoder {
             proto::close(&mut buf, opened);
         }
         proto::close(&mut buf, resource);
-        (!is_empty).then_some(buf)
+        if !is_empty {
+            self.sender.send_metrics(buf);
+        }
     }
 
     /// Writes a metric; whether it has more sets of attributes than it may.
@@ -139,7 +131,7 @@ impl Encoder {
         }
         let mut points = Points {
             buf,
-            rules: self.sender.has_rules().then_some(&self.sender),
+            rules: self.rules.has_rules().then_some(&self.rules),
             exemplars,
             has_overflow: false,
         };
@@ -151,16 +143,6 @@ impl Encoder {
         let has_overflow = points.has_overflow;
         proto::close(buf, open);
         has_overflow
-    }
-
-    fn tell_overflow(&mut self, name: &str) {
-        if self.told.len() < TOLD_MAX && !self.told.iter().any(|told| told == name) {
-            self.told.push(name.to_owned());
-            crate::notice::say(format_args!(
-                "metric `{name}` has more sets of attributes than it may, further ones are in one with `{OVERFLOW}`; \
-                 hint: use attributes with few values, or raise the limit with a view"
-            ));
-        }
     }
 }
 
@@ -178,7 +160,7 @@ fn model_scope(scope: &InstrumentationScope) -> Scope<'_> {
     }
 }
 
-fn model_value(value: &Value) -> ModelValue<'_> {
+pub(super) fn model_value(value: &Value) -> ModelValue<'_> {
     match value {
         Value::Bool(value) => ModelValue::Bool(*value),
         Value::I64(value) => ModelValue::Int(*value),
@@ -206,7 +188,7 @@ fn model_value(value: &Value) -> ModelValue<'_> {
 struct Points<'a> {
     buf: &'a mut Vec<u8>,
     /// Whose rules attributes go through, if there are any.
-    rules: Option<&'a RequestSender>,
+    rules: Option<&'a AttributeRules>,
     exemplars: &'a [Exemplar],
     has_overflow: bool,
 }
@@ -336,11 +318,8 @@ impl Points<'_> {
     }
 
     fn double<T: Into<Number>>(&mut self, field: u32, value: T) {
-        let value = match value.into() {
-            Number::Int(value) => value as f64,
-            Number::Double(value) => value,
-        };
-        proto::fixed64_field(self.buf, field, value.to_bits());
+        let value: Number = value.into();
+        proto::fixed64_field(self.buf, field, value.as_f64().to_bits());
     }
 
     fn extremes<T: Into<Number>>(&mut self, min: (u32, Option<T>), max: (u32, Option<T>)) {

@@ -65,15 +65,18 @@ impl From<f64> for Number {
 }
 
 impl Number {
+    pub(super) const fn as_f64(self) -> f64 {
+        match self {
+            Self::Int(value) => value as f64,
+            Self::Double(value) => value,
+        }
+    }
+
     /// The slot of a number: by its order of magnitude, so that one that is unusual does not compete with those that
     /// are not.
     fn slot(self) -> usize {
-        let value = match self {
-            Self::Int(value) => value as f64,
-            Self::Double(value) => value,
-        };
         // The exponent, by twos.
-        let exponent = value.abs().to_bits() >> 53;
+        let exponent = self.as_f64().abs().to_bits() >> 53;
         exponent as usize % SLOTS
     }
 }
@@ -116,6 +119,15 @@ impl Reservoir {
             span,
             attributes: attributes.to_vec(),
         });
+    }
+
+    /// What is kept, which stays.
+    #[cfg(feature = "prometheus")]
+    fn look(&self) -> Vec<Exemplar> {
+        let slots = self.slots.iter();
+        slots
+            .filter_map(|slot| unpoisoned(slot.lock()).kept.clone())
+            .collect()
     }
 
     fn take(&self) -> Vec<Exemplar> {
@@ -164,6 +176,14 @@ impl Reservoirs {
         if span.is_some() || self.filter == ExemplarFilter::AlwaysOn {
             reservoir.offer(value, attributes, span);
         }
+    }
+
+    /// All there are, which stay.
+    #[cfg(feature = "prometheus")]
+    pub(super) fn look(&self) -> Taken {
+        let all = unpoisoned(self.all.lock());
+        let seen = all.iter().map(|(name, one)| (name.clone(), one.look()));
+        seen.filter(|(_, one)| !one.is_empty()).collect()
     }
 
     /// All there are, which are then no longer there.

@@ -12,12 +12,14 @@ use opentelemetry::metrics::{
 use opentelemetry::{InstrumentationScope, KeyValue};
 
 use super::exemplars::{Number, Reservoir, Reservoirs};
+use super::overflows::Overflows;
 
 /// Makes the instruments of one meter.
 pub(super) struct Instruments {
     inner: Meter,
     scope: InstrumentationScope,
     reservoirs: Arc<Reservoirs>,
+    overflows: Arc<Overflows>,
 }
 
 impl Instruments {
@@ -25,11 +27,13 @@ impl Instruments {
         inner: Meter,
         scope: InstrumentationScope,
         reservoirs: Arc<Reservoirs>,
+        overflows: Arc<Overflows>,
     ) -> Self {
         Self {
             inner,
             scope,
             reservoirs,
+            overflows,
         }
     }
 }
@@ -54,6 +58,7 @@ impl<I: Send + Sync, T: Copy + Into<Number>> SyncInstrument<T> for Watched<I, T>
 fn guarded<T: 'static>(
     name: String,
     callback: Callback<T>,
+    overflows: Arc<Overflows>,
 ) -> impl Fn(&dyn AsyncInstrument<T>) + Send + Sync + 'static {
     // Relaxed: callbacks are called by one thread.
     let is_broken = AtomicBool::new(false);
@@ -63,9 +68,10 @@ fn guarded<T: 'static>(
         }
         if catch_unwind(AssertUnwindSafe(|| callback(instrument))).is_err() {
             is_broken.store(true, Ordering::Relaxed);
-            crate::notice::say(format_args!(
-                "the callback of metric `{name}` panicked, and is not called again"
-            ));
+            overflows.tell(
+                &name,
+                "has a callback that panicked, which is not called again",
+            );
         }
     }
 }
@@ -145,7 +151,11 @@ macro_rules! observed {
                 inner = inner.with_unit(unit);
             }
             for callback in builder.callbacks {
-                inner = inner.with_callback(guarded(name.clone(), callback));
+                inner = inner.with_callback(guarded(
+                    name.clone(),
+                    callback,
+                    Arc::clone(&self.overflows),
+                ));
             }
             inner.build()
         }

@@ -26,7 +26,7 @@
 //! # Limits
 //!
 //! A metric has 2000 sets of attributes at most, unless a [view](crate::Builder::metric_view) says otherwise; what comes
-//! beyond is in a set of its own, `otel.metric.overflow = true`, and a notice says so once a metric. Between two
+//! beyond is in a set of its own, `otel.metric.overflow = true`, a notice says so once a metric, and `ringlight.metrics.overflow` counts it. Between two
 //! exports measurements take no memory but that.
 //!
 //! # What the process uses
@@ -46,11 +46,16 @@
 mod encode;
 mod exemplars;
 mod instruments;
+mod overflows;
 #[cfg(all(feature = "profiling", target_os = "linux"))]
 mod process;
+#[cfg(feature = "prometheus")]
+mod prometheus;
 mod reader;
 
 use std::sync::Arc;
+#[cfg(feature = "prometheus")]
+use std::sync::Mutex;
 use std::time::Duration;
 
 use opentelemetry::InstrumentationScope;
@@ -62,7 +67,10 @@ use opentelemetry_sdk::metrics::{SdkMeterProvider, Temporality};
 pub(crate) use exemplars::ExemplarFilter;
 use exemplars::Reservoirs;
 use instruments::Instruments;
-use ringlight_collector::RequestSender;
+use overflows::Overflows;
+#[cfg(feature = "prometheus")]
+pub use prometheus::PrometheusFormat;
+use ringlight_collector::{Notices, Pipeline};
 
 pub(crate) use reader::Reader;
 
@@ -74,6 +82,7 @@ pub(crate) use reader::Reader;
 pub struct MeterProvider {
     sdk: SdkMeterProvider,
     reservoirs: Arc<Reservoirs>,
+    overflows: Arc<Overflows>,
 }
 
 impl opentelemetry::metrics::MeterProvider for MeterProvider {
@@ -83,6 +92,7 @@ impl opentelemetry::metrics::MeterProvider for MeterProvider {
             inner,
             scope,
             Arc::clone(&self.reservoirs),
+            Arc::clone(&self.overflows),
         )))
     }
 }
@@ -101,6 +111,18 @@ pub(crate) struct MetricsConfig {
     pub(crate) exponential_histograms: bool,
     pub(crate) exemplars: ExemplarFilter,
     pub(crate) views: Vec<View>,
+    #[cfg(feature = "prometheus")]
+    pub(crate) prometheus: Option<Scraped>,
+}
+
+/// How Prometheus gets metrics.
+#[cfg(feature = "prometheus")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scraped {
+    /// At this address.
+    At(String),
+    /// By a server of the application's own.
+    ByApplication,
 }
 
 impl Default for MetricsConfig {
@@ -113,6 +135,8 @@ impl Default for MetricsConfig {
             exponential_histograms: false,
             exemplars: ExemplarFilter::default(),
             views: Vec::new(),
+            #[cfg(feature = "prometheus")]
+            prometheus: None,
         }
     }
 }
@@ -130,17 +154,100 @@ impl std::fmt::Debug for MetricsConfig {
 const EXPONENTIAL_BUCKETS_MAX: u32 = 160;
 const EXPONENTIAL_SCALE_MAX: i8 = 20;
 
-/// The provider, and what reads it.
-pub(crate) fn start(
+/// Metrics that go somewhere.
+pub(crate) struct Metrics {
+    pub(crate) provider: MeterProvider,
+    pub(crate) reader: Arc<Reader>,
+    /// Until the end.
+    #[cfg(feature = "prometheus")]
+    server: Mutex<Option<prometheus::Server>>,
+}
+
+impl Metrics {
+    /// The metrics of a pipeline; `None` if they go nowhere.
+    pub(crate) fn start(
+        #[cfg_attr(
+            not(feature = "prometheus"),
+            expect(unused_mut, reason = "nothing is taken out")
+        )]
+        mut config: MetricsConfig,
+        pipeline: &Pipeline,
+        notices: &Notices,
+    ) -> std::io::Result<Option<Self>> {
+        let rules = pipeline.attribute_rules();
+        let sender = pipeline.request_sender();
+        #[cfg(feature = "prometheus")]
+        let is_scraped = config.prometheus.is_some();
+        #[cfg(not(feature = "prometheus"))]
+        let is_scraped = false;
+        if sender.is_none() && !is_scraped {
+            return Ok(None);
+        }
+        let interval = config.interval;
+        #[cfg(feature = "prometheus")]
+        let scraped = config.prometheus.take();
+        let is_sent = sender.is_some();
+        let (provider, readings) = provider(config, notices, is_sent, is_scraped);
+        let work = reader::Work {
+            reservoirs: Arc::clone(&provider.reservoirs),
+            overflows: Arc::clone(&provider.overflows),
+            encoder: sender.map(|sender| encode::Encoder::new(sender, rules.clone())),
+            #[cfg(feature = "prometheus")]
+            writer: is_scraped.then(|| prometheus::Writer::new(pipeline.resource(), rules)),
+            #[cfg(feature = "prometheus")]
+            seen: exemplars::Taken::new(),
+            readings,
+        };
+        let reader = Arc::new(Reader::start(work, interval)?);
+        #[cfg(feature = "prometheus")]
+        let server = match scraped {
+            Some(Scraped::At(address)) => {
+                let reader = Arc::clone(&reader);
+                Some(prometheus::Server::start(address, reader, notices.clone())?)
+            }
+            _ => None,
+        };
+        Ok(Some(Self {
+            provider,
+            reader,
+            #[cfg(feature = "prometheus")]
+            server: Mutex::new(server),
+        }))
+    }
+
+    /// The text for Prometheus, if it is there within the time.
+    #[cfg(feature = "prometheus")]
+    pub(crate) fn text(&self, format: PrometheusFormat, timeout: Duration) -> Option<String> {
+        if ringlight_collector::in_pipeline() {
+            return None;
+        }
+        let (give, given) = std::sync::mpsc::sync_channel(1);
+        let give = Box::new(move |text| drop(give.try_send(text)));
+        (self.reader.text(format, give)).then(|| given.recv_timeout(timeout).ok())?
+    }
+
+    /// Reads for the last time, within the time. Nothing is served any more.
+    pub(crate) fn end(&self, timeout: Duration) {
+        #[cfg(feature = "prometheus")]
+        drop(crate::sync::unpoisoned(self.server.lock()).take());
+        self.reader.end(timeout);
+    }
+}
+
+/// The provider, with its own metrics, and what reads it.
+fn provider(
     config: MetricsConfig,
-    sender: RequestSender,
-) -> std::io::Result<(MeterProvider, Reader)> {
-    let reservoirs = Arc::new(Reservoirs::new(config.exemplars));
-    let (manual, reading) = reader::Manual::new(config.temporality);
+    notices: &Notices,
+    is_sent: bool,
+    is_scraped: bool,
+) -> (MeterProvider, reader::Readings) {
+    let readings = reader::Readings::new(config.temporality, is_sent, is_scraped);
     let mut builder = SdkMeterProvider::builder()
         // What the process says about itself is the pipeline's.
-        .with_resource(Resource::builder_empty().build())
-        .with_reader(manual);
+        .with_resource(Resource::builder_empty().build());
+    for reader in readings.readers() {
+        builder = builder.with_reader(reader);
+    }
     for view in config.views {
         builder = builder.with_view(view);
     }
@@ -149,15 +256,14 @@ pub(crate) fn start(
     }
     let provider = MeterProvider {
         sdk: builder.build(),
-        reservoirs: Arc::clone(&reservoirs),
+        reservoirs: Arc::new(Reservoirs::new(config.exemplars)),
+        overflows: Arc::new(Overflows::new(notices.clone())),
     };
+    let meter = |scope| opentelemetry::metrics::MeterProvider::meter(&provider, scope);
     #[cfg(all(feature = "profiling", target_os = "linux"))]
-    process::register(
-        &opentelemetry::metrics::MeterProvider::meter(&provider, process::SCOPE),
-        config.process_interval,
-    );
-    let reader = Reader::start(reading, reservoirs, sender, config.interval)?;
-    Ok((provider, reader))
+    process::register(&meter(process::SCOPE), config.process_interval);
+    provider.overflows.register(&meter(overflows::SCOPE));
+    (provider, readings)
 }
 
 /// `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION=base2_exponential_bucket_histogram`.

@@ -10,23 +10,51 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, Temporality};
-use ringlight_collector::{RequestSender, in_pipeline, mark_thread};
+use ringlight_collector::{in_pipeline, mark_thread};
 
 use super::encode::Encoder;
 use super::exemplars::Reservoirs;
+#[cfg(feature = "prometheus")]
+use super::exemplars::Taken;
+use super::overflows::Overflows;
+#[cfg(feature = "prometheus")]
+use super::prometheus::{PrometheusFormat, Writer};
 
 /// OpenTelemetry's reader, in the SDK's hands.
 #[derive(Debug)]
 pub(super) struct Manual(Arc<ManualReader>);
 
-impl Manual {
-    /// The reader for the SDK, and the same for those who read.
-    pub(super) fn new(temporality: Temporality) -> (Self, Arc<ManualReader>) {
-        let reader = ManualReader::builder()
-            .with_temporality(temporality)
-            .build();
-        let reader = Arc::new(reader);
-        (Self(Arc::clone(&reader)), reader)
+/// The readers of the provider.
+pub(super) struct Readings {
+    sent: Option<Arc<ManualReader>>,
+    /// The same one where both want what there is since the start: measurements are then aggregated once.
+    scraped: Option<Arc<ManualReader>>,
+}
+
+impl Readings {
+    pub(super) fn new(temporality: Temporality, is_sent: bool, is_scraped: bool) -> Self {
+        let reader = |temporality| {
+            let builder = ManualReader::builder().with_temporality(temporality);
+            Arc::new(builder.build())
+        };
+        let sent = is_sent.then(|| reader(temporality));
+        let scraped = is_scraped.then(|| match &sent {
+            Some(sent) if temporality == Temporality::Cumulative => Arc::clone(sent),
+            _ => reader(Temporality::Cumulative),
+        });
+        Self { sent, scraped }
+    }
+
+    /// For the SDK.
+    pub(super) fn readers(&self) -> impl Iterator<Item = Manual> {
+        let sent = self.sent.iter();
+        let is_other = |one: &&Arc<ManualReader>| {
+            self.sent
+                .as_ref()
+                .is_none_or(|sent| !Arc::ptr_eq(sent, one))
+        };
+        sent.chain(self.scraped.iter().filter(is_other))
+            .map(|reader| Manual(Arc::clone(reader)))
     }
 }
 
@@ -57,6 +85,9 @@ enum Command {
     Read(SyncSender<()>),
     /// The same, for the last time.
     End(SyncSender<()>),
+    /// Read now for Prometheus.
+    #[cfg(feature = "prometheus")]
+    Text(PrometheusFormat, GiveText),
 }
 
 /// Reads every so often, and when it is told to.
@@ -69,23 +100,16 @@ pub(crate) struct Reader {
     process: u32,
 }
 
+/// Takes the text.
+#[cfg(feature = "prometheus")]
+pub(super) type GiveText = Box<dyn FnOnce(String) + Send>;
+
 /// Commands that wait at most: each is of a thread that waits for the answer.
 const COMMANDS_MAX: usize = 64;
 
 impl Reader {
-    pub(super) fn start(
-        reading: Arc<ManualReader>,
-        reservoirs: Arc<Reservoirs>,
-        sender: RequestSender,
-        interval: Duration,
-    ) -> std::io::Result<Self> {
+    pub(super) fn start(mut work: Work, interval: Duration) -> std::io::Result<Self> {
         let (commands, taken) = sync_channel(COMMANDS_MAX);
-        let mut work = Work {
-            reading,
-            reservoirs,
-            encoder: Encoder::new(sender.clone()),
-            sender,
-        };
         std::thread::Builder::new()
             .name("ringlight-metrics".to_owned())
             .spawn(move || {
@@ -97,6 +121,15 @@ impl Reader {
             is_ended: AtomicBool::new(false),
             process: std::process::id(),
         })
+    }
+
+    /// Has metrics read for Prometheus, and does not wait for it. False if that is not to be, as at the end; else `give` is
+    /// dropped at the latest when telemetry ends.
+    #[cfg(feature = "prometheus")]
+    pub(super) fn text(&self, format: PrometheusFormat, give: GiveText) -> bool {
+        !self.is_ended.load(Ordering::Relaxed)
+            && self.process == std::process::id()
+            && self.commands.try_send(Command::Text(format, give)).is_ok()
     }
 
     /// Has metrics read now, and waits until they are on their way, for at most so long.
@@ -125,11 +158,19 @@ impl Reader {
     }
 }
 
-struct Work {
-    reading: Arc<ManualReader>,
-    reservoirs: Arc<Reservoirs>,
-    encoder: Encoder,
-    sender: RequestSender,
+/// What the thread reads, and what it does with it.
+pub(super) struct Work {
+    pub(super) readings: Readings,
+    pub(super) reservoirs: Arc<Reservoirs>,
+    pub(super) overflows: Arc<Overflows>,
+    /// Where metrics are sent.
+    pub(super) encoder: Option<Encoder>,
+    /// Where Prometheus gets them.
+    #[cfg(feature = "prometheus")]
+    pub(super) writer: Option<Writer>,
+    /// Of each instrument the exemplars that were taken last.
+    #[cfg(feature = "prometheus")]
+    pub(super) seen: Taken,
 }
 
 impl Work {
@@ -137,37 +178,57 @@ impl Work {
         let mut next = Instant::now() + interval;
         loop {
             let left = next.saturating_duration_since(Instant::now());
-            let answer = match commands.recv_timeout(left) {
-                Ok(Command::Read(answer)) => Some(answer),
+            match commands.recv_timeout(left) {
+                Ok(Command::Read(answer)) => {
+                    self.read();
+                    let _ = answer.try_send(());
+                }
                 Ok(Command::End(answer)) => {
                     self.read();
                     let _ = answer.try_send(());
                     return;
                 }
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            self.read();
-            match answer {
-                Some(answer) => {
-                    let _ = answer.try_send(());
+                #[cfg(feature = "prometheus")]
+                Ok(Command::Text(format, give)) => self.write(format, give),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.read();
+                    // From now, not from when it was due: a process that was stopped has nothing to catch up with.
+                    next = Instant::now() + interval;
                 }
-                // From now, not from when it was due: a process that was stopped has nothing to catch up with.
-                None => next = Instant::now() + interval,
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    /// Reads and sends. The SDK fails only when it has been shut down, and then there is nothing to send.
+    /// Reads and sends.
     fn read(&mut self) {
-        let mut metrics = ResourceMetrics::default();
-        // A callback's panic is caught where it is called; this is for the SDK's own.
-        let read = catch_unwind(AssertUnwindSafe(|| self.reading.collect(&mut metrics)));
-        if matches!(read, Ok(Ok(()))) {
-            let exemplars = self.reservoirs.take();
-            if let Some(request) = self.encoder.encode(&metrics, &exemplars) {
-                self.sender.send_metrics(request);
-            }
+        let metrics = self.readings.sent.as_ref().and_then(collected);
+        let exemplars = self.reservoirs.take();
+        if let (Some(metrics), Some(encoder)) = (metrics, &self.encoder) {
+            encoder.send(&metrics, &exemplars, &self.overflows);
+        }
+        #[cfg(feature = "prometheus")]
+        if self.writer.is_some() {
+            self.seen.extend(exemplars);
         }
     }
+
+    /// Reads for Prometheus. A panic, which only the SDK's can be, is as if nothing were asked.
+    #[cfg(feature = "prometheus")]
+    fn write(&self, format: PrometheusFormat, give: GiveText) {
+        let metrics = self.readings.scraped.as_ref().and_then(collected);
+        if let (Some(metrics), Some(writer)) = (metrics, &self.writer) {
+            let mut exemplars = self.seen.clone();
+            exemplars.extend(self.reservoirs.look());
+            give(writer.write(format, &metrics, &exemplars, &self.overflows));
+        }
+    }
+}
+
+/// What there is. The SDK fails only when it has been shut down, and then there is nothing.
+fn collected(reading: &Arc<ManualReader>) -> Option<ResourceMetrics> {
+    let mut metrics = ResourceMetrics::default();
+    // A callback's panic is caught where it is called; this is for the SDK's own.
+    let read = catch_unwind(AssertUnwindSafe(|| reading.collect(&mut metrics)));
+    matches!(read, Ok(Ok(()))).then_some(metrics)
 }

@@ -203,7 +203,6 @@ impl World {
                 sender: sender.clone(),
                 destinations: (0..self.backends.len()).collect(),
                 resource: Arc::default(),
-                processing: Arc::default(),
             },
             sender,
             control,

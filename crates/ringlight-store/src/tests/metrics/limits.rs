@@ -140,6 +140,9 @@ fn a_batch_that_is_sent_again_is_stored_once() {
     assert_eq!((first.stored, first.duplicates), (1, 0));
     let again = send(&store);
     assert_eq!((again.accepted, again.stored, again.duplicates), (1, 0, 1));
+    let instance = store.stored_by_instance().remove(0);
+    assert_eq!(instance.service, "shop");
+    assert_eq!((instance.points, instance.points_duplicate), (1, 1));
     drop(store);
     let store = open(config(directory.path()));
     assert_eq!(send(&store).duplicates, 1);

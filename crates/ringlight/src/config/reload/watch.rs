@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, SystemTime};
 
+use ringlight_collector::{Notice, Notices};
+
 use super::Reloader;
 
 /// How long a change goes unseen at most, twice.
@@ -21,13 +23,15 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Looks from now on whether the file has changed. That the system has no thread to give is told: everything else works without.
-    pub(crate) fn start(reloader: Arc<Reloader>) -> Option<Self> {
+    pub(crate) fn start(reloader: Arc<Reloader>, notices: Notices) -> Option<Self> {
         let (stop, stopped) = channel();
         let mut watcher = Watcher::new(reloader);
+        let tell = move |message| notices.send(&Notice::Settings { message });
+        let tell_of_thread = tell.clone();
         let looks = move || {
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(INTERVAL) {
                 if let Some(said) = watcher.look() {
-                    crate::notice::say(format_args!("{said}"));
+                    tell(said);
                 }
             }
         };
@@ -35,7 +39,7 @@ impl Watch {
         match thread.spawn(looks) {
             Ok(_) => Some(Self { _stop: stop }),
             Err(error) => {
-                crate::notice::say(format_args!(
+                tell_of_thread(format!(
                     "changes of the file of settings will not be seen: {error}"
                 ));
                 None

@@ -164,14 +164,20 @@ fn receive(relay: &Relay, world: &mut World, numbers: &[Number]) {
     }
 }
 
-/// An `ExportMetricsServiceRequest` of metrics that are named by their numbers.
-fn request_of(metrics: &[Number]) -> Vec<u8> {
+/// An `ExportMetricsServiceRequest` of data points, a few in each metric, that have their numbers in a field of strings.
+fn request_of(points: &[Number]) -> Vec<u8> {
     let mut request = Vec::new();
     let resource = proto::open(&mut request, 1, Room::Large);
     let scope = proto::open(&mut request, 2, Room::Large);
-    for (_, number) in metrics {
-        let metric = proto::open(&mut request, 2, Room::Small);
-        proto::bytes_field(&mut request, 1, format!("#{number};").as_bytes());
+    for points in points.chunks(7) {
+        let metric = proto::open(&mut request, 2, Room::Large);
+        let gauge = proto::open(&mut request, 5, Room::Large);
+        for (_, number) in points {
+            let point = proto::open(&mut request, 1, Room::Small);
+            proto::bytes_field(&mut request, 7, format!("#{number};").as_bytes());
+            proto::close(&mut request, point);
+        }
+        proto::close(&mut request, gauge);
         proto::close(&mut request, metric);
     }
     proto::close(&mut request, scope);
@@ -179,12 +185,12 @@ fn request_of(metrics: &[Number]) -> Vec<u8> {
     request
 }
 
-/// The numbers of the metrics of a request, or of several that were joined.
+/// The numbers of the data points of a request, or of several that were joined.
 pub(super) fn metrics_of(request: &[u8]) -> Vec<Number> {
     let text = String::from_utf8_lossy(request);
     // A length may be a `#`, too; no number follows it.
-    let names = text.split('#').filter_map(|name| name.split_once(';'));
-    let numbers = names.filter_map(|(number, _)| number.parse().ok());
+    let points = text.split('#').filter_map(|point| point.split_once(';'));
+    let numbers = points.filter_map(|(number, _)| number.parse().ok());
     numbers.map(|number| (Signal::Metrics, number)).collect()
 }
 

@@ -1,0 +1,60 @@
+//! What a reading of the process costs: everything that its metrics are made of, as it is read with each export.
+//!
+//! `cargo bench -p ringlight --features profiling --bench process`. The median of many readings, with few and with many
+//! files open.
+
+#![expect(clippy::print_stdout, reason = "the figures are its output")]
+
+#[cfg(target_os = "linux")]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "it is what reads that is measured, and its tests are not run here"
+)]
+#[path = "../src/metrics/process.rs"]
+mod process;
+
+/// What the module takes from its crate.
+#[cfg(target_os = "linux")]
+mod sync {
+    use std::sync::{LockResult, PoisonError};
+
+    pub(crate) fn unpoisoned<G>(result: LockResult<G>) -> G {
+        result.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[cfg(target_os = "linux")]
+fn main() -> std::io::Result<()> {
+    use std::time::Instant;
+
+    const READINGS: usize = 20_000;
+    let Some(source) = process::Source::open() else {
+        return Err(std::io::Error::other("there is no /proc to read"));
+    };
+    let mut files = Vec::new();
+    for open_files in [0, 900] {
+        for _ in files.len()..open_files {
+            files.push(std::fs::File::open("/dev/null")?);
+        }
+        let mut times: Vec<_> = (0..READINGS)
+            .map(|_| {
+                let began = Instant::now();
+                std::hint::black_box(source.read());
+                began.elapsed()
+            })
+            .collect();
+        times.sort_unstable();
+        let (median, late) = (times[READINGS / 2], times[READINGS * 99 / 100]);
+        println!("with {open_files:3} further files: median {median:?}, 99th percentile {late:?}");
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    println!("the process is read on Linux alone");
+}

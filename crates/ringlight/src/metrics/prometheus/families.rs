@@ -1,0 +1,438 @@
+//! What was read, as Prometheus has it: families of samples, each name once, each set of labels once.
+
+use std::collections::HashMap;
+
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_sdk::metrics::data::{
+    AggregatedMetrics, ExponentialHistogramDataPoint, HistogramDataPoint, Metric, MetricData,
+    ResourceMetrics,
+};
+use ringlight_collector::AttributeRules;
+use ringlight_model::{KeyValue as ModelKeyValue, Value as ModelValue};
+
+use super::names::{self, Kind};
+use crate::metrics::encode::{OVERFLOW, model_value};
+use crate::metrics::exemplars::{self, Number, Taken};
+
+/// A name and a value.
+pub(super) type Label = (String, String);
+
+/// Characters that the labels of an exemplar may have together, names and values.
+const EXEMPLAR_CHARS_MAX: usize = 128;
+
+#[derive(Debug)]
+pub(super) struct Exemplar {
+    pub(super) value: Number,
+    pub(super) time_unix_nano: u64,
+    pub(super) labels: Vec<Label>,
+}
+
+#[derive(Debug)]
+pub(super) struct Sample {
+    pub(super) labels: Vec<Label>,
+    pub(super) value: Value,
+    pub(super) exemplars: Vec<Exemplar>,
+}
+
+#[derive(Debug)]
+pub(super) enum Value {
+    Number(Number),
+    Distribution(Distribution),
+}
+
+/// A histogram.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Distribution {
+    /// How much is at most so much and more than the bound before, by bound, ascending.
+    pub(super) buckets: Vec<(f64, u64)>,
+    pub(super) count: u64,
+    /// `None` if it may shrink.
+    pub(super) sum: Option<f64>,
+}
+
+/// Samples of one name.
+#[derive(Debug)]
+pub(super) struct Family {
+    /// Without `_total`.
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) unit: String,
+    pub(super) help: String,
+    pub(super) samples: Vec<Sample>,
+    by_labels: HashMap<Vec<Label>, usize>,
+}
+
+/// All that was read.
+#[derive(Debug, Default)]
+pub(super) struct Families {
+    all: Vec<Family>,
+    /// Which family has a name, of itself or of its samples.
+    by_name: HashMap<String, usize>,
+    /// Metrics that have no place beside others.
+    pub(super) refused: Vec<String>,
+    /// Those with more sets of attributes than they may have, with their scopes.
+    pub(super) overflowing: Vec<(String, String)>,
+}
+
+/// What goes into the samples besides.
+pub(super) struct With<'a> {
+    /// The rules that attributes go through.
+    pub(super) rules: &'a AttributeRules,
+    /// None where the format has none.
+    pub(super) exemplars: Option<&'a Taken>,
+}
+
+impl Families {
+    pub(super) fn of(metrics: &ResourceMetrics, with: &With<'_>) -> Self {
+        let mut families = Self::default();
+        // What the process says about itself.
+        families.by_name.insert("target".to_owned(), usize::MAX);
+        families
+            .by_name
+            .insert("target_info".to_owned(), usize::MAX);
+        let rules = with.rules.has_rules().then_some(with.rules);
+        for scope_metrics in metrics.scope_metrics() {
+            let scope = scope_metrics.scope();
+            let of_scope = scope_labels(scope, rules);
+            for metric in scope_metrics.metrics() {
+                let name = (scope.clone(), metric.name().to_ascii_lowercase());
+                let exemplars = with.exemplars.and_then(|all| all.get(&name));
+                let mut adding = Adding {
+                    rules,
+                    scope: &of_scope,
+                    exemplars: exemplars.map_or(&[], Vec::as_slice),
+                    adds: true,
+                    has_overflow: false,
+                };
+                families.add(metric, &mut adding);
+                if adding.has_overflow {
+                    let names = (scope.name().to_owned(), metric.name().to_owned());
+                    families.overflowing.push(names);
+                }
+            }
+        }
+        for family in &mut families.all {
+            // The SDK has them in no order.
+            family.samples.sort_by(|a, b| a.labels.cmp(&b.labels));
+        }
+        families
+    }
+
+    pub(super) fn all(&self) -> &[Family] {
+        &self.all
+    }
+
+    fn add(&mut self, metric: &Metric, adding: &mut Adding<'_>) {
+        match metric.data() {
+            AggregatedMetrics::F64(data) => self.add_data(metric, data, adding),
+            AggregatedMetrics::U64(data) => self.add_data(metric, data, adding),
+            AggregatedMetrics::I64(data) => self.add_data(metric, data, adding),
+        }
+    }
+
+    fn add_data<T: Copy + Into<Number>>(
+        &mut self,
+        metric: &Metric,
+        data: &MetricData<T>,
+        adding: &mut Adding<'_>,
+    ) {
+        let kind = match data {
+            MetricData::Sum(sum) if sum.is_monotonic() => Kind::Counter,
+            MetricData::Sum(_) | MetricData::Gauge(_) => Kind::Gauge,
+            MetricData::Histogram(_) | MetricData::ExponentialHistogram(_) => Kind::Histogram,
+        };
+        let Some(family) = self.family(metric, kind) else {
+            self.refused.push(metric.name().to_owned());
+            return;
+        };
+        match data {
+            MetricData::Gauge(gauge) => {
+                adding.adds = false;
+                for point in gauge.data_points() {
+                    let value = Value::Number(point.value().into());
+                    adding.sample(family, || point.attributes(), value);
+                }
+            }
+            MetricData::Sum(sum) => {
+                for point in sum.data_points() {
+                    let value = Value::Number(point.value().into());
+                    adding.sample(family, || point.attributes(), value);
+                }
+            }
+            MetricData::Histogram(histogram) => {
+                for point in histogram.data_points() {
+                    let value = Value::Distribution(explicit(point));
+                    adding.sample(family, || point.attributes(), value);
+                }
+            }
+            MetricData::ExponentialHistogram(histogram) => {
+                for point in histogram.data_points() {
+                    let value = Value::Distribution(exponential(point));
+                    adding.sample(family, || point.attributes(), value);
+                }
+            }
+        }
+    }
+
+    /// The family of a metric; `None` if its name is one of another kind, or of the samples of one.
+    fn family(&mut self, metric: &Metric, kind: Kind) -> Option<&mut Family> {
+        let (name, unit) = names::family(metric.name(), metric.unit(), kind);
+        let known = (self.all.iter()).position(|family| family.name == name && family.kind == kind);
+        if let Some(at) = known {
+            return self.all.get_mut(at);
+        }
+        let suffixes: &[&str] = match kind {
+            Kind::Counter => &["", "_total"],
+            Kind::Gauge => &[""],
+            Kind::Histogram => &["", "_bucket", "_count", "_sum"],
+        };
+        let names: Vec<_> = (suffixes.iter())
+            .map(|suffix| format!("{name}{suffix}"))
+            .collect();
+        if names.iter().any(|name| self.by_name.contains_key(name)) {
+            return None;
+        }
+        let at = self.all.len();
+        self.by_name
+            .extend(names.into_iter().map(|name| (name, at)));
+        self.all.push(Family {
+            name,
+            kind,
+            unit,
+            help: metric.description().to_owned(),
+            samples: Vec::new(),
+            by_labels: HashMap::new(),
+        });
+        self.all.last_mut()
+    }
+}
+
+/// What of one metric is added.
+struct Adding<'a> {
+    rules: Option<&'a AttributeRules>,
+    scope: &'a [Label],
+    exemplars: &'a [exemplars::Exemplar],
+    /// Whether values of the same labels are added up; else the last one holds.
+    adds: bool,
+    has_overflow: bool,
+}
+
+impl Adding<'_> {
+    fn sample<'p, I: Iterator<Item = &'p KeyValue>>(
+        &mut self,
+        family: &mut Family,
+        attributes: impl Fn() -> I,
+        value: Value,
+    ) {
+        self.has_overflow |= attributes().any(|attribute| attribute.key.as_str() == OVERFLOW);
+        let mut labels = labels(attributes(), self.rules);
+        if family.kind == Kind::Histogram {
+            // The bounds of buckets have that name.
+            let named = labels.iter_mut().find(|(name, _)| name == "le");
+            named
+                .into_iter()
+                .for_each(|(name, _)| *name = "exported_le".to_owned());
+        }
+        // The scope's win: they are what tells metrics of the same name apart.
+        labels.retain(|(name, _)| self.scope.iter().all(|(of_scope, _)| of_scope != name));
+        labels.extend_from_slice(self.scope);
+        let exemplars = self.exemplars_of(attributes);
+        match family
+            .by_labels
+            .get(&labels)
+            .and_then(|at| family.samples.get_mut(*at))
+        {
+            Some(sample) => {
+                sample.add(value, self.adds);
+                sample.exemplars.extend(exemplars);
+            }
+            None => {
+                family
+                    .by_labels
+                    .insert(labels.clone(), family.samples.len());
+                family.samples.push(Sample {
+                    labels,
+                    value,
+                    exemplars,
+                });
+            }
+        }
+    }
+
+    /// Those with all attributes of the point, as far as there is room with the rest of theirs.
+    fn exemplars_of<'p, I: Iterator<Item = &'p KeyValue>>(
+        &self,
+        attributes: impl Fn() -> I,
+    ) -> Vec<Exemplar> {
+        let is_of_point = |one: &&exemplars::Exemplar| {
+            attributes().all(|attribute| one.attributes.contains(attribute))
+        };
+        let of_point = self.exemplars.iter().filter(is_of_point);
+        let exemplar = |one: &exemplars::Exemplar| {
+            let mut of = Vec::new();
+            if let Some((trace_id, span_id)) = one.span {
+                of.push(("trace_id".to_owned(), trace_id.to_string()));
+                of.push(("span_id".to_owned(), span_id.to_string()));
+            }
+            let is_further = |one: &&KeyValue| attributes().all(|other| other != *one);
+            let further = labels(one.attributes.iter().filter(is_further), self.rules);
+            let all = of.iter().chain(&further);
+            let chars: usize = all
+                .map(|(name, value)| name.chars().count() + value.chars().count())
+                .sum();
+            let is_new = |(name, _): &Label| of.iter().all(|(other, _)| other != name);
+            if chars <= EXEMPLAR_CHARS_MAX && further.iter().all(is_new) {
+                of.extend(further);
+            }
+            Exemplar {
+                value: one.value,
+                time_unix_nano: one.time_unix_nano,
+                labels: of,
+            }
+        };
+        of_point.map(exemplar).collect()
+    }
+}
+
+impl Sample {
+    fn add(&mut self, value: Value, adds: bool) {
+        match (&mut self.value, value) {
+            (Value::Number(Number::Int(sum)), Value::Number(Number::Int(value))) if adds => {
+                *sum = sum.saturating_add(value);
+            }
+            (Value::Number(sum), Value::Number(value)) if adds => {
+                *sum = Number::Double(sum.as_f64() + value.as_f64());
+            }
+            (Value::Distribution(sum), Value::Distribution(value)) => sum.add(value),
+            (of, value) => *of = value,
+        }
+    }
+}
+
+impl Distribution {
+    fn add(&mut self, other: Self) {
+        for (bound, count) in other.buckets {
+            self.add_bucket(bound, count);
+        }
+        self.count = self.count.saturating_add(other.count);
+        self.sum = self.sum.zip(other.sum).map(|(a, b)| a + b);
+    }
+
+    fn add_bucket(&mut self, bound: f64, count: u64) {
+        match self
+            .buckets
+            .binary_search_by(|(known, _)| known.total_cmp(&bound))
+        {
+            Ok(at) => self.buckets[at].1 = self.buckets[at].1.saturating_add(count),
+            Err(at) => self.buckets.insert(at, (bound, count)),
+        }
+    }
+}
+
+fn explicit<T: Copy + Into<Number>>(point: &HistogramDataPoint<T>) -> Distribution {
+    Distribution {
+        // What is above the last bound is in the count alone.
+        buckets: point.bounds().zip(point.bucket_counts()).collect(),
+        count: point.count(),
+        sum: sum(point.sum(), point.min()),
+    }
+}
+
+/// Neither format has exponential buckets: those of each power of two are one, which halves nothing but the resolution.
+fn exponential<T: Copy + Into<Number>>(point: &ExponentialHistogramDataPoint<T>) -> Distribution {
+    let mut of = Distribution {
+        count: point.count() as u64,
+        sum: sum(point.sum(), point.min()),
+        ..Distribution::default()
+    };
+    let scale = i32::from(point.scale());
+    // The powers of two between which a bucket is.
+    let between = |index: i64| match u32::try_from(scale) {
+        Ok(scale) => (index >> scale, (index >> scale) + 1),
+        Err(_) => (index << -scale, (index + 1) << -scale),
+    };
+    let bound = |power: i64| 2_f64.powi(power.clamp(-1_100, 1_100) as i32);
+    let negative = point.negative_bucket();
+    let counted = (i64::from(negative.offset())..).zip(negative.counts());
+    let mut buckets: Vec<_> = counted
+        .map(|(index, count)| (-bound(between(index).0), count))
+        .collect();
+    if point.zero_count() > 0 || !buckets.is_empty() {
+        buckets.push((point.zero_threshold(), point.zero_count()));
+    }
+    let positive = point.positive_bucket();
+    let counted = (i64::from(positive.offset())..).zip(positive.counts());
+    buckets.extend(counted.map(|(index, count)| (bound(between(index).1), count)));
+    for (bound, count) in buckets {
+        if count > 0 && bound.is_finite() {
+            of.add_bucket(bound, count);
+        }
+    }
+    of
+}
+
+/// A sum that values below zero are part of may shrink.
+fn sum<T: Into<Number>>(sum: T, min: Option<T>) -> Option<f64> {
+    let is_negative = min.is_some_and(|min| min.into().as_f64() < 0.0);
+    (!is_negative).then(|| sum.into().as_f64())
+}
+
+fn scope_labels(scope: &InstrumentationScope, rules: Option<&AttributeRules>) -> Vec<Label> {
+    let mut of = Vec::new();
+    for (name, text) in [
+        ("otel_scope_name", Some(scope.name())),
+        ("otel_scope_version", scope.version()),
+        ("otel_scope_schema_url", scope.schema_url()),
+    ] {
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
+            of.push((name.to_owned(), text.to_owned()));
+        }
+    }
+    let attributes = labels(scope.attributes(), rules);
+    let attributes = attributes
+        .into_iter()
+        .map(|(name, value)| (names::label(&format!("otel_scope_{name}")), value));
+    for attribute in attributes {
+        if of.iter().all(|(name, _)| *name != attribute.0) {
+            of.push(attribute);
+        }
+    }
+    of
+}
+
+fn labels<'p>(
+    attributes: impl Iterator<Item = &'p KeyValue>,
+    rules: Option<&AttributeRules>,
+) -> Vec<Label> {
+    let attributes = attributes.map(|attribute| {
+        let value = model_value(&attribute.value);
+        ModelKeyValue::new(attribute.key.as_str(), value)
+    });
+    let attributes: Vec<_> = attributes.collect();
+    labels_of(match rules {
+        None => attributes,
+        Some(rules) => rules.processed(attributes),
+    })
+}
+
+/// Attributes as labels, by name. Of those that have one name as labels the values are put together.
+pub(super) fn labels_of(mut attributes: Vec<ModelKeyValue<'_>>) -> Vec<Label> {
+    attributes.sort_by(|a, b| a.key.cmp(&b.key));
+    let mut labels: Vec<Label> = Vec::with_capacity(attributes.len());
+    for attribute in attributes {
+        let name = names::label(&attribute.key);
+        let value = match &attribute.value {
+            ModelValue::Str(text) => text.to_string(),
+            other => other.to_string(),
+        };
+        match labels.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, values)) => {
+                values.push(';');
+                values.push_str(&value);
+            }
+            None => labels.push((name, value)),
+        }
+    }
+    labels.sort();
+    labels
+}

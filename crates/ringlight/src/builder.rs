@@ -17,6 +17,8 @@ use tracing_core::{Dispatch, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
+#[cfg(feature = "otel")]
+use self::outputs::span_metrics;
 use self::outputs::{connect, lines, service_name};
 use self::start::{rings_max, running};
 use crate::InitError;
@@ -594,6 +596,13 @@ impl Builder {
 
         let service = service_name(&settings.pipeline.resource.attributes);
         let sampling = HeadSampling::new(service, settings.sampler, self.sampling_rules);
+        #[cfg(feature = "otel")]
+        let spans = span_metrics(&settings, &destinations);
+        #[cfg(feature = "otel")]
+        let sampling = match spans {
+            Some(_) => sampling.with_weights(),
+            None => sampling,
+        };
         let filters = settings.filters.clone();
         let controls = Arc::new(controls::Shared::new(sampling, filters));
         let file = settings.file.take();
@@ -608,8 +617,12 @@ impl Builder {
                 .is_some_and(|routes| route(routes).is_some())
         };
         let exported_logs = has_others || sent(|routes| &routes.logs);
+        #[cfg(feature = "otel")]
+        let are_counted = spans.is_some();
+        #[cfg(not(feature = "otel"))]
+        let are_counted = false;
         let outputs = Outputs {
-            spans: has_others || sent(|routes| &routes.traces),
+            spans: are_counted || has_others || sent(|routes| &routes.traces),
             logs: has_lines || exported_logs,
             lines: has_lines,
             exported_logs,
@@ -619,6 +632,8 @@ impl Builder {
 
         let mut sinks = self.sinks;
         sinks.extend(lines);
+        #[cfg(feature = "otel")]
+        sinks.extend(spans.as_ref().map(|spans| spans.sink(&controls)));
         let mut config = settings.pipeline;
         let limits = config.limits;
         if let Some(budget) = settings.overhead_budget {
@@ -650,7 +665,7 @@ impl Builder {
         #[cfg(feature = "otel")]
         let metrics = pipeline
             .request_sender()
-            .map(|sender| crate::metrics::start(settings.metrics, sender))
+            .map(|sender| crate::metrics::start(settings.metrics, spans, sender))
             .transpose()
             .map_err(ringlight_collector::StartError::Thread)?;
         let telemetry = running(

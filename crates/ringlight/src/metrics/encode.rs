@@ -14,13 +14,14 @@ use ringlight_otlp::encode::proto::{self, Open, Room};
 use ringlight_otlp::encode::{self, Owner, attribute_value};
 
 use super::exemplars::{Exemplar, Number, Taken};
+use super::spans::Reading;
 use crate::otel::unix_nano;
 
 /// Field numbers.
-mod field {
-    pub(super) const ITEMS: u32 = 2;
-    pub(super) const SCOPE_SCHEMA_URL: u32 = 3;
-    pub(super) mod metric {
+pub(super) mod field {
+    pub(in crate::metrics) const ITEMS: u32 = 2;
+    pub(in crate::metrics) const SCOPE_SCHEMA_URL: u32 = 3;
+    pub(in crate::metrics) mod metric {
         pub(crate) const NAME: u32 = 1;
         pub(crate) const DESCRIPTION: u32 = 2;
         pub(crate) const UNIT: u32 = 3;
@@ -29,20 +30,20 @@ mod field {
         pub(crate) const HISTOGRAM: u32 = 9;
         pub(crate) const EXPONENTIAL_HISTOGRAM: u32 = 10;
     }
-    pub(super) mod data {
+    pub(in crate::metrics) mod data {
         pub(crate) const POINTS: u32 = 1;
         pub(crate) const TEMPORALITY: u32 = 2;
         pub(crate) const IS_MONOTONIC: u32 = 3;
     }
     /// Start and time are the same in all points.
-    pub(super) mod point {
+    pub(in crate::metrics) mod point {
         pub(crate) const START: u32 = 2;
         pub(crate) const TIME: u32 = 3;
         pub(crate) const DOUBLE: u32 = 4;
         pub(crate) const EXEMPLARS: u32 = 5;
         pub(crate) const INT: u32 = 6;
     }
-    pub(super) mod histogram {
+    pub(in crate::metrics) mod histogram {
         pub(crate) const COUNT: u32 = 4;
         pub(crate) const SUM: u32 = 5;
         pub(crate) const BUCKET_COUNTS: u32 = 6;
@@ -51,7 +52,7 @@ mod field {
         pub(crate) const MIN: u32 = 11;
         pub(crate) const MAX: u32 = 12;
     }
-    pub(super) mod exponential {
+    pub(in crate::metrics) mod exponential {
         pub(crate) const COUNT: u32 = 4;
         pub(crate) const SUM: u32 = 5;
         pub(crate) const SCALE: u32 = 6;
@@ -65,7 +66,7 @@ mod field {
         pub(crate) const OFFSET: u32 = 1;
         pub(crate) const BUCKET_COUNTS: u32 = 2;
     }
-    pub(super) mod exemplar {
+    pub(in crate::metrics) mod exemplar {
         pub(crate) const TIME: u32 = 2;
         pub(crate) const DOUBLE: u32 = 3;
         pub(crate) const SPAN_ID: u32 = 4;
@@ -75,7 +76,7 @@ mod field {
 }
 
 /// The attribute of the set that has what is over the limit of sets.
-const OVERFLOW: &str = "otel.metric.overflow";
+pub(super) const OVERFLOW: &str = "otel.metric.overflow";
 
 /// Metrics whose overflow was told of, at most; of further ones nothing is said.
 const TOLD_MAX: usize = 100;
@@ -101,6 +102,7 @@ impl Encoder {
         &mut self,
         metrics: &ResourceMetrics,
         exemplars: &Taken,
+        spans: Option<&Reading>,
     ) -> Option<Vec<u8>> {
         let mut buf = Vec::with_capacity(4096);
         let resource = encode::open_resource_encoded(&mut buf, self.sender.resource());
@@ -120,6 +122,9 @@ impl Encoder {
                 proto::bytes_field(&mut buf, field::SCOPE_SCHEMA_URL, url.as_bytes());
             }
             proto::close(&mut buf, opened);
+        }
+        if let Some(spans) = spans {
+            is_empty &= !spans.write(&mut buf, &self.sender);
         }
         proto::close(&mut buf, resource);
         (!is_empty).then_some(buf)
@@ -423,6 +428,6 @@ impl Points<'_> {
 }
 
 /// A signed number as protobuf's `sint32` has it.
-const fn zigzag(value: i32) -> u64 {
+pub(super) const fn zigzag(value: i32) -> u64 {
     ((value << 1) ^ (value >> 31)) as u32 as u64
 }

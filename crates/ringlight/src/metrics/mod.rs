@@ -49,6 +49,7 @@ mod instruments;
 #[cfg(all(feature = "profiling", target_os = "linux"))]
 mod process;
 mod reader;
+mod spans;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +66,7 @@ use instruments::Instruments;
 use ringlight_collector::RequestSender;
 
 pub(crate) use reader::Reader;
+pub(crate) use spans::SpanMetrics;
 
 /// Makes meters of the OpenTelemetry API whose metrics go into a pipeline.
 ///
@@ -100,6 +102,8 @@ pub(crate) struct MetricsConfig {
     /// Whether histograms without buckets of their own have exponential ones.
     pub(crate) exponential_histograms: bool,
     pub(crate) exemplars: ExemplarFilter,
+    /// Whether there are metrics of spans.
+    pub(crate) span_metrics: bool,
     pub(crate) views: Vec<View>,
 }
 
@@ -112,6 +116,7 @@ impl Default for MetricsConfig {
             temporality: Temporality::Cumulative,
             exponential_histograms: false,
             exemplars: ExemplarFilter::default(),
+            span_metrics: false,
             views: Vec::new(),
         }
     }
@@ -130,9 +135,18 @@ impl std::fmt::Debug for MetricsConfig {
 const EXPONENTIAL_BUCKETS_MAX: u32 = 160;
 const EXPONENTIAL_SCALE_MAX: i8 = 20;
 
-/// The provider, and what reads it.
+impl MetricsConfig {
+    /// What adds up spans, if that is asked for.
+    pub(crate) fn of_spans(&self) -> Option<SpanMetrics> {
+        let has_exemplars = self.exemplars != ExemplarFilter::AlwaysOff;
+        (self.span_metrics).then(|| SpanMetrics::new(self.temporality, has_exemplars))
+    }
+}
+
+/// The provider, and what reads it and what was made of spans.
 pub(crate) fn start(
     config: MetricsConfig,
+    spans: Option<SpanMetrics>,
     sender: RequestSender,
 ) -> std::io::Result<(MeterProvider, Reader)> {
     let reservoirs = Arc::new(Reservoirs::new(config.exemplars));
@@ -156,7 +170,7 @@ pub(crate) fn start(
         &opentelemetry::metrics::MeterProvider::meter(&provider, process::SCOPE),
         config.process_interval,
     );
-    let reader = Reader::start(reading, reservoirs, sender, config.interval)?;
+    let reader = Reader::start(reading, reservoirs, spans, sender, config.interval)?;
     Ok((provider, reader))
 }
 

@@ -14,6 +14,7 @@ use ringlight_collector::{RequestSender, in_pipeline, mark_thread};
 
 use super::encode::Encoder;
 use super::exemplars::Reservoirs;
+use super::spans::{Reading, SpanMetrics};
 
 /// OpenTelemetry's reader, in the SDK's hands.
 #[derive(Debug)]
@@ -65,6 +66,8 @@ pub(crate) struct Reader {
     commands: SyncSender<Command>,
     /// Told to end, so that nobody waits again for one that is stuck. Relaxed: nothing is read by it.
     is_ended: AtomicBool,
+    /// Whether some metrics are made of spans.
+    counts_spans: bool,
     /// A process that is forked from this one has no such thread.
     process: u32,
 }
@@ -76,13 +79,17 @@ impl Reader {
     pub(super) fn start(
         reading: Arc<ManualReader>,
         reservoirs: Arc<Reservoirs>,
+        spans: Option<SpanMetrics>,
         sender: RequestSender,
         interval: Duration,
     ) -> std::io::Result<Self> {
         let (commands, taken) = sync_channel(COMMANDS_MAX);
+        let counts_spans = spans.is_some();
         let mut work = Work {
             reading,
             reservoirs,
+            spans,
+            has_told_overflow: false,
             encoder: Encoder::new(sender.clone()),
             sender,
         };
@@ -95,8 +102,14 @@ impl Reader {
         Ok(Self {
             commands,
             is_ended: AtomicBool::new(false),
+            counts_spans,
             process: std::process::id(),
         })
+    }
+
+    /// Whether some metrics are made of spans, which the collector's thread has to have seen before.
+    pub(crate) const fn counts_spans(&self) -> bool {
+        self.counts_spans
     }
 
     /// Has metrics read now, and waits until they are on their way, for at most so long.
@@ -128,6 +141,9 @@ impl Reader {
 struct Work {
     reading: Arc<ManualReader>,
     reservoirs: Arc<Reservoirs>,
+    spans: Option<SpanMetrics>,
+    /// Whether a person knows that there are more series of spans than there may be.
+    has_told_overflow: bool,
     encoder: Encoder,
     sender: RequestSender,
 }
@@ -165,8 +181,13 @@ impl Work {
         let read = catch_unwind(AssertUnwindSafe(|| self.reading.collect(&mut metrics)));
         if matches!(read, Ok(Ok(()))) {
             let exemplars = self.reservoirs.take();
-            if let Some(request) = self.encoder.encode(&metrics, &exemplars) {
+            let spans = self.spans.as_mut().and_then(SpanMetrics::read);
+            if let Some(request) = self.encoder.encode(&metrics, &exemplars, spans.as_ref()) {
                 self.sender.send_metrics(request);
+            }
+            if spans.is_some_and(|spans| spans.has_overflow()) && !self.has_told_overflow {
+                self.has_told_overflow = true;
+                crate::notice::say(format_args!("{}", Reading::overflow_notice()));
             }
         }
     }

@@ -23,6 +23,11 @@
 //! so that there is one for what is unusual. `OTEL_METRICS_EXEMPLAR_FILTER` is `trace_based` (the default), `always_on`
 //! (also outside of spans) or `always_off`. A metric that a view renames has none.
 //!
+//! # Metrics of spans
+//!
+//! With [`Builder::span_metrics`](crate::Builder::span_metrics) spans are counted and their durations added up by name, kind
+//! and status, from the times that are sent with them.
+//!
 //! # Limits
 //!
 //! A metric has 2000 sets of attributes at most, unless a [view](crate::Builder::metric_view) says otherwise; what comes

@@ -4,7 +4,8 @@
 //! that no clock is read for it. The thread that reads metrics takes what has been added up.
 //!
 //! The table of series is with one of the two threads at a time. The collector's takes it with the first span of a pass
-//! over the rings and puts it back at the end of the pass, so that it takes a lock once a pass and not once a span.
+//! over the rings and puts it back at the end of the pass, so that it takes a lock once a pass and not once a span. Who
+//! comes to read during a pass is given what there is at its end: in a flood the next pass begins at once.
 
 mod histogram;
 mod meaning;
@@ -27,14 +28,13 @@ use crate::controls;
 use crate::sync::unpoisoned;
 use series::{SERIES_MAX, Series, Table};
 
-/// How long is waited for the end of a pass over the rings, which takes a millisecond.
-const PASS_MAX: Duration = Duration::from_secs(1);
+/// How long is waited for the end of a pass over the rings, which takes a millisecond unless the thread gets no processor.
+const PASS_MAX: Duration = Duration::from_secs(5);
 
 /// What has been added up, for whoever reads it.
 #[derive(Debug)]
 pub(crate) struct SpanMetrics {
     shared: Arc<Shared>,
-    is_delta: bool,
     /// Since when it is added up.
     since_unix_nano: u64,
 }
@@ -50,28 +50,73 @@ pub(in crate::metrics) struct Reading {
 
 #[derive(Debug)]
 struct Shared {
+    state: Mutex<State>,
+    is_read: Condvar,
+    is_delta: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
     /// Not there during a pass over the rings.
-    table: Mutex<Option<Box<Table>>>,
-    is_back: Condvar,
+    table: Option<Box<Table>>,
+    /// Whether somebody waits for the end of the pass.
+    is_awaited: bool,
+    /// What was read for them then.
+    series: Option<Vec<Series>>,
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Option<Box<Table>>> {
-        unpoisoned(self.table.lock())
+    fn lock(&self) -> MutexGuard<'_, State> {
+        unpoisoned(self.state.lock())
+    }
+
+    fn series(&self, table: &mut Table) -> Vec<Series> {
+        match self.is_delta {
+            true => table.take(),
+            false => table.copy(),
+        }
+    }
+
+    /// What is in the table, at the end of the pass that goes on, if that comes in time.
+    fn read(&self) -> Option<Vec<Series>> {
+        let mut state = self.lock();
+        if let Some(table) = &mut state.table {
+            return Some(self.series(table));
+        }
+        state.is_awaited = true;
+        let waits = |state: &mut State| state.is_awaited;
+        let waited = self.is_read.wait_timeout_while(state, PASS_MAX, waits);
+        let (mut state, _) = unpoisoned(waited);
+        state.is_awaited = false;
+        state.series.take()
+    }
+
+    /// Puts the table back.
+    fn end_pass(&self, mut table: Box<Table>) {
+        let mut state = self.lock();
+        if state.is_awaited {
+            state.series = Some(self.series(&mut table));
+            state.is_awaited = false;
+            self.is_read.notify_all();
+        }
+        state.table = Some(table);
     }
 }
 
 impl SpanMetrics {
     /// Nothing so far.
     pub(crate) fn new(temporality: Temporality, has_exemplars: bool) -> Self {
-        let table = Box::new(Table::new(has_exemplars));
+        let state = State {
+            table: Some(Box::new(Table::new(has_exemplars))),
+            ..State::default()
+        };
         Self {
             shared: Arc::new(Shared {
-                table: Mutex::new(Some(table)),
-                is_back: Condvar::new(),
+                state: Mutex::new(state),
+                is_read: Condvar::new(),
+                // As the SDK has it for histograms and counters.
+                is_delta: temporality != Temporality::Cumulative,
             }),
-            // As the SDK has it for histograms and counters.
-            is_delta: temporality != Temporality::Cumulative,
             since_unix_nano: wall_unix_nano(),
         }
     }
@@ -87,23 +132,17 @@ impl SpanMetrics {
 
     /// What has been added up since the start, or since the last time. `None` while it cannot be had.
     pub(in crate::metrics) fn read(&mut self) -> Option<Reading> {
-        let is_out = |table: &mut Option<Box<Table>>| table.is_none();
-        let waited = (self.shared.is_back).wait_timeout_while(self.shared.lock(), PASS_MAX, is_out);
-        let (mut table, _) = unpoisoned(waited);
-        let table = table.as_mut()?;
-        let series = match self.is_delta {
-            true => table.take(),
-            false => table.copy(),
-        };
+        let series = self.shared.read()?;
+        let is_delta = self.shared.is_delta;
         // Not before the last time, though the wall clock may have been set back.
         let time_unix_nano = wall_unix_nano().max(self.since_unix_nano);
         let start_unix_nano = self.since_unix_nano;
-        if self.is_delta {
+        if is_delta {
             self.since_unix_nano = time_unix_nano;
         }
         Some(Reading {
             series,
-            is_delta: self.is_delta,
+            is_delta,
             start_unix_nano,
             time_unix_nano,
         })
@@ -123,7 +162,7 @@ impl RecordSink for SpanSink {
     fn record(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry) {
         let Record::Span(span) = record else { return };
         if self.table.is_none() {
-            self.table = self.shared.lock().take();
+            self.table = self.shared.lock().table.take();
         }
         if let Some(table) = &mut self.table {
             let weight = self.controls.sampling.weight(span.trace_id());
@@ -133,8 +172,14 @@ impl RecordSink for SpanSink {
 
     fn flush(&mut self) {
         if let Some(table) = self.table.take() {
-            *self.shared.lock() = Some(table);
-            self.shared.is_back.notify_all();
+            self.shared.end_pass(table);
         }
+    }
+}
+
+/// One that panicked in the middle of a pass is called no more; what it has added up stays.
+impl Drop for SpanSink {
+    fn drop(&mut self) {
+        self.flush();
     }
 }

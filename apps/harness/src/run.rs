@@ -79,6 +79,7 @@ where
         .service_name(service)
         .resource_attribute("service.instance.id", instance.clone())
         .overflow(OverflowPolicy::BlockFor(OVERFLOW_WAIT))
+        .span_metrics(true)
         .args(&args.telemetry)
         .init()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -282,7 +282,8 @@ impl Collector {
         self.flushes.forget_abandoned();
         for command in self.control.take() {
             match command {
-                Command::Flush(answer) => self.flushes.add(answer),
+                Command::Flush(answer) => self.flushes.add(answer, false),
+                Command::ShowSinks(answer) => self.flushes.add(answer, true),
                 Command::Shutdown(timeout) if self.leaving.is_none() => self.leave(timeout),
                 // The first one has set the deadline.
                 Command::Shutdown(_) => {}

@@ -118,7 +118,8 @@ impl DestinationConfig {
     }
 
     /// Whether it gets records of this signal.
-    pub(crate) fn takes(&self, signal: Signal) -> bool {
+    #[must_use]
+    pub fn takes(&self, signal: Signal) -> bool {
         let is_meant = self
             .signals
             .as_ref()

@@ -77,6 +77,8 @@ pub enum FlushError {
 pub(crate) enum Command {
     /// Send everything that is there now, then answer.
     Flush(Answer),
+    /// Show the sinks everything that is there now, then answer.
+    ShowSinks(Answer),
     /// Take nothing more, send what there is for at most this long, end.
     Shutdown(Duration),
     /// Report the open spans that this one knows.
@@ -172,7 +174,7 @@ impl Control {
         }
         let has_rules = matches!(command, Command::Process(_));
         let is_wanted = |command: &Command| match command {
-            Command::Flush(answer) => answer.is_awaited(),
+            Command::Flush(answer) | Command::ShowSinks(answer) => answer.is_awaited(),
             Command::Process(_) => !has_rules,
             Command::Shutdown(_) | Command::ReportOpen(_) => true,
         };
@@ -549,6 +551,20 @@ impl Pipeline {
                 in_flight: self.accounts.in_flight(),
             }),
         }
+    }
+
+    /// Waits until the [sinks](RecordSink) have seen everything recorded before the call, at most for `timeout`; what
+    /// becomes of it at the destinations is not waited for. Whether they have.
+    pub fn show_sinks(&self, timeout: Duration) -> bool {
+        if in_pipeline() || !self.shared.has_collector() {
+            return false;
+        }
+        let (answer, answered) = Answer::to_thread();
+        if !self.control.send(Command::ShowSinks(answer)) {
+            return false;
+        }
+        self.sender.wake();
+        answered.receiver.recv_timeout(timeout).is_ok()
     }
 
     /// As [`flush`](Self::flush), for a task, without a limit of time.

@@ -22,12 +22,14 @@ pub mod json;
 pub mod ledger_report;
 pub mod open_report;
 pub mod response;
+mod span_texts;
 mod split;
 #[cfg(test)]
 mod testing;
 mod wire;
 
 pub use decode::{Decoded, Ignore, OtlpDecoder};
+pub use span_texts::{SpanTexts, span_texts};
 pub use split::{Part, items, split};
 
 /// The example of the README, compiled.

@@ -17,6 +17,8 @@ use tracing_core::{Dispatch, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
+#[cfg(feature = "otel")]
+use self::outputs::span_metrics;
 #[cfg(feature = "profiling")]
 use self::outputs::trace_file;
 use self::outputs::{connect, lines, service_name};
@@ -627,6 +629,13 @@ impl Builder {
 
         let service = service_name(&settings.pipeline.resource.attributes);
         let sampling = HeadSampling::new(service.clone(), settings.sampler, self.sampling_rules);
+        #[cfg(feature = "otel")]
+        let spans = span_metrics(&settings, &destinations);
+        #[cfg(feature = "otel")]
+        let sampling = match spans {
+            Some(_) => sampling.with_weights(),
+            None => sampling,
+        };
         let filters = settings.filters.clone();
         let controls = Arc::new(controls::Shared::new(sampling, filters));
         let file = settings.file.take();
@@ -660,8 +669,12 @@ impl Builder {
                 .is_some_and(|routes| route(routes).is_some())
         };
         let exported_logs = has_others || sent(|routes| &routes.logs);
+        #[cfg(feature = "otel")]
+        let are_counted = spans.is_some();
+        #[cfg(not(feature = "otel"))]
+        let are_counted = false;
         let outputs = Outputs {
-            spans: has_others || sent(|routes| &routes.traces),
+            spans: are_counted || has_others || sent(|routes| &routes.traces),
             logs: has_lines || exported_logs,
             lines: has_lines,
             exported_logs,
@@ -671,6 +684,8 @@ impl Builder {
 
         let mut sinks = self.sinks;
         sinks.extend(lines);
+        #[cfg(feature = "otel")]
+        sinks.extend(spans.as_ref().map(|spans| spans.sink(&controls)));
         let mut config = settings.pipeline;
         let limits = config.limits;
         let notices = config.notices.clone();
@@ -702,7 +717,7 @@ impl Builder {
             pipeline.report_open_spans(Arc::new(open_spans));
         }
         #[cfg(feature = "otel")]
-        let metrics = crate::metrics::Metrics::start(settings.metrics, &pipeline, &notices)
+        let metrics = crate::metrics::Metrics::start(settings.metrics, spans, &pipeline, &notices)
             .map_err(ringlight_collector::StartError::Thread)?;
         let telemetry = running(
             pipeline,

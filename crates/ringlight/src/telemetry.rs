@@ -57,14 +57,18 @@ impl Shared {
         self.pipeline.shutdown(left)
     }
 
-    /// Reads metrics, also for the last time, in a quarter of the time at most: a callback may be stuck. What is left of
-    /// it.
+    /// Reads metrics, also for the last time, in a quarter of the time at most: a callback may be stuck; and in another
+    /// one the spans that some are made of. What is left of it.
     #[cfg(feature = "otel")]
     fn read_metrics(&self, timeout: Duration, is_last: bool) -> Duration {
         let Some(metrics) = &self.metrics else {
             return timeout;
         };
         let began = Instant::now();
+        if metrics.reader.counts_spans() {
+            // Those that have ended by now are to be among them.
+            self.pipeline.show_sinks(timeout / 4);
+        }
         match is_last {
             true => metrics.end(timeout / 4),
             false => metrics.reader.read(timeout / 4),

@@ -23,6 +23,8 @@ pub(super) struct Flushes {
 struct Flush {
     answer: Answer,
     stage: Stage,
+    /// Whether it is through once it is out of the rings, and the sinks have seen it.
+    is_for_sinks: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -31,6 +33,8 @@ enum Stage {
     Rings { drained_bytes: usize },
     /// It is out of the rings, and may be in open batches.
     Batches,
+    /// It is out of the rings, and nothing else is waited for.
+    Seen,
     /// The last batch that matters.
     Destinations { up_to: u64 },
 }
@@ -44,9 +48,13 @@ impl Flushes {
         }
     }
 
-    pub(super) fn add(&mut self, answer: Answer) {
+    pub(super) fn add(&mut self, answer: Answer, is_for_sinks: bool) {
         let stage = Stage::Rings { drained_bytes: 0 };
-        self.waiting.push(Flush { answer, stage });
+        self.waiting.push(Flush {
+            answer,
+            stage,
+            is_for_sinks,
+        });
     }
 
     /// Forgets those whose waiter has gone.
@@ -66,7 +74,10 @@ impl Flushes {
             if let Stage::Rings { drained_bytes } = &mut flush.stage {
                 *drained_bytes = drained_bytes.saturating_add(bytes);
                 if !more || *drained_bytes > bytes_max {
-                    flush.stage = Stage::Batches;
+                    flush.stage = match flush.is_for_sinks {
+                        true => Stage::Seen,
+                        false => Stage::Batches,
+                    };
                 }
             }
         }
@@ -103,6 +114,7 @@ impl Flushes {
     pub(super) fn answer(&mut self, inbox: &mut Inbox) {
         let is_done = |flush: &Flush, inbox: &Inbox| match flush.stage {
             Stage::Destinations { up_to } => inbox.is_settled_up_to(up_to),
+            Stage::Seen => true,
             Stage::Rings { .. } | Stage::Batches => false,
         };
         if !self.waiting.iter().any(|flush| is_done(flush, inbox)) {

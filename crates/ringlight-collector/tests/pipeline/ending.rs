@@ -1,6 +1,6 @@
 //! Flush and shutdown work from anywhere and return by their deadline in every state.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -321,6 +321,43 @@ fn a_person_is_told_once_of_a_sink_that_panics_and_nothing_else_changes() {
     let message = "no more paper".to_owned();
     let told: Vec<_> = tellings.iter().collect();
     assert_eq!(told, [Notice::SinkPanicked { message }]);
+}
+
+/// A sink that counts what it has seen, and by its last flush.
+#[derive(Clone, Default)]
+struct Counts(Arc<[AtomicUsize; 2]>);
+
+impl RecordSink for Counts {
+    fn record(&mut self, _: &Record<'_>, _: &CallsiteRegistry) {
+        self.0[0].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn flush(&mut self) {
+        let seen = self.0[0].load(Ordering::Relaxed);
+        self.0[1].store(seen, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn sinks_have_seen_everything_though_no_destination_answers() {
+    let counts = Counts::default();
+    let backend = Scripted::new("backend", Answer::Never);
+    let destinations = vec![Arc::new(backend.clone()) as Arc<dyn ExporterBoxed>];
+    let sinks: Vec<Box<dyn RecordSink>> = vec![Box::new(counts.clone())];
+    let pipeline = Pipeline::start(config(), Arc::default(), destinations, sinks).unwrap();
+    for number in 1..=100 {
+        record_span(&pipeline.recorder(), number);
+        if number % 10 == 0 {
+            assert!(pipeline.show_sinks(PATIENCE));
+            let flushed = counts.0[1].load(Ordering::Relaxed);
+            assert_eq!(flushed, number as usize);
+        }
+    }
+    assert_eq!(traces(&pipeline).exported, 0);
+    // One whose patience is over leaves nothing behind, and after the end there is nothing to wait for.
+    let _ = pipeline.show_sinks(Duration::ZERO);
+    pipeline.shutdown(SHORT);
+    assert!(!pipeline.show_sinks(PATIENCE));
 }
 
 /// A sink that blocks until the other end is dropped.

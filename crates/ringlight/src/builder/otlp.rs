@@ -115,6 +115,26 @@ impl Builder {
         self
     }
 
+    /// Whether there are metrics of spans: how many of each name, kind and status there were, and how long they took, in
+    /// nanoseconds, as `traces.span.metrics.calls` and `traces.span.metrics.duration`. Default: as
+    /// `RINGLIGHT_SPAN_METRICS` says, else no. The guide is `docs/metrics.md`.
+    ///
+    /// No clock is read for it: a span's time is the one that is sent with it. It is added up on the collector's thread,
+    /// before [tail sampling](Self::tail_sampling). Spans are recorded for it where nothing else wants them. Where metrics go
+    /// nowhere, there are none.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), ringlight::InitError> {
+    /// let _telemetry = ringlight::builder().span_metrics(true).init()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "otel")]
+    pub fn span_metrics(mut self, span_metrics: bool) -> Self {
+        self.inputs.metrics.span_metrics = Some(span_metrics);
+        self
+    }
+
     /// Changes what becomes of instruments: their names, attributes, buckets, how many sets of attributes there may be.
     /// The first view that has something for an instrument decides.
     ///

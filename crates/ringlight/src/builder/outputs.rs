@@ -57,6 +57,17 @@ pub(super) fn trace_file(
     }
 }
 
+/// What makes metrics of spans, if that is asked for and they go anywhere.
+#[cfg(feature = "otel")]
+pub(super) fn span_metrics(
+    settings: &Settings,
+    destinations: &[DestinationConfig],
+) -> Option<crate::metrics::SpanMetrics> {
+    let takes_metrics = |one: &DestinationConfig| one.takes(ringlight_model::Signal::Metrics);
+    let spans = settings.metrics.of_spans();
+    spans.filter(|_| destinations.iter().any(takes_metrics))
+}
+
 /// What makes log lines: for a stream, for a file.
 #[cfg(feature = "fmt")]
 pub(super) fn lines(

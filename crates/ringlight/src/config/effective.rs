@@ -145,6 +145,15 @@ impl Said {
         add("sample_rate", sampler, code.clone());
         let budget = inputs.overhead_budget.map(|budget| budget.to_string());
         add("overhead_budget", budget, code.clone());
+        #[cfg(feature = "otel")]
+        {
+            let spans = inputs.metrics.span_metrics;
+            add(
+                "span_metrics",
+                spans.map(|spans| spans.to_string()),
+                code.clone(),
+            );
+        }
         let detectors = inputs.resource.detectors.as_ref().map(|detectors| {
             let names: Vec<_> = detectors.iter().map(|detector| detector.name()).collect();
             names.join(",")

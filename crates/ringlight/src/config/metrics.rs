@@ -16,6 +16,7 @@ use crate::metrics::{ExemplarFilter, MetricsConfig, View};
 #[derive(Default)]
 pub(crate) struct MetricsInputs {
     pub(crate) interval: Option<Duration>,
+    pub(crate) span_metrics: Option<bool>,
     pub(crate) views: Vec<View>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: Option<Scraped>,
@@ -25,6 +26,7 @@ impl fmt::Debug for MetricsInputs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MetricsInputs")
             .field("interval", &self.interval)
+            .field("span_metrics", &self.span_metrics)
             .finish_non_exhaustive()
     }
 }
@@ -50,6 +52,9 @@ pub(super) fn metrics(
         temporality: temporality(reader).unwrap_or(default.temporality),
         exponential_histograms: has_exponential_histograms(reader),
         exemplars: exemplars(reader).unwrap_or(default.exemplars),
+        span_metrics: (inputs.span_metrics)
+            .or_else(|| reader.said_truth("RINGLIGHT_SPAN_METRICS"))
+            .unwrap_or(default.span_metrics),
         views: inputs.views,
         #[cfg(feature = "prometheus")]
         prometheus,

@@ -547,6 +547,13 @@ pub const SETTINGS: &[Setting] = &[
     )
     .kin(),
     setting(
+        "span_metrics",
+        "RINGLIGHT_SPAN_METRICS",
+        Shape::Truth,
+        "false",
+        "Whether spans are counted and their durations added up as metrics, by name, kind and status",
+    ),
+    setting(
         "batch_delay",
         "OTEL_BSP_SCHEDULE_DELAY",
         Shape::Time(MS, HOUR),

@@ -15,13 +15,14 @@ use ringlight_otlp::encode::{self, Owner, attribute_value};
 
 use super::exemplars::{Exemplar, Number, Taken};
 use super::overflows::Overflows;
+use super::spans::Reading;
 use crate::otel::unix_nano;
 
 /// Field numbers.
-mod field {
-    pub(super) const ITEMS: u32 = 2;
-    pub(super) const SCOPE_SCHEMA_URL: u32 = 3;
-    pub(super) mod metric {
+pub(super) mod field {
+    pub(in crate::metrics) const ITEMS: u32 = 2;
+    pub(in crate::metrics) const SCOPE_SCHEMA_URL: u32 = 3;
+    pub(in crate::metrics) mod metric {
         pub(crate) const NAME: u32 = 1;
         pub(crate) const DESCRIPTION: u32 = 2;
         pub(crate) const UNIT: u32 = 3;
@@ -30,20 +31,20 @@ mod field {
         pub(crate) const HISTOGRAM: u32 = 9;
         pub(crate) const EXPONENTIAL_HISTOGRAM: u32 = 10;
     }
-    pub(super) mod data {
+    pub(in crate::metrics) mod data {
         pub(crate) const POINTS: u32 = 1;
         pub(crate) const TEMPORALITY: u32 = 2;
         pub(crate) const IS_MONOTONIC: u32 = 3;
     }
     /// Start and time are the same in all points.
-    pub(super) mod point {
+    pub(in crate::metrics) mod point {
         pub(crate) const START: u32 = 2;
         pub(crate) const TIME: u32 = 3;
         pub(crate) const DOUBLE: u32 = 4;
         pub(crate) const EXEMPLARS: u32 = 5;
         pub(crate) const INT: u32 = 6;
     }
-    pub(super) mod histogram {
+    pub(in crate::metrics) mod histogram {
         pub(crate) const COUNT: u32 = 4;
         pub(crate) const SUM: u32 = 5;
         pub(crate) const BUCKET_COUNTS: u32 = 6;
@@ -52,7 +53,7 @@ mod field {
         pub(crate) const MIN: u32 = 11;
         pub(crate) const MAX: u32 = 12;
     }
-    pub(super) mod exponential {
+    pub(in crate::metrics) mod exponential {
         pub(crate) const COUNT: u32 = 4;
         pub(crate) const SUM: u32 = 5;
         pub(crate) const SCALE: u32 = 6;
@@ -66,7 +67,7 @@ mod field {
         pub(crate) const OFFSET: u32 = 1;
         pub(crate) const BUCKET_COUNTS: u32 = 2;
     }
-    pub(super) mod exemplar {
+    pub(in crate::metrics) mod exemplar {
         pub(crate) const TIME: u32 = 2;
         pub(crate) const DOUBLE: u32 = 3;
         pub(crate) const SPAN_ID: u32 = 4;
@@ -91,7 +92,13 @@ impl Encoder {
     }
 
     /// Sends an `ExportMetricsServiceRequest`, unless there is nothing to be in it.
-    pub(super) fn send(&self, metrics: &ResourceMetrics, exemplars: &Taken, overflows: &Overflows) {
+    pub(super) fn send(
+        &self,
+        metrics: &ResourceMetrics,
+        exemplars: &Taken,
+        overflows: &Overflows,
+        spans: Option<&Reading>,
+    ) {
         let mut buf = Vec::with_capacity(4096);
         let resource = encode::open_resource_encoded(&mut buf, self.sender.resource());
         let mut is_empty = true;
@@ -110,6 +117,9 @@ impl Encoder {
                 proto::bytes_field(&mut buf, field::SCOPE_SCHEMA_URL, url.as_bytes());
             }
             proto::close(&mut buf, opened);
+        }
+        if let Some(spans) = spans {
+            is_empty &= !spans.write(&mut buf, &self.rules);
         }
         proto::close(&mut buf, resource);
         if !is_empty {
@@ -402,6 +412,6 @@ impl Points<'_> {
 }
 
 /// A signed number as protobuf's `sint32` has it.
-const fn zigzag(value: i32) -> u64 {
+pub(super) const fn zigzag(value: i32) -> u64 {
     ((value << 1) ^ (value >> 31)) as u32 as u64
 }

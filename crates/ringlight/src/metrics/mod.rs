@@ -23,6 +23,11 @@
 //! so that there is one for what is unusual. `OTEL_METRICS_EXEMPLAR_FILTER` is `trace_based` (the default), `always_on`
 //! (also outside of spans) or `always_off`. A metric that a view renames has none.
 //!
+//! # Metrics of spans
+//!
+//! With [`Builder::span_metrics`](crate::Builder::span_metrics) spans are counted and their durations added up by name, kind
+//! and status, from the times that are sent with them.
+//!
 //! # Limits
 //!
 //! A metric has 2000 sets of attributes at most, unless a [view](crate::Builder::metric_view) says otherwise; what comes
@@ -52,6 +57,7 @@ mod process;
 #[cfg(feature = "prometheus")]
 mod prometheus;
 mod reader;
+mod spans;
 
 use std::sync::Arc;
 #[cfg(feature = "prometheus")]
@@ -73,6 +79,7 @@ pub use prometheus::PrometheusFormat;
 use ringlight_collector::{Notices, Pipeline};
 
 pub(crate) use reader::Reader;
+pub(crate) use spans::SpanMetrics;
 
 /// Makes meters of the OpenTelemetry API whose metrics go into a pipeline.
 ///
@@ -110,6 +117,8 @@ pub(crate) struct MetricsConfig {
     /// Whether histograms without buckets of their own have exponential ones.
     pub(crate) exponential_histograms: bool,
     pub(crate) exemplars: ExemplarFilter,
+    /// Whether there are metrics of spans.
+    pub(crate) span_metrics: bool,
     pub(crate) views: Vec<View>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: Option<Scraped>,
@@ -134,6 +143,7 @@ impl Default for MetricsConfig {
             temporality: Temporality::Cumulative,
             exponential_histograms: false,
             exemplars: ExemplarFilter::default(),
+            span_metrics: false,
             views: Vec::new(),
             #[cfg(feature = "prometheus")]
             prometheus: None,
@@ -154,6 +164,14 @@ impl std::fmt::Debug for MetricsConfig {
 const EXPONENTIAL_BUCKETS_MAX: u32 = 160;
 const EXPONENTIAL_SCALE_MAX: i8 = 20;
 
+impl MetricsConfig {
+    /// What adds up spans, if that is asked for.
+    pub(crate) fn of_spans(&self) -> Option<SpanMetrics> {
+        let has_exemplars = self.exemplars != ExemplarFilter::AlwaysOff;
+        (self.span_metrics).then(|| SpanMetrics::new(self.temporality, has_exemplars))
+    }
+}
+
 /// Metrics that go somewhere.
 pub(crate) struct Metrics {
     pub(crate) provider: MeterProvider,
@@ -171,6 +189,7 @@ impl Metrics {
             expect(unused_mut, reason = "nothing is taken out")
         )]
         mut config: MetricsConfig,
+        spans: Option<SpanMetrics>,
         pipeline: &Pipeline,
         notices: &Notices,
     ) -> std::io::Result<Option<Self>> {
@@ -191,6 +210,9 @@ impl Metrics {
         let work = reader::Work {
             reservoirs: Arc::clone(&provider.reservoirs),
             overflows: Arc::clone(&provider.overflows),
+            spans,
+            notices: notices.clone(),
+            has_told_overflow: false,
             encoder: sender.map(|sender| encode::Encoder::new(sender, rules.clone())),
             #[cfg(feature = "prometheus")]
             writer: is_scraped.then(|| prometheus::Writer::new(pipeline.resource(), rules)),

@@ -10,7 +10,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, Temporality};
-use ringlight_collector::{in_pipeline, mark_thread};
+use ringlight_collector::{Notices, in_pipeline, mark_thread};
 
 use super::encode::Encoder;
 use super::exemplars::Reservoirs;
@@ -19,6 +19,7 @@ use super::exemplars::Taken;
 use super::overflows::Overflows;
 #[cfg(feature = "prometheus")]
 use super::prometheus::{PrometheusFormat, Writer};
+use super::spans::{Reading, SpanMetrics};
 
 /// OpenTelemetry's reader, in the SDK's hands.
 #[derive(Debug)]
@@ -96,6 +97,8 @@ pub(crate) struct Reader {
     commands: SyncSender<Command>,
     /// Told to end, so that nobody waits again for one that is stuck. Relaxed: nothing is read by it.
     is_ended: AtomicBool,
+    /// Whether some metrics are made of spans.
+    counts_spans: bool,
     /// A process that is forked from this one has no such thread.
     process: u32,
 }
@@ -110,6 +113,7 @@ const COMMANDS_MAX: usize = 64;
 impl Reader {
     pub(super) fn start(mut work: Work, interval: Duration) -> std::io::Result<Self> {
         let (commands, taken) = sync_channel(COMMANDS_MAX);
+        let counts_spans = work.spans.is_some();
         std::thread::Builder::new()
             .name("ringlight-metrics".to_owned())
             .spawn(move || {
@@ -119,8 +123,14 @@ impl Reader {
         Ok(Self {
             commands,
             is_ended: AtomicBool::new(false),
+            counts_spans,
             process: std::process::id(),
         })
+    }
+
+    /// Whether some metrics are made of spans, which the collector's thread has to have seen before.
+    pub(crate) const fn counts_spans(&self) -> bool {
+        self.counts_spans
     }
 
     /// Has metrics read for Prometheus, and does not wait for it. False if that is not to be, as at the end; else `give` is
@@ -171,6 +181,11 @@ pub(super) struct Work {
     /// Of each instrument the exemplars that were taken last.
     #[cfg(feature = "prometheus")]
     pub(super) seen: Taken,
+    /// What is made of spans.
+    pub(super) spans: Option<SpanMetrics>,
+    pub(super) notices: Notices,
+    /// Whether a person knows that there are more series of spans than there may be.
+    pub(super) has_told_overflow: bool,
 }
 
 impl Work {
@@ -205,7 +220,12 @@ impl Work {
         let metrics = self.readings.sent.as_ref().and_then(collected);
         let exemplars = self.reservoirs.take();
         if let (Some(metrics), Some(encoder)) = (metrics, &self.encoder) {
-            encoder.send(&metrics, &exemplars, &self.overflows);
+            let spans = self.spans.as_mut().and_then(SpanMetrics::read);
+            encoder.send(&metrics, &exemplars, &self.overflows, spans.as_ref());
+            if spans.is_some_and(|spans| spans.has_overflow()) && !self.has_told_overflow {
+                self.has_told_overflow = true;
+                self.notices.send(&Reading::overflow_notice());
+            }
         }
         #[cfg(feature = "prometheus")]
         if self.writer.is_some() {

@@ -2,17 +2,23 @@
 
 mod rule;
 mod sampler;
+#[cfg(feature = "otel")]
+mod weights;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+#[cfg(feature = "otel")]
+use ringlight_model::TraceId;
 
 use crate::sync::unpoisoned;
 
 use rule::Limiter;
 pub use rule::SamplingRule;
 pub use sampler::Sampler;
+#[cfg(feature = "otel")]
+use weights::Weights;
 
 /// What is known of a trace when it begins here.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +45,9 @@ pub(crate) struct HeadSampling {
     /// Whether a rule is about names. Like the one before.
     asks_for_names: AtomicBool,
     policy: ArcSwap<Policy>,
+    /// How many traces each stands for, where anybody counts them.
+    #[cfg(feature = "otel")]
+    weights: Option<Weights>,
     /// Held while the policy is changed.
     change: Mutex<()>,
 }
@@ -69,11 +78,29 @@ impl HeadSampling {
             takes_all: AtomicBool::new(false),
             asks_for_names: AtomicBool::new(false),
             policy: ArcSwap::default(),
+            #[cfg(feature = "otel")]
+            weights: None,
             change: Mutex::new(()),
         };
         sampling.set_sampler(sampler);
         sampling.set_rules(rules);
         sampling
+    }
+
+    /// The same, but [how many traces one stands for](Self::weight) is noted.
+    #[cfg(feature = "otel")]
+    pub(crate) fn with_weights(self) -> Self {
+        Self {
+            weights: Some(Weights::default()),
+            ..self
+        }
+    }
+
+    /// How many traces one that was decided about here stands for, itself included. `None` if it is the only one, if it
+    /// was decided about elsewhere, or too long ago.
+    #[cfg(feature = "otel")]
+    pub(crate) fn weight(&self, trace_id: TraceId) -> Option<f64> {
+        self.weights.as_ref()?.of(trace_id.get() as u64)
     }
 
     pub(crate) fn set_sampler(&self, sampler: Sampler) {
@@ -118,7 +145,7 @@ impl HeadSampling {
 
     /// Whether a trace that begins here is recorded.
     pub(crate) fn takes(&self, beginning: Beginning<'_>) -> bool {
-        self.policy.load().takes(beginning)
+        self.noted(beginning, self.policy.load().takes(beginning))
     }
 
     /// Whether a trace is recorded that began elsewhere, where it is recorded or not.
@@ -127,13 +154,27 @@ impl HeadSampling {
         if policy.sampler.follows_remote() {
             is_sampled
         } else {
-            policy.takes(beginning)
+            self.noted(beginning, policy.takes(beginning))
         }
+    }
+
+    /// Notes how many traces one stands for that is taken, if it is not only itself; whether it is.
+    fn noted(&self, beginning: Beginning<'_>, taken: Option<f64>) -> bool {
+        #[cfg(feature = "otel")]
+        if let Some(weight) = taken.filter(|weight| *weight > 1.0)
+            && let Some(weights) = &self.weights
+        {
+            weights.note(beginning.trace_low, weight);
+        }
+        #[cfg(not(feature = "otel"))]
+        let _ = beginning;
+        taken.is_some()
     }
 }
 
 impl Policy {
-    fn takes(&self, beginning: Beginning<'_>) -> bool {
+    /// Whether a trace is recorded, and how many it then stands for.
+    fn takes(&self, beginning: Beginning<'_>) -> Option<f64> {
         let Beginning {
             name,
             otel_name,
@@ -207,6 +248,44 @@ mod tests {
         assert!(!sampling.takes_all());
         sampling.set_part(1.0);
         assert!(sampling.takes_all());
+    }
+
+    #[cfg(feature = "otel")]
+    #[test]
+    fn what_a_trace_stands_for_is_noted_where_it_is_decided_here() {
+        let trace = |low: u64| Beginning {
+            trace_low: low,
+            ..beginning("a")
+        };
+        let weight = |sampling: &HeadSampling, low: u64| sampling.weight(TraceId::new(low.into()));
+        let sampler = Sampler::trace_id_ratio(0.25).parent_based();
+        let sampling = HeadSampling::new("shop".to_owned(), sampler, Vec::new());
+        assert!(sampling.takes(trace(1)));
+        assert_eq!(weight(&sampling, 1), None);
+
+        let sampling = sampling.with_weights();
+        assert!(sampling.takes(trace(1)));
+        assert_eq!(weight(&sampling, 1), Some(4.0));
+        // Decided elsewhere.
+        assert!(sampling.takes_remote(trace(2), true));
+        assert_eq!(weight(&sampling, 2), None);
+        // A part of what the sampler takes, and a rule that comes before it.
+        sampling.set_part(0.5);
+        assert!(sampling.takes(trace(3)));
+        assert_eq!(weight(&sampling, 3), Some(8.0));
+        sampling.set_rules(vec![SamplingRule::always_on()]);
+        assert!(sampling.takes(trace(4)));
+        assert_eq!(weight(&sampling, 4), Some(2.0));
+        sampling.set_part(1.0);
+        assert!(sampling.takes(trace(5)));
+        assert_eq!(weight(&sampling, 5), None);
+        // One that goes by itself decides about others, too.
+        sampling.set_sampler(Sampler::trace_id_ratio(0.5));
+        sampling.set_rules(Vec::new());
+        assert!(sampling.takes_remote(trace(6), false));
+        assert_eq!(weight(&sampling, 6), Some(2.0));
+        // What was decided stays so.
+        assert_eq!(weight(&sampling, 1), Some(4.0));
     }
 
     #[test]

@@ -131,14 +131,15 @@ impl SamplingRule {
                 .is_none_or(|p| target_matches(p, target))
     }
 
-    /// Whether a trace that it is about is recorded, where only a part is of what it says.
+    /// Whether a trace that it is about is recorded, where only a part is of what it says, and how many it then stands
+    /// for.
     pub(super) fn takes(
         &self,
         trace_low: u64,
         now_unix_nano: u64,
         limiter: &Limiter,
         part: f64,
-    ) -> bool {
+    ) -> Option<f64> {
         match self.share {
             Share::OfAll(sampler) => sampler.scaled(part).takes(trace_low),
             Share::PerSecond(rate) => limiter.takes(rate * part, now_unix_nano),
@@ -154,12 +155,15 @@ pub(super) struct Limiter {
     /// When the bucket is full again, Unix nanoseconds. `Relaxed` throughout: it tells nothing about
     /// other memory.
     full_at: AtomicU64,
+    /// Traces that were not taken since the last one that was, which stands for them as well. `Relaxed`, too.
+    passed_over: AtomicU64,
 }
 
 impl Limiter {
-    fn takes(&self, per_second: f64, now: u64) -> bool {
+    /// Whether a trace is taken, and how many it then stands for.
+    fn takes(&self, per_second: f64, now: u64) -> Option<f64> {
         if per_second.is_nan() || per_second <= 0.0 {
-            return false;
+            return None;
         }
         // A float beyond the range of the integer becomes the nearest one.
         #[expect(
@@ -180,7 +184,11 @@ impl Limiter {
                 let next = start.saturating_add(interval);
                 (next <= now.saturating_add(burst)).then_some(next)
             });
-        taken.is_ok()
+        if taken.is_err() {
+            self.passed_over.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(1.0 + self.passed_over.swap(0, Ordering::Relaxed) as f64)
     }
 }
 
@@ -221,8 +229,19 @@ mod tests {
         let at = |ms: u64| 1_000_000_000_000_000 + ms * 1_000_000;
         let times = times_ms.into_iter();
         times
-            .filter(|ms| limiter.takes(per_second, at(*ms)))
+            .filter(|ms| limiter.takes(per_second, at(*ms)).is_some())
             .count()
+    }
+
+    #[test]
+    fn one_that_is_taken_stands_for_those_that_were_passed_over_since_the_last() {
+        let limiter = Limiter::default();
+        let at = |ms: u64| 1_000_000_000_000_000 + ms * 1_000_000;
+        let weights: Vec<f64> = (0..3_000)
+            .filter_map(|ms| limiter.takes(2.0, at(ms)))
+            .collect();
+        assert_eq!(weights[..4], [1.0, 1.0, 499.0, 500.0]);
+        assert_eq!(weights.iter().sum::<f64>(), 2_501.0);
     }
 
     #[test]

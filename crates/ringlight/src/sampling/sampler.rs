@@ -87,9 +87,9 @@ impl Sampler {
         self.bound == ALL
     }
 
-    /// Whether a trace that begins here is recorded.
-    pub(super) const fn takes(self, trace_low: u64) -> bool {
-        position(trace_low) < self.bound
+    /// Whether a trace that begins here is recorded, and how many it then stands for.
+    pub(super) fn takes(self, trace_low: u64) -> Option<f64> {
+        (position(trace_low) < self.bound).then(|| ALL as f64 / self.bound as f64)
     }
 
     /// Whether a trace that began elsewhere is recorded if it is recorded there.
@@ -136,8 +136,14 @@ mod tests {
         ] {
             let sampler = Sampler::trace_id_ratio(ratio);
             let ids = (0..1000_u64).map(|n| n * (u64::MAX / 999));
-            let taken = ids.filter(|id| sampler.takes(*id)).count();
-            assert!((taken as f64 / 1000.0 - share).abs() <= 0.001, "{ratio}");
+            let taken = ids.filter_map(|id| sampler.takes(id)).collect::<Vec<_>>();
+            assert!(
+                (taken.len() as f64 / 1000.0 - share).abs() <= 0.001,
+                "{ratio}"
+            );
+            // Each stands for as many as it takes to make all of them.
+            let weight = 1.0 / share;
+            assert!(taken.iter().all(|one| (one - weight).abs() < 1e-9));
         }
         let half = Sampler::trace_id_ratio(0.5).parent_based();
         let quarter = Sampler::trace_id_ratio(0.25).parent_based();

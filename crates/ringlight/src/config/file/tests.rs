@@ -94,6 +94,7 @@ system_metrics_interval_secs = 7
 metric_temporality = "delta"
 metric_histograms = "base2_exponential_bucket_histogram"
 metric_exemplars = "always_off"
+span_metrics = true
 batch_delay = "50ms"
 batch_records_max = 100
 spool_dir = "/dev/null/spool"
@@ -205,6 +206,7 @@ fn everything_a_file_may_say_is_done() {
         );
         assert!(metrics.exponential_histograms);
         assert_eq!(metrics.exemplars, ExemplarFilter::AlwaysOff);
+        assert!(metrics.span_metrics);
     }
     let pipeline = found.pipeline;
     assert_eq!(pipeline.export_timeout, Duration::from_secs(3));

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use super::settings;
+use crate::Protocol;
 
 #[cfg(feature = "profiling")]
 #[test]

@@ -193,6 +193,7 @@
 mod args;
 mod budget;
 mod builder;
+pub mod channel;
 pub mod collector;
 mod config;
 mod controls;

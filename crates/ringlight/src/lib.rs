@@ -175,7 +175,7 @@
 //! |---|---|---|
 //! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`); spans of cancelled futures (`FutureExt`, also with `profiling`) |
 //! | `fmt` | yes | log lines for people, and JSON lines |
-//! | `profiling` | no | spans of functions with [`#[ringlight::instrument]`](macro@instrument), which is nothing without it; what the process uses, as metrics |
+//! | `profiling` | no | spans of functions with [`#[ringlight::instrument]`](macro@instrument), which is nothing without it; [channels](channel) that say how they are doing; what the process uses, as metrics |
 //! | `age` | no | headers in a file that is encrypted with age |
 //! | `vault` | no | headers in HashiCorp Vault |
 //! | `zstd` | no | compression with Zstandard: smaller and much faster than gzip, and a library in C to compile |
@@ -308,6 +308,7 @@ pub fn builder() -> Builder {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../../../README.md")]
+#[cfg_attr(feature = "otel", doc = include_str!("../../../docs/channels.md"))]
 #[doc = include_str!("../../../docs/configuration.md")]
 #[doc = include_str!("../../../docs/delivery.md")]
 #[doc = include_str!("../../../docs/instrument.md")]

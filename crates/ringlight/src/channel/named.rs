@@ -102,7 +102,6 @@ impl<'n> Named<'n> {
     }
 
     /// See [`oneshot::channel`].
-    #[must_use]
     pub fn oneshot<T>(self) -> (oneshot::Sender<T>, oneshot::Receiver<T>) {
         oneshot::open(self.options())
     }

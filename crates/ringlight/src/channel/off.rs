@@ -60,7 +60,6 @@ pub mod oneshot {
     pub use tokio::sync::oneshot::*;
 
     /// Opens a channel. Its name is for builds with the feature `profiling`.
-    #[must_use]
     pub fn named<T>(_name: &str) -> (Sender<T>, Receiver<T>) {
         channel()
     }

@@ -17,14 +17,12 @@ pub use tokio::sync::oneshot::error;
 use error::{RecvError, TryRecvError};
 
 /// Opens a channel, which telemetry knows by the place of the call.
-#[must_use]
 #[track_caller]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     open(Options::at(Location::caller()))
 }
 
 /// Opens a channel, known as `name`.
-#[must_use]
 pub fn named<T>(name: &str) -> (Sender<T>, Receiver<T>) {
     open(Options::named(name))
 }

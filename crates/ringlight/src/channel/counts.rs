@@ -102,6 +102,7 @@ pub(crate) enum DropReason {
 impl DropReason {
     pub(crate) const ALL: [Self; 4] = [Self::Full, Self::Unread, Self::Lagged, Self::Overwritten];
 
+    #[cfg(any(feature = "otel", test))]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
@@ -123,6 +124,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    #[cfg(feature = "otel")]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Mpsc => "mpsc",
@@ -262,7 +264,7 @@ impl Group {
         &self.name
     }
 
-    #[cfg(any(feature = "otel", test))]
+    #[cfg(feature = "otel")]
     pub(crate) const fn kind(&self) -> Kind {
         self.kind
     }

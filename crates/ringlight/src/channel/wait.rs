@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use pin_project_lite::pin_project;
 use tracing::Span;
 
 use super::counts::Group;
@@ -61,48 +60,42 @@ impl Drop for Wait {
     }
 }
 
-pin_project! {
-    /// A future that waits for places, and the telling of it.
-    pub(super) struct Waiting<F, C> {
-        #[pin]
-        reserve: F,
-        group: &'static Group,
-        capacity: usize,
-        is_full: C,
-        wait: Option<Wait>,
-    }
+/// Waits for places with a future that stays where it is, and tells of it. `is_full` is asked when that is pending.
+pub(super) struct Waiting<'f, F, C> {
+    reserve: Pin<&'f mut F>,
+    group: &'static Group,
+    /// How many places there are if none is left.
+    is_full: C,
+    wait: Option<Wait>,
 }
 
-impl<F, C> Waiting<F, C> {
-    /// `is_full` is asked when it is pending.
+impl<'f, F, C> Waiting<'f, F, C> {
     #[inline]
-    pub(super) const fn new(
-        reserve: F,
-        group: &'static Group,
-        capacity: usize,
-        is_full: C,
-    ) -> Self {
+    pub(super) const fn new(reserve: Pin<&'f mut F>, group: &'static Group, is_full: C) -> Self {
         Self {
             reserve,
             group,
-            capacity,
             is_full,
             wait: None,
         }
     }
 }
 
-impl<F: Future, C: Fn() -> bool> Future for Waiting<F, C> {
+// Nothing in it is pinned by it.
+impl<F, C> Unpin for Waiting<'_, F, C> {}
+
+impl<F: Future, C: Fn() -> Option<usize>> Future for Waiting<'_, F, C> {
     type Output = F::Output;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let polled = this.reserve.poll(context);
-        if polled.is_ready() {
-            *this.wait = None;
-        } else if this.wait.is_none() && (this.is_full)() {
-            *this.wait = Some(Wait::begin(this.group, *this.capacity));
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        let polled = this.reserve.as_mut().poll(context);
+        if polled.is_pending()
+            && this.wait.is_none()
+            && let Some(capacity) = (this.is_full)()
+        {
+            this.wait = Some(Wait::begin(this.group, capacity));
         }
         polled
     }

@@ -1,7 +1,7 @@
 //! The ends of a channel with a bound.
 
 use std::fmt;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -51,7 +51,8 @@ impl<T> Sender<T> {
             return Box::pin(self.send_in_span(value)).await;
         }
         self.link.note_fill(|| self.fill());
-        match self.reserve_one().await {
+        let reserve = pin!(self.inner.reserve());
+        match self.waiting(reserve, 1).await {
             Ok(permit) => {
                 self.link.deliver(|| permit.send(value));
                 Ok(())
@@ -64,7 +65,8 @@ impl<T> Sender<T> {
     fn send_in_span(&self, value: T) -> impl Future<Output = Result<(), SendError<T>>> {
         let sending = async {
             self.link.note_fill(|| self.fill());
-            match self.reserve_one().await {
+            let reserve = pin!(self.inner.reserve());
+            match self.waiting(reserve, 1).await {
                 Ok(permit) => {
                     self.link.deliver(|| permit.send(value));
                     Ok(())
@@ -88,17 +90,16 @@ impl<T> Sender<T> {
         (places - self.inner.capacity(), places)
     }
 
+    /// Waits for so many places, and tells of it.
     #[inline]
-    fn reserve_one(&self) -> impl Future<Output = Result<mpsc::Permit<'_, T>, SendError<()>>> {
-        self.waiting(self.inner.reserve(), 1)
-    }
-
-    /// Tells of the wait for so many places, if there are fewer.
-    #[inline]
-    fn waiting<F: Future>(&self, reserve: F, count: usize) -> impl Future<Output = F::Output> {
+    fn waiting<'f, F: Future>(
+        &'f self,
+        reserve: Pin<&'f mut F>,
+        count: usize,
+    ) -> impl Future<Output = F::Output> + 'f {
         // It is pending with places free where the task has had its share of work for now.
-        let is_full = move || self.inner.capacity() < count;
-        Waiting::new(reserve, self.link.group, self.inner.max_capacity(), is_full)
+        let is_full = move || (self.inner.capacity() < count).then(|| self.inner.max_capacity());
+        Waiting::new(reserve, self.link.group, is_full)
     }
 
     /// Waits until the receiver is closed.
@@ -138,7 +139,8 @@ impl<T> Sender<T> {
     ) -> Result<(), SendTimeoutError<T>> {
         let span = self.sending();
         self.link.note_fill(|| self.fill());
-        let reserve = tokio::time::timeout(timeout, self.reserve_one());
+        let reserve = pin!(self.inner.reserve());
+        let reserve = tokio::time::timeout(timeout, self.waiting(reserve, 1));
         match reserve.instrument(span.clone()).await {
             Ok(Ok(permit)) => {
                 span.in_scope(|| self.link.deliver(|| permit.send(value)));
@@ -185,7 +187,8 @@ impl<T> Sender<T> {
     /// # Errors
     /// The receiver is closed.
     pub async fn reserve(&self) -> Result<Permit<'_, T>, SendError<()>> {
-        let permit = self.reserve_one().await?;
+        let reserve = pin!(self.inner.reserve());
+        let permit = self.waiting(reserve, 1).await?;
         Ok(Permit::new(permit, &self.link))
     }
 
@@ -194,7 +197,8 @@ impl<T> Sender<T> {
     /// # Errors
     /// The receiver is closed, or the channel never has as many.
     pub async fn reserve_many(&self, count: usize) -> Result<PermitIterator<'_, T>, SendError<()>> {
-        let permits = self.waiting(self.inner.reserve_many(count), count).await?;
+        let reserve = pin!(self.inner.reserve_many(count));
+        let permits = self.waiting(reserve, count).await?;
         Ok(PermitIterator::new(permits, &self.link))
     }
 
@@ -205,9 +209,9 @@ impl<T> Sender<T> {
     pub async fn reserve_owned(self) -> Result<OwnedPermit<T>, SendError<()>> {
         let Self { inner, link } = self;
         // Asked before, since the sender is handed over.
-        let (is_full, places) = (inner.capacity() == 0, inner.max_capacity());
-        let reserve = Waiting::new(inner.reserve_owned(), link.group, places, || is_full);
-        let permit = reserve.await?;
+        let full = (inner.capacity() == 0).then(|| inner.max_capacity());
+        let reserve = pin!(inner.reserve_owned());
+        let permit = Waiting::new(reserve, link.group, || full).await?;
         Ok(OwnedPermit::new(permit, link))
     }
 

@@ -1,11 +1,6 @@
 //! Programs that use all there is of tokio's channels, compiled for those and for `ringlight::channel` in their place.
 //! Without the feature `profiling` both are the same types; with it, the second count.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, in its helpers too"
-)]
-
 /// The same programs with the channels of this path.
 macro_rules! programs {
     ($module:ident, $($channels:ident)::+) => {

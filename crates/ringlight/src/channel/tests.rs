@@ -15,7 +15,9 @@ type Counted = (u64, u64, u64, Vec<(&'static str, u64)>);
 
 fn group(name: &str) -> &'static Group {
     let mut found = groups().into_iter().filter(|group| group.name() == name);
-    let group = found.next().unwrap();
+    let Some(group) = found.next() else {
+        panic!("no channel is called `{name}`");
+    };
     assert!(found.next().is_none(), "`{name}` is there twice");
     group
 }

@@ -57,7 +57,7 @@ impl Agent {
         let services = HttpClient::new(model_url)?;
         let mut tasks = JoinSet::new();
 
-        let (elicitation, elicitations) = wires::open(&wires::ELICITATION, WAITING_MAX);
+        let (elicitation, elicitations) = wires::open(wires::ELICITATION, WAITING_MAX);
         tasks.spawn(upkeep::answer_elicitations(elicitations));
         let mcp = Mcp::new(elicitation);
         let server = LocalServer::start().await?;
@@ -159,22 +159,22 @@ fn watch(
     settings_path: &Path,
     stop: Stop,
 ) -> Listeners {
-    let (status, updates) = wires::open(&wires::STATUS, WAITING_MAX);
+    let (status, updates) = wires::open(wires::STATUS, WAITING_MAX);
     tasks.spawn(upkeep::follow_status(updates));
-    let (skill_reload, changed) = wires::open(&wires::SKILL_RELOAD, 1);
+    let (skill_reload, changed) = wires::open(wires::SKILL_RELOAD, 1);
     tasks.spawn(upkeep::reload_skills(
         changed,
         sources.skills.clone(),
         sources.llm.clone(),
     ));
-    let (config_reload, changed) = wires::open(&wires::CONFIG_RELOAD, 1);
+    let (config_reload, changed) = wires::open(wires::CONFIG_RELOAD, 1);
     tasks.spawn(upkeep::reload_settings(
         changed,
         settings_path.to_owned(),
         sources.settings.clone(),
         mcp.clone(),
     ));
-    let (metrics, taken) = wires::open(&wires::METRICS, WAITING_MAX);
+    let (metrics, taken) = wires::open(wires::METRICS, WAITING_MAX);
     let upkeep = Upkeep {
         memory: sources.memory.clone(),
         llm: sources.llm.clone(),

@@ -11,7 +11,7 @@ use crate::mcp::{Elicitation, Mcp};
 use crate::session::Status;
 use crate::settings::{Settings, SharedSettings};
 use crate::skills::Skills;
-use crate::wires::{Receiver, Sender};
+use crate::wires::{Receiver, RecvInSpan as _, Sender};
 use crate::{Memory, Router};
 
 /// Turns after which there is a round of upkeep.
@@ -77,7 +77,7 @@ impl Upkeep {
     pub(crate) async fn run(mut self) {
         let mut totals = Totals::default();
         let mut rounds = 0;
-        while let Some((turn, span)) = self.metrics.recv().await {
+        while let Some((turn, span)) = self.metrics.recv_in_span().await {
             span.in_scope(|| totals.add(turn));
             if totals.turns >= ROUND_TURNS && !self.stop.is_requested() {
                 self.round(rounds, &std::mem::take(&mut totals)).await;
@@ -115,7 +115,8 @@ impl Upkeep {
         };
         match self.skills.generate(&self.llm, task, number).await {
             Ok(()) => {
-                self.skill_reload.send(()).await;
+                // Whoever would load them is gone at the end.
+                let _ = self.skill_reload.send(()).await;
             }
             Err(error) => tracing::warn!(cause = %error, "no skill was written"),
         }
@@ -129,7 +130,7 @@ impl Upkeep {
         };
         match adapted.await {
             Ok(()) => {
-                self.config_reload.send(()).await;
+                let _ = self.config_reload.send(()).await;
             }
             Err(error) => tracing::warn!(cause = %error, "the settings stay as they are"),
         }
@@ -138,7 +139,7 @@ impl Upkeep {
 
 /// Loads the skills again whenever their files have changed.
 pub(crate) async fn reload_skills(mut changed: Receiver<()>, skills: Skills, llm: Router) {
-    while let Some(((), span)) = changed.recv().await {
+    while let Some(((), span)) = changed.recv_in_span().await {
         async {
             if let Err(error) = skills.reload(llm.best()).await {
                 tracing::warn!(cause = %error, "the skills stay as they were");
@@ -156,7 +157,7 @@ pub(crate) async fn reload_settings(
     shared: SharedSettings,
     mcp: Mcp,
 ) {
-    while let Some(((), span)) = changed.recv().await {
+    while let Some(((), span)) = changed.recv_in_span().await {
         async {
             match Settings::read(&path).await {
                 Ok(settings) => {
@@ -176,7 +177,7 @@ pub(crate) async fn reload_settings(
 /// Answers what MCP servers ask the user: most of the time the user agrees.
 pub(crate) async fn answer_elicitations(mut elicitations: Receiver<Elicitation>) {
     let mut asked: u64 = 0;
-    while let Some((elicitation, span)) = elicitations.recv().await {
+    while let Some((elicitation, span)) = elicitations.recv_in_span().await {
         span.in_scope(|| {
             asked += 1;
             let agrees = !asked.is_multiple_of(AGREEABLE);
@@ -190,7 +191,7 @@ pub(crate) async fn answer_elicitations(mut elicitations: Receiver<Elicitation>)
 /// Follows what sessions are doing.
 pub(crate) async fn follow_status(mut updates: Receiver<(String, Status)>) {
     let mut board = BTreeMap::new();
-    while let Some(((session, status), span)) = updates.recv().await {
+    while let Some(((session, status), span)) = updates.recv_in_span().await {
         span.in_scope(|| {
             board.insert(session, status);
             let busy = board.values().filter(|status| **status != Status::Idle);

@@ -9,7 +9,7 @@ use ringlight_app_agent::{
 };
 use ringlight_app_harness::{RunArgs, Stop};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 struct Fixture {
     directory: tempfile::TempDir,
@@ -207,7 +207,7 @@ async fn an_answer_is_streamed_and_is_whole() {
     let client = LlmClient::new(&fixture.url, Provider::OpenAi, model::MODELS[0]).unwrap();
     let question = [Message::text(Role::User, "What is new today?")];
     let whole = client.chat(&question, &[]).await.unwrap();
-    let (sender, mut tokens) = mpsc::channel(64);
+    let (sender, mut tokens) = ringlight::channel::mpsc::channel(64);
     let streamed = client.chat_stream(&question, &[], sender).await.unwrap();
     assert_eq!(streamed, whole);
     let mut heard = Vec::new();

@@ -51,8 +51,6 @@ pub struct Work {
     pub chunks_damaged: u64,
     /// Analyses made.
     pub analyses: u64,
-    /// Sends that had to wait for a place in a channel.
-    pub backpressure_waits: u64,
 }
 
 /// Counts of the work; written by all tasks, `Relaxed` since each stands alone and is read after
@@ -85,7 +83,6 @@ impl Counters {
             chunks_processed: self.processed.load(Ordering::Relaxed),
             chunks_damaged: self.damaged.load(Ordering::Relaxed),
             analyses: self.analyzed.load(Ordering::Relaxed),
-            backpressure_waits: 0,
         }
     }
 }
@@ -119,8 +116,6 @@ pub(crate) async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error +
         chunks_per_second = args.rate,
         "reading streams"
     );
-    let watched: Vec<_> = shards.iter().map(|shard| shard.counter()).collect();
-    let watched_jobs = jobs.counter();
     for source in 0..SOURCES {
         let config = SourceConfig {
             streams: (0..args.streams)
@@ -142,17 +137,11 @@ pub(crate) async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error +
     while let Some(ended) = parts.join_next().await {
         ended?;
     }
-    let mut work = counters.work();
-    work.backpressure_waits = watched
-        .iter()
-        .chain([&watched_jobs])
-        .map(|waits| waits.load(Ordering::Relaxed))
-        .sum();
+    let work = counters.work();
     tracing::info!(
         chunks = work.chunks_processed,
         damaged = work.chunks_damaged,
         analyses = work.analyses,
-        backpressure_waits = work.backpressure_waits,
         "all streams ended"
     );
     Ok(work)

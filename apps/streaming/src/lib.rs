@@ -28,7 +28,7 @@ mod statistics;
 
 pub use analysis::{Analysis, analyze};
 pub use app::{Args, Work, main};
-pub use channel::{BoundedReceiver, BoundedSender, bounded};
+pub use channel::bounded;
 pub use chunk::{Chunk, ChunkBuilder, ChunkError, Samples, StreamId};
 pub use process::{Difference, StreamState, compare, process_message, process_stream};
 pub use scheduler::{Job, JobQueue, Priority, schedule};

@@ -1,11 +1,12 @@
 //! Processing a stream's chunks, one after another.
 
+use ringlight::channel::mpsc::{Receiver, Sender};
 use tracing::{Instrument as _, Span};
 
+use crate::channel::receive_many;
 use crate::statistics::rounded;
 use crate::{
-    BoundedSender, Chunk, ChunkError, Job, JobQueue, Priority, Samples, StreamId, Window, metrics,
-    schedule,
+    Chunk, ChunkError, Job, JobQueue, Priority, Samples, StreamId, Window, metrics, schedule,
 };
 
 /// How much louder or quieter than usual, in deviations, counts as a change.
@@ -176,14 +177,14 @@ pub async fn compare(
 /// The part of the application that owns a share of the streams: receives chunks, groups them by
 /// stream and processes each group. Ends when all sources have.
 pub(crate) async fn run_shard(
-    mut chunks: crate::BoundedReceiver<Chunk>,
-    jobs: BoundedSender<Job>,
+    mut chunks: Receiver<Chunk>,
+    jobs: Sender<Job>,
     counters: std::sync::Arc<crate::app::Counters>,
 ) {
     const TAKE_MAX: usize = 32;
     let mut states = std::collections::HashMap::new();
     let mut taken = Vec::with_capacity(TAKE_MAX);
-    while let Some(fill_ratio) = chunks.recv_many(&mut taken, TAKE_MAX).await {
+    while let Some(fill_ratio) = receive_many(&mut chunks, &mut taken, TAKE_MAX).await {
         // Stable, so that a stream's chunks stay in order.
         taken.sort_by_key(|chunk| chunk.stream_id);
         for group in taken.chunk_by(|a, b| a.stream_id == b.stream_id) {
@@ -247,7 +248,7 @@ mod tests {
             let chunk = steady(&mut builder, sequence, 1_000);
             process_message(&mut state, &chunk, &jobs).await.unwrap();
         }
-        assert!(scheduled.try_recv().is_none());
+        assert!(scheduled.try_recv().is_err());
         let loud = steady(&mut builder, 32, 9_000);
         let difference = process_message(&mut state, &loud, &jobs).await.unwrap();
         assert_eq!(difference.loudness, 9_000.0);

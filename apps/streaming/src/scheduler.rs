@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ringlight::TraceContext;
+use ringlight::channel::mpsc::{Receiver, Sender};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use crate::app::Counters;
 use crate::statistics::rounded;
-use crate::{BoundedReceiver, BoundedSender, Chunk, Samples, StreamId, analyze};
+use crate::{Chunk, Samples, StreamId, analyze};
 
 /// Jobs waiting in order of urgency at most; beyond, they wait in the channel, and then at the
 /// sender.
@@ -95,7 +96,7 @@ impl Job {
 }
 
 /// Where jobs are handed to the scheduler.
-pub type JobQueue = BoundedSender<Job>;
+pub type JobQueue = Sender<Job>;
 
 /// Hands a job to the scheduler, waiting for a place.
 ///
@@ -111,7 +112,7 @@ pub type JobQueue = BoundedSender<Job>;
     )
 )]
 pub async fn schedule(jobs: &JobQueue, job: Job) -> Result<(), Job> {
-    jobs.send(job).await
+    jobs.send(job).await.map_err(|error| error.0)
 }
 
 /// A job in the order of urgency; of equally urgent ones the older is first.
@@ -145,7 +146,7 @@ impl PartialEq for Waiting {
 impl Eq for Waiting {}
 
 /// Runs jobs until every sender is gone and the last job is done.
-pub(crate) async fn run_scheduler(mut jobs: BoundedReceiver<Job>, counters: Arc<Counters>) {
+pub(crate) async fn run_scheduler(mut jobs: Receiver<Job>, counters: Arc<Counters>) {
     let mut waiting = BinaryHeap::with_capacity(WAITING_MAX);
     let mut running = JoinSet::new();
     let mut arrivals = 0_u64;

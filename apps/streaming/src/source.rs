@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringlight::TraceContext;
+use ringlight::channel::mpsc::Sender;
 use ringlight_app_harness::Stop;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::app::Counters;
-use crate::{BoundedSender, Chunk, ChunkBuilder, StreamId};
+use crate::{Chunk, ChunkBuilder, StreamId};
 
 const SAMPLES_PER_CHUNK: usize = 256;
 
@@ -41,7 +42,7 @@ pub struct SourceConfig {
 /// Reads until stopped; returns when the last chunk read is in its channel.
 pub(crate) async fn run_source(
     config: SourceConfig,
-    shards: Vec<BoundedSender<Chunk>>,
+    shards: Vec<Sender<Chunk>>,
     stop: Stop,
     counters: Arc<Counters>,
 ) {
@@ -95,11 +96,7 @@ pub(crate) async fn run_source(
         channel.fill_ratio,
     )
 )]
-async fn deliver(
-    stream_id: StreamId,
-    shard: &BoundedSender<Chunk>,
-    group: &mut Vec<Chunk>,
-) -> bool {
+async fn deliver(stream_id: StreamId, shard: &Sender<Chunk>, group: &mut Vec<Chunk>) -> bool {
     let read_in = TraceContext::current();
     if group.len() > *GROUP.end() as usize {
         tracing::info!(

@@ -187,7 +187,7 @@
 //! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`); spans of cancelled futures (`FutureExt`, also with `profiling`) |
 //! | `fmt` | yes | log lines for people, and JSON lines |
 //! | `log` | yes | records of the crate `log` are recorded like events |
-//! | `profiling` | no | spans of functions with [`#[ringlight::instrument]`](macro@instrument), which is nothing without it; trace files; what the process uses, as metrics |
+//! | `profiling` | no | spans of functions with [`#[ringlight::instrument]`](macro@instrument), which is nothing without it; [channels](channel) that say how they are doing; trace files; what the process uses, as metrics |
 //! | `prometheus` | no | an endpoint that Prometheus scrapes, and metrics as it takes them (`Builder::prometheus`) |
 //! | `age` | no | headers in a file that is encrypted with age |
 //! | `vault` | no | headers in HashiCorp Vault |
@@ -207,6 +207,7 @@ mod args;
 mod budget;
 mod build_info;
 mod builder;
+pub mod channel;
 pub mod collector;
 mod config;
 mod controls;
@@ -328,6 +329,7 @@ pub fn builder() -> Builder {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../../../README.md")]
+#[cfg_attr(feature = "otel", doc = include_str!("../../../docs/channels.md"))]
 #[doc = include_str!("../../../docs/configuration.md")]
 #[doc = include_str!("../../../docs/delivery.md")]
 #[doc = include_str!("../../../docs/instrument.md")]

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use ringlight::channel::mpsc;
 use tokio::io::{
     AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf,
 };
-use tokio::sync::mpsc;
 use tracing::Span;
 
 use super::ChannelError;
@@ -89,7 +89,8 @@ impl Cli {
                 line = self.lines.next_line(), if is_typing => match line? {
                     Some(line) if line == CANCEL => {
                         Span::current().record("channel.cancelled", true);
-                        cancel.send(()).await;
+                        // The turn may have ended by itself.
+                        let _ = cancel.send(()).await;
                     }
                     Some(line) => {
                         self.typed_ahead = Some(line);
@@ -133,7 +134,7 @@ mod tests {
         assert_eq!(cli.receive().await.unwrap(), "what?");
 
         let (sender, tokens) = mpsc::channel(4);
-        let (cancel, mut cancelled) = wires::open(&wires::CANCEL, 1);
+        let (cancel, mut cancelled) = wires::open(wires::CANCEL, 1);
         there.write_all(b"/cancel\n").await.unwrap();
         let turn = async move {
             sender.send("Hel".to_owned()).await.unwrap();

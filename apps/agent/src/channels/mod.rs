@@ -8,7 +8,7 @@ mod telegram;
 
 use std::io;
 
-use tokio::sync::mpsc;
+use ringlight::channel::mpsc;
 
 use crate::http_client::{HttpClient, HttpError};
 use crate::wires::Sender;

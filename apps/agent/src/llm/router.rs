@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use tokio::sync::mpsc;
+use ringlight::channel::mpsc;
 use tracing::Span;
 
 use super::{Completion, LlmClient, LlmError};

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use tokio::sync::mpsc;
+use ringlight::channel::mpsc;
 use tracing::Span;
 
 use super::chat::body_of;

@@ -1,5 +1,8 @@
 //! A connection to an MCP server.
 
+use std::future::poll_fn;
+use std::pin::pin;
+
 use ringlight::TraceContext;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -221,12 +224,17 @@ impl Answer for Asked {
                 let (answer, answered) = oneshot::channel();
                 let message = params["message"].as_str().unwrap_or_default().to_owned();
                 let elicitation = Elicitation { message, answer };
-                let send = || self.elicitations.send(elicitation);
-                let is_asked = match trace_of(&params) {
-                    Some(context) => context.parent_of(send),
-                    None => send(),
-                };
-                let is_asked = is_asked.await;
+                let context = trace_of(&params);
+                let mut sending = pin!(self.elicitations.send(elicitation));
+                // Its span is opened with the first poll.
+                let sending = poll_fn(|cx| {
+                    let mut poll = || sending.as_mut().poll(cx);
+                    match context {
+                        Some(context) => context.parent_of(poll),
+                        None => poll(),
+                    }
+                });
+                let is_asked = sending.await.is_ok();
                 // Whom nobody can ask has not agreed.
                 Ok(match answered.await {
                     Ok(agreed) if is_asked => {

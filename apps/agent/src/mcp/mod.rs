@@ -189,7 +189,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_is_asked_asks_back_and_is_left() {
         let server = LocalServer::start().await.unwrap();
-        let (sender, mut elicitations) = wires::open(&wires::ELICITATION, 1);
+        let (sender, mut elicitations) = wires::open(wires::ELICITATION, 1);
         let mcp = Mcp::new(sender);
         mcp.connect(&server.url).await.unwrap();
         let names: Vec<String> = mcp
@@ -214,7 +214,7 @@ mod tests {
 
         for (agreed, expected) in [(true, Some("bookmarked, one of 1")), (false, None)] {
             let answer = async {
-                let (elicitation, _) = elicitations.recv().await.unwrap();
+                let elicitation = elicitations.recv().await.unwrap();
                 assert_eq!(elicitation.message, "Shall `a.rs` be bookmarked?");
                 elicitation.answer.send(agreed).unwrap();
             };
@@ -234,7 +234,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_is_not_there_is_told() {
-        let (sender, _elicitations) = wires::open(&wires::ELICITATION, 1);
+        let (sender, _elicitations) = wires::open(wires::ELICITATION, 1);
         let mcp = Mcp::new(sender);
         assert!(matches!(
             mcp.connect("http://x").await,

@@ -5,6 +5,7 @@ use tracing::Span;
 use super::{Cost, Live, Session, TurnError, failed_unless_cancelled};
 use crate::corpus::STEP;
 use crate::status::failed;
+use crate::wires::RecvInSpan as _;
 use crate::{Message, Role, ToolCall};
 
 /// What begins a question of several steps.
@@ -117,7 +118,7 @@ impl Session {
             .chat(messages, &tools, live.tokens.as_ref());
         let completion = tokio::select! {
             completion = asking => completion?,
-            Some(((), span)) = live.cancelled.recv() => {
+            Some(((), span)) = live.cancelled.recv_in_span() => {
                 let _entered = span.entered();
                 tracing::info!("the user does not want the answer any more");
                 return Err(TurnError::Cancelled);

@@ -6,7 +6,7 @@ mod tool_loop;
 
 use std::time::Instant;
 
-use tokio::sync::mpsc;
+use ringlight::channel::mpsc;
 use tracing::Span;
 
 use crate::channels::{Channel, ChannelError};
@@ -179,7 +179,8 @@ impl Session {
             tool_calls: cost.tool_calls,
             question: input[..input.floor_char_boundary(SHOWN_BYTES_MAX)].to_owned(),
         };
-        self.listeners.metrics.send(metrics).await;
+        // Whoever listens is gone at the end.
+        let _ = self.listeners.metrics.send(metrics).await;
         self.tell(Status::Idle).await;
         let outcome = outcome?;
         sent?;
@@ -200,8 +201,8 @@ impl Session {
             self.restore_history().await?;
         }
         self.sources.code.refresh(self.tools.writes()).await;
-        let (sender, tokens) = mpsc::channel(TOKENS_WAITING_MAX);
-        let (cancel, cancelled) = wires::open(&wires::CANCEL, 1);
+        let (sender, tokens) = mpsc::named("tokens", TOKENS_WAITING_MAX);
+        let (cancel, cancelled) = wires::open(wires::CANCEL, 1);
         let live = Live {
             tokens: channel.is_live().then_some(sender),
             cancelled,
@@ -267,7 +268,7 @@ impl Session {
     }
 
     async fn tell(&self, status: Status) {
-        self.listeners.status.send((self.id.clone(), status)).await;
+        let _ = self.listeners.status.send((self.id.clone(), status)).await;
     }
 }
 

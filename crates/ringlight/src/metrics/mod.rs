@@ -42,12 +42,18 @@
 //! `process.uptime`. They are read from the kernel, at each export but no more often than every five seconds
 //! (`system_metrics_interval_secs` in a [file](crate::settings), one second at least).
 //!
+//! # Channels
+//!
+//! With the feature `profiling`, the metrics of [channels](crate::channel#metrics) are among them.
+//!
 //! # Callbacks
 //!
 //! Callbacks of observable instruments run on a thread of their own, `ringlight-metrics`, on which nothing is recorded. One
 //! that panics is left out from then on, and a notice says so; one that never returns holds up all metrics, but neither
 //! the application nor its end.
 
+#[cfg(feature = "profiling")]
+mod channels;
 mod encode;
 mod exemplars;
 mod instruments;
@@ -90,6 +96,9 @@ pub struct MeterProvider {
     sdk: SdkMeterProvider,
     reservoirs: Arc<Reservoirs>,
     overflows: Arc<Overflows>,
+    /// Where channels record waits as long as somebody has it.
+    #[cfg(feature = "profiling")]
+    channel_waits: Option<Arc<opentelemetry::metrics::Histogram<f64>>>,
 }
 
 impl opentelemetry::metrics::MeterProvider for MeterProvider {
@@ -276,11 +285,22 @@ fn provider(
     if config.exponential_histograms {
         builder = builder.with_view(exponential);
     }
-    let provider = MeterProvider {
+    #[cfg_attr(
+        not(feature = "profiling"),
+        expect(unused_mut, reason = "nothing is added")
+    )]
+    let mut provider = MeterProvider {
         sdk: builder.build(),
         reservoirs: Arc::new(Reservoirs::new(config.exemplars)),
         overflows: Arc::new(Overflows::new(notices.clone())),
+        #[cfg(feature = "profiling")]
+        channel_waits: None,
     };
+    #[cfg(feature = "profiling")]
+    {
+        let meter = opentelemetry::metrics::MeterProvider::meter(&provider, channels::SCOPE);
+        provider.channel_waits = Some(channels::register(&meter));
+    }
     let meter = |scope| opentelemetry::metrics::MeterProvider::meter(&provider, scope);
     #[cfg(all(feature = "profiling", target_os = "linux"))]
     process::register(&meter(process::SCOPE), config.process_interval);

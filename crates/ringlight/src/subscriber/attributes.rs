@@ -8,7 +8,7 @@ use tracing_core::Dispatch;
 use tracing_core::span::Id;
 
 use super::annotate::{OpenItems, OpenSpan};
-use super::slab::{Slot, SlotId};
+use super::slab::{Slot, SlotId, SlotItems};
 use super::{RinglightLayer, RinglightSubscriber};
 
 impl RinglightSubscriber {
@@ -34,10 +34,25 @@ impl RinglightSubscriber {
 
     /// Sets an attribute of a span that the caller holds open to `true`.
     pub(crate) fn mark(dispatch: &Dispatch, id: &Id, name: &str) {
+        Self::set(dispatch, id, name, |items, key| items.bool(key, true));
+    }
+
+    /// Sets an attribute of a span that the caller holds open to a number.
+    #[cfg(feature = "profiling")]
+    pub(crate) fn set_number(dispatch: &Dispatch, id: &Id, name: &str, value: f64) {
+        Self::set(dispatch, id, name, |items, key| items.f64(key, value));
+    }
+
+    fn set(
+        dispatch: &Dispatch,
+        id: &Id,
+        name: &str,
+        write: impl FnOnce(&mut ItemWriter<'_, SlotItems<'_>>, Key<'_>) -> Written,
+    ) {
         Self::with_open(dispatch, id, |subscriber, slot| {
             let field = slot.field_named(name, &subscriber.callsites);
             slot.edit(&subscriber.limits, |span| {
-                span.set_attribute(field, name, |items, key| items.bool(key, true));
+                span.set_attribute(field, name, write);
             });
         });
     }

@@ -1,0 +1,347 @@
+//! Channels whose values all receivers have, as in [`tokio::sync::broadcast`].
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::broadcast;
+
+use super::counts::{DropReason, Group, Kind, Reader};
+use super::named::Options;
+
+pub use tokio::sync::broadcast::error;
+
+use error::{RecvError, SendError, TryRecvError};
+
+/// Opens a channel, which telemetry knows by the place of the call.
+///
+/// # Panics
+/// The capacity is 0, or more than tokio has.
+#[must_use]
+#[track_caller]
+pub fn channel<T: Clone>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    open(Options::at(Location::caller()), capacity)
+}
+
+/// Opens a channel, known as `name`.
+///
+/// # Panics
+/// The capacity is 0, or more than tokio has.
+#[must_use]
+#[track_caller]
+pub fn named<T: Clone>(name: &str, capacity: usize) -> (Sender<T>, Receiver<T>) {
+    open(Options::named(name), capacity)
+}
+
+#[track_caller]
+pub(super) fn open<T: Clone>(options: Options<'_>, capacity: usize) -> (Sender<T>, Receiver<T>) {
+    let (sender, receiver) = broadcast::channel(capacity);
+    let link = Link::new(options);
+    let receiver = Receiver::new(receiver, &link);
+    let sender = Sender {
+        inner: sender,
+        link,
+    };
+    (sender, receiver)
+}
+
+/// What the ends share.
+#[derive(Debug, Clone)]
+struct Link {
+    group: &'static Group,
+    /// Messages sent on this channel. Written by all senders; `Relaxed`, since it only says how far behind receivers
+    /// are, to whom each corrects it now and then.
+    sent: Arc<AtomicU64>,
+}
+
+impl Link {
+    fn new(options: Options<'_>) -> Self {
+        Self {
+            group: Group::of(Kind::Broadcast, options.origin),
+            sent: Arc::default(),
+        }
+    }
+}
+
+/// Sends to all receivers; see [`tokio::sync::broadcast::Sender`].
+pub struct Sender<T> {
+    inner: broadcast::Sender<T>,
+    link: Link,
+}
+
+impl<T> Sender<T> {
+    /// Opens a channel that nobody receives from yet, which telemetry knows by the place of the call.
+    ///
+    /// # Panics
+    /// The capacity is 0, or more than tokio has.
+    #[must_use]
+    #[track_caller]
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            inner: broadcast::Sender::new(capacity),
+            link: Link::new(Options::at(Location::caller())),
+        }
+    }
+
+    /// Sends a value; returns how many receivers there are for it.
+    ///
+    /// # Errors
+    /// There is none; the value comes back.
+    pub fn send(&self, value: T) -> Result<usize, SendError<T>> {
+        let receivers = self.inner.send(value)?;
+        self.link.group.count_sent(1);
+        self.link.sent.fetch_add(1, Ordering::Relaxed);
+        Ok(receivers)
+    }
+
+    /// Another receiver, of what is sent from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> Receiver<T> {
+        Receiver::new(self.inner.subscribe(), &self.link)
+    }
+
+    /// A sender that does not keep the channel open.
+    #[must_use = "a weak sender does nothing by itself"]
+    pub fn downgrade(&self) -> WeakSender<T> {
+        WeakSender {
+            inner: self.inner.downgrade(),
+            link: self.link.clone(),
+        }
+    }
+
+    /// How many values are there for one receiver at least.
+    pub fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    /// Whether no value is there for any receiver.
+    pub fn is_empty(&self) -> bool {
+        self.inner.is_empty()
+    }
+
+    /// How many receivers there are.
+    pub fn receiver_count(&self) -> usize {
+        self.inner.receiver_count()
+    }
+
+    /// Whether both send to the same receivers.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        self.inner.same_channel(&other.inner)
+    }
+
+    /// Waits until nobody receives.
+    pub async fn closed(&self) {
+        self.inner.closed().await;
+    }
+
+    /// How many senders there are.
+    pub fn strong_count(&self) -> usize {
+        self.inner.strong_count()
+    }
+
+    /// How many weak senders there are.
+    pub fn weak_count(&self) -> usize {
+        self.inner.weak_count()
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            link: self.link.clone(),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+/// A sender that does not keep the channel open; see [`tokio::sync::broadcast::WeakSender`].
+pub struct WeakSender<T> {
+    inner: broadcast::WeakSender<T>,
+    link: Link,
+}
+
+impl<T> WeakSender<T> {
+    /// A sender, unless all others are gone.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Sender<T>> {
+        Some(Sender {
+            inner: self.inner.upgrade()?,
+            link: self.link.clone(),
+        })
+    }
+
+    /// How many senders there are.
+    pub fn strong_count(&self) -> usize {
+        self.inner.strong_count()
+    }
+
+    /// How many weak senders there are.
+    pub fn weak_count(&self) -> usize {
+        self.inner.weak_count()
+    }
+}
+
+impl<T> Clone for WeakSender<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            link: self.link.clone(),
+        }
+    }
+}
+
+impl<T> fmt::Debug for WeakSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+/// Receives all that is sent; see [`tokio::sync::broadcast::Receiver`].
+pub struct Receiver<T> {
+    inner: broadcast::Receiver<T>,
+    link: Link,
+    reader: Arc<Reader>,
+}
+
+/// A receiver compares how far it is with what the channel says once in so many messages: what was sent while it
+/// subscribed may have been counted wrongly.
+const CORRECT_EVERY: u64 = 64;
+
+impl<T> Receiver<T> {
+    fn new(inner: broadcast::Receiver<T>, link: &Link) -> Self {
+        let reader = Reader::new(&link.sent);
+        link.group.add_reader(&reader);
+        Self {
+            inner,
+            link: link.clone(),
+            reader,
+        }
+    }
+
+    /// How many values are there for this receiver, those included that it is too late for.
+    pub fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    /// Whether no value is there.
+    pub fn is_empty(&self) -> bool {
+        self.inner.is_empty()
+    }
+
+    /// Whether both receive from the same channel.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        self.inner.same_channel(&other.inner)
+    }
+
+    /// How many senders there are.
+    pub fn sender_strong_count(&self) -> usize {
+        self.inner.sender_strong_count()
+    }
+
+    /// How many weak senders there are.
+    pub fn sender_weak_count(&self) -> usize {
+        self.inner.sender_weak_count()
+    }
+
+    /// Whether all senders are gone.
+    pub fn is_closed(&self) -> bool {
+        self.inner.is_closed()
+    }
+
+    /// A value was received.
+    #[inline]
+    fn took(&self) {
+        self.link.group.count_received(1);
+        if self.reader.advance(1).is_multiple_of(CORRECT_EVERY) {
+            self.reader.correct(self.inner.len());
+        }
+    }
+
+    /// So many values are gone before they were received.
+    #[cold]
+    fn lagged(&self, count: u64) {
+        self.link.group.count_dropped(DropReason::Lagged, count);
+        self.reader.correct(self.inner.len());
+    }
+}
+
+impl<T: Clone> Receiver<T> {
+    /// Another receiver, of what is sent from now on.
+    #[must_use]
+    pub fn resubscribe(&self) -> Self {
+        Self::new(self.inner.resubscribe(), &self.link)
+    }
+
+    /// Waits for the next value.
+    ///
+    /// # Errors
+    /// Values are gone because the receiver was too slow, or all senders are.
+    ///
+    /// # Cancel safety
+    /// When it is dropped before it is done, nothing was received.
+    pub async fn recv(&mut self) -> Result<T, RecvError> {
+        let received = self.inner.recv().await;
+        self.note(&received);
+        received
+    }
+
+    /// Takes a value that is there.
+    ///
+    /// # Errors
+    /// There is none for now, values are gone because the receiver was too slow, or all senders are.
+    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        let received = self.inner.try_recv();
+        match received {
+            Ok(_) => self.took(),
+            Err(TryRecvError::Lagged(count)) => self.lagged(count),
+            Err(_) => {}
+        }
+        received
+    }
+
+    /// As [`recv`](Self::recv), blocking the thread.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// It is called in an asynchronous task.
+    #[track_caller]
+    pub fn blocking_recv(&mut self) -> Result<T, RecvError> {
+        let received = self.inner.blocking_recv();
+        self.note(&received);
+        received
+    }
+
+    #[inline]
+    fn note(&self, received: &Result<T, RecvError>) {
+        match received {
+            Ok(_) => self.took(),
+            Err(RecvError::Lagged(count)) => self.lagged(*count),
+            Err(RecvError::Closed) => {}
+        }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        self.link.group.remove_reader(&self.reader);
+        let left = self.inner.len() as u64;
+        if left > 0 {
+            self.link.group.count_dropped(DropReason::Unread, left);
+        }
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}

@@ -1,0 +1,301 @@
+//! Channels of which the last value counts, as in [`tokio::sync::watch`].
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::watch;
+
+use super::counts::{DropReason, Group, Kind};
+use super::named::Options;
+
+pub use tokio::sync::watch::{Ref, error};
+
+use error::{RecvError, SendError};
+
+/// Opens a channel, which telemetry knows by the place of the call. The first value counts as seen.
+#[must_use]
+#[track_caller]
+pub fn channel<T>(init: T) -> (Sender<T>, Receiver<T>) {
+    open(Options::at(Location::caller()), init)
+}
+
+/// Opens a channel, known as `name`. The first value counts as seen.
+#[must_use]
+pub fn named<T>(name: &str, init: T) -> (Sender<T>, Receiver<T>) {
+    open(Options::named(name), init)
+}
+
+pub(super) fn open<T>(options: Options<'_>, init: T) -> (Sender<T>, Receiver<T>) {
+    let (sender, receiver) = watch::channel(init);
+    let link = Arc::new(Link::new(options));
+    let sender = Sender {
+        inner: sender,
+        link: Arc::clone(&link),
+    };
+    let inner = receiver;
+    (sender, Receiver { inner, link })
+}
+
+/// What the ends share.
+#[derive(Debug)]
+struct Link {
+    group: &'static Group,
+    /// Whether nobody has looked at the value yet. Set by senders under the lock of the value, and reset by whoever looks
+    /// at it, under that lock, too: so `Relaxed` does.
+    is_unseen: AtomicBool,
+}
+
+impl Link {
+    fn new(options: Options<'_>) -> Self {
+        Self {
+            group: Group::of(Kind::Watch, options.origin),
+            is_unseen: AtomicBool::new(false),
+        }
+    }
+
+    /// There is a new value, which the caller still has locked.
+    fn sent(&self) {
+        self.group.count_sent(1);
+        if self.is_unseen.swap(true, Ordering::Relaxed) {
+            self.group.count_dropped(DropReason::Overwritten, 1);
+        }
+    }
+
+    /// The caller looks at the value, and so has it locked.
+    #[inline]
+    fn seen(&self) {
+        if self.is_unseen.load(Ordering::Relaxed) && self.is_unseen.swap(false, Ordering::Relaxed) {
+            self.group.count_seen();
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if *self.is_unseen.get_mut() {
+            self.group.count_dropped(DropReason::Unread, 1);
+        }
+    }
+}
+
+/// Changes the value; see [`tokio::sync::watch::Sender`].
+pub struct Sender<T> {
+    inner: watch::Sender<T>,
+    link: Arc<Link>,
+}
+
+impl<T> Sender<T> {
+    /// Opens a channel that nobody receives from yet, which telemetry knows by the place of the call.
+    #[track_caller]
+    pub fn new(init: T) -> Self {
+        channel(init).0
+    }
+
+    /// Sends a value.
+    ///
+    /// # Errors
+    /// Nobody receives; the value comes back, and was not set.
+    pub fn send(&self, value: T) -> Result<(), SendError<T>> {
+        if self.inner.is_closed() {
+            return Err(SendError(value));
+        }
+        self.send_replace(value);
+        Ok(())
+    }
+
+    /// Changes the value, and tells all receivers.
+    ///
+    /// # Panics
+    /// `modify` does; receivers are not told then.
+    pub fn send_modify<F>(&self, modify: F)
+    where
+        F: FnOnce(&mut T),
+    {
+        self.inner.send_modify(|value| {
+            modify(value);
+            self.link.sent();
+        });
+    }
+
+    /// Changes the value, and tells all receivers if `modify` says so, which is returned.
+    ///
+    /// # Panics
+    /// `modify` does; receivers are not told then.
+    pub fn send_if_modified<F>(&self, modify: F) -> bool
+    where
+        F: FnOnce(&mut T) -> bool,
+    {
+        self.inner.send_if_modified(|value| {
+            let is_modified = modify(value);
+            if is_modified {
+                self.link.sent();
+            }
+            is_modified
+        })
+    }
+
+    /// Sends a value, also if nobody receives, and returns the one before.
+    pub fn send_replace(&self, mut value: T) -> T {
+        self.send_modify(|current| std::mem::swap(current, &mut value));
+        value
+    }
+
+    /// The value, locked for as long as this is held. The sender does not count as somebody who has seen it.
+    pub fn borrow(&self) -> Ref<'_, T> {
+        self.inner.borrow()
+    }
+
+    /// Whether nobody receives.
+    pub fn is_closed(&self) -> bool {
+        self.inner.is_closed()
+    }
+
+    /// Waits until nobody receives.
+    pub async fn closed(&self) {
+        self.inner.closed().await;
+    }
+
+    /// Another receiver, which has seen the value there is.
+    pub fn subscribe(&self) -> Receiver<T> {
+        Receiver {
+            inner: self.inner.subscribe(),
+            link: Arc::clone(&self.link),
+        }
+    }
+
+    /// How many receivers there are.
+    pub fn receiver_count(&self) -> usize {
+        self.inner.receiver_count()
+    }
+
+    /// How many senders there are.
+    pub fn sender_count(&self) -> usize {
+        self.inner.sender_count()
+    }
+
+    /// Whether both change the same value.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        self.inner.same_channel(&other.inner)
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            link: Arc::clone(&self.link),
+        }
+    }
+}
+
+impl<T: Default> Default for Sender<T> {
+    #[track_caller]
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+/// Follows the value; see [`tokio::sync::watch::Receiver`].
+pub struct Receiver<T> {
+    inner: watch::Receiver<T>,
+    link: Arc<Link>,
+}
+
+impl<T> Receiver<T> {
+    /// The value, locked for as long as this is held; it stays new to this receiver.
+    pub fn borrow(&self) -> Ref<'_, T> {
+        let value = self.inner.borrow();
+        self.link.seen();
+        value
+    }
+
+    /// The value, locked for as long as this is held; it is new no more.
+    pub fn borrow_and_update(&mut self) -> Ref<'_, T> {
+        let value = self.inner.borrow_and_update();
+        self.link.seen();
+        if value.has_changed() {
+            self.link.group.count_received(1);
+        }
+        value
+    }
+
+    /// Whether the value is new to this receiver.
+    ///
+    /// # Errors
+    /// All senders are gone.
+    pub fn has_changed(&self) -> Result<bool, RecvError> {
+        self.inner.has_changed()
+    }
+
+    /// Makes the value new to this receiver.
+    pub fn mark_changed(&mut self) {
+        self.inner.mark_changed();
+    }
+
+    /// Makes the value new to this receiver no more.
+    pub fn mark_unchanged(&mut self) {
+        self.inner.mark_unchanged();
+    }
+
+    /// Waits for a new value, which then is new no more.
+    ///
+    /// # Errors
+    /// All senders are gone.
+    ///
+    /// # Cancel safety
+    /// When it is dropped before it is done, no value was taken as seen.
+    pub async fn changed(&mut self) -> Result<(), RecvError> {
+        self.inner.changed().await?;
+        self.link.group.count_received(1);
+        Ok(())
+    }
+
+    /// Waits for a value that `f` says yes to.
+    ///
+    /// # Errors
+    /// All senders are gone, and the last value is not one.
+    ///
+    /// # Panics
+    /// `f` does.
+    pub async fn wait_for(&mut self, f: impl FnMut(&T) -> bool) -> Result<Ref<'_, T>, RecvError> {
+        let value = self.inner.wait_for(f).await?;
+        self.link.seen();
+        if value.has_changed() {
+            self.link.group.count_received(1);
+        }
+        Ok(value)
+    }
+
+    /// Whether all senders are gone.
+    pub fn is_closed(&self) -> bool {
+        self.inner.is_closed()
+    }
+
+    /// Whether both follow the same value.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        self.inner.same_channel(&other.inner)
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            link: Arc::clone(&self.link),
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}

@@ -63,6 +63,8 @@ pub struct Builder {
     watches_config_file: bool,
     #[cfg(feature = "otel")]
     interop: crate::otel::Interop,
+    #[cfg(feature = "profiling")]
+    runtime: crate::runtime::RuntimeConfig,
 }
 
 /// Puts a subscriber beside layers.
@@ -86,6 +88,8 @@ impl Default for Builder {
             watches_config_file: true,
             #[cfg(feature = "otel")]
             interop: crate::otel::Interop::default(),
+            #[cfg(feature = "profiling")]
+            runtime: crate::runtime::RuntimeConfig::default(),
         }
     }
 }
@@ -494,6 +498,23 @@ impl Builder {
         self
     }
 
+    /// Whether the runtime of tokio that telemetry is started in, if there is one, is
+    /// [watched](crate::runtime). Default: yes. [`Telemetry::watch_runtime`] watches others.
+    #[cfg(feature = "profiling")]
+    pub fn watch_current_runtime(mut self, watch: bool) -> Self {
+        self.runtime.watches_current = watch;
+        self
+    }
+
+    /// After how long in one task a worker of a runtime that is [watched](crate::runtime) counts as blocked, which is
+    /// seen up to a quarter of that, or 25 ms, later; zero for never. Less than 20 ms is hardly told from
+    /// a busy machine. Default: 100 ms.
+    #[cfg(feature = "profiling")]
+    pub fn blocked_worker_after(mut self, after: Duration) -> Self {
+        self.runtime.blocked_after = after;
+        self
+    }
+
     /// Times of what is recorded through `tracing` and the OpenTelemetry API are read from this clock; for
     /// tests, with a [`ManualTime`](crate::ManualTime) that they set. Default: the best clock there is.
     pub fn clock(self, clock: Clock) -> Self {
@@ -544,6 +565,8 @@ impl Builder {
             Some(beside) => beside(subscriber),
             None => Dispatch::new(subscriber),
         };
+        #[cfg(feature = "profiling")]
+        telemetry.shared.runtimes.begin(Some(&dispatch));
         Ok((dispatch, telemetry))
     }
 
@@ -579,6 +602,8 @@ impl Builder {
         let layer = RinglightLayer::new(subscriber);
         let filter = LayerFilter(layer.clone());
         crate::last_words::arrange(&Arc::downgrade(&telemetry.shared));
+        #[cfg(feature = "profiling")]
+        telemetry.shared.runtimes.begin(None);
         Ok((layer.with_filter(filter), telemetry))
     }
 
@@ -653,6 +678,13 @@ impl Builder {
             .map(|sender| crate::metrics::start(settings.metrics, sender))
             .transpose()
             .map_err(ringlight_collector::StartError::Thread)?;
+        #[cfg(feature = "profiling")]
+        let runtimes = crate::runtime::Runtimes::new(
+            self.runtime,
+            subscriber.published_spans(),
+            #[cfg(feature = "otel")]
+            metrics.as_ref().map(|(provider, _)| provider.clone()),
+        );
         let telemetry = running(
             pipeline,
             self.shutdown_timeout,
@@ -660,6 +692,8 @@ impl Builder {
             file,
             #[cfg(feature = "otel")]
             metrics,
+            #[cfg(feature = "profiling")]
+            runtimes,
         );
         if self.watches_config_file {
             telemetry.watch_config_file();

@@ -175,7 +175,7 @@
 //! |---|---|---|
 //! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`); spans of cancelled futures (`FutureExt`, also with `profiling`) |
 //! | `fmt` | yes | log lines for people, and JSON lines |
-//! | `profiling` | no | spans of functions with [`#[ringlight::instrument]`](macro@instrument), which is nothing without it; what the process uses, as metrics |
+//! | `profiling` | no | spans of functions with [`#[ringlight::instrument]`](macro@instrument), which is nothing without it; what the process uses, as metrics; tokio's runtimes and what blocks them (module `runtime`) |
 //! | `age` | no | headers in a file that is encrypted with age |
 //! | `vault` | no | headers in HashiCorp Vault |
 //! | `zstd` | no | compression with Zstandard: smaller and much faster than gzip, and a library in C to compile |
@@ -211,6 +211,8 @@ mod notice;
 #[cfg(feature = "otel")]
 pub mod otel;
 mod propagation;
+#[cfg(feature = "profiling")]
+pub mod runtime;
 mod sampling;
 #[cfg(feature = "otel")]
 pub mod secrets;

@@ -224,11 +224,33 @@ fn console(steps: &mut Steps) -> Outcome {
                 .env("RUSTFLAGS", "--cfg tokio_unstable --deny warnings"),
         )
     };
-    let test = ["--package", "ringlight-compat", "--test", "console"];
-    let title = "build the test beside the console";
+    let names = ["--test", "console", "--test", "console_protocol"];
+    let test = [&["--package", "ringlight-compat"], &names[..]].concat();
+    let title = "build the tests beside the console";
     cargo(title, &[&["test"], &test[..], &["--no-run"]].concat())?;
     let title = "beside the console";
-    cargo(title, &[&["test", "--quiet"], &test[..]].concat())
+    cargo(title, &[&["test", "--quiet"], &test[..]].concat())?;
+    // Which thread a worker runs on is told there, and not found out.
+    let features = [
+        "--package",
+        "ringlight",
+        "--features",
+        "profiling,tokio-console",
+    ];
+    let names = [
+        "--lib",
+        "--test",
+        "watched_runtimes",
+        "--",
+        "runtime",
+        "console",
+        "blocks",
+    ];
+    let title = "runtimes with what tokio tells of them";
+    cargo(
+        title,
+        &[&["test", "--quiet"], &features[..], &names].concat(),
+    )
 }
 
 /// The benchmark, which is a workspace of its own: it must compile and its own tests pass, so that
@@ -268,6 +290,7 @@ fn features(steps: &mut Steps) -> Outcome {
         ("b3", "--lib"),
         ("jaeger", "--lib"),
         ("profiling-alloc", "--all-targets"),
+        ("tokio-console", "--lib"),
         ("age", "--lib"),
         ("vault", "--lib"),
         ("otel-config", "--lib"),
@@ -332,6 +355,8 @@ fn features(steps: &mut Steps) -> Outcome {
             "allocations_per_span",
             "--test",
             "secrets",
+            "--test",
+            "watched_runtimes",
         ],
     )?;
     steps.cargo(

@@ -15,8 +15,10 @@ use ringlight_collector::{
 use ringlight_model::{CallsiteRegistry, KeyValue, Value};
 use tracing_core::{Dispatch, Subscriber};
 use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 
+use self::console::Console;
 use self::outputs::{connect, lines, service_name};
 use self::start::{rings_max, running};
 use crate::InitError;
@@ -31,8 +33,11 @@ use crate::subscriber::{
 };
 use crate::telemetry::Telemetry;
 
+mod console;
 mod otlp;
 mod outputs;
+#[cfg(feature = "profiling")]
+mod runtime;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -59,6 +64,7 @@ pub struct Builder {
     shutdown_timeout: Duration,
     sampling_rules: Vec<SamplingRule>,
     beside: Option<Beside>,
+    console: Console,
     span_events: bool,
     watches_config_file: bool,
     #[cfg(feature = "otel")]
@@ -68,7 +74,7 @@ pub struct Builder {
 }
 
 /// Puts a subscriber beside layers.
-type Beside = Box<dyn FnOnce(RinglightSubscriber) -> Dispatch + Send>;
+type Beside = Box<dyn FnOnce(RinglightSubscriber, Console) -> Dispatch + Send>;
 
 impl Default for Builder {
     fn default() -> Self {
@@ -84,6 +90,7 @@ impl Default for Builder {
             shutdown_timeout: SHUTDOWN_TIMEOUT,
             sampling_rules: Vec::new(),
             beside: None,
+            console: Console::default(),
             span_events: false,
             watches_config_file: true,
             #[cfg(feature = "otel")]
@@ -494,24 +501,10 @@ impl Builder {
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
-        self.beside = Some(Box::new(|subscriber| beside(subscriber, layers)));
-        self
-    }
-
-    /// Whether the runtime of tokio that telemetry is started in, if there is one, is
-    /// [watched](crate::runtime). Default: yes. [`Telemetry::watch_runtime`] watches others.
-    #[cfg(feature = "profiling")]
-    pub fn watch_current_runtime(mut self, watch: bool) -> Self {
-        self.runtime.watches_current = watch;
-        self
-    }
-
-    /// After how long in one task a worker of a runtime that is [watched](crate::runtime) counts as blocked, which is
-    /// seen up to a quarter of that, or 25 ms, later; zero for never. Less than 20 ms is hardly told from
-    /// a busy machine. Default: 100 ms.
-    #[cfg(feature = "profiling")]
-    pub fn blocked_worker_after(mut self, after: Duration) -> Self {
-        self.runtime.blocked_after = after;
+        self.beside = Some(Box::new(|subscriber, console| match console.layer() {
+            Some(console) => beside(subscriber, |registry| layers(registry).with(console)),
+            None => beside(subscriber, layers),
+        }));
         self
     }
 
@@ -559,11 +552,16 @@ impl Builder {
     /// # Errors
     /// As [`init`](Self::init), except for [`InitError::AlreadyInitialized`].
     pub fn build(mut self) -> Result<(Dispatch, Telemetry), InitError> {
-        let beside = self.beside.take();
+        let layers = self.beside.take();
+        let console = std::mem::take(&mut self.console);
+        let console = console.find_place(&self.inputs.environment)?;
         let (subscriber, telemetry) = self.start()?;
-        let dispatch = match beside {
-            Some(beside) => beside(subscriber),
-            None => Dispatch::new(subscriber),
+        let dispatch = match layers {
+            Some(layers) => layers(subscriber, console),
+            None => match console.layer() {
+                Some(console) => beside(subscriber, |registry| registry.with(console)),
+                None => Dispatch::new(subscriber),
+            },
         };
         #[cfg(feature = "profiling")]
         telemetry.shared.runtimes.begin(Some(&dispatch));

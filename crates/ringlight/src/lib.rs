@@ -183,6 +183,7 @@
 //! | `jaeger` | no | Jaeger's header for trace context |
 //! | `otel-config` | no | the OpenTelemetry specification's file of settings, which `OTEL_CONFIG_FILE` names |
 //! | `profiling-alloc` | no | what is allocated and freed in each span, where the program has `RinglightAllocator` |
+//! | `tokio-console` | no | `tokio-console` sees the tasks of a program built with `--cfg tokio_unstable` (`Builder::tokio_console`) |
 //! | `clap` | no | `TelemetryArgs`, for applications that parse their arguments with `clap` |
 //!
 //! This crate must not know the store, the server or the UI: a service that depends on it compiles
@@ -319,4 +320,5 @@ pub fn builder() -> Builder {
 #[cfg_attr(all(feature = "age", feature = "vault"), doc = include_str!("../../../docs/secrets.md"))]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/metrics.md"))]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/migration.md"))]
+#[cfg_attr(all(feature = "profiling", feature = "tokio-console"), doc = include_str!("../../../docs/runtime.md"))]
 struct Readmes;

@@ -199,7 +199,7 @@ fn event(
         span_id = span_id.as_deref(),
         thread.name = thread,
         tokio.worker.index = worker.index as u64,
-        tokio.runtime.id = runtime.number,
+        tokio.runtime.id = %runtime.number,
         tokio.runtime.name = runtime.name(),
         "{message}"
     );

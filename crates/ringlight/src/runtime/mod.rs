@@ -56,13 +56,14 @@
 //!   ever polled a task in which a span was entered has no name; and of two threads that came to stand still at the
 //!   same time, one a worker outside of spans and the other one that was a worker and has called `block_in_place`, the
 //!   wrong one may be named.
-//! - The span of a trace that is not recorded has no name.
+//! - The span of a trace that is not recorded has no name, and one of the OpenTelemetry API is not seen.
 //! - 64 runtimes are watched at a time, and the spans of 1024 threads.
 //!
 //! # What it costs
 //!
 //! A thread that wakes 40 times a second while a runtime is watched, and a task of the runtime ten times a
-//! second, which is one of `tokio.alive_tasks`. Each time a span is entered or left, five words are read or written.
+//! second, which is one of `tokio.alive_tasks`. Entering a span
+//! and leaving it is four plain stores and some loads each.
 
 mod blocked;
 #[cfg(feature = "otel")]
@@ -72,7 +73,7 @@ mod role;
 mod watchdog;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -129,7 +130,8 @@ impl Watched {
 #[derive(Debug, Default)]
 struct List {
     runtimes: Mutex<Vec<Arc<Watched>>>,
-    /// Nothing is watched any more. Relaxed: changed and read under the lock.
+    /// Nothing is watched any more. Relaxed: changed and read under the lock, and by the watchdog, which may be a
+    /// moment late.
     is_over: AtomicBool,
 }
 
@@ -147,7 +149,7 @@ impl List {
         let mut runtimes = unpoisoned(self.runtimes.lock());
         runtimes.retain(|runtime| !runtime.probe.has_ended());
         let is_there = runtimes.iter().any(|runtime| runtime.number == number);
-        if is_there || self.is_over.load(Ordering::Relaxed) {
+        if is_there || self.is_over() {
             return;
         }
         if runtimes.len() == RUNTIMES_MAX {
@@ -164,6 +166,10 @@ impl List {
         // To spawn may run code of the application.
         drop(runtimes);
         probe.start(handle);
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
     }
 
     /// Watches nothing any more.
@@ -184,7 +190,7 @@ pub(crate) struct Runtimes {
     /// What the watchdog begins with, until it does.
     start: Mutex<Option<Start>>,
     /// The watchdog ends when it is dropped; a message has it look at the list again.
-    commands: Mutex<Option<Sender<()>>>,
+    commands: Mutex<Option<SyncSender<()>>>,
     /// Where events go, if not to the process's subscriber.
     dispatch: Arc<OnceLock<WeakDispatch>>,
 }
@@ -237,12 +243,13 @@ impl Runtimes {
                 *commands = self.start(start);
             }
             if let Some(commands) = &*commands {
-                let _ = commands.send(());
+                // Where one waits already, that one will do.
+                let _ = commands.try_send(());
             }
         });
     }
 
-    fn start(&self, start: Start) -> Option<Sender<()>> {
+    fn start(&self, start: Start) -> Option<SyncSender<()>> {
         #[cfg(feature = "otel")]
         let measured = start.provider.map(|provider| {
             use opentelemetry::metrics::MeterProvider as _;
@@ -256,7 +263,7 @@ impl Runtimes {
             #[cfg(feature = "otel")]
             measured,
         );
-        let (commands, taken) = channel();
+        let (commands, taken) = sync_channel(1);
         let thread = std::thread::Builder::new().name("ringlight-runtime".to_owned());
         match thread.spawn(move || watchdog.run(&taken)) {
             Ok(_) => Some(commands),

@@ -1,6 +1,6 @@
 //! Which threads are workers of which runtime.
 //!
-//! With `--cfg tokio_unstable` tokio tells which thread a worker runs on, and nothing is noted here. Without, a
+//! With `--cfg tokio_unstable` tokio tells which thread a worker runs on, and notes are not read. Without, a
 //! thread is known for a worker if it polled a task when it first entered a span, or when it ran the
 //! [probe](super::probe) of the runtime. Threads of `spawn_blocking`, and those that call `block_on` of a
 //! runtime with many threads, do neither.

@@ -138,6 +138,10 @@ impl Watchdog {
         for seen in &mut self.seen {
             let stalled = seen.look_at_workers(passed, self.blocked_after, &self.reporter);
             for worker in stalled {
+                // What is said after the end is lost.
+                if self.list.is_over() {
+                    return;
+                }
                 let others = seen.workers.iter().filter_map(|w| w.blocked.as_ref());
                 let blocked = self
                     .reporter

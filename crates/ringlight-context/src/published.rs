@@ -6,7 +6,7 @@
 //! has been in that span all the time, and no clock was read for it.
 //!
 //! # Guarantees
-//! - [`publish_span`] is a load, a branch and four plain stores and loads; it takes no lock and does not
+//! - [`publish_span`] is two loads, a branch and three plain stores; it takes no lock and does not
 //!   allocate.
 //! - [`published_here`] and [`PublishedThread::span`] may be called in a signal handler.
 //!

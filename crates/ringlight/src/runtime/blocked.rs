@@ -63,6 +63,7 @@ struct Suspect {
     place: usize,
     span: PublishedSpan,
     thread: &'static PublishedThread,
+    #[cfg(not(tokio_unstable))]
     stands: Duration,
 }
 
@@ -247,7 +248,13 @@ fn suspect(
 }
 
 /// The threads that are in a span.
-fn suspects(threads: &[Standing<PublishedSpan>]) -> impl Iterator<Item = Suspect> {
+fn suspects(
+    #[cfg_attr(
+        tokio_unstable,
+        expect(unused_variables, reason = "tokio tells which it is")
+    )]
+    threads: &[Standing<PublishedSpan>],
+) -> impl Iterator<Item = Suspect> {
     published_threads().filter_map(|(place, thread)| {
         let span = thread.span();
         (span.span != 0).then_some(())?;
@@ -255,6 +262,7 @@ fn suspects(threads: &[Standing<PublishedSpan>]) -> impl Iterator<Item = Suspect
             place,
             span,
             thread,
+            #[cfg(not(tokio_unstable))]
             stands: threads.get(place)?.stands,
         })
     })

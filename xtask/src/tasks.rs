@@ -231,26 +231,24 @@ fn console(steps: &mut Steps) -> Outcome {
     let title = "beside the console";
     cargo(title, &[&["test", "--quiet"], &test[..]].concat())?;
     // Which thread a worker runs on is told there, and not found out.
-    let features = [
+    let package = [
         "--package",
         "ringlight",
         "--features",
         "profiling,tokio-console",
     ];
-    let names = [
-        "--lib",
-        "--test",
-        "watched_runtimes",
-        "--",
-        "runtime",
-        "console",
-        "blocks",
-    ];
-    let title = "runtimes with what tokio tells of them";
-    cargo(
-        title,
-        &[&["test", "--quiet"], &features[..], &names].concat(),
-    )
+    // Arguments of cargo alone, which others follow.
+    let unit = ["--lib", "builder::console"];
+    for (title, names) in [
+        (
+            "runtimes with what tokio tells of them",
+            &["--test", "watched_runtimes"][..],
+        ),
+        ("the console's place", &unit),
+    ] {
+        cargo(title, &[&["test", "--quiet"], &package[..], names].concat())?;
+    }
+    Ok(())
 }
 
 /// The benchmark, which is a workspace of its own: it must compile and its own tests pass, so that

@@ -225,11 +225,31 @@ fn console(steps: &mut Steps) -> Outcome {
                 .env("RUSTFLAGS", "--cfg tokio_unstable --deny warnings"),
         )
     };
-    let test = ["--package", "ringlight-compat", "--test", "console"];
-    let title = "build the test beside the console";
+    let names = ["--test", "console", "--test", "console_protocol"];
+    let test = [&["--package", "ringlight-compat"], &names[..]].concat();
+    let title = "build the tests beside the console";
     cargo(title, &[&["test"], &test[..], &["--no-run"]].concat())?;
     let title = "beside the console";
-    cargo(title, &[&["test", "--quiet"], &test[..]].concat())
+    cargo(title, &[&["test", "--quiet"], &test[..]].concat())?;
+    // Which thread a worker runs on is told there, and not found out.
+    let package = [
+        "--package",
+        "ringlight",
+        "--features",
+        "profiling,tokio-console",
+    ];
+    // Arguments of cargo alone, which others follow.
+    let unit = ["--lib", "builder::console"];
+    for (title, names) in [
+        (
+            "runtimes with what tokio tells of them",
+            &["--test", "watched_runtimes"][..],
+        ),
+        ("the console's place", &unit),
+    ] {
+        cargo(title, &[&["test", "--quiet"], &package[..], names].concat())?;
+    }
+    Ok(())
 }
 
 /// The benchmark, which is a workspace of its own: it must compile and its own tests pass, so that
@@ -269,6 +289,7 @@ fn features(steps: &mut Steps) -> Outcome {
         ("b3", "--lib"),
         ("jaeger", "--lib"),
         ("profiling-alloc", "--all-targets"),
+        ("tokio-console", "--lib"),
         ("age", "--lib"),
         ("vault", "--lib"),
         ("otel-config", "--lib"),
@@ -336,6 +357,8 @@ fn features(steps: &mut Steps) -> Outcome {
             "prometheus",
             "--test",
             "secrets",
+            "--test",
+            "watched_runtimes",
         ],
     )?;
     steps.cargo(

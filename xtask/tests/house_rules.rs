@@ -426,9 +426,11 @@ fn a_service_never_compiles_the_backend() {
             "ringlight-server",
             "ringlight-ui",
             "rusqlite",
-            "axum",
         ],
     );
+    // The server of `tokio-console` is one of tonic's, which brings it.
+    let features = "age,b3,clap,jaeger,otel-config,profiling-alloc,vault,zstd";
+    assert_facade_brings_none(&["--edges", "normal", "--features", features], &["axum"]);
 }
 
 /// What `docs/benchmarks/compile-time.md` says was taken out of every service's build.

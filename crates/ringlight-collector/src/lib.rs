@@ -106,7 +106,7 @@ pub use destination_config::{DestinationConfig, DestinationSpoolMode};
 pub use export::{
     BatchId, EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed,
 };
-pub use mark::{in_pipeline, mark_thread};
+pub use mark::{in_pipeline, mark_thread, outside_pipeline, within_pipeline};
 pub use meter::{Governor, Measured, Meter};
 pub use metrics::CollectorMetrics;
 pub use notice::{Notice, Notices};

@@ -1,5 +1,5 @@
 //! The thread's record of the span it is in: whether there is one, and what was allocated and freed since it
-//! was last asked.
+//! was last asked; and, for those who watch threads, [which one](PublishedThread) it is.
 //!
 //! Who records spans calls [`switch`] whenever the innermost span of the thread changes, and is given what was
 //! counted for the one before. A global allocator calls [`add_alloc`], [`add_dealloc`] and [`add_realloc`].
@@ -35,7 +35,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod published;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+pub use published::{
+    PublishedSpan, PublishedThread, SpanWatch, THREADS_MAX, are_spans_watched, publish_span,
+    publish_thread, published_here, published_threads, watch_spans, withdraw_thread,
+};
 
 /// What was allocated and freed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

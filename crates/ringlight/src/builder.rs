@@ -15,8 +15,10 @@ use ringlight_collector::{
 use ringlight_model::{CallsiteRegistry, KeyValue, Value};
 use tracing_core::{Dispatch, Subscriber};
 use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 
+use self::console::Console;
 #[cfg(feature = "otel")]
 use self::outputs::span_metrics;
 #[cfg(feature = "profiling")]
@@ -36,9 +38,12 @@ use crate::subscriber::{
 };
 use crate::telemetry::Telemetry;
 
+mod console;
 mod logs;
 mod otlp;
 mod outputs;
+#[cfg(feature = "profiling")]
+mod runtime;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -65,16 +70,19 @@ pub struct Builder {
     shutdown_timeout: Duration,
     sampling_rules: Vec<SamplingRule>,
     beside: Option<Beside>,
+    console: Console,
     span_events: bool,
     watches_config_file: bool,
     #[cfg(feature = "log")]
     bridges_log: bool,
     #[cfg(feature = "otel")]
     interop: crate::otel::Interop,
+    #[cfg(feature = "profiling")]
+    runtime: crate::runtime::RuntimeConfig,
 }
 
 /// Puts a subscriber beside layers.
-type Beside = Box<dyn FnOnce(RinglightSubscriber) -> Dispatch + Send>;
+type Beside = Box<dyn FnOnce(RinglightSubscriber, Console) -> Dispatch + Send>;
 
 impl Default for Builder {
     fn default() -> Self {
@@ -90,12 +98,15 @@ impl Default for Builder {
             shutdown_timeout: SHUTDOWN_TIMEOUT,
             sampling_rules: Vec::new(),
             beside: None,
+            console: Console::default(),
             span_events: false,
             watches_config_file: true,
             #[cfg(feature = "log")]
             bridges_log: true,
             #[cfg(feature = "otel")]
             interop: crate::otel::Interop::default(),
+            #[cfg(feature = "profiling")]
+            runtime: crate::runtime::RuntimeConfig::default(),
         }
     }
 }
@@ -525,7 +536,10 @@ impl Builder {
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
-        self.beside = Some(Box::new(|subscriber| beside(subscriber, layers)));
+        self.beside = Some(Box::new(|subscriber, console| match console.layer() {
+            Some(console) => beside(subscriber, |registry| layers(registry).with(console)),
+            None => beside(subscriber, layers),
+        }));
         self
     }
 
@@ -573,12 +587,19 @@ impl Builder {
     /// # Errors
     /// As [`init`](Self::init), except for [`InitError::AlreadyInitialized`].
     pub fn build(mut self) -> Result<(Dispatch, Telemetry), InitError> {
-        let beside = self.beside.take();
+        let layers = self.beside.take();
+        let console = std::mem::take(&mut self.console);
+        let console = console.find_place(&self.inputs.environment)?;
         let (subscriber, telemetry) = self.start()?;
-        let dispatch = match beside {
-            Some(beside) => beside(subscriber),
-            None => Dispatch::new(subscriber),
+        let dispatch = match layers {
+            Some(layers) => layers(subscriber, console),
+            None => match console.layer() {
+                Some(console) => beside(subscriber, |registry| registry.with(console)),
+                None => Dispatch::new(subscriber),
+            },
         };
+        #[cfg(feature = "profiling")]
+        telemetry.shared.runtimes.begin(Some(&dispatch));
         Ok((dispatch, telemetry))
     }
 
@@ -614,6 +635,8 @@ impl Builder {
         let layer = RinglightLayer::new(subscriber);
         let filter = LayerFilter(layer.clone());
         crate::last_words::arrange(&Arc::downgrade(&telemetry.shared));
+        #[cfg(feature = "profiling")]
+        telemetry.shared.runtimes.begin(None);
         Ok((layer.with_filter(filter), telemetry))
     }
 
@@ -719,6 +742,13 @@ impl Builder {
         #[cfg(feature = "otel")]
         let metrics = crate::metrics::Metrics::start(settings.metrics, spans, &pipeline, &notices)
             .map_err(ringlight_collector::StartError::Thread)?;
+        #[cfg(feature = "profiling")]
+        let runtimes = crate::runtime::Runtimes::new(
+            self.runtime,
+            subscriber.published_spans(),
+            #[cfg(feature = "otel")]
+            metrics.as_ref().map(|metrics| metrics.provider.clone()),
+        );
         let telemetry = running(
             pipeline,
             (self.shutdown_timeout, settings.panic_backtrace),
@@ -726,6 +756,8 @@ impl Builder {
             file,
             #[cfg(feature = "otel")]
             metrics,
+            #[cfg(feature = "profiling")]
+            runtimes,
         );
         if self.watches_config_file {
             telemetry.watch_config_file(notices);

@@ -81,6 +81,14 @@ pub enum InitError {
         /// What is wrong with it.
         reason: String,
     },
+    /// `Builder::tokio_console` was asked for in a build that cannot do it, or with a place that is no address.
+    #[error("`tokio-console`: {reason}; hint: {hint}")]
+    TokioConsole {
+        /// What is wrong.
+        reason: String,
+        /// What to do.
+        hint: &'static str,
+    },
     /// The pipeline did not start.
     #[error(transparent)]
     Start(#[from] StartError),

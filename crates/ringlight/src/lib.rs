@@ -187,7 +187,7 @@
 //! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`); spans of cancelled futures (`FutureExt`, also with `profiling`) |
 //! | `fmt` | yes | log lines for people, and JSON lines |
 //! | `log` | yes | records of the crate `log` are recorded like events |
-//! | `profiling` | no | spans of functions with [`#[ringlight::instrument]`](macro@instrument), which is nothing without it; [channels](channel) that say how they are doing; trace files; what the process uses, as metrics |
+//! | `profiling` | no | spans of functions with [`#[ringlight::instrument]`](macro@instrument), which is nothing without it; [channels](channel) that say how they are doing; trace files; what the process uses, as metrics; tokio's runtimes and what blocks them (module `runtime`) |
 //! | `prometheus` | no | an endpoint that Prometheus scrapes, and metrics as it takes them (`Builder::prometheus`) |
 //! | `age` | no | headers in a file that is encrypted with age |
 //! | `vault` | no | headers in HashiCorp Vault |
@@ -196,6 +196,7 @@
 //! | `jaeger` | no | Jaeger's header for trace context |
 //! | `otel-config` | no | the OpenTelemetry specification's file of settings, which `OTEL_CONFIG_FILE` names |
 //! | `profiling-alloc` | no | what is allocated and freed in each span, where the program has `RinglightAllocator` |
+//! | `tokio-console` | no | `tokio-console` sees the tasks of a program built with `--cfg tokio_unstable` (`Builder::tokio_console`) |
 //! | `clap` | no | `TelemetryArgs`, for applications that parse their arguments with `clap` |
 //!
 //! This crate must not know the store, the server or the UI: a service that depends on it compiles
@@ -228,6 +229,8 @@ mod notice;
 #[cfg(feature = "otel")]
 pub mod otel;
 mod propagation;
+#[cfg(feature = "profiling")]
+pub mod runtime;
 mod sampling;
 #[cfg(feature = "otel")]
 pub mod secrets;
@@ -342,4 +345,5 @@ pub fn builder() -> Builder {
 #[cfg_attr(all(feature = "age", feature = "vault"), doc = include_str!("../../../docs/secrets.md"))]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/metrics.md"))]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/migration.md"))]
+#[cfg_attr(all(feature = "profiling", feature = "tokio-console"), doc = include_str!("../../../docs/runtime.md"))]
 struct Readmes;

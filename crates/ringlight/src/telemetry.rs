@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     /// Where metrics go anywhere.
     #[cfg(feature = "otel")]
     pub(crate) metrics: Option<Metrics>,
+    #[cfg(feature = "profiling")]
+    pub(crate) runtimes: crate::runtime::Runtimes,
     /// Sees changes of the file of settings, until the end.
     pub(crate) watch: Mutex<Option<Watch>>,
 }
@@ -54,6 +56,8 @@ impl Shared {
 
     fn shutdown(&self, timeout: Duration) -> LedgerSnapshot {
         let left = self.read_metrics(timeout, true);
+        #[cfg(feature = "profiling")]
+        self.runtimes.end();
         self.pipeline.shutdown(left)
     }
 
@@ -145,6 +149,17 @@ impl Telemetry {
         timeout: Duration,
     ) -> Option<String> {
         self.shared.metrics.as_ref()?.text(format, timeout)
+    }
+
+    /// Watches a runtime of tokio from now on until it ends: its metrics, how late it is, and which span blocks a worker
+    /// of it; see [`runtime`](crate::runtime). The one that telemetry was started in is watched already, and to watch
+    /// one twice is to watch it once.
+    ///
+    /// Runtimes are told apart by `tokio.runtime.id`, and by `tokio.runtime.name` where they have a name
+    /// (`tokio::runtime::Builder::name`).
+    #[cfg(feature = "profiling")]
+    pub fn watch_runtime(&self, runtime: &tokio::runtime::Handle) {
+        self.shared.runtimes.watch(runtime);
     }
 
     /// Sees changes of the file of settings from now on, if there is one.

@@ -24,6 +24,7 @@ pub(super) fn running(
     controls: Arc<controls::Shared>,
     file: Option<(Arc<ConfigFile>, OfCode, Changeable)>,
     #[cfg(feature = "otel")] metrics: Option<Metrics>,
+    #[cfg(feature = "profiling")] runtimes: crate::runtime::Runtimes,
 ) -> Telemetry {
     let shared = Arc::new_cyclic(|shared: &Weak<Shared>| {
         let reloader = file.map(|(file, of_code, holds)| {
@@ -46,6 +47,8 @@ pub(super) fn running(
             watch: Mutex::default(),
             #[cfg(feature = "otel")]
             metrics,
+            #[cfg(feature = "profiling")]
+            runtimes,
         }
     });
     Telemetry { shared }

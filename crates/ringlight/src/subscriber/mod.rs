@@ -39,6 +39,8 @@ mod open;
 mod open_spans;
 mod otel_name;
 pub(crate) mod panics;
+#[cfg(feature = "profiling")]
+mod published;
 mod registry;
 mod registry_spans;
 mod scratch;
@@ -88,10 +90,14 @@ use log_crate::LogCallsites;
 use measure::Stopwatch;
 pub(crate) use open_spans::OpenSpans;
 use panics::PANICKED;
+#[cfg(feature = "profiling")]
+pub(crate) use published::{NamedSpan, PublishedSpans};
 pub use registry::{Registry, SharedRegistry};
 pub(crate) use slab::OPEN_SPANS_MAX;
 use slab::{Slab, Slot, SlotId, SpanContext};
 use stack::{Left, Owner};
+#[cfg(feature = "profiling")]
+pub(crate) use thread::publish;
 use thread::{Notes, RemoteParent, Thread, with_thread};
 #[cfg(feature = "profiling")]
 pub(crate) use times::Times;

@@ -5,6 +5,8 @@ use std::mem::ManuallyDrop;
 
 #[cfg(feature = "profiling-alloc")]
 use ringlight_context::{Counts, switch};
+#[cfg(feature = "profiling")]
+use ringlight_context::{are_spans_watched, publish_span};
 
 use crate::uncounted::uncounted;
 
@@ -218,6 +220,10 @@ impl Stack {
         self.settle(true);
         place.set(Entry::new(Owner::new(subscriber, false), id));
         self.depth.set(depth + 1);
+        #[cfg(feature = "profiling")]
+        if !publish_span(subscriber, id.get()) && are_spans_watched() {
+            super::thread::publish();
+        }
         true
     }
 
@@ -240,7 +246,26 @@ impl Stack {
         #[cfg(feature = "profiling-alloc")]
         self.settle_left(last);
         self.depth.set(last);
+        #[cfg(feature = "profiling")]
+        self.publish_near(last);
         Some(Owner(place.owner.get()))
+    }
+
+    /// Publishes the innermost span of so many that lie near, where the thread publishes spans.
+    #[cfg(feature = "profiling")]
+    #[inline]
+    fn publish_near(&self, depth: usize) {
+        let around = self.near.get(depth.wrapping_sub(1));
+        let (owner, id) = around.map_or((0, 0), |p| (p.owner.get(), p.id.get()));
+        let _ = publish_span(owner >> Owner::BITS, id);
+    }
+
+    /// The same, wherever it lies.
+    #[cfg(feature = "profiling")]
+    pub(super) fn publish_last(&self) {
+        let last = self.entry(self.depth().wrapping_sub(1));
+        let (owner, id) = last.map_or((0, 0), |entry| (entry.owner.0, entry.id.get()));
+        let _ = publish_span(owner >> Owner::BITS, id);
     }
 
     /// Frees what lies on the heap, which is not done when it is dropped. The spans entered last are
@@ -287,6 +312,8 @@ impl Stack {
             let owner = Owner::new(subscriber, std::thread::panicking());
             self.push(Entry::new(owner, id));
         }
+        #[cfg(feature = "profiling")]
+        self.publish_last();
     }
 
     /// Removes entries that are not to be kept, where there are many, but not at every call where most are
@@ -347,6 +374,8 @@ impl Stack {
                 }
             }
             self.truncate(depth - 1);
+            #[cfg(feature = "profiling")]
+            self.publish_last();
             return if in_order {
                 Left::InOrder(entry.owner)
             } else {

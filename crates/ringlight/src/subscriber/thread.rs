@@ -44,6 +44,18 @@ pub(super) fn with_thread<R>(body: impl FnOnce(&Thread) -> R) -> R {
     THREAD.try_with(body).expect("it is never dropped")
 }
 
+/// Has this thread, which does not, publish which span it is in, if there is room for it.
+#[cfg(feature = "profiling")]
+#[cold]
+pub(crate) fn publish() {
+    with_thread(|thread| {
+        if thread.may_keep() {
+            uncounted(|| ringlight_context::publish_thread(crate::runtime::role));
+            thread.entered.publish_last();
+        }
+    });
+}
+
 /// Empties the thread's state when the thread ends.
 struct End;
 
@@ -160,6 +172,8 @@ impl Thread {
         self.life.set(Life::Ending);
         self.magazine.give_back();
         self.entered.give_up_far();
+        #[cfg(feature = "profiling")]
+        ringlight_context::withdraw_thread();
         drop(self.scratch.take());
         drop(self.bytes.take());
         drop(self.panic.take());

@@ -10,7 +10,13 @@ use ringlight_model::{CallsiteId, CallsiteRegistry, Signal, SpanId, TraceId};
 const LONG: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<(Vec<Slice>, Vec<(u64, String)>)>>);
+struct Kept(Arc<Mutex<Seen>>);
+
+#[derive(Default)]
+struct Seen {
+    slices: Vec<Slice>,
+    threads: Vec<(u64, String)>,
+}
 
 impl RecordSink for Kept {
     fn record(&mut self, _: &Record<'_>, _: &CallsiteRegistry) {
@@ -18,12 +24,12 @@ impl RecordSink for Kept {
     }
 
     fn slice(&mut self, slice: &Slice, _: &CallsiteRegistry) {
-        self.0.lock().unwrap().0.push(*slice);
+        self.0.lock().unwrap().slices.push(*slice);
     }
 
     fn thread(&mut self, thread: &ThreadName<'_>) {
         let name = thread.name.to_str().into_owned();
-        self.0.lock().unwrap().1.push((thread.thread, name));
+        self.0.lock().unwrap().threads.push((thread.thread, name));
     }
 
     fn flush(&mut self) {}
@@ -73,7 +79,10 @@ fn slices_come_with_their_thread_and_are_in_no_ledger() {
         }
     });
     pipeline.flush(LONG).unwrap();
-    let (slices, mut names) = std::mem::take(&mut *kept.0.lock().unwrap());
+    let Seen {
+        slices,
+        threads: mut names,
+    } = std::mem::take(&mut *kept.0.lock().unwrap());
     names.sort_by(|a, b| a.1.cmp(&b.1));
     let called: Vec<_> = names.iter().map(|(_, name)| &**name).collect();
     assert_eq!(called, ["worker 0", "worker 1", "worker 2", "worker 3"]);

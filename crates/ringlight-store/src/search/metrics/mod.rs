@@ -7,7 +7,6 @@
 
 mod cells;
 mod follow;
-mod grid;
 mod sample;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +18,8 @@ use ringlight_model::{KeyValue, Metric, MetricKind, Value};
 
 use self::cells::{Group, Taken};
 use self::follow::{Follower, Point, Rules};
-use self::grid::Grid;
+
+use super::grid::Grid;
 use super::source::{Loader, Rows, Source};
 use crate::block::section::{Section, SectionSet};
 use crate::query::{AttributeScope, Field, FieldValue, Fields, Intrinsic, QuerySignal};

@@ -21,6 +21,8 @@ for (const colorScheme of ['dark', 'light'] as const) {
     const context = await browser.newContext({ colorScheme, baseURL: baseURL!, bypassCSP: true });
     const page = await context.newPage();
     for (const [path, act] of [
+      ['/overview?all=1', null],
+      ['/runtime', null],
       ['/traces?live=0', null],
       [`/traces?q=${encodeURIComponent('{ duration >> 1ms }')}`, null],
       [`/traces/${trace.trace_id}?span=${span}`, null],

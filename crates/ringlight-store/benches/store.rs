@@ -196,6 +196,7 @@ fn search(store: &Store, text: &str, from: Option<u64>) -> (usize, u64) {
 fn operations(store: &Store, to_unix_nano: u64, attributes: &[&str]) -> (usize, u64) {
     let search = OperationSearch {
         service: None,
+        entry_only: false,
         from_unix_nano: T0,
         to_unix_nano,
         step_nano: (to_unix_nano - T0) / 60,

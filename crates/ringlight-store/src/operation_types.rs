@@ -22,6 +22,9 @@ pub enum OperationOrder {
 pub struct OperationSearch {
     /// Only those of this service.
     pub service: Option<String>,
+    /// Only those that something begins with: of servers and consumers, and those that have spans without a
+    /// parent.
+    pub entry_only: bool,
     /// First time a span starts, Unix nanoseconds; the whole step it is in counts.
     pub from_unix_nano: u64,
     /// Last time a span starts, Unix nanoseconds; the whole step it is in counts.

@@ -1,5 +1,5 @@
 import type { Aggregation, Attribute, Metric, MetricData, MetricSeries } from './api/types';
-import { bytes, duration } from './format';
+import { duration, signedBytes } from './format';
 import { nanosOf } from './time';
 import { visible } from './values';
 
@@ -25,7 +25,7 @@ export function aggregationLabel(aggregation: Aggregation): string {
 const SECONDS: Record<string, number> = { s: 1, ms: 1e-3, us: 1e-6, ns: 1e-9, min: 60, h: 3600, d: 86_400 };
 
 /** Whether an aggregation counts instead of measuring, so that the unit is not that of the metric. */
-function counts(metric: Metric, aggregation: Aggregation): boolean {
+export function counts(metric: Metric, aggregation: Aggregation): boolean {
   if (aggregation === 'count') return true;
   return aggregation === 'rate' && metric.kind !== 'sum';
 }
@@ -37,10 +37,14 @@ export function metricValue(metric: Metric, aggregation: Aggregation, value: num
   if (counts(metric, aggregation)) return `${compact(value)}${each}`;
   const { unit } = metric;
   const seconds = SECONDS[unit];
-  if (seconds !== undefined && aggregation !== 'rate') return duration(value * seconds * 1e9);
+  if (seconds !== undefined) {
+    // Time that is spent a second is a part of one core, worker or thread.
+    if (aggregation === 'rate') return `${compact(value * seconds * 100)} %`;
+    return duration(value * seconds * 1e9);
+  }
   if (unit === 'By' || unit === 'KiBy' || unit === 'MiBy') {
     const factor = unit === 'By' ? 1 : unit === 'KiBy' ? 1024 : 1024 * 1024;
-    return `${value < 0 ? '-' : ''}${bytes(Math.abs(value) * factor)}${each}`;
+    return `${signedBytes(value * factor)}${each}`;
   }
   if (unit === '1' && metric.kind === 'gauge') return `${compact(value * 100)} %`;
   const plain = unit === '1' ? '' : /^\{.*\}$/.test(unit) ? '' : ` ${unit}`;
@@ -71,6 +75,11 @@ export function seriesLabel(labels: readonly Attribute[]): string {
   if (labels.length === 0) return 'all series together';
   const name = (key: string) => key.replace(/^(point|resource)\./, '');
   return labels.map(({ key, value }) => `${name(key)} = ${visible(String(value))}`).join(', ');
+}
+
+/** The same for a place where the keys are known: the values alone. */
+export function shortLabel(labels: readonly Attribute[]): string {
+  return labels.map(({ value }) => visible(String(value))).join(' · ');
 }
 
 /** What is added up over a step says too little while that is not over. */
@@ -109,14 +118,23 @@ export function columns(data: MetricData): (number | null)[][] {
   });
   const known = [...times].sort((a, b) => a - b);
   const all: number[] = [];
-  const step = data.step_nano / 1e9;
-  // A step without any point is a gap, not a line from one side to the other.
+  // A time without any point is a gap, not a line from one side to the other; but what is measured less often than
+  // there are steps is no gap.
+  const usual = usualDistance(known);
+  const step = Math.max(data.step_nano / 1e9, usual);
   known.forEach((time, index) => {
     const before = known[index - 1];
     if (before !== undefined && time - before > 1.5 * step) all.push(before + step);
     all.push(time);
   });
   return [all, ...lines.map((line) => all.map((time) => line.get(time) ?? null))];
+}
+
+/** The median distance between times; 0 of fewer than three, which tell of no habit. */
+function usualDistance(times: readonly number[]): number {
+  if (times.length < 3) return 0;
+  const distances = times.slice(1).map((time, index) => time - times[index]!);
+  return distances.sort((a, b) => a - b)[Math.floor(distances.length / 2)] ?? 0;
 }
 
 /** A condition of the filter language that a service made it. */

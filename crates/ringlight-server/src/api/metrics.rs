@@ -78,6 +78,8 @@ pub(super) struct MetricOverview<'a> {
     series_count: u64,
     /// The services it comes from.
     services: &'a [String],
+    /// Names of the scopes it comes from.
+    scopes: &'a [String],
     /// Keys of attributes of its points, 100 at most.
     attribute_keys: &'a [String],
     /// Time of its newest point, Unix nanoseconds.
@@ -373,6 +375,7 @@ impl<'a> MetricOverview<'a> {
             metric: MetricBody::new(&summary.metric),
             series_count: summary.series_count,
             services: &summary.services,
+            scopes: &summary.scopes,
             attribute_keys: &summary.attribute_keys,
             last_unix_nano: summary.last_unix_nano,
         }

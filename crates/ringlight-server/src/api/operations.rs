@@ -171,6 +171,16 @@ pub(super) enum OrderName {
     P99,
 }
 
+/// Which operations.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Which {
+    /// All.
+    All,
+    /// Those that something begins with: of servers and consumers, and those that have spans without a parent.
+    Entry,
+}
+
 /// What operations were like: how many spans, how many failed, how long they took.
 ///
 /// An operation is the spans of one service, name and kind. Spans that are open are not among them.
@@ -181,6 +191,7 @@ pub(super) enum OrderName {
     tag = "traces",
     params(
         ("service" = Option<String>, Query, max_length = 1024, description = "Only operations of this service."),
+        ("which" = inline(Option<Which>), Query, description = "All, or those that something begins with. Default `all`."),
         ("from" = Option<u64>, Query, description = "First start of a span, Unix nanoseconds; the step it is in counts as a whole. Default an hour before `to`."),
         ("to" = Option<u64>, Query, description = "Last start of a span, Unix nanoseconds; the step it is in counts as a whole. Default now."),
         ("step" = Option<u64>, Query, minimum = 10_000_000_000_u64, maximum = 31_622_400_000_000_000_u64, description = "Length of a step in nanoseconds, rounded up to a multiple of ten seconds. Steps begin at multiples of it; there may be 1000. Default a 60th of the time."),
@@ -200,6 +211,7 @@ pub(super) async fn search(
 ) -> Result<Response, ApiError> {
     let params = call.params(&[
         "service",
+        "which",
         "from",
         "to",
         "step",
@@ -211,6 +223,7 @@ pub(super) async fn search(
     let (from_unix_nano, to_unix_nano) = range(&params)?;
     let search = OperationSearch {
         service: service(&params)?,
+        entry_only: params.choice("which", Which::deserialize)? == Some(Which::Entry),
         from_unix_nano,
         to_unix_nano,
         step_nano: params

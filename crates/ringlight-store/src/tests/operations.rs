@@ -13,6 +13,7 @@ use crate::{
 fn asking(seconds: u64) -> OperationSearch {
     OperationSearch {
         service: None,
+        entry_only: false,
         from_unix_nano: T0,
         to_unix_nano: T0 + seconds * SECOND - 1,
         step_nano: 10 * SECOND,
@@ -151,6 +152,14 @@ fn what_is_asked_for_narrows_the_answer() {
             },
         );
         assert_eq!(answer.operations, []);
+        let answer = ask(
+            store,
+            &OperationSearch {
+                entry_only: true,
+                ..asking(20)
+            },
+        );
+        assert_eq!(names(&answer), ["get", "get"]);
         for (order, first) in [
             (OperationOrder::Count, (101, 1)),
             (OperationOrder::Errors, (101, 1)),

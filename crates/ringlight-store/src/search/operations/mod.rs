@@ -113,6 +113,7 @@ fn choose(
     let mut found: Vec<(u64, OperationKey, Total)> = totals
         .operations
         .into_iter()
+        .filter(|(key, total)| !search.entry_only || is_entry(key, total))
         .map(|(key, total)| (place(&total, search.order), key, total))
         .collect();
     // Those that are alike are sorted by name, so that an answer is the same each time.
@@ -122,6 +123,11 @@ fn choose(
     found.truncate(limit);
     let found = found.into_iter().map(|(_, key, total)| (key, total));
     found.collect()
+}
+
+fn is_entry(key: &OperationKey, total: &Total) -> bool {
+    let kind = SpanKind::from_otlp(key.kind.into());
+    total.root_count > 0 || matches!(kind, SpanKind::Server | SpanKind::Consumer)
 }
 
 fn place(total: &Total, order: OperationOrder) -> u64 {

@@ -14,6 +14,8 @@ for (const colorScheme of ['dark', 'light'] as const) {
     request,
     baseURL,
   }) => {
+    // Ten pages, and some seconds of rules for each.
+    test.slow();
     const summary = await someTrace(request, '{ name = "agent.turn" }');
     const trace = await wholeTrace(request, summary.trace_id);
     const span = trace.spans[0]!.span_id;

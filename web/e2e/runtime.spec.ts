@@ -95,6 +95,7 @@ test('a span says what was allocated in it, and a trace what its process was doi
   const service = `worker-${hex(4)}`;
   const traceId = await sendRuntime(request, service);
   await page.goto(`/traces/${traceId}`);
+  await expect(page.getByRole('tree')).toBeVisible();
   await page.keyboard.press('ArrowDown');
   const panel = page.getByRole('complementary', { name: 'Selected span' });
   await expect(panel.getByRole('row', { name: /Allocated/ })).toContainText('4 KiB in 4');

@@ -66,8 +66,8 @@ describe('series', () => {
     const two = answer('avg', 40, series([10, 1], [20, 2]), series([20, 3], [30, 4]));
     expect(columns(two)).toEqual([
       [10, 20, 30],
-      [1, 2, null],
-      [null, 3, 4],
+      [1, 2, undefined],
+      [undefined, 3, 4],
     ]);
     expect(columns(answer('avg', 60, series([10, 1], [50, 2])))).toEqual([
       [10, 20, 50],

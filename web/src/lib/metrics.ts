@@ -104,30 +104,31 @@ export function tickTime(second: number, apart: number): string {
   return apart >= 60 ? time : `${time}:${two(date.getSeconds())}`;
 }
 
-/** Lines over the same times, as a chart wants them: seconds, then a column for each series with gaps as `null`. */
-export function columns(data: MetricData): (number | null)[][] {
+/**
+ * Lines over the same times, as a chart wants them: seconds, then a column for each series. `null` is a gap;
+ * `undefined` is a time that only other series have, over which a line goes on.
+ */
+export function columns(data: MetricData): (number | null | undefined)[][] {
   const times = new Set<number>();
   const lines = data.series.map((one) => {
-    const line = new Map<number, number>();
-    for (const point of wholePoints(one, data)) {
-      const second = Number(nanosOf(point.time_unix_nano)) / 1e9;
-      line.set(second, point.value);
-      times.add(second);
-    }
+    const points = wholePoints(one, data).map(({ time_unix_nano: time, value }) => ({
+      second: Number(nanosOf(time)) / 1e9,
+      value,
+    }));
+    // A time without any point is a gap, not a line from one side to the other; but what is measured less often than
+    // there are steps has none.
+    const usual = Math.max(data.step_nano / 1e9, usualDistance(points.map(({ second }) => second)));
+    const line = new Map<number, number | null>();
+    points.forEach(({ second, value }, index) => {
+      const before = points[index - 1]?.second ?? second;
+      if (second - before > 1.5 * usual) line.set(before + usual, null);
+      line.set(second, value);
+    });
+    for (const time of line.keys()) times.add(time);
     return line;
   });
-  const known = [...times].sort((a, b) => a - b);
-  const all: number[] = [];
-  // A time without any point is a gap, not a line from one side to the other; but what is measured less often than
-  // there are steps is no gap.
-  const usual = usualDistance(known);
-  const step = Math.max(data.step_nano / 1e9, usual);
-  known.forEach((time, index) => {
-    const before = known[index - 1];
-    if (before !== undefined && time - before > 1.5 * step) all.push(before + step);
-    all.push(time);
-  });
-  return [all, ...lines.map((line) => all.map((time) => line.get(time) ?? null))];
+  const all = [...times].sort((a, b) => a - b);
+  return [all, ...lines.map((line) => all.map((time) => line.get(time)))];
 }
 
 /** The median distance between times; 0 of fewer than three, which tell of no habit. */

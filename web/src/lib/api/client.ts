@@ -114,6 +114,7 @@ export const api = {
       which?: 'all' | 'entry';
       sort?: OperationOrder;
       attributes?: string;
+      step?: number | null;
       limit?: number;
     },
     signal?: AbortSignal,

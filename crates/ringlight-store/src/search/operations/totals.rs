@@ -45,6 +45,7 @@ pub(super) struct Total {
     pub(super) longest: Option<Candidate>,
     pub(super) failed: Option<Candidate>,
     middles: Vec<Candidate>,
+    /// Of all steps, once these are complete.
     durations: Durations,
     /// By the number of the step, with the time each begins.
     steps: Vec<(usize, u64, Step)>,
@@ -117,9 +118,6 @@ impl Total {
         for &(bucket, count) in &window.durations {
             step.durations.add(bucket, count);
         }
-        for &(bucket, count) in &window.durations {
-            self.durations.add(bucket, count);
-        }
         let candidate = |row: u32, duration_nano: u64| Candidate {
             source: source.clone(),
             row,
@@ -168,7 +166,6 @@ impl Total {
         self.error_count = self.error_count.saturating_add(other.error_count);
         self.root_count = self.root_count.saturating_add(other.root_count);
         self.total_nano = self.total_nano.saturating_add(other.total_nano);
-        self.durations.add_all(&other.durations);
         for (number, time_unix_nano, step) in other.steps {
             let known = self.step(number, time_unix_nano);
             known.count = known.count.saturating_add(step.count);
@@ -187,11 +184,16 @@ impl Total {
             .for_each(|one| self.show_middle(one));
     }
 
+    fn complete(&mut self) {
+        for (.., step) in &self.steps {
+            self.durations.add_all(&step.durations);
+        }
+    }
+
     fn memory_bytes(&self) -> usize {
         let steps = self.steps.iter();
         let durations = steps.map(|(.., step)| step.durations.memory_bytes());
         size_of::<Self>()
-            + self.durations.memory_bytes()
             + size_of::<(usize, u64, Step)>() * self.steps.capacity()
             + size_of::<Candidate>() * self.middles.capacity()
             + durations.sum::<usize>()
@@ -272,6 +274,7 @@ impl Totals {
                 }
             }
         }
+        all.operations.values_mut().for_each(Total::complete);
         Ok(all)
     }
 }

@@ -67,6 +67,8 @@ test('what there is of process, runtime, channels and allocations is drawn', asy
   await expect(allocations.getByRole('row', { name: /parse/ })).toContainText('-1 KiB');
   // Of what this service does not tell, the page says how it would.
   await expect(page.getByRole('region', { name: 'Process' })).toContainText('features = ["profiling"]');
+  await page.setViewportSize({ width: 390, height: 800 });
+  await expectNoSidewaysScroll(page);
   await depth.getByRole('link', { name: 'channel.queue_depth' }).click();
   await expect(page).toHaveURL(/\/metrics\?name=channel\.queue_depth.*by=point\.channel\.name/);
   await expect(page.getByRole('row', { name: /channel\.name = jobs/ })).toBeVisible();

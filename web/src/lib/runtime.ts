@@ -48,7 +48,7 @@ export const PARTS: readonly Part[] = [
       'process.uptime': { title: 'Up for', agg: 'max' },
     },
     how: 'With the feature `profiling`, a service tells what its process uses.',
-    code: 'ringlight = { version = "0.1", features = ["profiling"] }   # Cargo.toml',
+    code: 'features = ["profiling"]   # of ringlight, in Cargo.toml',
   },
   {
     id: 'runtime',

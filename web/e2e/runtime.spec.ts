@@ -87,7 +87,9 @@ test('the processes of the demo are there, side by side, in a narrow window, too
   const memory = page.getByRole('article', { name: 'Memory in use' });
   await expect(memory.locator('canvas')).toBeVisible();
   await expect(memory.getByRole('listitem').filter({ hasText: 'streaming' })).toContainText(/MiB/);
-  await expect(page.getByRole('link', { name: 'Runtime', exact: true }).first()).toBeInViewport({ ratio: 0.95 });
+  await expect(page.getByRole('link', { name: 'Runtime', exact: true }).first()).toBeInViewport({
+    ratio: 0.95,
+  });
   await expectNoSidewaysScroll(page);
 });
 

@@ -14,6 +14,8 @@ for (const colorScheme of ['dark', 'light'] as const) {
     request,
     baseURL,
   }) => {
+    // Ten pages, and some seconds of rules for each.
+    test.slow();
     const summary = await someTrace(request, '{ name = "agent.turn" }');
     const trace = await wholeTrace(request, summary.trace_id);
     const span = trace.spans[0]!.span_id;
@@ -21,6 +23,8 @@ for (const colorScheme of ['dark', 'light'] as const) {
     const context = await browser.newContext({ colorScheme, baseURL: baseURL!, bypassCSP: true });
     const page = await context.newPage();
     for (const [path, act] of [
+      ['/overview?all=1', null],
+      ['/runtime', null],
       ['/traces?live=0', null],
       [`/traces?q=${encodeURIComponent('{ duration >> 1ms }')}`, null],
       [`/traces/${trace.trace_id}?span=${span}`, null],

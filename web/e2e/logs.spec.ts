@@ -142,3 +142,31 @@ test('a record left open does not hold up the list of another filter', async ({ 
   await add();
   await expect(rows).toHaveCount(2);
 });
+
+test('paused, the list stands still and counts what arrives, and goes on with it', async ({
+  page,
+  request,
+}) => {
+  const mark = hex(8);
+  const sendOne = async (body: string) => {
+    const timeUnixNano = `${Date.now()}000000`;
+    const attributes = [{ key: 'mark', value: { stringValue: mark } }];
+    const logRecords = [{ timeUnixNano, body: { stringValue: body }, attributes }];
+    await send(request, 'logs', { resourceLogs: [{ scopeLogs: [{ logRecords }] }] });
+  };
+  await sendOne('the first');
+  await page.goto(`/logs?q=${encodeURIComponent(`{ .mark = "${mark}" }`)}`);
+  const rows = page.locator('[data-row]');
+  await expect(rows).toHaveCount(1);
+  await page.keyboard.press('l');
+  await expect(page.getByRole('button', { name: 'Paused' })).toBeVisible();
+  await sendOne('the second');
+  await sendOne('the third');
+  await expect(page.getByRole('button', { name: 'Paused · 2 new' })).toBeVisible();
+  await expect(rows).toHaveCount(1);
+  await page.keyboard.press('l');
+  await expect(page.getByRole('button', { name: 'Live' })).toBeVisible();
+  await expect(rows).toHaveText([/the third/, /the second/, /the first/]);
+  await sendOne('the fourth');
+  await expect(rows).toHaveCount(4);
+});

@@ -27,6 +27,12 @@ for (const colorScheme of ['dark', 'light'] as const) {
       ({ name, status }) => status.code === 'error' && /^(tool\.execute|llm\.chat)$/.test(name),
     )!;
 
+    await page.goto('/overview?last=5m');
+    await expect(page.locator('[data-row]').nth(8)).toBeVisible();
+    await picture('overview');
+    await page.goto('/runtime?last=5m');
+    await expect(page.getByRole('article', { name: 'Up for' }).getByRole('listitem').first()).toBeVisible();
+    await picture('runtime');
     await page.goto(`/traces?live=0&q=${encodeURIComponent('{ status = error || traceDuration > 400ms }')}`);
     await expect(page.locator('[data-row]').nth(8)).toBeVisible();
     await picture('traces');

@@ -78,10 +78,10 @@ export function hex(bytes: number): string {
   return randomBytes(bytes).toString('hex');
 }
 
-/** Sends spans or log records as OTLP/HTTP with JSON to the backend behind the UI. */
+/** Sends spans, log records or metrics as OTLP/HTTP with JSON to the backend behind the UI. */
 export async function send(
   request: APIRequestContext,
-  signal: 'traces' | 'logs',
+  signal: 'traces' | 'logs' | 'metrics',
   body: unknown,
 ): Promise<void> {
   const status = (await (await request.get('/api/v1/status')).json()) as Status;

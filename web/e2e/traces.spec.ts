@@ -251,7 +251,15 @@ for (const colorScheme of ['dark', 'light'] as const) {
         baseURL: baseURL!,
       });
       const complaints = watch(page);
-      for (const path of ['/traces', `/traces/${trace.trace_id}`, '/logs', '/health']) {
+      for (const path of [
+        '/overview',
+        '/traces',
+        `/traces/${trace.trace_id}`,
+        '/logs',
+        '/metrics',
+        '/runtime',
+        '/health',
+      ]) {
         await page.goto(path);
         await expect(page.locator('main')).not.toBeEmpty();
         await expectNoSidewaysScroll(page);

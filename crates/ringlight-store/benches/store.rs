@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use ringlight_model::{KeyValue, Resource, Scope, Signal, Span, SpanId, TraceId};
 use ringlight_otlp::{OtlpDecoder, encode};
 use ringlight_store::query::{Query, QuerySignal};
-use ringlight_store::{Cancel, Durability, Ingest, Store, StoreConfig, TraceSearch};
+use ringlight_store::{
+    Cancel, Durability, Ingest, OperationOrder, OperationSearch, Store, StoreConfig, TraceSearch,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -191,6 +193,25 @@ fn search(store: &Store, text: &str, from: Option<u64>) -> (usize, u64) {
     }
 }
 
+fn operations(store: &Store, to_unix_nano: u64, attributes: &[&str]) -> (usize, u64) {
+    let search = OperationSearch {
+        service: None,
+        entry_only: false,
+        from_unix_nano: T0,
+        to_unix_nano,
+        step_nano: (to_unix_nano - T0) / 60,
+        run: None,
+        order: OperationOrder::Total,
+        limit: 100,
+        attributes: attributes.iter().map(ToString::to_string).collect(),
+        cancel: Cancel::default(),
+    };
+    match store.search_operations(&search) {
+        Ok(answer) => (answer.operations.len(), answer.stats.blocks_read),
+        Err(error) => panic!("{error}"),
+    }
+}
+
 /// CPU time of making the requests, from a sample of them, and their bytes a span.
 fn cost_of_making(requests: u64) -> (Duration, u64) {
     let before = cpu_time();
@@ -276,6 +297,15 @@ fn measure_reading(directory: &Path, traces: u64) {
             || format!("{text} [{} in {} blocks]", found.get().0, found.get().1),
             10,
             |_| found.set(search(&store, text, from)),
+        );
+    }
+    let end = T0 + traces * STEP_NANO;
+    for attributes in [&[][..], &["order.id"]] {
+        let found = Cell::new((0, 0));
+        report_times(
+            || format!("operations, sums of {attributes:?} {:?}", found.get()),
+            10,
+            |_| found.set(operations(&store, end, attributes)),
         );
     }
     println!("{} MiB at the end", resident_mib());

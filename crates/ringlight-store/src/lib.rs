@@ -64,11 +64,13 @@ mod codec;
 mod config;
 mod directory;
 mod duplicates;
+mod durations;
 mod error;
 mod intake;
 mod metric_types;
 mod open;
 mod open_reports;
+mod operation_types;
 pub mod query;
 mod search;
 mod series;
@@ -87,6 +89,10 @@ pub use config::{Durability, StoreConfig};
 pub use error::{DatabaseError, IngestError, SearchError, StoreError};
 pub use metric_types::{Aggregation, MetricAnswer, MetricSearch, MetricSeries, MetricSummary};
 pub use open_reports::OPEN_SOURCES_MAX;
+pub use operation_types::{
+    AttributeTotal, OperationAnswer, OperationExample, OperationOrder, OperationSearch,
+    OperationStep, OperationSummary,
+};
 pub use store::Store;
 pub use types::{
     AttributeKey, AttributeSearch, Cancel, Ingest, IngestReceipt, InstanceStored, KeyScope,

@@ -107,6 +107,8 @@ pub struct MetricSummary {
     pub series_count: u64,
     /// The services it comes from, sorted.
     pub services: Vec<String>,
+    /// Names of the scopes it comes from, sorted.
+    pub scopes: Vec<String>,
     /// Keys of attributes of its points, sorted, 100 at most.
     pub attribute_keys: Vec<String>,
     /// Time of its newest point, Unix nanoseconds. Of metrics that were not seen since the store was

@@ -19,9 +19,9 @@ use crate::state::{Shared, lock};
 use crate::writer::{Message, Pending, Start, Writer, run_sealer};
 use crate::{
     AttributeKey, AttributeSearch, Ingest, IngestError, IngestReceipt, InstanceStored, LogPage,
-    LogSearch, MetricAnswer, MetricSearch, MetricSummary, Run, SearchError, ServiceSummary,
-    StoreConfig, StoreError, StoreStats, Trace, TracePage, TraceSearch, ValueSearch, duplicates,
-    intake, now_unix_nano, search,
+    LogSearch, MetricAnswer, MetricSearch, MetricSummary, OperationAnswer, OperationSearch, Run,
+    SearchError, ServiceSummary, StoreConfig, StoreError, StoreStats, Trace, TracePage,
+    TraceSearch, ValueSearch, duplicates, intake, now_unix_nano, search,
 };
 
 /// What is counted for a request beside its bytes, so that tiny ones are bounded, too.
@@ -244,6 +244,18 @@ impl Store {
     /// its kind, or the answer would be too large.
     pub fn search_metric(&self, search: &MetricSearch) -> Result<MetricAnswer, SearchError> {
         search::search_metric(&self.shared, search)
+    }
+
+    /// What operations were like: how many spans, how many failed, how long they took. Spans that are open
+    /// are not among them.
+    ///
+    /// # Errors
+    /// When the time has too many steps or the answer would be too large.
+    pub fn search_operations(
+        &self,
+        search: &OperationSearch,
+    ) -> Result<OperationAnswer, SearchError> {
+        search::search_operations(&self.shared, search)
     }
 
     /// All services something is stored of, sorted by name.

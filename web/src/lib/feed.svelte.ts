@@ -36,12 +36,15 @@ export class Feed<T> {
   loadingMore = $state(false);
   /** Arrived while the reader was further down; shown when asked for. */
   waiting = $state(0);
+  /** Whether still more arrived than `waiting` says: more at once than a page has. */
+  waitingMore = $state(false);
 
   readonly #keyOf: (row: T, occurrence: number) => string;
   readonly #timeOf: (row: T) => string;
   #round = 0;
   #gapped = false;
-  #held: { rows: T[]; next: string | null } | null = null;
+  /** What is shown when it is asked for; `isApart` when rows are missing between it and those on the screen. */
+  #held: { rows: T[]; next: string | null; isApart: boolean } | null = null;
   /** Of what was asked for the rows on the screen; aborted when others take their place. */
   #asked = new AbortController();
 
@@ -81,8 +84,10 @@ export class Feed<T> {
       this.#round += 1;
       const since = this.#gapped || this.#round % FULL_EVERY === 0 ? null : this.#since();
       let page = await fetch(since);
-      let merged = mergeNewest(this.rows, page.rows, this.#keyOf);
-      this.#gapped = merged.gap || merged.rows.length > ROWS_MAX;
+      const base = this.#held ?? { rows: this.rows, next: this.next, isApart: false };
+      let merged = mergeNewest(base.rows, page.rows, this.#keyOf);
+      const isGap = merged.gap;
+      this.#gapped = isGap || merged.rows.length > ROWS_MAX;
       if (this.#gapped) {
         if (since !== null) page = await fetch(null);
         merged = { rows: page.rows, added: merged.added, gap: true };
@@ -90,15 +95,15 @@ export class Feed<T> {
       this.problem = null;
       this.loading = false;
       if (since === null) this.stats = page.stats;
-      const next = merged.gap || this.rows.length === 0 ? page.next : this.next;
-      if (hold && merged.added > 0) {
-        this.#held = { rows: merged.rows, next };
-        this.waiting = merged.added;
+      const next = merged.gap || base.rows.length === 0 ? page.next : base.next;
+      if (hold && this.waiting + merged.added > 0) {
+        this.#held = { rows: merged.rows, next, isApart: base.isApart || merged.gap };
+        this.waiting += merged.added;
+        this.waitingMore ||= isGap;
       } else {
-        this.#held = null;
-        this.waiting = 0;
         this.rows = merged.rows;
         this.next = next;
+        this.#forget();
       }
     } catch (error) {
       // Too busy for once is no reason to stop; the next round tells.
@@ -107,7 +112,7 @@ export class Feed<T> {
   }
 
   #since(): string | null {
-    const newest = this.rows[0];
+    const newest = (this.#held ?? this).rows[0];
     if (newest === undefined) return null;
     // A record dated in the future must not hide those of the present.
     const now = nanosOf(nanosFromMillis(Date.now()));
@@ -121,8 +126,7 @@ export class Feed<T> {
     this.#asked.abort();
     this.#asked = new AbortController();
     this.loadingMore = false;
-    this.#held = null;
-    this.waiting = 0;
+    this.#forget();
     return this.#asked.signal;
   }
 
@@ -154,8 +158,13 @@ export class Feed<T> {
       this.rows = this.#held.rows;
       this.next = this.#held.next;
     }
+    this.#forget();
+  }
+
+  #forget(): void {
     this.#held = null;
     this.waiting = 0;
+    this.waitingMore = false;
   }
 
   async more(fetch: (cursor: string, signal: AbortSignal) => Promise<FeedPage<T>>): Promise<void> {
@@ -167,6 +176,9 @@ export class Feed<T> {
       if (signal.aborted) return;
       this.rows = [...this.rows, ...page.rows];
       this.next = page.next;
+      if (this.#held && !this.#held.isApart) {
+        this.#held = { ...this.#held, rows: [...this.#held.rows, ...page.rows], next: page.next };
+      }
     } catch (error) {
       if (signal.aborted) return;
       this.#fail(error);

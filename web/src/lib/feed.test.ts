@@ -75,6 +75,33 @@ describe('a feed', () => {
     expect(feed.waiting).toBe(0);
   });
 
+  test('counts all that comes while it is held, however much', async () => {
+    for (const [arrived, waiting, more] of [
+      [12, 2, false],
+      [13, 3, false],
+      // More at once than a page has: so many are not known.
+      [40, 7, true],
+      [42, 9, true],
+    ] as const) {
+      newest = arrived;
+      await feed.refresh(source.fetch, true);
+      expect([feed.waiting, feed.waitingMore]).toEqual([waiting, more]);
+    }
+    expect(ids(feed)).toBe('10 9 8 7');
+    await feed.refresh(source.fetch, false);
+    expect(ids(feed)).toBe('42 41 40 39 38 37');
+    expect([feed.waiting, feed.waitingMore]).toEqual([0, false]);
+  });
+
+  test('what "load more" brings while it is held is there afterwards', async () => {
+    newest = 12;
+    await feed.refresh(source.fetch, true);
+    await feed.more(source.more);
+    feed.release();
+    expect(ids(feed)).toBe('12 11 10 9 8 7 6 5 4 3');
+    expect(feed.next).toBe('3');
+  });
+
   test('looks back half a minute most of the time, and at everything now and then', async () => {
     newest = 100;
     await feed.load(() => source.fetch(null));

@@ -67,6 +67,11 @@ export function bytes(value: number): string {
   return `${unit === 0 ? String(size) : significant(size)} ${units[unit]}`;
 }
 
+/** Bytes that may be less than none, or a mean of them. */
+export function signedBytes(value: number): string {
+  return `${value < 0 ? '-' : ''}${bytes(Math.round(Math.abs(value)))}`;
+}
+
 /** How long ago, coarse enough to stay readable while it counts. */
 export function ago(thenMillis: number, nowMillis: number): string {
   const seconds = Math.round((nowMillis - thenMillis) / 1000);
@@ -85,4 +90,10 @@ export function percent(part: number, whole: number): string {
   if (value > 0 && value < 0.1) return '< 0.1 %';
   if (value < 100 && value > 99.9) return '> 99.9 %';
   return `${Number(value.toFixed(value < 10 ? 1 : 0))} %`;
+}
+
+/** How often: a second, or a minute where that says more. Three significant digits. */
+export function rateText(perSecond: number): string {
+  const [value, unit] = perSecond >= 1 || perSecond === 0 ? [perSecond, 's'] : [perSecond * 60, 'min'];
+  return `${value >= 1000 ? count(Math.round(value)) : significant(value)} /${unit}`;
 }

@@ -10,6 +10,8 @@ import { bindKeys, type Bindings } from './shortcuts';
 
 const ROWS_AT_ONCE = 100;
 const REFRESH_MS = 500;
+/** While it is paused, only the number of what arrives is shown. */
+const PAUSED_REFRESH_MS = 2000;
 
 /** What the API is asked for: the filter, the run, the range and the page. */
 export interface Search {
@@ -52,7 +54,10 @@ export class List<T> {
   readonly query = $derived(this.#params.get('q') ?? '');
   readonly run = $derived(this.#params.get('run') ?? '');
   readonly range = $derived(rangeFrom(this.#params));
-  readonly live = $derived(this.#params.get('live') !== '0' && isOpenEnded(this.range));
+  readonly #paused = $derived(this.#params.get('live') === '0');
+  /** Whether anything new can come. */
+  readonly #follows = $derived(isOpenEnded(this.range));
+  readonly live = $derived(this.#follows && !this.#paused);
   /** All that decides which rows there are; a change of it is another search. */
   readonly #searchKey: string = $derived.by(() =>
     JSON.stringify([this.#options.name, ...Object.values(this.#decisive())]),
@@ -73,7 +78,7 @@ export class List<T> {
     $effect(() => {
       // Another search is another list to follow.
       void this.#searchKey;
-      return this.live ? this.#follow() : undefined;
+      return this.#follows ? this.#follow(this.#paused) : undefined;
     });
     $effect(() => {
       const common: Bindings = {
@@ -117,13 +122,16 @@ export class List<T> {
     };
   }
 
-  #follow(): () => void {
+  #follow(paused: boolean): () => void {
     return untrack(() =>
-      poll(async (signal) => {
-        if (this.feed.loading || this.feed.problem) return;
-        const holds = this.attention.holds(this.element) || (this.#options.holds?.() ?? false);
-        await this.feed.refresh((since) => this.#fetch(null, signal, since), holds);
-      }, REFRESH_MS),
+      poll(
+        async (signal) => {
+          if (this.feed.loading || this.feed.problem) return;
+          const holds = paused || this.attention.holds(this.element) || (this.#options.holds?.() ?? false);
+          await this.feed.refresh((since) => this.#fetch(null, signal, since), holds);
+        },
+        paused ? PAUSED_REFRESH_MS : REFRESH_MS,
+      ),
     );
   }
 
@@ -135,7 +143,9 @@ export class List<T> {
     router.setParams({ q: text });
   }
 
+  /** Paused, the list stays as it is and counts what comes; going on shows that. */
   setLive(on: boolean): void {
+    if (on) this.showWaiting();
     router.setParams({ live: on ? null : '0' }, 'replace');
   }
 

@@ -42,7 +42,8 @@ describe('live refresh', () => {
 
 describe('addresses', () => {
   test.each([
-    ['/', 'traces', ''],
+    ['/', 'overview', ''],
+    ['/runtime', 'runtime', ''],
     ['/traces', 'traces', ''],
     ['/traces/', 'traces', ''],
     ['/traces/4BF92F', 'trace', '4bf92f'],

@@ -22,7 +22,7 @@ describe('values of metrics', () => {
     ['histogram', 's', 'rate', 12.5, '12.5/s'],
     ['histogram', 's', 'count', 12, '12'],
     ['sum', '{request}', 'rate', 12_345, '12.3 k/s'],
-    ['sum', 's', 'rate', 0.25, '0.25 s/s'],
+    ['sum', 's', 'rate', 0.25, '25 %'],
     ['sum', 'By', 'rate', 2048, '2 KiB/s'],
     ['gauge', 'By', 'avg', 1_572_864, '1.5 MiB'],
     ['gauge', '1', 'avg', 0.123, '12.3 %'],
@@ -66,13 +66,16 @@ describe('series', () => {
     const two = answer('avg', 40, series([10, 1], [20, 2]), series([20, 3], [30, 4]));
     expect(columns(two)).toEqual([
       [10, 20, 30],
-      [1, 2, null],
-      [null, 3, 4],
+      [1, 2, undefined],
+      [undefined, 3, 4],
     ]);
     expect(columns(answer('avg', 60, series([10, 1], [50, 2])))).toEqual([
       [10, 20, 50],
       [1, null, 2],
     ]);
+    // What is measured once a minute is no gap in steps of ten seconds.
+    const sparse = series([10, 1], [70, 2], [130, 3], [250, 4]);
+    expect(columns(answer('avg', 300, sparse))[0]).toEqual([10, 70, 130, 190, 250]);
     expect(columns(answer('avg', 60))).toEqual([[]]);
   });
 

@@ -1,5 +1,5 @@
 import type { Aggregation, Attribute, Metric, MetricData, MetricSeries } from './api/types';
-import { bytes, duration } from './format';
+import { duration, signedBytes } from './format';
 import { nanosOf } from './time';
 import { visible } from './values';
 
@@ -25,7 +25,7 @@ export function aggregationLabel(aggregation: Aggregation): string {
 const SECONDS: Record<string, number> = { s: 1, ms: 1e-3, us: 1e-6, ns: 1e-9, min: 60, h: 3600, d: 86_400 };
 
 /** Whether an aggregation counts instead of measuring, so that the unit is not that of the metric. */
-function counts(metric: Metric, aggregation: Aggregation): boolean {
+export function counts(metric: Metric, aggregation: Aggregation): boolean {
   if (aggregation === 'count') return true;
   return aggregation === 'rate' && metric.kind !== 'sum';
 }
@@ -37,10 +37,14 @@ export function metricValue(metric: Metric, aggregation: Aggregation, value: num
   if (counts(metric, aggregation)) return `${compact(value)}${each}`;
   const { unit } = metric;
   const seconds = SECONDS[unit];
-  if (seconds !== undefined && aggregation !== 'rate') return duration(value * seconds * 1e9);
+  if (seconds !== undefined) {
+    // Time that is spent a second is a part of one core, worker or thread.
+    if (aggregation === 'rate') return `${compact(value * seconds * 100)} %`;
+    return duration(value * seconds * 1e9);
+  }
   if (unit === 'By' || unit === 'KiBy' || unit === 'MiBy') {
     const factor = unit === 'By' ? 1 : unit === 'KiBy' ? 1024 : 1024 * 1024;
-    return `${value < 0 ? '-' : ''}${bytes(Math.abs(value) * factor)}${each}`;
+    return `${signedBytes(value * factor)}${each}`;
   }
   if (unit === '1' && metric.kind === 'gauge') return `${compact(value * 100)} %`;
   const plain = unit === '1' ? '' : /^\{.*\}$/.test(unit) ? '' : ` ${unit}`;
@@ -73,6 +77,11 @@ export function seriesLabel(labels: readonly Attribute[]): string {
   return labels.map(({ key, value }) => `${name(key)} = ${visible(String(value))}`).join(', ');
 }
 
+/** The same for a place where the keys are known: the values alone. */
+export function shortLabel(labels: readonly Attribute[]): string {
+  return labels.map(({ value }) => visible(String(value))).join(' · ');
+}
+
 /** What is added up over a step says too little while that is not over. */
 const OF_WHOLE_STEPS: readonly Aggregation[] = ['rate', 'sum', 'count'];
 
@@ -95,28 +104,38 @@ export function tickTime(second: number, apart: number): string {
   return apart >= 60 ? time : `${time}:${two(date.getSeconds())}`;
 }
 
-/** Lines over the same times, as a chart wants them: seconds, then a column for each series with gaps as `null`. */
-export function columns(data: MetricData): (number | null)[][] {
+/**
+ * Lines over the same times, as a chart wants them: seconds, then a column for each series. `null` is a gap;
+ * `undefined` is a time that only other series have, over which a line goes on.
+ */
+export function columns(data: MetricData): (number | null | undefined)[][] {
   const times = new Set<number>();
   const lines = data.series.map((one) => {
-    const line = new Map<number, number>();
-    for (const point of wholePoints(one, data)) {
-      const second = Number(nanosOf(point.time_unix_nano)) / 1e9;
-      line.set(second, point.value);
-      times.add(second);
-    }
+    const points = wholePoints(one, data).map(({ time_unix_nano: time, value }) => ({
+      second: Number(nanosOf(time)) / 1e9,
+      value,
+    }));
+    // A time without any point is a gap, not a line from one side to the other; but what is measured less often than
+    // there are steps has none.
+    const usual = Math.max(data.step_nano / 1e9, usualDistance(points.map(({ second }) => second)));
+    const line = new Map<number, number | null>();
+    points.forEach(({ second, value }, index) => {
+      const before = points[index - 1]?.second ?? second;
+      if (second - before > 1.5 * usual) line.set(before + usual, null);
+      line.set(second, value);
+    });
+    for (const time of line.keys()) times.add(time);
     return line;
   });
-  const known = [...times].sort((a, b) => a - b);
-  const all: number[] = [];
-  const step = data.step_nano / 1e9;
-  // A step without any point is a gap, not a line from one side to the other.
-  known.forEach((time, index) => {
-    const before = known[index - 1];
-    if (before !== undefined && time - before > 1.5 * step) all.push(before + step);
-    all.push(time);
-  });
-  return [all, ...lines.map((line) => all.map((time) => line.get(time) ?? null))];
+  const all = [...times].sort((a, b) => a - b);
+  return [all, ...lines.map((line) => all.map((time) => line.get(time)))];
+}
+
+/** The median distance between times; 0 of fewer than three, which tell of no habit. */
+function usualDistance(times: readonly number[]): number {
+  if (times.length < 3) return 0;
+  const distances = times.slice(1).map((time, index) => time - times[index]!);
+  return distances.sort((a, b) => a - b)[Math.floor(distances.length / 2)] ?? 0;
 }
 
 /** A condition of the filter language that a service made it. */

@@ -23,6 +23,13 @@ export function rangeFrom(params: URLSearchParams): Range {
   return { last: '', fromMillis: millis(params.get('from')), toMillis: millis(params.get('to')) };
 }
 
+/** The range of a page that cannot show any time: without one in the address, a preset. */
+export function rangeOr(params: URLSearchParams, preset: string): Range {
+  const given = rangeFrom(params);
+  const isGiven = given.last !== '' || given.fromMillis !== null || given.toMillis !== null;
+  return isGiven ? given : { last: preset, fromMillis: null, toMillis: null };
+}
+
 function millis(text: string | null): number | null {
   return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
 }

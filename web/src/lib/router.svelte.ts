@@ -5,9 +5,11 @@ import { tick } from 'svelte';
  * `route` is a reactive reading of it; only `go` and `setParams` write it.
  */
 export const PAGES = [
+  { page: 'overview', path: '/overview', label: 'Overview', key: 'o' },
   { page: 'traces', path: '/traces', label: 'Traces', key: 't' },
   { page: 'logs', path: '/logs', label: 'Logs', key: 'l' },
   { page: 'metrics', path: '/metrics', label: 'Metrics', key: 'm' },
+  { page: 'runtime', path: '/runtime', label: 'Runtime', key: 'u' },
   { page: 'health', path: '/health', label: 'Health', key: 'h' },
 ] as const;
 
@@ -24,7 +26,7 @@ export interface Location {
 export function parseLocation(path: string, search: string): Location {
   const segments = path.split('/').filter((segment) => segment !== '');
   const params = new URLSearchParams(search);
-  const [first = 'traces', second] = segments;
+  const [first = 'overview', second] = segments;
   if (segments.length <= 1) {
     const found = PAGES.find(({ page }) => page === first);
     return { page: found?.page ?? 'missing', id: '', path: found?.path ?? path, params };

@@ -25,13 +25,13 @@ const SERIES_DEFAULT: usize = 100;
 const SERIES_MAX: usize = 1000;
 /// Attributes an answer is divided by.
 const BY_MAX: usize = 16;
-const BY_CHARS_MAX: usize = 1024;
+const KEYS_CHARS_MAX: usize = 1024;
 const SECOND_NANO: u64 = 1_000_000_000;
 /// The time asked for if none is.
 const RANGE_DEFAULT_NANO: u64 = 60 * 60 * SECOND_NANO;
 /// Steps in the time asked for if no step is.
 const STEPS_DEFAULT: u64 = 240;
-const STEP_MAX_NANO: u64 = 366 * 24 * 60 * 60 * SECOND_NANO;
+pub(super) const STEP_MAX_NANO: u64 = 366 * 24 * 60 * 60 * SECOND_NANO;
 const KINDS: [&str; 5] = [
     "gauge",
     "sum",
@@ -78,6 +78,8 @@ pub(super) struct MetricOverview<'a> {
     series_count: u64,
     /// The services it comes from.
     services: &'a [String],
+    /// Names of the scopes it comes from.
+    scopes: &'a [String],
     /// Keys of attributes of its points, 100 at most.
     attribute_keys: &'a [String],
     /// Time of its newest point, Unix nanoseconds.
@@ -252,7 +254,7 @@ pub(super) async fn data(
         kind: kind(&params)?,
         query: params.query(QuerySignal::Metrics)?,
         aggregation: params.choice("agg", AggregationName::deserialize)?,
-        by: by(&params)?,
+        by: keys(&params, "by", BY_MAX)?,
         from_unix_nano,
         to_unix_nano,
         step_nano: params
@@ -270,7 +272,8 @@ pub(super) async fn data(
     .await
 }
 
-fn range(params: &Params) -> Result<(u64, u64), ApiError> {
+/// The time asked for: by default the last hour.
+pub(super) fn range(params: &Params) -> Result<(u64, u64), ApiError> {
     let (from, to) = params.range()?;
     let to = to.unwrap_or_else(|| now_unix_nano().max(from.unwrap_or(0)));
     Ok((
@@ -294,15 +297,16 @@ fn kind(params: &Params) -> Result<Option<String>, ApiError> {
     Err(ApiError::parameter("kind", kind, &KINDS.join(", ")))
 }
 
-fn by(params: &Params) -> Result<Vec<String>, ApiError> {
-    let text = params.bounded("by", BY_CHARS_MAX)?;
+/// Keys of attributes, separated by commas.
+pub(super) fn keys(params: &Params, name: &str, max: usize) -> Result<Vec<String>, ApiError> {
+    let text = params.bounded(name, KEYS_CHARS_MAX)?;
     if text.is_empty() {
         return Ok(Vec::new());
     }
     let keys: Vec<String> = text.split(',').map(|key| key.trim().to_owned()).collect();
-    if keys.len() > BY_MAX || keys.iter().any(String::is_empty) {
-        let allowed = format!("1 to {BY_MAX} keys of attributes, separated by commas");
-        return Err(ApiError::parameter("by", text, &allowed));
+    if keys.len() > max || keys.iter().any(String::is_empty) {
+        let allowed = format!("1 to {max} keys of attributes, separated by commas");
+        return Err(ApiError::parameter(name, text, &allowed));
     }
     Ok(keys)
 }
@@ -371,6 +375,7 @@ impl<'a> MetricOverview<'a> {
             metric: MetricBody::new(&summary.metric),
             series_count: summary.series_count,
             services: &summary.services,
+            scopes: &summary.scopes,
             attribute_keys: &summary.attribute_keys,
             last_unix_nano: summary.last_unix_nano,
         }

@@ -8,6 +8,7 @@ mod guard;
 mod logs;
 mod metrics;
 mod openapi;
+mod operations;
 mod params;
 pub(crate) mod status;
 mod trace;
@@ -144,13 +145,14 @@ impl Context {
 }
 
 /// Every path of the API and what answers it. The document is checked against this table.
-fn routes() -> [(&'static str, MethodRouter<Arc<Context>>); 11] {
+fn routes() -> [(&'static str, MethodRouter<Arc<Context>>); 12] {
     [
         ("/api/v1/status", get(status::status)),
         ("/api/v1/services", get(catalogue::services)),
         ("/api/v1/runs", get(catalogue::runs)),
         ("/api/v1/traces", get(traces::search)),
         ("/api/v1/traces/{trace_id}", get(trace::trace)),
+        ("/api/v1/operations", get(operations::search)),
         ("/api/v1/logs", get(logs::search)),
         ("/api/v1/metrics", get(metrics::list)),
         ("/api/v1/metrics/{name}", get(metrics::data)),

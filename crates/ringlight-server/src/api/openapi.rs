@@ -10,7 +10,7 @@ use super::answer::{Call, json};
 use super::error::{ApiError, Refused};
 use super::value::{Attribute, TypedValue};
 use super::{Context, Effort};
-use super::{catalogue, logs, metrics, status, trace, traces};
+use super::{catalogue, logs, metrics, operations, status, trace, traces};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -27,6 +27,7 @@ use super::{catalogue, logs, metrics, status, trace, traces};
         catalogue::runs,
         traces::search,
         trace::trace,
+        operations::search,
         logs::search,
         metrics::list,
         metrics::data,

@@ -193,8 +193,9 @@ fn values(path: &str, parameter: &Json) -> (Vec<String>, Vec<String>) {
             vec![],
         ),
         (_, "name") => (strings(&["http.server.duration"]), vec![]),
+        (_, "service") => (strings(&["", "shop", "nobody"]), vec!["x".repeat(1025)]),
         (_, "kind") => (strings(&["", "histogram"]), strings(&["counter", "Gauge"])),
-        (_, "by") => (
+        (_, "by" | "attributes") => (
             strings(&["text", "text,resource.service.name, point.text"]),
             vec!["a,,b".to_owned(), ["k"; 17].join(","), "x".repeat(1025)],
         ),

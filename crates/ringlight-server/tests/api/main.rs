@@ -9,6 +9,7 @@ mod answers;
 mod around;
 mod document;
 mod metrics;
+mod operations;
 mod security;
 mod starting;
 

@@ -66,6 +66,7 @@ async fn metrics_are_listed_and_asked_for() {
             "metric": orders,
             "series_count": 2,
             "services": ["shop", "till"],
+            "scopes": ["tests"],
             "attribute_keys": ["kind"],
             "last_unix_nano": at(20),
         })

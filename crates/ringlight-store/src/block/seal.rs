@@ -9,7 +9,9 @@ use super::info::{KEYS_MAX, is_listed, may_have_lists};
 use super::section::{Packer, Section};
 use super::{BlockInfo, Names, Ranges, ServiceRows};
 use crate::steps::{Step, reached};
-use crate::table::{Attributes, Cell, LogTable, MetricTable, Order, Owners, SpanTable, Texts};
+use crate::table::{
+    Attributes, Cell, LogTable, MetricTable, Order, Owners, SpanTable, Texts, write_operations,
+};
 use crate::{AttributeKey, KeyScope, ValueType};
 
 const FILTER_BITS: usize = 8;
@@ -42,6 +44,7 @@ pub(crate) fn seal_spans(table: &SpanTable, run: u64, received_max: u64) -> Seal
         table.write_section(section, filter)
     });
     sections.add_trace_filter(&table.traces.ids);
+    sections.add(Section::Operations, &write_operations(&table.operations()));
     SealedBlock {
         info: BlockInfo {
             ranges: sections.ranges,

@@ -35,6 +35,8 @@ pub(crate) enum Section {
     Points = 11,
     /// Exemplars of metric points.
     Exemplars = 12,
+    /// What spans come to by operation.
+    Operations = 13,
 }
 
 impl Section {

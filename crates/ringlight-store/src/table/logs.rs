@@ -210,7 +210,8 @@ impl LogTable {
             | Section::Exemplars
             | Section::Filter
             | Section::TraceFilter
-            | Section::BodyFilter => {}
+            | Section::BodyFilter
+            | Section::Operations => {}
         }
         out
     }
@@ -257,7 +258,8 @@ impl LogTable {
             | Section::Exemplars
             | Section::Filter
             | Section::TraceFilter
-            | Section::BodyFilter => {
+            | Section::BodyFilter
+            | Section::Operations => {
                 return Err(Corrupt("section does not belong to log records"));
             }
         }

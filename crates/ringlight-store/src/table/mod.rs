@@ -19,7 +19,9 @@ pub(crate) use metrics::{
 pub(crate) use origins::Origins;
 pub(crate) use owners::Owners;
 pub(crate) use pool::Pool;
-pub(crate) use spans::SpanTable;
+pub(crate) use spans::{
+    Operation, OperationKey, SpanTable, WINDOW_NANO, Window, read_operations, write_operations,
+};
 pub(crate) use traces::{Traces, traces_contain};
 
 use std::sync::Arc;

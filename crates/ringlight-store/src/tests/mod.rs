@@ -10,6 +10,7 @@ mod lifecycle;
 mod logs;
 mod metrics;
 mod open;
+mod operations;
 mod roots;
 mod round_trip;
 mod traces;

@@ -4,6 +4,8 @@ import type {
   LogPage,
   MetricData,
   MetricOverview,
+  OperationOrder,
+  Operations,
   Run,
   Service,
   Status,
@@ -92,9 +94,31 @@ export const api = {
     (await request<{ metrics: MetricOverview[] }>('metrics', {}, signal)).metrics,
   metric: (
     name: string,
-    search: { q: string; agg: string; by: string; kind: string; from: string | null; to: string | null },
+    search: {
+      q: string;
+      agg: string;
+      by: string;
+      kind: string;
+      from: string | null;
+      to: string | null;
+      step?: number | null;
+    },
     signal?: AbortSignal,
   ) => request<MetricData>(`metrics/${encodeURIComponent(name)}`, { ...search, limit: 20 }, signal),
+  operations: (
+    search: {
+      from: string | null;
+      to: string | null;
+      service?: string;
+      run?: string;
+      which?: 'all' | 'entry';
+      sort?: OperationOrder;
+      attributes?: string;
+      step?: number | null;
+      limit?: number;
+    },
+    signal?: AbortSignal,
+  ) => request<Operations>('operations', search, signal),
   attributes: async (signalName: string, prefix: string, limit: number, signal?: AbortSignal) =>
     (await request<{ attributes: Field[] }>('attributes', { signal: signalName, prefix, limit }, signal))
       .attributes,

@@ -313,6 +313,7 @@ export interface MetricOverview {
   metric: Metric;
   series_count: number;
   services: string[];
+  scopes: string[];
   attribute_keys: string[];
   last_unix_nano: Nanos;
 }
@@ -341,3 +342,48 @@ export interface MetricData {
   series: MetricSeries[];
   series_left_out: number;
 }
+
+export interface OperationStep {
+  time_unix_nano: Nanos;
+  count: number;
+  error_count: number;
+  p95_nano: number;
+}
+
+export interface OperationExample {
+  trace_id: string;
+  span_id: string;
+  start_unix_nano: Nanos;
+  duration_nano: number;
+}
+
+/** The spans of one service, name and kind. */
+export interface Operation {
+  service: string;
+  name: string;
+  kind: string;
+  count: number;
+  rate: number;
+  error_count: number;
+  root_count: number;
+  total_nano: number;
+  p50_nano: number;
+  p95_nano: number;
+  p99_nano: number;
+  longest_nano: number;
+  steps: OperationStep[];
+  examples: Record<'typical' | 'longest' | 'failed', OperationExample | null>;
+  attributes: { key: string; count: number; sum: number; max: number }[];
+}
+
+export interface Operations {
+  from_unix_nano: Nanos;
+  to_unix_nano: Nanos;
+  step_nano: number;
+  operations: Operation[];
+  operations_left_out: number;
+  spans_left_out: number;
+  attribute_spans_left_out: number;
+}
+
+export type OperationOrder = 'total' | 'count' | 'errors' | 'p99';

@@ -2,7 +2,7 @@
 
 use ringlight_model::{Exemplar, MetricKind};
 
-use super::grid::Grid;
+use super::super::grid::Grid;
 use super::sample::Sample;
 use crate::{Aggregation, MetricSeries, SearchError};
 

@@ -2,8 +2,8 @@
 
 use ringlight_model::{MetricKind, PointValue, Temporality};
 
+use super::super::grid::Grid;
 use super::cells::{Group, Taken};
-use super::grid::Grid;
 use super::sample::Sample;
 use crate::table::Stored;
 use crate::{Aggregation, SearchError};

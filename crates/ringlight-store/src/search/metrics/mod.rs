@@ -7,7 +7,6 @@
 
 mod cells;
 mod follow;
-mod grid;
 mod sample;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +18,8 @@ use ringlight_model::{KeyValue, Metric, MetricKind, Value};
 
 use self::cells::{Group, Taken};
 use self::follow::{Follower, Point, Rules};
-use self::grid::Grid;
+
+use super::grid::Grid;
 use super::source::{Loader, Rows, Source};
 use crate::block::section::{Section, SectionSet};
 use crate::query::{AttributeScope, Field, FieldValue, Fields, Intrinsic, QuerySignal};
@@ -42,6 +42,7 @@ pub(crate) fn metrics(shared: &Shared) -> Vec<MetricSummary> {
         metric: Arc<Metric<'static>>,
         series: u64,
         services: BTreeSet<String>,
+        scopes: BTreeSet<String>,
         keys: BTreeSet<String>,
         last_unix_nano: u64,
     }
@@ -55,6 +56,7 @@ pub(crate) fn metrics(shared: &Shared) -> Vec<MetricSummary> {
                 metric: Arc::clone(metric),
                 series: 0,
                 services: BTreeSet::new(),
+                scopes: BTreeSet::new(),
                 keys: BTreeSet::new(),
                 last_unix_nano: 0,
             });
@@ -67,6 +69,10 @@ pub(crate) fn metrics(shared: &Shared) -> Vec<MetricSummary> {
         if !entry.services.contains(service) {
             entry.services.insert(service.to_owned());
         }
+        let scope = &known.series.scope.name;
+        if !entry.scopes.contains(&**scope) {
+            entry.scopes.insert(scope.clone().into_owned());
+        }
         for attribute in &known.series.attributes {
             if entry.keys.len() < KEYS_MAX && !entry.keys.contains(&*attribute.key) {
                 entry.keys.insert(attribute.key.clone().into_owned());
@@ -77,6 +83,7 @@ pub(crate) fn metrics(shared: &Shared) -> Vec<MetricSummary> {
         metric: (*found.metric).clone(),
         series_count: found.series,
         services: found.services.into_iter().collect(),
+        scopes: found.scopes.into_iter().collect(),
         attribute_keys: found.keys.into_iter().collect(),
         last_unix_nano: found.last_unix_nano,
     });

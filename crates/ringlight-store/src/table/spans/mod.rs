@@ -1,5 +1,6 @@
 //! Spans in columns.
 
+mod operations;
 mod sections;
 
 use std::borrow::Cow;
@@ -12,6 +13,10 @@ use ringlight_model::{Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, Statu
 use super::attributes::TextsRemap;
 use super::{Attributes, Origins, Owners, TABLE_BYTES, Texts, Traces, at};
 use crate::block::section::SectionSet;
+
+pub(crate) use operations::{
+    Operation, OperationKey, WINDOW_NANO, Window, read_operations, write_operations,
+};
 
 /// Spans, one row each, in the order they arrived.
 ///

@@ -33,7 +33,8 @@ impl SpanTable {
             | Section::Exemplars
             | Section::Filter
             | Section::TraceFilter
-            | Section::BodyFilter => {}
+            | Section::BodyFilter
+            | Section::Operations => {}
         }
         out
     }
@@ -69,7 +70,8 @@ impl SpanTable {
             | Section::Exemplars
             | Section::Filter
             | Section::TraceFilter
-            | Section::BodyFilter => {
+            | Section::BodyFilter
+            | Section::Operations => {
                 return Err(Corrupt("section does not belong to spans"));
             }
         }

@@ -2,7 +2,7 @@
 
 /// Windows of one length next to each other, beginning at multiples of it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Grid {
+pub(crate) struct Grid {
     first_unix_nano: u64,
     step_nano: u64,
     count: usize,
@@ -11,7 +11,7 @@ pub(super) struct Grid {
 impl Grid {
     /// The windows that hold the times from one to another, both included. How many there would be if
     /// they are too many.
-    pub(super) fn new(from: u64, to: u64, step: u64, count_max: usize) -> Result<Self, u64> {
+    pub(crate) fn new(from: u64, to: u64, step: u64, count_max: usize) -> Result<Self, u64> {
         let step = step.max(1);
         let first = from / step * step;
         let count = (to.saturating_sub(first) / step).saturating_add(1);
@@ -25,27 +25,27 @@ impl Grid {
         }
     }
 
-    pub(super) const fn first_unix_nano(&self) -> u64 {
+    pub(crate) const fn first_unix_nano(&self) -> u64 {
         self.first_unix_nano
     }
 
-    pub(super) const fn step_seconds(&self) -> f64 {
+    pub(crate) const fn step_seconds(&self) -> f64 {
         self.step_nano as f64 / 1e9
     }
 
     /// Where a window begins.
-    pub(super) const fn start_of(&self, window: usize) -> u64 {
+    pub(crate) const fn start_of(&self, window: usize) -> u64 {
         self.first_unix_nano + window as u64 * self.step_nano
     }
 
     /// The first time behind the last window.
-    pub(super) const fn end_unix_nano(&self) -> u64 {
+    pub(crate) const fn end_unix_nano(&self) -> u64 {
         self.first_unix_nano
             .saturating_add((self.count as u64).saturating_mul(self.step_nano))
     }
 
     /// The window of a time, if there is one.
-    pub(super) fn window_of(&self, time: u64) -> Option<usize> {
+    pub(crate) fn window_of(&self, time: u64) -> Option<usize> {
         let window = time.checked_sub(self.first_unix_nano)? / self.step_nano;
         usize::try_from(window)
             .ok()
@@ -54,7 +54,7 @@ impl Grid {
 
     /// Spreads what happened between two times evenly: calls `each` with every window and its part. What
     /// happened at a moment is of one window.
-    pub(super) fn spread(&self, from: u64, to: u64, mut each: impl FnMut(usize, f64)) {
+    pub(crate) fn spread(&self, from: u64, to: u64, mut each: impl FnMut(usize, f64)) {
         if from >= to {
             if let Some(window) = self.window_of(to) {
                 each(window, 1.0);

@@ -1,0 +1,291 @@
+//! Operations: what they come to, in head and blocks.
+
+use ringlight_model::{KeyValue, Span, SpanKind};
+
+use super::{
+    MS, SECOND, T0, add, child, config, failed, flush, in_head_and_blocks, open, span, with,
+};
+use crate::{
+    Cancel, OperationAnswer, OperationOrder, OperationSearch, OperationSummary, SearchError, Store,
+};
+
+/// From [`T0`] on for so many seconds, in steps of ten.
+fn asking(seconds: u64) -> OperationSearch {
+    OperationSearch {
+        service: None,
+        entry_only: false,
+        from_unix_nano: T0,
+        to_unix_nano: T0 + seconds * SECOND - 1,
+        step_nano: 10 * SECOND,
+        run: None,
+        order: OperationOrder::Total,
+        limit: 100,
+        attributes: Vec::new(),
+        cancel: Cancel::default(),
+    }
+}
+
+fn ask(store: &Store, search: &OperationSearch) -> OperationAnswer {
+    store.search_operations(search).unwrap()
+}
+
+fn lasting(nanos: u64, span: Span<'static>) -> Span<'static> {
+    Span {
+        end_unix_nano: span.start_unix_nano + nanos,
+        ..span
+    }
+}
+
+fn operation<'a>(answer: &'a OperationAnswer, name: &str) -> &'a OperationSummary {
+    let mut operations = answer.operations.iter();
+    operations.find(|operation| operation.name == name).unwrap()
+}
+
+fn names(answer: &OperationAnswer) -> Vec<&str> {
+    let operations = answer.operations.iter();
+    operations
+        .map(|operation| operation.name.as_str())
+        .collect()
+}
+
+// 100 spans of 1 to 100 ms in the first ten seconds, and two after them.
+fn fill(store: &Store) {
+    let spans: Vec<_> = (1..=100_u64)
+        .map(|n| lasting(n * MS, span(n.into(), n, "get", T0 + n * MS)))
+        .collect();
+    add(store, "shop", &spans);
+    let late = T0 + 15 * SECOND;
+    let late = [
+        failed(lasting(MS, span(200, 1, "get", late)), "boom"),
+        lasting(7 * MS, child(200, 2, 1, "pay", late)),
+    ];
+    add(store, "shop", &late);
+    let other = Span {
+        kind: SpanKind::Server,
+        ..lasting(3 * MS, span(300, 1, "get", T0))
+    };
+    add(store, "bank", &[other]);
+}
+
+#[test]
+fn operations_have_their_figures_and_examples() {
+    in_head_and_blocks(fill, |store| {
+        let answer = ask(store, &asking(20));
+        assert_eq!(names(&answer), ["get", "pay", "get"]);
+        assert_eq!(
+            (answer.first_unix_nano, answer.end_unix_nano),
+            (T0, T0 + 20 * SECOND)
+        );
+        let get = &answer.operations[0];
+        assert_eq!(
+            (get.service.as_str(), get.kind),
+            ("shop", SpanKind::Internal)
+        );
+        assert_eq!((get.count, get.error_count, get.root_count), (101, 1, 101));
+        assert_eq!(get.total_nano, 5051 * MS);
+        for (found, exact) in [
+            (get.p50_nano, 50 * MS),
+            (get.p95_nano, 95 * MS),
+            (get.p99_nano, 99 * MS),
+        ] {
+            assert!(found.abs_diff(exact) <= exact / 64, "{found} for {exact}");
+        }
+        assert_eq!(get.longest_nano, 100 * MS);
+        let steps: Vec<_> = get
+            .steps
+            .iter()
+            .map(|step| (step.time_unix_nano, step.count, step.error_count))
+            .collect();
+        assert_eq!(steps, [(T0, 100, 0), (T0 + 10 * SECOND, 1, 1)]);
+        let longest = get.longest.unwrap();
+        assert_eq!((longest.trace_id.get(), longest.span_id.get()), (100, 100));
+        assert_eq!(longest.duration_nano, 100 * MS);
+        assert_eq!(get.failed.unwrap().trace_id.get(), 200);
+        let typical = get.typical.unwrap().duration_nano;
+        assert!(typical.abs_diff(50 * MS) <= 2 * MS, "{typical}");
+        let bank = &answer.operations[2];
+        assert_eq!(
+            (bank.service.as_str(), bank.kind),
+            ("bank", SpanKind::Server)
+        );
+        assert_eq!(bank.failed, None);
+    });
+}
+
+#[test]
+fn blocks_answer_without_being_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(config(directory.path()));
+    fill(&store);
+    assert_eq!(ask(&store, &asking(20)).stats.records_scanned, 103);
+    flush(&store);
+    assert_eq!(ask(&store, &asking(20)).stats.records_scanned, 0);
+}
+
+#[test]
+fn what_is_asked_for_narrows_the_answer() {
+    in_head_and_blocks(fill, |store| {
+        // The second step only, of which the first nanosecond is not asked for.
+        let answer = ask(
+            store,
+            &OperationSearch {
+                from_unix_nano: T0 + 10 * SECOND + 1,
+                ..asking(20)
+            },
+        );
+        assert_eq!(names(&answer), ["pay", "get"]);
+        assert_eq!(operation(&answer, "get").count, 1);
+        let answer = ask(
+            store,
+            &OperationSearch {
+                service: Some("bank".to_owned()),
+                ..asking(20)
+            },
+        );
+        assert_eq!(names(&answer), ["get"]);
+        assert_eq!(answer.operations[0].count, 1);
+        let answer = ask(
+            store,
+            &OperationSearch {
+                run: Some(9),
+                ..asking(20)
+            },
+        );
+        assert_eq!(answer.operations, []);
+        let answer = ask(
+            store,
+            &OperationSearch {
+                entry_only: true,
+                ..asking(20)
+            },
+        );
+        assert_eq!(names(&answer), ["get", "get"]);
+        for (order, first) in [
+            (OperationOrder::Count, (101, 1)),
+            (OperationOrder::Errors, (101, 1)),
+            (OperationOrder::P99, (101, 1)),
+        ] {
+            let answer = ask(
+                store,
+                &OperationSearch {
+                    order,
+                    limit: 1,
+                    ..asking(20)
+                },
+            );
+            let found = &answer.operations[0];
+            assert_eq!((found.count, found.error_count), first, "{order:?}");
+            assert_eq!(answer.operations_left_out, 2);
+        }
+    });
+}
+
+#[test]
+fn a_step_is_a_multiple_of_ten_seconds_and_there_are_not_too_many() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(config(directory.path()));
+    fill(&store);
+    let search = OperationSearch {
+        step_nano: 11 * SECOND,
+        ..asking(20)
+    };
+    let answer = ask(&store, &search);
+    assert_eq!(answer.step_nano, 20 * SECOND);
+    assert_eq!(operation(&answer, "get").steps.len(), 1);
+    let search = OperationSearch {
+        from_unix_nano: 0,
+        ..search
+    };
+    let refused = store.search_operations(&search);
+    assert!(matches!(refused, Err(SearchError::TooManyWindows { .. })));
+}
+
+#[test]
+fn more_operations_than_there_is_room_for_are_counted() {
+    in_head_and_blocks(
+        |store| {
+            for part in 0..4_u64 {
+                let spans: Vec<_> = (0..500)
+                    .map(|n| part * 500 + n)
+                    .map(|n| {
+                        span(
+                            u128::from(n) + 1,
+                            1,
+                            &format!("{n} {}", "x".repeat(800)),
+                            T0,
+                        )
+                    })
+                    .collect();
+                add(store, "shop", &spans);
+            }
+        },
+        |store| {
+            let answer = ask(store, &asking(10));
+            assert_eq!(answer.operations.len(), 100);
+            assert!(answer.spans_left_out > 0);
+            let known = answer.operations_left_out + 100;
+            assert_eq!(known + answer.spans_left_out, 2000);
+        },
+    );
+}
+
+#[test]
+fn numbers_of_attributes_are_added_up() {
+    let spans = |bytes: &[i64]| -> Vec<Span<'static>> {
+        let spans = bytes.iter().zip(1..).map(|(&bytes, n)| {
+            let span = span(n, 1, "get", T0 + SECOND);
+            with(span, KeyValue::new("alloc.bytes", bytes))
+        });
+        spans.collect()
+    };
+    in_head_and_blocks(
+        |store| {
+            add(store, "shop", &spans(&[10, 300, -7]));
+            let fraction = with(span(50, 1, "get", T0), KeyValue::new("alloc.bytes", 0.5));
+            let text = with(span(51, 1, "get", T0), KeyValue::new("alloc.bytes", "many"));
+            let late = T0 + 10 * SECOND;
+            let late = with(
+                span(52, 1, "get", late),
+                KeyValue::new("alloc.bytes", 5_i64),
+            );
+            add(store, "shop", &[fraction, text, late]);
+            add(store, "shop", &[span(60, 1, "pay", T0)]);
+        },
+        |store| {
+            let search = OperationSearch {
+                attributes: vec!["nothing".to_owned(), "alloc.bytes".to_owned()],
+                ..asking(10)
+            };
+            let answer = ask(store, &search);
+            let [bytes] = &operation(&answer, "get").attributes[..] else {
+                panic!("{answer:?}");
+            };
+            assert_eq!((bytes.key.as_str(), bytes.count), ("alloc.bytes", 4));
+            assert_eq!((bytes.sum, bytes.max), (303.5, 300.0));
+            assert_eq!(operation(&answer, "pay").attributes, []);
+            assert_eq!(answer.attribute_spans_left_out, 0);
+        },
+    );
+    // Of more than are looked at, the newest.
+    in_head_and_blocks(
+        |store| {
+            add(store, "shop", &spans(&[1; 40]));
+            flush(store);
+            let newer = spans(&[2; 40]).into_iter().map(|mut span| {
+                span.trace_id = ringlight_model::TraceId::new(span.trace_id.get() + 100);
+                span.start_unix_nano += SECOND;
+                span
+            });
+            add(store, "shop", &newer.collect::<Vec<_>>());
+        },
+        |store| {
+            let search = OperationSearch {
+                attributes: vec!["alloc.bytes".to_owned()],
+                ..asking(10)
+            };
+            let answer = ask(store, &search);
+            assert_eq!(operation(&answer, "get").attributes[0].sum, 80.0);
+            assert_eq!(answer.attribute_spans_left_out, 40);
+        },
+    );
+}

@@ -1,0 +1,82 @@
+import { expect, test } from '@playwright/test';
+
+import type { Operations } from '../src/lib/api/types';
+import { expectNoSidewaysScroll, hex, send, someTrace, watch } from './support';
+
+test.beforeEach(async ({ request }) => {
+  await someTrace(request, '{ name = "agent.turn" }');
+});
+
+test('operations are the first thing shown, and their figures open examples', async ({ page, request }) => {
+  const complaints = watch(page);
+  await page.goto('/');
+  await expect(page).toHaveTitle(/^Overview/);
+  const row = page.getByRole('row', { name: /agent\.turn/ });
+  await expect(row).toBeVisible();
+  await expect(page.getByRole('status')).toContainText(/spans of \d+ operations in \d+ services/);
+  await row.getByTitle(/^Open the longest/).click();
+  await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}\?span=[0-9a-f]{16}/);
+  await expect(page.getByRole('treeitem', { selected: true })).toContainText('agent.turn');
+  await page.goBack();
+  await row.getByRole('link', { name: 'agent.turn' }).click();
+  await expect(page.getByRole('combobox', { name: 'Filter' })).toHaveValue(
+    '{ resource.service.name = "agent" && name = "agent.turn" }',
+  );
+  await expect(page.locator('[data-row]').first()).toBeVisible();
+
+  // The figures are those of the backend.
+  const answer = await request.get('/api/v1/operations', { params: { service: 'agent', sort: 'count' } });
+  const { operations } = (await answer.json()) as Operations;
+  const turn = operations.find(({ name }) => name === 'agent.turn')!;
+  expect(turn.p50_nano).toBeLessThanOrEqual(turn.p95_nano);
+  expect(turn.p99_nano).toBeLessThanOrEqual(turn.longest_nano);
+  expect(complaints).toEqual([]);
+});
+
+test('a failed example, the order and the service are a click away', async ({ page, request }) => {
+  const [service, traceId] = [`till-${hex(4)}`, hex(16)];
+  const now = BigInt(Date.now()) * 1_000_000n;
+  const span = (name: string, millis: number, more: object) => ({
+    traceId,
+    spanId: hex(8),
+    name,
+    startTimeUnixNano: (now - BigInt(millis) * 1_000_000n).toString(),
+    endTimeUnixNano: now.toString(),
+    ...more,
+  });
+  const spans = [
+    span('slow', 900, {}),
+    span('often', 5, {}),
+    span('often', 5, {}),
+    span('refund', 20, { status: { code: 2, message: 'no money left' } }),
+    span('inner', 1, { parentSpanId: hex(8) }),
+  ];
+  const resource = { attributes: [{ key: 'service.name', value: { stringValue: service } }] };
+  await send(request, 'traces', { resourceSpans: [{ resource, scopeSpans: [{ spans }] }] });
+  await page.goto(`/overview?service=${service}`);
+  const names = page.locator('[data-row]');
+  await expect(names).toHaveText(['slow', 'refund', 'often']);
+  await page.getByRole('button', { name: 'Rate' }).click();
+  await expect(names.first()).toHaveText('often');
+  await page.getByRole('button', { name: 'Failed' }).click();
+  await expect(names.first()).toHaveText('refund');
+  await page.getByRole('button', { name: 'All operations' }).click();
+  await expect(names).toHaveCount(4);
+  await page.keyboard.press('j');
+  await expect(names.first()).toBeFocused();
+  await page
+    .getByRole('row', { name: /refund/ })
+    .getByRole('link', { name: '100 %' })
+    .click();
+  await expect(page).toHaveURL(new RegExp(`/traces/${traceId}`));
+  await expect(page.getByText('no money left')).toBeVisible();
+});
+
+test('nothing in the time says what to do, and a narrow window shows cards', async ({ page }) => {
+  await page.goto('/overview?service=nobody');
+  await expect(page.getByRole('main')).toContainText('No span ended in this time.');
+  await page.setViewportSize({ width: 390, height: 800 });
+  await page.getByRole('button', { name: 'Everything of the last 7 days' }).click();
+  await expect(page.locator('[data-row]').first()).toBeVisible();
+  await expectNoSidewaysScroll(page);
+});

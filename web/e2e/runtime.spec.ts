@@ -1,0 +1,111 @@
+import { expect, test, type APIRequestContext } from '@playwright/test';
+
+import { expectNoSidewaysScroll, hex, send, watch } from './support';
+
+const text = (key: string, value: string) => ({ key, value: { stringValue: value } });
+const int = (key: string, value: number) => ({ key, value: { intValue: String(value) } });
+
+/** What a service with channels, a watched runtime and an allocator that counts would send. */
+async function sendRuntime(request: APIRequestContext, service: string): Promise<string> {
+  const resource = { attributes: [text('service.name', service)] };
+  const now = Date.now();
+  const at = (millis: number) => `${now - millis}000000`;
+  const gauge = (name: string, unit: string, value: number, attributes: object[]) => ({
+    name,
+    unit,
+    gauge: {
+      dataPoints: [10_000, 5000].map((ago) => ({ timeUnixNano: at(ago), asInt: String(value), attributes })),
+    },
+  });
+  const scopeMetrics = [
+    { scope: { name: 'ringlight.runtime' }, metrics: [gauge('tokio.alive_tasks', '{task}', 7, [])] },
+    {
+      scope: { name: 'ringlight.channel' },
+      metrics: [gauge('channel.queue_depth', '{message}', 3, [text('channel.name', 'jobs')])],
+    },
+  ];
+  await send(request, 'metrics', { resourceMetrics: [{ resource, scopeMetrics }] });
+  const traceId = hex(16);
+  const attributes = [
+    int('alloc.count', 4),
+    int('alloc.bytes', 4096),
+    int('dealloc.count', 5),
+    int('dealloc.bytes', 5120),
+    int('alloc.net_bytes', -1024),
+    int('alloc.total.count', 4),
+    int('alloc.total.bytes', 4096),
+    int('dealloc.total.count', 5),
+    int('dealloc.total.bytes', 5120),
+    int('alloc.total.net_bytes', -1024),
+  ];
+  const spans = [
+    {
+      traceId,
+      spanId: hex(8),
+      name: 'parse',
+      startTimeUnixNano: at(8000),
+      endTimeUnixNano: at(6000),
+      attributes,
+    },
+  ];
+  await send(request, 'traces', { resourceSpans: [{ resource, scopeSpans: [{ spans }] }] });
+  return traceId;
+}
+
+test('what there is of process, runtime, channels and allocations is drawn', async ({ page, request }) => {
+  const complaints = watch(page);
+  const service = `worker-${hex(4)}`;
+  await sendRuntime(request, service);
+  await page.goto(`/runtime?service=${service}`);
+  const tasks = page.getByRole('article', { name: 'Tasks alive' });
+  await expect(tasks.locator('canvas')).toBeVisible();
+  await expect(tasks).toContainText('7');
+  const depth = page.getByRole('article', { name: 'Messages in the channel' });
+  await expect(depth.getByRole('listitem')).toHaveText(/jobs\s*3/);
+  const allocations = page.getByRole('region', { name: 'Allocations by span' });
+  await expect(allocations.getByRole('row', { name: /parse/ })).toContainText('4 KiB');
+  await expect(allocations.getByRole('row', { name: /parse/ })).toContainText('-1 KiB');
+  // Of what this service does not tell, the page says how it would.
+  await expect(page.getByRole('region', { name: 'Process' })).toContainText('features = ["profiling"]');
+  await page.setViewportSize({ width: 390, height: 800 });
+  await expectNoSidewaysScroll(page);
+  await depth.getByRole('link', { name: 'channel.queue_depth' }).click();
+  await expect(page).toHaveURL(/\/metrics\?name=channel\.queue_depth.*by=point\.channel\.name/);
+  await expect(page.getByRole('row', { name: /channel\.name = jobs/ })).toBeVisible();
+  expect(complaints).toEqual([]);
+});
+
+test('the processes of the demo are there, side by side, in a narrow window, too', async ({
+  page,
+  request,
+}) => {
+  await expect(async () => {
+    expect((await request.get('/api/v1/metrics/process.memory.usage')).ok()).toBe(true);
+  }).toPass({ timeout: 60_000 });
+  await page.setViewportSize({ width: 390, height: 800 });
+  await page.goto('/runtime');
+  const memory = page.getByRole('article', { name: 'Memory in use' });
+  await expect(memory.locator('canvas')).toBeVisible();
+  await expect(memory.getByRole('listitem').filter({ hasText: 'streaming' })).toContainText(/MiB/);
+  await expect(page.getByRole('link', { name: 'Runtime', exact: true }).first()).toBeInViewport({
+    ratio: 0.95,
+  });
+  await expectNoSidewaysScroll(page);
+});
+
+test('a span says what was allocated in it, and a trace what its process was doing', async ({
+  page,
+  request,
+}) => {
+  const service = `worker-${hex(4)}`;
+  const traceId = await sendRuntime(request, service);
+  await page.goto(`/traces/${traceId}`);
+  await expect(page.getByRole('tree')).toBeVisible();
+  await page.keyboard.press('ArrowDown');
+  const panel = page.getByRole('complementary', { name: 'Selected span' });
+  await expect(panel.getByRole('row', { name: /Allocated/ })).toContainText('4 KiB in 4');
+  await expect(panel.getByRole('row', { name: /Net/ })).toContainText('-1 KiB');
+  const meanwhile = page.getByRole('region', { name: 'Meanwhile' });
+  await expect(meanwhile).toContainText('Messages in the channel');
+  await expect(meanwhile).toContainText('3');
+});

@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+
+import type { MetricOverview } from './api/types';
+import { PARTS, titleOf, wantedOf } from './runtime';
+
+function overview(name: string, scope: string, services = ['shop']): MetricOverview {
+  return {
+    metric: {
+      name,
+      kind: 'gauge',
+      temporality: null,
+      is_monotonic: false,
+      unit: '',
+      description: '',
+      aggregations: ['avg'],
+    },
+    series_count: 1,
+    services,
+    scopes: [scope],
+    attribute_keys: [],
+    last_unix_nano: '1',
+  };
+}
+
+const part = (id: string) => PARTS.find((one) => one.id === id)!;
+
+describe('charts of the runtime', () => {
+  const metrics = [
+    overview('process.uptime', 'ringlight.process'),
+    overview('process.new_thing', 'somebody'),
+    overview('process.cpu.time', 'ringlight.process', ['bank']),
+    overview('odd', 'ringlight.process'),
+    overview('channel.sent', 'ringlight.channel'),
+    overview('orders', 'shop'),
+  ];
+  const names = (id: string, service: string) =>
+    wantedOf(part(id), metrics, service).map(({ metric }) => metric.name);
+
+  it('are those of a scope or a prefix, the known ones first', () => {
+    expect(names('process', '')).toEqual(['process.cpu.time', 'process.uptime', 'odd', 'process.new_thing']);
+    expect(names('process', 'shop')).toEqual(['process.uptime', 'odd', 'process.new_thing']);
+    expect(names('channels', '')).toEqual(['channel.sent']);
+    expect(names('runtime', '')).toEqual([]);
+  });
+
+  it('are divided by service, by what is within one, or by what matters always', () => {
+    const by = (id: string, service: string) => wantedOf(part(id), metrics, service)[0]?.by;
+    expect(by('process', '')).toBe('resource.service.name');
+    expect(by('process', 'bank')).toBe('point.cpu.mode');
+    expect(by('process', 'shop')).toBe('');
+    expect(by('channels', '')).toBe('point.channel.name');
+  });
+
+  it('have titles, known or made of the name', () => {
+    expect(wantedOf(part('process'), metrics, '').map(({ title }) => title)).toEqual([
+      'CPU, of one core',
+      'Up for',
+      'Odd',
+      'New thing',
+    ]);
+    expect(titleOf('tokio.worker.mean_poll_time', 'tokio.')).toBe('Worker mean poll time');
+  });
+});

@@ -1,0 +1,156 @@
+import type { Aggregation, Metric, MetricOverview } from './api/types';
+
+/** How a metric that is known is shown. */
+interface Known {
+  title: string;
+  agg?: Aggregation;
+  /** What a line is drawn for, whatever the service. */
+  by?: string;
+  /** What a line is drawn for where only one service is asked for. */
+  byWithin?: string;
+}
+
+export interface Part {
+  id: string;
+  title: string;
+  scope: string;
+  prefix: string;
+  known: Readonly<Record<string, Known>>;
+  /** What makes its data appear, in words and as code. */
+  how: string;
+  code: string;
+}
+
+const WORKER = 'point.tokio.worker.index';
+const CHANNEL = 'point.channel.name';
+
+/** The parts of the page. What is measured beyond what is known here is shown, too, by scope and name. */
+export const PARTS: readonly Part[] = [
+  {
+    id: 'process',
+    title: 'Process',
+    scope: 'ringlight.process',
+    prefix: 'process.',
+    known: {
+      'process.cpu.time': { title: 'CPU, of one core', byWithin: 'point.cpu.mode' },
+      'process.cpu.utilization': { title: 'CPU, of all cores', agg: 'avg' },
+      'process.memory.usage': { title: 'Memory in use' },
+      'process.memory.virtual': { title: 'Address space' },
+      'process.thread.count': { title: 'Threads' },
+      'process.unix.file_descriptor.count': { title: 'Open files' },
+      'process.disk.io': { title: 'Disk', byWithin: 'point.disk.io.direction' },
+      'process.network.io': { title: 'Network', byWithin: 'point.network.io.direction' },
+      'process.context_switches': {
+        title: 'Context switches',
+        byWithin: 'point.process.context_switch.type',
+      },
+      'process.paging.faults': { title: 'Page faults', byWithin: 'point.system.paging.fault.type' },
+      'process.uptime': { title: 'Up for', agg: 'max' },
+    },
+    how: 'With the feature `profiling`, a service tells what its process uses.',
+    code: 'features = ["profiling"]   # of ringlight, in Cargo.toml',
+  },
+  {
+    id: 'runtime',
+    title: 'Runtime',
+    scope: 'ringlight.runtime',
+    prefix: 'tokio.',
+    known: {
+      'tokio.worker.busy_duration': { title: 'Workers busy, of one worker', byWithin: WORKER },
+      'tokio.alive_tasks': { title: 'Tasks alive' },
+      'tokio.global_queue_depth': { title: 'Tasks waiting for a worker' },
+      'tokio.runtime.lag': { title: 'Lag of a ready task, p99', agg: 'p99' },
+      'tokio.worker.blocked': { title: 'Workers blocked, by span', agg: 'sum', by: 'point.span.name' },
+      'tokio.worker.blocked_duration': {
+        title: 'Blocked for, p99, by span',
+        agg: 'p99',
+        by: 'point.span.name',
+      },
+      'tokio.workers': { title: 'Workers' },
+      'tokio.worker.park_count': { title: 'Workers parked', byWithin: WORKER },
+      'tokio.blocking_threads': { title: 'Threads for blocking work' },
+      'tokio.idle_blocking_threads': { title: 'Idle threads for blocking work' },
+      'tokio.blocking_queue_depth': { title: 'Blocking work waiting' },
+      'tokio.spawned_tasks_count': { title: 'Tasks spawned' },
+      'tokio.worker.local_queue_depth': { title: 'Tasks waiting at a worker', byWithin: WORKER },
+      'tokio.worker.polls': { title: 'Polls', byWithin: WORKER },
+    },
+    how: 'With the feature `profiling`, the tokio runtime that `init` is called in is watched, and others that are named.',
+    code: 'let telemetry = ringlight::init()?;   // within #[tokio::main]\ntelemetry.watch_runtime(other.handle());',
+  },
+  {
+    id: 'channels',
+    title: 'Channels',
+    scope: 'ringlight.channel',
+    prefix: 'channel.',
+    known: {
+      'channel.queue_depth': { title: 'Messages in the channel', by: CHANNEL },
+      'channel.sent': { title: 'Sent', by: CHANNEL },
+      'channel.received': { title: 'Received', by: CHANNEL },
+      'channel.backpressure_latency': { title: 'Senders waited, p99', agg: 'p99', by: CHANNEL },
+      'channel.dropped': { title: 'Nobody received', agg: 'sum', by: CHANNEL },
+    },
+    how: 'Channels of `ringlight::channel` stand in for those of `tokio::sync` and count what goes through them, with the feature `profiling`.',
+    code: 'use ringlight::channel::mpsc;\nlet (sender, receiver) = mpsc::named("jobs", 64);',
+  },
+];
+
+/** A chart to be drawn: which metric, and what is asked about it. */
+export interface Wanted {
+  key: string;
+  metric: Metric;
+  title: string;
+  agg: Aggregation | '';
+  by: string;
+}
+
+/** The charts of a part: what is known in its order, then what else there is, by name. */
+export function wantedOf(part: Part, metrics: readonly MetricOverview[], service: string): Wanted[] {
+  const order = Object.keys(part.known);
+  const place = (name: string) => (order.includes(name) ? order.indexOf(name) : order.length);
+  return metrics
+    .filter(({ metric, scopes, services }) => {
+      const belongs = scopes.includes(part.scope) || metric.name.startsWith(part.prefix);
+      return belongs && (service === '' || services.includes(service));
+    })
+    .sort((a, b) => place(a.metric.name) - place(b.metric.name) || (a.metric.name < b.metric.name ? -1 : 1))
+    .map(({ metric }) => {
+      const known = part.known[metric.name];
+      return {
+        key: `${metric.name}\n${metric.kind}\n${metric.unit}`,
+        metric,
+        title: known?.title ?? titleOf(metric.name, part.prefix),
+        agg: known?.agg ?? '',
+        by: known?.by ?? (service === '' ? 'resource.service.name' : (known?.byWithin ?? '')),
+      };
+    });
+}
+
+/** A name as a title: `tokio.worker.mean_poll_time` is `Worker mean poll time`. */
+export function titleOf(name: string, prefix: string): string {
+  const words = (name.startsWith(prefix) ? name.slice(prefix.length) : name).replace(/[._]+/g, ' ').trim();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** Attributes that say what was allocated: in a span itself, and with everything within it. */
+export const ALLOCATIONS = [
+  'alloc.count',
+  'alloc.bytes',
+  'alloc.net_bytes',
+  'dealloc.count',
+  'dealloc.bytes',
+  'alloc.total.count',
+  'alloc.total.bytes',
+  'alloc.total.net_bytes',
+  'dealloc.total.count',
+  'dealloc.total.bytes',
+] as const;
+
+/** What is shown of a service while a trace went on. */
+export const MEANWHILE: readonly string[] = [
+  'process.cpu.time',
+  'process.memory.usage',
+  'tokio.runtime.lag',
+  'tokio.alive_tasks',
+  'channel.queue_depth',
+];

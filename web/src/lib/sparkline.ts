@@ -1,0 +1,47 @@
+/** A line as an SVG path draws it, in a box of `width` by `height` with the first time left and zero at the bottom. */
+
+export interface Point {
+  /** Any unit, upwards. */
+  x: number;
+  y: number;
+}
+
+export interface Box {
+  from: number;
+  to: number;
+  /** The highest value there is room for. */
+  most: number;
+  width: number;
+  height: number;
+}
+
+function place({ x, y }: Point, box: Box): string {
+  const right = box.to > box.from ? ((x - box.from) / (box.to - box.from)) * box.width : 0;
+  const down = box.most > 0 ? box.height * (1 - Math.min(1, y / box.most)) : box.height;
+  return `${right.toFixed(1)} ${down.toFixed(1)}`;
+}
+
+/** The line; points that are further apart than `gap` are not joined. */
+export function linePath(points: readonly Point[], box: Box, gap = Infinity): string {
+  return points
+    .map((point, index) => {
+      const [before, after] = [points[index - 1], points[index + 1]];
+      const joined = before !== undefined && point.x - before.x <= gap;
+      // A line of no length is drawn as a dot, with round ends.
+      const alone = !joined && !(after !== undefined && after.x - point.x <= gap);
+      return `${joined ? 'L' : 'M'}${place(point, box)}${alone ? 'h0.01' : ''}`;
+    })
+    .join('');
+}
+
+/** Values at every step from `first` on, zero where nothing is known: what is not counted did not happen. */
+export function filled(
+  known: ReadonlyMap<number, number>,
+  first: number,
+  end: number,
+  step: number,
+): Point[] {
+  const points: Point[] = [];
+  for (let x = first; x < end && points.length < 2000; x += step) points.push({ x, y: known.get(x) ?? 0 });
+  return points;
+}

@@ -34,7 +34,7 @@ pub struct TraceFileConfig {
     /// Bytes that all such files in the directory may have, whatever process they are of: the oldest are deleted.
     /// Default: 1 GiB.
     pub directory_bytes_max: u64,
-    /// Default: none.
+    /// Default: none; by way of `ringlight`, CPU, memory, threads and open files on Linux, and the messages in channels.
     pub counters: Option<Box<dyn CounterSource>>,
     /// How often counters are read. Default: a second.
     pub counter_interval: Duration,

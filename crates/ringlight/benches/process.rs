@@ -11,18 +11,8 @@
     unused_imports,
     reason = "it is what reads that is measured, and its tests are not run here"
 )]
-#[path = "../src/metrics/process.rs"]
+#[path = "../src/process.rs"]
 mod process;
-
-/// What the module takes from its crate.
-#[cfg(target_os = "linux")]
-mod sync {
-    use std::sync::{LockResult, PoisonError};
-
-    pub(crate) fn unpoisoned<G>(result: LockResult<G>) -> G {
-        result.unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

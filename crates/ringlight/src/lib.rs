@@ -212,6 +212,8 @@ pub mod channel;
 pub mod collector;
 mod config;
 mod controls;
+#[cfg(feature = "profiling")]
+mod counters;
 #[cfg(feature = "otel")]
 mod destinations;
 mod error;
@@ -228,6 +230,8 @@ pub mod metrics;
 mod notice;
 #[cfg(feature = "otel")]
 pub mod otel;
+#[cfg(all(feature = "profiling", target_os = "linux"))]
+mod process;
 mod propagation;
 #[cfg(feature = "profiling")]
 pub mod runtime;

@@ -295,6 +295,24 @@ fn slices_of_a_thread_are_within_each_other_or_apart() {
 }
 
 #[test]
+fn counters_are_tracks_of_their_own() {
+    let events = drawn(|| {
+        let (sender, _receiver) = ringlight::channel::mpsc::named("orders", 8);
+        sender.try_send(1).unwrap();
+        sender.try_send(2).unwrap();
+        // They are read every second.
+        std::thread::sleep(Duration::from_millis(1300));
+    });
+    let waiting = of(&events, "C", "channel orders");
+    assert_eq!(waiting.last().unwrap()["args"]["messages"], 2);
+    if cfg!(target_os = "linux") {
+        let memory = of(&events, "C", "memory");
+        assert!(memory[0]["args"]["bytes"].as_f64().unwrap() > 100_000.0);
+        assert!(memory.len() >= 2 && !of(&events, "C", "CPU").is_empty());
+    }
+}
+
+#[test]
 fn fields_are_left_out_where_they_are_not_wanted() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = TraceFileConfig::new(directory.path());

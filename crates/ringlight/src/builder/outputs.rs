@@ -45,6 +45,9 @@ pub(super) fn trace_file(
     if config.process.is_empty() {
         service.clone_into(&mut config.process);
     }
+    if config.counters.is_none() {
+        config.counters = Some(Box::new(crate::counters::Counters::new()));
+    }
     let notices = notices.clone();
     config.on_notice = Arc::new(move |notice| crate::notice::of_trace_file(&notices, notice));
     match (TraceFile::start(config, Arc::clone(callsites)), origin) {

@@ -7,7 +7,6 @@
 
 #[cfg(target_os = "linux")]
 #[expect(
-    dead_code,
     unused_imports,
     reason = "it is what reads that is measured, and its tests are not run here"
 )]

@@ -71,7 +71,7 @@ fn an_audit_record_waits_for_a_bounded_time_and_is_counted_by_itself() {
 
 #[test]
 fn an_audit_record_waits_for_room_where_others_are_dropped() {
-    let (pipeline, ..) = stuck(OverflowPolicy::Drop);
+    let (pipeline, _backend, _let_go) = stuck(OverflowPolicy::Drop);
     let kept_for = audit_records_kept_for(&pipeline.recorder());
 
     let (pipeline, backend, let_go) = stuck(OverflowPolicy::Drop);

@@ -21,8 +21,6 @@ use tracing_subscriber::registry::LookupSpan;
 use self::console::Console;
 #[cfg(feature = "otel")]
 use self::outputs::span_metrics;
-#[cfg(feature = "profiling")]
-use self::outputs::trace_file;
 use self::outputs::{connect, lines, service_name};
 use self::start::{rings_max, running};
 use crate::InitError;
@@ -31,8 +29,6 @@ use crate::config::{Environment, Inputs, OfCode, ResourceDetector, Route, Routes
 use crate::controls;
 use crate::filter::{Choice, Output};
 use crate::sampling::{HeadSampling, Sampler, SamplingRule};
-#[cfg(feature = "profiling")]
-use crate::subscriber::Times;
 use crate::subscriber::{
     LayerFilter, Outputs, Registry, RinglightLayer, RinglightSubscriber, beside,
 };
@@ -47,6 +43,8 @@ mod runtime;
 mod start;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "profiling")]
+mod traces;
 
 /// How long the guard waits for the backend when it is dropped, unless told otherwise.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -333,34 +331,6 @@ impl Builder {
     pub fn spool(self, spool: impl Into<SpoolConfig>) -> Self {
         let spool = spool.into();
         self.pipeline(move |config| config.spool = Some(spool))
-    }
-
-    /// Writes trace files that Perfetto and `chrome://tracing` open, beside everything else. Default:
-    /// `RINGLIGHT_TRACE_DIR`, else none. A directory stands for the [defaults](crate::TraceFileConfig). The guide is
-    /// `docs/trace-files.md`.
-    ///
-    /// The clock is then read each time a span is entered and left, so that the file shows when threads were in it.
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), ringlight::InitError> {
-    /// let _telemetry = ringlight::builder().trace_file("traces").init()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[cfg(feature = "profiling")]
-    pub fn trace_file(mut self, file: impl Into<crate::TraceFileConfig>) -> Self {
-        self.inputs.traces.file = Some(file.into());
-        self
-    }
-
-    /// Whether spans have attributes for how long threads were in them, `busy_ns`, and how long they were open
-    /// otherwise, `idle_ns`: nanoseconds, as `tracing-opentelemetry` has them. Default: `RINGLIGHT_BUSY_TIMES`, else no.
-    ///
-    /// It takes two readings of the clock each time a span is entered and left: some 25 ns in place of 4.
-    #[cfg(feature = "profiling")]
-    pub fn busy_times(mut self, busy_times: bool) -> Self {
-        self.inputs.traces.busy_times = Some(busy_times);
-        self
     }
 
     /// What a thread does when its ring is full. Default: drop the new record and count it.
@@ -669,21 +639,7 @@ impl Builder {
         // They ask for what is around log records, which a trace file shows in another way.
         let has_sinks = !self.sinks.is_empty();
         #[cfg(feature = "profiling")]
-        let times = {
-            let traces = std::mem::take(&mut settings.traces);
-            let file = trace_file(
-                traces.file,
-                &service,
-                &settings.pipeline.notices,
-                &callsites,
-            )?;
-            let slices = file.is_some();
-            self.sinks.extend(file);
-            Times {
-                busy: traces.busy_times,
-                slices,
-            }
-        };
+        let times = traces::begin(&mut settings, &service, &callsites, &mut self.sinks)?;
         let has_others =
             !self.sinks.is_empty() || destinations.len() > usize::from(routes.is_some());
         let sent = |route: fn(&Routes) -> &Option<Route>| {

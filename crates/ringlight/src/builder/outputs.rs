@@ -3,20 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-#[cfg(feature = "profiling")]
-use ringlight_collector::Notices;
 use ringlight_collector::{DestinationConfig, RecordSink};
-#[cfg(feature = "profiling")]
-use ringlight_model::CallsiteRegistry;
 use ringlight_model::{KeyValue, Value};
-#[cfg(feature = "profiling")]
-use ringlight_tracefile::TraceFile;
 
 use crate::InitError;
 #[cfg(not(feature = "fmt"))]
 use crate::LogFormat;
-#[cfg(feature = "profiling")]
-use crate::config::Origin;
 use crate::config::{Routes, Settings};
 use crate::controls;
 #[cfg(feature = "fmt")]
@@ -28,35 +20,6 @@ pub(super) fn service_name(attributes: &[KeyValue]) -> String {
     match named.map(|attribute| &attribute.value) {
         Some(Value::Str(name)) => name.to_string(),
         _ => String::new(),
-    }
-}
-
-/// What writes trace files, if anything does. A directory that a variable names and that cannot be used is warned about.
-#[cfg(feature = "profiling")]
-pub(super) fn trace_file(
-    asked_for: Option<(crate::TraceFileConfig, Option<Origin>)>,
-    service: &str,
-    notices: &Notices,
-    callsites: &Arc<CallsiteRegistry>,
-) -> Result<Option<Box<dyn RecordSink>>, InitError> {
-    let Some((mut config, origin)) = asked_for else {
-        return Ok(None);
-    };
-    if config.process.is_empty() {
-        service.clone_into(&mut config.process);
-    }
-    if config.counters.is_none() {
-        config.counters = Some(Box::new(crate::counters::Counters::new()));
-    }
-    let notices = notices.clone();
-    config.on_notice = Arc::new(move |notice| crate::notice::of_trace_file(&notices, notice));
-    match (TraceFile::start(config, Arc::clone(callsites)), origin) {
-        (Ok(file), _) => Ok(Some(Box::new(file))),
-        (Err(error), Some(origin @ Origin::Variable(_))) => {
-            crate::notice::say(format_args!("{origin} is ignored: {error}"));
-            Ok(None)
-        }
-        (Err(error), _) => Err(error.into()),
     }
 }
 

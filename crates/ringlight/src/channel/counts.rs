@@ -175,7 +175,6 @@ pub(crate) struct Group {
 static GROUPS: Mutex<Vec<&'static Group>> = Mutex::new(Vec::new());
 
 /// All groups there are.
-#[cfg(any(feature = "otel", test))]
 pub(crate) fn groups() -> Vec<&'static Group> {
     unpoisoned(GROUPS.lock()).clone()
 }
@@ -307,7 +306,6 @@ impl Group {
         }
     }
 
-    #[cfg(any(feature = "otel", test))]
     fn sum(&self, counter: impl Fn(&Shard) -> &AtomicU64) -> u64 {
         let shards = self.shards.iter().chain([&self.shared]);
         shards
@@ -316,25 +314,21 @@ impl Group {
     }
 
     /// Messages that were taken by a channel.
-    #[cfg(any(feature = "otel", test))]
     pub(crate) fn sent(&self) -> u64 {
         self.sum(|shard| &shard.sent)
     }
 
     /// Messages that were received.
-    #[cfg(any(feature = "otel", test))]
     pub(crate) fn received(&self) -> u64 {
         self.sum(|shard| &shard.received)
     }
 
     /// Messages that were never received, for this reason.
-    #[cfg(any(feature = "otel", test))]
     pub(crate) fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped[reason as usize].load(Ordering::Relaxed)
     }
 
     /// Messages that wait in the channels now.
-    #[cfg(any(feature = "otel", test))]
     pub(crate) fn queue_depth(&self) -> u64 {
         let dropped = |reason| self.dropped(reason);
         // What takes away is read first, so that what is under way meanwhile is not missing.
@@ -406,7 +400,6 @@ impl Reader {
         self.position.store(position, Ordering::Relaxed);
     }
 
-    #[cfg(any(feature = "otel", test))]
     fn backlog(&self) -> u64 {
         let position = self.position.load(Ordering::Relaxed);
         self.sent.load(Ordering::Relaxed).saturating_sub(position)

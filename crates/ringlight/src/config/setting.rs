@@ -412,7 +412,7 @@ pub const SETTINGS: &[Setting] = &[
         "RINGLIGHT_BUSY_TIMES",
         Shape::Truth,
         "false",
-        "Whether spans have `busy_ns` and `idle_ns`, which takes two readings of the clock each time one is entered and left \
+        "Whether spans have `busy_ns` and `idle_ns`, for which the clock is read when one is entered and when it is left \
          (feature `profiling`)",
     ),
     setting(

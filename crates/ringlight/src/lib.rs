@@ -346,6 +346,7 @@ pub fn builder() -> Builder {
 #[doc = include_str!("../../../docs/recording.md")]
 #[cfg_attr(feature = "profiling", doc = include_str!("../../../docs/trace-files.md"))]
 #[cfg_attr(feature = "profiling-alloc", doc = include_str!("../../../docs/allocations.md"))]
+#[cfg_attr(feature = "profiling-alloc", doc = include_str!("../../../docs/profiling-playbook.md"))]
 #[cfg_attr(all(feature = "age", feature = "vault"), doc = include_str!("../../../docs/secrets.md"))]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/metrics.md"))]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/migration.md"))]

@@ -5,9 +5,10 @@
 //! its life. Which of the two it is is known when it closes, or when a thread is in it for the second time; so the
 //! first slice of each open span is kept back until then, for up to about a second.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use ringlight_collector::record::{LogRecord, Record, Slice, SpanRecord, ThreadName};
 use ringlight_model::{CallsiteRegistry, Severity, SpanId};
 
@@ -17,7 +18,7 @@ use crate::meaning::{Args, Callsites, Known, message, span_name};
 /// Spans of which something is kept at most. What comes beyond is drawn as it comes.
 const LIVE_MAX: usize = 65_536;
 /// Of one span: the slices that are remembered, and log records and children that wait for a slice of it.
-const RECENT_MAX: usize = 8;
+const RECENT_MAX: usize = 3;
 const WAITING_MAX: usize = 32;
 /// Looks after which what waits is drawn as it is, and a span that has closed is forgotten.
 const LOOKS_KEPT: u64 = 4;
@@ -33,7 +34,7 @@ pub(crate) struct Drawing {
     buffer: Buffer,
     callsites: Callsites,
     threads: HashMap<u64, String>,
-    live: HashMap<SpanId, Live>,
+    live: HashMap<SpanId, Live, RandomState>,
     /// Counts looks at what waits.
     looks: u64,
 }
@@ -53,8 +54,10 @@ struct Live {
     /// The first slice, kept back.
     first: Option<Slice>,
     slices: u64,
-    /// The latest of them.
-    recent: VecDeque<(u64, Time)>,
+    /// The latest of them, which are the last ones here, in turn.
+    recent: [(u64, Time); RECENT_MAX],
+    /// The thread of the first one, and since when.
+    began: (u64, u64),
     /// What was logged in it, and children that others were in first, which wait for the slice they belong to.
     logs: Vec<Log>,
     children: Vec<Child>,
@@ -95,16 +98,18 @@ impl Live {
     }
 
     fn remember(&mut self, slice: &Slice) {
-        if self.recent.len() == RECENT_MAX {
-            self.recent.pop_front();
+        let time = time_of(slice);
+        if self.slices == 0 {
+            self.began = (slice.thread, time.start);
         }
-        self.recent.push_back((slice.thread, time_of(slice)));
+        self.recent[(self.slices % RECENT_MAX as u64) as usize] = (slice.thread, time);
         self.slices += 1;
     }
 
     /// The thread that was in it then, as far as that is remembered.
     fn thread_at(&self, time: u64) -> Option<u64> {
-        let mut recent = self.recent.iter().rev();
+        let known = self.slices.min(RECENT_MAX as u64) as usize;
+        let mut recent = self.recent.iter().take(known);
         let found = recent.find(|(_, slice)| (slice.start..=slice.end).contains(&time));
         found.map(|(thread, _)| *thread)
     }
@@ -130,7 +135,7 @@ impl Drawing {
             buffer: Buffer::default(),
             callsites: Callsites::default(),
             threads: HashMap::new(),
-            live: HashMap::new(),
+            live: HashMap::default(),
             looks: 0,
         }
     }
@@ -274,10 +279,9 @@ impl Drawing {
         registry: &CallsiteRegistry,
     ) {
         let live = self.live.get(&ids.span);
-        let Some((thread, time)) = live.and_then(|live| live.recent.front().copied()) else {
+        let Some(first) = live.filter(|live| live.slices > 0).map(|live| live.began) else {
             return;
         };
-        let first = (thread, time.start);
         let child = Child {
             span: ids.span,
             opened,

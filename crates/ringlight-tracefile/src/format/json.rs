@@ -143,13 +143,13 @@ pub(super) fn event(out: &mut Vec<u8>, process: &Process, event: &Event<'_>) {
 }
 
 fn head(out: &mut Vec<u8>, process: &Process, phase: &str, thread: u64, label: Label<'_>, at: u64) {
-    put(
-        out,
-        format_args!(
-            r#"{{"ph":"{phase}","pid":{},"tid":{thread},"ts":"#,
-            process.pid
-        ),
-    );
+    out.extend_from_slice(br#"{"ph":""#);
+    out.extend_from_slice(phase.as_bytes());
+    out.extend_from_slice(br#"","pid":"#);
+    decimal(out, process.pid.into());
+    out.extend_from_slice(br#","tid":"#);
+    decimal(out, thread);
+    out.extend_from_slice(br#","ts":"#);
     micros(out, at.saturating_sub(process.zero_unix_nano));
     out.extend_from_slice(br#","name":"#);
     string(out, label.name);
@@ -196,12 +196,12 @@ fn arguments(out: &mut Vec<u8>, ids: Option<&Ids>, args: &Args<'_>, level: Optio
     });
     if let Some(ids) = ids {
         key(out, "trace_id");
-        put(out, format_args!("\"{}\"", ids.trace));
+        id(out, &ids.trace.to_bytes());
         key(out, "span_id");
-        put(out, format_args!("\"{}\"", ids.span));
+        id(out, &ids.span.to_bytes());
         if ids.parent.is_valid() {
             key(out, "parent_span_id");
-            put(out, format_args!("\"{}\"", ids.parent));
+            id(out, &ids.parent.to_bytes());
         }
     }
     out.push(b'}');
@@ -210,8 +210,13 @@ fn arguments(out: &mut Vec<u8>, ids: Option<&Ids>, args: &Args<'_>, level: Optio
 fn value(out: &mut Vec<u8>, value: &ValueRef<'_>) {
     match value {
         ValueRef::Bool(truth) => put(out, format_args!("{truth}")),
-        ValueRef::I64(whole) => put(out, format_args!("{whole}")),
-        ValueRef::U64(whole) => put(out, format_args!("{whole}")),
+        ValueRef::I64(whole) => {
+            if *whole < 0 {
+                out.push(b'-');
+            }
+            decimal(out, whole.unsigned_abs());
+        }
+        ValueRef::U64(whole) => decimal(out, *whole),
         ValueRef::F64(real) => number(out, *real),
         ValueRef::Text(text) => string(out, &text.to_str()),
         ValueRef::Bytes(bytes, _) => string(out, &hex(bytes)),
@@ -239,7 +244,37 @@ fn number(out: &mut Vec<u8>, real: f64) {
 
 /// Nanoseconds as microseconds, of which none is lost.
 fn micros(out: &mut Vec<u8>, nanos: u64) {
-    put(out, format_args!("{}.{:03}", nanos / 1000, nanos % 1000));
+    decimal(out, nanos / 1000);
+    let below = nanos % 1000;
+    let digit = |of: u64| b'0' + (below / of % 10) as u8;
+    out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1)]);
+}
+
+/// A whole number. Most of what is written is one, for which formatting would take most of the time.
+fn decimal(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// The bytes of an id as a text.
+fn id(out: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    for byte in bytes {
+        let digit = |half: u8| DIGITS[usize::from(half)];
+        out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+    out.push(b'"');
 }
 
 fn string(out: &mut Vec<u8>, text: &str) {

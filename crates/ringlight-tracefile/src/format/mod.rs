@@ -81,7 +81,7 @@ pub(crate) struct Ids {
 }
 
 /// A time from one to another, Unix nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Time {
     pub(crate) start: u64,
     pub(crate) end: u64,

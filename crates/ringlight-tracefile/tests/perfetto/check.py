@@ -41,7 +41,7 @@ def main(path):
     assert all(t.parent_uuid == processes[0].uuid for u, t in tracks.items() if u != processes[0].uuid)
     assert sum(t.thread.thread_name == "cook" for t in threads.values()) >= 2
 
-    by_track = defaultdict(list)
+    by_track, counters = defaultdict(list), defaultdict(list)
     names, flows = Counter(), defaultdict(list)
     for packet in trace.packet:
         if not packet.HasField("track_event"):
@@ -50,6 +50,11 @@ def main(path):
         assert began <= packet.timestamp < began + 60 * 10**9
         event = packet.track_event
         assert event.track_uuid in tracks, event
+        if event.type == TrackEvent.TYPE_COUNTER:
+            track = tracks[event.track_uuid]
+            assert track.HasField("counter") and track.counter.unit_name, track
+            counters[track.name].append(event.double_counter_value)
+            continue
         by_track[event.track_uuid].append((packet.timestamp, event))
         if event.type != TrackEvent.TYPE_SLICE_END:
             names[event.type, event.name] += 1
@@ -64,6 +69,8 @@ def main(path):
             depth += {TrackEvent.TYPE_SLICE_BEGIN: 1, TrackEvent.TYPE_SLICE_END: -1}.get(event.type, 0)
             assert depth >= 0, (track, event)
         assert depth == 0, tracks[track]
+
+    assert counters["memory"][0] > 100_000, counters
 
     begun = TrackEvent.TYPE_SLICE_BEGIN
     assert names[begun, "chop"] >= 24 and names[begun, "bake"] >= 8 and names[begun, "dish"] > 40, names

@@ -21,6 +21,12 @@ use super::thread::{Notes, Thread};
 use super::visit::FieldVisitor;
 use super::{RinglightSubscriber, SAMPLED, STATUS_MESSAGE_BYTES_MAX};
 
+/// The first byte of a target, zero if it has none.
+#[inline]
+pub(super) fn first_byte(target: &str) -> u8 {
+    target.as_bytes().first().copied().unwrap_or(0)
+}
+
 /// Enclosing spans a log record has at most, for the lines people read.
 const ENCLOSING_MAX: usize = 16;
 /// Words that the attributes of these spans take at most, so that the record of the log itself is not
@@ -70,9 +76,9 @@ impl RinglightSubscriber {
         header.head = head;
         let mut target = None;
         if metadata.target() == LOG_CALLSITE {
-            target = self.settle_log_crate(thread, &mut words, &mut header, metadata);
+            (header, target) = self.settle_log_crate(thread, &mut words, header, metadata);
         }
-        let is_audit = self.audit.is_some() && self.is_audit(metadata, target);
+        let is_audit = self.is_audit(metadata, target);
         if is_audit {
             header.head = header.head.with_audit();
         }
@@ -92,15 +98,16 @@ impl RinglightSubscriber {
             self.tell_span(thread, id, &words, metadata, target);
         }
         if self.outputs.logs {
-            let len_bytes = words.len() * 8;
-            let fill = |buffer: &mut [u8]| copy_words(words.iter().copied(), buffer);
             uncounted(|| {
                 if is_audit {
-                    return self.recorder.record_audit(len_bytes, fill);
+                    return self.record_audit(&words);
                 }
-                let is_urgent = || *metadata.level() == Level::ERROR;
-                self.recorder
-                    .record_urgent_if(Signal::Logs, len_bytes, is_urgent, fill)
+                self.recorder.record_urgent_if(
+                    Signal::Logs,
+                    words.len() * 8,
+                    || *metadata.level() == Level::ERROR,
+                    |buffer| copy_words(words.iter().copied(), buffer),
+                )
             });
         }
         thread.give_scratch(words);
@@ -137,18 +144,30 @@ impl RinglightSubscriber {
     #[inline]
     fn is_audit(&self, metadata: &Metadata<'_>, target_of_log: Option<&str>) -> bool {
         let target = target_of_log.unwrap_or(metadata.target());
-        *metadata.level() <= AUDIT_LEVEL && is_audit(self.audit.as_deref(), target)
+        first_byte(target) == self.audit_first
+            && *metadata.level() <= AUDIT_LEVEL
+            && is_audit(self.audit.as_deref(), target)
     }
 
-    /// Makes a record of the crate `log` one of its own callsite, with the key-value pairs it has; its target.
+    /// Hands over the record of an audit event.
     #[cold]
+    #[inline(never)]
+    fn record_audit(&self, words: &[u64]) -> bool {
+        let fill = |buffer: &mut [u8]| copy_words(words.iter().copied(), buffer);
+        self.recorder.record_audit(words.len() * 8, fill)
+    }
+
+    /// Makes a record of the crate `log` one of its own callsite, with the key-value pairs it has; its header then, and
+    /// its target.
+    #[cold]
+    #[inline(never)]
     fn settle_log_crate(
         &self,
         thread: &Thread,
         words: &mut Vec<u64>,
-        header: &mut LogHeader,
+        mut header: LogHeader,
         metadata: &Metadata<'_>,
-    ) -> Option<&'static str> {
+    ) -> (LogHeader, Option<&'static str>) {
         // A record must be whole to be read.
         words[..LOG_HEADER_WORDS].copy_from_slice(&header.to_words());
         let severity = severity(*metadata.level());
@@ -160,9 +179,11 @@ impl RinglightSubscriber {
             let lost = crate::log_bridge::write_pairs(&mut words, self.limits.text_bytes_max, room);
             header.head = header.head.with_dropped(lost);
         }
-        let (callsite, target) = found?;
-        header.callsite = callsite;
-        Some(target)
+        let target = found.map(|(callsite, target)| {
+            header.callsite = callsite;
+            target
+        });
+        (header, target)
     }
 
     /// Writes down the spans around a log record, innermost first.

@@ -126,6 +126,8 @@ pub struct RinglightSubscriber {
     controls: Arc<controls::Shared>,
     /// The target of audit events, if there is one.
     audit: Option<Arc<str>>,
+    /// Its first byte, or zero, so that most targets are told from it without a call.
+    audit_first: u8,
     log_crate: LogCallsites,
     limits: Limits,
     outputs: Outputs,
@@ -189,6 +191,7 @@ impl RinglightSubscriber {
         let stopwatch = Stopwatch::new(Arc::clone(&meter), &clock);
         let slab = Arc::new(Slab::new(clock).metered(meter));
         recorder.set_on_look(measure::note_next);
+        let audit = controls.filters().audit();
         Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             #[cfg(feature = "otel")]
@@ -204,7 +207,8 @@ impl RinglightSubscriber {
             recorder,
             callsites,
             metadata: RwLock::default(),
-            audit: controls.filters().audit(),
+            audit_first: audit.as_deref().map_or(0, log::first_byte),
+            audit,
             log_crate: LogCallsites::default(),
             controls,
             limits: *limits,

@@ -91,7 +91,11 @@ impl Families {
             .by_name
             .insert("target_info".to_owned(), usize::MAX);
         let rules = with.rules.has_rules().then_some(with.rules);
-        for scope_metrics in metrics.scope_metrics() {
+        // The SDK has scopes in no order, and of two metrics that would have one name the first has it: the same one after
+        // every start.
+        let mut scopes: Vec<_> = metrics.scope_metrics().collect();
+        scopes.sort_by_key(|metrics| (metrics.scope().name(), metrics.scope().version()));
+        for scope_metrics in scopes {
             let scope = scope_metrics.scope();
             let of_scope = scope_labels(scope, rules);
             for metric in scope_metrics.metrics() {

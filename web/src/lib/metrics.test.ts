@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Aggregation, Metric, MetricData, MetricSeries } from './api/types';
-import { columns, compact, metricValue, ofService, seriesLabel, tickTime } from './metrics';
+import { columns, compact, metricValue, ofService, seriesLabel, tickTime, unitLabel } from './metrics';
 
 function metric(kind: Metric['kind'], unit: string): Metric {
   return {
@@ -30,6 +30,17 @@ describe('values of metrics', () => {
     ['gauge', '', 'max', NaN, '?'],
   ])('%s in %s as %s: %d is %s', (kind, unit, aggregation, value, expected) => {
     expect(metricValue(metric(kind, unit), aggregation, value)).toBe(expected);
+  });
+
+  it('has units as words', () => {
+    expect(['{message}', 's', '1', '', 'By', 'By/s'].map(unitLabel)).toEqual([
+      'message',
+      's',
+      '',
+      '',
+      'bytes',
+      'By/s',
+    ]);
   });
 
   it('shortens large numbers', () => {

@@ -51,6 +51,12 @@ export function metricValue(metric: Metric, aggregation: Aggregation, value: num
   return `${compact(value)}${plain}${each}`;
 }
 
+/** A unit of UCUM for people: what stands in braces is a word, and `1` is no unit. */
+export function unitLabel(unit: string): string {
+  if (unit === '1') return '';
+  return unit === 'By' ? 'bytes' : unit.replace(/^\{(.*)\}$/, '$1');
+}
+
 /** Three significant digits, thousands as `k`, millions as `M`. */
 export function compact(value: number): string {
   const size = Math.abs(value);

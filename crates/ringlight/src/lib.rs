@@ -233,6 +233,8 @@ pub mod otel;
 #[cfg(all(feature = "profiling", target_os = "linux"))]
 mod process;
 mod propagation;
+#[cfg(any(feature = "fmt", target_os = "linux"))]
+mod rfc3339;
 #[cfg(feature = "profiling")]
 pub mod runtime;
 mod sampling;

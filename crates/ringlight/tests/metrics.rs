@@ -110,8 +110,14 @@ fn points_count(metric: &Metric) -> usize {
 
 #[test]
 fn every_instrument_arrives_as_it_was_measured() {
+    for protocol in ["grpc", "http/protobuf", "http/json"] {
+        check_every_instrument(protocol);
+    }
+}
+
+fn check_every_instrument(protocol: &str) {
     let metrics = received(
-        &[],
+        &[("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)],
         |builder| builder,
         |meter, _| {
             let counter = meter
@@ -239,8 +245,17 @@ fn a_flush_reads_them_and_deltas_are_those_since_the_last_time() {
 
 #[test]
 fn histograms_are_exponential_where_asked_for() {
+    for protocol in ["grpc", "http/json"] {
+        check_exponential(protocol);
+    }
+}
+
+fn check_exponential(protocol: &str) {
     let name = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
-    let exponential = [(name, "base2_exponential_bucket_histogram")];
+    let exponential = [
+        (name, "base2_exponential_bucket_histogram"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+    ];
     let metrics = received(
         &exponential,
         |builder| builder,
@@ -280,9 +295,15 @@ fn histograms_are_exponential_where_asked_for() {
 
 #[test]
 fn an_exemplar_leads_to_the_span_it_was_measured_in() {
+    for protocol in ["grpc", "http/json"] {
+        check_exemplar(protocol);
+    }
+}
+
+fn check_exemplar(protocol: &str) {
     let mut context = None;
     let metrics = received(
-        &[],
+        &[("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)],
         |builder| builder,
         |meter, _| {
             let histogram = meter.f64_histogram("wait").build();

@@ -30,8 +30,8 @@ pub(super) fn span_metrics(
     destinations: &[DestinationConfig],
 ) -> Option<crate::metrics::SpanMetrics> {
     let takes_metrics = |one: &DestinationConfig| one.takes(ringlight_model::Signal::Metrics);
-    let spans = settings.metrics.of_spans();
-    spans.filter(|_| destinations.iter().any(takes_metrics))
+    let are_sent = destinations.iter().any(takes_metrics);
+    settings.metrics.of_spans(are_sent)
 }
 
 /// What makes log lines: for a stream, for a file.

@@ -12,7 +12,6 @@ mod file;
 mod json;
 mod pretty;
 mod text;
-mod time;
 
 #[cfg(test)]
 mod tests;

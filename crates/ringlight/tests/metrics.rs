@@ -294,6 +294,20 @@ fn check_exponential(protocol: &str) {
 }
 
 #[test]
+fn metrics_alone_may_be_sent() {
+    let alone = [
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_LOGS_EXPORTER", "none"),
+    ];
+    let metrics = received(
+        &alone,
+        |builder| builder,
+        |meter, _| meter.u64_counter("orders").build().add(1, &[]),
+    );
+    assert_eq!(points(&named(&metrics, "orders")).len(), 1);
+}
+
+#[test]
 fn only_histograms_that_nothing_else_is_said_of_are_exponential() {
     let exponential = [(
         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",

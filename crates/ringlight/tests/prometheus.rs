@@ -597,5 +597,11 @@ fn sets_of_spans_without_end_are_one_and_told_of_though_nothing_is_sent() {
     }
     let about_calls = |notice: &Notice| matches!(notice, Notice::Metric { metric, .. } if metric == "traces.span.metrics.calls");
     assert_eq!(notices.try_iter().filter(about_calls).count(), 1);
+    let counted = text(&telemetry, PrometheusFormat::Text);
+    let counted = about(&counted, &["ringlight_metrics_overflow_total"]);
+    let of_calls = |line: &&str| line.contains(r#"metric="traces.span.metrics.calls""#);
+    let of_calls = counted.lines().find(of_calls).unwrap();
+    // At both looks before this one, and at the flush.
+    assert!(of_calls.ends_with(" 3"), "{of_calls}");
     telemetry.shutdown(LONG);
 }

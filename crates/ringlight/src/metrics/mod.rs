@@ -232,8 +232,6 @@ impl Metrics {
             reservoirs: Arc::clone(&provider.reservoirs),
             overflows: Arc::clone(&provider.overflows),
             spans,
-            notices: notices.clone(),
-            has_told_overflow: false,
             encoder: sender.map(|sender| encode::Encoder::new(sender, rules.clone())),
             #[cfg(feature = "prometheus")]
             writer: is_scraped.then(|| prometheus::Writer::new(pipeline.resource(), rules)),

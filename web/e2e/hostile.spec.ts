@@ -83,3 +83,38 @@ test('fault_35: names, values and bodies are text, whatever they hold', async ({
   expect(await page.title()).not.toContain('owned');
   expect(complaints).toEqual([]);
 });
+
+test('fault_35: names that are alike when they are put together are told apart', async ({
+  page,
+  request,
+}) => {
+  const complaints = watch(page);
+  const tag = hex(4);
+  const now = `${Date.now()}000000`;
+  const attributes = [{ key: 'alloc.bytes', value: { intValue: '9000000000000' } }];
+  // Joined by a line feed, service and name of both are the same.
+  const pairs = [
+    [`a-${tag}`, 'b\nc'],
+    [`a-${tag}\nb`, 'c'],
+  ] as const;
+  for (const [service, name] of pairs) {
+    const resource = { attributes: [{ key: 'service.name', value: { stringValue: service } }] };
+    const span = {
+      traceId: hex(16),
+      spanId: hex(8),
+      name,
+      startTimeUnixNano: now,
+      endTimeUnixNano: now,
+      attributes,
+    };
+    await send(request, 'traces', { resourceSpans: [{ resource, scopeSpans: [{ spans: [span] }] }] });
+  }
+  for (const path of ['/overview?all=1', '/runtime', '/traces']) {
+    await page.goto(path);
+    const mentions = page.getByRole('main').getByText(`a-${tag}`);
+    await expect(async () => expect(await mentions.count()).toBeGreaterThanOrEqual(2)).toPass({
+      timeout: 15_000,
+    });
+  }
+  expect(complaints).toEqual([]);
+});

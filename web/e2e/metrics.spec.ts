@@ -114,7 +114,7 @@ test('an exemplar has the unit of what was measured, wherever it is drawn', asyn
   const complaints = watch(page);
   const name = `latency.${hex(4)}`;
   // The same exemplar in two series.
-  const exemplars = [{ timeUnixNano: millis(60_000), asDouble: 0.25, traceId: hex(16), spanId: hex(8) }];
+  const exemplars = [{ timeUnixNano: millis(8000), asDouble: 0.25, traceId: hex(16), spanId: hex(8) }];
   const point = (queue: string) => ({
     ...since,
     timeUnixNano: millis(5000),

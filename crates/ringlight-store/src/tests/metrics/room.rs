@@ -84,34 +84,46 @@ fn a_process_that_starts_again_and_again_is_never_refused() {
 
 #[test]
 fn a_series_that_comes_again_is_one_with_what_was_stored_before() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(limited(directory.path()));
-    let counted = |seconds: u64, value: u64| {
-        let point = since(0, seconds, &format!(r#""asInt":"{value}""#));
-        counter("orders", CUMULATIVE, &[point])
-    };
-    add(&store, "shop", &counted(10, 100));
-    for sent in 1..=5 {
+    let check = |is_sealed_between: bool| {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(limited(directory.path()));
+        let counted = |seconds: u64, value: u64| {
+            let point = since(0, seconds, &format!(r#""asInt":"{value}""#));
+            counter("orders", CUMULATIVE, &[point])
+        };
+        let orders = |store: &Store| values(store, &asking("orders", Aggregation::Sum, 20));
+        add(&store, "shop", &counted(10, 100));
+        for sent in 1..=5 {
+            store.shared().series_mut().age(HOUR);
+            start(&store, sent);
+        }
+        let metrics = store.metrics();
+        assert!(metrics.iter().all(|one| one.metric.name != "orders"));
+        if is_sealed_between {
+            flush(&store);
+        }
         store.shared().series_mut().age(HOUR);
-        start(&store, sent);
-    }
-    assert!(
-        store
-            .metrics()
-            .iter()
-            .all(|one| one.metric.name != "orders")
-    );
-    store.shared().series_mut().age(HOUR);
-    add(&store, "shop", &counted(20, 103));
-    flush(&store);
-    drop(store);
-    let store = open(config(directory.path()));
-    let orders = store.metrics().pop().unwrap();
-    assert_eq!((&*orders.metric.name, orders.series_count), ("orders", 1));
-    assert_eq!(
-        values(&store, &asking("orders", Aggregation::Sum, 20)),
-        [(0, 100.0), (10, 3.0)]
-    );
+        add(&store, "shop", &counted(20, 103));
+        // What it counted before cannot be found.
+        let alone = [(0, 51.5), (10, 51.5)];
+        assert_eq!(orders(&store), alone);
+        flush(&store);
+        assert_eq!(orders(&store), alone);
+        drop(store);
+        let store = open(config(directory.path()));
+        let metrics = store.metrics();
+        let found = metrics.iter().find(|one| one.metric.name == "orders");
+        assert_eq!(found.unwrap().series_count, 1);
+        assert_eq!(orders(&store), [(0, 100.0), (10, 3.0)]);
+        // It goes on under its newest number.
+        add(&store, "shop", &counted(30, 107));
+        let search = asking("orders", Aggregation::Sum, 30);
+        assert_eq!(values(&store, &search)[2], (20, 4.0));
+        flush(&store);
+        assert_eq!(values(&store, &search)[2], (20, 4.0));
+    };
+    check(false);
+    check(true);
 }
 
 #[test]

@@ -25,6 +25,8 @@ const SERIES_BYTES_MAX: usize = 64 << 20;
 const IDLE_NANO: u64 = 15 * 60 * 1_000_000_000;
 /// The part of all series that makes room at a time, so that finding the oldest costs each little.
 const ROOM_PART: usize = 64;
+/// How long there is no other look for idle series after one that found fewer than make room at a time.
+const LOOK_PAUSE_NANO: u64 = 1_000_000_000;
 
 /// A metric with a resource, a scope and attributes.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -116,8 +118,8 @@ pub(crate) struct Registry {
     series_max: usize,
     /// Series that made room for others, and those there was no room for at the start.
     forgotten: u64,
-    /// No series is idle at an earlier time, Unix nanoseconds.
-    idle_from_unix_nano: u64,
+    /// When to look for idle series again at the earliest, Unix nanoseconds.
+    look_from_unix_nano: u64,
 }
 
 /// Where and when points arrived.
@@ -147,7 +149,7 @@ impl Registry {
             bytes: 0,
             series_max,
             forgotten: 0,
-            idle_from_unix_nano: 0,
+            look_from_unix_nano: 0,
         }
     }
 
@@ -266,7 +268,9 @@ impl Registry {
     // Forgets those that nothing has come of for the longest time. What is stored of them stays until its
     // slice is deleted. Gives whether there were any.
     fn forget_idle(&mut self, now_unix_nano: u64) -> bool {
-        if now_unix_nano < self.idle_from_unix_nano {
+        // A clock that was set back is not waited for.
+        let pause = self.look_from_unix_nano.saturating_sub(now_unix_nano);
+        if (1..=LOOK_PAUSE_NANO).contains(&pause) {
             return false;
         }
         let mut idle: Vec<(u64, u64)> = self
@@ -275,12 +279,14 @@ impl Registry {
             .map(|(&id, known)| (known.received_unix_nano, id))
             .filter(|(received, _)| now_unix_nano.saturating_sub(*received) > IDLE_NANO)
             .collect();
+        let wanted = (self.series_max / ROOM_PART).max(1);
+        if idle.len() <= wanted {
+            self.look_from_unix_nano = now_unix_nano.saturating_add(LOOK_PAUSE_NANO);
+        }
         if idle.is_empty() {
-            let received = self.known.values().map(|known| known.received_unix_nano);
-            self.idle_from_unix_nano = received.min().unwrap_or(0).saturating_add(IDLE_NANO);
             return false;
         }
-        let count = (self.series_max / ROOM_PART).clamp(1, idle.len());
+        let count = wanted.min(idle.len());
         idle.select_nth_unstable(count - 1);
         idle.truncate(count);
         let gone: Vec<u64> = idle.into_iter().map(|(_, id)| id).collect();

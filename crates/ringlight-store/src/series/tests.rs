@@ -78,6 +78,21 @@ fn those_idle_for_the_longest_make_room_and_none_that_is_written_to() {
 }
 
 #[test]
+fn there_is_a_pause_after_few_were_found() {
+    let mut registry = Registry::new(10);
+    arrive(&mut registry, 0..2, at(0));
+    arrive(&mut registry, 2..10, at(1));
+    // Two are idle; of the others some are as soon as a minute is over.
+    assert_eq!(arrive(&mut registry, 10..13, at(16)), [11, 12, 0]);
+    let later = |nanos| Arrival {
+        received_unix_nano: at(16).received_unix_nano + nanos,
+        ..at(16)
+    };
+    assert_eq!(arrive(&mut registry, [13], later(LOOK_PAUSE_NANO - 1)), [0]);
+    assert_eq!(arrive(&mut registry, [13], later(LOOK_PAUSE_NANO)), [13]);
+}
+
+#[test]
 fn many_make_room_at_a_time_where_many_are_kept() {
     let mut registry = Registry::new(6400);
     arrive(&mut registry, 0..6400, at(0));

@@ -19,7 +19,7 @@ use super::exemplars::Taken;
 use super::overflows::Overflows;
 #[cfg(feature = "prometheus")]
 use super::prometheus::{PrometheusFormat, Writer};
-use super::spans::{Reading, SpanMetrics};
+use super::spans::{Series, SpanMetrics, has_overflow, overflow_notice};
 
 /// OpenTelemetry's reader, in the SDK's hands.
 #[derive(Debug)]
@@ -219,14 +219,12 @@ impl Work {
     fn read(&mut self) {
         let metrics = self.readings.sent.as_ref().and_then(collected);
         let exemplars = self.reservoirs.take();
+        // Also where Prometheus alone has them: the longest of them is that of another time from now on.
+        let spans = self.spans.as_mut().and_then(SpanMetrics::read);
         if let (Some(metrics), Some(encoder)) = (metrics, &self.encoder) {
-            let spans = self.spans.as_mut().and_then(SpanMetrics::read);
             encoder.send(&metrics, &exemplars, &self.overflows, spans.as_ref());
-            if spans.is_some_and(|spans| spans.has_overflow()) && !self.has_told_overflow {
-                self.has_told_overflow = true;
-                self.notices.send(&Reading::overflow_notice());
-            }
         }
+        self.tell_overflow(spans.as_ref().map_or(&[], |spans| &spans.series));
         #[cfg(feature = "prometheus")]
         if self.writer.is_some() {
             self.seen.extend(exemplars);
@@ -235,12 +233,23 @@ impl Work {
 
     /// Reads for Prometheus. A panic, which only the SDK's can be, is as if nothing were asked.
     #[cfg(feature = "prometheus")]
-    fn write(&self, format: PrometheusFormat, give: GiveText) {
+    fn write(&mut self, format: PrometheusFormat, give: GiveText) {
         let metrics = self.readings.scraped.as_ref().and_then(collected);
         if let (Some(metrics), Some(writer)) = (metrics, &self.writer) {
             let mut exemplars = self.seen.clone();
             exemplars.extend(self.reservoirs.look());
-            give(writer.write(format, &metrics, &exemplars, &self.overflows));
+            let spans = self.spans.as_ref().and_then(SpanMetrics::look);
+            let spans = spans.unwrap_or_default();
+            give(writer.write(format, &metrics, &exemplars, &spans, &self.overflows));
+            self.tell_overflow(&spans);
+        }
+    }
+
+    /// Says so once where there are more series of spans than there may be.
+    fn tell_overflow(&mut self, spans: &[Series]) {
+        if !self.has_told_overflow && has_overflow(spans) {
+            self.has_told_overflow = true;
+            self.notices.send(&overflow_notice());
         }
     }
 }

@@ -279,6 +279,12 @@ test('roots are grouped, the most frequent first, the missing left out', () => {
     error_count,
     services: [],
   });
+  expect(
+    rootGroups([
+      { ...trace('b\nc'), root_service: 'a' },
+      { ...trace('c'), root_service: 'a\nb' },
+    ]),
+  ).toHaveLength(2);
   expect(rootGroups([trace('a'), trace('b', 2), trace('b'), trace('')])).toEqual([
     { service: 's', name: 'b', traces: 2, failed: 1 },
     { service: 's', name: 'a', traces: 1, failed: 0 },

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import type { Aggregation, Metric, MetricData, MetricOverview, MetricSeries } from './api/types';
 import {
@@ -161,6 +161,19 @@ describe('series', () => {
       [1, 2],
     ]);
     expect(columns(answer('avg', 25, line))[1]).toEqual([1, 2]);
+  });
+
+  it('leave out the last step while clients may not have reported it yet', () => {
+    const line = series([10, 1], [20, 2]);
+    const at = (second: number) => {
+      vi.useFakeTimers({ now: second * 1000 });
+      const [times] = columns(answer('rate', Math.min(second, 30), line));
+      vi.useRealTimers();
+      return times;
+    };
+    expect(at(30)).toEqual([10]);
+    expect(at(35)).toEqual([10]);
+    expect(at(36)).toEqual([10, 20]);
   });
 
   it('have marks as precise as these are apart', () => {

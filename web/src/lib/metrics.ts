@@ -136,11 +136,16 @@ export function shortLabel(labels: readonly Attribute[]): string {
 /** What is added up over a step says too little while that is not over. */
 const OF_WHOLE_STEPS: readonly Aggregation[] = ['rate', 'sum', 'count'];
 
-/** The points of a series without the one of a step that is not over, where that would mislead. */
+/** What clients measured may come so much later: the interval of export that they have by default, and the way. */
+const REPORTED_AFTER_MS = 6000;
+
+/** The points of a series without those of steps that are not over, or not reported yet, where these would mislead. */
 export function wholePoints(series: MetricSeries, data: MetricData): MetricSeries['points'] {
   const isAdded = OF_WHOLE_STEPS.includes(data.aggregation) && data.metric.kind !== 'gauge';
   if (!isAdded) return series.points;
-  const end = nanosOf(data.to_unix_nano) - BigInt(data.step_nano);
+  const reported = BigInt(Date.now() - REPORTED_AFTER_MS) * 1_000_000n;
+  const to = nanosOf(data.to_unix_nano);
+  const end = (to < reported ? to : reported) - BigInt(data.step_nano);
   return series.points.filter(({ time_unix_nano: time }) => nanosOf(time) <= end);
 }
 

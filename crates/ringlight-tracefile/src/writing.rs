@@ -174,12 +174,14 @@ impl Writing {
     fn run(&mut self) {
         let shared = Arc::clone(&self.shared);
         let _written = Written(&shared);
+        let mut empty = Buffer::default();
         loop {
             let is_over = shared.wait();
             self.read_counters();
             self.look(is_over);
-            let buffer = shared.lock().drawing.take();
+            let buffer = shared.lock().drawing.take(empty);
             self.write(&buffer);
+            empty = buffer.emptied();
             if is_over {
                 return self.finish();
             }

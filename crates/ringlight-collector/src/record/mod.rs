@@ -73,9 +73,9 @@ use ringlight_model::{Severity, SpanId, SpanKind, StatusCode};
 pub use header::{LogHeader, SpanHeader};
 pub(crate) use nested::{close_nested, open_nested};
 pub use pack::{TextPacker, load_tail};
-pub(crate) use read::PlainValue;
 pub use read::{
-    EnclosingSpan, Item, Items, KeyRef, List, LogRecord, Record, SpanRecord, Text, ValueRef,
+    EnclosingSpan, Item, Items, KeyRef, List, LogRecord, PlainValue, Record, SpanRecord, Text,
+    ValueRef,
 };
 pub use role::{FieldRole, parse_span_kind, parse_status_code};
 pub(crate) use slice::is_for_sinks;

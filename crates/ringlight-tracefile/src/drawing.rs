@@ -93,6 +93,12 @@ struct Log {
     record: Vec<u8>,
 }
 
+impl std::fmt::Debug for Drawing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Drawing").finish_non_exhaustive()
+    }
+}
+
 impl Opened {
     fn of(slice: &Slice) -> Option<Self> {
         (slice.opened_by != 0).then_some(Self {

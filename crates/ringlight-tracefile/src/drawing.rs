@@ -255,11 +255,7 @@ impl Drawing {
         }
         self.put_last_by(registry);
         let Some(live) = self.live.get_mut(&slice.span_id) else {
-            if self.has_closed(slice.span_id) {
-                self.draw_slice(slice, Flow::None, registry);
-            } else {
-                self.last = Some(Kept::new(*slice));
-            }
+            self.last = Some(Kept::new(*slice));
             return;
         };
         live.seen = self.looks;
@@ -287,7 +283,7 @@ impl Drawing {
     #[inline]
     fn put_last_by(&mut self, registry: &CallsiteRegistry) {
         let Some(kept) = self.last.take() else { return };
-        if self.live.len() >= LIVE_MAX {
+        if self.live.len() >= LIVE_MAX || self.has_closed(kept.first.span_id) {
             return self.draw_some(Some(kept), registry);
         }
         let live = Live {
@@ -512,3 +508,6 @@ fn level(severity: Severity) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,13 +10,13 @@ use ringlight_collector::record::{
 };
 use ringlight_model::{Callsite, CallsiteId, CallsiteKind, CallsiteRegistry};
 
-use crate::format::{ArgName, Format, Label};
+use crate::format::{ArgName, Format, Fragment, Label};
 
 /// A callsite, what its fields mean, and what they look like.
 #[derive(Debug)]
 pub(crate) struct Known {
     callsite: Arc<Callsite>,
-    label: Box<[u8]>,
+    label: Fragment,
     fields: Box<[Field]>,
     /// Whether one of them may be a span's name.
     may_name: bool,
@@ -26,7 +26,7 @@ pub(crate) struct Known {
 struct Field {
     role: FieldRole,
     /// Its name as an argument, if it is one.
-    shown: Option<Box<[u8]>>,
+    shown: Option<Fragment>,
 }
 
 impl Field {
@@ -79,7 +79,7 @@ impl Known {
     #[inline]
     fn shown(&self, index: u16) -> Option<ArgName<'_>> {
         let field = self.fields.get(usize::from(index))?;
-        field.shown.as_deref().map(ArgName::Drawn)
+        field.shown.as_ref().map(ArgName::Drawn)
     }
 }
 
@@ -90,12 +90,17 @@ fn category(callsite: &Callsite) -> &'static str {
     }
 }
 
+/// Callsites that are found without hashing.
+const RECENT: usize = 64;
+
 /// Callsites met so far: as many as the program's source has.
 #[derive(Debug)]
 pub(crate) struct Callsites {
-    known: HashMap<CallsiteId, Known, RandomState>,
-    /// Of records that have none.
-    none: Known,
+    /// The first one is that of records that have none.
+    known: Vec<Known>,
+    by_id: HashMap<CallsiteId, usize, RandomState>,
+    /// Those met lately, by a few bits of their address.
+    recent: [Option<(CallsiteId, usize)>; RECENT],
 }
 
 impl Callsites {
@@ -112,8 +117,9 @@ impl Callsites {
             fields: Vec::new(),
         };
         Self {
-            known: HashMap::default(),
-            none: Known::new(Arc::new(none), format),
+            known: vec![Known::new(Arc::new(none), format)],
+            by_id: HashMap::default(),
+            recent: [None; RECENT],
         }
     }
 
@@ -126,19 +132,35 @@ impl Callsites {
         format: &Format,
     ) -> &Known {
         let Some(id) = id else {
-            return &self.none;
+            return &self.known[0];
         };
-        if !self.known.contains_key(&id) {
-            self.learn(id, registry, format);
-        }
-        self.known.get(&id).unwrap_or(&self.none)
+        // Metadata are statics of more than a hundred bytes.
+        let address = id.get();
+        let place = (address >> 5 ^ address >> 11) as usize % RECENT;
+        let index = match self.recent[place] {
+            Some((known, index)) if known == id => index,
+            _ => {
+                let index = self.index(id, registry, format);
+                // One that is not known yet may be so the next time.
+                self.recent[place] = (index != 0).then_some((id, index));
+                index
+            }
+        };
+        &self.known[index]
     }
 
     #[cold]
-    fn learn(&mut self, id: CallsiteId, registry: &CallsiteRegistry, format: &Format) {
-        if let Some(callsite) = registry.lookup(id) {
-            self.known.insert(id, Known::new(callsite, format));
+    fn index(&mut self, id: CallsiteId, registry: &CallsiteRegistry, format: &Format) -> usize {
+        if let Some(&index) = self.by_id.get(&id) {
+            return index;
         }
+        let Some(callsite) = registry.lookup(id) else {
+            return 0;
+        };
+        self.known.push(Known::new(callsite, format));
+        let index = self.known.len() - 1;
+        self.by_id.insert(id, index);
+        index
     }
 }
 

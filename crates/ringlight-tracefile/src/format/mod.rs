@@ -139,15 +139,45 @@ pub(crate) struct Label<'a> {
     pub(crate) name: &'a str,
     pub(crate) category: &'a str,
     /// Both as [`Format::label`] has them, where that was asked before.
-    pub(crate) drawn: Option<&'a [u8]>,
+    pub(crate) drawn: Option<&'a Fragment>,
 }
 
 /// The name of something that is shown beside an event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ArgName<'a> {
     /// As [`Format::arg_name`] has it.
-    Drawn(&'a [u8]),
+    Drawn(&'a Fragment),
     Text(&'a str),
+}
+
+/// Bytes that are written over and over. Behind them there is room for as many as are copied at a time, so that a few of
+/// them take no call: what was copied too much is taken back.
+#[derive(Debug)]
+pub(crate) struct Fragment {
+    padded: Box<[u8]>,
+    len: usize,
+}
+
+impl Fragment {
+    const STEP: usize = 32;
+
+    fn new(mut bytes: Vec<u8>) -> Self {
+        let len = bytes.len();
+        bytes.resize(len.next_multiple_of(Self::STEP), 0);
+        Self {
+            padded: bytes.into(),
+            len,
+        }
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        let end = out.len() + self.len;
+        for step in self.padded.as_chunks::<{ Self::STEP }>().0 {
+            out.extend_from_slice(step);
+        }
+        out.truncate(end);
+    }
 }
 
 /// Where a slice stands among those of its span, perhaps of several threads, which are shown to follow each other.
@@ -190,23 +220,23 @@ impl Format {
     }
 
     /// What a label looks like in an event: the same every time, so that it need not be drawn each time.
-    pub(crate) fn label(&self, name: &str, category: &str) -> Box<[u8]> {
+    pub(crate) fn label(&self, name: &str, category: &str) -> Fragment {
         let mut out = Vec::new();
         match self.kind {
             TraceFileFormat::Json => json::label(&mut out, name, category),
             TraceFileFormat::Perfetto => perfetto::label(&mut out, name, category),
         }
-        out.into()
+        Fragment::new(out)
     }
 
     /// What the name of an argument looks like, likewise.
-    pub(crate) fn arg_name(&self, name: &str) -> Box<[u8]> {
+    pub(crate) fn arg_name(&self, name: &str) -> Fragment {
         let mut out = Vec::new();
         match self.kind {
             TraceFileFormat::Json => json::arg_name(&mut out, name),
             TraceFileFormat::Perfetto => perfetto::arg_name(&mut out, name),
         }
-        out.into()
+        Fragment::new(out)
     }
 
     /// How a file ends that is not cut off.
@@ -255,6 +285,16 @@ fn elements<'a>(value: &ValueRef<'a>) -> impl Iterator<Item = ValueRef<'a>> + us
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fragment_is_written_as_it_is() {
+        let bytes: Vec<u8> = (0..200).collect();
+        for len in 0..bytes.len() {
+            let mut out = vec![9; 3];
+            Fragment::new(bytes[..len].to_vec()).write(&mut out);
+            assert_eq!(out, [&[9; 3], &bytes[..len]].concat());
+        }
+    }
 
     #[test]
     fn all_digits_of_a_number_are_those_it_has_one_by_one() {

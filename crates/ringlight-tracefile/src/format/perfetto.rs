@@ -75,7 +75,7 @@ const COUNTER_TRACKS: u64 = 1 << 63;
 
 pub(super) fn begin(out: &mut Vec<u8>, process: &Process) {
     // The clock of the machine since it was started is what Perfetto reckons in: here, both show the same.
-    packet(out, None, |packet| {
+    packet(out, Size::Short, None, |packet| {
         packet.message(CLOCK_SNAPSHOT, |snapshot| {
             for clock in [REALTIME, BOOTTIME] {
                 snapshot.message(CLOCKS, |fields| {
@@ -120,7 +120,7 @@ pub(super) fn event(out: &mut Vec<u8>, process: &Process, event: &Event<'_>) {
                     fields.fixed(FLOW_IDS, ids.span.get());
                 }
             });
-            track_event(out, time.end, SLICE_END, track, |_| {});
+            track_event_end(out, time.end, track);
         }
         Event::Life {
             label,
@@ -137,7 +137,7 @@ pub(super) fn event(out: &mut Vec<u8>, process: &Process, event: &Event<'_>) {
                 fields.label(*label);
                 fields.arguments(Some(ids), args, None);
             });
-            track_event(out, time.end, SLICE_END, uuid, |_| {});
+            track_event_end(out, time.end, uuid);
         }
         Event::Handover {
             from: (thread, time),
@@ -205,8 +205,8 @@ const fn thread_track(thread: u64) -> u64 {
     thread.wrapping_add(THREAD_TRACKS)
 }
 
-fn packet(out: &mut Vec<u8>, time: Option<u64>, fill: impl FnOnce(&mut Fields<'_>)) {
-    Fields(out).long_message(PACKET, |packet| {
+fn packet(out: &mut Vec<u8>, size: Size, time: Option<u64>, fill: impl FnOnce(&mut Fields<'_>)) {
+    Fields(out).message_of(PACKET, size, |packet| {
         if let Some(time) = time {
             packet.whole(TIMESTAMP, time);
             packet.whole(TIMESTAMP_CLOCK_ID, REALTIME);
@@ -217,7 +217,7 @@ fn packet(out: &mut Vec<u8>, time: Option<u64>, fill: impl FnOnce(&mut Fields<'_
 }
 
 fn track(out: &mut Vec<u8>, uuid: u64, fill: impl FnOnce(&mut Fields<'_>)) {
-    packet(out, None, |packet| {
+    packet(out, Size::Short, None, |packet| {
         packet.message(TRACK_DESCRIPTOR, |track| {
             track.whole(UUID, uuid);
             fill(track);
@@ -225,6 +225,7 @@ fn track(out: &mut Vec<u8>, uuid: u64, fill: impl FnOnce(&mut Fields<'_>)) {
     });
 }
 
+/// An event with what it says of itself.
 fn track_event(
     out: &mut Vec<u8>,
     time: u64,
@@ -232,13 +233,32 @@ fn track_event(
     track: u64,
     fill: impl FnOnce(&mut Fields<'_>),
 ) {
-    packet(out, Some(time), |packet| {
-        packet.long_message(TRACK_EVENT, |event| {
+    packet(out, Size::Long, Some(time), |packet| {
+        packet.message_of(TRACK_EVENT, Size::Long, |event| {
             event.whole(TYPE, kind);
             event.whole(TRACK_UUID, track);
             fill(event);
         });
     });
+}
+
+/// The end of what began on a track last.
+fn track_event_end(out: &mut Vec<u8>, time: u64, track: u64) {
+    packet(out, Size::Short, Some(time), |packet| {
+        packet.message(TRACK_EVENT, |event| {
+            event.whole(TYPE, SLICE_END);
+            event.whole(TRACK_UUID, track);
+        });
+    });
+}
+
+/// What a message is likely to take: one that takes something else is moved.
+#[derive(Debug, Clone, Copy)]
+enum Size {
+    /// Below 128 bytes.
+    Short,
+    /// Below 16 KiB.
+    Long,
 }
 
 /// The fields of a message, appended to the bytes.
@@ -286,17 +306,15 @@ impl Fields<'_> {
     /// A message in the message. Its length stands before it, in as many bytes as it takes.
     #[inline]
     fn message(&mut self, field: u32, fill: impl FnOnce(&mut Fields<'_>)) {
-        self.message_of(field, 1, fill);
-    }
-
-    /// The same for one of 128 bytes or more, as far as can be guessed: what was guessed wrong is moved.
-    #[inline]
-    fn long_message(&mut self, field: u32, fill: impl FnOnce(&mut Fields<'_>)) {
-        self.message_of(field, 2, fill);
+        self.message_of(field, Size::Short, fill);
     }
 
     #[inline]
-    fn message_of(&mut self, field: u32, guessed: usize, fill: impl FnOnce(&mut Fields<'_>)) {
+    fn message_of(&mut self, field: u32, size: Size, fill: impl FnOnce(&mut Fields<'_>)) {
+        let guessed = match size {
+            Size::Short => 1,
+            Size::Long => 2,
+        };
         self.varint(u64::from(field << 3 | 2));
         let length_at = self.0.len();
         self.0.extend_from_slice(&[0; 2][..guessed]);
@@ -312,7 +330,7 @@ impl Fields<'_> {
 
     fn label(&mut self, label: Label<'_>) {
         match label.drawn {
-            Some(drawn) => self.0.extend_from_slice(drawn),
+            Some(drawn) => drawn.write(self.0),
             None => self::label(self.0, label.name, label.category),
         }
     }
@@ -328,16 +346,16 @@ impl Fields<'_> {
             (ArgName::Drawn(name), ValueRef::I64(whole)) => {
                 let value = whole.cast_unsigned();
                 self.varint(u64::from(DEBUG_ANNOTATIONS << 3 | 2));
-                self.varint((name.len() + 1 + varint_len(value)) as u64);
-                self.0.extend_from_slice(name);
+                self.varint((name.len + 1 + varint_len(value)) as u64);
+                name.write(self.0);
                 self.whole(INT_VALUE, value);
             }
             (ArgName::Drawn(name), ValueRef::Text(text)) => {
                 let text = text.to_str();
                 let head = 1 + varint_len(text.len() as u64);
                 self.varint(u64::from(DEBUG_ANNOTATIONS << 3 | 2));
-                self.varint((name.len() + head + text.len()) as u64);
-                self.0.extend_from_slice(name);
+                self.varint((name.len + head + text.len()) as u64);
+                name.write(self.0);
                 self.text(STRING_VALUE, &text);
             }
             (name, value) => self.annotation(name, |fields| fields.value(&value)),
@@ -370,7 +388,7 @@ impl Fields<'_> {
     fn annotation(&mut self, name: ArgName<'_>, fill: impl FnOnce(&mut Fields<'_>)) {
         self.message(DEBUG_ANNOTATIONS, |fields| {
             match name {
-                ArgName::Drawn(name) => fields.0.extend_from_slice(name),
+                ArgName::Drawn(name) => name.write(fields.0),
                 ArgName::Text(name) => arg_name(fields.0, name),
             }
             fill(fields);
@@ -432,14 +450,11 @@ mod tests {
     #[test]
     fn a_message_of_any_length_says_how_long_it_is() {
         for length in [0, 1, 126, 127, 128, 129, 16_383, 16_384, 70_000] {
-            for is_long in [false, true] {
+            for size in [Size::Short, Size::Long] {
                 let mut out = vec![9];
-                let fill = |fields: &mut Fields<'_>| fields.0.resize(fields.0.len() + length, 7);
-                let mut fields = Fields(&mut out);
-                match is_long {
-                    true => fields.long_message(1, fill),
-                    false => fields.message(1, fill),
-                }
+                Fields(&mut out).message_of(1, size, |fields| {
+                    fields.0.resize(fields.0.len() + length, 7);
+                });
                 let mut expected = vec![9, 1 << 3 | 2];
                 let mut rest = length;
                 while rest >= 0x80 {

@@ -20,7 +20,7 @@ pub enum TraceFileFormat {
     /// Source: "Trace Event Format", the Chromium project.
     #[default]
     Json,
-    /// Perfetto's protobuf: `.pftrace`, about a third of the size.
+    /// Perfetto's protobuf: `.pftrace`, a sixth smaller.
     ///
     /// Source: `perfetto/protos/perfetto/trace/trace_packet.proto`.
     Perfetto,

@@ -199,6 +199,21 @@ fn a_future_is_its_polls_and_a_life_of_its_own() {
 }
 
 #[test]
+fn a_future_that_is_polled_once_is_a_slice_with_its_fields() {
+    let clock = ringlight::Clock::manual(ManualTime::default());
+    let events = drawn_by(builder().clock(clock), || {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.build().unwrap();
+        // It is entered once more where it is dropped.
+        runtime.block_on(async { info!("found") }.instrument(info_span!("look up", id = 5)));
+    });
+    let slice = one(&events, "X", "look up");
+    assert_eq!(slice["args"]["id"], 5);
+    assert_eq!(of(&events, "b", "look up").len(), 0);
+    assert_eq!(one(&events, "i", "found")["tid"], slice["tid"]);
+}
+
+#[test]
 fn work_that_is_given_to_another_thread_is_shown_to_come_from_there() {
     let events = drawn(|| {
         let parent = info_span!("parent");

@@ -384,7 +384,7 @@ pub const SETTINGS: &[Setting] = &[
         "RINGLIGHT_TRACE_FORMAT",
         Shape::Word(&["json", "perfetto"]),
         "`json`",
-        "What they are written as: Trace Event Format or Perfetto's own, about a third of the size",
+        "What they are written as: Trace Event Format or Perfetto's own, a sixth smaller",
     ),
     setting(
         "trace_file_size",

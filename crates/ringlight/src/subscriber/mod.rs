@@ -255,9 +255,12 @@ impl RinglightSubscriber {
     fn new_span_attentive(&self, attributes: &Attributes<'_>) -> Id {
         self.rouse_listener();
         #[cfg(feature = "otel")]
-        return self.new_span_shared(attributes);
+        let id = self.new_span_shared(attributes);
         #[cfg(not(feature = "otel"))]
-        self.new_span_alone::<true>(attributes)
+        let id = self.new_span_alone::<true>(attributes);
+        #[cfg(feature = "profiling")]
+        self.time_opened(SlotId::from_u64(id.into_u64()));
+        id
     }
 
     /// Enters a span where there is a reason for another way.

@@ -613,10 +613,7 @@ impl Builder {
         let mut settings = Settings::resolve(self.inputs)?;
         let mut destinations = self.destinations;
         let routes = connect(&mut settings, &mut destinations)?;
-        for warning in &settings.warnings {
-            crate::notice::say(format_args!("{warning}"));
-        }
-
+        settings.tell_warnings();
         let service = service_name(&settings.pipeline.resource.attributes);
         let sampling = HeadSampling::new(service.clone(), settings.sampler, self.sampling_rules);
         #[cfg(feature = "otel")]
@@ -666,7 +663,7 @@ impl Builder {
         let limits = config.limits;
         let notices = config.notices.clone();
         if let Some(budget) = settings.overhead_budget {
-            config.governor = budget::governor(budget, Arc::clone(&controls));
+            config.governor = budget::governor(budget, Arc::clone(&controls), notices.clone());
         }
         let log_filter = Choice::new(Arc::clone(&controls), Output::Logs);
         let known = Arc::clone(&callsites);
@@ -699,6 +696,7 @@ impl Builder {
         let runtimes = crate::runtime::Runtimes::new(
             settings.runtime,
             subscriber.published_spans(),
+            notices.clone(),
             #[cfg(feature = "otel")]
             metrics.as_ref().map(|metrics| metrics.provider.clone()),
         );
@@ -713,11 +711,11 @@ impl Builder {
             runtimes,
         );
         if self.watches_config_file {
-            telemetry.watch_config_file(notices);
+            telemetry.watch_config_file(notices.clone());
         }
         let console = Console {
             #[cfg(feature = "tokio-console")]
-            address: settings.console,
+            place: settings.console.map(|address| (address, notices)),
         };
         Ok((subscriber, telemetry, console))
     }
@@ -737,9 +735,7 @@ impl Builder {
         let mut settings = Settings::resolve(self.inputs)?;
         let mut destinations = Vec::new();
         connect(&mut settings, &mut destinations)?;
-        for warning in &settings.warnings {
-            crate::notice::say(format_args!("{warning}"));
-        }
+        settings.tell_warnings();
         let destination = destinations.pop().ok_or_else(|| InitError::Endpoint {
             origin: "`start_relay`".to_owned(),
             reason: "there is no endpoint to pass anything on to".to_owned(),

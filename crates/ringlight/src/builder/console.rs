@@ -7,11 +7,11 @@ use tracing_subscriber::registry::LookupSpan;
 #[cfg(feature = "tokio-console")]
 use super::Builder;
 
-/// Where `tokio-console` connects to, if it is to see tasks.
+/// Where `tokio-console` connects to, if it is to see tasks, and who is told where it cannot.
 #[derive(Debug)]
 pub(super) struct Console {
     #[cfg(feature = "tokio-console")]
-    pub(super) address: Option<std::net::SocketAddr>,
+    pub(super) place: Option<(std::net::SocketAddr, ringlight_collector::Notices)>,
 }
 
 #[cfg(feature = "tokio-console")]
@@ -62,7 +62,8 @@ impl Console {
         use ringlight_collector::in_pipeline;
         use tracing_subscriber::filter::dynamic_filter_fn;
 
-        let address = self.address?;
+        let (address, notices) = self.place?;
+        let told = notices.clone();
         let console = console_subscriber::ConsoleLayer::builder().server_addr(address);
         let (layer, server) = console.build();
         let thread = std::thread::Builder::new().name("ringlight-console".to_owned());
@@ -70,16 +71,17 @@ impl Console {
         let thread = thread.spawn(move || {
             ringlight_collector::mark_thread();
             if let Err(error) = serve(server) {
-                crate::notice::say(format_args!(
+                let message = format!(
                     "`tokio-console` cannot connect to {address}: {error}; hint: another \
                      process may have that port: set TOKIO_CONSOLE_BIND"
-                ));
+                );
+                crate::notice::of_recording(&told, message);
             }
         });
         if let Err(error) = thread {
-            crate::notice::say(format_args!(
-                "`tokio-console` sees nothing: the system has no thread to give: {error}"
-            ));
+            let message =
+                format!("`tokio-console` sees nothing: the system has no thread to give: {error}");
+            crate::notice::of_recording(&notices, message);
             return None;
         }
         let filter = dynamic_filter_fn(|metadata, _| is_of_tokio(metadata) && !in_pipeline());

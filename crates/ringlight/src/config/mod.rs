@@ -305,6 +305,13 @@ impl Settings {
 }
 
 impl Settings {
+    /// Tells a person what is ignored.
+    pub(crate) fn tell_warnings(&self) {
+        for warning in &self.warnings {
+            crate::notice::of_settings(&self.pipeline.notices, warning);
+        }
+    }
+
     /// What of them can be changed while telemetry runs.
     pub(crate) fn changeable(&self) -> Changeable {
         Changeable {

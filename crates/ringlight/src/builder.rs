@@ -768,6 +768,9 @@ impl Builder {
         let globals = crate::otel::Globals::of(&dispatch, interop, telemetry.meter_provider());
         tracing_core::dispatcher::set_global_default(dispatch)
             .map_err(|_| InitError::AlreadyInitialized)?;
+        // What another thread met for the first time since the subscriber is known, and before it was the process's, is of
+        // no interest to anybody so far, and would never be.
+        tracing_core::callsite::rebuild_interest_cache();
         // Relaxed: as it is read.
         INITIALIZED.store(true, Ordering::Relaxed);
         #[cfg(feature = "otel")]

@@ -289,9 +289,26 @@ pub use trace_context::TraceContext;
 #[cfg(feature = "profiling")]
 #[doc(hidden)]
 pub mod __private {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     pub use tracing;
 
     use crate::{FutureExt as _, InSpan};
+
+    /// Whether arguments of functions are recorded.
+    static INCLUDE_ARGS: AtomicBool = AtomicBool::new(true);
+
+    /// For the whole process, as the functions are.
+    pub(crate) fn set_include_args(include_args: bool) {
+        // Relaxed: nothing else is read by it.
+        INCLUDE_ARGS.store(include_args, Ordering::Relaxed);
+    }
+
+    /// An argument as the value of a field, which is none where they are not to be recorded.
+    #[inline]
+    pub fn argument<T>(value: T) -> Option<T> {
+        INCLUDE_ARGS.load(Ordering::Relaxed).then_some(value)
+    }
 
     /// See [`FutureExt::in_span`](crate::FutureExt::in_span).
     pub fn in_span<F: Future>(future: F, span: tracing::Span) -> InSpan<F> {

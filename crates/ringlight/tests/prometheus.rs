@@ -181,6 +181,8 @@ fn exemplars_lead_from_buckets_and_counters_to_spans() {
         .with_boundaries(vec![1.0, 2.0])
         .build();
     let orders = meter.u64_counter("orders").build();
+    // A set that is part of another has none of its exemplars.
+    orders.add(3, &[]);
     let ids = with_default(&dispatch, || {
         info_span!("pay").in_scope(|| {
             wait.record(0.5, &[]);
@@ -205,8 +207,12 @@ fn exemplars_lead_from_buckets_and_counters_to_spans() {
             let expected = format!("{line} # {ids} {value} ");
             assert!(open.contains(&expected), "{expected}\n{open}");
         }
-        let without = "wait_bucket{otel_scope_name=\"shop\",le=\"2.0\"} 1\n";
-        assert!(open.contains(without), "{open}");
+        for without in [
+            "wait_bucket{otel_scope_name=\"shop\",le=\"2.0\"} 1\n",
+            "orders_total{otel_scope_name=\"shop\"} 3\n",
+        ] {
+            assert!(open.contains(without), "{open}");
+        }
         let plain = text(&telemetry, PrometheusFormat::Text);
         assert!(!plain.contains("trace_id"), "{plain}");
         telemetry.flush(LONG).unwrap();
@@ -591,5 +597,11 @@ fn sets_of_spans_without_end_are_one_and_told_of_though_nothing_is_sent() {
     }
     let about_calls = |notice: &Notice| matches!(notice, Notice::Metric { metric, .. } if metric == "traces.span.metrics.calls");
     assert_eq!(notices.try_iter().filter(about_calls).count(), 1);
+    let counted = text(&telemetry, PrometheusFormat::Text);
+    let counted = about(&counted, &["ringlight_metrics_overflow_total"]);
+    let of_calls = |line: &&str| line.contains(r#"metric="traces.span.metrics.calls""#);
+    let of_calls = counted.lines().find(of_calls).unwrap();
+    // At both looks before this one, and at the flush.
+    assert!(of_calls.ends_with(" 3"), "{of_calls}");
     telemetry.shutdown(LONG);
 }

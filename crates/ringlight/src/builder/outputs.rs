@@ -106,7 +106,8 @@ pub(super) fn connect(
     let Some(routes) = settings.routes.take() else {
         return Ok(None);
     };
-    let route = [routes.traces, routes.logs].into_iter().flatten().next();
+    let route = [routes.traces, routes.logs, routes.metrics];
+    let route = route.into_iter().flatten().next();
     match route.map(|route| route.origin) {
         Some(origin @ (crate::config::Origin::Application(_) | crate::config::Origin::File(_))) => {
             Err(InitError::Endpoint {

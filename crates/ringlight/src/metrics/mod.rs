@@ -232,8 +232,6 @@ impl Metrics {
             reservoirs: Arc::clone(&provider.reservoirs),
             overflows: Arc::clone(&provider.overflows),
             spans,
-            notices: notices.clone(),
-            has_told_overflow: false,
             encoder: sender.map(|sender| encode::Encoder::new(sender, rules.clone())),
             #[cfg(feature = "prometheus")]
             writer: is_scraped.then(|| prometheus::Writer::new(pipeline.resource(), rules)),
@@ -291,11 +289,17 @@ fn provider(
     for reader in readings.readers() {
         builder = builder.with_reader(reader);
     }
-    for view in config.views {
-        builder = builder.with_view(view);
+    let views: Arc<[View]> = config.views.into();
+    for index in 0..views.len() {
+        let views = Arc::clone(&views);
+        builder = builder.with_view(move |instrument: &Instrument| views[index](instrument));
     }
     if config.exponential_histograms {
-        builder = builder.with_view(exponential);
+        // The SDK makes a stream for each view that has something for an instrument: this is for those no other is about.
+        builder = builder.with_view(move |instrument: &Instrument| {
+            let is_viewed = views.iter().any(|view| view(instrument).is_some());
+            (!is_viewed).then(|| exponential(instrument)).flatten()
+        });
     }
     #[cfg_attr(
         not(feature = "profiling"),
@@ -322,7 +326,7 @@ fn provider(
 
 /// `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION=base2_exponential_bucket_histogram`.
 fn exponential(instrument: &Instrument) -> Option<Stream> {
-    if instrument.kind() != InstrumentKind::Histogram {
+    if instrument.kind() != InstrumentKind::Histogram || instruments::is_made_with_boundaries() {
         return None;
     }
     let aggregation = Aggregation::Base2ExponentialHistogram {

@@ -10,7 +10,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, Temporality};
-use ringlight_collector::{Notices, in_pipeline, mark_thread};
+use ringlight_collector::{in_pipeline, mark_thread};
 
 use super::encode::Encoder;
 use super::exemplars::Reservoirs;
@@ -19,7 +19,7 @@ use super::exemplars::Taken;
 use super::overflows::Overflows;
 #[cfg(feature = "prometheus")]
 use super::prometheus::{PrometheusFormat, Writer};
-use super::spans::{Series, SpanMetrics, has_overflow, overflow_notice};
+use super::spans::{SpanMetrics, count_overflow};
 
 /// OpenTelemetry's reader, in the SDK's hands.
 #[derive(Debug)]
@@ -183,9 +183,6 @@ pub(super) struct Work {
     pub(super) seen: Taken,
     /// What is made of spans.
     pub(super) spans: Option<SpanMetrics>,
-    pub(super) notices: Notices,
-    /// Whether a person knows that there are more series of spans than there may be.
-    pub(super) has_told_overflow: bool,
 }
 
 impl Work {
@@ -224,7 +221,9 @@ impl Work {
         if let (Some(metrics), Some(encoder)) = (metrics, &self.encoder) {
             encoder.send(&metrics, &exemplars, &self.overflows, spans.as_ref());
         }
-        self.tell_overflow(spans.as_ref().map_or(&[], |spans| &spans.series));
+        if let Some(spans) = &spans {
+            count_overflow(&spans.series, &self.overflows);
+        }
         #[cfg(feature = "prometheus")]
         if self.writer.is_some() {
             self.seen.extend(exemplars);
@@ -241,15 +240,7 @@ impl Work {
             let spans = self.spans.as_ref().and_then(SpanMetrics::look);
             let spans = spans.unwrap_or_default();
             give(writer.write(format, &metrics, &exemplars, &spans, &self.overflows));
-            self.tell_overflow(&spans);
-        }
-    }
-
-    /// Says so once where there are more series of spans than there may be.
-    fn tell_overflow(&mut self, spans: &[Series]) {
-        if !self.has_told_overflow && has_overflow(spans) {
-            self.has_told_overflow = true;
-            self.notices.send(&overflow_notice());
+            count_overflow(&spans, &self.overflows);
         }
     }
 }

@@ -13,7 +13,7 @@ use ringlight_model::{KeyValue as ModelKeyValue, Value as ModelValue};
 use super::names::{self, Kind};
 use super::spans;
 use crate::metrics::encode::{OVERFLOW, model_value};
-use crate::metrics::exemplars::{self, Number, Taken};
+use crate::metrics::exemplars::{self, Number, OfPoints, Taken};
 use crate::metrics::spans::Series;
 
 /// A name and a value.
@@ -118,6 +118,7 @@ impl Families {
                     rules,
                     scope: &of_scope,
                     exemplars: exemplars.map_or(&[], Vec::as_slice),
+                    of_points: OfPoints::default(),
                     adds: true,
                     has_overflow: false,
                 };
@@ -168,6 +169,7 @@ impl Families {
         let Some(family) = self.family(about) else {
             return;
         };
+        adding.of_points = exemplars::of_points(data, adding.exemplars);
         match data {
             MetricData::Gauge(gauge) => {
                 adding.adds = false;
@@ -237,6 +239,8 @@ struct Adding<'a> {
     rules: Option<&'a AttributeRules>,
     scope: &'a [Label],
     exemplars: &'a [exemplars::Exemplar],
+    /// Those of the points that are still to be added.
+    of_points: OfPoints<'a>,
     /// Whether values of the same labels are added up; else the last one holds.
     adds: bool,
     has_overflow: bool,
@@ -270,15 +274,12 @@ impl Adding<'_> {
         family.add(sample, self.adds);
     }
 
-    /// Those with all attributes of the point, as far as there is room with the rest of theirs.
+    /// Those of the next point, with the rest of their attributes as far as there is room.
     fn exemplars_of<'p, I: Iterator<Item = &'p KeyValue>>(
-        &self,
+        &mut self,
         attributes: impl Fn() -> I,
     ) -> Vec<Exemplar> {
-        let is_of_point = |one: &&exemplars::Exemplar| {
-            attributes().all(|attribute| one.attributes.contains(attribute))
-        };
-        let of_point = self.exemplars.iter().filter(is_of_point);
+        let of_point = self.of_points.next().unwrap_or_default();
         let exemplar = |one: &exemplars::Exemplar| {
             let mut of = Vec::new();
             if let Some((trace_id, span_id)) = one.span {
@@ -301,7 +302,7 @@ impl Adding<'_> {
                 labels: of,
             }
         };
-        of_point.map(exemplar).collect()
+        of_point.into_iter().map(exemplar).collect()
     }
 }
 

@@ -38,7 +38,7 @@ use series::{SERIES_MAX, Table};
 use total::Total;
 #[cfg(feature = "prometheus")]
 pub(in crate::metrics) use write::{About, CALLS, HISTOGRAMS, scope};
-pub(in crate::metrics) use write::{has_overflow, overflow_notice};
+pub(in crate::metrics) use write::count_overflow;
 
 /// How long is waited for the end of a pass over the rings, which takes a millisecond unless the thread gets no processor.
 const PASS_MAX: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@
 //!
 //! Source: `opentelemetry/proto/metrics/v1/metrics.proto`, version 1.11.
 
-use ringlight_collector::{AttributeRules, Notice};
+use ringlight_collector::AttributeRules;
 use ringlight_model::{KeyValue, Scope, SpanKind, StatusCode};
 use ringlight_otlp::encode::proto::{self, Room};
 use ringlight_otlp::encode::{self, Owner, attribute_value};
@@ -13,6 +13,7 @@ use ringlight_otlp::encode::{self, Owner, attribute_value};
 use super::histogram::{Histogram, SCALE};
 use super::series::{Longest, Series};
 use super::{Reading, SERIES_MAX};
+use crate::metrics::Overflows;
 use crate::metrics::encode::{OVERFLOW, field, zigzag};
 
 const SCOPE: &str = "ringlight.spans";
@@ -89,19 +90,17 @@ pub(in crate::metrics) const HISTOGRAMS: [OfSeries; 3] = [
     },
 ];
 
-/// Whether there are more series than there may be.
-pub(in crate::metrics) fn has_overflow(series: &[Series]) -> bool {
-    series.iter().any(|series| series.of.is_none())
-}
-
-/// What a person is told of that.
-pub(in crate::metrics) fn overflow_notice() -> Notice {
-    Notice::Metric {
-        metric: CALLS.name(),
-        message: format!(
-            "has {SERIES_MAX} sets of name, kind and status of spans, further ones are in one with `{OVERFLOW}`; \
-             hint: name spans by what they do, without ids"
-        ),
+/// Counts where there are more series than there may be.
+pub(in crate::metrics) fn count_overflow(series: &[Series], overflows: &Overflows) {
+    if series.iter().any(|series| series.of.is_none()) {
+        overflows.count_and_tell(
+            SCOPE,
+            &CALLS.name(),
+            format_args!(
+                "has {SERIES_MAX} sets of name, kind and status of spans, further ones are in one with `{OVERFLOW}`; \
+                 hint: name spans by what they do, without ids"
+            ),
+        );
     }
 }
 

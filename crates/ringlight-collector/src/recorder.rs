@@ -8,6 +8,7 @@ use ringlight_model::Signal;
 use ringlight_ring::{RegisterError, RingProducer, RingSender};
 
 use crate::accounts::Counted;
+use crate::notice::Notices;
 use crate::record::{Slice, ThreadName};
 use crate::submit::{Shared, Worth, offer_slice};
 use crate::thread::current_thread;
@@ -50,6 +51,12 @@ struct Seat {
 impl Recorder {
     pub(crate) const fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// Where the pipeline's notices go, for those who record.
+    #[must_use]
+    pub fn notices(&self) -> &Notices {
+        self.shared.notices()
     }
 
     /// Hands over one record of `len_bytes` bytes, which `fill` writes in place.
@@ -303,7 +310,7 @@ impl Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Notices, OverflowPolicy};
+    use crate::OverflowPolicy;
 
     #[test]
     fn a_forked_copy_does_not_ask_for_a_ring() {

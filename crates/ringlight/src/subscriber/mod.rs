@@ -59,6 +59,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 #[cfg(feature = "b3")]
@@ -192,6 +193,10 @@ impl RinglightSubscriber {
         let slab = Arc::new(Slab::new(clock).metered(meter));
         recorder.set_on_look(measure::note_next);
         let audit = controls.filters().audit();
+        #[cfg(feature = "profiling-alloc")]
+        let allocations = (outputs.spans)
+            .then(|| allocations::names(recorder.notices()))
+            .flatten();
         Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             #[cfg(feature = "otel")]
@@ -216,7 +221,7 @@ impl RinglightSubscriber {
             warnings: Warnings::default(),
             formats: Format::DEFAULT.into(),
             #[cfg(feature = "profiling-alloc")]
-            allocations: outputs.spans.then(allocations::names).flatten(),
+            allocations,
             #[cfg(feature = "profiling")]
             timing: None,
         }
@@ -473,6 +478,12 @@ impl RinglightSubscriber {
         thread.give_slot(self.number, &self.slab, index);
     }
 
+    /// Tells a person something about what is recorded.
+    #[cold]
+    fn tell(&self, message: fmt::Arguments<'_>) {
+        crate::notice::of_recording(self.recorder.notices(), message);
+    }
+
     /// Counts a span that is lost for want of a slot; its id.
     #[cold]
     fn too_many_open(&self) -> SlotId {
@@ -481,7 +492,7 @@ impl RinglightSubscriber {
         }
         // Relaxed: whoever is the first says it; nothing else depends on it.
         if !self.warnings.too_many_open.swap(true, Ordering::Relaxed) {
-            crate::notice::say(format_args!(
+            self.tell(format_args!(
                 "more than {OPEN_SPANS_MAX} spans are open: further ones are not recorded; \
                  hint: is something keeping `Span` values for ever?"
             ));
@@ -607,7 +618,7 @@ impl RinglightSubscriber {
         {
             let callsite = slot.and_then(|s| self.callsites.lookup(CallsiteId::new(s.callsite())));
             let name = callsite.map_or("?", |callsite| callsite.name);
-            crate::notice::say(format_args!(
+            self.tell(format_args!(
                 "span `{name}` was left while spans entered after it were not; hint: an `enter()` \
                  guard held across `.await` does this and mixes up parents, use `.instrument(span)`"
             ));

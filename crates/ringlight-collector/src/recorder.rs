@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ringlight_model::Signal;
 use ringlight_ring::{RegisterError, RingProducer, RingSender};
@@ -176,6 +177,14 @@ impl Recorder {
             }
             producer.rouse_listener();
         });
+    }
+
+    /// Counts that a thread left a span which it had not entered.
+    #[cold]
+    pub fn count_unmatched_exit(&self) {
+        // Relaxed: see `Asides`.
+        let exits = &self.shared.asides.unmatched_exits;
+        exits.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Rouses the collector, which asked to hear of the next span that is opened.

@@ -110,7 +110,18 @@ impl Said {
             inputs.argument_endpoint.clone(),
             line.clone(),
         );
-        add("log_format", inputs.lines.argument_format.map(format), line);
+        let argument = inputs.lines.argument_format.map(format);
+        add("log_format", argument, line.clone());
+        #[cfg(feature = "profiling")]
+        {
+            let directory = inputs.traces.argument_dir.as_deref().map(path);
+            add("trace_dir", directory, line.clone());
+        }
+        #[cfg(feature = "prometheus")]
+        {
+            let argument = inputs.metrics.argument_prometheus.clone();
+            add("prometheus_address", argument, line.clone());
+        }
         add("otlp_endpoint", inputs.endpoint.clone(), code.clone());
         add("log_format", inputs.lines.format.map(format), code.clone());
         let backtrace = inputs.panic_backtrace.map(|said| said.to_string());

@@ -67,10 +67,14 @@ pub(crate) mod counts;
 #[cfg(feature = "profiling")]
 pub mod mpsc;
 mod named;
+#[cfg(feature = "profiling")]
+mod numbers;
 #[cfg(not(feature = "profiling"))]
 mod off;
 #[cfg(feature = "profiling")]
 pub mod oneshot;
+#[cfg(feature = "profiling")]
+mod sources;
 #[cfg(feature = "profiling")]
 mod spans;
 #[cfg(all(test, feature = "profiling"))]

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::counts::{DropReason, Group, Kind};
 use super::named::Options;
+use super::numbers::Number;
 use super::spans::Spans;
 
 pub use tokio::sync::oneshot::error;
@@ -29,18 +30,21 @@ pub fn named<T>(name: &str) -> (Sender<T>, Receiver<T>) {
 
 pub(super) fn open<T>(options: Options<'_>) -> (Sender<T>, Receiver<T>) {
     let group = Group::of(Kind::Oneshot, options.origin);
-    let spans = options
-        .has_spans
-        .then(|| Arc::new(Spans::new(group.name())));
+    let (mut sent, mut received) = (group.sent_number(), group.received_number());
+    let mut spans = None;
+    if options.has_spans {
+        (sent, received) = (sent.apart(), received.apart());
+        spans = Some(Arc::new(Spans::new(group.name())));
+    }
     let (sender, receiver) = oneshot::channel();
     let sender = Sender {
         inner: sender,
-        group,
+        sent,
         spans: spans.clone(),
     };
     let receiver = Receiver {
         inner: receiver,
-        group,
+        received,
         spans,
     };
     (sender, receiver)
@@ -49,7 +53,8 @@ pub(super) fn open<T>(options: Options<'_>) -> (Sender<T>, Receiver<T>) {
 /// Sends the value; see [`tokio::sync::oneshot::Sender`].
 pub struct Sender<T> {
     inner: oneshot::Sender<T>,
-    group: &'static Group,
+    /// Of the group. It stands apart if there are spans.
+    sent: Number,
     spans: Option<Arc<Spans>>,
 }
 
@@ -59,20 +64,12 @@ impl<T> Sender<T> {
     /// # Errors
     /// The receiver is gone; the value comes back.
     pub fn send(self, t: T) -> Result<(), T> {
-        let Self {
-            inner,
-            group,
-            spans,
-        } = self;
-        let send = || inner.send(t);
+        let Self { inner, sent, spans } = self;
         match spans {
-            None => send()?,
-            Some(spans) => {
-                let span = spans.sending(Some(1), Some(0));
-                span.in_scope(|| spans.pass(send))?;
-            }
+            None => inner.send(t)?,
+            Some(spans) => send_in_span(&spans, || inner.send(t))?,
         }
-        group.count_sent(1);
+        sent.add(1);
         Ok(())
     }
 
@@ -98,11 +95,18 @@ impl<T: fmt::Debug> fmt::Debug for Sender<T> {
     }
 }
 
+#[cold]
+fn send_in_span<T>(spans: &Spans, send: impl FnOnce() -> Result<(), T>) -> Result<(), T> {
+    let span = spans.sending(Some(1), Some(0));
+    span.in_scope(|| spans.pass(send))
+}
+
 /// Receives the value when it is awaited; see [`tokio::sync::oneshot::Receiver`].
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Receiver<T> {
     inner: oneshot::Receiver<T>,
-    group: &'static Group,
+    /// Of the group. It stands apart if there are spans.
+    received: Number,
     spans: Option<Arc<Spans>>,
 }
 
@@ -149,10 +153,30 @@ impl<T> Receiver<T> {
     }
 
     /// The value was received.
+    #[inline]
     fn took(&self) {
-        self.group.count_received(1);
+        match self.received.here() {
+            Some(received) => received.add(1),
+            None => self.took_otherwise(),
+        }
+    }
+
+    #[cold]
+    fn took_otherwise(&self) {
+        self.received.add(1);
         if let Some(spans) = &self.spans {
             drop(spans.received(Some(0)));
+        }
+    }
+
+    /// Nobody will have the value.
+    #[cold]
+    fn discard(&mut self) {
+        self.inner.close();
+        if self.inner.try_recv().is_ok()
+            && let Some(group) = Group::of_number(self.received)
+        {
+            group.count_dropped(DropReason::Unread, 1);
         }
     }
 }
@@ -171,12 +195,8 @@ impl<T> Future for Receiver<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        if self.inner.is_terminated() {
-            return;
-        }
-        self.inner.close();
-        if self.inner.try_recv().is_ok() {
-            self.group.count_dropped(DropReason::Unread, 1);
+        if !self.inner.is_terminated() {
+            self.discard();
         }
     }
 }

@@ -89,14 +89,14 @@ impl<T> OwnedPermit<T> {
             None => send(),
             Some(spans) => spans.sending(None, None).in_scope(send),
         };
-        Sender { inner, link }
+        Sender::new(inner, link)
     }
 
     /// Gives the place back, and the sender.
     pub fn release(self) -> Sender<T> {
         let Self { inner, link } = self;
         let inner = inner.release();
-        Sender { inner, link }
+        Sender::new(inner, link)
     }
 
     /// Whether both send to the same receiver.

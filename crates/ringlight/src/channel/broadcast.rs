@@ -134,6 +134,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// There is none; the value comes back.
+    #[inline]
     pub fn send(&self, value: T) -> Result<usize, SendError<T>> {
         let receivers = self.inner.send(value)?;
         self.link.0.add(1);
@@ -348,6 +349,7 @@ impl<T: Clone> Receiver<T> {
     ///
     /// # Errors
     /// There is none for now, values are gone because the receiver was too slow, or all senders are.
+    #[inline]
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         let received = self.inner.try_recv();
         match received {

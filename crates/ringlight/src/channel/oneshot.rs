@@ -18,6 +18,7 @@ pub use tokio::sync::oneshot::error;
 use error::{RecvError, TryRecvError};
 
 /// Opens a channel, which telemetry knows by the place of the call.
+#[inline]
 #[track_caller]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     open(Options::at(Location::caller()))
@@ -28,6 +29,7 @@ pub fn named<T>(name: &str) -> (Sender<T>, Receiver<T>) {
     open(Options::named(name))
 }
 
+#[inline]
 pub(super) fn open<T>(options: Options<'_>) -> (Sender<T>, Receiver<T>) {
     let group = Group::of(Kind::Oneshot, options.origin);
     let (mut sent, mut received) = (group.sent_number(), group.received_number());
@@ -63,6 +65,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// The receiver is gone; the value comes back.
+    #[inline]
     pub fn send(self, t: T) -> Result<(), T> {
         let Self { inner, sent, spans } = self;
         match spans {
@@ -184,6 +187,7 @@ impl<T> Receiver<T> {
 impl<T> Future for Receiver<T> {
     type Output = Result<T, RecvError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let value = ready!(Pin::new(&mut self.inner).poll(cx));
         if value.is_ok() {
@@ -194,6 +198,7 @@ impl<T> Future for Receiver<T> {
 }
 
 impl<T> Drop for Receiver<T> {
+    #[inline]
     fn drop(&mut self) {
         if !self.inner.is_terminated() {
             self.discard();

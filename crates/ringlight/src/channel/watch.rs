@@ -117,6 +117,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// Nobody receives; the value comes back, and was not set.
+    #[inline]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         if self.inner.is_closed() {
             return Err(SendError(value));
@@ -129,6 +130,7 @@ impl<T> Sender<T> {
     ///
     /// # Panics
     /// `modify` does; receivers are not told then.
+    #[inline]
     pub fn send_modify<F>(&self, modify: F)
     where
         F: FnOnce(&mut T),
@@ -143,6 +145,7 @@ impl<T> Sender<T> {
     ///
     /// # Panics
     /// `modify` does; receivers are not told then.
+    #[inline]
     pub fn send_if_modified<F>(&self, modify: F) -> bool
     where
         F: FnOnce(&mut T) -> bool,
@@ -157,6 +160,7 @@ impl<T> Sender<T> {
     }
 
     /// Sends a value, also if nobody receives, and returns the one before.
+    #[inline]
     pub fn send_replace(&self, mut value: T) -> T {
         self.send_modify(|current| std::mem::swap(current, &mut value));
         value
@@ -238,6 +242,7 @@ impl<T> Receiver<T> {
     }
 
     /// The value, locked for as long as this is held; it stays new to this receiver.
+    #[inline]
     pub fn borrow(&self) -> Ref<'_, T> {
         let value = self.inner.borrow();
         self.link.0.seen();
@@ -245,6 +250,7 @@ impl<T> Receiver<T> {
     }
 
     /// The value, locked for as long as this is held; it is new no more.
+    #[inline]
     pub fn borrow_and_update(&mut self) -> Ref<'_, T> {
         let value = self.inner.borrow_and_update();
         self.link.0.seen();

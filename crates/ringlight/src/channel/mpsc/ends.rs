@@ -157,6 +157,7 @@ macro_rules! ends {
             ///
             /// # Errors
             /// There is none for now, or the channel is closed and empty.
+            #[inline]
             pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
                 let value = self.inner.try_recv()?;
                 self.took(1);
@@ -192,6 +193,7 @@ macro_rules! ends {
             }
 
             /// As [`recv`](Self::recv), in a future of one's own.
+            #[inline]
             pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
                 let polled = self.inner.poll_recv(cx);
                 if matches!(polled, Poll::Ready(Some(_))) {
@@ -201,6 +203,7 @@ macro_rules! ends {
             }
 
             /// As [`recv_many`](Self::recv_many), in a future of one's own.
+            #[inline]
             pub fn poll_recv_many(
                 &mut self,
                 cx: &mut Context<'_>,

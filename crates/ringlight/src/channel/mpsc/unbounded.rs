@@ -38,6 +38,7 @@ impl<T> UnboundedSender<T> {
     ///
     /// # Errors
     /// The receiver is closed; the value comes back.
+    #[inline]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         match self.sent.here() {
             Some(sent) => {

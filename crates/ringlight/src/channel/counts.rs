@@ -1,12 +1,13 @@
 //! What is counted of channels, by name: sums that outlive the channels, so that nothing is lost with one.
 
-use std::cell::Cell;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use super::numbers::Number;
 use super::sources::{Counted, Sources};
+use super::spans::SpansOfOne;
+use super::table::Table;
 use crate::sync::unpoisoned;
 use crate::uncounted::uncounted;
 
@@ -21,18 +22,6 @@ const BEYOND: &str = "(other)";
 
 /// The most of a name that is kept.
 const NAME_BYTES_MAX: usize = 128;
-
-/// Groups a thread keeps in mind, by either way to look for them.
-const RECENT_COUNT: usize = 32;
-
-thread_local! {
-    /// Groups of which this thread has opened channels without a name, by what [`Origin::key`] says of place and kind.
-    static RECENT_PLACES: [Cell<(usize, Option<&'static Group>)>; RECENT_COUNT] =
-        const { [const { Cell::new((0, None)) }; RECENT_COUNT] };
-    /// Groups of which this thread has opened channels by name, by where the name was.
-    static RECENT_NAMES: [Cell<Option<&'static Group>>; RECENT_COUNT] =
-        const { [const { Cell::new(None) }; RECENT_COUNT] };
-}
 
 /// Why a message was never received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +83,18 @@ pub(crate) enum Origin<'n> {
     Place(&'static Location<'static>),
 }
 
+impl Origin<'_> {
+    /// Where its group is remembered, and as what. A place has a key of its own, a name a hash.
+    #[inline]
+    fn key(self, kind: Kind) -> (&'static Table, usize) {
+        match self {
+            // Within the place, which is larger than there are kinds.
+            Self::Place(place) => (&PLACES, std::ptr::from_ref(place).addr() + kind as usize),
+            Self::Name(name) => (&NAMES, hash(kind, shortened(name))),
+        }
+    }
+}
+
 /// Channels of one name and type.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -106,6 +107,7 @@ pub(crate) struct Group {
     dropped: [AtomicU64; DropReason::ALL.len()],
     sources: Mutex<Sources>,
     pub(super) events: super::wait::Events,
+    spans: OnceLock<SpansOfOne>,
 }
 
 /// All groups, in the order in which they came. They are never removed.
@@ -119,64 +121,52 @@ pub(crate) fn groups() -> impl Iterator<Item = &'static Group> {
     GROUPS.iter().map_while(OnceLock::get)
 }
 
+/// Groups by the place where their channels are opened.
+static PLACES: Table = Table::new();
+
+/// Groups by a hash of their names.
+static NAMES: Table = Table::new();
+
 impl Group {
     /// The group of this name.
     #[inline]
     pub(super) fn of(kind: Kind, origin: Origin<'_>) -> &'static Self {
-        match origin {
-            Origin::Place(place) => Self::at(kind, place),
-            Origin::Name(name) => Self::named(kind, name),
+        match GROUPS[Self::index_of(kind, origin)].get() {
+            Some(group) => group,
+            None => Self::find_or_make(kind, origin),
         }
     }
 
+    /// Where the group of this name is among all groups.
     #[inline]
-    fn at(kind: Kind, place: &'static Location<'static>) -> &'static Self {
-        // Within the place, which is larger than there are kinds, so that no other has the same.
-        let key = std::ptr::from_ref(place).addr() + kind as usize;
-        let index = key / align_of::<Location<'_>>() % RECENT_COUNT;
-        match RECENT_PLACES.with(|recent| recent[index].get()) {
-            (found, Some(group)) if found == key => group,
-            _ => Self::find_place(kind, place, key, index),
+    pub(super) fn index_of(kind: Kind, origin: Origin<'_>) -> usize {
+        let (table, key) = origin.key(kind);
+        match (origin, table.get(key)) {
+            (Origin::Place(_), Some(index)) => index,
+            (Origin::Name(_), Some(index)) if Self::is_at(index, kind, origin) => index,
+            _ => Self::find_or_make(kind, origin).index,
         }
     }
 
-    #[cold]
-    fn find_place(
-        kind: Kind,
-        place: &'static Location<'static>,
-        key: usize,
-        index: usize,
-    ) -> &'static Self {
-        let group = Self::find_or_make(kind, Origin::Place(place));
-        RECENT_PLACES.with(|recent| recent[index].set((key, Some(group))));
-        group
-    }
-
-    fn named(kind: Kind, name: &str) -> &'static Self {
-        let address = name.as_ptr().addr() ^ name.len() ^ kind as usize;
-        let index = (address ^ (address >> 4) ^ (address >> 8)) % RECENT_COUNT;
-        // Another name may have come to lie there since.
-        let recent = RECENT_NAMES.with(|recent| recent[index].get());
-        if let Some(group) = recent
-            && group.is(kind, Origin::Name(name))
-        {
-            return group;
-        }
-        let group = Self::find_or_make(kind, Origin::Name(name));
-        RECENT_NAMES.with(|recent| recent[index].set(Some(group)));
-        group
+    /// Whether it is that of a name, which has the hash of it.
+    fn is_at(index: usize, kind: Kind, origin: Origin<'_>) -> bool {
+        let group = GROUPS[index].get();
+        group.is_some_and(|group| group.is(kind, origin))
     }
 
     #[cold]
     fn find_or_make(kind: Kind, origin: Origin<'_>) -> &'static Self {
         let mut count = unpoisoned(COUNT.lock());
         let find = |origin| groups().find(|group| group.is(kind, origin));
+        let named = || groups().filter(|group| !group.is_beyond()).count();
         if let Some(group) = find(origin) {
+            group.remember(origin);
             return group;
         }
-        let named = groups().filter(|group| !group.is_beyond()).count();
-        if named < GROUPS_MAX {
-            return Self::make(&mut count, kind, origin);
+        if named() < GROUPS_MAX {
+            let group = Self::make(&mut count, kind, origin);
+            group.remember(origin);
+            return group;
         }
         let beyond = Origin::Name(BEYOND);
         if let Some(group) = find(beyond) {
@@ -188,6 +178,14 @@ impl Group {
             "more than {GROUPS_MAX} names of channels: others are counted together as `{BEYOND}`"
         ));
         group
+    }
+
+    /// Makes it be found at once the next time. The caller has the lock of the groups.
+    fn remember(&self, origin: Origin<'_>) {
+        let (table, key) = origin.key(self.kind);
+        if table.get(key).is_none() {
+            table.insert(key, self.index);
+        }
     }
 
     fn make(count: &mut usize, kind: Kind, origin: Origin<'_>) -> &'static Self {
@@ -208,6 +206,7 @@ impl Group {
             dropped: Default::default(),
             sources: Mutex::default(),
             events: super::wait::Events::default(),
+            spans: OnceLock::new(),
         })
     }
 
@@ -236,18 +235,23 @@ impl Group {
     /// Where messages sent are counted, unless sources do.
     #[inline]
     pub(super) const fn sent_number(&self) -> Number {
-        Number::new(2 * self.index)
+        sent_number(self.index)
     }
 
     /// Where messages received are counted, unless sources do.
     #[inline]
     pub(super) const fn received_number(&self) -> Number {
-        Number::new(2 * self.index + 1)
+        received_number(self.index)
     }
 
-    /// The group that has this number.
-    pub(super) fn of_number(number: Number) -> Option<&'static Self> {
-        GROUPS[number.index() / 2].get()
+    /// The group of an [index](Self::index_of).
+    pub(super) fn at(index: usize) -> Option<&'static Self> {
+        GROUPS[index].get()
+    }
+
+    /// Of channels of a single value that have spans.
+    pub(super) fn spans(&self) -> &SpansOfOne {
+        self.spans.get_or_init(|| SpansOfOne::new(&self.name))
     }
 
     pub(super) fn count_dropped(&self, reason: DropReason, count: u64) {
@@ -294,6 +298,33 @@ impl Group {
     }
 }
 
+/// Where messages sent are counted of the group of an index.
+#[inline]
+pub(super) const fn sent_number(group_index: usize) -> Number {
+    Number::new(2 * group_index)
+}
+
+/// Where messages received are counted of the group of an index.
+#[inline]
+pub(super) const fn received_number(group_index: usize) -> Number {
+    Number::new(2 * group_index + 1)
+}
+
+/// Where the group of a number is.
+pub(super) const fn group_index(number: Number) -> usize {
+    number.index() / 2
+}
+
 fn shortened(name: &str) -> &str {
     &name[..name.floor_char_boundary(NAME_BYTES_MAX)]
+}
+
+fn hash(kind: Kind, name: &str) -> usize {
+    let mut hash = kind as u64;
+    for chunk in name.as_bytes().chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        hash = (hash.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+    (hash ^ (hash >> 32)) as usize
 }

@@ -77,6 +77,8 @@ pub mod oneshot;
 mod sources;
 #[cfg(feature = "profiling")]
 mod spans;
+#[cfg(feature = "profiling")]
+mod table;
 #[cfg(all(test, feature = "profiling"))]
 mod tests;
 #[cfg(feature = "profiling")]

@@ -18,7 +18,8 @@ const SHEETS_MAX: usize = 256;
 const SPREAD_COUNT: usize = 32;
 
 /// Set in a [`Number`] that no sheet has.
-const APART: u32 = 1 << 31;
+const APART: u16 = 1 << 15;
+const _: () = assert!(NUMBERS_COUNT <= APART as usize);
 
 /// What a thread's place is before it is looked for.
 const UNKNOWN: usize = usize::MAX;
@@ -96,13 +97,26 @@ fn settle() {
 
 /// A number that is spread over all sheets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Number(u32);
+pub(super) struct Number(u16);
 
 impl Number {
+    /// What it is as a part of something that must be small.
+    pub(super) const BITS: u32 = u16::BITS;
+
+    #[inline]
+    pub(super) const fn to_bits(self) -> u64 {
+        self.0 as u64
+    }
+
+    #[inline]
+    pub(super) const fn from_bits(bits: u64) -> Self {
+        Self(bits as u16)
+    }
+
     /// `index` is below [`NUMBERS_COUNT`].
     pub(super) const fn new(index: usize) -> Self {
         debug_assert!(index < NUMBERS_COUNT);
-        Self(index as u32)
+        Self(index as u16)
     }
 
     /// The same number, which is never [`here`](Self::here): for channels of which there is more to do than to count.
@@ -110,6 +124,11 @@ impl Number {
         Self(self.0 | APART)
     }
 
+    pub(super) const fn is_apart(self) -> bool {
+        self.0 & APART != 0
+    }
+
+    /// Where it is on a sheet.
     pub(super) const fn index(self) -> usize {
         (self.0 & !APART) as usize
     }

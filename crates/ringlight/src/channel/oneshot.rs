@@ -3,15 +3,14 @@
 use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::sync::oneshot;
 
-use super::counts::{DropReason, Group, Kind};
+use super::counts::{DropReason, Group, Kind, group_index, received_number, sent_number};
 use super::named::Options;
 use super::numbers::Number;
-use super::spans::Spans;
+use super::spans::SpansOfOne;
 
 pub use tokio::sync::oneshot::error;
 
@@ -31,33 +30,56 @@ pub fn named<T>(name: &str) -> (Sender<T>, Receiver<T>) {
 
 #[inline]
 pub(super) fn open<T>(options: Options<'_>) -> (Sender<T>, Receiver<T>) {
-    let group = Group::of(Kind::Oneshot, options.origin);
-    let (mut sent, mut received) = (group.sent_number(), group.received_number());
-    let mut spans = None;
+    let group_index = Group::index_of(Kind::Oneshot, options.origin);
+    let (mut sent, mut received) = (sent_number(group_index), received_number(group_index));
+    let mut channel = 0;
     if options.has_spans {
         (sent, received) = (sent.apart(), received.apart());
-        spans = Some(Arc::new(Spans::new(group.name())));
+        channel = SpansOfOne::number();
     }
     let (sender, receiver) = oneshot::channel();
     let sender = Sender {
         inner: sender,
-        sent,
-        spans: spans.clone(),
+        tag: Tag::new(sent, channel),
     };
     let receiver = Receiver {
         inner: receiver,
-        received,
-        spans,
+        tag: Tag::new(received, channel),
     };
     (sender, receiver)
+}
+
+/// What an end knows beside the channel: where its message is counted, and if that stands apart, which of all channels with
+/// spans it is. One word, for an end of two words is handed over in registers.
+#[derive(Debug, Clone, Copy)]
+struct Tag(u64);
+
+impl Tag {
+    #[inline]
+    const fn new(number: Number, channel: u64) -> Self {
+        Self(channel << Number::BITS | number.to_bits())
+    }
+
+    #[inline]
+    const fn number(self) -> Number {
+        Number::from_bits(self.0)
+    }
+
+    fn group(self) -> Option<&'static Group> {
+        Group::at(group_index(self.number()))
+    }
+
+    /// The spans of the channel, and which it is.
+    fn spans(self) -> Option<(&'static SpansOfOne, u64)> {
+        let group = self.group().filter(|_| self.number().is_apart())?;
+        Some((group.spans(), self.0 >> Number::BITS))
+    }
 }
 
 /// Sends the value; see [`tokio::sync::oneshot::Sender`].
 pub struct Sender<T> {
     inner: oneshot::Sender<T>,
-    /// Of the group. It stands apart if there are spans.
-    sent: Number,
-    spans: Option<Arc<Spans>>,
+    tag: Tag,
 }
 
 impl<T> Sender<T> {
@@ -67,12 +89,24 @@ impl<T> Sender<T> {
     /// The receiver is gone; the value comes back.
     #[inline]
     pub fn send(self, t: T) -> Result<(), T> {
-        let Self { inner, sent, spans } = self;
-        match spans {
-            None => inner.send(t)?,
-            Some(spans) => send_in_span(&spans, || inner.send(t))?,
+        match self.tag.number().here() {
+            Some(sent) => {
+                self.inner.send(t)?;
+                sent.add(1);
+                Ok(())
+            }
+            None => self.send_otherwise(t),
         }
-        sent.add(1);
+    }
+
+    #[cold]
+    fn send_otherwise(self, t: T) -> Result<(), T> {
+        let Self { inner, tag } = self;
+        match tag.spans() {
+            None => inner.send(t)?,
+            Some((spans, channel)) => spans.send(channel, || inner.send(t))?,
+        }
+        tag.number().add(1);
         Ok(())
     }
 
@@ -98,19 +132,11 @@ impl<T: fmt::Debug> fmt::Debug for Sender<T> {
     }
 }
 
-#[cold]
-fn send_in_span<T>(spans: &Spans, send: impl FnOnce() -> Result<(), T>) -> Result<(), T> {
-    let span = spans.sending(Some(1), Some(0));
-    span.in_scope(|| spans.pass(send))
-}
-
 /// Receives the value when it is awaited; see [`tokio::sync::oneshot::Receiver`].
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Receiver<T> {
     inner: oneshot::Receiver<T>,
-    /// Of the group. It stands apart if there are spans.
-    received: Number,
-    spans: Option<Arc<Spans>>,
+    tag: Tag,
 }
 
 impl<T> Receiver<T> {
@@ -158,7 +184,7 @@ impl<T> Receiver<T> {
     /// The value was received.
     #[inline]
     fn took(&self) {
-        match self.received.here() {
+        match self.tag.number().here() {
             Some(received) => received.add(1),
             None => self.took_otherwise(),
         }
@@ -166,9 +192,9 @@ impl<T> Receiver<T> {
 
     #[cold]
     fn took_otherwise(&self) {
-        self.received.add(1);
-        if let Some(spans) = &self.spans {
-            drop(spans.received(Some(0)));
+        self.tag.number().add(1);
+        if let Some((spans, channel)) = self.tag.spans() {
+            drop(spans.received(channel));
         }
     }
 
@@ -176,10 +202,14 @@ impl<T> Receiver<T> {
     #[cold]
     fn discard(&mut self) {
         self.inner.close();
-        if self.inner.try_recv().is_ok()
-            && let Some(group) = Group::of_number(self.received)
-        {
+        if self.inner.try_recv().is_err() {
+            return;
+        }
+        if let Some(group) = self.tag.group() {
             group.count_dropped(DropReason::Unread, 1);
+        }
+        if let Some((spans, channel)) = self.tag.spans() {
+            spans.forget(channel);
         }
     }
 }

@@ -83,18 +83,6 @@ pub(crate) enum Origin<'n> {
     Place(&'static Location<'static>),
 }
 
-impl Origin<'_> {
-    /// Where its group is remembered, and as what. A place has a key of its own, a name a hash.
-    #[inline]
-    fn key(self, kind: Kind) -> (&'static Table, usize) {
-        match self {
-            // Within the place, which is larger than there are kinds.
-            Self::Place(place) => (&PLACES, std::ptr::from_ref(place).addr() + kind as usize),
-            Self::Name(name) => (&NAMES, hash(kind, shortened(name))),
-        }
-    }
-}
-
 /// Channels of one name and type.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -140,18 +128,25 @@ impl Group {
     /// Where the group of this name is among all groups.
     #[inline]
     pub(super) fn index_of(kind: Kind, origin: Origin<'_>) -> usize {
-        let (table, key) = origin.key(kind);
-        match (origin, table.get(key)) {
-            (Origin::Place(_), Some(index)) => index,
-            (Origin::Name(_), Some(index)) if Self::is_at(index, kind, origin) => index,
-            _ => Self::find_or_make(kind, origin).index,
+        match origin {
+            Origin::Place(place) => match PLACES.get(place_key(kind, place)) {
+                Some(index) => index,
+                None => Self::find_or_make(kind, origin).index,
+            },
+            Origin::Name(name) => Self::index_of_name(kind, name),
         }
     }
 
-    /// Whether it is that of a name, which has the hash of it.
-    fn is_at(index: usize, kind: Kind, origin: Origin<'_>) -> bool {
-        let group = GROUPS[index].get();
-        group.is_some_and(|group| group.is(kind, origin))
+    #[inline(never)]
+    fn index_of_name(kind: Kind, name: &str) -> usize {
+        let origin = Origin::Name(name);
+        let index = NAMES.get(name_key(kind, name));
+        let group = index.and_then(|index| GROUPS[index].get());
+        // Another name may have the same key.
+        match group.filter(|group| group.is(kind, origin)) {
+            Some(group) => group.index,
+            None => Self::find_or_make(kind, origin).index,
+        }
     }
 
     #[cold]
@@ -182,7 +177,10 @@ impl Group {
 
     /// Makes it be found at once the next time. The caller has the lock of the groups.
     fn remember(&self, origin: Origin<'_>) {
-        let (table, key) = origin.key(self.kind);
+        let (table, key) = match origin {
+            Origin::Place(place) => (&PLACES, place_key(self.kind, place)),
+            Origin::Name(name) => (&NAMES, name_key(self.kind, name)),
+        };
         if table.get(key).is_none() {
             table.insert(key, self.index);
         }
@@ -319,9 +317,16 @@ fn shortened(name: &str) -> &str {
     &name[..name.floor_char_boundary(NAME_BYTES_MAX)]
 }
 
-fn hash(kind: Kind, name: &str) -> usize {
+/// What no other place or kind has: within the place, which is larger than there are kinds.
+#[inline]
+fn place_key(kind: Kind, place: &'static Location<'static>) -> usize {
+    std::ptr::from_ref(place).addr() + kind as usize
+}
+
+/// A hash.
+fn name_key(kind: Kind, name: &str) -> usize {
     let mut hash = kind as u64;
-    for chunk in name.as_bytes().chunks(8) {
+    for chunk in shortened(name).as_bytes().chunks(8) {
         let mut word = [0; 8];
         word[..chunk.len()].copy_from_slice(chunk);
         hash = (hash.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);

@@ -257,7 +257,7 @@ pub struct Receiver<T> {
 }
 
 /// A receiver compares how far it is with what the channel says once in so many messages.
-const CORRECT_EVERY: u64 = 64;
+const CORRECT_EVERY: u64 = 256;
 
 impl<T> Receiver<T> {
     fn new(inner: broadcast::Receiver<T>, link: &Link) -> Self {

@@ -129,11 +129,19 @@ impl Group {
     #[inline]
     pub(super) fn index_of(kind: Kind, origin: Origin<'_>) -> usize {
         match origin {
-            Origin::Place(place) => match PLACES.get(place_key(kind, place)) {
+            Origin::Place(place) => match PLACES.get_first(place_key(kind, place)) {
                 Some(index) => index,
-                None => Self::find_or_make(kind, origin).index,
+                None => Self::index_of_place(kind, place),
             },
             Origin::Name(name) => Self::index_of_name(kind, name),
+        }
+    }
+
+    #[cold]
+    fn index_of_place(kind: Kind, place: &'static Location<'static>) -> usize {
+        match PLACES.get(place_key(kind, place)) {
+            Some(index) => index,
+            None => Self::find_or_make(kind, Origin::Place(place)).index,
         }
     }
 

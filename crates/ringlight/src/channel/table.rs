@@ -24,6 +24,12 @@ impl Slot {
             index: AtomicU32::new(0),
         }
     }
+
+    #[inline]
+    fn index_of(&self, key: usize) -> Option<usize> {
+        let is_there = self.key.load(Ordering::Acquire) == key;
+        is_there.then(|| self.index.load(Ordering::Relaxed) as usize)
+    }
 }
 
 /// Numbers by key. A key that finds no place near where it belongs is left out, and so is 0.
@@ -35,25 +41,20 @@ impl Table {
         Self([const { Slot::new() }; SLOTS_COUNT])
     }
 
+    #[inline]
     fn slot(&self, key: usize, probe: usize) -> &Slot {
         // Addresses of places are multiples of 8.
         &self.0[((key >> 3) + probe) % SLOTS_COUNT]
     }
 
+    /// If the key is where it belongs.
     #[inline]
-    pub(super) fn get(&self, key: usize) -> Option<usize> {
-        let slot = self.slot(key, 0);
-        if slot.key.load(Ordering::Acquire) == key {
-            return Some(slot.index.load(Ordering::Relaxed) as usize);
-        }
-        self.get_beyond(key)
+    pub(super) fn get_first(&self, key: usize) -> Option<usize> {
+        self.slot(key, 0).index_of(key)
     }
 
-    #[cold]
-    fn get_beyond(&self, key: usize) -> Option<usize> {
-        let mut slots = (1..PROBES_COUNT).map(|probe| self.slot(key, probe));
-        let slot = slots.find(|slot| slot.key.load(Ordering::Acquire) == key)?;
-        Some(slot.index.load(Ordering::Relaxed) as usize)
+    pub(super) fn get(&self, key: usize) -> Option<usize> {
+        (0..PROBES_COUNT).find_map(|probe| self.slot(key, probe).index_of(key))
     }
 
     /// Inserts a key that is not there. One caller at a time.

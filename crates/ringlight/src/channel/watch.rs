@@ -1,11 +1,14 @@
 //! Channels of which the last value counts, as in [`tokio::sync::watch`].
 
 use std::fmt;
+use std::future::poll_fn;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, ready};
 
 use tokio::sync::watch;
+use tokio::task::coop::poll_proceed;
 
 use super::counts::{DropReason, Group, Kind};
 use super::named::Options;
@@ -286,7 +289,19 @@ impl<T> Receiver<T> {
     /// # Cancel safety
     /// When it is dropped before it is done, no value was taken as seen.
     pub async fn changed(&mut self) -> Result<(), RecvError> {
-        self.inner.changed().await?;
+        let at_once = poll_fn(|context| {
+            if !matches!(self.inner.has_changed(), Ok(true)) {
+                return Poll::Ready(false);
+            }
+            // It is a share of the task's work, as it is tokio's.
+            let share = ready!(poll_proceed(context));
+            share.made_progress();
+            self.inner.mark_unchanged();
+            Poll::Ready(true)
+        });
+        if !at_once.await {
+            self.inner.changed().await?;
+        }
         self.received.add(1);
         Ok(())
     }

@@ -66,3 +66,29 @@ impl Table {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_found_with_its_index_or_not_at_all() {
+        let table = Table::new();
+        // More than there is room for, and all of every eighth from one place on.
+        let keys = (1..=300)
+            .map(|n| n * 24)
+            .chain((1..=300).map(|n| n * 8 * SLOTS_COUNT));
+        let keys: Vec<usize> = keys.collect();
+        for (index, key) in keys.iter().enumerate() {
+            assert_eq!(table.get(*key), None);
+            table.insert(*key, index);
+        }
+        let found: Vec<_> = keys.iter().map(|key| table.get(*key)).collect();
+        for (index, found) in found.iter().enumerate() {
+            assert!(found.is_none_or(|found| found == index));
+        }
+        let count = found.iter().flatten().count();
+        assert!((300..=300 + PROBES_COUNT).contains(&count), "{count}");
+        assert_eq!(table.get(7), None);
+    }
+}

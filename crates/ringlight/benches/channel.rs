@@ -90,6 +90,17 @@ macro_rules! ways {
                 });
             }
 
+            /// Without waiting: a message at a time is there.
+            pub(super) fn tried(runtime: &Runtime) {
+                let (sender, mut receiver) = mpsc::channel(256);
+                runtime.block_on(async {
+                    for message in 0..MESSAGES_COUNT {
+                        sender.try_send(message).expect("there is a place");
+                        black_box(receiver.try_recv().expect("it was sent"));
+                    }
+                });
+            }
+
             pub(super) fn unbounded(runtime: &Runtime) {
                 let (sender, mut receiver) = mpsc::unbounded_channel();
                 runtime.block_on(async {
@@ -181,10 +192,11 @@ macro_rules! rows {
     };
 }
 
-const ROWS: [Row; 8] = rows![
+const ROWS: [Row; 9] = rows![
     "mpsc", 1, bounded;
     "mpsc, two threads", 2, bounded_spawned;
     "mpsc, recv_many", 1, many;
+    "mpsc, try_send and try_recv", 1, tried;
     "mpsc, unbounded", 1, unbounded;
     "mpsc and oneshot, there and back", 1, request;
     "oneshot", 1, once;

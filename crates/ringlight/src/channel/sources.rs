@@ -1,6 +1,5 @@
 //! What counts for itself as long as it lives: channels and receivers whose numbers would take more on a thread's sheet.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -34,16 +33,39 @@ pub(super) trait Source: fmt::Debug + Send + Sync + 'static {
 /// Those of one group.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
-    /// By address.
-    live: HashMap<usize, Arc<dyn Source>>,
+    /// As many places as there ever were sources at one time.
+    places: Vec<Option<Arc<dyn Source>>>,
+    free: Vec<usize>,
     /// What those have counted that are gone.
     gone: Counted,
 }
 
 impl Sources {
+    /// Returns where it is.
+    fn insert(&mut self, source: Arc<dyn Source>) -> usize {
+        let Some(place) = self.free.pop() else {
+            self.places.push(Some(source));
+            return self.places.len() - 1;
+        };
+        self.places[place] = Some(source);
+        place
+    }
+
+    /// Removes the one at this place, and keeps what it has counted.
+    fn remove(&mut self, place: usize) {
+        if let Some(source) = self.places[place].take() {
+            self.free.push(place);
+            let counted = source.counted();
+            self.gone.add(Counted {
+                depth: 0,
+                ..counted
+            });
+        }
+    }
+
     pub(super) fn counted(&self) -> Counted {
         let mut counted = self.gone;
-        for source in self.live.values() {
+        for source in self.places.iter().flatten() {
             counted.add(source.counted());
         }
         counted
@@ -55,15 +77,19 @@ impl Sources {
 pub(super) struct Registered<S: Source> {
     pub(super) group: &'static Group,
     source: Arc<S>,
+    place: usize,
 }
 
 impl<S: Source> Registered<S> {
     pub(super) fn new(group: &'static Group, source: S) -> Self {
         let source = Arc::new(source);
-        let address = Arc::as_ptr(&source).addr();
-        let shared = Arc::clone(&source);
-        group.sources().live.insert(address, shared);
-        Self { group, source }
+        let shared: Arc<dyn Source> = Arc::clone(&source) as _;
+        let place = group.sources().insert(shared);
+        Self {
+            group,
+            source,
+            place,
+        }
     }
 
     pub(super) const fn source(&self) -> &Arc<S> {
@@ -83,12 +109,6 @@ impl<S: Source> Deref for Registered<S> {
 impl<S: Source> Drop for Registered<S> {
     fn drop(&mut self) {
         // In one piece, so that nobody reads that there was less than before.
-        let mut sources = self.group.sources();
-        sources.live.remove(&Arc::as_ptr(&self.source).addr());
-        let counted = self.source.counted();
-        sources.gone.add(Counted {
-            depth: 0,
-            ..counted
-        });
+        self.group.sources().remove(self.place);
     }
 }

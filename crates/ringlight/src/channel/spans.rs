@@ -168,6 +168,11 @@ impl SpansOfOne {
         self.names.received(carried, Some(0))
     }
 
+    #[cfg(test)]
+    pub(super) fn carried_count(&self) -> usize {
+        unpoisoned(self.carried.lock()).len()
+    }
+
     /// Nobody will receive the message.
     pub(super) fn forget(&self, number: u64) {
         unpoisoned(self.carried.lock()).remove(&number);

@@ -327,6 +327,28 @@ async fn oneshots_are_sent_received_or_dropped() {
 }
 
 #[tokio::test]
+async fn what_single_values_carry_is_not_kept_when_they_are_gone() {
+    let open = || named("carrying").spans().oneshot();
+    let carried = || group("carrying").spans().carried_count();
+    let (sender, receiver) = open();
+    let (other, another) = open();
+    sender.send(1).unwrap();
+    other.send(2).unwrap();
+    assert_eq!(carried(), 2);
+    assert_eq!((another.await, receiver.await), (Ok(2), Ok(1)));
+    assert_eq!(carried(), 0);
+    let (sender, receiver) = open();
+    sender.send(1).unwrap();
+    drop(receiver);
+    assert_eq!(carried(), 0);
+    let (sender, receiver) = open();
+    drop(receiver);
+    assert_eq!(sender.send(1), Err(1));
+    assert_eq!(carried(), 0);
+    check("carrying", (3, 2, 0), &[("unread", 1)]);
+}
+
+#[tokio::test]
 async fn values_of_a_watch_are_seen_or_overwritten() {
     let (sender, mut receiver) = watch::named("watch", 0);
     check("watch", (0, 0, 0), &[]);

@@ -127,17 +127,25 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// There is none, which counts as dropped, or the receiver is closed; the value comes back.
+    #[inline]
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         match self.try_reserve() {
             Ok(permit) => {
                 permit.send(value);
                 Ok(())
             }
-            Err(TrySendError::Full(())) => {
+            Err(refused) => Err(self.refused(value, refused)),
+        }
+    }
+
+    #[cold]
+    fn refused(&self, value: T, refused: TrySendError<()>) -> TrySendError<T> {
+        match refused {
+            TrySendError::Full(()) => {
                 self.link.group.count_dropped(DropReason::Full, 1);
-                Err(TrySendError::Full(value))
+                TrySendError::Full(value)
             }
-            Err(TrySendError::Closed(())) => Err(TrySendError::Closed(value)),
+            TrySendError::Closed(()) => TrySendError::Closed(value),
         }
     }
 
@@ -230,6 +238,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// There is none, or the receiver is closed.
+    #[inline]
     pub fn try_reserve(&self) -> Result<Permit<'_, T>, TrySendError<()>> {
         self.link.note_fill(|| self.fill());
         let permit = self.inner.try_reserve()?;

@@ -87,6 +87,27 @@ impl<Q: Queue> Link<Q> {
         }
     }
 
+    /// Sends a message by a permit.
+    #[inline]
+    pub(super) fn deliver_by_permit<R>(&self, send: impl FnOnce() -> R) -> R {
+        match self.sent.here() {
+            Some(sent) => {
+                sent.add(1);
+                send()
+            }
+            None => self.deliver_by_permit_otherwise(send),
+        }
+    }
+
+    #[cold]
+    fn deliver_by_permit_otherwise<R>(&self, send: impl FnOnce() -> R) -> R {
+        let deliver = || self.deliver(send);
+        match self.spans() {
+            None => deliver(),
+            Some(spans) => spans.sending(None, None).in_scope(deliver),
+        }
+    }
+
     /// Sends a message that may be refused, and counts it if it is not.
     #[cold]
     pub(super) fn try_deliver<R, E>(&self, send: impl FnOnce() -> Result<R, E>) -> Result<R, E> {

@@ -21,13 +21,10 @@ impl<'a, T> Permit<'a, T> {
     }
 
     /// Sends a value, without waiting.
+    #[inline]
     pub fn send(self, value: T) {
         let Self { inner, link } = self;
-        let send = || link.deliver(|| inner.send(value));
-        match link.spans() {
-            None => send(),
-            Some(spans) => spans.sending(None, None).in_scope(send),
-        }
+        link.deliver_by_permit(|| inner.send(value));
     }
 }
 
@@ -84,11 +81,7 @@ impl<T> OwnedPermit<T> {
     /// Sends a value, without waiting, and gives the sender back.
     pub fn send(self, value: T) -> Sender<T> {
         let Self { inner, link } = self;
-        let send = || link.deliver(|| inner.send(value));
-        let inner = match link.spans() {
-            None => send(),
-            Some(spans) => spans.sending(None, None).in_scope(send),
-        };
+        let inner = link.deliver_by_permit(|| inner.send(value));
         Sender::new(inner, link)
     }
 

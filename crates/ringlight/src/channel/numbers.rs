@@ -222,3 +222,37 @@ pub(super) fn add_alone(number: &AtomicU64, count: u64) {
     let before = number.load(Ordering::Relaxed);
     number.store(before.wrapping_add(count), Ordering::Relaxed);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    static HAD_SHEET: AtomicBool = AtomicBool::new(true);
+
+    /// Ends later than the lease, for its thread has it longer.
+    struct Late;
+
+    impl Drop for Late {
+        fn drop(&mut self) {
+            HAD_SHEET.store(!SHEET.get().is_empty(), Ordering::Relaxed);
+        }
+    }
+
+    thread_local! {
+        static LATE: Late = const { Late };
+    }
+
+    /// Another thread may have the sheet by then.
+    #[test]
+    fn a_thread_that_ends_counts_on_its_sheet_no_more() {
+        let counting = std::thread::spawn(|| {
+            LATE.with(|_| {});
+            Number::new(NUMBERS_COUNT - 1).add(0);
+            SHEET.get().len()
+        });
+        assert_eq!(counting.join().ok(), Some(NUMBERS_COUNT));
+        assert!(!HAD_SHEET.load(Ordering::Relaxed));
+    }
+}

@@ -254,11 +254,22 @@ async fn sending_and_following_are_shares_of_a_tasks_work() {
             assert!(matches!(poll(following.as_mut()), Poll::Ready(Ok(()))));
         }
         receiver.try_recv().unwrap();
-        // It ends only if each sending takes its share.
-        while tokio::task::coop::has_budget_remaining() {
+        // And so each is a share: of the many that follow now, some are too many.
+        let mut done = 0;
+        while tokio::task::coop::has_budget_remaining() && done < 10_000 {
             assert!(poll(pin!(sender.send(1))).is_ready());
             receiver.try_recv().unwrap();
+            done += 1;
         }
+        assert!((1..10_000).contains(&done));
+        tokio::task::yield_now().await;
+        done = 0;
+        while tokio::task::coop::has_budget_remaining() && done < 10_000 {
+            values.send_replace(2);
+            assert!(poll(pin!(follower.changed())).is_ready());
+            done += 1;
+        }
+        assert!((1..10_000).contains(&done));
     })
     .await
     .unwrap();

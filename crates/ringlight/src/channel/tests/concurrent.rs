@@ -21,12 +21,12 @@ fn block_on<F: Future>(future: F) -> F::Output {
     runtime.unwrap().block_on(future)
 }
 
-/// More threads at a time than have a place to count.
+/// More threads at a time than have a place to count, and all of them count at once.
 #[test]
 fn every_thread_is_counted_also_those_without_a_place() {
     const THREADS: u64 = 300;
-    const MESSAGES: u64 = 50;
-    let (sender, mut receiver) = mpsc::named("threads", 64);
+    const MESSAGES: u64 = 1_000;
+    let (sender, mut receiver) = mpsc::named_unbounded("threads");
     let (events, _listener) = broadcast::named("threads that tell", 16);
     let all = Barrier::new(THREADS as usize);
     scope(|scope| {
@@ -34,11 +34,12 @@ fn every_thread_is_counted_also_those_without_a_place() {
             let (sender, events, all) = (sender.clone(), &events, &all);
             scope.spawn(move || {
                 for message in 0..MESSAGES {
-                    sender.blocking_send(message).unwrap();
+                    sender.send(message).unwrap();
                     events.send(message).unwrap();
+                    if message == 0 {
+                        all.wait();
+                    }
                 }
-                drop(sender);
-                all.wait();
             });
         }
         drop(sender);
@@ -48,8 +49,8 @@ fn every_thread_is_counted_also_those_without_a_place() {
         }
         assert_eq!(received, THREADS * MESSAGES);
     });
-    check("threads", (15_000, 15_000, 0), &[]);
-    check("threads that tell", (15_000, 0, 15_000), &[]);
+    check("threads", (300_000, 300_000, 0), &[]);
+    check("threads that tell", (300_000, 0, 300_000), &[]);
 }
 
 /// What a thread has counted is there when another one goes on in its place.

@@ -4,7 +4,8 @@
 //! process; each round's ratio is of two runs one after the other.
 //!
 //! `... -- --instructions` counts instructions instead, by Valgrind, which a busy machine does not disturb. Of two threads
-//! it has none: how often they wait for each other is chance.
+//! it has none: how often they wait for each other is chance. Other arguments are names of rows, for those alone. Where things
+//! come to lie in memory is worth some percent and another in each process, so that several are to be run.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(
     clippy::expect_used,
@@ -192,7 +193,7 @@ macro_rules! rows {
     };
 }
 
-const ROWS: [Row; 9] = rows![
+static ROWS: [Row; 9] = rows![
     "mpsc", 1, bounded;
     "mpsc, two threads", 2, bounded_spawned;
     "mpsc, recv_many", 1, many;
@@ -211,15 +212,22 @@ fn main() {
         ["--run", row, way, rounds] => run(row, way, rounds),
         _ if arguments.contains(&"--instructions") => {
             println!("instructions of a message, tokio's channel and the one that counts:");
-            ROWS.iter()
+            rows(&arguments)
                 .filter(|row| row.threads_count == 1)
                 .for_each(count_row);
         }
         _ => {
             println!("CPU time of a message, tokio's channel and the one that counts, ns:");
-            ROWS.iter().for_each(time_row);
+            rows(&arguments).for_each(time_row);
         }
     }
+}
+
+/// Those of which the name is among the arguments, or all.
+fn rows<'a>(arguments: &'a [&str]) -> impl Iterator<Item = &'static Row> + 'a {
+    let is_named = |row: &&Row| arguments.contains(&row.name);
+    let is_any = ROWS.iter().any(|row| is_named(&row));
+    ROWS.iter().filter(move |row| !is_any || is_named(row))
 }
 
 fn runtime(row: &Row) -> Runtime {

@@ -56,8 +56,9 @@ fn link(options: Options<'_>) -> Link {
     Arc::new(Registered::new(group, Sent::default()))
 }
 
-/// Messages sent on a channel, which is also how far it is.
+/// Messages sent on a channel, which is also how far it is. On cache lines of its own, since others write beside it.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 struct Sent(Spread);
 
 impl Source for Sent {
@@ -69,8 +70,9 @@ impl Source for Sent {
     }
 }
 
-/// How far a receiver is.
+/// How far a receiver is. On cache lines of its own, since others write beside it.
 #[derive(Debug)]
+#[repr(align(128))]
 struct Reader {
     channel: Arc<Sent>,
     /// Messages it received. Written by the receiver, which is in one place at a time, as is `skipped`; `Relaxed`: numbers that

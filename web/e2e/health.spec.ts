@@ -158,6 +158,18 @@ test('what is passed on is accounted for, and what waits is said', async ({ page
   expect(complaints).toEqual([]);
 });
 
+test('series that made room for new ones are said', async ({ page }) => {
+  await page.route('**/api/v1/status', async (route) => {
+    const response = await route.fetch();
+    const status = (await response.json()) as Status;
+    const store = { ...status.store, series: 99_990, series_max: 100_000, series_forgotten: 1500 };
+    await route.fulfill({ response, json: { ...status, store } });
+  });
+  await page.goto('/health');
+  await expect(page.locator('#store')).toContainText('99,990 of 100,000; 1,500 old ones made room');
+  await expect(page.getByRole('main')).toContainText('1,500 old series of metrics made room for new ones');
+});
+
 test('runs lead to their traces', async ({ page, request }) => {
   await someTrace(request);
   await page.goto('/health');

@@ -114,7 +114,7 @@ Exit codes:
   0  done
   2  the command line is wrong";
 
-/// Traces and logs of Rust services: one process that receives, stores and shows them
+/// Traces, logs and metrics of Rust services: one process that receives, stores and shows them
 #[derive(Debug, Parser)]
 #[command(name = "ringlight", version, disable_help_subcommand = true,
     subcommand_required = true, arg_required_else_help = true,

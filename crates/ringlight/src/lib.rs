@@ -74,7 +74,7 @@
 //! | variable | what it does |
 //! |---|---|
 //! | `RINGLIGHT_CONFIG_FILE` | a file with settings, in place of `ringlight.toml` in the directory the process runs in; `none`: no file |
-//! | `OTLP_ENDPOINT` | where to send traces and logs, such as `http://localhost:4317`; gRPC unless the port is 4318 or the protocol is given below |
+//! | `OTLP_ENDPOINT` | where to send traces, logs and metrics, such as `http://localhost:4317`; gRPC unless the port is 4318 or the protocol is given below |
 //! | `RUST_LOG` | what is recorded: directives such as `info,my_crate=debug,hyper=off`; default `info` |
 //! | `RUST_LOG_LINES`, `RUST_LOG_LOGS`, `RUST_LOG_TRACES` | the same for one output: log lines, exported log records, spans; default `RUST_LOG`; see [`Output`] |
 //! | `RINGLIGHT_AUDIT_TARGET` | the target of audit events, default `audit`; `none`: there are none; see [`Builder::audit_target`] |
@@ -233,6 +233,8 @@ pub mod otel;
 #[cfg(all(feature = "profiling", target_os = "linux"))]
 mod process;
 mod propagation;
+#[cfg(any(feature = "fmt", target_os = "linux"))]
+mod rfc3339;
 #[cfg(feature = "profiling")]
 pub mod runtime;
 mod sampling;
@@ -285,9 +287,26 @@ pub use trace_context::TraceContext;
 #[cfg(feature = "profiling")]
 #[doc(hidden)]
 pub mod __private {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     pub use tracing;
 
     use crate::{FutureExt as _, InSpan};
+
+    /// Whether arguments of functions are recorded.
+    static INCLUDE_ARGS: AtomicBool = AtomicBool::new(true);
+
+    /// For the whole process, as the functions are.
+    pub(crate) fn set_include_args(include_args: bool) {
+        // Relaxed: nothing else is read by it.
+        INCLUDE_ARGS.store(include_args, Ordering::Relaxed);
+    }
+
+    /// An argument as the value of a field, which is none where they are not to be recorded.
+    #[inline]
+    pub fn argument<T>(value: T) -> Option<T> {
+        INCLUDE_ARGS.load(Ordering::Relaxed).then_some(value)
+    }
 
     /// See [`FutureExt::in_span`](crate::FutureExt::in_span).
     pub fn in_span<F: Future>(future: F, span: tracing::Span) -> InSpan<F> {

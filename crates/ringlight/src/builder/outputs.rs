@@ -30,8 +30,8 @@ pub(super) fn span_metrics(
     destinations: &[DestinationConfig],
 ) -> Option<crate::metrics::SpanMetrics> {
     let takes_metrics = |one: &DestinationConfig| one.takes(ringlight_model::Signal::Metrics);
-    let spans = settings.metrics.of_spans();
-    spans.filter(|_| destinations.iter().any(takes_metrics))
+    let are_sent = destinations.iter().any(takes_metrics);
+    settings.metrics.of_spans(are_sent)
 }
 
 /// What makes log lines: for a stream, for a file.
@@ -105,7 +105,8 @@ pub(super) fn connect(
     let Some(routes) = settings.routes.take() else {
         return Ok(None);
     };
-    let route = [routes.traces, routes.logs].into_iter().flatten().next();
+    let route = [routes.traces, routes.logs, routes.metrics];
+    let route = route.into_iter().flatten().next();
     match route.map(|route| route.origin) {
         Some(origin @ (crate::config::Origin::Application(_) | crate::config::Origin::File(_))) => {
             Err(InitError::Endpoint {

@@ -51,3 +51,16 @@ fn notices_and_the_clock_of_the_pipeline_are_those_that_the_code_sets() {
         "{told:?}"
     );
 }
+
+#[cfg(feature = "otel")]
+#[test]
+fn intervals_of_metrics_are_ones_that_can_be_kept() {
+    for (asked, kept) in [
+        (Duration::ZERO, Duration::from_millis(1)),
+        (Duration::from_secs(7), Duration::from_secs(7)),
+        (Duration::MAX, Duration::from_secs(3600)),
+    ] {
+        let builder = crate::builder().metric_export_interval(asked);
+        assert_eq!(builder.inputs.metrics.interval, Some(kept));
+    }
+}

@@ -167,11 +167,9 @@ impl Said {
         if let Some(file) = &inputs.traces.file {
             add("trace_dir", Some(path(&file.directory)), code.clone());
             add("trace_format", Some(file.format.to_string()), code.clone());
-            add(
-                "include_args",
-                Some(file.include_args.to_string()),
-                code.clone(),
-            );
+            if !file.include_args {
+                add("include_args", Some("false".to_owned()), code.clone());
+            }
             let size = |bytes| Some(units::written_size(bytes));
             add("trace_file_size", size(file.file_bytes_max), code.clone());
             add(
@@ -179,6 +177,10 @@ impl Said {
                 size(file.directory_bytes_max),
                 code.clone(),
             );
+        }
+        #[cfg(feature = "profiling")]
+        if let Some(include_args) = inputs.traces.include_args {
+            add("include_args", Some(include_args.to_string()), code.clone());
         }
         #[cfg(feature = "profiling")]
         add(

@@ -482,7 +482,7 @@ fn batching(reader: &mut Reader<'_>, pipeline: &mut CollectorConfig) {
     if let Some(timeout) = per_signal.or(generic).or(processors).or(file_timeout) {
         pipeline.export_timeout = timeout;
     }
-    // Reports are the only metrics so far.
+    // Of what is sent as metrics, reports alone have a time of their own.
     if let Some(timeout) = millis("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT")
         .or(generic)
         .or(file_timeout)

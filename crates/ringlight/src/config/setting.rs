@@ -405,7 +405,7 @@ pub const SETTINGS: &[Setting] = &[
         "RINGLIGHT_INCLUDE_ARGS",
         Shape::Truth,
         "true",
-        "Whether the fields of spans and log records are in trace files",
+        "Whether `#[ringlight::instrument]` records arguments, and trace files have the fields of spans and log records",
     ),
     setting(
         "busy_times",

@@ -29,6 +29,7 @@ const DEFAULT_DIR: &str = ".local/traces";
 pub(crate) struct TraceInputs {
     pub(crate) file: Option<TraceFileConfig>,
     pub(crate) busy_times: Option<bool>,
+    pub(crate) include_args: Option<bool>,
 }
 
 /// What is done.
@@ -39,19 +40,29 @@ pub(crate) struct Traces {
     pub(crate) file: Option<(TraceFileConfig, Option<Origin>)>,
     /// Whether spans have the times that threads were in them.
     pub(crate) busy_times: bool,
+    /// Whether arguments of functions are recorded.
+    pub(crate) include_args: bool,
 }
 
 /// `is_disabled`: nothing is to come of this process.
 #[cfg(feature = "profiling")]
 pub(super) fn traces(reader: &mut Reader<'_>, inputs: TraceInputs, is_disabled: bool) -> Traces {
     let busy_times = inputs.busy_times.or_else(|| reader.said_truth(BUSY_TIMES));
-    let file = match inputs.file {
+    let include_args = inputs
+        .include_args
+        .or_else(|| reader.said_truth(INCLUDE_ARGS))
+        .unwrap_or(true);
+    let mut file = match inputs.file {
         Some(file) => Some((file, None)),
         None => file(reader).map(|(file, origin)| (file, Some(origin))),
     };
+    if let Some((file, _)) = &mut file {
+        file.include_args &= include_args;
+    }
     Traces {
         file: file.filter(|_| !is_disabled),
         busy_times: busy_times.unwrap_or(false),
+        include_args,
     }
 }
 
@@ -72,7 +83,6 @@ fn file(reader: &mut Reader<'_>) -> Option<(TraceFileConfig, Origin)> {
     if let Some(bytes) = reader.choice(DIR_SIZE_LIMIT, SIZES, units::size) {
         file.directory_bytes_max = bytes;
     }
-    file.include_args = reader.said_truth(INCLUDE_ARGS).unwrap_or(true);
     Some((file, origin))
 }
 

@@ -13,9 +13,8 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::rfc3339::write_time;
 use crate::{LogFile, LogFormat};
-
-use super::time::write_time;
 
 /// How far from the end of a file a line may begin that was not finished.
 const TORN_BYTES_MAX: u64 = 1 << 20;

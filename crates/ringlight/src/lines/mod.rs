@@ -12,7 +12,6 @@ mod file;
 mod json;
 mod pretty;
 mod text;
-mod time;
 
 #[cfg(test)]
 mod tests;
@@ -219,19 +218,23 @@ impl RecordSink for LineSink {
         {
             self.write(log, callsites);
             if self.pending.text.len() >= BUFFER_BYTES_MAX {
-                self.hand_over();
+                self.write_pending();
             }
         }
     }
 
+    fn hand_over(&mut self) {
+        self.write_pending();
+    }
+
     fn flush(&mut self) {
-        self.hand_over();
+        self.write_pending();
         self.writer.flush();
     }
 }
 
 impl LineSink {
-    fn hand_over(&mut self) {
+    fn write_pending(&mut self) {
         if !self.pending.text.is_empty() {
             let lines_count = self.pending.lines.len();
             let has_audit = self.pending.has_audit;

@@ -122,6 +122,10 @@ export interface StoreStatus {
   head_records: number;
   span_count: number;
   log_count: number;
+  /** Series of metrics, of at most so many, and those that made room for new ones or had none at the start. */
+  series: number;
+  series_max: number;
+  series_forgotten: number;
   /** Reports of open spans that came from too many clients at once. */
   open_reports_refused: number;
   disk_full: boolean;
@@ -386,4 +390,4 @@ export interface Operations {
   attribute_spans_left_out: number;
 }
 
-export type OperationOrder = 'total' | 'count' | 'errors' | 'p99';
+export type OperationOrder = 'total' | 'count' | 'errors' | 'p99' | 'attribute';

@@ -86,6 +86,7 @@ where
         .worker_threads(2)
         .enable_all()
         .build()?;
+    #[cfg(feature = "profiling")]
     telemetry.watch_runtime(runtime.handle());
     let outcome = runtime.block_on(until_stopped(args, app));
     // Tasks that still run are dropped here, so that what they record still goes out below.

@@ -36,7 +36,7 @@ pub(crate) fn connect(
     ] {
         check(route, shared, warnings)?;
     }
-    if routes.traces.is_none() && routes.logs.is_none() {
+    if routes.traces.is_none() && routes.logs.is_none() && routes.metrics.is_none() {
         return Ok((routes, None));
     }
     let reports_open_spans = match (&routes.traces, &routes.logs) {

@@ -105,7 +105,10 @@ pub(super) fn connect(
     let Some(routes) = settings.routes.take() else {
         return Ok(None);
     };
-    let route = [routes.traces, routes.logs].into_iter().flatten().next();
+    let mut routes = [routes.traces, routes.logs, routes.metrics]
+        .into_iter()
+        .flatten();
+    let route = routes.next();
     match route.map(|route| route.origin) {
         Some(origin @ (crate::config::Origin::Application(_) | crate::config::Origin::File(_))) => {
             Err(InitError::Endpoint {

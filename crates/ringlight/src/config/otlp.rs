@@ -166,10 +166,10 @@ pub(super) fn routes(reader: &mut Reader<'_>, inputs: &Inputs) -> Option<Routes>
         }
     };
     let (traces, logs) = (route(Signal::Traces), route(Signal::Logs));
-    if traces.is_none() && logs.is_none() {
+    let metrics = metrics_route(reader, inputs);
+    if traces.is_none() && logs.is_none() && metrics.is_none() {
         return None;
     }
-    let metrics = metrics_route(reader, inputs);
     let profiles = inputs
         .is_relay
         .then(|| self::route(reader, inputs, Signal::Profiles, false));

@@ -451,8 +451,8 @@ impl Sizes {
         ship_processes: 7,
         batch_bursts: 30,
         features: FeatureSizes {
-            processes: 9,
-            flat_chunks: 300_000,
+            processes: 7,
+            flat_chunks: 200_000,
             paced_chunks: 2_000,
             requests: 40_000,
         },

@@ -33,3 +33,20 @@ fn binary(messages: &[u8], name: &str) -> Option<PathBuf> {
         .filter(|message| message["target"]["name"] == name)
         .find_map(|message| Some(message["executable"].as_str()?.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binary_is_the_one_cargo_names() {
+        let messages =
+            br#"{"reason":"compiler-artifact","target":{"name":"ringlight"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"other"},"executable":"/x/other"}
+{"reason":"compiler-artifact","target":{"name":"ringlight"},"executable":"/x/ringlight"}
+{"reason":"build-finished","success":true}
+"#;
+        assert_eq!(binary(messages, "ringlight"), Some(PathBuf::from("/x/ringlight")));
+        assert_eq!(binary(b"not json", "ringlight"), None);
+    }
+}

@@ -150,20 +150,3 @@ impl Backend {
         Ok(bytes)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_binary_is_the_one_cargo_names() {
-        let messages =
-            br#"{"reason":"compiler-artifact","target":{"name":"ringlight"},"executable":null}
-{"reason":"compiler-artifact","target":{"name":"other"},"executable":"/x/other"}
-{"reason":"compiler-artifact","target":{"name":"ringlight"},"executable":"/x/ringlight"}
-{"reason":"build-finished","success":true}
-"#;
-        assert_eq!(binary(messages), Some(PathBuf::from("/x/ringlight")));
-        assert_eq!(binary(b"not json"), None);
-    }
-}

@@ -73,6 +73,7 @@ test('a client that was killed is not shown as if it went on', async ({ page, re
       traces: { ...settled, exported: 61, in_flight: 8 },
     },
     negative_durations: 0,
+    unmatched_exits: 0,
     stored: { traces: 67 },
     threads: [],
     ring_bytes: 0,

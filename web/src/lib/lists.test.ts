@@ -164,6 +164,7 @@ describe('ledgers', () => {
     final: false,
     signals: { traces: cells, logs: { ...cells, submitted: 0, recovered: 0 } },
     negative_durations: 0,
+    unmatched_exits: 0,
     stored: { traces: 6 },
     threads: [],
     ring_bytes: 0,

@@ -104,6 +104,8 @@ export interface ClientLedger {
   signals: Partial<Record<SignalName, LedgerCells>>;
   /** Spans that ended before they began, sent with a duration of zero. */
   negative_durations: number;
+  /** How often threads left spans that they had not entered. */
+  unmatched_exits: number;
   /** Since the backend started. */
   stored: Partial<Record<SignalName, number>>;
   threads: ThreadRow[];

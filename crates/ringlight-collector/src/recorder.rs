@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ringlight_model::Signal;
 use ringlight_ring::{RegisterError, RingProducer, RingSender};
 
 use crate::accounts::Counted;
+use crate::notice::Notices;
 use crate::record::{Slice, ThreadName};
 use crate::submit::{Shared, Worth, offer_slice};
 use crate::thread::current_thread;
@@ -50,6 +52,12 @@ struct Seat {
 impl Recorder {
     pub(crate) const fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// Where the pipeline's notices go, for those who record.
+    #[must_use]
+    pub fn notices(&self) -> &Notices {
+        self.shared.notices()
     }
 
     /// Hands over one record of `len_bytes` bytes, which `fill` writes in place.
@@ -169,6 +177,14 @@ impl Recorder {
             }
             producer.rouse_listener();
         });
+    }
+
+    /// Counts that a thread left a span which it had not entered.
+    #[cold]
+    pub fn count_unmatched_exit(&self) {
+        // Relaxed: see `Asides`.
+        let exits = &self.shared.asides.unmatched_exits;
+        exits.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Rouses the collector, which asked to hear of the next span that is opened.
@@ -303,7 +319,7 @@ impl Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Notices, OverflowPolicy};
+    use crate::OverflowPolicy;
 
     #[test]
     fn a_forked_copy_does_not_ask_for_a_ring() {

@@ -166,10 +166,10 @@ pub(super) fn routes(reader: &mut Reader<'_>, inputs: &Inputs) -> Option<Routes>
         }
     };
     let (traces, logs) = (route(Signal::Traces), route(Signal::Logs));
-    if traces.is_none() && logs.is_none() {
+    let metrics = metrics_route(reader, inputs);
+    if traces.is_none() && logs.is_none() && metrics.is_none() {
         return None;
     }
-    let metrics = metrics_route(reader, inputs);
     let profiles = inputs
         .is_relay
         .then(|| self::route(reader, inputs, Signal::Profiles, false));
@@ -197,14 +197,16 @@ pub(super) fn who_names_an_endpoint(reader: &Reader<'_>, inputs: &Inputs) -> Opt
 /// The ledger is reported wherever metrics would go, but only to an endpoint for all signals: one
 /// that is meant for traces alone does not want it.
 fn metrics_route(reader: &mut Reader<'_>, inputs: &Inputs) -> Option<Route> {
+    let mut asked_for = false;
     if !inputs.is_relay {
         let exporters = metrics_exporters(reader);
         let is_named = |name: &str| exporters.iter().any(|exporter| exporter == name);
-        if is_named("none") || is_named("prometheus") && !is_named("otlp") {
+        asked_for = is_named("otlp");
+        if is_named("none") || is_named("prometheus") && !asked_for {
             return None;
         }
     }
-    route(reader, inputs, Signal::Metrics, false)
+    route(reader, inputs, Signal::Metrics, asked_for)
 }
 
 /// What `OTEL_METRICS_EXPORTER` names.

@@ -45,18 +45,23 @@ pub(in crate::metrics) struct Series {
     pub(in crate::metrics) idle: Histogram,
     /// The longest one since the last time, where exemplars are wanted.
     pub(in crate::metrics) longest: Option<Longest>,
+    /// The one that was the longest the last time there was one.
+    #[cfg(feature = "prometheus")]
+    longest_before: Option<Longest>,
     /// What is left of the spans that others stand for, since one counts as a whole number of them.
     left: f64,
 }
 
 impl Series {
-    const fn new(of: Option<(Arc<str>, SpanKind, StatusCode)>) -> Self {
+    pub(super) const fn new(of: Option<(Arc<str>, SpanKind, StatusCode)>) -> Self {
         Self {
             of,
             duration: Histogram::new(),
             busy: Histogram::new(),
             idle: Histogram::new(),
             longest: None,
+            #[cfg(feature = "prometheus")]
+            longest_before: None,
             left: 0.0,
         }
     }
@@ -76,6 +81,24 @@ impl Series {
         )]
         let times = due as u64;
         times
+    }
+
+    /// Those that were longest are another time's from now on.
+    fn forget_longest(&mut self) {
+        #[cfg(feature = "prometheus")]
+        {
+            self.longest_before = self.longest.or(self.longest_before);
+        }
+        self.longest = None;
+    }
+
+    /// Adds the spans of another one.
+    #[cfg(feature = "prometheus")]
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.duration.merge(&other.duration);
+        self.busy.merge(&other.busy);
+        self.idle.merge(&other.idle);
+        self.longest = other.longest.or(self.longest);
     }
 
     #[inline]
@@ -281,9 +304,20 @@ impl Table {
         let mut copy = self.series.clone();
         copy.extend(self.overflow.clone());
         for series in self.series.iter_mut().chain(&mut self.overflow) {
-            series.longest = None;
+            series.forget_longest();
         }
         copy
+    }
+
+    /// All series as they are, which changes nothing. Their exemplars are the last there were.
+    #[cfg(feature = "prometheus")]
+    pub(super) fn look(&self) -> Vec<Series> {
+        let all = self.series.iter().chain(&self.overflow);
+        let series = all.map(|series| Series {
+            longest: series.longest.or(series.longest_before),
+            ..series.clone()
+        });
+        series.collect()
     }
 
     /// All series, which begin anew.

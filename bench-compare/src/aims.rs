@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     backend::Search,
+    features::{Case, OVER_BASE, ROWS, Row},
     plan::{
         OWN_DELIVERED_SPAN, OWN_SPAN, REQUEST, Subject, THREADS_AIMED, UNSAMPLED, threads_case,
     },
@@ -26,7 +27,7 @@ const PAGE_PAUSE_MS: f64 = 500.0;
 /// An aim and how far the run is from it.
 #[derive(Debug, Clone)]
 struct Aim {
-    what: &'static str,
+    what: String,
     limit: f64,
     better: Better,
     measured: Option<Measured>,
@@ -90,9 +91,9 @@ impl Measured {
 }
 
 impl Aim {
-    fn at_most(limit: f64, what: &'static str) -> Self {
+    fn at_most(limit: f64, what: impl Into<String>) -> Self {
         Self {
-            what,
+            what: what.into(),
             limit,
             better: Better::Less,
             measured: None,
@@ -100,7 +101,7 @@ impl Aim {
         }
     }
 
-    fn at_least(limit: f64, what: &'static str) -> Self {
+    fn at_least(limit: f64, what: impl Into<String>) -> Self {
         Self {
             better: Better::More,
             ..Self::at_most(limit, what)
@@ -108,7 +109,7 @@ impl Aim {
     }
 
     /// A ratio that should be 1, within `limit`.
-    fn near_one(limit: f64, what: &'static str) -> Self {
+    fn near_one(limit: f64, what: impl Into<String>) -> Self {
         Self {
             better: Better::One,
             ..Self::at_most(limit, what)
@@ -197,6 +198,7 @@ fn aims(results: &Results) -> Vec<Aim> {
     [
         record_aims(results),
         lasting_aims(results),
+        feature_aims(results),
         deliver_aims(results),
         ship_aims(results),
         own_aims(results),
@@ -279,6 +281,20 @@ fn lasting_aims(results: &Results) -> Vec<Aim> {
         )
         .is(overhead(), 2),
     ]
+}
+
+/// What features may cost the streaming application. The report's table of them has the ceilings as well.
+fn feature_aims(results: &Results) -> Vec<Aim> {
+    let of_row = |row: &'static Row| {
+        let aim = row.aim?;
+        Some([Case::StreamingFlat, Case::StreamingPaced].map(|case| {
+            let (title, what, base) = (case.title(), row.what, row.base);
+            let over = results.find(row, case.name(), OVER_BASE);
+            let what = format!("{title}: {what}, CPU over `{base}`, %");
+            Aim::at_most(aim, what).is(over.map(Measured::of), 1)
+        }))
+    };
+    ROWS.iter().filter_map(of_row).flatten().collect()
 }
 
 fn deliver_aims(results: &Results) -> Vec<Aim> {
@@ -402,125 +418,4 @@ fn backend_aims(results: &Results) -> Vec<Aim> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stats::Estimate;
-
-    #[test]
-    fn an_aim_says_by_how_much_it_is_missed() {
-        let check = |aim: Aim, value: f64, expected: &str| {
-            let measured = Measured {
-                median: value,
-                low: value,
-                high: value,
-            };
-            assert_eq!(aim.is(Some(measured), 0).verdict(), expected);
-        };
-        check(Aim::at_most(10.0, ""), 10.0, "met");
-        check(Aim::at_most(10.0, ""), 12.0, "**missed** by 20.0 %");
-        check(Aim::at_least(10.0, ""), 10.0, "met");
-        check(Aim::at_least(10.0, ""), 9.0, "**missed** by 10.0 %");
-        check(Aim::at_most(0.0, ""), 0.0, "met");
-        check(Aim::at_most(0.0, ""), 2.0, "**missed** by 2.00");
-        check(Aim::near_one(0.1, ""), 0.91, "met");
-        check(Aim::near_one(0.1, ""), 0.75, "**missed** by 15.0 % of it");
-        assert_eq!(Aim::near_one(0.1, "").aim(), "0.90 to 1.10");
-        assert_eq!(Aim::at_least(1e6, "").aim(), ">= 1 000 000");
-        assert_eq!(Aim::at_most(1.25, "").aim(), "<= 1.25");
-    }
-
-    #[test]
-    fn the_page_asks_as_often_as_its_row_says() {
-        let page = include_str!("../../web/src/lib/list.svelte.ts");
-        assert!(page.contains(&format!("REFRESH_MS = {PAGE_PAUSE_MS};")));
-        let mut results = Results::default();
-        let figure = Figure::new(
-            "backend",
-            Subject::Ringlight,
-            ("visible", "p95_ms"),
-            Estimate::of(&[510.0]),
-            (1, 1),
-        );
-        results.figures.push(figure);
-        let table = table(&results);
-        let row = table.lines().find(|line| line.contains("500 ms"));
-        assert!(
-            row.unwrap()
-                .ends_with("| <= 1 000 | 1 010 | **missed** by 1.0 % |")
-        );
-    }
-
-    #[test]
-    fn a_ratio_is_of_the_dearest_and_of_the_right_rows() {
-        let mut results = Results::default();
-        let mut add = |subject, case, unit, value: f64| {
-            let estimate = Estimate::of(&[value]);
-            let figure = Figure::new("", subject, (case, unit), estimate, (1, 1));
-            results.figures.push(figure);
-        };
-        for (case, ns) in [
-            ("1-thread", 100.0),
-            ("2-threads", 150.0),
-            ("8-threads", 120.0),
-        ] {
-            add(Subject::Ringlight, case, "ns_cpu_per_span", ns);
-            add(Subject::Fastrace, case, "ns_cpu_per_span", 1.0);
-        }
-        add(Subject::TracingNone, REQUEST, "us_cpu_per_request", 10.0);
-        add(Subject::Ringlight, REQUEST, "us_cpu_per_request", 12.0);
-        let table = table(&results);
-        let ends = |what: &str| {
-            let row = table.lines().find(|line| line.contains(what));
-            row.and_then(|row| row.split(" | <=").nth(1))
-                .unwrap_or_default()
-        };
-        assert_eq!(ends("2, 4 or 8"), " 1.25 | 1.50 | **missed** by 20.0 % |");
-        assert_eq!(ends("axum"), " 1.25 | 1.20 | met |");
-    }
-
-    #[test]
-    fn an_own_figure_is_compared_with_what_is_not_tracings() {
-        let mut results = Results::default();
-        let mut add = |subject, unit, value: f64| {
-            let estimate = Estimate::of(&[value]);
-            let figure = Figure::new("record", subject, ("tree3", unit), estimate, (1, 1));
-            results.figures.push(figure);
-        };
-        add(Subject::Ringlight, "ns_cpu_per_span", 120.0);
-        add(Subject::TracingEmpty, "ns_cpu_per_span", 20.0);
-        add(Subject::Ringlight, OWN_SPAN, 95.0);
-        let [span, delivered] = own_costs(&results);
-        assert_eq!(
-            span.map(|(own, outside)| own.over(outside).median),
-            Some(0.95)
-        );
-        assert!(delivered.is_none());
-    }
-
-    #[test]
-    fn every_search_has_a_row() {
-        let mut results = Results::default();
-        for (search, p95_ms) in Search::ALL.iter().zip([1.0, 250.0, 2.0, 3.0, 4.0]) {
-            let case = (search.name(), "p95_ms");
-            let estimate = Estimate::of(&[p95_ms]);
-            let figure = Figure::new("backend", Subject::Ringlight, case, estimate, (1, 1));
-            results.figures.push(figure);
-        }
-        let table = table(&results);
-        let rows: Vec<&str> = table
-            .lines()
-            .filter(|line| line.contains("search"))
-            .collect();
-        assert_eq!(
-            rows,
-            [
-                "| search for the newest traces (p95), ms | <= 200 | 1.0 | met |",
-                "| search for a rare number (p95), ms | <= 200 | 250.0 | **missed** by 25.0 % |",
-                "| search for a rare text (p95), ms | <= 200 | 2.0 | met |",
-                "| search for slow spans (p95), ms | <= 200 | 3.0 | met |",
-                "| search for failed spans (p95), ms | <= 200 | 4.0 | met |",
-                "| search for what is not there (p95), ms | <= 200 | - | not measured in this run |",
-            ]
-        );
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
+use bench_workload::{process_cpu_ns, resident_max_mib, thread_cpu_ns};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -109,9 +110,9 @@ impl<'a> Bursts<'a> {
 
     /// A burst, and the CPU time of the thread meanwhile, in nanoseconds.
     fn measured_burst(&mut self) -> u64 {
-        let before = meter::thread_cpu_ns();
+        let before = thread_cpu_ns();
         self.burst();
-        meter::thread_cpu_ns() - before
+        thread_cpu_ns() - before
     }
 }
 
@@ -269,7 +270,7 @@ pub(crate) fn deliver(
     // The set-up's own threads come to rest before the clock starts.
     thread::sleep(Duration::from_millis(100));
     let started = Instant::now();
-    let cpu_before_ns = meter::process_cpu_ns();
+    let cpu_before_ns = process_cpu_ns();
     let mut pacer = Pacer::sleeping(BURST_INTERVAL);
     for _ in 0..bursts {
         producer.burst();
@@ -281,12 +282,12 @@ pub(crate) fn deliver(
     drop(producer);
     let ending = recording.finish()?;
     Ok(DeliverRun {
-        cpu_ns: meter::process_cpu_ns() - cpu_before_ns,
+        cpu_ns: process_cpu_ns() - cpu_before_ns,
         elapsed_ns: u64::try_from(started.elapsed().as_nanos())?,
         produced,
         account: ending.account,
         cost: ending.cost,
-        resident_mib: meter::resident_max_mib(),
+        resident_mib: resident_max_mib(),
         wire_bytes: ending.wire_bytes,
     })
 }

@@ -3,14 +3,15 @@
 //!
 //! `record` measures what a span costs the thread that records it, `unsampled` what one does that is
 //! turned away, `threads` what several threads pay that record together; `deliver` measures what a
-//! delivered span costs the process, `ship` what compression, batches and the spool do to that, `axum` what a request costs a service; `backend` measures the product's backend: how quickly it starts,
+//! delivered span costs the process, `ship` what compression, batches and the spool do to that, `axum` what a request costs a service, `features` what each feature of the product costs two applications; `backend` measures the product's backend: how quickly it starts,
 //! takes in, shows and finds spans, and what it takes for that. See `README.md` for how.
 
 mod aims;
 mod backend;
+mod cargo;
 mod child;
 mod codec;
-mod cores;
+mod features;
 mod machine;
 mod meter;
 mod pacer;
@@ -29,10 +30,11 @@ mod wire;
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
+use bench_workload::Cores;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    cores::Cores,
+    features::Binaries,
     machine::Machine,
     parent::Runner,
     plan::{Delivery, Keeping, Packing, Sampling, Shape, Shipping, Sizes, Subject},
@@ -74,6 +76,8 @@ enum Bench {
     Deliver,
     /// CPU time of a service, a request.
     Axum,
+    /// CPU time of two applications with each feature, by itself and with all others; builds them first.
+    Features,
     /// CPU and bytes of a delivered span by compression, batch and spool; the log on disk.
     Ship,
     /// What the backend costs and how quickly it answers; builds it first.
@@ -256,6 +260,10 @@ fn measure(arguments: &Arguments) -> Result<ExitCode> {
         .includes(Bench::Backend)
         .then(backend::build)
         .transpose()?;
+    let applications = bench
+        .includes(Bench::Features)
+        .then(Binaries::build)
+        .transpose()?;
     let mut runner = Runner::start(sizes, &mut results)?;
     if bench.includes(Bench::Record) {
         runner.record()?;
@@ -268,6 +276,9 @@ fn measure(arguments: &Arguments) -> Result<ExitCode> {
     }
     if bench.includes(Bench::Axum) {
         runner.requests()?;
+    }
+    if let Some(applications) = &applications {
+        runner.features(applications)?;
     }
     if bench.includes(Bench::Deliver) {
         runner.deliver()?;

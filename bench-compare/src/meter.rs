@@ -1,4 +1,4 @@
-//! Clocks, memory and a counting allocator.
+//! The time stamp counter, and a counting allocator.
 #![expect(
     unsafe_code,
     reason = "an allocator is unsafe to implement, the counter to read"
@@ -10,24 +10,6 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use rustix::time::{ClockId, clock_gettime};
-
-/// CPU time of the calling thread, in nanoseconds.
-pub(crate) fn thread_cpu_ns() -> u64 {
-    clock_ns(ClockId::ThreadCPUTime)
-}
-
-/// CPU time of all threads of the process, in nanoseconds.
-pub(crate) fn process_cpu_ns() -> u64 {
-    clock_ns(ClockId::ProcessCPUTime)
-}
-
-fn clock_ns(clock: ClockId) -> u64 {
-    let time = clock_gettime(clock);
-    // CPU clocks count up from zero.
-    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
-}
-
 /// The time stamp counter, or 0 on a machine without one.
 #[inline]
 pub(crate) fn tsc() -> u64 {
@@ -38,19 +20,6 @@ pub(crate) fn tsc() -> u64 {
     }
     #[cfg(not(target_arch = "x86_64"))]
     0
-}
-
-/// The most memory the process has had resident, in MiB.
-pub(crate) fn resident_max_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status.lines().find_map(|line| {
-        line.strip_prefix("VmHWM:")?
-            .trim()
-            .strip_suffix(" kB")?
-            .parse::<f64>()
-            .ok()
-    });
-    kib.unwrap_or(f64::NAN) / 1024.0
 }
 
 /// The system's allocator (glibc's, where that is the C library), which counts when asked to.

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use bench_workload::orders;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +127,12 @@ impl Subject {
     }
 }
 
+impl AsRef<str> for Subject {
+    fn as_ref(&self) -> &str {
+        self.name()
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -181,7 +188,7 @@ impl Shape {
         match self {
             Self::Flat | Self::Flat3 | Self::Event => 1,
             Self::Tree | Self::Tree3 => 1 + Self::CHILDREN_COUNT,
-            Self::Request => 3,
+            Self::Request => orders::SPANS_PER_REQUEST,
         }
     }
 
@@ -392,8 +399,24 @@ pub(crate) struct Sizes {
     pub(crate) ship_processes: usize,
     /// Bursts of a process of `ship` that compares batches.
     pub(crate) batch_bursts: u64,
+    /// For `features`.
+    pub(crate) features: FeatureSizes,
     /// For `backend`.
     pub(crate) backend: BackendSizes,
+}
+
+/// How much is measured with each feature.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FeatureSizes {
+    /// Processes for each feature and case; each is one sample.
+    pub(crate) processes: usize,
+    /// Chunks of a process of the streaming application that runs as fast as it can: some seconds of them, since metrics
+    /// are sent every second.
+    pub(crate) flat_chunks: u64,
+    /// Chunks of one that runs at its usual rate.
+    pub(crate) paced_chunks: u64,
+    /// Requests of a process of the service.
+    pub(crate) requests: u64,
 }
 
 /// How much of a backend is measured.
@@ -427,6 +450,12 @@ impl Sizes {
         flat_bursts: 1_000,
         ship_processes: 7,
         batch_bursts: 30,
+        features: FeatureSizes {
+            processes: 7,
+            flat_chunks: 200_000,
+            paced_chunks: 2_000,
+            requests: 40_000,
+        },
         backend: BackendSizes {
             starts: 20,
             loads: 5,
@@ -450,6 +479,12 @@ impl Sizes {
         flat_bursts: 200,
         ship_processes: 3,
         batch_bursts: 20,
+        features: FeatureSizes {
+            processes: 3,
+            flat_chunks: 60_000,
+            paced_chunks: 750,
+            requests: 10_000,
+        },
         backend: BackendSizes {
             starts: 20,
             loads: 4,

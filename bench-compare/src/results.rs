@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{machine::Machine, plan::Subject, stats::Estimate, subjects::Account};
+use crate::{machine::Machine, stats::Estimate, subjects::Account};
 
 /// One line of results.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Figure {
-    /// `record`, `unsampled`, `threads`, `axum`, `deliver`, `ship` or `backend`.
+    /// `record`, `unsampled`, `threads`, `axum`, `features`, `deliver`, `ship` or `backend`.
     pub(crate) bench: String,
-    /// Whom it is about.
+    /// Whom it is about; in `features`, what is on.
     pub(crate) subject: String,
     /// Shape, number of threads, way of producing, or part of the backend.
     pub(crate) case: String,
@@ -32,14 +32,14 @@ pub(crate) struct Figure {
 impl Figure {
     pub(crate) fn new(
         bench: &str,
-        subject: Subject,
+        subject: impl AsRef<str>,
         (case, unit): (&str, &str),
         estimate: Estimate,
         (produced, delivered): (u64, u64),
     ) -> Self {
         Self {
             bench: bench.to_owned(),
-            subject: subject.name().to_owned(),
+            subject: subject.as_ref().to_owned(),
             case: case.to_owned(),
             unit: unit.to_owned(),
             median: rounded(estimate.median),
@@ -78,9 +78,9 @@ impl Results {
     }
 
     /// The figure of a cell, if it was measured.
-    pub(crate) fn find(&self, subject: Subject, case: &str, unit: &str) -> Option<&Figure> {
+    pub(crate) fn find(&self, subject: impl AsRef<str>, case: &str, unit: &str) -> Option<&Figure> {
         self.figures.iter().find(|figure| {
-            figure.subject == subject.name() && figure.case == case && figure.unit == unit
+            figure.subject == subject.as_ref() && figure.case == case && figure.unit == unit
         })
     }
 }

@@ -1,5 +1,6 @@
 //! A sample of what arrived, compared with what was sent: names, parents, attributes, times.
 
+use bench_workload::{Took, id, route};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use opentelemetry_proto::tonic::{
@@ -12,7 +13,6 @@ use prost::Message as _;
 use crate::{
     plan::Shape,
     server::{Received, Signal},
-    subjects::{Took, id, route},
     wire,
 };
 

@@ -16,6 +16,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use bench_workload::Cores;
 use bytes::Bytes;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -28,10 +29,13 @@ use tonic::{
     transport::server::TcpIncoming,
 };
 
-use crate::{codec::Raw, cores::Cores, plan::Shape, sample::Sample, wire};
+use crate::{codec::Raw, plan::Shape, sample::Sample, wire};
 
 /// Larger than any peer's request, so that none is refused.
 const REQUEST_BYTES_MAX: usize = 256 << 20;
+
+/// What it is told in place of a shape where there is nothing to compare records with.
+pub(crate) const NO_SHAPE: &str = "none";
 
 /// The server's first line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,6 +53,8 @@ pub(crate) struct Received {
     pub(crate) logs: u64,
     /// Requests with either.
     pub(crate) requests: u64,
+    /// Requests with metrics.
+    pub(crate) metrics_requests: u64,
     /// Spans and log records that were compared with what was sent.
     pub(crate) compared: u64,
     /// Traces of the sample that are not whole.
@@ -62,45 +68,45 @@ struct Counts {
     spans: AtomicU64,
     logs: AtomicU64,
     requests: AtomicU64,
+    metrics_requests: AtomicU64,
     broken: AtomicU64,
     sample: Mutex<Option<Sample>>,
 }
 
 impl Counts {
     fn take_in(&self, signal: Signal, request: &[u8]) {
-        let mut records = 0;
-        let mut walked = true;
-        self.with_sample(|sample| {
-            walked = wire::for_each_record(request, &mut |record| {
-                records += 1;
-                sample.offer(signal, record);
-            });
-        });
+        // Relaxed here and below: the numbers are read when nobody sends any more.
         let count = match signal {
             Signal::Traces => &self.spans,
             Signal::Logs => &self.logs,
-            // A client may report on itself; that is accepted and not counted.
-            Signal::Metrics => return,
+            // A client may report on itself; that is accepted and not looked at.
+            Signal::Metrics => {
+                self.metrics_requests.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
         };
-        // Relaxed here and below: the numbers are read when nobody sends any more.
+        let mut records = 0;
+        let mut sample = self.sample.lock().unwrap_or_else(PoisonError::into_inner);
+        let walked = wire::for_each_record(request, &mut |record| {
+            records += 1;
+            if let Some(sample) = &mut *sample {
+                sample.offer(signal, record);
+            }
+        });
+        drop(sample);
         count.fetch_add(records, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.broken.fetch_add(u64::from(!walked), Ordering::Relaxed);
     }
 
-    fn with_sample(&self, work: impl FnOnce(&mut Sample)) {
-        let mut sample = self.sample.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sample) = &mut *sample {
-            work(sample);
-        }
-    }
-
-    fn reset(&self, shape: Shape) {
+    /// Counts anew; records of a shape are compared with what it should be.
+    fn reset(&self, shape: Option<Shape>) {
         self.spans.store(0, Ordering::Relaxed);
         self.logs.store(0, Ordering::Relaxed);
         self.requests.store(0, Ordering::Relaxed);
+        self.metrics_requests.store(0, Ordering::Relaxed);
         self.broken.store(0, Ordering::Relaxed);
-        *self.sample.lock().unwrap_or_else(PoisonError::into_inner) = Some(Sample::new(shape));
+        *self.sample.lock().unwrap_or_else(PoisonError::into_inner) = shape.map(Sample::new);
     }
 
     fn report(&self) -> Received {
@@ -108,6 +114,7 @@ impl Counts {
             spans: self.spans.load(Ordering::Relaxed),
             logs: self.logs.load(Ordering::Relaxed),
             requests: self.requests.load(Ordering::Relaxed),
+            metrics_requests: self.metrics_requests.load(Ordering::Relaxed),
             ..Received::default()
         };
         let broken = self.broken.load(Ordering::Relaxed);
@@ -116,7 +123,10 @@ impl Counts {
                 .differences
                 .push(format!("{broken} requests that cannot be decoded"));
         }
-        self.with_sample(|sample| sample.compare(&mut received));
+        let sample = self.sample.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sample) = &*sample {
+            sample.compare(&mut received);
+        }
         received
     }
 }
@@ -215,7 +225,10 @@ pub(crate) fn run(cores: Cores) -> Result<()> {
         let line = line?;
         match line.split_once(' ') {
             Some(("reset", shape)) => {
-                let shape = Shape::from_str(shape, false).map_err(anyhow::Error::msg)?;
+                let shape = match shape {
+                    NO_SHAPE => None,
+                    name => Some(Shape::from_str(name, false).map_err(anyhow::Error::msg)?),
+                };
                 counts.reset(shape);
                 answer(&Received::default())?;
             }

@@ -268,11 +268,18 @@ fn benchmark(steps: &mut Steps) -> Outcome {
                 .env("CARGO_TARGET_DIR", &target),
         )
     };
-    cargo("bench-compare: format", &["fmt"], &["--check"])?;
+    cargo("bench-compare: format", &["fmt", "--all"], &["--check"])?;
+    // Every line of the applications that the bench builds in several ways, in one of them.
     cargo(
         "bench-compare: lints",
-        &["clippy", "--quiet", "--all-targets"],
-        &["--", "--deny", "warnings"],
+        &["clippy", "--quiet", "--workspace", "--all-targets"],
+        &[
+            "--features",
+            "bench-features/profiling-alloc,bench-features/chrome",
+            "--",
+            "--deny",
+            "warnings",
+        ],
     )?;
     cargo("bench-compare: tests", &["test", "--quiet"], &[])
 }

@@ -76,21 +76,23 @@ where
     Fut: Future<Output = Result<serde_json::Value, Box<dyn Error + Send + Sync>>>,
 {
     let instance = instance_id();
-    let telemetry = ringlight::builder()
+    let builder = ringlight::builder()
         .service_name(service)
         .build_info(build)
         .resource_attribute("service.instance.id", instance.clone())
         .overflow(OverflowPolicy::BlockFor(OVERFLOW_WAIT))
         .redact(Redaction::standard())
-        .busy_times(true)
         .span_metrics(true)
-        .args(&args.telemetry)
-        .init()?;
+        .args(&args.telemetry);
+    #[cfg(feature = "profiling")]
+    let builder = builder.busy_times(true);
+    let telemetry = builder.init()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .name(service)
         .worker_threads(2)
         .enable_all()
         .build()?;
+    #[cfg(feature = "profiling")]
     telemetry.watch_runtime(runtime.handle());
     let outcome = runtime.block_on(until_stopped(args, app));
     // Tasks that still run are dropped here, so that what they record still goes out below.

@@ -38,6 +38,14 @@ pub struct Args {
     #[arg(long, default_value_t = 12, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub streams: u32,
+
+    /// End once so many chunks were read; without it, read until stopped
+    #[arg(long, value_name = "N")]
+    pub chunks: Option<u64>,
+
+    /// Where pseudo-random choices start, so that the same chunks are read again
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
 }
 
 /// What the application did.
@@ -97,11 +105,12 @@ pub fn main(args: &Args) -> ExitCode {
     })
 }
 
-/// Runs the application until stopped. What was read until then is still processed.
+/// Runs the application, in whatever runtime and with whatever telemetry there is, until it is stopped or has read
+/// all of [`Args::chunks`]. What was read until then is still processed. [`Args::run`] is for [`main`].
 ///
 /// # Errors
 /// A part of it panicked.
-pub(crate) async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error + Send + Sync>> {
+pub async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error + Send + Sync>> {
     let counters = Arc::new(Counters::default());
     let mut parts = JoinSet::new();
     let (jobs, scheduled) = bounded("jobs", JOB_PLACES);
@@ -117,14 +126,17 @@ pub(crate) async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error +
         chunks_per_second = args.rate,
         "reading streams"
     );
-    for source in 0..SOURCES {
+    let sources = SOURCES.min(args.streams);
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
+    for source in 0..sources {
         let config = SourceConfig {
             streams: (0..args.streams)
-                .filter(|stream| stream % SOURCES == source)
+                .filter(|stream| stream % sources == source)
                 .map(StreamId)
                 .collect(),
-            chunks_per_second: f64::from(args.rate) / f64::from(SOURCES.min(args.streams)),
-            seed: fastrand::u64(..),
+            chunks_per_second: f64::from(args.rate) / f64::from(sources),
+            chunks_max: args.chunks.map(|chunks| share(chunks, source, sources)),
+            seed: seed.wrapping_add(u64::from(source)),
         };
         parts.spawn(run_source(
             config,
@@ -148,6 +160,12 @@ pub(crate) async fn run(args: &Args, stop: Stop) -> Result<Work, Box<dyn Error +
     Ok(work)
 }
 
+/// What one of so many sources reads of all chunks; the first ones read what is left over.
+fn share(chunks: u64, source: u32, sources: u32) -> u64 {
+    let (source, sources) = (u64::from(source), u64::from(sources));
+    chunks / sources + u64::from(source < chunks % sources)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +177,8 @@ mod tests {
             run: RunArgs::default(),
             rate: 0,
             streams: 5,
+            chunks: None,
+            seed: None,
         };
         let running =
             tokio::spawn(async move { run(&args, stop).await.map_err(|e| e.to_string()) });
@@ -170,5 +190,27 @@ mod tests {
         let work = running.await.unwrap().unwrap();
         assert!(work.chunks_read > 0);
         assert_eq!(work.chunks_read, work.chunks_processed);
+    }
+
+    #[tokio::test]
+    async fn as_many_chunks_as_asked_for_are_read_and_the_same_again() {
+        let read = async |streams, chunks, seed| {
+            let (_request_stop, stop) = Stop::new();
+            let args = Args {
+                run: RunArgs::default(),
+                rate: 0,
+                streams,
+                chunks: Some(chunks),
+                seed: Some(seed),
+            };
+            run(&args, stop).await.map_err(|e| e.to_string()).unwrap()
+        };
+        for streams in [1, 2, 5] {
+            let work = read(streams, 1_501, 7).await;
+            assert_eq!((work.chunks_read, work.chunks_processed), (1_501, 1_501));
+            assert_eq!(read(streams, 1_501, 7).await, work);
+            assert_ne!(read(streams, 1_501, 8).await, work);
+        }
+        assert_eq!(read(5, 0, 7).await, Work::default());
     }
 }

@@ -27,7 +27,7 @@ mod source;
 mod statistics;
 
 pub use analysis::{Analysis, analyze};
-pub use app::{Args, Work, main};
+pub use app::{Args, Work, main, run};
 pub use channel::bounded;
 pub use chunk::{Chunk, ChunkBuilder, ChunkError, Samples, StreamId};
 pub use process::{Difference, StreamState, compare, process_message, process_stream};

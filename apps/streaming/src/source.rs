@@ -35,11 +35,13 @@ pub struct SourceConfig {
     pub streams: Vec<StreamId>,
     /// Chunks a second on average; 0 reads as fast as the channels take them.
     pub chunks_per_second: f64,
+    /// Chunks it reads at most, all streams together.
+    pub chunks_max: Option<u64>,
     /// Where its pseudo-random choices start.
     pub seed: u64,
 }
 
-/// Reads until stopped; returns when the last chunk read is in its channel.
+/// Reads until stopped or done; returns when the last chunk read is in its channel.
 pub(crate) async fn run_source(
     config: SourceConfig,
     shards: Vec<Sender<Chunk>>,
@@ -58,7 +60,11 @@ pub(crate) async fn run_source(
     let mut pace = Pace::new(config.chunks_per_second);
     let mut builder = ChunkBuilder::default();
     let mut group = Vec::with_capacity(BACKLOG as usize);
+    let mut left = config.chunks_max;
     for turn in 0.. {
+        if left == Some(0) {
+            return;
+        }
         tokio::select! {
             () = pace.available() => {}
             () = stop.requested() => return,
@@ -73,6 +79,9 @@ pub(crate) async fn run_source(
         } else {
             random.u32(GROUP)
         };
+        // Less than a group's, so that it stays in range.
+        let count = left.map_or(count, |left| u64::from(count).min(left) as u32);
+        left = left.map(|left| left - u64::from(count));
         pace.taken(count);
         group.extend((0..count).map(|_| player.next_chunk(&mut builder, &mut random)));
         let shard = &shards[player.stream_id.0 as usize % shards.len()];
@@ -251,6 +260,7 @@ mod tests {
         let config = SourceConfig {
             streams: vec![StreamId(0), StreamId(1)],
             chunks_per_second: 500.0,
+            chunks_max: None,
             seed: 9,
         };
         let source = tokio::spawn(run_source(

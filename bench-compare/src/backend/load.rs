@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use bench_workload::process_cpu_ns;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
@@ -23,7 +24,7 @@ use tonic::{Request, client::Grpc, codegen::http::uri::PathAndQuery, transport::
 use tonic_types::StatusExt as _;
 
 use super::data::{self, LoadSpan, SPANS_PER_TRACE};
-use crate::{codec::Raw, meter};
+use crate::codec::Raw;
 
 /// Traces of a request: 1 100 spans.
 pub(crate) const TRACES_PER_REQUEST: u64 = 100;
@@ -53,7 +54,7 @@ pub(crate) fn run(endpoint: &str, first_trace: u64, requests: u64) -> Result<Loa
         .build()?;
     let next = Arc::new(AtomicU64::new(0));
     let endpoint = Endpoint::from_shared(endpoint.to_owned())?;
-    let (started, cpu_before_ns) = (Instant::now(), meter::process_cpu_ns());
+    let (started, cpu_before_ns) = (Instant::now(), process_cpu_ns());
     let refused = runtime.block_on(async {
         let senders: Vec<_> = (0..CONNECTIONS)
             .map(|_| {
@@ -68,7 +69,7 @@ pub(crate) fn run(endpoint: &str, first_trace: u64, requests: u64) -> Result<Loa
         anyhow::Ok(refused)
     })?;
     Ok(LoadRun {
-        cpu_ns: meter::process_cpu_ns() - cpu_before_ns,
+        cpu_ns: process_cpu_ns() - cpu_before_ns,
         elapsed_ns: u64::try_from(started.elapsed().as_nanos())?,
         spans: requests * TRACES_PER_REQUEST * SPANS_PER_TRACE,
         refused,

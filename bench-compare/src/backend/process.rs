@@ -8,37 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::http;
-use crate::parent::without_telemetry_settings;
+use crate::{cargo, parent::without_telemetry_settings};
 
 /// Builds the product as its users do, and says where cargo put the binary.
 pub(crate) fn build() -> Result<PathBuf> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["build", "--release", "--package", "ringlight-cli"])
-        .args(["--message-format", "json-render-diagnostics"])
-        .arg("--manifest-path")
-        .arg(&manifest)
-        .stderr(Stdio::inherit())
-        .output()?;
-    if !output.status.success() {
-        bail!("the product does not build");
-    }
-    binary(&output.stdout).context("cargo names no binary `ringlight`")
-}
-
-/// The binary that cargo's messages name.
-fn binary(messages: &[u8]) -> Option<PathBuf> {
-    let messages = messages.split(|byte| *byte == b'\n');
-    messages
-        .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "ringlight")
-        .find_map(|message| Some(message["executable"].as_str()?.into()))
+    cargo::build_release(&manifest, &["--package", "ringlight-cli"], "ringlight")
 }
 
 /// A backend that runs, on ports and data of its own; gone with its data when dropped.
@@ -168,22 +148,5 @@ impl Backend {
             bytes += entry?.metadata()?.len();
         }
         Ok(bytes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_binary_is_the_one_cargo_names() {
-        let messages =
-            br#"{"reason":"compiler-artifact","target":{"name":"ringlight"},"executable":null}
-{"reason":"compiler-artifact","target":{"name":"other"},"executable":"/x/other"}
-{"reason":"compiler-artifact","target":{"name":"ringlight"},"executable":"/x/ringlight"}
-{"reason":"build-finished","success":true}
-"#;
-        assert_eq!(binary(messages), Some(PathBuf::from("/x/ringlight")));
-        assert_eq!(binary(b"not json"), None);
     }
 }

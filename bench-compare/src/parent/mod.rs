@@ -4,20 +4,23 @@ mod deliver;
 mod record;
 mod requests;
 
+pub(crate) use self::requests::{Service, ask};
+
 use std::{
+    fmt::Display,
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail};
+use bench_workload::Cores;
 use clap::ValueEnum;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    cores::Cores,
     plan::{Shape, Sizes, Subject},
     results::{Figure, Results},
-    server::{Hello, Received},
+    server::{Hello, NO_SHAPE, Received},
     stats::Estimate,
     subjects::Account,
 };
@@ -56,8 +59,9 @@ impl Server {
         })
     }
 
-    pub(crate) fn reset(&mut self, shape: Shape) -> Result<Received> {
-        self.ask(&format!("reset {}", shape.name()))
+    /// Counts anew; records of a shape are compared with what it should be.
+    pub(crate) fn reset(&mut self, shape: Option<Shape>) -> Result<Received> {
+        self.ask(&format!("reset {}", shape.map_or(NO_SHAPE, Shape::name)))
     }
 
     pub(crate) fn report(&mut self) -> Result<Received> {
@@ -103,16 +107,18 @@ pub(crate) fn without_telemetry_settings(command: &mut Command) -> &mut Command 
 
 /// Runs this program in another role to its end, and reads what it printed.
 pub(crate) fn run_child<T: DeserializeOwned>(arguments: &[String]) -> Result<T> {
-    let output = this_program()?
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()?;
-    let what = arguments.join(" ");
+    output_of(this_program()?.args(arguments))
+}
+
+/// Runs a process to its end, and reads what it printed.
+pub(crate) fn output_of<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
+    command.stdin(Stdio::null()).stderr(Stdio::inherit());
+    let output = command.output()?;
     if !output.status.success() {
-        bail!("`{what}` failed: {}", output.status);
+        bail!("`{command:?}` failed: {}", output.status);
     }
-    serde_json::from_slice(&output.stdout).with_context(|| format!("`{what}` printed no result"))
+    let printed = serde_json::from_slice(&output.stdout);
+    printed.with_context(|| format!("`{command:?}` printed no result"))
 }
 
 /// A bench under way.
@@ -131,6 +137,19 @@ impl<'a> Runner<'a> {
         })
     }
 
+    /// Works with a server on other cores.
+    pub(crate) fn with_server(
+        &mut self,
+        cores: Cores,
+        work: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let elsewhere = Server::start(cores)?;
+        let usual = std::mem::replace(&mut self.server, elsewhere);
+        let outcome = work(self);
+        self.server = usual;
+        outcome
+    }
+
     pub(crate) fn endpoint(&self) -> &str {
         &self.server.endpoint
     }
@@ -143,7 +162,7 @@ impl<'a> Runner<'a> {
         arguments: &[String],
         outcome: impl Fn(&T) -> (u64, Option<Account>),
     ) -> Result<(T, Received)> {
-        self.server.reset(shape)?;
+        self.server.reset(Some(shape))?;
         let run: T = run_child(arguments)?;
         let what = arguments[..3].join(" ");
         let received = self.server.report()?;
@@ -214,7 +233,7 @@ pub(crate) fn argument(value: impl ValueEnum) -> String {
         .map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-pub(crate) fn progress(bench: &str, subject: Subject, case: &str, round: usize) {
+pub(crate) fn progress(bench: &str, subject: impl Display, case: &str, round: usize) {
     // Not on standard output, which is for results.
     let _ = writeln!(
         std::io::stderr(),

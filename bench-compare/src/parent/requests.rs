@@ -3,16 +3,17 @@
 use std::{
     collections::BTreeMap,
     io::BufReader,
-    process::{Child, ChildStdin, ChildStdout, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail};
+use bench_workload::{Cores, orders::Hello};
+use serde::de::DeserializeOwned;
 
-use super::{Runner, Samples, Server, argument, progress, read_line, run_child, this_program};
+use super::{Runner, Samples, argument, progress, read_line, run_child, this_program};
 use crate::{
-    cores::Cores,
     plan::{REQUEST, Shape, Subject},
-    requests::service::{Hello, ServiceRun},
+    requests::service::ServiceRun,
     server::Received,
 };
 
@@ -20,11 +21,7 @@ impl Runner<'_> {
     /// Service CPU a request.
     pub(crate) fn requests(&mut self) -> Result<()> {
         // Whoever asks and whoever receives leave the service's core alone.
-        let elsewhere = Server::start(Cores::Others)?;
-        let usual = std::mem::replace(&mut self.server, elsewhere);
-        let outcome = self.requests_measured();
-        self.server = usual;
-        outcome
+        self.with_server(Cores::Others, Self::requests_measured)
     }
 
     fn requests_measured(&mut self) -> Result<()> {
@@ -52,15 +49,13 @@ impl Runner<'_> {
 
     fn requests_once(&mut self, subject: Subject) -> Result<(ServiceRun, Received)> {
         let requests = self.sizes.requests;
-        self.server.reset(Shape::Request)?;
-        let service = Service::start(subject, &self.server.endpoint, requests)?;
-        let load = [
-            "child-load-service",
-            &service.address,
-            &requests.to_string(),
-        ];
-        let () = run_child(&load.map(str::to_owned))?;
-        let run = service.end()?;
+        self.server.reset(Some(Shape::Request))?;
+        let mut command = this_program()?;
+        command.arg("child-service");
+        command.args([argument(subject), self.server.endpoint.clone()]);
+        let service = Service::start(command.arg(requests.to_string()))?;
+        ask(&service, requests)?;
+        let run: ServiceRun = service.end()?;
         let received = self.server.report()?;
         let produced = requests * Shape::Request.spans_per_unit();
         let what = format!("child-service {subject} {REQUEST}");
@@ -70,8 +65,18 @@ impl Runner<'_> {
     }
 }
 
-/// The service's process.
-struct Service {
+/// Asks so many requests of a service, from a process of its own.
+pub(crate) fn ask(service: &Service, requests: u64) -> Result<()> {
+    let load = [
+        "child-load-service",
+        &service.address,
+        &requests.to_string(),
+    ];
+    run_child(&load.map(str::to_owned))
+}
+
+/// A service's process.
+pub(crate) struct Service {
     process: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
@@ -79,10 +84,9 @@ struct Service {
 }
 
 impl Service {
-    fn start(subject: Subject, endpoint: &str, requests: u64) -> Result<Self> {
-        let mut process = this_program()?
-            .arg("child-service")
-            .args([argument(subject), endpoint.to_owned(), requests.to_string()])
+    /// Starts one that says where it listens, and ends with its standard input.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -100,7 +104,7 @@ impl Service {
     }
 
     /// Lets it deliver what is left, and end.
-    fn end(mut self) -> Result<ServiceRun> {
+    pub(crate) fn end<T: DeserializeOwned>(mut self) -> Result<T> {
         drop(self.input.take());
         let run = read_line(&mut self.output)?;
         let status = self.process.wait()?;

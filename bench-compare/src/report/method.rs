@@ -5,7 +5,7 @@ use crate::{
         PAGE_TRACES, SLOW_ONE_IN,
         data::{FAILED_ONE_IN, FIRST_ROUTE_ONE_IN, ROUTES_COUNT, SPANS_PER_TRACE},
     },
-    plan::{BackendSizes, Sizes},
+    plan::{BackendSizes, FeatureSizes, Sizes},
     requests::load::CONNECTIONS_COUNT,
 };
 
@@ -89,6 +89,7 @@ fn lasting_method(sizes: &Sizes) -> String {
          from before the first request to the end of its shutdown; {} processes of {} requests. Queues as in \
          `record`. `fmt-json` is `tracing-subscriber`'s: two lines a request into `/dev/null`, no spans \
          delivered. Whole requests are compared: each event has to have the ids and the number of its span.\n\
+         {}\
          - What Ringlight says of its own cost is what `Telemetry::cost` has at the end of the same processes \
          (`docs/overhead.md` says what is in it): the mean of the spans it timed itself, in `record`; that \
          for all of them and the CPU time of its collector, in `deliver`. It does not see what `tracing` does before it calls, \
@@ -97,6 +98,25 @@ fn lasting_method(sizes: &Sizes) -> String {
         sizes.record_rounds,
         sizes.requests_processes,
         number(sizes.requests as f64, 0),
+        features_method(&sizes.features),
+    )
+}
+
+fn features_method(sizes: &FeatureSizes) -> String {
+    format!(
+        "- `features`: the streaming application (`apps/streaming`) reads and processes the same {} chunks of 12 streams in \
+         every process as fast as it goes, and {} at the rate its README has, in a runtime of two threads, each chunk making two spans and those \
+         around it, sent through channels; the service is that of `axum`, on its core, {} requests. {} processes each, those of a round one after the other, \
+         each round beginning with another row: what is over another row is reckoned round by round, and the median of that is \
+         told. CPU time of the whole process from before the first chunk or request until everything is delivered and written. Rings \
+         that are full are waited for, so that nothing is dropped; slices of trace files never wait, nor does what is drawn while the disk is slow, which is told on stderr. Each row is a build with no more Cargo features than it \
+         takes, and the system's allocator. Metrics are sent and scraped every second. The counting server \
+         is on any core beside the streaming application. Whatever was not sent, not served or not written, and whatever was though it was not asked for, \
+         fails the bench.\n",
+        number(sizes.flat_chunks as f64, 0),
+        number(sizes.paced_chunks as f64, 0),
+        number(sizes.requests as f64, 0),
+        sizes.processes,
     )
 }
 

@@ -1,5 +1,6 @@
 //! The tables, and the document made of them.
 
+mod features;
 mod method;
 
 use std::fmt::Write as _;
@@ -51,6 +52,15 @@ pub(crate) fn tables(results: &Results) -> String {
             "CPU of an axum service, us a request",
             &requests_table(results),
         );
+    }
+    if results.has_bench("features") {
+        section(
+            &mut text,
+            "What each feature costs",
+            &features::costs(results),
+        );
+        section(&mut text, "What it may cost", &features::limits(results));
+        section(&mut text, "Allocators", &features::allocators(results));
     }
     if results.has_bench("deliver") {
         section(
@@ -459,8 +469,9 @@ fn arrived(results: &Results) -> String {
          event from the others; fastrace's attributes are text.\n\n\
          | | spans and logs compared |\n|---|---:|\n",
     );
-    for subject in Subject::DELIVERING.into_iter().chain(Subject::RECORDING) {
-        if let Some(count) = results.compared.get(subject.name()) {
+    let subjects = Subject::DELIVERING.into_iter().chain(Subject::RECORDING);
+    for subject in subjects.map(Subject::name).chain(["features"]) {
+        if let Some(count) = results.compared.get(subject) {
             let _ = writeln!(text, "| {subject} | {} |", number(*count as f64, 0));
         }
     }

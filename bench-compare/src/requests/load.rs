@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::cores::Cores;
+use bench_workload::Cores;
 
 /// Requests under way at a time.
 pub(crate) const CONNECTIONS_COUNT: u64 = 8;

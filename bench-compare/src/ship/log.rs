@@ -8,11 +8,12 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
+use bench_workload::thread_cpu_ns;
 use ringlight_spool::{Entry, Log, LogOptions, Spool};
 use serde::{Deserialize, Serialize};
 
 use super::Scratch;
-use crate::{meter, plan::Subject, results::Figure, stats::Estimate};
+use crate::{plan::Subject, results::Figure, stats::Estimate};
 
 /// As the collector makes them by default.
 const BATCH_BYTES: usize = 256 << 10;
@@ -43,9 +44,9 @@ pub(crate) fn run(runs: usize) -> Result<Vec<Measured>> {
             cpu_ns: Vec::new(),
         };
         for _ in 0..runs {
-            let (wall, cpu) = (Instant::now(), meter::thread_cpu_ns());
+            let (wall, cpu) = (Instant::now(), thread_cpu_ns());
             run(dir)?;
-            one.cpu_ns.push(meter::thread_cpu_ns() - cpu);
+            one.cpu_ns.push(thread_cpu_ns() - cpu);
             one.wall_ns.push(u64::try_from(wall.elapsed().as_nanos())?);
         }
         measured.push(one);

@@ -103,7 +103,7 @@ impl Runner<'_> {
     fn kill(&mut self, is_there: bool, after: Duration) -> Result<(u64, u64)> {
         let scratch = Scratch::new()?;
         let dir = scratch.0.join("killed");
-        self.server.reset(Shape::Flat)?;
+        self.server.reset(Some(Shape::Flat))?;
         let there = self.endpoint().to_owned();
         // Nobody listens there.
         let endpoint = if is_there {

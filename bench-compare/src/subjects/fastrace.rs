@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use ::opentelemetry::InstrumentationScope;
 use anyhow::Result;
+use bench_workload::{Took, id, route};
 use fastrace::{
     collector::Config,
     prelude::{Event, LocalSpan, Span, SpanContext},
@@ -11,7 +12,7 @@ use fastrace::{
 use fastrace_opentelemetry::OpenTelemetryReporter;
 use tokio::runtime::Runtime;
 
-use super::{Ending, Producer, Recording, Settings, Took, id, opentelemetry, route};
+use super::{Ending, Producer, Recording, Settings, opentelemetry};
 use crate::plan::{Sampling, Shape};
 
 /// fastrace reports from a thread of its own; the runtime carries its connection.

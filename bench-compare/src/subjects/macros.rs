@@ -2,7 +2,9 @@
 
 use tracing::{info, info_span};
 
-use super::{Producer, Took, id, route};
+use bench_workload::{Took, id, route};
+
+use super::Producer;
 use crate::plan::Shape;
 
 /// Whatever thread it is called on: the macros find the subscriber by themselves.

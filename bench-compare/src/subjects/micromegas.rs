@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use bench_workload::{Took, id, route};
 use micromegas_tracing::{
     event::{EventSink, TracingBlock as _},
     guards::{TracingSystemGuard, TracingThreadGuard},
@@ -24,7 +25,7 @@ use micromegas_tracing::{
     spans::{ThreadBlock, ThreadStream},
 };
 
-use super::{Ending, Producer, Recording, Took, id, route};
+use super::{Ending, Producer, Recording};
 use crate::plan::Shape;
 
 /// The sizes of its own benchmarks: a thread's buffer, like the two that all threads share, is handed

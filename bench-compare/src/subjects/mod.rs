@@ -10,7 +10,7 @@ mod reference;
 mod ringlight;
 mod whole;
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -99,34 +99,4 @@ pub(crate) fn start(subject: Subject, settings: &Settings<'_>) -> Result<Box<dyn
 /// What records through `tracing`'s macros.
 pub(crate) fn macros() -> impl Producer {
     macros::Macros
-}
-
-/// The values of the string attribute.
-pub(crate) const ROUTES: [&str; 4] = [
-    "/orders",
-    "/orders/{id}",
-    "/customers/{id}/invoices",
-    "/health",
-];
-
-/// The string attribute of a span.
-#[inline]
-pub(crate) fn route(sequence: u64) -> &'static str {
-    ROUTES[(sequence % 4) as usize]
-}
-
-/// The integer attribute of a span.
-#[inline]
-pub(crate) fn id(sequence: u64) -> i64 {
-    sequence.cast_signed()
-}
-
-/// The attribute of a span that is formatted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Took(pub(crate) u64);
-
-impl fmt::Display for Took {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}us", self.0 % 1_000)
-    }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use bench_workload::{id, route};
 use ringlight::OverflowPolicy;
 use ringlight::collector::{
     AsyncSpanCollector, CollectorConfig, KeyValue, OpenSpan, OtlpConfig, OtlpGrpcExporter, Span,
@@ -15,7 +16,7 @@ use tokio::runtime::Builder;
 
 use super::ringlight::account;
 use super::whole::Wholes;
-use super::{Ending, Producer, Recording, Settings, id, route};
+use super::{Ending, Producer, Recording, Settings};
 use crate::plan::{Room, Shape, THREADS_MAX};
 
 static ROOT: SpanTemplate<0> = SpanTemplate::new("bench", "root", []);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use bench_workload::{Took, id, route};
 use opentelemetry::{
     Context, KeyValue,
     trace::{Span, TraceContextExt, Tracer, TracerProvider},
@@ -15,7 +16,7 @@ use opentelemetry_sdk::{
 use tokio::runtime::Runtime;
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt};
 
-use super::{Ending, Producer, Recording, Settings, Took, id, macros::Macros, route};
+use super::{Ending, Producer, Recording, Settings, macros::Macros};
 use crate::plan::{BURST_QUEUE_SPANS, Packing, Room, Sampling, Shape};
 
 /// The SDK, its exporter and the runtime that its connection lives on.

@@ -1,6 +1,7 @@
 //! The product without `tracing`, given whole spans by reference: what a service pays that makes its
 //! spans itself, with events and links perhaps.
 
+use bench_workload::{id, route};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,7 +9,7 @@ use ringlight::collector::{
     KeyValue, OpenSpan, Span, SpanContext, SpanEvent, SpanId, SpanProducer, SpanTemplate, Value,
 };
 
-use super::{Producer, id, route};
+use super::Producer;
 use crate::plan::Shape;
 
 /// For ids and beginnings alone.

@@ -9,6 +9,7 @@ use ringlight_model::Signal;
 use ringlight_ring::{RegisterError, RingProducer, RingSender};
 
 use crate::accounts::Counted;
+use crate::notice::Notices;
 use crate::record::{Slice, ThreadName};
 use crate::submit::{Shared, Worth, offer_slice};
 use crate::thread::current_thread;
@@ -51,6 +52,12 @@ struct Seat {
 impl Recorder {
     pub(crate) const fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// Where the pipeline's notices go, for those who record.
+    #[must_use]
+    pub fn notices(&self) -> &Notices {
+        self.shared.notices()
     }
 
     /// Hands over one record of `len_bytes` bytes, which `fill` writes in place.
@@ -119,15 +126,19 @@ impl Recorder {
     /// whatever the policy, since spans and log records are worth more, and a slice that is not recorded is counted:
     /// see [`Pipeline::slices_dropped`](crate::Pipeline::slices_dropped).
     ///
-    /// The thread's name goes before its first one. What the slice says of the thread is replaced by its number.
+    /// The thread's name goes before its first one. What the slice says of the thread is replaced by its number; who
+    /// opened the span is left out if it was this thread.
     #[inline]
     pub fn record_slice(&self, slice: &Slice) -> bool {
         let shared = &*self.shared;
         let own = LOCAL.try_with(|local| {
             let mut local = local.try_borrow_mut().ok()?;
             let seat = local.seat(shared);
+            let thread = seat.thread(shared);
+            let opened_by = Some(slice.opened_by).filter(|opener| *opener != thread);
             let slice = Slice {
-                thread: seat.thread(shared),
+                thread,
+                opened_by: opened_by.unwrap_or(0),
                 ..*slice
             };
             let offered = seat.producer(shared).map(|own| offer_slice(own, &slice));
@@ -141,6 +152,17 @@ impl Recorder {
                 ..*slice
             }),
         }
+    }
+
+    /// The number of the calling thread, as [slices](Self::record_slice) have it; zero where it cannot be told.
+    #[inline]
+    #[must_use]
+    pub fn thread_number(&self) -> u64 {
+        let number = LOCAL.try_with(|local| {
+            let mut local = local.try_borrow_mut().ok()?;
+            Some(local.seat(&self.shared).thread(&self.shared))
+        });
+        number.ok().flatten().unwrap_or(0)
     }
 
     /// Counts a span that could not be recorded because too many were open.
@@ -297,7 +319,7 @@ impl Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Notices, OverflowPolicy};
+    use crate::OverflowPolicy;
 
     #[test]
     fn a_forked_copy_does_not_ask_for_a_ring() {

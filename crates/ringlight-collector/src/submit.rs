@@ -92,6 +92,10 @@ impl Shared {
         })
     }
 
+    pub(crate) const fn notices(&self) -> &Notices {
+        &self.notices
+    }
+
     /// A ring for one owner. None after the end, and none in a forked process, which has no
     /// collector.
     pub(crate) fn register(&self) -> Result<RingProducer, RegisterError> {

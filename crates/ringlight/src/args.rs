@@ -26,7 +26,7 @@ use crate::LogFormat;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Telemetry")]
 pub struct TelemetryArgs {
-    /// Send traces and logs to this OTLP endpoint, for instance http://localhost:4317
+    /// Send traces, logs and metrics to this OTLP endpoint, for instance http://localhost:4317
     ///
     /// gRPC, or HTTP if the port is 4318. Without it the variables `OTLP_ENDPOINT` and
     /// `OTEL_EXPORTER_OTLP_ENDPOINT` are looked at; without those, log lines are all there is.

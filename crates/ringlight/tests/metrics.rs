@@ -533,6 +533,30 @@ fn metrics_go_on_their_own_every_so_often_and_outlive_a_backend_that_is_away() {
 }
 
 #[test]
+fn metrics_are_sent_where_nothing_else_is() {
+    let backend = Backend::start();
+    let variables = [
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_LOGS_EXPORTER", "none"),
+    ];
+    let (dispatch, telemetry) = builder(&backend, &variables).build().unwrap();
+    let meter = telemetry.meter_provider().unwrap().meter("tested");
+    with_default(&dispatch, || {
+        info_span!("order").in_scope(|| tracing::info!("placed"));
+        meter.u64_counter("orders").build().add(3, &[]);
+    });
+    let ledger = telemetry.shutdown(LONG);
+    assert!(ledger.balances(), "{ledger}");
+    for signal in [Signal::Traces, Signal::Logs] {
+        assert_eq!(ledger.account(signal).submitted, 0, "{ledger}");
+    }
+    let seen = backend.stop();
+    assert_eq!(int(&points(&named(&metrics(&seen), "orders"))[0]), 3);
+    let others = |request: &&ringlight_testing::Received| request.signal != Signal::Metrics;
+    assert_eq!(seen.requests.iter().filter(others).count(), 0);
+}
+
+#[test]
 fn without_a_place_for_metrics_there_is_no_provider() {
     let backend = Backend::start();
     let url = backend.url();

@@ -9,7 +9,7 @@ use crate::config::{CERTIFICATE_CODE, CLIENT_CERTIFICATE_CODE, Compression, Prot
 
 /// Where OTLP goes, and how; metrics.
 impl Builder {
-    /// Where to send traces and logs: `http://host:port`, or `https://host:port` with TLS. gRPC unless the port is 4318 or
+    /// Where to send traces, logs and metrics: `http://host:port`, or `https://host:port` with TLS. gRPC unless the port is 4318 or
     /// [`otlp_protocol`](Self::otlp_protocol) says otherwise.
     pub fn otlp_endpoint(mut self, url: impl Into<String>) -> Self {
         self.inputs.endpoint = Some(url.into());

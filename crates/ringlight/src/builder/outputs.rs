@@ -41,13 +41,15 @@ pub(super) fn lines(
     writer: Option<Box<dyn io::Write + Send>>,
     controls: &Arc<controls::Shared>,
 ) -> Vec<Box<dyn RecordSink>> {
+    let notices = &settings.pipeline.notices;
     use crate::lines::LineSink;
     let settings = &settings.lines;
     let stream = match writer {
         Some(writer) => LineSink::into_writer(settings.format, settings.color, writer),
         None => LineSink::new(settings.format, settings.color),
     };
-    let file = settings.file.as_ref().and_then(LineSink::into_file);
+    let file = settings.file.as_ref();
+    let file = file.and_then(|file| LineSink::into_file(file, notices.clone()));
     let sinks = stream.into_iter().chain(file).map(|lines| {
         let choice = Choice::new(Arc::clone(controls), Output::Lines);
         Box::new(lines.naming_spans(settings.spans).choosing(choice)) as Box<dyn RecordSink>
@@ -61,12 +63,11 @@ pub(super) fn lines(
     writer: Option<Box<dyn io::Write + Send>>,
     _: &Arc<controls::Shared>,
 ) -> Vec<Box<dyn RecordSink>> {
-    let lines = &settings.lines;
+    let (lines, notices) = (&settings.lines, &settings.pipeline.notices);
     let asked_for = matches!(lines.format, LogFormat::Json | LogFormat::Pretty);
     if asked_for || lines.file.is_some() || writer.is_some() {
-        crate::notice::say(format_args!(
-            "this build writes no log lines; hint: enable the feature `fmt`"
-        ));
+        let message = "this build writes no log lines; hint: enable the feature `fmt`";
+        crate::notice::of_settings(notices, message);
     }
     Vec::new()
 }

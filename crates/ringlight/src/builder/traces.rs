@@ -82,12 +82,13 @@ fn trace_file(
     if config.counters.is_none() {
         config.counters = Some(Box::new(crate::counters::Counters::new()));
     }
+    let told = notices.clone();
     let notices = notices.clone();
     config.on_notice = Arc::new(move |notice| crate::notice::of_trace_file(&notices, notice));
     match (TraceFile::start(config, Arc::clone(callsites)), origin) {
         (Ok(file), _) => Ok(Some(Box::new(file))),
         (Err(error), Some(origin @ Origin::Variable(_))) => {
-            crate::notice::say(format_args!("{origin} is ignored: {error}"));
+            crate::notice::of_settings(&told, format!("{origin} is ignored: {error}"));
             Ok(None)
         }
         (Err(error), _) => Err(error.into()),

@@ -8,7 +8,7 @@ use ringlight_model::Signal;
 use super::environment::Reader;
 use super::file::ConfigFile;
 use super::setting::{SETTINGS, Setting, Shape};
-use super::{Inputs, LineInputs, LogFormat, Settings, units, upper};
+use super::{ConsoleInput, Inputs, LineInputs, LogFormat, Settings, units, upper};
 use crate::InitError;
 use crate::filter::Output;
 
@@ -199,6 +199,17 @@ impl Said {
             inputs.traces.busy_times.map(|is_on| is_on.to_string()),
             code.clone(),
         );
+        #[cfg(feature = "profiling")]
+        {
+            let said = &inputs.runtime;
+            let watches = said.watches_current.map(|watches| watches.to_string());
+            add("watch_current_runtime", watches, code.clone());
+            let after = said.blocked_after.map(units::written);
+            add("blocked_worker_after", after, code.clone());
+        }
+        if inputs.console == ConsoleInput::Wanted {
+            add("tokio_console", Some("true".to_owned()), code.clone());
+        }
         // Filters of the code are defaults: see `Trail::last`.
         add("filter", inputs.default_directives.clone(), code.clone());
         for (output, directives) in &inputs.output_directives {

@@ -152,6 +152,17 @@ fn exporters_can_be_turned_off_and_asked_for() {
     assert_eq!(routes.traces, None);
     assert!(routes.logs.is_some());
 
+    let none = ["TRACES", "LOGS", "METRICS"].map(|signal| format!("OTEL_{signal}_EXPORTER"));
+    let all_but = |count| {
+        let mut variables = vec![("OTLP_ENDPOINT", "http://h:4317")];
+        variables.extend(none[..count].iter().map(|name| (name.as_str(), "none")));
+        settings(&variables, |_| {}).routes
+    };
+    let metrics = all_but(2).unwrap();
+    assert_eq!((metrics.traces, metrics.logs), (None, None));
+    assert!(metrics.metrics.is_some());
+    assert_eq!(all_but(3), None);
+
     let asked = settings(&[("OTEL_TRACES_EXPORTER", "otlp")], |_| {});
     let routes = asked.routes.unwrap();
     assert_eq!(

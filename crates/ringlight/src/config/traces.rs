@@ -123,11 +123,6 @@ fn is_local(reader: &Reader<'_>) -> Option<Origin> {
 #[cfg(not(feature = "profiling"))]
 pub(super) fn warn_of_what_is_missing(reader: &mut Reader<'_>) {
     for name in [DIR, BUSY_TIMES] {
-        if reader.text(name).is_some() {
-            let origin = reader.origin(name);
-            reader.say(format!(
-                "{origin} is ignored: this build does not have it; hint: enable the feature `profiling`"
-            ));
-        }
+        reader.warn_without(name, "profiling");
     }
 }

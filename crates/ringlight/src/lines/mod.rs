@@ -24,7 +24,7 @@ use std::sync::Arc;
 use ringlight_collector::record::{
     FieldRole, Item, Items, KeyRef, LogRecord, Record, Text, ValueRef,
 };
-use ringlight_collector::{LogFilter as _, RecordSink};
+use ringlight_collector::{LogFilter as _, Notices, RecordSink};
 use ringlight_model::{Callsite, CallsiteId, CallsiteRegistry};
 
 use crate::filter::Choice;
@@ -135,9 +135,9 @@ impl LineSink {
     }
 
     /// Lines into a file, without colour; `None` for no lines.
-    pub(crate) fn into_file(file: &LogFile) -> Option<Self> {
+    pub(crate) fn into_file(file: &LogFile, notices: Notices) -> Option<Self> {
         let style = Style::of(file.format, false)?;
-        let output = RotatingFile::new(file.clone());
+        let output = RotatingFile::new(file.clone(), notices);
         Some(Self {
             writer: Writer::new(Box::new(output), "ringlight-file", "lines of the log file"),
             ..Self::with_style(style, Box::new(io::sink()))

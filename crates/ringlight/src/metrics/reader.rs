@@ -220,9 +220,9 @@ impl Work {
         let spans = self.spans.as_mut().and_then(SpanMetrics::read);
         if let (Some(metrics), Some(encoder)) = (metrics, &self.encoder) {
             encoder.send(&metrics, &exemplars, &self.overflows, spans.as_ref());
-        }
-        if let Some(spans) = &spans {
-            count_overflow(&spans.series, &self.overflows);
+            if let Some(spans) = &spans {
+                count_overflow(&spans.series, &self.overflows);
+            }
         }
         #[cfg(feature = "prometheus")]
         if self.writer.is_some() {
@@ -232,7 +232,7 @@ impl Work {
 
     /// Reads for Prometheus. A panic, which only the SDK's can be, is as if nothing were asked.
     #[cfg(feature = "prometheus")]
-    fn write(&mut self, format: PrometheusFormat, give: GiveText) {
+    fn write(&self, format: PrometheusFormat, give: GiveText) {
         let metrics = self.readings.scraped.as_ref().and_then(collected);
         if let (Some(metrics), Some(writer)) = (metrics, &self.writer) {
             let mut exemplars = self.seen.clone();

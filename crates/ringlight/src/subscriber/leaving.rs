@@ -42,7 +42,7 @@ impl RinglightSubscriber {
             .swap(true, Ordering::Relaxed)
         {
             let name = self.name_of(slot);
-            crate::notice::say(format_args!(
+            self.tell(format_args!(
                 "span `{name}` was left while spans entered after it were not; hint: an `enter()` \
                  guard held across `.await` does this and mixes up parents, use `.instrument(span)`"
             ));
@@ -59,7 +59,7 @@ impl RinglightSubscriber {
         // Relaxed: whoever is the first says it; nothing else depends on it.
         if !self.warnings.left_unentered.swap(true, Ordering::Relaxed) {
             let name = self.name_of(self.slab.slot(id));
-            crate::notice::say(format_args!(
+            self.tell(format_args!(
                 "span `{name}` was left by a thread that had not entered it, which changes nothing and is counted; \
                  hint: whoever calls `exit` on a dispatcher must have called `enter` on the same thread"
             ));

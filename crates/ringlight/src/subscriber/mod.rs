@@ -60,6 +60,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 #[cfg(feature = "b3")]
@@ -192,6 +193,10 @@ impl RinglightSubscriber {
         let slab = Arc::new(Slab::new(clock).metered(meter));
         recorder.set_on_look(measure::note_next);
         let audit = controls.filters().audit();
+        #[cfg(feature = "profiling-alloc")]
+        let allocations = (outputs.spans)
+            .then(|| allocations::names(recorder.notices()))
+            .flatten();
         Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             #[cfg(feature = "otel")]
@@ -216,7 +221,7 @@ impl RinglightSubscriber {
             warnings: Warnings::default(),
             formats: Format::DEFAULT.into(),
             #[cfg(feature = "profiling-alloc")]
-            allocations: outputs.spans.then(allocations::names).flatten(),
+            allocations,
             #[cfg(feature = "profiling")]
             timing: None,
         }
@@ -255,9 +260,12 @@ impl RinglightSubscriber {
     fn new_span_attentive(&self, attributes: &Attributes<'_>) -> Id {
         self.rouse_listener();
         #[cfg(feature = "otel")]
-        return self.new_span_shared(attributes);
+        let id = self.new_span_shared(attributes);
         #[cfg(not(feature = "otel"))]
-        self.new_span_alone::<true>(attributes)
+        let id = self.new_span_alone::<true>(attributes);
+        #[cfg(feature = "profiling")]
+        self.time_opened(SlotId::from_u64(id.into_u64()));
+        id
     }
 
     /// Enters a span where there is a reason for another way.
@@ -470,6 +478,12 @@ impl RinglightSubscriber {
         thread.give_slot(self.number, &self.slab, index);
     }
 
+    /// Tells a person something about what is recorded.
+    #[cold]
+    fn tell(&self, message: fmt::Arguments<'_>) {
+        crate::notice::of_recording(self.recorder.notices(), message);
+    }
+
     /// Counts a span that is lost for want of a slot; its id.
     #[cold]
     fn too_many_open(&self) -> SlotId {
@@ -478,7 +492,7 @@ impl RinglightSubscriber {
         }
         // Relaxed: whoever is the first says it; nothing else depends on it.
         if !self.warnings.too_many_open.swap(true, Ordering::Relaxed) {
-            crate::notice::say(format_args!(
+            self.tell(format_args!(
                 "more than {OPEN_SPANS_MAX} spans are open: further ones are not recorded; \
                  hint: is something keeping `Span` values for ever?"
             ));

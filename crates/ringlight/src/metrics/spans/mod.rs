@@ -36,9 +36,9 @@ pub(in crate::metrics) use series::Series;
 use series::{SERIES_MAX, Table};
 #[cfg(feature = "prometheus")]
 use total::Total;
+pub(in crate::metrics) use write::count_overflow;
 #[cfg(feature = "prometheus")]
 pub(in crate::metrics) use write::{About, CALLS, HISTOGRAMS, scope};
-pub(in crate::metrics) use write::count_overflow;
 
 /// How long is waited for the end of a pass over the rings, which takes a millisecond unless the thread gets no processor.
 const PASS_MAX: Duration = Duration::from_secs(5);

@@ -5,11 +5,11 @@ use std::mem::take;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use ringlight_collector::record::SpanRecord;
+use ringlight_collector::record::{SpanRecord, Text};
 use ringlight_model::{CallsiteId, CallsiteRegistry, SpanId, SpanKind, StatusCode, TraceId};
 
 use super::histogram::Histogram;
-use super::meaning::{Meaning, Roles};
+use super::meaning::{Meaning, Roles, shown};
 
 /// Series at most, as the sets of attributes of other metrics; what is beyond goes into one of its own.
 pub(super) const SERIES_MAX: usize = 2000;
@@ -137,6 +137,8 @@ struct Known {
     name: &'static str,
     /// Where the series of its name are, once there are any.
     of_name: Option<usize>,
+    /// Where those of the last name are that a span of it had of its own.
+    of_last: Option<usize>,
     roles: Roles,
 }
 
@@ -162,6 +164,7 @@ impl Table {
         let none = Known {
             name: "",
             of_name: None,
+            of_last: None,
             roles: Roles::default(),
         };
         Self {
@@ -190,7 +193,7 @@ impl Table {
         let meaning = Meaning::of(span, &self.callsites[callsite].roles, weight);
         let of_name = match &meaning.name {
             None => self.name_of_callsite(callsite),
-            Some(name) => self.named(name),
+            Some(name) => self.name_of_span(callsite, *name),
         };
         let series = of_name.and_then(|name| self.series_of(name, meaning.kind, meaning.status));
         let series = match series {
@@ -227,6 +230,7 @@ impl Table {
         self.callsites.push(Known {
             name: callsite.name,
             of_name: None,
+            of_last: None,
             roles: Roles::of(&callsite),
         });
         self.by_callsite.insert(id, index);
@@ -241,6 +245,21 @@ impl Table {
         }
         let found = self.named(name);
         self.callsites[callsite].of_name = found;
+        found
+    }
+
+    /// The series of a name that a span has of its own, often the same one as that before it.
+    #[inline]
+    fn name_of_span(&mut self, callsite: usize, name: Text<'_>) -> Option<usize> {
+        let last = self.callsites[callsite].of_last;
+        if let Some(last) = last
+            && !name.cut
+            && name.bytes == self.names[last].name.as_bytes()
+        {
+            return Some(last);
+        }
+        let found = self.named(&shown(name));
+        self.callsites[callsite].of_last = found;
         found
     }
 
@@ -309,6 +328,7 @@ impl Table {
         self.by_name.clear();
         for callsite in &mut self.callsites {
             callsite.of_name = None;
+            callsite.of_last = None;
         }
         taken
     }

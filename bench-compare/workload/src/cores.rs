@@ -6,7 +6,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Where a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Cores {
+pub enum Cores {
     /// Wherever the system puts it.
     Any,
     /// On the first core of those there are.
@@ -17,7 +17,7 @@ pub(crate) enum Cores {
 
 impl Cores {
     /// Keeps the calling thread there, and those that it starts from now on.
-    pub(crate) fn keep(self) -> Result<()> {
+    pub fn keep(self) -> Result<()> {
         if self == Self::Any {
             return Ok(());
         }

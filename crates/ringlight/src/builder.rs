@@ -36,6 +36,8 @@ use crate::subscriber::{
 };
 use crate::telemetry::Telemetry;
 
+#[cfg(feature = "clap")]
+mod arguments;
 mod console;
 mod logs;
 mod otlp;
@@ -170,20 +172,6 @@ impl Builder {
     /// A thread looks every second at when the file was changed; there is none without a file.
     pub fn watch_config_file(mut self, watch: bool) -> Self {
         self.watches_config_file = watch;
-        self
-    }
-
-    /// Takes over what the user gave on the command line.
-    #[cfg(feature = "clap")]
-    pub fn args(mut self, args: &crate::TelemetryArgs) -> Self {
-        self.inputs.argument_endpoint = args.otlp_endpoint.clone();
-        self.inputs.lines.argument_format = args.log_format;
-        #[cfg(feature = "profiling")]
-        self.inputs.traces.take_argument(args.trace_dir.as_deref());
-        #[cfg(feature = "prometheus")]
-        self.inputs
-            .metrics
-            .take_argument(args.prometheus.as_deref());
         self
     }
 

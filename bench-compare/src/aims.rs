@@ -407,6 +407,13 @@ fn backend_aims(results: &Results) -> Vec<Aim> {
             Aim::at_most(200.0, search.what()).is(figure(search.name(), "p95_ms"), 1)
         }),
     );
+    aims.push(
+        Aim::at_most(
+            200.0,
+            "the Overview's operations, of all spans stored (p95), ms",
+        )
+        .is(figure("operations", "p95_ms"), 1),
+    );
     aims
 }
 

@@ -73,6 +73,7 @@ test('a client that was killed is not shown as if it went on', async ({ page, re
       traces: { ...settled, exported: 61, in_flight: 8 },
     },
     negative_durations: 0,
+    unmatched_exits: 0,
     stored: { traces: 67 },
     threads: [],
     ring_bytes: 0,
@@ -156,6 +157,18 @@ test('what is passed on is accounted for, and what waits is said', async ({ page
   await expect(main).toContainText('40 records wait on disk for the next backend.');
   await expect(main).toContainText('3 records were refused or dropped on the way to the next backend.');
   expect(complaints).toEqual([]);
+});
+
+test('series that made room for new ones are said', async ({ page }) => {
+  await page.route('**/api/v1/status', async (route) => {
+    const response = await route.fetch();
+    const status = (await response.json()) as Status;
+    const store = { ...status.store, series: 99_990, series_max: 100_000, series_forgotten: 1500 };
+    await route.fulfill({ response, json: { ...status, store } });
+  });
+  await page.goto('/health');
+  await expect(page.locator('#store')).toContainText('99,990 of 100,000; 1,500 old ones made room');
+  await expect(page.getByRole('main')).toContainText('1,500 old series of metrics made room for new ones');
 });
 
 test('runs lead to their traces', async ({ page, request }) => {

@@ -83,3 +83,35 @@ test('fault_35: names, values and bodies are text, whatever they hold', async ({
   expect(await page.title()).not.toContain('owned');
   expect(complaints).toEqual([]);
 });
+
+test('fault_35: names that are alike when they are put together are told apart', async ({
+  page,
+  request,
+}) => {
+  const complaints = watch(page);
+  const tag = hex(4);
+  const end = Date.now();
+  const attributes = [{ key: 'alloc.bytes', value: { intValue: '9000000000000' } }];
+  // Joined by a line feed, service and name of both are the same.
+  const pairs = [
+    [`a-${tag}`, 'b\nc'],
+    [`a-${tag}\nb`, 'c'],
+  ] as const;
+  for (const [service, name] of pairs) {
+    const resource = { attributes: [{ key: 'service.name', value: { stringValue: service } }] };
+    const span = {
+      traceId: hex(16),
+      spanId: hex(8),
+      name,
+      startTimeUnixNano: `${end - 30_000}000000`,
+      endTimeUnixNano: `${end}000000`,
+      attributes,
+    };
+    await send(request, 'traces', { resourceSpans: [{ resource, scopeSpans: [{ spans: [span] }] }] });
+  }
+  for (const path of ['/overview?all=1', '/runtime']) {
+    await page.goto(path);
+    await expect(page.getByRole('row').filter({ hasText: `a-${tag}` })).toHaveCount(2);
+  }
+  expect(complaints).toEqual([]);
+});

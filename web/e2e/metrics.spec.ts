@@ -1,7 +1,10 @@
-import { expect, test } from '@playwright/test';
+import { expect, test, type APIRequestContext } from '@playwright/test';
 
 import type { MetricOverview } from '../src/lib/api/types';
-import { watch } from './support';
+import { hex, send, watch } from './support';
+
+const millis = (ago: number) => `${Date.now() - ago}000000`;
+const since = { startTimeUnixNano: millis(600_000) };
 
 test('a metric is found, drawn, divided and leads to a trace', async ({ page, request }) => {
   const complaints = watch(page);
@@ -56,4 +59,87 @@ test('what cannot be asked for is told in the words of the backend', async ({ pa
   await expect(page.getByRole('alert')).toContainText('agg');
   await page.goto('/metrics?name=no.such.metric');
   await expect(page.getByRole('status')).toContainText('Nothing is stored of no.such.metric');
+});
+
+async function sendMetrics(request: APIRequestContext, service: string, ...metrics: object[]): Promise<void> {
+  const resource = { attributes: [{ key: 'service.name', value: { stringValue: service } }] };
+  await send(request, 'metrics', { resourceMetrics: [{ resource, scopeMetrics: [{ metrics }] }] });
+}
+
+test('a metric that comes with both temporalities is one', async ({ page, request }) => {
+  const complaints = watch(page);
+  const name = `tokio.both.${hex(4)}`;
+  for (const temporality of [1, 2]) {
+    const dataPoints = [{ ...since, timeUnixNano: millis(5000), asInt: '6' }];
+    const sum = { aggregationTemporality: temporality, isMonotonic: true, dataPoints };
+    await sendMetrics(request, `service-${temporality}`, { name, unit: '{job}', sum });
+  }
+  await page.goto(`/metrics?name=${name}`);
+  await page.getByRole('searchbox', { name: 'Find a metric or service' }).fill(name);
+  const list = page.getByRole('navigation', { name: 'Metrics' });
+  await expect(list.getByRole('link')).toHaveCount(1);
+  await expect(list.getByRole('link')).toContainText('2 series');
+  await expect(page.getByRole('img', { name: new RegExp(`^${name} over time`) })).toBeVisible();
+  await page.goto('/runtime');
+  await expect(page.getByRole('link', { name, exact: true })).toHaveCount(1);
+  expect(complaints).toEqual([]);
+});
+
+test('each unit of a name can be looked at, and only that is marked', async ({ page, request }) => {
+  const name = `took.${hex(4)}`;
+  const of = (unit: string, asDouble: number, ago: number) => ({
+    name,
+    unit,
+    gauge: { dataPoints: [{ timeUnixNano: millis(ago), asDouble }] },
+  });
+  await sendMetrics(request, 'shop', of('s', 2, 9000), of('By', 3000, 6000), of('', 7, 3000));
+  await page.goto(`/metrics?name=${name}`);
+  await page.getByRole('searchbox', { name: 'Find a metric or service' }).fill(name);
+  const list = page.getByRole('navigation', { name: 'Metrics' });
+  for (const [shown, unit, value] of [
+    [/gauge · s ·/, 's', '2 s'],
+    [/gauge · bytes ·/, 'By', '2.93 KiB'],
+    [/gauge · 1 series/, '', '7'],
+  ] as const) {
+    await list.getByRole('link', { name: shown }).click();
+    const inAddress = new URL(page.url()).searchParams.get('unit') ?? '';
+    expect(inAddress).toBe(unit);
+    await expect(page.getByRole('cell', { name: value, exact: true }).first()).toBeVisible();
+    await expect(list.locator('[aria-current]')).toHaveCount(1);
+    await expect(list.locator('[aria-current]')).toHaveText(shown);
+  }
+});
+
+test('an exemplar has the unit of what was measured, wherever it is drawn', async ({ page, request }) => {
+  const complaints = watch(page);
+  const name = `latency.${hex(4)}`;
+  // The same exemplar in two series.
+  const exemplars = [{ timeUnixNano: millis(8000), asDouble: 0.25, traceId: hex(16), spanId: hex(8) }];
+  const point = (queue: string) => ({
+    ...since,
+    timeUnixNano: millis(5000),
+    count: '600',
+    sum: 60,
+    bucketCounts: ['600', '0'],
+    explicitBounds: [0.5],
+    attributes: [{ key: 'queue', value: { stringValue: queue } }],
+    exemplars,
+  });
+  const histogram = { aggregationTemporality: 1, dataPoints: [point('a'), point('b')] };
+  await sendMetrics(request, 'shop', { name, unit: 's', histogram });
+  await page.goto(`/metrics?name=${name}&agg=rate&by=point.queue&last=5m`);
+  const examples = page.getByRole('main').getByRole('listitem').filter({ hasText: '◆' });
+  await expect(examples).toHaveText([/250 ms/, /250 ms/]);
+  // Rates have no place for it: it is at the lower edge, at its time.
+  const plot = page.locator('.u-over');
+  const { width, height } = (await plot.boundingBox())!;
+  const open = page.getByText('250 ms, open its trace');
+  await expect(async () => {
+    for (let x = 4; x < width; x += 6) {
+      await plot.hover({ position: { x, y: height - 2 } });
+      if (await open.isVisible()) return;
+    }
+    expect(await open.isVisible()).toBe(true);
+  }).toPass({ timeout: 15_000 });
+  expect(complaints).toEqual([]);
 });

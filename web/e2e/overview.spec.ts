@@ -20,7 +20,7 @@ test('operations are the first thing shown, and their figures open examples', as
   await page.goBack();
   await row.getByRole('link', { name: 'agent.turn' }).click();
   await expect(page.getByRole('combobox', { name: 'Filter' })).toHaveValue(
-    '{ resource.service.name = "agent" && name = "agent.turn" }',
+    /^{ resource\.service\.name = "agent" && name = "agent\.turn" && kind = \w+ }$/,
   );
   await expect(page.locator('[data-row]').first()).toBeVisible();
 
@@ -79,4 +79,14 @@ test('nothing in the time says what to do, and a narrow window shows cards', asy
   await page.getByRole('button', { name: 'Everything of the last 7 days' }).click();
   await expect(page.locator('[data-row]').first()).toBeVisible();
   await expectNoSidewaysScroll(page);
+});
+
+test('a time without an end is not offered where one is needed', async ({ page }) => {
+  for (const path of ['/overview', '/metrics', '/runtime', '/traces', '/logs']) {
+    await page.goto(path);
+    await page.getByLabel(/^Time range: /).click();
+    const offered = path === '/traces' || path === '/logs' ? 1 : 0;
+    await expect(page.getByRole('button', { name: 'Last hour' })).toBeVisible();
+    await expect(page.getByRole('button', { name: 'Any time' })).toHaveCount(offered);
+  }
 });

@@ -109,3 +109,24 @@ test('a span says what was allocated in it, and a trace what its process was doi
   await expect(meanwhile).toContainText('Messages in the channel');
   await expect(meanwhile).toContainText('3');
 });
+
+test('what allocates most is found among many operations that take longer', async ({ page, request }) => {
+  const service = `worker-${hex(4)}`;
+  const resource = { attributes: [text('service.name', service)] };
+  const now = Date.now();
+  const span = (name: string, millis: number, bytes: number) => ({
+    traceId: hex(16),
+    spanId: hex(8),
+    name,
+    startTimeUnixNano: `${now - 2000}000000`,
+    endTimeUnixNano: `${now - 2000 + millis}000000`,
+    attributes: [int('alloc.bytes', bytes)],
+  });
+  const slow = Array.from({ length: 520 }, (_, number) => span(`slow ${number}`, 1000, 10));
+  const spans = [span('greedy', 1, 1 << 20), ...slow];
+  await send(request, 'traces', { resourceSpans: [{ resource, scopeSpans: [{ spans }] }] });
+  await page.goto(`/runtime?service=${service}`);
+  const allocations = page.getByRole('region', { name: 'Allocations by span' });
+  await expect(allocations.locator('tbody').getByRole('row').first()).toContainText('greedy');
+  await expect(allocations).toContainText('Operations that allocated less are not shown.');
+});

@@ -206,6 +206,8 @@ fn models(steps: &mut Steps) -> Outcome {
         "--package",
         "ringlight",
         "--no-default-features",
+        "--features",
+        "profiling-alloc",
         "--lib",
         "slab::model",
     ];

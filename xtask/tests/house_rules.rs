@@ -352,8 +352,12 @@ fn binaries_and_benches_use_mimalloc_and_nothing_else_chooses() {
             .lines()
             .any(|line| line.trim() == "#[global_allocator]");
         let path = path.display().to_string();
-        // Tests count allocations; the tasks of the project are not the product.
-        if path.contains("/tests/") || path.contains("/xtask/") {
+        // Tests and examples may count allocations; the tasks of the project are not the product.
+        let is_free = |folder| path.contains(folder);
+        if ["/tests/", "/examples/", "/xtask/"]
+            .into_iter()
+            .any(is_free)
+        {
             continue;
         }
         let is_in = |folder: &str| {

@@ -66,7 +66,8 @@ impl Work {
 /// Runs the application as a process: telemetry, signals, the closing report.
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
-    ringlight_app_harness::run("agent", &args.run, async |stop| {
+    let build = ringlight::build_info!();
+    ringlight_app_harness::run("agent", build, &args.run, async |stop| {
         let work = run(args, stop).await?;
         Ok(serde_json::to_value(work)?)
     })

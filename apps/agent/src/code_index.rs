@@ -51,7 +51,7 @@ impl CodeIndex {
         }
     }
 
-    #[tracing::instrument(
+    #[ringlight::instrument(
         name = "agent.code_index",
         skip_all,
         fields(code.files, code.functions, code.writes = writes)

@@ -28,6 +28,7 @@ mod http_client;
 mod llm;
 mod mcp;
 mod memory;
+mod metrics;
 pub mod model;
 mod prescreen;
 mod propagation;

@@ -4,9 +4,11 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
+use ringlight::RinglightAllocator;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: RinglightAllocator<MiMalloc> = RinglightAllocator::new(MiMalloc);
 
 /// An agent loop with tools, memory and a model provider: a sample application of Ringlight
 #[derive(Debug, Parser)]

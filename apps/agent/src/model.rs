@@ -104,7 +104,8 @@ pub struct Args {
 /// `{"listening":"http://127.0.0.1:8090/v1"}`.
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
-    ringlight_app_harness::run("model", &args.run, async |stop| {
+    let build = ringlight::build_info!();
+    ringlight_app_harness::run("model", build, &args.run, async |stop| {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
         let listener = TcpListener::bind(address).await.map_err(|error| {
             format!("cannot listen on {address}: {error}; hint: `--port 0` takes a free port")

@@ -12,7 +12,7 @@ use crate::session::Status;
 use crate::settings::{Settings, SharedSettings};
 use crate::skills::Skills;
 use crate::wires::{Receiver, RecvInSpan as _, Sender};
-use crate::{Memory, Router};
+use crate::{Memory, Router, metrics};
 
 /// Turns after which there is a round of upkeep.
 const ROUND_TURNS: u64 = 6;
@@ -78,7 +78,10 @@ impl Upkeep {
         let mut totals = Totals::default();
         let mut rounds = 0;
         while let Some((turn, span)) = self.metrics.recv_in_span().await {
-            span.in_scope(|| totals.add(turn));
+            span.in_scope(|| {
+                metrics::turn(&turn);
+                totals.add(turn);
+            });
             if totals.turns >= ROUND_TURNS && !self.stop.is_requested() {
                 self.round(rounds, &std::mem::take(&mut totals)).await;
                 rounds += 1;
@@ -126,7 +129,13 @@ impl Upkeep {
         let adapted = async {
             let mut settings = Settings::read(&self.settings_path).await?;
             settings.adapt(totals.input_tokens / totals.turns);
-            settings.write(&self.settings_path).await
+            settings.write(&self.settings_path).await?;
+            tracing::info!(
+                target: "audit",
+                recall_max = settings.recall_max,
+                "the agent changed its settings"
+            );
+            Ok::<_, std::io::Error>(())
         };
         match adapted.await {
             Ok(()) => {

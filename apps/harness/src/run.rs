@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ringlight::{OverflowPolicy, Signal};
+use ringlight::{BuildInfo, OverflowPolicy, Redaction, Signal};
 
 use crate::stop::first_reason;
 use crate::{AccountReport, Report, Stop, parse_duration, print_json_line};
@@ -41,16 +41,16 @@ fn duration_argument(text: &str) -> Result<Duration, String> {
 }
 
 /// Starts telemetry, runs `app` until a reason to stop comes or it ends by itself, shuts telemetry
-/// down and prints the [`Report`].
+/// down and prints the [`Report`]. That it was told to stop, and by what, is an audit record.
 ///
-/// `app` gets a [`Stop`] and should return soon after it is requested; what it returns becomes
+/// `build` says which build of the application runs: only its own crate can tell. `app` gets a [`Stop`] and should return soon after it is requested; what it returns becomes
 /// [`Report::work`]. The exit code is 0, or 1 when `app` failed or the report could not be printed.
-pub fn run<F, Fut>(service: &str, args: &RunArgs, app: F) -> ExitCode
+pub fn run<F, Fut>(service: &str, build: BuildInfo, args: &RunArgs, app: F) -> ExitCode
 where
     F: FnOnce(Stop) -> Fut,
     Fut: Future<Output = Result<serde_json::Value, Box<dyn Error + Send + Sync>>>,
 {
-    match try_run(service, args, app) {
+    match try_run(service, build, args, app) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let message = error.to_string();
@@ -67,6 +67,7 @@ where
 
 fn try_run<F, Fut>(
     service: &str,
+    build: BuildInfo,
     args: &RunArgs,
     app: F,
 ) -> Result<(), Box<dyn Error + Send + Sync>>
@@ -75,14 +76,19 @@ where
     Fut: Future<Output = Result<serde_json::Value, Box<dyn Error + Send + Sync>>>,
 {
     let instance = instance_id();
-    let telemetry = ringlight::builder()
+    let builder = ringlight::builder()
         .service_name(service)
+        .build_info(build)
         .resource_attribute("service.instance.id", instance.clone())
         .overflow(OverflowPolicy::BlockFor(OVERFLOW_WAIT))
+        .redact(Redaction::standard())
         .span_metrics(true)
-        .args(&args.telemetry)
-        .init()?;
+        .args(&args.telemetry);
+    #[cfg(feature = "profiling")]
+    let builder = builder.busy_times(true);
+    let telemetry = builder.init()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .name(service)
         .worker_threads(2)
         .enable_all()
         .build()?;
@@ -138,7 +144,7 @@ where
     let mut working = std::pin::pin!(working);
     tokio::select! {
         outcome = &mut working => return outcome,
-        reason = reason => tracing::info!(reason = %reason?, "stopping"),
+        reason = reason => tracing::info!(target: "audit", reason = %reason?, "stopping"),
     }
     request_stop.send_replace(true);
     working.await

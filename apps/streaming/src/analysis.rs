@@ -18,7 +18,7 @@ pub struct Analysis {
 ///
 /// Goertzel's recurrence for each of the first 48 frequencies; the signal's mean is taken out
 /// first. No samples give no dominant frequency and a share of 0.
-#[tracing::instrument(
+#[ringlight::instrument(
     skip_all,
     fields(stream_id = %stream_id, chunk_len = samples.len() * 2, analysis.dominant, analysis.share)
 )]

@@ -98,7 +98,8 @@ impl Counters {
 /// Runs the application as a process: telemetry, signals, the closing report.
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
-    ringlight_app_harness::run("streaming", &args.run, async |stop| {
+    let build = ringlight::build_info!();
+    ringlight_app_harness::run("streaming", build, &args.run, async |stop| {
         let work = run(args, stop).await?;
         Ok(serde_json::to_value(work)?)
     })

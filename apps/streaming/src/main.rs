@@ -4,9 +4,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
+use ringlight::RinglightAllocator;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: RinglightAllocator<MiMalloc> = RinglightAllocator::new(MiMalloc);
 
 /// Bounded-channel stream processing: a sample application of Ringlight
 #[derive(Debug, Parser)]

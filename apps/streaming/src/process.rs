@@ -142,7 +142,7 @@ pub async fn process_message(
 }
 
 /// Compares a chunk with the one before it, or with silence if there is none.
-#[tracing::instrument(
+#[ringlight::instrument(
     skip_all,
     fields(stream_id = %stream_id, chunk_len = current.as_bytes().len(), distance)
 )]

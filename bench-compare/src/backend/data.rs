@@ -10,6 +10,9 @@ use crate::plan::Shape;
 
 /// Spans of a trace.
 pub(crate) const SPANS_PER_TRACE: u64 = 1 + Shape::CHILDREN_COUNT;
+/// The name of a trace's first span, and of the others.
+pub(crate) const ROOT_NAME: &str = "root";
+pub(crate) const CHILD_NAME: &str = "child";
 /// One span in so many has failed.
 pub(crate) const FAILED_ONE_IN: u64 = 10_000;
 /// How many texts there are for `route`.

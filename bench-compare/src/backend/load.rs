@@ -143,8 +143,8 @@ impl Template {
         // A child is recorded when it ends, which is before its root does.
         let names = (1..=TRACES_PER_REQUEST * SPANS_PER_TRACE).map(|position| {
             match position.is_multiple_of(SPANS_PER_TRACE) {
-                true => "root",
-                false => "child",
+                true => data::ROOT_NAME,
+                false => data::CHILD_NAME,
             }
         });
         Self(ExportTraceServiceRequest {

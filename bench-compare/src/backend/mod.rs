@@ -186,6 +186,9 @@ impl Bench<'_> {
             let calls = queries::searches(api, search, traces, self.sizes.searches)?;
             self.calls(search.name(), calls, spans);
         }
+        progress("operations");
+        let calls = queries::operations(api, spans, self.sizes.searches)?;
+        self.calls("operations", calls, spans);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::{
-    data::{LoadSpan, SPANS_PER_TRACE, mix, route, trace_id},
+    data::{CHILD_NAME, LoadSpan, ROOT_NAME, SPANS_PER_TRACE, mix, route, trace_id},
     http,
 };
 
@@ -188,6 +188,30 @@ pub(crate) fn searches(api: &str, search: Search, traces: u64, calls: u64) -> Re
         if found != expected {
             made.wrong
                 .push(format!("`{query}`: {found} traces instead of {expected}"));
+        }
+    }
+    Ok(made)
+}
+
+/// Asks what the operations of all spans were like, as the first page of the UI does.
+pub(crate) fn operations(api: &str, spans: u64, calls: u64) -> Result<Calls> {
+    const PATH: &str = "/api/v1/operations";
+    let expected = [
+        (ROOT_NAME, spans / SPANS_PER_TRACE),
+        (CHILD_NAME, spans - spans / SPANS_PER_TRACE),
+    ];
+    let mut made = Calls::default();
+    for _ in 0..calls {
+        let answer = made.get(api, PATH)?;
+        let operations = answer["operations"].as_array();
+        let operations = operations.context("operations are answered as a list")?;
+        for (name, count) in expected {
+            let of_name = operations.iter().filter(|one| one["name"] == name);
+            let counted: u64 = of_name.filter_map(|one| one["count"].as_u64()).sum();
+            if counted != count {
+                made.wrong
+                    .push(format!("{PATH}: {counted} of `{name}` instead of {count}"));
+            }
         }
     }
     Ok(made)

@@ -139,8 +139,10 @@ fn backend_method(sizes: &BackendSizes) -> String {
          `search-newest` any trace; `search-attribute` the `id` of one span; `search-text` the \
          `took` of one root; `search-slow` a name and a duration that one root in {} to {} exceeds; \
          `search-failed` a failed span with the most frequent route; `search-nothing` a pattern that no \
-         `took` matches. How many traces each first page has is reckoned from the data; another \
-         number, or a trace of other than {SPANS_PER_TRACE} spans, fails the bench.\n",
+         `took` matches; `operations` rate, failures and durations of every operation, of the last \
+         hour, which has all spans. How many traces each first page has is reckoned from the data; another \
+         number, a trace of other than {SPANS_PER_TRACE} spans, or operations of other than all spans, fails \
+         the bench.\n",
         sizes.starts,
         sizes.loads,
         sizes.load_requests,

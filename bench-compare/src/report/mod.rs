@@ -301,7 +301,7 @@ const BACKEND: [(&str, &str, usize); 15] = [
 fn backend_table(results: &Results) -> String {
     let stored = results.find(Subject::Ringlight, "ingest", "spans_per_second");
     let mut text = format!(
-        "`trace-by-id` and the searches are among {} spans.\n\n| | | |\n|---|---|---:|\n",
+        "`trace-by-id`, the searches and `operations` are among {} spans.\n\n| | | |\n|---|---|---:|\n",
         number(stored.map_or(0.0, |figure| figure.delivered as f64), 0)
     );
     for figure in &results.figures {

@@ -7,8 +7,9 @@
 //!   charged to the span that frees it, on whichever thread it was allocated.
 //! - It allocates nothing itself, takes no lock, shares nothing between threads, and works in destructors of
 //!   thread-locals. Outside of spans a call costs a load and a branch more than the inner allocator.
-//! - A call that fails is not counted. One to `realloc` is a deallocation of the old size and an allocation of
-//!   the new one, wherever the memory then is.
+//! - A call for 64 KiB or more that fails is not counted. A smaller one is, since it is counted before it is made: nothing has
+//!   then to be kept over it, and few programs live on that are refused 64 KiB.
+//! - One to `realloc` is a deallocation of the old size and an allocation of the new one, wherever the memory then is.
 //!
 //! Sizes are those that were asked for; what the inner allocator takes for them is more.
 //!
@@ -33,7 +34,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-use ringlight_context::{add_alloc, add_dealloc, add_realloc};
+use ringlight_context::{add_alloc, add_dealloc, add_realloc, expect_alloc, expect_realloc};
 
 /// Counts what the allocator `A` gives and takes back; see the [crate](self).
 #[derive(Debug, Clone, Copy, Default)]
@@ -63,29 +64,32 @@ impl<A> RinglightAllocator<A> {
 // SAFETY: memory is given and taken back by the inner allocator alone, which keeps the contract; what is done
 // besides does not unwind and does not allocate.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for RinglightAllocator<A> {
+    // What can be is counted before the call to the inner allocator, so that this ends with a jump there.
+
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller keeps the contract of the same function.
-        let memory = unsafe { self.inner.alloc(layout) };
-        if !memory.is_null() {
-            add_alloc(layout.size());
+        if !expect_alloc(layout.size()) {
+            // SAFETY: the caller keeps the contract of the same function.
+            return counted(layout.size(), move || unsafe { self.inner.alloc(layout) });
         }
-        memory
+        // SAFETY: as above.
+        unsafe { self.inner.alloc(layout) }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller keeps the contract of the same function.
-        let memory = unsafe { self.inner.alloc_zeroed(layout) };
-        if !memory.is_null() {
-            add_alloc(layout.size());
+        if !expect_alloc(layout.size()) {
+            // SAFETY: the caller keeps the contract of the same function.
+            return counted(layout.size(), move || unsafe {
+                self.inner.alloc_zeroed(layout)
+            });
         }
-        memory
+        // SAFETY: as above.
+        unsafe { self.inner.alloc_zeroed(layout) }
     }
 
     #[inline]
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // Before, since it cannot fail: so the rest is a jump to the inner allocator.
         add_dealloc(layout.size());
         // SAFETY: the caller keeps the contract of the same function; the memory is the inner allocator's.
         unsafe { self.inner.dealloc(memory, layout) };
@@ -93,11 +97,38 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for RinglightAllocator<A> {
 
     #[inline]
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: the caller keeps the contract of the same function; the memory is the inner allocator's.
-        let moved = unsafe { self.inner.realloc(memory, layout, new_size) };
-        if !moved.is_null() {
-            add_realloc(layout.size(), new_size);
+        if !expect_realloc(layout.size(), new_size) {
+            // SAFETY: the caller keeps the contract of the same function; the memory is the inner allocator's.
+            let realloc = move || unsafe { self.inner.realloc(memory, layout, new_size) };
+            return recounted(layout.size(), new_size, realloc);
         }
-        moved
+        // SAFETY: as above.
+        unsafe { self.inner.realloc(memory, layout, new_size) }
     }
+}
+
+/// An allocation that is counted if it succeeds.
+#[cold]
+#[inline(never)]
+fn counted(bytes: usize, allocate: impl FnOnce() -> *mut u8) -> *mut u8 {
+    let memory = allocate();
+    if !memory.is_null() {
+        add_alloc(bytes);
+    }
+    memory
+}
+
+/// A reallocation that is counted if it succeeds.
+#[cold]
+#[inline(never)]
+fn recounted(
+    bytes_before: usize,
+    bytes_after: usize,
+    reallocate: impl FnOnce() -> *mut u8,
+) -> *mut u8 {
+    let memory = reallocate();
+    if !memory.is_null() {
+        add_realloc(bytes_before, bytes_after);
+    }
+    memory
 }

@@ -2,6 +2,7 @@
 
 mod oracle;
 
+use std::alloc::Layout;
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::sync::mpsc;
@@ -76,8 +77,23 @@ fn fault_41_alloc_zeroed_is_the_inner_allocators() {
     assert_eq!(seen.counts(), [1, 1 << 20, 1, 1 << 20]);
 }
 
+/// It is counted before it is asked for.
 #[test]
-fn what_fails_is_not_counted() {
+fn what_is_small_is_counted_though_it_fails() {
+    let layout = Layout::from_size_align(8, 1 << 62).unwrap();
+    let ((), seen) = calls(|| {
+        let _ = switch(true);
+        // SAFETY: the layout has a size.
+        let memory = unsafe { std::alloc::alloc(layout) };
+        let counted = switch(false);
+        assert!(memory.is_null());
+        assert_eq!(counts(counted.unwrap_or_default()), [1, 8, 0, 0]);
+    });
+    assert_eq!((seen.failed, seen.alloc), (1, 0));
+}
+
+#[test]
+fn what_is_large_and_fails_is_not_counted() {
     let ((), seen) = in_span(|| {
         let mut vec = black_box(Vec::<u8>::new());
         assert!(vec.try_reserve_exact(isize::MAX as usize).is_err());

@@ -59,6 +59,7 @@ Examples:
   ringlight demo
   ringlight demo --duration 20s
   ringlight demo --duration 20s --rate 1000 --json
+  ringlight demo --duration 20s --trace-dir ./traces
 
 The applications wait up to a second for room before they drop a record, so on a slow
 machine a high rate is not reached rather than records lost. A service does not wait
@@ -114,7 +115,7 @@ Exit codes:
   0  done
   2  the command line is wrong";
 
-/// Traces and logs of Rust services: one process that receives, stores and shows them
+/// Traces, logs and metrics of Rust services: one process that receives, stores and shows them
 #[derive(Debug, Parser)]
 #[command(name = "ringlight", version, disable_help_subcommand = true,
     subcommand_required = true, arg_required_else_help = true,
@@ -273,6 +274,10 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 200,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) rate: u32,
+
+    /// Have the applications write trace files that Perfetto opens to this directory as well
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) trace_dir: Option<PathBuf>,
 
     /// Print the addresses and the closing account as one line of JSON each on standard output
     #[arg(long)]

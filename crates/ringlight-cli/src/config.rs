@@ -54,6 +54,8 @@ pub(crate) struct DemoConfig {
     pub(crate) backend: BackendConfig,
     pub(crate) duration: Option<Duration>,
     pub(crate) rate: u32,
+    /// Where the applications write trace files, if they do.
+    pub(crate) trace_dir: Option<PathBuf>,
     pub(crate) json: bool,
     pub(crate) verbose: bool,
 }
@@ -125,6 +127,7 @@ impl DemoConfig {
                 .map(|text| duration("--duration", &text))
                 .transpose()?,
             rate: args.rate,
+            trace_dir: args.trace_dir,
             json: args.json,
             verbose: args.verbose,
         })

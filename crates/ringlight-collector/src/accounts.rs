@@ -99,13 +99,21 @@ struct Books {
     destinations: Vec<Book>,
 }
 
+/// What threads of the application count beside their rings. Relaxed, all of it: nothing else depends on it.
+#[derive(Debug, Default)]
+pub(crate) struct Asides {
+    /// Audit records that found no way into a ring.
+    pub(crate) audit_refused: AtomicU64,
+    /// Spans that were left by a thread that had not entered them.
+    pub(crate) unmatched_exits: AtomicU64,
+}
+
 /// The books, shared by the collector and whoever reads the ledger.
 #[derive(Debug)]
 pub(crate) struct Accounts {
     sender: RingSender,
     books: Mutex<Books>,
-    /// Audit records that found no way into a ring. Relaxed: nothing else depends on it.
-    audit_refused: Arc<AtomicU64>,
+    asides: Arc<Asides>,
 }
 
 impl Accounts {
@@ -127,13 +135,13 @@ impl Accounts {
                 rest_counts_as: None,
                 destinations: destinations.into_iter().map(book).collect(),
             }),
-            audit_refused: Arc::default(),
+            asides: Arc::default(),
         }
     }
 
-    /// The same where producers count the audit records that find no way into a ring.
-    pub(crate) fn with_audit_refused(mut self, audit_refused: Arc<AtomicU64>) -> Self {
-        self.audit_refused = audit_refused;
+    /// The same where producers count something beside their rings.
+    pub(crate) fn with_asides(mut self, asides: Arc<Asides>) -> Self {
+        self.asides = asides;
         self
     }
 
@@ -149,7 +157,7 @@ impl Accounts {
     pub(crate) fn audit_lost_most(&self) -> u64 {
         let books = self.books();
         let most = books.destinations.iter().map(|book| book.audit_lost).max();
-        most.unwrap_or(0) + self.audit_refused.load(Ordering::Relaxed)
+        most.unwrap_or(0) + self.asides.audit_refused.load(Ordering::Relaxed)
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -426,11 +434,13 @@ impl Accounts {
         // The lock is taken before the counters are read: see the module's documentation.
         let books = self.books();
         let mut ledger = books.ledger(destination, &self.counters());
+        let asides = &self.asides;
+        ledger.set_unmatched_exits(asides.unmatched_exits.load(Ordering::Relaxed));
         let behind = books
             .destinations
             .get(destination)
             .map_or(0, |book| book.audit_lost);
-        ledger.set_audit_lost(behind + self.audit_refused.load(Ordering::Relaxed));
+        ledger.set_audit_lost(behind + asides.audit_refused.load(Ordering::Relaxed));
         ledger
     }
 
@@ -445,8 +455,10 @@ impl Accounts {
     fn rows(&self, books: &Books, destination: usize) -> ThreadLedger {
         let (counters, mut threads) = by_thread::rows(&self.sender);
         threads.push(books.behind_rings(destination, &counters));
+        let mut ledger = books.ledger(destination, &counters);
+        ledger.set_unmatched_exits(self.asides.unmatched_exits.load(Ordering::Relaxed));
         ThreadLedger {
-            ledger: books.ledger(destination, &counters),
+            ledger,
             threads,
             ring_bytes: self.sender.ring_bytes() as u64,
         }

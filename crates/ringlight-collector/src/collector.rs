@@ -262,7 +262,7 @@ impl Collector {
                     return leaving.until.end;
                 }
             }
-            self.inbox.flush_sinks();
+            self.inbox.let_sinks_hand_over();
             self.note_cost();
             self.watch.look(now, &self.meter);
             self.clock.keep();

@@ -528,6 +528,10 @@ impl Inbox {
                 .all(|destination| destination.is_settled_up_to(sequence))
     }
 
+    pub(crate) fn let_sinks_hand_over(&mut self) {
+        self.sinks.hand_over();
+    }
+
     pub(crate) fn flush_sinks(&mut self) {
         self.sinks.flush();
     }

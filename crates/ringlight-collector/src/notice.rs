@@ -102,6 +102,18 @@ pub enum Notice {
         /// What.
         message: String,
     },
+    /// The file that log lines are written to has something to say: that it cannot be written, or gives no way to a new
+    /// one.
+    LogFile {
+        /// What.
+        message: String,
+    },
+    /// Something about what is recorded that a person should look at, such as a span that was left before those within it,
+    /// or a budget that does not hold. Said once of each.
+    Recording {
+        /// What it is, and what to do.
+        message: String,
+    },
     /// A log record came after the shutdown and is lost, as all later ones are. Said once, on the
     /// thread that recorded it.
     RecordedLate,
@@ -121,7 +133,7 @@ pub enum Notice {
         /// What it is.
         message: String,
     },
-    /// What became of a change of the file of settings.
+    /// What became of a setting that is ignored, or of a change of the file of settings.
     Settings {
         /// What it is.
         message: String,
@@ -219,7 +231,9 @@ impl fmt::Display for Notice {
                 "{slices} slices are missing in trace files so far, since rings were full; spans and log records are not \
                  among them; hint: raise `ring_bits`"
             ),
-            Self::TraceFile { message } => f.write_str(message),
+            Self::TraceFile { message }
+            | Self::LogFile { message }
+            | Self::Recording { message } => f.write_str(message),
             Self::RecordedLate => f.write_str(
                 "a log record came after telemetry was shut down: it and what follows is lost; \
                  hint: keep what `init` returns until the end of `main`, `let _telemetry = ...`, and \

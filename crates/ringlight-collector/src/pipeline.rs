@@ -311,7 +311,7 @@ impl Pipeline {
         }
         let shared = Shared::new(sender.clone(), config.policy, config.notices.clone());
         let accounts = Accounts::new(sender.clone(), taken);
-        let accounts = Arc::new(accounts.with_audit_refused(Arc::clone(&shared.audit_refused)));
+        let accounts = Arc::new(accounts.with_asides(Arc::clone(&shared.asides)));
         let control = Arc::new(Control::default());
         let meter = Meter::new(sender.clone(), config.governor.clone());
         let runtime = thread::runtime(blocking_threads_max(&config, &destinations))?;

@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ringlight_model::Signal;
 use ringlight_ring::{RegisterError, RingProducer, RingSender};
 
 use crate::accounts::Counted;
+use crate::notice::Notices;
 use crate::record::{Slice, ThreadName};
 use crate::submit::{Shared, Worth, offer_slice};
 use crate::thread::current_thread;
@@ -50,6 +52,12 @@ struct Seat {
 impl Recorder {
     pub(crate) const fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// Where the pipeline's notices go, for those who record.
+    #[must_use]
+    pub fn notices(&self) -> &Notices {
+        self.shared.notices()
     }
 
     /// Hands over one record of `len_bytes` bytes, which `fill` writes in place.
@@ -118,15 +126,19 @@ impl Recorder {
     /// whatever the policy, since spans and log records are worth more, and a slice that is not recorded is counted:
     /// see [`Pipeline::slices_dropped`](crate::Pipeline::slices_dropped).
     ///
-    /// The thread's name goes before its first one. What the slice says of the thread is replaced by its number.
+    /// The thread's name goes before its first one. What the slice says of the thread is replaced by its number; who
+    /// opened the span is left out if it was this thread.
     #[inline]
     pub fn record_slice(&self, slice: &Slice) -> bool {
         let shared = &*self.shared;
         let own = LOCAL.try_with(|local| {
             let mut local = local.try_borrow_mut().ok()?;
             let seat = local.seat(shared);
+            let thread = seat.thread(shared);
+            let opened_by = Some(slice.opened_by).filter(|opener| *opener != thread);
             let slice = Slice {
-                thread: seat.thread(shared),
+                thread,
+                opened_by: opened_by.unwrap_or(0),
                 ..*slice
             };
             let offered = seat.producer(shared).map(|own| offer_slice(own, &slice));
@@ -142,6 +154,17 @@ impl Recorder {
         }
     }
 
+    /// The number of the calling thread, as [slices](Self::record_slice) have it; zero where it cannot be told.
+    #[inline]
+    #[must_use]
+    pub fn thread_number(&self) -> u64 {
+        let number = LOCAL.try_with(|local| {
+            let mut local = local.try_borrow_mut().ok()?;
+            Some(local.seat(&self.shared).thread(&self.shared))
+        });
+        number.ok().flatten().unwrap_or(0)
+    }
+
     /// Counts a span that could not be recorded because too many were open.
     #[cold]
     pub fn count_too_many_open(&self) {
@@ -154,6 +177,14 @@ impl Recorder {
             }
             producer.rouse_listener();
         });
+    }
+
+    /// Counts that a thread left a span which it had not entered.
+    #[cold]
+    pub fn count_unmatched_exit(&self) {
+        // Relaxed: see `Asides`.
+        let exits = &self.shared.asides.unmatched_exits;
+        exits.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Rouses the collector, which asked to hear of the next span that is opened.
@@ -288,7 +319,7 @@ impl Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Notices, OverflowPolicy};
+    use crate::OverflowPolicy;
 
     #[test]
     fn a_forked_copy_does_not_ask_for_a_ring() {

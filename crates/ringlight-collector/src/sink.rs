@@ -8,7 +8,7 @@ use crate::record::{LogRecord, Record, Slice, ThreadName};
 /// Sees every record as it comes out of the rings, on the collector's thread.
 ///
 /// A sink may write to a terminal or a file; while it waits, nothing is drained and nothing is sent to
-/// any destination, so it should buffer and write in [`flush`](Self::flush). One that panics is called no
+/// any destination, so it should gather what it is shown and write it on a thread of its own. One that panics is called no
 /// more, of which a [`Notice`](crate::Notice) tells.
 pub trait RecordSink: Send {
     /// One record. Nothing of it may be kept.
@@ -25,8 +25,14 @@ pub trait RecordSink: Send {
         let _ = thread;
     }
 
-    /// Called after every pass over the rings that showed it a record, before a flush of the
-    /// pipeline is answered, and before the pipeline ends.
+    /// Called after every pass over the rings that showed it something: what it has gathered may go on its way. It should
+    /// not wait for that; by default it [flushes](Self::flush).
+    fn hand_over(&mut self) {
+        self.flush();
+    }
+
+    /// Called before a flush of the pipeline is answered, and before the pipeline ends: whatever it was shown should have
+    /// reached its end, as far as that can be had in a moment.
     fn flush(&mut self);
 }
 

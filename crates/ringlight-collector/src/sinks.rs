@@ -12,6 +12,8 @@ use crate::sink::RecordSink;
 /// Shows records to local consumers.
 pub(crate) struct Sinks {
     sinks: Vec<Box<dyn RecordSink>>,
+    /// Whether they were shown anything since they last handed it over.
+    have_gathered: bool,
     /// Whether they were shown anything since they were flushed.
     are_dirty: bool,
     notices: Notices,
@@ -21,6 +23,7 @@ impl Sinks {
     pub(crate) fn new(sinks: Vec<Box<dyn RecordSink>>, notices: Notices) -> Self {
         Self {
             sinks,
+            have_gathered: false,
             are_dirty: false,
             notices,
         }
@@ -29,14 +32,14 @@ impl Sinks {
     #[inline]
     pub(crate) fn show(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry) {
         if !self.sinks.is_empty() {
-            self.are_dirty = true;
+            self.have_gathered = true;
             self.each(|sink| sink.record(record, callsites));
         }
     }
 
     /// Shows what is for sinks alone.
     pub(crate) fn show_own(&mut self, bytes: &[u8], callsites: &CallsiteRegistry) {
-        self.are_dirty |= !self.sinks.is_empty();
+        self.have_gathered |= !self.sinks.is_empty();
         if let Ok(slice) = Slice::parse(bytes) {
             self.each(|sink| sink.slice(&slice, callsites));
         } else if let Ok(name) = ThreadName::parse(bytes) {
@@ -44,8 +47,16 @@ impl Sinks {
         }
     }
 
+    pub(crate) fn hand_over(&mut self) {
+        if std::mem::take(&mut self.have_gathered) {
+            self.are_dirty = true;
+            self.each(|sink| sink.hand_over());
+        }
+    }
+
     pub(crate) fn flush(&mut self) {
-        if std::mem::take(&mut self.are_dirty) {
+        let have_gathered = std::mem::take(&mut self.have_gathered);
+        if std::mem::take(&mut self.are_dirty) || have_gathered {
             self.each(|sink| sink.flush());
         }
     }

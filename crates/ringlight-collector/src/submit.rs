@@ -9,7 +9,7 @@ use ringlight_ring::{
     RegisterError, Reservation, ReserveError, RingProducer, RingSender, WaitError,
 };
 
-use crate::accounts::{Counted, SLICES_DROPPED};
+use crate::accounts::{Asides, Counted, SLICES_DROPPED};
 use crate::config::OverflowPolicy;
 use crate::mark::in_pipeline;
 use crate::notice::{Notice, Notices};
@@ -51,8 +51,7 @@ pub(crate) struct Shared {
     pub(crate) id: u64,
     pub(crate) sender: RingSender,
     pub(crate) policy: OverflowPolicy,
-    /// Audit records that found no way into a ring. Relaxed: nothing else depends on it.
-    pub(crate) audit_refused: Arc<AtomicU64>,
+    pub(crate) asides: Arc<Asides>,
     notices: Notices,
     /// Whether a person was told that records come after the end. Relaxed: nothing else depends on
     /// it.
@@ -84,13 +83,17 @@ impl Shared {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             sender,
             policy,
-            audit_refused: Arc::default(),
+            asides: Arc::default(),
             notices,
             told_late: AtomicBool::new(false),
             found_no_ring: AtomicBool::new(false),
             on_look: OnceLock::new(),
             process,
         })
+    }
+
+    pub(crate) const fn notices(&self) -> &Notices {
+        &self.notices
     }
 
     /// A ring for one owner. None after the end, and none in a forked process, which has no
@@ -228,7 +231,8 @@ impl Shared {
         worth: Worth,
     ) -> bool {
         if worth == Worth::Audit {
-            self.audit_refused.fetch_add(1, Ordering::Relaxed);
+            let refused = &self.asides.audit_refused;
+            refused.fetch_add(1, Ordering::Relaxed);
         }
         refuse(producer, signal, error)
     }

@@ -2,7 +2,8 @@
 //! was last asked; and, for those who watch threads, [which one](PublishedThread) it is.
 //!
 //! Who records spans calls [`switch`] whenever the innermost span of the thread changes, and is given what was
-//! counted for the one before. A global allocator calls [`add_alloc`], [`add_dealloc`] and [`add_realloc`].
+//! counted for the one before. A global allocator calls [`expect_alloc`] and [`expect_realloc`] before it allocates, so
+//! that nothing is left to do afterwards, where these say so [`add_alloc`] and [`add_realloc`] afterwards, and [`add_dealloc`].
 //! Everything happens on one thread, so that nothing is shared, nothing is lost, and what a span did on several
 //! threads is summed by whoever has the span.
 //!
@@ -37,7 +38,7 @@
 
 mod published;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 pub use published::{
     PublishedSpan, PublishedThread, SpanWatch, THREADS_MAX, are_spans_watched, publish_span,
@@ -93,12 +94,16 @@ impl Counts {
     }
 }
 
-/// The record of one thread. Only that thread writes and reads it, and signal handlers on it read it; that is
-/// why `Relaxed` suffices throughout, and a load and a store where another would need to add as one.
+/// Sizes below this are small: such an allocation may be counted before it is known to succeed.
+const SMALL_BYTES: usize = 1 << 16;
+
+/// The record of one thread, in one cache line. Only that thread writes and reads it, and signal handlers on it read
+/// it; that is why `Relaxed` suffices throughout, and a load and a store where another would need to add as one.
 #[repr(align(64))]
 struct Record {
-    /// Whether the thread is in a span.
-    is_in_span: AtomicBool,
+    /// [`SMALL_BYTES`] where the thread is in a span, and zero where it is in none, so that one comparison tells both
+    /// whether to count and whether that may be done at once.
+    small_bytes: AtomicUsize,
     alloc_count: AtomicU64,
     alloc_bytes: AtomicU64,
     dealloc_count: AtomicU64,
@@ -116,7 +121,7 @@ thread_local! {
 impl Record {
     const fn new() -> Self {
         Self {
-            is_in_span: AtomicBool::new(false),
+            small_bytes: AtomicUsize::new(0),
             alloc_count: AtomicU64::new(0),
             alloc_bytes: AtomicU64::new(0),
             dealloc_count: AtomicU64::new(0),
@@ -139,8 +144,7 @@ impl Record {
     /// Whether there is nothing to take.
     #[inline]
     fn is_zero(&self) -> bool {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        count(&self.alloc_count) | count(&self.dealloc_count) == 0
+        load(&self.alloc_count) | load(&self.dealloc_count) == 0
     }
 
     fn take(&self) -> Counts {
@@ -151,10 +155,10 @@ impl Record {
 
     fn counts(&self) -> Counts {
         Counts {
-            alloc_count: self.alloc_count.load(Ordering::Relaxed),
-            alloc_bytes: self.alloc_bytes.load(Ordering::Relaxed),
-            dealloc_count: self.dealloc_count.load(Ordering::Relaxed),
-            dealloc_bytes: self.dealloc_bytes.load(Ordering::Relaxed),
+            alloc_count: load(&self.alloc_count),
+            alloc_bytes: load(&self.alloc_bytes),
+            dealloc_count: load(&self.dealloc_count),
+            dealloc_bytes: load(&self.dealloc_bytes),
         }
     }
 
@@ -164,25 +168,44 @@ impl Record {
         self.dealloc_count.store(0, Ordering::Relaxed);
         self.dealloc_bytes.store(0, Ordering::Relaxed);
     }
+
+    /// The limit of small sizes, or zero where the thread is in no span.
+    #[inline]
+    fn small_bytes(&self) -> usize {
+        // Relaxed: see `Record`.
+        self.small_bytes.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn is_in_span(&self) -> bool {
+        self.small_bytes() != 0
+    }
+
+    #[inline]
+    fn set_in_span(&self, is_in_span: bool) {
+        let small_bytes = if is_in_span { SMALL_BYTES } else { 0 };
+        // Relaxed: see `Record`.
+        self.small_bytes.store(small_bytes, Ordering::Relaxed);
+    }
+}
+
+#[inline]
+fn load(counter: &AtomicU64) -> u64 {
+    // Relaxed: see `Record`.
+    counter.load(Ordering::Relaxed)
 }
 
 #[inline]
 fn add(counter: &AtomicU64, value: u64) {
     // Relaxed, and not one operation: see `Record`.
-    let sum = counter.load(Ordering::Relaxed).wrapping_add(value);
-    counter.store(sum, Ordering::Relaxed);
+    counter.store(load(counter).wrapping_add(value), Ordering::Relaxed);
 }
 
-/// Runs `count` with the thread's record if the thread is in a span.
+/// Runs `count` with the thread's record.
 #[inline]
-fn if_in_span(count: impl FnOnce(&Record)) {
+fn with_record<R>(count: impl FnOnce(&Record) -> R) -> Option<R> {
     // It is never dropped, so that there is no error to see to; and an allocator must not panic.
-    let _ = RECORD.try_with(|record| {
-        // Relaxed: see `Record`.
-        if record.is_in_span.load(Ordering::Relaxed) {
-            count(record);
-        }
-    });
+    RECORD.try_with(count).ok()
 }
 
 /// Another span is the thread's innermost one from here on, or none. Gives what was counted since the last call,
@@ -191,17 +214,16 @@ fn if_in_span(count: impl FnOnce(&Record)) {
 #[must_use = "it is nowhere else any more"]
 pub fn switch(is_in_span: bool) -> Option<Counts> {
     let switch = |record: &Record| {
-        // Relaxed: see `Record`.
-        record.is_in_span.store(is_in_span, Ordering::Relaxed);
+        record.set_in_span(is_in_span);
         (!record.is_zero()).then(|| record.take())
     };
-    RECORD.try_with(switch).unwrap_or_default()
+    with_record(switch).flatten()
 }
 
 /// What was counted on this thread since the last [`switch`].
 #[must_use]
 pub fn counted() -> Counts {
-    RECORD.try_with(Record::counts).unwrap_or_default()
+    with_record(Record::counts).unwrap_or_default()
 }
 
 /// Runs `body`, in which nothing is counted: what those who record spans need for themselves.
@@ -218,15 +240,57 @@ pub fn uncounted<R>(body: impl FnOnce() -> R) -> R {
     #[inline]
     fn replace(is_in_span: bool) -> bool {
         let replace = |record: &Record| {
-            // Relaxed, and not one operation: see `Record`.
-            let before = record.is_in_span.load(Ordering::Relaxed);
-            record.is_in_span.store(is_in_span, Ordering::Relaxed);
+            let before = record.is_in_span();
+            record.set_in_span(is_in_span);
             before
         };
-        RECORD.try_with(replace).unwrap_or_default()
+        with_record(replace).unwrap_or_default()
     }
     let _restore = Restore(replace(false));
     body()
+}
+
+/// Runs `count` with the thread's record if the thread is in a span.
+#[inline]
+fn if_in_span(count: impl FnOnce(&Record)) {
+    let _ = with_record(|record| {
+        if record.is_in_span() {
+            count(record);
+        }
+    });
+}
+
+/// Counts an allocation of less than 64 KiB that is about to be made, if the thread is in a span. True: that is all.
+/// False: it is larger, so that a failure would count for much, and is for [`add_alloc`] to count once it has been made.
+#[inline]
+#[must_use]
+pub fn expect_alloc(bytes: usize) -> bool {
+    let expect = |record: &Record| {
+        let small_bytes = record.small_bytes();
+        if bytes < small_bytes {
+            record.add_alloc(bytes);
+            return true;
+        }
+        small_bytes == 0
+    };
+    with_record(expect).unwrap_or(true)
+}
+
+/// The same for memory that is about to be given back for other memory: a deallocation of the old size and an
+/// allocation of the new one. Where it is false, that is for [`add_realloc`].
+#[inline]
+#[must_use]
+pub fn expect_realloc(bytes_before: usize, bytes_after: usize) -> bool {
+    let expect = |record: &Record| {
+        let small_bytes = record.small_bytes();
+        if bytes_before.max(bytes_after) < small_bytes {
+            record.add_dealloc(bytes_before);
+            record.add_alloc(bytes_after);
+            return true;
+        }
+        small_bytes == 0
+    };
+    with_record(expect).unwrap_or(true)
 }
 
 /// Counts an allocation, if the thread is in a span.
@@ -301,6 +365,35 @@ mod tests {
         uncounted(|| ());
         count();
         assert_eq!(switch(false), None);
+    }
+
+    #[test]
+    fn what_is_large_is_counted_once_it_is_there() {
+        const LARGE: usize = SMALL_BYTES;
+        const SMALL: usize = SMALL_BYTES - 1;
+        let ways = [
+            expect_alloc as fn(usize) -> bool,
+            |bytes| expect_realloc(bytes, 0),
+            |bytes| expect_realloc(0, bytes),
+        ];
+        for (way, reallocates) in ways.into_iter().zip([0, 1, 1]) {
+            assert!(way(LARGE) && way(SMALL), "outside of spans");
+            let _ = switch(true);
+            assert!(!way(LARGE));
+            assert_eq!(counted(), Counts::ZERO);
+            assert!(way(SMALL));
+            let counts = switch(false).unwrap();
+            assert_eq!((counts.alloc_count, counts.dealloc_count), (1, reallocates));
+            assert_eq!(counts.alloc_bytes + counts.dealloc_bytes, SMALL as u64);
+        }
+        let _ = switch(true);
+        add_alloc(LARGE);
+        add_realloc(LARGE, 1);
+        add_dealloc(LARGE);
+        let counts = switch(false).unwrap();
+        assert_eq!((counts.alloc_count, counts.dealloc_count), (2, 2));
+        assert_eq!(counts.dealloc_bytes, 2 * LARGE as u64);
+        assert_eq!(counts.net_bytes(), 1 - LARGE as i64);
     }
 
     #[test]

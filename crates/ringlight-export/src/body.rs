@@ -97,12 +97,12 @@ impl Encoder {
         })
     }
 
-    /// Metrics and profiles, of which a client has reports only, stay protobuf: there are no JSON records
-    /// of them, and a server that takes one of the formats takes both.
+    /// Profiles, which only a relay has, stay protobuf: there are no JSON records of them, and a server that takes one of
+    /// the formats takes both.
     fn format_of(&self, signal: Signal) -> Format {
         match signal {
-            Signal::Traces | Signal::Logs => self.format,
-            Signal::Metrics | Signal::Profiles => Format::Protobuf,
+            Signal::Traces | Signal::Logs | Signal::Metrics => self.format,
+            Signal::Profiles => Format::Protobuf,
         }
     }
 
@@ -143,7 +143,7 @@ fn too_large(bytes: usize) -> Result<(), ExportError> {
     })
 }
 
-/// A batch of spans or log records as an OTLP/JSON request, and how many of them are not in it: those that do not decode,
+/// A batch of spans, log records or data points as an OTLP/JSON request, and how many of them are not in it: those that do not decode,
 /// which others may have made.
 pub(crate) fn json(batch: &EncodedBatch) -> Result<(String, u64), ExportError> {
     let mut writer = Writer::new(batch.signal);

@@ -223,14 +223,14 @@ fn of_argument(args: &Args, argument: &Argument) -> TokenStream {
         .flatten()
         .any(|redacted| redacted == name)
     {
-        quote!(#name = #REDACTED)
+        quote!(#name = ::ringlight::__private::argument(#REDACTED))
     } else if argument.is_value {
-        quote!(#name = #name)
+        quote!(#name = ::ringlight::__private::argument(&#name))
     } else {
         // So that the compiler points at the argument if it has no `Debug`.
         let at = name.span().resolved_at(Span::call_site());
         let value = quote_spanned!(at=> ::ringlight::__private::tracing::field::debug(&#name));
-        quote!(#name = #value)
+        quote!(#name = ::ringlight::__private::argument(#value))
     }
 }
 

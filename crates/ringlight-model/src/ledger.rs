@@ -172,6 +172,7 @@ impl Account {
 pub struct LedgerSnapshot {
     accounts: [Account; SIGNALS],
     negative_durations: u64,
+    unmatched_exits: u64,
     audit_lost: u64,
 }
 
@@ -197,6 +198,18 @@ impl LedgerSnapshot {
     /// Sets how many spans ended before they began.
     pub const fn set_negative_durations(&mut self, spans: u64) {
         self.negative_durations = spans;
+    }
+
+    /// How often a thread left a span that it had not entered, or had left already. Nothing comes of it but this
+    /// number: what the thread is in, and what is charged to its spans, stays as it was.
+    #[must_use]
+    pub const fn unmatched_exits(&self) -> u64 {
+        self.unmatched_exits
+    }
+
+    /// Sets how often a thread left a span that it had not entered.
+    pub const fn set_unmatched_exits(&mut self, exits: u64) {
+        self.unmatched_exits = exits;
     }
 
     /// Audit records that did not arrive: refused, or dropped for whichever reason. The account of logs counts them

@@ -38,9 +38,11 @@ pub struct StoreConfig {
     /// [`IngestError::Overloaded`]: crate::IngestError::Overloaded
     pub head_bytes_max: usize,
     /// Series of metrics that are kept: a metric with a resource, a scope and attributes. Default
-    /// 100 000, at least 1. They are in memory, in 64 MiB at most; points of more of them are refused with
-    /// [`RejectReason::TooManySeries`](ringlight_model::RejectReason::TooManySeries) until old ones
-    /// are deleted.
+    /// 100 000, at least 1. They are in memory, in 64 MiB at most. When there are as many, those that nothing
+    /// has come of for the longest time, and not for a quarter of an hour, make room for new ones and cannot
+    /// be found any more ([`StoreStats::series_forgotten`](crate::StoreStats::series_forgotten)); where there
+    /// are none, points of new ones are refused with
+    /// [`RejectReason::TooManySeries`](ringlight_model::RejectReason::TooManySeries).
     pub series_max: usize,
     /// What an acknowledged request survives. Default [`Durability::PowerLoss`].
     pub durability: Durability,

@@ -181,6 +181,14 @@ fn describe_kind(kind: Option<&str>) -> String {
     })
 }
 
+fn describe_unit(unit: Option<&str>) -> String {
+    match unit {
+        None => String::new(),
+        Some("") => " without a unit".to_owned(),
+        Some(unit) => format!(" in `{unit}`"),
+    }
+}
+
 /// A request was not stored. Nothing of it was, except where the variant says otherwise.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -237,13 +245,15 @@ pub enum SearchError {
         /// The cursor.
         cursor: String,
     },
-    /// There is no metric of the name, or none of the kind asked for.
-    #[error("nothing is stored of a metric `{name}`{}", describe_kind(kind.as_deref()))]
+    /// There is no metric of the name, or none of the kind and unit asked for.
+    #[error("nothing is stored of a metric `{name}`{}{}", describe_kind(kind.as_deref()), describe_unit(unit.as_deref()))]
     NoSuchMetric {
         /// The name.
         name: String,
         /// The kind asked for.
         kind: Option<String>,
+        /// The unit asked for.
+        unit: Option<String>,
     },
     /// Metrics of the kind cannot be aggregated so.
     #[error("a {} has no `{asked}`", kind.as_str())]

@@ -9,7 +9,7 @@
 //!   default, of the machine); from then on every search sees it.
 //! - The same span, and the same batch of log records or data points, is stored once, however often it is sent.
 //! - Memory is bounded: what cannot be written in time is refused, never queued without limit, and so
-//!   are points of more series than are kept.
+//!   are points of more series than are kept, unless older ones are not written to any more.
 //! - Damage to a block costs that block, is counted and never ends the process.
 //!
 //! ```

@@ -101,7 +101,9 @@ impl std::fmt::Display for Aggregation {
 /// A metric and what is stored of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetricSummary {
-    /// The metric. The same name with another kind or unit is another metric.
+    /// The metric. The same name with another kind or unit is another metric, and so is a sum that may shrink
+    /// beside one that may not. Temporality makes no difference: it is that of the newest point, as is the
+    /// description.
     pub metric: Metric<'static>,
     /// Its series.
     pub series_count: u64,
@@ -124,6 +126,10 @@ pub struct MetricSearch {
     /// Which kind, as [`MetricKind::as_str`] names it, if there are several of the name. By default the
     /// one that has a point last.
     pub kind: Option<String>,
+    /// Of which unit, if there are several of the name and kind; empty for the one without a unit.
+    pub unit: Option<String>,
+    /// Whether it is a sum of which nothing is ever taken away, if there are both.
+    pub is_monotonic: Option<bool>,
     /// Which series, parsed for [`QuerySignal::Metrics`](crate::query::QuerySignal::Metrics).
     pub query: Query,
     /// What is made of the points. By default the first one of [`Aggregation::allowed`].

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 use ringlight_model::{Decoder, Signal};
 
 use crate::block::section::Section;
 use crate::codec::Reader;
 use crate::duplicates::{BATCHES_MAX, Batches};
-use crate::series::Registry;
+use crate::series::{Arrival, Registry};
 use crate::slice::{IntakeRow, Slice, SliceContents, SliceWriter, is_unfinished, parse_file_name};
 use crate::state::{Block, State};
 use crate::table::{read_index, read_listed};
@@ -205,23 +207,31 @@ const LAST_TIMES_BLOCKS_MAX: usize = 512;
 // Takes over what the blocks of metrics say of their series. Gives how many are damaged.
 fn add_series(series: &mut Registry, blocks: &[Arc<Block>]) -> u64 {
     let mut corrupt = 0;
-    for (age, block) in blocks.iter().rev().enumerate() {
-        let (slice, time_min) = (block.slice.id, block.info.time_min);
+    let mut left_out: HashSet<u64, RandomState> = HashSet::default();
+    let arrival = |block: &Block| Arrival {
+        slice: block.slice.id,
+        received_unix_nano: block.info.received_max,
+        is_stored: true,
+    };
+    for block in blocks.iter().rev() {
         series.reserve(block.info.series_max());
         let listed = block.section(Section::Dictionary);
         match listed
             .map_err(|_| ())
             .and_then(|bytes| read_listed(&bytes).map_err(|_| ()))
         {
-            Ok(listed) => series.list(slice, listed, time_min),
+            Ok(listed) => series.list(listed, arrival(block), block.info.time_min, &mut left_out),
             Err(()) => corrupt += 1,
         }
-        if age < LAST_TIMES_BLOCKS_MAX
-            && let Ok(core) = block.section(Section::Core)
+    }
+    series.set_left_out(left_out.len());
+    // Once all are known: most blocks have points of series that an earlier one lists.
+    for block in blocks.iter().rev().take(LAST_TIMES_BLOCKS_MAX) {
+        if let Ok(core) = block.section(Section::Core)
             && let Ok(index) = read_index(&mut Reader::new(&core))
         {
             for (id, _, last) in index {
-                series.saw(id, slice, last);
+                series.saw(id, arrival(block), last);
             }
         }
     }

@@ -15,6 +15,8 @@ pub enum OperationOrder {
     Errors,
     /// The 99th percentile of durations.
     P99,
+    /// The sum of the first of the attributes asked for. Operations that do not have it come last.
+    Attribute,
 }
 
 /// What is asked about operations. An operation is the spans of one service, name and kind.
@@ -59,7 +61,8 @@ pub struct OperationAnswer {
     pub end_unix_nano: u64,
     /// Length of a step in nanoseconds.
     pub step_nano: u64,
-    /// Spans whose attributes were not looked at: of more than are looked at, the oldest.
+    /// Spans whose attributes are not in the sums: of more than are looked at, the oldest, and those of
+    /// operations beyond as many sums as are kept.
     pub attribute_spans_left_out: u64,
     /// What the search cost.
     pub stats: SearchStats,

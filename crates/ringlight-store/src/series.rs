@@ -3,21 +3,30 @@
 //! A series is a metric with a resource, a scope and attributes; its points are stored under a
 //! number. The series of all that is stored are in memory, each once, so that a search judges them
 //! before it reads anything, and so that an attribute with a new value in every point cannot take
-//! the memory or the disk: points of series beyond the bound are refused.
+//! the memory or the disk. At the bound the series that nothing has come of for the longest time make
+//! room, as every start of a process brings series of its own; where all are still written to, points of
+//! further ones are refused.
 
 use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use ringlight_model::{KeyValue, Metric, Resource, Scope};
 use twox_hash::XxHash3_128;
 
-use crate::table::{MetricTable, nested};
+use crate::table::{LocalSeries, MetricTable, nested};
 
 /// Bytes of memory of all series together.
 const SERIES_BYTES_MAX: usize = 64 << 20;
+/// How long nothing has come of a series that may make room for another: longer than the usual intervals
+/// of reporting.
+const IDLE_NANO: u64 = 15 * 60 * 1_000_000_000;
+/// The part of all series that makes room at a time, so that finding the oldest costs each little.
+const ROOM_PART: usize = 64;
+/// How long there is no other look for idle series after one that found fewer than make room at a time.
+const LOOK_PAUSE_NANO: u64 = 1_000_000_000;
 
 /// A metric with a resource, a scope and attributes.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -82,10 +91,13 @@ fn process_seed() -> u64 {
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) series: Arc<Series>,
-    fingerprint: Fingerprint,
+    pub(crate) fingerprint: Fingerprint,
     /// Time of its newest point, Unix nanoseconds; after a start at least that of the block that
     /// lists it.
     pub(crate) last_unix_nano: u64,
+    /// When its newest point arrived, Unix nanoseconds; after a start when the newest request of the
+    /// newest block did that is known to have a point of it.
+    received_unix_nano: u64,
     /// The newest slice with a point of it.
     last_slice: u32,
     /// The newest slice in which a block lists it; 0 for none.
@@ -104,6 +116,21 @@ pub(crate) struct Registry {
     next_id: u64,
     bytes: usize,
     series_max: usize,
+    /// Series that made room for others, and those there was no room for at the start.
+    forgotten: u64,
+    /// When to look for idle series again at the earliest, Unix nanoseconds.
+    look_from_unix_nano: u64,
+}
+
+/// Where and when points arrived.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    /// The slice they are stored in.
+    pub(crate) slice: u32,
+    /// When they arrived, Unix nanoseconds.
+    pub(crate) received_unix_nano: u64,
+    /// Whether they are stored already, so that their series are known however many there are.
+    pub(crate) is_stored: bool,
 }
 
 /// What many series have in common, each once.
@@ -121,6 +148,8 @@ impl Registry {
             next_id: 1,
             bytes: 0,
             series_max,
+            forgotten: 0,
+            look_from_unix_nano: 0,
         }
     }
 
@@ -133,33 +162,58 @@ impl Registry {
         self.known.len()
     }
 
+    /// Series that are stored and not known, as they made room for others or there was none for them at
+    /// the start.
+    pub(crate) const fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Whether a series has this number now; one that was forgotten and came again has several.
+    pub(crate) fn is_current(&self, id: u64, known: &Known) -> bool {
+        self.by_fingerprint.get(&known.fingerprint) == Some(&id)
+    }
+
     /// Gives the series of a request their numbers, new ones where they are new. Those for which
     /// there is no room get none. `added` is what to [forget](Self::forget) if the request is not
     /// stored after all.
-    pub(crate) fn resolve(&mut self, table: &mut MetricTable, slice: u32, added: &mut Vec<u64>) {
+    pub(crate) fn resolve(
+        &mut self,
+        table: &mut MetricTable,
+        arrival: Arrival,
+        added: &mut Vec<u64>,
+    ) {
+        // First those that are known, so that none of them makes room for another of the same request.
+        let mut new = Vec::new();
         for local in &mut table.series {
+            if local.series.is_none() {
+                continue;
+            }
+            match self.by_fingerprint.get(&local.fingerprint).copied() {
+                Some(id) => self.take_up(id, local, arrival),
+                None => new.push(local),
+            }
+        }
+        for local in new {
             let Some(series) = &local.series else {
                 continue;
             };
-            let known = self.by_fingerprint.get(&local.fingerprint).copied();
-            let id = match known {
-                Some(id) => id,
-                None => {
-                    let parts = Parts::of(series);
-                    if !self.has_room(series, &parts) {
-                        continue;
-                    }
-                    let id = self.next_id;
-                    self.insert(id, series, parts, local.fingerprint);
-                    added.push(id);
-                    id
-                }
-            };
-            if let Some(known) = self.known.get_mut(&id) {
-                known.last_slice = known.last_slice.max(slice);
-                local.id = id;
-                local.series = Some(Arc::clone(&known.series));
+            let parts = Parts::of(series);
+            if !self.makes_room(series, &parts, arrival.received_unix_nano) && !arrival.is_stored {
+                continue;
             }
+            let id = self.next_id;
+            self.insert(id, series, parts, local.fingerprint);
+            added.push(id);
+            self.take_up(id, local, arrival);
+        }
+    }
+
+    fn take_up(&mut self, id: u64, local: &mut LocalSeries, arrival: Arrival) {
+        if let Some(known) = self.known.get_mut(&id) {
+            known.last_slice = known.last_slice.max(arrival.slice);
+            known.received_unix_nano = known.received_unix_nano.max(arrival.received_unix_nano);
+            local.id = id;
+            local.series = Some(Arc::clone(&known.series));
         }
     }
 
@@ -168,20 +222,77 @@ impl Registry {
         self.next_id = self.next_id.max(id.saturating_add(1));
     }
 
-    /// Takes over series that a block of a slice lists, whose earliest point is of this time.
-    pub(crate) fn list(&mut self, slice: u32, listed: Vec<(u64, Series)>, time_min: u64) {
+    /// Takes over series that a block lists, whose earliest point is of the time `time_min`, as far as
+    /// there is room: the newest block first. `left_out` gets the numbers of the others.
+    pub(crate) fn list(
+        &mut self,
+        listed: Vec<(u64, Series)>,
+        arrival: Arrival,
+        time_min: u64,
+        left_out: &mut HashSet<u64, RandomState>,
+    ) {
         for (id, series) in listed {
             if !self.known.contains_key(&id) {
-                // What is stored is known, however much it is.
+                let parts = Parts::of(&series);
+                if !self.has_room(&series, &parts) {
+                    left_out.insert(id);
+                    continue;
+                }
                 let fingerprint = Fingerprint::of(&series);
-                self.insert(id, &series, Parts::of(&series), fingerprint);
+                self.insert(id, &series, parts, fingerprint);
             }
             if let Some(known) = self.known.get_mut(&id) {
-                known.last_slice = known.last_slice.max(slice);
-                known.listed_in = known.listed_in.max(slice);
-                known.last_unix_nano = known.last_unix_nano.max(time_min);
+                known.listed_in = known.listed_in.max(arrival.slice);
+            }
+            self.saw(id, arrival, time_min);
+        }
+    }
+
+    /// Notes how many series there was no room for at the start.
+    pub(crate) fn set_left_out(&mut self, count: usize) {
+        self.forgotten = count as u64;
+    }
+
+    // Whether there is room for a series, once those that are idle are gone.
+    fn makes_room(&mut self, series: &Series, parts: &Parts, now_unix_nano: u64) -> bool {
+        loop {
+            if self.has_room(series, parts) {
+                return true;
+            }
+            if !self.forget_idle(now_unix_nano) {
+                return false;
             }
         }
+    }
+
+    // Forgets those that nothing has come of for the longest time. What is stored of them stays until its
+    // slice is deleted. Gives whether there were any.
+    fn forget_idle(&mut self, now_unix_nano: u64) -> bool {
+        // A clock that was set back is not waited for.
+        let pause = self.look_from_unix_nano.saturating_sub(now_unix_nano);
+        if (1..=LOOK_PAUSE_NANO).contains(&pause) {
+            return false;
+        }
+        let mut idle: Vec<(u64, u64)> = self
+            .known
+            .iter()
+            .map(|(&id, known)| (known.received_unix_nano, id))
+            .filter(|(received, _)| now_unix_nano.saturating_sub(*received) > IDLE_NANO)
+            .collect();
+        let wanted = (self.series_max / ROOM_PART).max(1);
+        if idle.len() <= wanted {
+            self.look_from_unix_nano = now_unix_nano.saturating_add(LOOK_PAUSE_NANO);
+        }
+        if idle.is_empty() {
+            return false;
+        }
+        let count = wanted.min(idle.len());
+        idle.select_nth_unstable(count - 1);
+        idle.truncate(count);
+        let gone: Vec<u64> = idle.into_iter().map(|(_, id)| id).collect();
+        self.forget(&gone);
+        self.forgotten += count as u64;
+        true
     }
 
     fn has_room(&self, series: &Series, parts: &Parts) -> bool {
@@ -229,7 +340,8 @@ impl Registry {
             ),
             attributes: series.attributes.clone(),
         };
-        self.by_fingerprint.insert(fingerprint, id);
+        // Of several numbers the newest is listed first.
+        self.by_fingerprint.entry(fingerprint).or_insert(id);
         self.reserve(id);
         self.known.insert(
             id,
@@ -237,6 +349,7 @@ impl Registry {
                 series: Arc::new(series),
                 fingerprint,
                 last_unix_nano: 0,
+                received_unix_nano: 0,
                 last_slice: 0,
                 listed_in: 0,
                 bytes,
@@ -244,19 +357,20 @@ impl Registry {
         );
     }
 
-    /// Notes that points of a series are stored.
-    pub(crate) fn saw(&mut self, id: u64, slice: u32, time_unix_nano: u64) {
+    /// Notes that points of a series are stored, the latest of this time.
+    pub(crate) fn saw(&mut self, id: u64, arrival: Arrival, time_unix_nano: u64) {
         if let Some(known) = self.known.get_mut(&id) {
             known.last_unix_nano = known.last_unix_nano.max(time_unix_nano);
-            known.last_slice = known.last_slice.max(slice);
+            known.received_unix_nano = known.received_unix_nano.max(arrival.received_unix_nano);
+            known.last_slice = known.last_slice.max(arrival.slice);
         }
     }
 
-    /// Whether no block of the slice lists a series yet.
+    /// Whether no block of the slice lists a series yet, as far as is known.
     pub(crate) fn is_unlisted(&self, id: u64, slice: u32) -> bool {
-        self.known
-            .get(&id)
-            .is_some_and(|known| known.listed_in < slice)
+        // One that was forgotten since its points arrived has to be listed, or nothing would say what they are.
+        let known = self.known.get(&id);
+        known.is_none_or(|known| known.listed_in < slice)
     }
 
     /// Notes that a block of the slice that was just written lists these series.
@@ -365,52 +479,4 @@ fn metric_bytes(metric: &Metric<'_>) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn series(number: usize) -> Series {
-        Series {
-            metric: Arc::new(Metric {
-                name: format!("metric {}", number % 3).into(),
-                ..Metric::default()
-            }),
-            resource: Arc::new(Resource {
-                attributes: vec![KeyValue::new("host", (number % 5) as i64)],
-                ..Resource::default()
-            }),
-            attributes: vec![KeyValue::new("n", number as i64)],
-            ..Series::default()
-        }
-    }
-
-    #[test]
-    fn what_is_forgotten_leaves_nothing_behind() {
-        let mut registry = Registry::new(100);
-        let listed = (1..=50).map(|id| (id, series(id as usize))).collect();
-        registry.list(1, listed, 7);
-        assert_eq!(
-            (
-                registry.len(),
-                registry.metrics.len(),
-                registry.resources.len()
-            ),
-            (50, 3, 5)
-        );
-        registry.saw(9, 2, 8);
-        registry.forget_slice(1);
-        assert_eq!(
-            (
-                registry.len(),
-                registry.metrics.len(),
-                registry.resources.len()
-            ),
-            (1, 1, 1)
-        );
-        registry.forget_slice(2);
-        assert_eq!((registry.len(), registry.bytes), (0, 0));
-        assert!(registry.metrics.is_empty() && registry.scopes.is_empty());
-        assert!(registry.by_fingerprint.is_empty());
-        // A number is never used again.
-        assert_eq!(registry.next_id, 51);
-    }
-}
+mod tests;

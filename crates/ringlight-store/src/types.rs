@@ -390,10 +390,13 @@ pub struct StoreStats {
     pub log_count: u64,
     /// Data points of metrics stored.
     pub point_count: u64,
-    /// Series of metrics that something is stored of.
+    /// Series of metrics that something is stored of and can be found.
     pub series: u64,
     /// The limit for them.
     pub series_max: u64,
+    /// Series that were not written to any more and made room for new ones since the store was opened, and
+    /// those there was no room for when it was. Their points cannot be found.
+    pub series_forgotten: u64,
     /// Reports of open spans that were refused since the store was opened, as they came from too many
     /// sources.
     pub open_reports_refused: u64,

@@ -2,41 +2,53 @@
 //!
 //! A span whose life is one stretch of time on one thread is a slice of that thread. Any other one, such as a future
 //! that a runtime polls, is a slice for each stretch, which are shown to follow each other, and a track of its own for
-//! its life. Which of the two it is is known when it closes, or when a thread is in it for the second time; so the
-//! first slice of each open span is kept back until then, for up to about a second.
+//! its life. Which of the two it is is known when it closes, or when a thread is in it once more than dropping a future
+//! takes; so the first two slices of each open span are kept back until then, for up to about a second.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use ringlight_collector::record::{LogRecord, Record, Slice, SpanRecord, ThreadName};
 use ringlight_model::{CallsiteRegistry, Severity, SpanId};
 
-use crate::format::{Event, Flow, Format, Ids, Label, Time};
-use crate::meaning::{Args, Callsites, Known, message, span_name};
+use crate::format::{Event, Flow, Format, Ids, Time};
+use crate::meaning::{Args, Callsites, message, span_name};
 
 /// Spans of which something is kept at most. What comes beyond is drawn as it comes.
 const LIVE_MAX: usize = 65_536;
-/// Of one span: the slices that are remembered, and log records and children that wait for a slice of it.
-const RECENT_MAX: usize = 3;
+/// Log records that wait for a slice of one span.
 const WAITING_MAX: usize = 32;
-/// Looks after which what waits is drawn as it is, and a span that has closed is forgotten.
+/// Looks after which what waits is drawn as it is.
 const LOOKS_KEPT: u64 = 4;
+/// Spans that closed last, as far as they are told apart by the lowest bits of their ids.
+const CLOSED: usize = 4096;
 /// Bytes that wait to be written at most.
 pub(crate) const BUFFER_BYTES_MAX: usize = 4 << 20;
+/// Bytes of a buffer that are kept for what is drawn next.
+const BUFFER_BYTES_KEPT: usize = 1 << 20;
 /// Threads whose names are kept for the next file.
 const THREADS_MAX: usize = 4096;
 
 /// What has been drawn and not been written, and what is yet to be drawn.
 pub(crate) struct Drawing {
-    format: Format,
+    pen: Pen,
     include_args: bool,
-    buffer: Buffer,
     callsites: Callsites,
     threads: HashMap<u64, String>,
+    /// What came last, if it is all there is of its span: the span itself mostly comes next.
+    last: Option<Kept>,
+    /// Other spans that are open and of which something is there.
     live: HashMap<SpanId, Live, RandomState>,
+    /// Of spans that closed lately, slices may come that another thread had still in its ring.
+    closed: Box<[SpanId]>,
     /// Counts looks at what waits.
     looks: u64,
+}
+
+/// Draws events into the buffer.
+struct Pen {
+    format: Format,
+    buffer: Buffer,
 }
 
 /// What is to be written.
@@ -48,22 +60,31 @@ pub(crate) struct Buffer {
     pub(crate) dropped: u64,
 }
 
-/// A span that is open, or has closed lately.
+/// The slices of a span that are kept back.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    first: Slice,
+    second: Option<Slice>,
+}
+
+/// A span that is open.
 #[derive(Default)]
 struct Live {
-    /// The first slice, kept back.
-    first: Option<Slice>,
-    slices: u64,
-    /// The latest of them, which are the last ones here, in turn.
-    recent: [(u64, Time); RECENT_MAX],
-    /// The thread of the first one, and since when.
-    began: (u64, u64),
-    /// What was logged in it, and children that others were in first, which wait for the slice they belong to.
+    kept: Option<Kept>,
+    /// Whether slices have been drawn, as some of several.
+    is_drawn: bool,
+    /// Who opened it, if that was another thread than the one that was in it first, and that one and since when.
+    opened: Option<Opened>,
+    /// What was logged in it and waits for the slice it belongs to.
     logs: Vec<Log>,
-    children: Vec<Child>,
-    is_closed: bool,
     /// The look before which it came up last.
     seen: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Opened {
+    by: u64,
+    first: (u64, u64),
 }
 
 /// A log record, drawn but for the thread.
@@ -72,46 +93,47 @@ struct Log {
     record: Vec<u8>,
 }
 
-struct Child {
-    span: SpanId,
-    opened: u64,
-    known: Arc<Known>,
-    /// The thread that was in it first, and since when.
-    first: (u64, u64),
+impl std::fmt::Debug for Drawing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Drawing").finish_non_exhaustive()
+    }
 }
 
-/// What has waited for a slice that is there now.
-struct Settled {
-    logs: Vec<Log>,
-    children: Vec<Child>,
+impl Opened {
+    fn of(slice: &Slice) -> Option<Self> {
+        (slice.opened_by != 0).then_some(Self {
+            by: slice.opened_by,
+            first: (slice.thread, slice.start_unix_nano),
+        })
+    }
+}
+
+impl Kept {
+    const fn new(first: Slice) -> Self {
+        Self {
+            first,
+            second: None,
+        }
+    }
+
+    /// The span closes: its slice, if it is shown as one. What comes after that is next to nothing, as where a future is
+    /// dropped that was polled once.
+    fn whole(&self, life: Time) -> Option<&Slice> {
+        /// What dropping a future that has ended takes at most.
+        const NOTHING_NANOS: u64 = 2_000;
+        let is_nothing = |second: Slice| {
+            second.thread == self.first.thread && time_of(&second).length() <= NOTHING_NANOS
+        };
+        let is_whole = covers(time_of(&self.first), life) && self.second.is_none_or(is_nothing);
+        is_whole.then_some(&self.first)
+    }
 }
 
 impl Live {
-    fn settled_by(&mut self, slice: &Slice) -> Settled {
+    /// Those of the log records that are of this slice.
+    fn logs_in(&mut self, slice: &Slice) -> Vec<Log> {
         let time = slice.start_unix_nano..=slice.end_unix_nano;
-        Settled {
-            logs: (self.logs.extract_if(.., |log| time.contains(&log.time))).collect(),
-            children: (self.children)
-                .extract_if(.., |child| time.contains(&child.opened))
-                .collect(),
-        }
-    }
-
-    fn remember(&mut self, slice: &Slice) {
-        let time = time_of(slice);
-        if self.slices == 0 {
-            self.began = (slice.thread, time.start);
-        }
-        self.recent[(self.slices % RECENT_MAX as u64) as usize] = (slice.thread, time);
-        self.slices += 1;
-    }
-
-    /// The thread that was in it then, as far as that is remembered.
-    fn thread_at(&self, time: u64) -> Option<u64> {
-        let known = self.slices.min(RECENT_MAX as u64) as usize;
-        let mut recent = self.recent.iter().take(known);
-        let found = recent.find(|(_, slice)| (slice.start..=slice.end).contains(&time));
-        found.map(|(thread, _)| *thread)
+        (self.logs.extract_if(.., |log| time.contains(&log.time))).collect()
     }
 }
 
@@ -122,40 +144,75 @@ const fn time_of(slice: &Slice) -> Time {
     }
 }
 
-fn category(known: &Known) -> &str {
-    let target = known.callsite.target;
-    if target.is_empty() { "span" } else { target }
+impl Time {
+    const fn length(self) -> u64 {
+        self.end.saturating_sub(self.start)
+    }
+}
+
+impl Pen {
+    #[inline]
+    fn draw(&mut self, event: &Event<'_>) {
+        let Buffer {
+            bytes,
+            events,
+            dropped,
+        } = &mut self.buffer;
+        if bytes.len() >= BUFFER_BYTES_MAX {
+            *dropped += 1;
+        } else {
+            *events += 1;
+            self.format.event(bytes, event);
+        }
+    }
+}
+
+impl Buffer {
+    /// The same, of which nothing is to be written any more, and the memory.
+    pub(crate) fn emptied(mut self) -> Self {
+        self.bytes.clear();
+        self.bytes.shrink_to(BUFFER_BYTES_KEPT);
+        Self {
+            bytes: self.bytes,
+            events: 0,
+            dropped: 0,
+        }
+    }
 }
 
 impl Drawing {
     pub(crate) fn new(format: Format, include_args: bool) -> Self {
         Self {
-            format,
             include_args,
-            buffer: Buffer::default(),
-            callsites: Callsites::default(),
+            callsites: Callsites::new(&format),
+            pen: Pen {
+                format,
+                buffer: Buffer::default(),
+            },
             threads: HashMap::new(),
+            last: None,
             live: HashMap::default(),
+            closed: vec![SpanId::INVALID; CLOSED].into(),
             looks: 0,
         }
     }
 
-    /// Takes what is to be written.
-    pub(crate) fn take(&mut self) -> Buffer {
-        std::mem::take(&mut self.buffer)
+    /// Takes what is to be written, and goes on with an empty buffer.
+    pub(crate) fn take(&mut self, empty: Buffer) -> Buffer {
+        std::mem::replace(&mut self.pen.buffer, empty)
     }
 
     pub(crate) fn len_bytes(&self) -> usize {
-        self.buffer.bytes.len()
+        self.pen.buffer.bytes.len()
     }
 
     /// How a file begins: with what is known by now.
     pub(crate) fn beginning(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        self.format.begin(&mut out);
+        self.pen.format.begin(&mut out);
         for (thread, name) in &self.threads {
             let thread = *thread;
-            self.format.event(&mut out, &Event::Thread { thread, name });
+            (self.pen.format).event(&mut out, &Event::Thread { thread, name });
         }
         out
     }
@@ -163,14 +220,14 @@ impl Drawing {
     /// How a file ends.
     pub(crate) fn ending(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        self.format.end(&mut out);
+        self.pen.format.end(&mut out);
         out
     }
 
     pub(crate) fn thread(&mut self, thread: &ThreadName<'_>) {
         let name = thread.name.to_str();
         let thread = thread.thread;
-        self.draw(&Event::Thread {
+        self.pen.draw(&Event::Thread {
             thread,
             name: &name,
         });
@@ -180,7 +237,7 @@ impl Drawing {
     }
 
     pub(crate) fn counter(&mut self, name: &str, unit: &str, time: u64, value: f64) {
-        self.draw(&Event::Counter {
+        self.pen.draw(&Event::Counter {
             name,
             unit,
             time,
@@ -189,25 +246,61 @@ impl Drawing {
     }
 
     pub(crate) fn slice(&mut self, slice: &Slice, registry: &CallsiteRegistry) {
-        let is_full = self.live.len() >= LIVE_MAX && !self.live.contains_key(&slice.span_id);
-        if is_full {
-            return self.draw_slice(slice, Flow::None, registry);
+        if let Some(last) = &mut self.last
+            && last.first.span_id == slice.span_id
+            && last.second.is_none()
+        {
+            last.second = Some(*slice);
+            return;
         }
-        let looks = self.looks;
-        let live = self.live.entry(slice.span_id).or_default();
-        live.seen = looks;
-        live.remember(slice);
-        let settled = live.settled_by(slice);
-        if live.slices == 1 {
-            live.first = Some(*slice);
-        } else {
-            let first = live.first.take();
-            if let Some(first) = first {
-                self.draw_slice(&first, Flow::First, registry);
+        self.put_last_by(registry);
+        let Some(live) = self.live.get_mut(&slice.span_id) else {
+            self.last = Some(Kept::new(*slice));
+            return;
+        };
+        live.seen = self.looks;
+        let logs = live.logs_in(slice);
+        match &mut live.kept {
+            Some(kept) if kept.second.is_some() => {
+                live.is_drawn = true;
+                let kept = live.kept.take();
+                self.draw_some(kept, registry);
+                self.draw_slice(slice, Flow::Later, registry);
             }
-            self.draw_slice(slice, Flow::Later, registry);
+            Some(kept) => kept.second = Some(*slice),
+            None if live.is_drawn => self.draw_slice(slice, Flow::Later, registry),
+            None => {
+                live.opened = Opened::of(slice);
+                live.kept = Some(Kept::new(*slice));
+            }
         }
-        self.draw_settled(slice.thread, settled, registry);
+        for log in logs {
+            self.draw_kept_log(&log, Some(slice.thread), registry);
+        }
+    }
+
+    /// Puts what came last with the others, since something else comes before its span closes.
+    #[inline]
+    fn put_last_by(&mut self, registry: &CallsiteRegistry) {
+        let Some(kept) = self.last.take() else { return };
+        if self.live.len() >= LIVE_MAX || self.has_closed(kept.first.span_id) {
+            return self.draw_some(Some(kept), registry);
+        }
+        let live = Live {
+            opened: Opened::of(&kept.first),
+            kept: Some(kept),
+            seen: self.looks,
+            ..Live::default()
+        };
+        self.live.insert(kept.first.span_id, live);
+    }
+
+    fn closed_place(span: SpanId) -> usize {
+        span.get() as usize % CLOSED
+    }
+
+    fn has_closed(&self, span: SpanId) -> bool {
+        self.closed[Self::closed_place(span)] == span
     }
 
     pub(crate) fn record(&mut self, record: &Record<'_>, registry: &CallsiteRegistry) {
@@ -219,102 +312,84 @@ impl Drawing {
 
     /// A span that has closed.
     fn span(&mut self, span: &SpanRecord<'_>, registry: &CallsiteRegistry) {
-        let known = self.callsites.get(span.callsite(), registry);
-        let time = Time {
+        let id = span.span_id();
+        self.closed[Self::closed_place(id)] = id;
+        let last = self.last.take_if(|last| last.first.span_id == id);
+        let (kept, opened, logs) = match last {
+            Some(kept) => (Some(kept), Opened::of(&kept.first), Vec::new()),
+            None if self.live.is_empty() => (None, None, Vec::new()),
+            None => {
+                let live = self.live.remove(&id).unwrap_or_default();
+                (live.kept, live.opened, live.logs)
+            }
+        };
+        let life = Time {
             start: span.start_unix_nano(),
             end: span.end_unix_nano().max(span.start_unix_nano()),
         };
-        let name = span_name(span, &known);
-        let label = Label {
-            name: &name,
-            category: category(&known),
-        };
         let ids = Ids {
             trace: span.trace_id(),
-            span: span.span_id(),
+            span: id,
             parent: span.parent_span_id(),
         };
+        let opened = opened.filter(|_| ids.parent.is_valid());
+        let whole = kept.as_ref().and_then(|kept| kept.whole(life));
+        if whole.is_none() && kept.is_some_and(|kept| kept.second.is_some()) {
+            self.draw_some(kept, registry);
+        }
+
+        let Self { pen, callsites, .. } = self;
+        let known = callsites.get(span.callsite(), registry, &pen.format);
+        let name = span_name(span, known);
+        let label = known.label_or(name.as_deref());
         let args = if self.include_args {
-            Args::new(span.items(), &known)
+            Args::new(span.items(), known)
         } else {
             Args::NONE
         };
-        let looks = self.looks;
-        let mut live = self.live.get_mut(&span.span_id());
-        let first = live.as_mut().and_then(|live| live.first.take());
-        if let Some(live) = live {
-            live.is_closed = true;
-            live.seen = looks;
-        }
-        if let Some(first) = &first {
-            self.draw(&Event::Slice {
+        if let Some(Kept { first, second }) = &kept
+            && (whole.is_some() || second.is_none())
+        {
+            pen.draw(&Event::Slice {
                 thread: first.thread,
                 label,
                 time: time_of(first),
-                flow: Flow::None,
+                flow: opened.map_or(Flow::None, |_| Flow::Led),
                 ids,
                 args,
             });
         }
-        if !first.is_some_and(|first| covers(time_of(&first), time)) {
-            self.draw(&Event::Life {
+        if whole.is_none() {
+            pen.draw(&Event::Life {
                 label,
-                time,
+                time: life,
                 ids,
                 args,
             });
         }
-        if ids.parent.is_valid() {
-            self.note_child(&ids, time.start, known, registry);
+        if let Some(opened) = opened {
+            pen.draw(&Event::Handover {
+                from: (opened.by, life.start),
+                to: opened.first,
+                label: known.label(),
+                span: id,
+            });
         }
-        self.draw_logs_left(span.span_id(), registry);
-    }
-
-    /// Draws, now or later, that a span was opened on another thread than the one that was in it first.
-    fn note_child(
-        &mut self,
-        ids: &Ids,
-        opened: u64,
-        known: Arc<Known>,
-        registry: &CallsiteRegistry,
-    ) {
-        let live = self.live.get(&ids.span);
-        let Some(first) = live.filter(|live| live.slices > 0).map(|live| live.began) else {
-            return;
-        };
-        let child = Child {
-            span: ids.span,
-            opened,
-            known,
-            first,
-        };
-        if self.live.len() >= LIVE_MAX && !self.live.contains_key(&ids.parent) {
-            return;
-        }
-        let looks = self.looks;
-        let parent = self.live.entry(ids.parent).or_default();
-        if parent.slices == 0 {
-            parent.seen = looks;
-        }
-        match parent.thread_at(opened) {
-            Some(of_parent) => {
-                let (logs, children) = (Vec::new(), vec![child]);
-                self.draw_settled(of_parent, Settled { logs, children }, registry);
-            }
-            None if !parent.is_closed && parent.children.len() < WAITING_MAX => {
-                parent.children.push(child);
-            }
-            None => {}
+        for log in logs {
+            self.draw_kept_log(&log, None, registry);
         }
     }
 
     fn log(&mut self, log: &LogRecord<'_>, registry: &CallsiteRegistry) {
-        let (span, looks) = (log.span_id(), self.looks);
-        let has_room = self.live.len() < LIVE_MAX || self.live.contains_key(&span);
-        if span.is_valid() && has_room {
+        let span = log.span_id();
+        if self.last.is_some_and(|last| last.first.span_id == span) {
+            self.put_last_by(registry);
+        }
+        let may_wait = span.is_valid() && !self.has_closed(span);
+        if may_wait && (self.live.len() < LIVE_MAX || self.live.contains_key(&span)) {
             let live = self.live.entry(span).or_default();
             if live.logs.len() < WAITING_MAX {
-                live.seen = looks;
+                live.seen = self.looks;
                 let (time, record) = (log.time_unix_nano(), log.to_bytes());
                 return live.logs.push(Log { time, record });
             }
@@ -334,120 +409,84 @@ impl Drawing {
         self.draw_waiting(u64::MAX, registry);
     }
 
-    /// Draws what waits of spans that did not come up since that look, and forgets those of them that have closed.
+    /// Draws what waits of spans that did not come up since that look.
     fn draw_waiting(&mut self, before: u64, registry: &CallsiteRegistry) {
+        self.put_last_by(registry);
         let old = |live: &Live| live.seen < before;
         let waiting: Vec<SpanId> = (self.live.iter())
-            .filter(|(_, live)| old(live) && (live.first.is_some() || !live.logs.is_empty()))
+            .filter(|(_, live)| old(live) && (live.kept.is_some() || !live.logs.is_empty()))
             .map(|(span, _)| *span)
             .collect();
         for span in waiting {
-            let first = self.live.get_mut(&span).and_then(|live| live.first.take());
-            if let Some(first) = first {
-                self.draw_slice(&first, Flow::First, registry);
+            let Some(live) = self.live.get_mut(&span) else {
+                continue;
+            };
+            live.is_drawn |= live.kept.is_some();
+            let (kept, logs) = (live.kept.take(), std::mem::take(&mut live.logs));
+            self.draw_some(kept, registry);
+            for log in logs {
+                self.draw_kept_log(&log, None, registry);
             }
-            self.draw_logs_left(span, registry);
         }
-        // One that is open and has been entered may come up again; one of which there were only log records is
-        // remembered for nothing.
+        // One that has been entered may be so again, which is then shown to follow, unless others need the room. One of
+        // which there were only log records is remembered for nothing.
+        let is_full = self.live.len() >= LIVE_MAX;
         self.live
-            .retain(|_, live| !old(live) || !(live.is_closed || live.slices == 0));
+            .retain(|_, live| !old(live) || live.is_drawn && !is_full);
     }
 
-    fn draw_logs_left(&mut self, span: SpanId, registry: &CallsiteRegistry) {
-        let Some(live) = self.live.get_mut(&span) else {
+    /// Draws slices that were kept back, now that there are several of the span, or it has been open for long.
+    fn draw_some(&mut self, kept: Option<Kept>, registry: &CallsiteRegistry) {
+        let Some(Kept { first, second }) = kept else {
             return;
         };
-        for log in std::mem::take(&mut live.logs) {
-            self.draw_kept(&log, None, registry);
+        self.draw_slice(&first, Flow::First, registry);
+        if let Some(second) = second {
+            self.draw_slice(&second, Flow::Later, registry);
         }
     }
 
     /// Draws a slice of a span of which no more is known than where it is in the source.
     fn draw_slice(&mut self, slice: &Slice, flow: Flow, registry: &CallsiteRegistry) {
-        let known = self.callsites.get(Some(slice.callsite), registry);
-        let (thread, time) = (slice.thread, time_of(slice));
-        let label = Label {
-            name: known.callsite.name,
-            category: category(&known),
-        };
-        let ids = Ids {
-            trace: slice.trace_id,
-            span: slice.span_id,
-            parent: SpanId::INVALID,
-        };
-        let args = Args::NONE;
-        self.draw(&Event::Slice {
-            thread,
-            label,
-            time,
+        let Self { pen, callsites, .. } = self;
+        let known = callsites.get(Some(slice.callsite), registry, &pen.format);
+        pen.draw(&Event::Slice {
+            thread: slice.thread,
+            label: known.label(),
+            time: time_of(slice),
             flow,
-            ids,
-            args,
+            ids: Ids {
+                trace: slice.trace_id,
+                span: slice.span_id,
+                parent: SpanId::INVALID,
+            },
+            args: Args::NONE,
         });
     }
 
-    /// Draws what has waited for a slice of this thread.
-    fn draw_settled(&mut self, thread: u64, settled: Settled, registry: &CallsiteRegistry) {
-        for log in settled.logs {
-            self.draw_kept(&log, Some(thread), registry);
-        }
-        for child in settled.children {
-            if child.first.0 != thread {
-                let label = Label {
-                    name: child.known.callsite.name,
-                    category: category(&child.known),
-                };
-                let (from, to, span) = ((thread, child.opened), child.first, child.span);
-                self.draw(&Event::Handover {
-                    from,
-                    to,
-                    label,
-                    span,
-                });
-            }
-        }
-    }
-
-    fn draw_kept(&mut self, log: &Log, thread: Option<u64>, registry: &CallsiteRegistry) {
+    fn draw_kept_log(&mut self, log: &Log, thread: Option<u64>, registry: &CallsiteRegistry) {
         if let Ok(Record::Log(log)) = Record::parse(&log.record) {
             self.draw_log(&log, thread, registry);
         }
     }
 
     fn draw_log(&mut self, log: &LogRecord<'_>, thread: Option<u64>, registry: &CallsiteRegistry) {
-        let known = self.callsites.get(log.callsite(), registry);
-        let name = message(log, &known);
+        let Self { pen, callsites, .. } = self;
+        let known = callsites.get(log.callsite(), registry, &pen.format);
+        let name = message(log, known);
         let ids = log.span_id().is_valid();
-        self.draw(&Event::Instant {
+        pen.draw(&Event::Instant {
             thread,
-            label: Label {
-                name: &name,
-                category: category(&known),
-            },
+            label: known.label_or(name.as_deref()),
             time: log.time_unix_nano(),
             ids: ids.then(|| (log.trace_id(), log.span_id())),
             level: level(log.head().severity()),
             args: if self.include_args {
-                Args::new(log.items(), &known)
+                Args::new(log.items(), known)
             } else {
                 Args::NONE
             },
         });
-    }
-
-    fn draw(&mut self, event: &Event<'_>) {
-        let Buffer {
-            bytes,
-            events,
-            dropped,
-        } = &mut self.buffer;
-        if bytes.len() >= BUFFER_BYTES_MAX {
-            *dropped += 1;
-        } else {
-            *events += 1;
-            self.format.event(bytes, event);
-        }
     }
 }
 
@@ -455,9 +494,8 @@ impl Drawing {
 fn covers(slice: Time, life: Time) -> bool {
     /// What opening and closing a span may take.
     const MOMENT_NANOS: u64 = 20_000;
-    let length = |time: Time| time.end.saturating_sub(time.start);
-    let rest = length(life).saturating_sub(length(slice));
-    rest <= MOMENT_NANOS.max(length(life) / 10)
+    let rest = life.length().saturating_sub(slice.length());
+    rest <= MOMENT_NANOS.max(life.length() / 10)
 }
 
 fn level(severity: Severity) -> &'static str {
@@ -470,3 +508,6 @@ fn level(severity: Severity) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests;

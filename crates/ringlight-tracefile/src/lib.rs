@@ -34,6 +34,7 @@ use ringlight_collector::record::{Record, Slice, ThreadName};
 use ringlight_model::CallsiteRegistry;
 
 pub use config::{CounterSource, TraceFileConfig, TraceFileError, TraceFileNotice};
+use drawing::Drawing;
 pub use format::{TraceFileFormat, UnknownFormat};
 use writing::Shared;
 
@@ -48,6 +49,8 @@ const END_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct TraceFile {
     shared: Arc<Shared>,
+    /// During a pass over the rings that has shown it something: it takes a lock once a pass, and not once a record.
+    drawing: Option<Box<Drawing>>,
 }
 
 impl TraceFile {
@@ -60,31 +63,45 @@ impl TraceFile {
         callsites: Arc<CallsiteRegistry>,
     ) -> Result<Self, TraceFileError> {
         let shared = writing::start(config, callsites)?;
-        Ok(Self { shared })
+        Ok(Self {
+            shared,
+            drawing: None,
+        })
+    }
+
+    fn draw(&mut self, draw: impl FnOnce(&mut Drawing)) {
+        if self.drawing.is_none() {
+            self.drawing = self.shared.borrow_drawing();
+        }
+        if let Some(drawing) = &mut self.drawing {
+            draw(drawing);
+        }
     }
 }
 
 impl RecordSink for TraceFile {
     fn record(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry) {
-        self.shared
-            .draw(|drawing| drawing.record(record, callsites));
+        self.draw(|drawing| drawing.record(record, callsites));
     }
 
     fn slice(&mut self, slice: &Slice, callsites: &CallsiteRegistry) {
-        self.shared.draw(|drawing| drawing.slice(slice, callsites));
+        self.draw(|drawing| drawing.slice(slice, callsites));
     }
 
     fn thread(&mut self, thread: &ThreadName<'_>) {
-        self.shared.draw(|drawing| drawing.thread(thread));
+        self.draw(|drawing| drawing.thread(thread));
     }
 
     fn flush(&mut self) {
-        self.shared.rouse_from(ROUSE_BYTES);
+        if let Some(drawing) = self.drawing.take() {
+            self.shared.give_back(drawing, ROUSE_BYTES);
+        }
     }
 }
 
 impl Drop for TraceFile {
     fn drop(&mut self) {
+        self.flush();
         self.shared.end(END_PATIENCE);
     }
 }

@@ -4,43 +4,107 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use ringlight_collector::record::{
     FieldRole, Item, Items, KeyRef, LogRecord, SpanRecord, ValueRef,
 };
 use ringlight_model::{Callsite, CallsiteId, CallsiteKind, CallsiteRegistry};
 
-/// A callsite and what its fields mean.
+use crate::format::{ArgName, Format, Fragment, Label};
+
+/// A callsite, what its fields mean, and what they look like.
 #[derive(Debug)]
 pub(crate) struct Known {
-    pub(crate) callsite: Arc<Callsite>,
-    roles: Vec<FieldRole>,
+    callsite: Arc<Callsite>,
+    label: Fragment,
+    fields: Box<[Field]>,
+    /// Whether one of them may be a span's name.
+    may_name: bool,
 }
 
+#[derive(Debug)]
+struct Field {
+    role: FieldRole,
+    /// Its name as an argument, if it is one.
+    shown: Option<Fragment>,
+}
+
+impl Field {
+    fn new(kind: CallsiteKind, name: &'static str, format: &Format) -> Self {
+        let role = FieldRole::of(kind, name);
+        let name = match role {
+            FieldRole::Attribute | FieldRole::StatusCode | FieldRole::SpanKind => Some(name),
+            FieldRole::StatusMessage => Some(STATUS_MESSAGE),
+            FieldRole::SpanName | FieldRole::Body => None,
+        };
+        let shown = name.map(|name| format.arg_name(name));
+        Self { role, shown }
+    }
+}
+
+const STATUS_MESSAGE: &str = "status_message";
+
 impl Known {
-    fn new(callsite: Arc<Callsite>) -> Self {
-        let role = |name: &&'static str| FieldRole::of(callsite.kind, name);
+    fn new(callsite: Arc<Callsite>, format: &Format) -> Self {
+        let fields = callsite.fields.iter();
+        let fields: Box<[_]> = fields
+            .map(|name| Field::new(callsite.kind, name, format))
+            .collect();
         Self {
-            roles: callsite.fields.iter().map(role).collect(),
+            label: format.label(callsite.name, category(&callsite)),
+            may_name: (fields.iter()).any(|field| field.role == FieldRole::SpanName),
+            fields,
             callsite,
         }
     }
 
-    fn field(&self, index: u16) -> Option<(FieldRole, &'static str)> {
-        let index = usize::from(index);
-        Some((*self.roles.get(index)?, self.callsite.fields.get(index)?))
+    /// The label of the callsite.
+    pub(crate) fn label(&self) -> Label<'_> {
+        Label {
+            name: self.callsite.name,
+            category: category(&self.callsite),
+            drawn: Some(&self.label),
+        }
+    }
+
+    /// The label of something of the callsite that has a name of its own.
+    fn label_of<'a>(&'a self, name: &'a str) -> Label<'a> {
+        Label {
+            name,
+            category: category(&self.callsite),
+            drawn: None,
+        }
+    }
+
+    #[inline]
+    fn shown(&self, index: u16) -> Option<ArgName<'_>> {
+        let field = self.fields.get(usize::from(index))?;
+        field.shown.as_ref().map(ArgName::Drawn)
     }
 }
+
+fn category(callsite: &Callsite) -> &'static str {
+    match callsite.target {
+        "" => "span",
+        target => target,
+    }
+}
+
+/// Callsites that are found without hashing.
+const RECENT: usize = 64;
 
 /// Callsites met so far: as many as the program's source has.
 #[derive(Debug)]
 pub(crate) struct Callsites {
-    known: HashMap<CallsiteId, Arc<Known>>,
-    /// Of records that have none.
-    none: Arc<Known>,
+    /// The first one is that of records that have none.
+    known: Vec<Known>,
+    by_id: HashMap<CallsiteId, usize, RandomState>,
+    /// Those met lately, by a few bits of their address.
+    recent: [Option<(CallsiteId, usize)>; RECENT],
 }
 
-impl Default for Callsites {
-    fn default() -> Self {
+impl Callsites {
+    pub(crate) fn new(format: &Format) -> Self {
         let none = Callsite {
             kind: CallsiteKind::Span,
             name: "span",
@@ -53,31 +117,50 @@ impl Default for Callsites {
             fields: Vec::new(),
         };
         Self {
-            known: HashMap::new(),
-            none: Arc::new(Known::new(Arc::new(none))),
+            known: vec![Known::new(Arc::new(none), format)],
+            by_id: HashMap::default(),
+            recent: [None; RECENT],
         }
     }
-}
 
-impl Callsites {
     /// A callsite by its id.
+    #[inline]
     pub(crate) fn get(
         &mut self,
         id: Option<CallsiteId>,
         registry: &CallsiteRegistry,
-    ) -> Arc<Known> {
+        format: &Format,
+    ) -> &Known {
         let Some(id) = id else {
-            return Arc::clone(&self.none);
+            return &self.known[0];
         };
-        if let Some(known) = self.known.get(&id) {
-            return Arc::clone(known);
+        // Metadata are statics of more than a hundred bytes.
+        let address = id.get();
+        let place = (address >> 5 ^ address >> 11) as usize % RECENT;
+        let index = match self.recent[place] {
+            Some((known, index)) if known == id => index,
+            _ => {
+                let index = self.index(id, registry, format);
+                // One that is not known yet may be so the next time.
+                self.recent[place] = (index != 0).then_some((id, index));
+                index
+            }
+        };
+        &self.known[index]
+    }
+
+    #[cold]
+    fn index(&mut self, id: CallsiteId, registry: &CallsiteRegistry, format: &Format) -> usize {
+        if let Some(&index) = self.by_id.get(&id) {
+            return index;
         }
         let Some(callsite) = registry.lookup(id) else {
-            return Arc::clone(&self.none);
+            return 0;
         };
-        let known = Arc::new(Known::new(callsite));
-        self.known.insert(id, Arc::clone(&known));
-        known
+        self.known.push(Known::new(callsite, format));
+        let index = self.known.len() - 1;
+        self.by_id.insert(id, index);
+        index
     }
 }
 
@@ -93,27 +176,38 @@ impl<'a> Args<'a> {
     }
 
     /// Calls `show` with each of them.
-    pub(crate) fn each(&self, mut show: impl FnMut(&str, ValueRef<'a>)) {
-        let Some((items, known)) = self.0 else { return };
-        for item in items {
-            match item {
-                Item::Attribute(KeyRef::Field(index), value) => match known.field(index) {
-                    Some((
-                        FieldRole::Attribute | FieldRole::StatusCode | FieldRole::SpanKind,
-                        name,
-                    )) => {
-                        show(name, value);
+    #[inline]
+    pub(crate) fn each(&self, mut show: impl FnMut(ArgName<'_>, ValueRef<'a>)) {
+        let Some((mut items, known)) = self.0 else {
+            return;
+        };
+        loop {
+            let (index, value) = match items.next_plain() {
+                Some((index, value)) => (index, ValueRef::from(value)),
+                None => match items.next() {
+                    None => return,
+                    Some(Item::Attribute(KeyRef::Field(index), value)) => (index, value),
+                    Some(item) => {
+                        if let Some((name, value)) = named(&item) {
+                            show(ArgName::Text(&name), value);
+                        }
+                        continue;
                     }
-                    Some((FieldRole::StatusMessage, _)) => show("status_message", value),
-                    Some((FieldRole::SpanName | FieldRole::Body, _)) | None => {}
                 },
-                Item::Attribute(KeyRef::Name(name), value) => {
-                    show(&String::from_utf8_lossy(name), value);
-                }
-                Item::StatusMessage(text) => show("status_message", ValueRef::Text(text)),
-                _ => {}
+            };
+            if let Some(name) = known.shown(index) {
+                show(name, value);
             }
         }
+    }
+}
+
+/// What is shown under a name that is no field's.
+fn named<'a>(item: &Item<'a>) -> Option<(Cow<'a, str>, ValueRef<'a>)> {
+    match item {
+        Item::Attribute(KeyRef::Name(name), value) => Some((String::from_utf8_lossy(name), *value)),
+        Item::StatusMessage(text) => Some((STATUS_MESSAGE.into(), ValueRef::Text(*text))),
+        _ => None,
     }
 }
 
@@ -122,21 +216,30 @@ fn said<'a>(items: Items<'a>, known: &Known, role: FieldRole) -> Option<Cow<'a, 
     items.into_iter().find_map(|item| match item {
         Item::Name(text) if role == FieldRole::SpanName => Some(text.to_str()),
         Item::Attribute(KeyRef::Field(index), ValueRef::Text(text)) => {
-            let (found, _) = known.field(index)?;
-            (found == role).then(|| text.to_str())
+            let field = known.fields.get(usize::from(index))?;
+            (field.role == role).then(|| text.to_str())
         }
         _ => None,
     })
 }
 
-/// What a span is called.
-pub(crate) fn span_name<'a>(span: &SpanRecord<'a>, known: &Known) -> Cow<'a, str> {
-    let said = said(span.items(), known, FieldRole::SpanName);
-    said.unwrap_or(Cow::Borrowed(known.callsite.name))
+/// The name that a span has instead of its callsite's.
+pub(crate) fn span_name<'a>(span: &SpanRecord<'a>, known: &Known) -> Option<Cow<'a, str>> {
+    if known.may_name {
+        said(span.items(), known, FieldRole::SpanName)
+    } else {
+        span.items().own_name().map(|text| text.to_str())
+    }
 }
 
-/// What a log record says, or else what it is called.
-pub(crate) fn message<'a>(log: &LogRecord<'a>, known: &Known) -> Cow<'a, str> {
-    let said = said(log.items(), known, FieldRole::Body);
-    said.unwrap_or(Cow::Borrowed(known.callsite.name))
+/// What a log record says.
+pub(crate) fn message<'a>(log: &LogRecord<'a>, known: &Known) -> Option<Cow<'a, str>> {
+    said(log.items(), known, FieldRole::Body)
+}
+
+impl Known {
+    /// The label of something that may have a name of its own.
+    pub(crate) fn label_or<'a>(&'a self, name: Option<&'a str>) -> Label<'a> {
+        name.map_or_else(|| self.label(), |name| self.label_of(name))
+    }
 }

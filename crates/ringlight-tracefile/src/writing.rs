@@ -18,15 +18,22 @@ const FILE_BYTES_MIN: u64 = 64 * 1024;
 const FILE_TIME_MIN: Duration = Duration::from_secs(1);
 
 /// What both threads share.
+///
+/// The drawing is with one of them at a time: with the collector's during a pass over the rings.
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
     /// There is much to write; it is over; all is written.
     changed: Condvar,
+    /// The drawing is there again.
+    is_back: Condvar,
 }
 
 struct State {
-    drawing: Drawing,
+    /// Not there during a pass over the rings.
+    drawing: Option<Box<Drawing>>,
+    /// Whether the thread that writes waits for the end of the pass.
+    is_awaited: bool,
     is_roused: bool,
     is_over: bool,
     is_written: bool,
@@ -42,20 +49,38 @@ impl std::fmt::Debug for State {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A drawing that was left in the middle is one event short.
+        // A drawing that was left in the middle is an event short.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn draw(&self, draw: impl FnOnce(&mut Drawing)) {
-        draw(&mut self.lock().drawing);
+    /// The drawing, for a pass over the rings; to be [given back](Self::give_back).
+    pub(crate) fn borrow_drawing(&self) -> Option<Box<Drawing>> {
+        self.lock().drawing.take()
     }
 
-    /// Rouses the thread if that much is to be written.
-    pub(crate) fn rouse_from(&self, bytes: usize) {
+    /// Gives the drawing back at the end of a pass, and rouses the thread if so much is to be written.
+    pub(crate) fn give_back(&self, drawing: Box<Drawing>, rouse_bytes: usize) {
         let mut state = self.lock();
-        if state.drawing.len_bytes() >= bytes && !state.is_roused {
+        if drawing.len_bytes() >= rouse_bytes && !state.is_roused {
             state.is_roused = true;
             self.changed.notify_all();
+        }
+        state.drawing = Some(drawing);
+        if std::mem::take(&mut state.is_awaited) {
+            self.is_back.notify_all();
+        }
+    }
+
+    /// Calls with the drawing, at the end of the pass that goes on, which takes some milliseconds.
+    fn with_drawing<R>(&self, call: impl FnOnce(&mut Drawing) -> R) -> R {
+        let mut state = self.lock();
+        loop {
+            if let Some(drawing) = &mut state.drawing {
+                return call(drawing);
+            }
+            state.is_awaited = true;
+            let waited = self.is_back.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -107,12 +132,14 @@ pub(crate) fn start(
     })?;
     let shared = Arc::new(Shared {
         state: Mutex::new(State {
-            drawing,
+            drawing: Some(Box::new(drawing)),
+            is_awaited: false,
             is_roused: false,
             is_over: false,
             is_written: false,
         }),
         changed: Condvar::new(),
+        is_back: Condvar::new(),
     });
     let mut writing = Writing {
         shared: Arc::clone(&shared),
@@ -174,12 +201,14 @@ impl Writing {
     fn run(&mut self) {
         let shared = Arc::clone(&self.shared);
         let _written = Written(&shared);
+        let mut empty = Buffer::default();
         loop {
             let is_over = shared.wait();
             self.read_counters();
             self.look(is_over);
-            let buffer = shared.lock().drawing.take();
+            let buffer = shared.with_drawing(|drawing| drawing.take(empty));
             self.write(&buffer);
+            empty = buffer.emptied();
             if is_over {
                 return self.finish();
             }
@@ -189,12 +218,13 @@ impl Writing {
     /// Has what waits drawn that has waited long enough.
     fn look(&mut self, is_over: bool) {
         let now = Instant::now();
-        let mut state = self.shared.lock();
+        let callsites = &self.callsites;
         if is_over {
-            state.drawing.finish(&self.callsites);
+            self.shared
+                .with_drawing(|drawing| drawing.finish(callsites));
         } else if now.saturating_duration_since(self.looked_at) >= INTERVAL {
             self.looked_at = now;
-            state.drawing.look(&self.callsites);
+            self.shared.with_drawing(|drawing| drawing.look(callsites));
         }
     }
 
@@ -214,10 +244,11 @@ impl Writing {
             counters
         }));
         self.counters = reading.ok();
-        let mut state = self.shared.lock();
-        for (name, unit, value) in read {
-            state.drawing.counter(&name, &unit, time, value);
-        }
+        self.shared.with_drawing(|drawing| {
+            for (name, unit, value) in read {
+                drawing.counter(&name, &unit, time, value);
+            }
+        });
     }
 
     fn write(&mut self, buffer: &Buffer) {
@@ -251,7 +282,7 @@ impl Writing {
     fn create(names: &Names, shared: &Shared) -> std::io::Result<Output> {
         // Whoever took the directory away meant the files in it.
         files::make_directory(&names.directory)?;
-        let beginning = shared.lock().drawing.beginning();
+        let beginning = shared.with_drawing(|drawing| drawing.beginning());
         Output::create(names, files::now_unix_nano(), &beginning)
     }
 
@@ -271,7 +302,7 @@ impl Writing {
     }
 
     fn end_file(&mut self) {
-        let ending = self.shared.lock().drawing.ending();
+        let ending = self.shared.with_drawing(|drawing| drawing.ending());
         if let Some(mut output) = self.output.take() {
             // Without an end it can be read as well.
             let _ = output.append(&ending);

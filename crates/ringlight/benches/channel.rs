@@ -2,6 +2,10 @@
 //!
 //! Nothing is done with the messages, so all of the time is the channels'. The ways take turns, round by round, in one
 //! process; each round's ratio is of two runs one after the other.
+//!
+//! `... -- --instructions` counts instructions instead, by Valgrind, which a busy machine does not disturb. Of two threads
+//! it has none: how often they wait for each other is chance. Other arguments are names of rows, for those alone. Where things
+//! come to lie in memory is worth some percent and another in each process, so that several are to be run.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(
     clippy::expect_used,
@@ -9,6 +13,7 @@
 )]
 
 use std::hint::black_box;
+use std::process::Command;
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Builder, Runtime};
@@ -86,6 +91,17 @@ macro_rules! ways {
                 });
             }
 
+            /// Without waiting: a message at a time is there.
+            pub(super) fn tried(runtime: &Runtime) {
+                let (sender, mut receiver) = mpsc::channel(256);
+                runtime.block_on(async {
+                    for message in 0..MESSAGES_COUNT {
+                        sender.try_send(message).expect("there is a place");
+                        black_box(receiver.try_recv().expect("it was sent"));
+                    }
+                });
+            }
+
             pub(super) fn unbounded(runtime: &Runtime) {
                 let (sender, mut receiver) = mpsc::unbounded_channel();
                 runtime.block_on(async {
@@ -159,53 +175,84 @@ ways!(counting, ringlight::channel);
 
 type Way = fn(&Runtime);
 
+struct Row {
+    name: &'static str,
+    threads_count: usize,
+    plain: Way,
+    counting: Way,
+}
+
+macro_rules! rows {
+    ($($name:literal, $threads_count:literal, $way:ident;)*) => {
+        [$(Row {
+            name: $name,
+            threads_count: $threads_count,
+            plain: plain::$way,
+            counting: counting::$way,
+        }),*]
+    };
+}
+
+static ROWS: [Row; 9] = rows![
+    "mpsc", 1, bounded;
+    "mpsc, two threads", 2, bounded_spawned;
+    "mpsc, recv_many", 1, many;
+    "mpsc, try_send and try_recv", 1, tried;
+    "mpsc, unbounded", 1, unbounded;
+    "mpsc and oneshot, there and back", 1, request;
+    "oneshot", 1, once;
+    "watch", 1, watched;
+    "broadcast", 1, broadcast;
+];
+
 fn main() {
-    let alone = Builder::new_current_thread().build();
-    let alone = alone.expect("a runtime");
-    let spread = Builder::new_multi_thread().worker_threads(2).build();
-    let spread = spread.expect("a runtime");
-    println!("CPU time of a message, tokio's channel and the one that counts, ns:");
-    let rows: [(&str, &Runtime, Way, Way); 8] = [
-        ("mpsc", &alone, plain::bounded, counting::bounded),
-        (
-            "mpsc, two threads",
-            &spread,
-            plain::bounded_spawned,
-            counting::bounded_spawned,
-        ),
-        ("mpsc, recv_many", &alone, plain::many, counting::many),
-        (
-            "mpsc, unbounded",
-            &alone,
-            plain::unbounded,
-            counting::unbounded,
-        ),
-        (
-            "mpsc and oneshot, there and back",
-            &alone,
-            plain::request,
-            counting::request,
-        ),
-        ("oneshot", &alone, plain::once, counting::once),
-        ("watch", &alone, plain::watched, counting::watched),
-        ("broadcast", &alone, plain::broadcast, counting::broadcast),
-    ];
-    for (name, runtime, plain, counting) in rows {
-        row(name, runtime, plain, counting);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["--run", row, way, rounds] => run(row, way, rounds),
+        _ if arguments.contains(&"--instructions") => {
+            println!("instructions of a message, tokio's channel and the one that counts:");
+            rows(&arguments)
+                .filter(|row| row.threads_count == 1)
+                .for_each(count_row);
+        }
+        _ => {
+            println!("CPU time of a message, tokio's channel and the one that counts, ns:");
+            rows(&arguments).for_each(time_row);
+        }
     }
 }
 
+/// Those of which the name is among the arguments, or all.
+fn rows<'a>(arguments: &'a [&str]) -> impl Iterator<Item = &'static Row> + 'a {
+    let is_named = |row: &&Row| arguments.contains(&row.name);
+    let is_any = ROWS.iter().any(|row| is_named(&row));
+    ROWS.iter().filter(move |row| !is_any || is_named(row))
+}
+
+fn runtime(row: &Row) -> Runtime {
+    let mut builder = match row.threads_count {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    if row.threads_count > 1 {
+        builder.worker_threads(row.threads_count);
+    }
+    builder.build().expect("a runtime")
+}
+
 /// The medians, and that of the ratios in the same round, with its 95 % confidence interval.
-fn row(name: &str, runtime: &Runtime, plain: Way, counting: Way) {
+fn time_row(row: &Row) {
+    let runtime = runtime(row);
     let (mut before, mut after) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS_COUNT {
         // Each round begins with the other one.
         if round % 2 == 0 {
-            before.push(timed(runtime, plain));
-            after.push(timed(runtime, counting));
+            before.push(timed(&runtime, row.plain));
+            after.push(timed(&runtime, row.counting));
         } else {
-            after.push(timed(runtime, counting));
-            before.push(timed(runtime, plain));
+            after.push(timed(&runtime, row.counting));
+            before.push(timed(&runtime, row.plain));
         }
     }
     let ratios = sorted(before.iter().zip(&after).map(|(a, b)| b / a).collect());
@@ -213,7 +260,8 @@ fn row(name: &str, runtime: &Runtime, plain: Way, counting: Way) {
     // By order statistics: the binomial distribution of the ranks.
     let spread = (0.98 * (ROUNDS_COUNT as f64).sqrt()).ceil() as usize;
     println!(
-        "  {name:<33} {:>7.1} {:>7.1}   {:>+6.2} % [{:+.2}, {:+.2}]",
+        "  {:<33} {:>7.1} {:>7.1}   {:>+6.2} % [{:+.2}, {:+.2}]",
+        row.name,
         sorted(before)[middle],
         sorted(after)[middle],
         percent(ratios[middle]),
@@ -236,6 +284,47 @@ fn cpu_nanos() -> i64 {
 fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
     values
+}
+
+fn count_row(row: &Row) {
+    let [plain, counting] = ["plain", "counting"].map(|way| {
+        let of_messages = counted(row, way, 3) - counted(row, way, 1);
+        of_messages as f64 / (2 * MESSAGES_COUNT) as f64
+    });
+    println!(
+        "  {:<33} {plain:>7.1} {counting:>7.1}   {:>+5.1} {:>+6.2} %",
+        row.name,
+        counting - plain,
+        percent(counting / plain),
+    );
+}
+
+/// The instructions of a process that does nothing but so many rounds of one way.
+fn counted(row: &Row, way: &str, rounds: usize) -> u64 {
+    let program = std::env::current_exe().expect("a path");
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(program)
+        .args(["--run", row.name, way, &rounds.to_string()])
+        .output()
+        .expect("`valgrind` starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let (_, collected) = said.split_once("Collected :").expect("a count");
+    let collected = collected.split_whitespace().next().expect("a count");
+    collected.parse().expect("a number")
+}
+
+fn run(name: &str, way: &str, rounds: &str) {
+    let row = ROWS.iter().find(|row| row.name == name).expect("a row");
+    let way = if way == "plain" {
+        row.plain
+    } else {
+        row.counting
+    };
+    let runtime = runtime(row);
+    for _ in 0..rounds.parse().expect("a number") {
+        way(&runtime);
+    }
 }
 
 fn percent(ratio: f64) -> f64 {

@@ -17,6 +17,11 @@ use std::time::Duration;
 
 use ringlight::{LogFormat, OverflowPolicy, Telemetry};
 
+/// Where allocations are counted at all, so that nothing is said about an allocator that does not count.
+#[cfg(feature = "profiling-alloc")]
+#[global_allocator]
+static ALLOCATOR: ringlight::RinglightAllocator = ringlight::RinglightAllocator::system();
+
 const FOREVER: Duration = Duration::from_secs(600);
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {

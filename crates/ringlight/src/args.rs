@@ -5,7 +5,8 @@ use clap::{Args, builder::PossibleValuesParser};
 
 use crate::LogFormat;
 
-/// `--otlp-endpoint` and `--log-format`, for any application that uses `clap`.
+/// `--otlp-endpoint` and `--log-format`, for any application that uses `clap`; with the feature `profiling`
+/// `--trace-dir` as well, and with `prometheus` `--prometheus`.
 ///
 /// ```
 /// use clap::Parser;
@@ -25,7 +26,7 @@ use crate::LogFormat;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Telemetry")]
 pub struct TelemetryArgs {
-    /// Send traces and logs to this OTLP endpoint, for instance http://localhost:4317
+    /// Send traces, logs and metrics to this OTLP endpoint, for instance http://localhost:4317
     ///
     /// gRPC, or HTTP if the port is 4318. Without it the variables `OTLP_ENDPOINT` and
     /// `OTEL_EXPORTER_OTLP_ENDPOINT` are looked at; without those, log lines are all there is.
@@ -40,4 +41,17 @@ pub struct TelemetryArgs {
             .map(|name| LogFormat::from_name(&name).unwrap_or_default())
     )]
     pub log_format: Option<LogFormat>,
+
+    /// Write trace files that Perfetto opens to this directory, beside everything else
+    ///
+    /// Without it the variable `RINGLIGHT_TRACE_DIR` is looked at; how they are written, the others of
+    /// `RINGLIGHT_TRACE_*` say.
+    #[cfg(feature = "profiling")]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub trace_dir: Option<std::path::PathBuf>,
+
+    /// Serve metrics for Prometheus at this address, for instance localhost:9464
+    #[cfg(feature = "prometheus")]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub prometheus: Option<String>,
 }

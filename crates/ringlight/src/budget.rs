@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
-use ringlight_collector::Governor;
+use ringlight_collector::{Governor, Notices};
 use ringlight_model::CostSnapshot;
 
 use crate::controls;
@@ -213,7 +213,11 @@ impl Controller {
 }
 
 /// Keeps a budget by what the recording goes by.
-pub(crate) fn governor(budget: OverheadBudget, controls: Arc<controls::Shared>) -> Governor {
+pub(crate) fn governor(
+    budget: OverheadBudget,
+    controls: Arc<controls::Shared>,
+    notices: Notices,
+) -> Governor {
     let controller = Mutex::new(Controller::new(budget));
     Governor::new(budget.ratio, move |cost| {
         let mut controller = unpoisoned(controller.lock());
@@ -225,7 +229,7 @@ pub(crate) fn governor(budget: OverheadBudget, controls: Arc<controls::Shared>) 
         }
         drop(controller);
         if let Some(said) = said {
-            crate::notice::say(format_args!("{said}"));
+            crate::notice::of_recording(&notices, said);
         }
         ratio
     })

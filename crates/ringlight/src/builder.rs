@@ -25,7 +25,9 @@ use self::outputs::{connect, lines, service_name};
 use self::start::{rings_max, running};
 use crate::InitError;
 use crate::budget::{self, OverheadBudget};
-use crate::config::{Environment, Inputs, OfCode, ResourceDetector, Route, Routes, Settings};
+use crate::config::{
+    ConsoleInput, Environment, Inputs, OfCode, ResourceDetector, Route, Routes, Settings,
+};
 use crate::controls;
 use crate::filter::{Choice, Output};
 use crate::sampling::{HeadSampling, Sampler, SamplingRule};
@@ -68,15 +70,12 @@ pub struct Builder {
     shutdown_timeout: Duration,
     sampling_rules: Vec<SamplingRule>,
     beside: Option<Beside>,
-    console: Console,
     span_events: bool,
     watches_config_file: bool,
     #[cfg(feature = "log")]
     bridges_log: bool,
     #[cfg(feature = "otel")]
     interop: crate::otel::Interop,
-    #[cfg(feature = "profiling")]
-    runtime: crate::runtime::RuntimeConfig,
 }
 
 /// Puts a subscriber beside layers.
@@ -96,15 +95,12 @@ impl Default for Builder {
             shutdown_timeout: SHUTDOWN_TIMEOUT,
             sampling_rules: Vec::new(),
             beside: None,
-            console: Console::default(),
             span_events: false,
             watches_config_file: true,
             #[cfg(feature = "log")]
             bridges_log: true,
             #[cfg(feature = "otel")]
             interop: crate::otel::Interop::default(),
-            #[cfg(feature = "profiling")]
-            runtime: crate::runtime::RuntimeConfig::default(),
         }
     }
 }
@@ -181,6 +177,12 @@ impl Builder {
     pub fn args(mut self, args: &crate::TelemetryArgs) -> Self {
         self.inputs.argument_endpoint = args.otlp_endpoint.clone();
         self.inputs.lines.argument_format = args.log_format;
+        #[cfg(feature = "profiling")]
+        self.inputs.traces.take_argument(args.trace_dir.as_deref());
+        #[cfg(feature = "prometheus")]
+        self.inputs
+            .metrics
+            .take_argument(args.prometheus.as_deref());
         self
     }
 
@@ -558,9 +560,7 @@ impl Builder {
     /// As [`init`](Self::init), except for [`InitError::AlreadyInitialized`].
     pub fn build(mut self) -> Result<(Dispatch, Telemetry), InitError> {
         let layers = self.beside.take();
-        let console = std::mem::take(&mut self.console);
-        let console = console.find_place(&self.inputs.environment)?;
-        let (subscriber, telemetry) = self.start()?;
+        let (subscriber, telemetry, console) = self.start()?;
         let dispatch = match layers {
             Some(layers) => layers(subscriber, console),
             None => match console.layer() {
@@ -597,11 +597,14 @@ impl Builder {
     ///
     /// # Errors
     /// As [`init`](Self::init), except for [`InitError::AlreadyInitialized`].
-    pub fn layer<S>(self) -> Result<(impl Layer<S> + Send + Sync + use<S>, Telemetry), InitError>
+    pub fn layer<S>(
+        mut self,
+    ) -> Result<(impl Layer<S> + Send + Sync + use<S>, Telemetry), InitError>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        let (subscriber, telemetry) = self.start()?;
+        self.inputs.console = ConsoleInput::Impossible;
+        let (subscriber, telemetry, _) = self.start()?;
         let layer = RinglightLayer::new(subscriber);
         let filter = LayerFilter(layer.clone());
         crate::last_words::arrange(&Arc::downgrade(&telemetry.shared));
@@ -610,16 +613,13 @@ impl Builder {
         Ok((layer.with_filter(filter), telemetry))
     }
 
-    fn start(mut self) -> Result<(RinglightSubscriber, Telemetry), InitError> {
+    fn start(mut self) -> Result<(RinglightSubscriber, Telemetry, Console), InitError> {
         self.inputs.read_declared()?;
         let of_code = OfCode::of(&self.inputs);
         let mut settings = Settings::resolve(self.inputs)?;
         let mut destinations = self.destinations;
         let routes = connect(&mut settings, &mut destinations)?;
-        for warning in &settings.warnings {
-            crate::notice::say(format_args!("{warning}"));
-        }
-
+        settings.tell_warnings();
         let service = service_name(&settings.pipeline.resource.attributes);
         let sampling = HeadSampling::new(service.clone(), settings.sampler, self.sampling_rules);
         #[cfg(feature = "otel")]
@@ -669,7 +669,7 @@ impl Builder {
         let limits = config.limits;
         let notices = config.notices.clone();
         if let Some(budget) = settings.overhead_budget {
-            config.governor = budget::governor(budget, Arc::clone(&controls));
+            config.governor = budget::governor(budget, Arc::clone(&controls), notices.clone());
         }
         let log_filter = Choice::new(Arc::clone(&controls), Output::Logs);
         let known = Arc::clone(&callsites);
@@ -700,8 +700,9 @@ impl Builder {
             .map_err(ringlight_collector::StartError::Thread)?;
         #[cfg(feature = "profiling")]
         let runtimes = crate::runtime::Runtimes::new(
-            self.runtime,
+            settings.runtime,
             subscriber.published_spans(),
+            notices.clone(),
             #[cfg(feature = "otel")]
             metrics.as_ref().map(|metrics| metrics.provider.clone()),
         );
@@ -716,9 +717,13 @@ impl Builder {
             runtimes,
         );
         if self.watches_config_file {
-            telemetry.watch_config_file(notices);
+            telemetry.watch_config_file(notices.clone());
         }
-        Ok((subscriber, telemetry))
+        let console = Console {
+            #[cfg(feature = "tokio-console")]
+            place: settings.console.map(|address| (address, notices)),
+        };
+        Ok((subscriber, telemetry, console))
     }
 
     /// Starts a [relay](ringlight_collector::Relay) in place of telemetry: it sends requests that others have made to the OTLP endpoint, with
@@ -732,12 +737,11 @@ impl Builder {
     #[cfg(feature = "otel")]
     pub fn start_relay(mut self) -> Result<ringlight_collector::Relay, InitError> {
         self.inputs.is_relay = true;
+        self.inputs.console = ConsoleInput::Impossible;
         let mut settings = Settings::resolve(self.inputs)?;
         let mut destinations = Vec::new();
         connect(&mut settings, &mut destinations)?;
-        for warning in &settings.warnings {
-            crate::notice::say(format_args!("{warning}"));
-        }
+        settings.tell_warnings();
         let destination = destinations.pop().ok_or_else(|| InitError::Endpoint {
             origin: "`start_relay`".to_owned(),
             reason: "there is no endpoint to pass anything on to".to_owned(),
@@ -770,6 +774,9 @@ impl Builder {
         let globals = crate::otel::Globals::of(&dispatch, interop, telemetry.meter_provider());
         tracing_core::dispatcher::set_global_default(dispatch)
             .map_err(|_| InitError::AlreadyInitialized)?;
+        // What another thread met for the first time since the subscriber is known, and before it was the process's, is of
+        // no interest to anybody so far, and would never be.
+        tracing_core::callsite::rebuild_interest_cache();
         // Relaxed: as it is read.
         INITIALIZED.store(true, Ordering::Relaxed);
         #[cfg(feature = "otel")]

@@ -36,7 +36,8 @@ pub(crate) fn connect(
     ] {
         check(route, shared, warnings)?;
     }
-    if routes.traces.is_none() && routes.logs.is_none() && routes.metrics.is_none() {
+    let sent = [&routes.traces, &routes.logs, &routes.metrics];
+    if sent.into_iter().all(Option::is_none) {
         return Ok((routes, None));
     }
     let reports_open_spans = match (&routes.traces, &routes.logs) {

@@ -74,7 +74,7 @@
 //! | variable | what it does |
 //! |---|---|
 //! | `RINGLIGHT_CONFIG_FILE` | a file with settings, in place of `ringlight.toml` in the directory the process runs in; `none`: no file |
-//! | `OTLP_ENDPOINT` | where to send traces and logs, such as `http://localhost:4317`; gRPC unless the port is 4318 or the protocol is given below |
+//! | `OTLP_ENDPOINT` | where to send traces, logs and metrics, such as `http://localhost:4317`; gRPC unless the port is 4318 or the protocol is given below |
 //! | `RUST_LOG` | what is recorded: directives such as `info,my_crate=debug,hyper=off`; default `info` |
 //! | `RUST_LOG_LINES`, `RUST_LOG_LOGS`, `RUST_LOG_TRACES` | the same for one output: log lines, exported log records, spans; default `RUST_LOG`; see [`Output`] |
 //! | `RINGLIGHT_AUDIT_TARGET` | the target of audit events, default `audit`; `none`: there are none; see [`Builder::audit_target`] |
@@ -107,6 +107,8 @@
 //! | `RINGLIGHT_TRACE_DIR` | directory for trace files that Perfetto opens (feature `profiling`); default: none; see [`Builder::trace_file`] |
 //! | `RINGLIGHT_TRACE_FORMAT`, `RINGLIGHT_TRACE_FILE_SIZE`, `RINGLIGHT_TRACE_DIR_SIZE_LIMIT`, `RINGLIGHT_INCLUDE_ARGS` | `json` (the default) or `perfetto`; how large a file becomes, default `64MiB`; how large all become, default `1GiB`; `false`: without fields |
 //! | `RINGLIGHT_BUSY_TIMES` | `true`: spans have `busy_ns` and `idle_ns` (feature `profiling`) |
+//! | `RINGLIGHT_WATCH_CURRENT_RUNTIME`, `RINGLIGHT_BLOCKED_WORKER_AFTER` | `false`: the runtime of tokio that telemetry is started in is not watched; after how long in one task a worker counts as blocked, default `100ms` (feature `profiling`) |
+//! | `RINGLIGHT_TOKIO_CONSOLE`, `TOKIO_CONSOLE_BIND` | `true`: `tokio-console` sees tasks (feature `tokio-console`); where it connects to, default `127.0.0.1:6669` |
 //! | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two exports of metrics; default 5 000; see [`metrics`] |
 //! | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `cumulative` (the default), `delta` or `lowmemory` |
 //! | `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION` | `explicit_bucket_histogram` (the default) or `base2_exponential_bucket_histogram` |
@@ -233,6 +235,8 @@ pub mod otel;
 #[cfg(all(feature = "profiling", target_os = "linux"))]
 mod process;
 mod propagation;
+#[cfg(any(feature = "fmt", target_os = "linux"))]
+mod rfc3339;
 #[cfg(feature = "profiling")]
 pub mod runtime;
 mod sampling;
@@ -285,9 +289,26 @@ pub use trace_context::TraceContext;
 #[cfg(feature = "profiling")]
 #[doc(hidden)]
 pub mod __private {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     pub use tracing;
 
     use crate::{FutureExt as _, InSpan};
+
+    /// Whether arguments of functions are recorded.
+    static INCLUDE_ARGS: AtomicBool = AtomicBool::new(true);
+
+    /// For the whole process, as the functions are.
+    pub(crate) fn set_include_args(include_args: bool) {
+        // Relaxed: nothing else is read by it.
+        INCLUDE_ARGS.store(include_args, Ordering::Relaxed);
+    }
+
+    /// An argument as the value of a field, which is none where they are not to be recorded.
+    #[inline]
+    pub fn argument<T>(value: T) -> Option<T> {
+        INCLUDE_ARGS.load(Ordering::Relaxed).then_some(value)
+    }
 
     /// See [`FutureExt::in_span`](crate::FutureExt::in_span).
     pub fn in_span<F: Future>(future: F, span: tracing::Span) -> InSpan<F> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::sync::Mutex;
 
-use ringlight_collector::Notices;
+use ringlight_collector::{Notice, Notices};
 
 use crate::sync::unpoisoned;
 use crate::uncounted::uncounted;
@@ -38,7 +38,7 @@ pub(crate) fn of_secret(notices: &Notices, notice: &ringlight_secrets::SecretNot
     {
         return;
     }
-    notices.send(&ringlight_collector::Notice::Transport {
+    notices.send(&Notice::Transport {
         destination: "headers of OTLP requests".to_owned(),
         message: notice.to_string(),
     });
@@ -47,12 +47,29 @@ pub(crate) fn of_secret(notices: &Notices, notice: &ringlight_secrets::SecretNot
 /// What trace files have to say.
 #[cfg(feature = "profiling")]
 pub(crate) fn of_trace_file(notices: &Notices, notice: &ringlight_tracefile::TraceFileNotice) {
-    notices.send(&ringlight_collector::Notice::TraceFile {
+    notices.send(&Notice::TraceFile {
         message: notice.to_string(),
     });
 }
 
-/// Says it. A closed stderr is nobody's problem.
+/// Something about what is recorded. It may be said on a thread of the application.
+pub(crate) fn of_recording(notices: &Notices, message: impl fmt::Display) {
+    uncounted(|| {
+        notices.send(&Notice::Recording {
+            message: message.to_string(),
+        });
+    });
+}
+
+/// What is ignored of the settings.
+pub(crate) fn of_settings(notices: &Notices, message: impl fmt::Display) {
+    notices.send(&Notice::Settings {
+        message: message.to_string(),
+    });
+}
+
+/// Says it where there are no notices: of what the whole process shares, and of the writer of notices itself. A closed
+/// stderr is nobody's problem.
 #[expect(
     clippy::print_stderr,
     reason = "what is printed so belongs to its test"

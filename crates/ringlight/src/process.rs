@@ -80,7 +80,7 @@ impl Source {
         };
         let mut buffer = [0; 1024];
         reading.disk = self.io.as_ref().and_then(|file| {
-            let text = text(file, &mut buffer)?;
+            let text = std::str::from_utf8(contents(file, &mut buffer)?).ok()?;
             Some(Disk {
                 read_bytes: named(text, "read_bytes:")?,
                 write_bytes: named(text, "write_bytes:")?,
@@ -92,9 +92,7 @@ impl Source {
     /// What `stat` has, and when the process began, in ticks.
     fn stat(&self) -> Option<(Reading, f64)> {
         let mut buffer = [0; 1024];
-        let text = text(&self.stat, &mut buffer)?;
-        // The name, in parentheses, may have spaces and parentheses in it.
-        let (_, rest) = text.rsplit_once(')')?;
+        let rest = behind_name(contents(&self.stat, &mut buffer)?)?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         // Numbered as in proc_pid_stat(5), of which two are before.
         let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
@@ -109,14 +107,16 @@ impl Source {
 }
 
 /// What a file of the kernel says now.
-fn text<'b>(file: &File, buffer: &'b mut [u8]) -> Option<&'b str> {
+fn contents<'b>(file: &File, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
     let length = file.read_at(buffer, 0).ok()?;
-    // A name may be anything; what is looked for is not.
-    let valid = match std::str::from_utf8(&buffer[..length]) {
-        Ok(text) => return Some(text),
-        Err(error) => error.valid_up_to(),
-    };
-    std::str::from_utf8(&buffer[..valid]).ok()
+    buffer.get(..length)
+}
+
+/// What of `stat` comes after the name of the program, which is in parentheses and may be any bytes: spaces, parentheses, and
+/// since the kernel cuts it a part of a character.
+fn behind_name(stat: &[u8]) -> Option<&str> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    std::str::from_utf8(&stat[end + 1..]).ok()
 }
 
 /// The number in the line that begins so.
@@ -185,7 +185,16 @@ mod tests {
     }
 
     #[test]
-    fn names_of_processes_may_be_anything() {
+    fn names_of_programs_may_be_any_bytes() {
+        for name in [&b"a) S (b"[..], b"caf\xc3", b"\xff", b""] {
+            let stat = [b"7 (", name, b") R 1 2"].concat();
+            assert_eq!(behind_name(&stat), Some(" R 1 2"), "{name:?}");
+        }
+        assert_eq!(behind_name(b"7"), None);
+    }
+
+    #[test]
+    fn numbers_are_found_by_their_names() {
         assert_eq!(named("a: 1\nread_bytes: 17\n", "read_bytes:"), Some(17));
         assert_eq!(named("a: 1\n", "read_bytes:"), None);
     }

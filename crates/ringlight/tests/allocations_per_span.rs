@@ -139,8 +139,9 @@ fn spans_may_be_left_in_any_order() {
 }
 
 #[test]
-fn leaving_a_span_that_was_not_entered_changes_nothing() {
-    telemetry();
+fn leaving_a_span_that_was_not_entered_changes_nothing_and_is_counted() {
+    let (telemetry, _) = telemetry();
+    let exits = telemetry.ledger().unmatched_exits();
     let [mut around, mut other] = [NONE; 2];
     let span = info_span!("not entered");
     let leave = || {
@@ -156,6 +157,8 @@ fn leaving_a_span_that_was_not_entered_changes_nothing() {
     span.in_scope(|| add(&mut other, || drop(work(30))));
     leave();
     drop(span);
+    // No other test here does such a thing.
+    assert_eq!((exits, telemetry.ledger().unmatched_exits()), (0, 4));
     check("around it", around, around);
     check("not entered", other, other);
 }

@@ -110,8 +110,14 @@ fn points_count(metric: &Metric) -> usize {
 
 #[test]
 fn every_instrument_arrives_as_it_was_measured() {
+    for protocol in ["grpc", "http/protobuf", "http/json"] {
+        check_every_instrument(protocol);
+    }
+}
+
+fn check_every_instrument(protocol: &str) {
     let metrics = received(
-        &[],
+        &[("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)],
         |builder| builder,
         |meter, _| {
             let counter = meter
@@ -239,8 +245,17 @@ fn a_flush_reads_them_and_deltas_are_those_since_the_last_time() {
 
 #[test]
 fn histograms_are_exponential_where_asked_for() {
+    for protocol in ["grpc", "http/json"] {
+        check_exponential(protocol);
+    }
+}
+
+fn check_exponential(protocol: &str) {
     let name = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
-    let exponential = [(name, "base2_exponential_bucket_histogram")];
+    let exponential = [
+        (name, "base2_exponential_bucket_histogram"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+    ];
     let metrics = received(
         &exponential,
         |builder| builder,
@@ -279,15 +294,72 @@ fn histograms_are_exponential_where_asked_for() {
 }
 
 #[test]
+fn metrics_alone_may_be_sent() {
+    let alone = [
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_LOGS_EXPORTER", "none"),
+    ];
+    let metrics = received(
+        &alone,
+        |builder| builder,
+        |meter, _| meter.u64_counter("orders").build().add(1, &[]),
+    );
+    assert_eq!(points(&named(&metrics, "orders")).len(), 1);
+}
+
+#[test]
+fn only_histograms_that_nothing_else_is_said_of_are_exponential() {
+    let exponential = [(
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        "base2_exponential_bucket_histogram",
+    )];
+    let renamed = |instrument: &Instrument| {
+        let stream = Stream::builder().with_name("public").build();
+        (instrument.name() == "secret").then(|| stream.unwrap())
+    };
+    let metrics = received(
+        &exponential,
+        |builder| builder.metric_view(renamed),
+        |meter, _| {
+            meter.f64_histogram("secret").build().record(1.0, &[]);
+            let bounded = meter.f64_histogram("bounded").with_boundaries(vec![2.0]);
+            bounded.build().record(1.0, &[]);
+            meter.f64_histogram("plain").build().record(1.0, &[]);
+        },
+    );
+    assert!(metrics.iter().all(|metric| metric.name != "secret"));
+    assert!(matches!(
+        named(&metrics, "public").data,
+        Some(Data::Histogram(_))
+    ));
+    let Some(Data::Histogram(bounded)) = named(&metrics, "bounded").data else {
+        panic!("it has boundaries of its own");
+    };
+    assert_eq!(bounded.data_points[0].explicit_bounds, [2.0]);
+    assert!(matches!(
+        named(&metrics, "plain").data,
+        Some(Data::ExponentialHistogram(_))
+    ));
+}
+
+#[test]
 fn an_exemplar_leads_to_the_span_it_was_measured_in() {
+    for protocol in ["grpc", "http/json"] {
+        check_exemplar(protocol);
+    }
+}
+
+fn check_exemplar(protocol: &str) {
     let mut context = None;
     let metrics = received(
-        &[],
+        &[("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)],
         |builder| builder,
         |meter, _| {
             let histogram = meter.f64_histogram("wait").build();
             let counter = meter.u64_counter("orders").build();
             histogram.record(1.0, &[KeyValue::new("in", "no span")]);
+            // A set that is part of another.
+            histogram.record(2.0, &[]);
             info_span!("request").in_scope(|| {
                 context = TraceContext::current();
                 histogram.record(7.0, &[KeyValue::new("in", "a span")]);
@@ -309,15 +381,19 @@ fn an_exemplar_leads_to_the_span_it_was_measured_in() {
     let Some(Data::Histogram(histogram)) = named(&metrics, "wait").data else {
         panic!("no histogram");
     };
-    let of = |text: &str| {
+    let of = |text: Option<&str>| {
         let mut points = histogram.data_points.iter();
-        let expected = Some(Value::StringValue(text.to_owned()));
+        let expected = text.map(|text| Value::StringValue(text.to_owned()));
         points
             .find(|point| attribute(&point.attributes, "in") == expected)
             .unwrap()
     };
-    check(&of("a span").exemplars, exemplar::Value::AsDouble(7.0));
-    assert_eq!(of("no span").exemplars, []);
+    check(
+        &of(Some("a span")).exemplars,
+        exemplar::Value::AsDouble(7.0),
+    );
+    assert_eq!(of(Some("no span")).exemplars, []);
+    assert_eq!(of(None).exemplars, []);
     check(
         &points(&named(&metrics, "orders"))[0].exemplars,
         exemplar::Value::AsInt(1),

@@ -33,6 +33,22 @@ fn files(directory: &Path) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// Waits until a text is in the files so often.
+fn wait_for(directory: &Path, text: &str, times: usize) {
+    let until = Instant::now() + LONG;
+    loop {
+        let entries = std::fs::read_dir(directory).unwrap();
+        // The oldest may go meanwhile.
+        let files = entries.filter_map(|entry| std::fs::read(entry.unwrap().path()).ok());
+        let found = files.map(|file| String::from_utf8_lossy(&file).matches(text).count());
+        if found.sum::<usize>() >= times {
+            return;
+        }
+        assert!(Instant::now() < until, "no `{text}`");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// The events of a file that may be cut off.
 fn events(file: &[u8]) -> Vec<Value> {
     let text = std::str::from_utf8(file).unwrap();
@@ -54,9 +70,20 @@ fn drawn(run: impl FnOnce()) -> Vec<Value> {
 }
 
 fn drawn_by(builder: Builder, run: impl FnOnce()) -> Vec<Value> {
+    drawn_with(builder, |_| (), |_| run())
+}
+
+/// What `run` draws, which is shown where.
+fn drawn_with(
+    builder: Builder,
+    change: impl FnOnce(&mut TraceFileConfig),
+    run: impl FnOnce(&Path),
+) -> Vec<Value> {
     let directory = tempfile::tempdir().unwrap();
-    let (dispatch, telemetry) = builder.trace_file(directory.path()).build().unwrap();
-    tracing::dispatcher::with_default(&dispatch, run);
+    let mut config = TraceFileConfig::new(directory.path());
+    change(&mut config);
+    let (dispatch, telemetry) = builder.trace_file(config).build().unwrap();
+    tracing::dispatcher::with_default(&dispatch, || run(directory.path()));
     drop(dispatch);
     telemetry.shutdown(LONG);
     drop(telemetry);
@@ -199,6 +226,21 @@ fn a_future_is_its_polls_and_a_life_of_its_own() {
 }
 
 #[test]
+fn a_future_that_is_polled_once_is_a_slice_with_its_fields() {
+    let clock = ringlight::Clock::manual(ManualTime::default());
+    let events = drawn_by(builder().clock(clock), || {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.build().unwrap();
+        // It is entered once more where it is dropped.
+        runtime.block_on(async { info!("found") }.instrument(info_span!("look up", id = 5)));
+    });
+    let slice = one(&events, "X", "look up");
+    assert_eq!(slice["args"]["id"], 5);
+    assert_eq!(of(&events, "b", "look up").len(), 0);
+    assert_eq!(one(&events, "i", "found")["tid"], slice["tid"]);
+}
+
+#[test]
 fn work_that_is_given_to_another_thread_is_shown_to_come_from_there() {
     let events = drawn(|| {
         let parent = info_span!("parent");
@@ -296,15 +338,16 @@ fn slices_of_a_thread_are_within_each_other_or_apart() {
 
 #[test]
 fn counters_are_tracks_of_their_own() {
-    let events = drawn(|| {
+    let often = |config: &mut TraceFileConfig| config.counter_interval = Duration::from_millis(1);
+    let events = drawn_with(builder(), often, |directory| {
         let (sender, _receiver) = ringlight::channel::mpsc::named("orders", 8);
         sender.try_send(1).unwrap();
         sender.try_send(2).unwrap();
-        // They are read every second.
-        std::thread::sleep(Duration::from_millis(1300));
+        // Those that are read first may be of before, and those last of after.
+        wait_for(directory, "\"messages\":2", 2);
     });
     let waiting = of(&events, "C", "channel orders");
-    assert_eq!(waiting.last().unwrap()["args"]["messages"], 2);
+    assert!(waiting.iter().any(|one| one["args"]["messages"] == 2));
     if cfg!(target_os = "linux") {
         let memory = of(&events, "C", "memory");
         assert!(memory[0]["args"]["bytes"].as_f64().unwrap() > 100_000.0);
@@ -350,12 +393,12 @@ fn a_file_that_is_full_is_followed_by_another_and_the_oldest_go() {
     config.directory_bytes_max = 256 * 1024;
     let (dispatch, telemetry) = builder().trace_file(config).build().unwrap();
     tracing::dispatcher::with_default(&dispatch, || {
-        for round in 0..20 {
-            for _ in 0..100 {
+        for round in 0..7 {
+            for _ in 0..300 {
                 info_span!("round", round).in_scope(|| ());
             }
             telemetry.flush(LONG).unwrap();
-            std::thread::sleep(Duration::from_millis(300));
+            wait_for(directory.path(), &format!("\"round\":{round}"), 300);
         }
     });
     telemetry.shutdown(LONG);
@@ -374,7 +417,7 @@ fn a_file_that_is_full_is_followed_by_another_and_the_oldest_go() {
         );
     }
     let last = events(files.last().unwrap());
-    assert_eq!(of(&last, "X", "round").last().unwrap()["args"]["round"], 19);
+    assert_eq!(of(&last, "X", "round").last().unwrap()["args"]["round"], 6);
 }
 
 #[test]

@@ -290,6 +290,14 @@ fn the_runtime_it_starts_in_is_watched_unless_told_otherwise() {
             let tasks = runtime.metrics().num_alive_tasks();
             assert_eq!(tasks, usize::from(watch));
         });
+        let runtime = single();
+        runtime.block_on(async {
+            let said = [("RINGLIGHT_WATCH_CURRENT_RUNTIME", watch.to_string())];
+            let builder = ringlight::builder().environment(said);
+            let (_dispatch, _telemetry) = builder.log_format(LogFormat::Off).build().unwrap();
+            let tasks = runtime.metrics().num_alive_tasks();
+            assert_eq!(tasks, usize::from(watch));
+        });
     }
 }
 

@@ -1,4 +1,5 @@
 import type { TraceSummary } from './api/types';
+import { keyOf } from './values';
 
 /** Traces with the same root span: what a long list is made of. */
 export interface RootGroup {
@@ -21,7 +22,7 @@ export function rootGroups(traces: readonly TraceSummary[]): RootGroup[] {
   const groups = new Map<string, RootGroup>();
   for (const { root_service: service, root_name: name, error_count: errors } of traces) {
     if (name === '') continue;
-    const key = `${service}\n${name}`;
+    const key = keyOf(service, name);
     const group = groups.get(key) ?? { service, name, traces: 0, failed: 0 };
     group.traces += 1;
     if (errors > 0) group.failed += 1;

@@ -16,7 +16,7 @@ import {
 } from './ledger';
 import { mergeNewest } from './merge';
 import { messageOf } from './message';
-import { bounds, rangeFrom, rangeParams } from './range';
+import { bounds, chartBounds, rangeFrom, rangeParams } from './range';
 import { explain } from './refusals';
 import { parseLocation } from './router.svelte';
 import { programOf } from './service';
@@ -73,6 +73,17 @@ describe('addresses', () => {
       from: '700000000000',
       to: null,
     });
+  });
+
+  test('charts begin with what is stored, and are never shorter than a minute', () => {
+    const last = rangeFrom(new URLSearchParams('last=5m'));
+    const from = (oldest: string | null) => chartBounds(last, 1_000_000, oldest).from;
+    expect(from(null)).toBe('700000000000');
+    expect(from('600000000000')).toBe('700000000000');
+    expect(from('800000000000')).toBe('800000000000');
+    expect(from('999000000000')).toBe('940000000000');
+    const fixed = rangeFrom(new URLSearchParams('from=1000&to=2000'));
+    expect(chartBounds(fixed, 1_000_000, '999000000000')).toEqual({ from: '1000000000', to: '2000000000' });
   });
 });
 
@@ -153,6 +164,7 @@ describe('ledgers', () => {
     final: false,
     signals: { traces: cells, logs: { ...cells, submitted: 0, recovered: 0 } },
     negative_durations: 0,
+    unmatched_exits: 0,
     stored: { traces: 6 },
     threads: [],
     ring_bytes: 0,
@@ -268,6 +280,12 @@ test('roots are grouped, the most frequent first, the missing left out', () => {
     error_count,
     services: [],
   });
+  expect(
+    rootGroups([
+      { ...trace('b\nc'), root_service: 'a' },
+      { ...trace('c'), root_service: 'a\nb' },
+    ]),
+  ).toHaveLength(2);
   expect(rootGroups([trace('a'), trace('b', 2), trace('b'), trace('')])).toEqual([
     { service: 's', name: 'b', traces: 2, failed: 1 },
     { service: 's', name: 'a', traces: 1, failed: 0 },

@@ -1,7 +1,20 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
-import type { Aggregation, Metric, MetricData, MetricSeries } from './api/types';
-import { columns, compact, metricValue, ofService, seriesLabel, tickTime } from './metrics';
+import type { Aggregation, Metric, MetricData, MetricOverview, MetricSeries } from './api/types';
+import {
+  columns,
+  compact,
+  exemplarValue,
+  findMetric,
+  hasOwnUnit,
+  metricKey,
+  metricParams,
+  metricValue,
+  ofService,
+  seriesLabel,
+  tickTime,
+  unitLabel,
+} from './metrics';
 
 function metric(kind: Metric['kind'], unit: string): Metric {
   return {
@@ -25,11 +38,40 @@ describe('values of metrics', () => {
     ['sum', 's', 'rate', 0.25, '25 %'],
     ['sum', 'By', 'rate', 2048, '2 KiB/s'],
     ['gauge', 'By', 'avg', 1_572_864, '1.5 MiB'],
-    ['gauge', '1', 'avg', 0.123, '12.3 %'],
+    ['gauge', '1', 'avg', 0.123, '0.123'],
     ['gauge', 'Cel', 'max', 36.6, '36.6 Cel'],
     ['gauge', '', 'max', NaN, '?'],
   ])('%s in %s as %s: %d is %s', (kind, unit, aggregation, value, expected) => {
     expect(metricValue(metric(kind, unit), aggregation, value)).toBe(expected);
+  });
+
+  it('are a part of a whole where their name says so', () => {
+    const shown = (name: string, value: number) =>
+      metricValue({ ...metric('gauge', '1'), name }, 'avg', value);
+    expect(shown('process.cpu.utilization', 0.123)).toBe('12.3 %');
+    expect(shown('cache_hit_ratio', 1)).toBe('100 %');
+    expect(['jobs.waiting', 'iteration', 'leader'].map((name) => shown(name, 1))).toEqual(['1', '1', '1']);
+  });
+
+  it('have exemplars in their own unit, whatever is made of them', () => {
+    const latency = metric('histogram', 's');
+    expect(exemplarValue(latency, 0.25)).toBe('250 ms');
+    expect(exemplarValue(metric('sum', 'By'), 2048)).toBe('2 KiB');
+    const own = (kind: Metric['kind'], ...aggregations: Aggregation[]) =>
+      aggregations.map((aggregation) => hasOwnUnit(metric(kind, 's'), aggregation));
+    expect(own('histogram', 'p99', 'avg', 'sum', 'rate', 'count')).toEqual([true, true, true, false, false]);
+    expect(own('sum', 'sum', 'rate', 'count')).toEqual([true, false, false]);
+  });
+
+  it('has units as words', () => {
+    expect(['{message}', 's', '1', '', 'By', 'By/s'].map(unitLabel)).toEqual([
+      'message',
+      's',
+      '',
+      '',
+      'bytes',
+      'By/s',
+    ]);
   });
 
   it('shortens large numbers', () => {
@@ -41,6 +83,38 @@ describe('values of metrics', () => {
       '1.23 M',
       '-2.5 G',
     ]);
+  });
+});
+
+describe('metrics of one name', () => {
+  const overview = (part: Partial<Metric>): MetricOverview => ({
+    metric: { ...metric('gauge', ''), ...part },
+    series_count: 1,
+    services: [],
+    scopes: [],
+    attribute_keys: [],
+    last_unix_nano: '1',
+  });
+  const all = [
+    overview({ unit: 's' }),
+    overview({}),
+    overview({ kind: 'sum', is_monotonic: true }),
+    overview({ kind: 'sum', is_monotonic: false }),
+    overview({ name: 'other' }),
+  ];
+
+  it('are told apart and found again by their address', () => {
+    expect(new Set(all.map((one) => metricKey(one.metric))).size).toBe(all.length);
+    for (const one of all) {
+      const given = Object.entries(metricParams(one.metric)).filter(([, value]) => value !== '');
+      expect(findMetric(all, new URLSearchParams(given))).toBe(one);
+    }
+  });
+
+  it('are found by less, too', () => {
+    expect(findMetric(all, new URLSearchParams('name=m'))).toBe(all[0]);
+    expect(findMetric(all, new URLSearchParams('name=m&kind=sum'))).toBe(all[2]);
+    expect(findMetric(all, new URLSearchParams('name=none'))).toBe(null);
   });
 });
 
@@ -87,6 +161,19 @@ describe('series', () => {
       [1, 2],
     ]);
     expect(columns(answer('avg', 25, line))[1]).toEqual([1, 2]);
+  });
+
+  it('leave out the last step while clients may not have reported it yet', () => {
+    const line = series([10, 1], [20, 2]);
+    const at = (second: number) => {
+      vi.useFakeTimers({ now: second * 1000 });
+      const [times] = columns(answer('rate', Math.min(second, 30), line));
+      vi.useRealTimers();
+      return times;
+    };
+    expect(at(30)).toEqual([10]);
+    expect(at(35)).toEqual([10]);
+    expect(at(36)).toEqual([10, 20]);
   });
 
   it('have marks as precise as these are apart', () => {

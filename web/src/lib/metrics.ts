@@ -1,7 +1,7 @@
-import type { Aggregation, Attribute, Metric, MetricData, MetricSeries } from './api/types';
+import type { Aggregation, Attribute, Metric, MetricData, MetricOverview, MetricSeries } from './api/types';
 import { duration, signedBytes } from './format';
 import { nanosOf } from './time';
-import { visible } from './values';
+import { keyOf, visible } from './values';
 
 const AGGREGATIONS: Record<Aggregation, string> = {
   rate: 'a second',
@@ -19,6 +19,36 @@ const AGGREGATIONS: Record<Aggregation, string> = {
 /** An aggregation in words. */
 export function aggregationLabel(aggregation: Aggregation): string {
   return AGGREGATIONS[aggregation];
+}
+
+/** Tells a metric from the others: the same name with another kind or unit is another one. */
+export function metricKey({ name, kind, unit, is_monotonic: grows }: Metric): string {
+  return keyOf(name, kind, unit, grows);
+}
+
+/** What names a metric in an address. */
+export function metricParams(metric: Metric): Record<'name' | 'kind' | 'unit' | 'monotonic', string> {
+  return { name: metric.name, ...chosenBy(metric) };
+}
+
+/** What tells the API which of several metrics of a name is meant. */
+export function chosenBy(metric: Metric): Record<'kind' | 'unit' | 'monotonic', string> {
+  const { kind, unit, is_monotonic: grows } = metric;
+  return { kind, unit, monotonic: kind === 'sum' ? String(grows) : '' };
+}
+
+/** The metric that an address names: of several of the name the one that agrees with most of what else it says. */
+export function findMetric(all: readonly MetricOverview[], params: URLSearchParams): MetricOverview | null {
+  const named = all.filter(({ metric }) => metric.name === params.get('name'));
+  // An address that says more has no `unit` where that is empty.
+  if (!params.has('kind')) return named[0] ?? null;
+  // The kind says more than the unit, and that more than the rest.
+  const agreement = ({ metric }: MetricOverview) =>
+    Object.entries(chosenBy(metric)).reduce(
+      (sum, [key, value]) => 2 * sum + Number((params.get(key) ?? '') === value),
+      0,
+    );
+  return [...named].sort((a, b) => agreement(b) - agreement(a))[0] ?? null;
 }
 
 /** Seconds in a unit of time as UCUM writes it. */
@@ -46,9 +76,30 @@ export function metricValue(metric: Metric, aggregation: Aggregation, value: num
     const factor = unit === 'By' ? 1 : unit === 'KiBy' ? 1024 : 1024 * 1024;
     return `${signedBytes(value * factor)}${each}`;
   }
-  if (unit === '1' && metric.kind === 'gauge') return `${compact(value * 100)} %`;
+  if (unit === '1' && isPart(metric.name)) return `${compact(value * 100)} %`;
   const plain = unit === '1' ? '' : /^\{.*\}$/.test(unit) ? '' : ` ${unit}`;
   return `${compact(value)}${plain}${each}`;
+}
+
+/** Whether a metric without a dimension is a part of a whole, by its name; others are mostly counts of things. */
+function isPart(name: string): boolean {
+  return /(^|[._])(utilization|ratio|fraction)$/i.test(name);
+}
+
+/** Whether the values of an aggregation are measured in the unit of the metric, as its exemplars are. */
+export function hasOwnUnit(metric: Metric, aggregation: Aggregation): boolean {
+  return aggregation !== 'rate' && !counts(metric, aggregation);
+}
+
+/** The value of an exemplar for people: one that was measured, whatever is made of all of them. */
+export function exemplarValue(metric: Metric, value: number): string {
+  return metricValue(metric, 'max', value);
+}
+
+/** A unit of UCUM for people: what stands in braces is a word, and `1` is no unit. */
+export function unitLabel(unit: string): string {
+  if (unit === '1') return '';
+  return unit === 'By' ? 'bytes' : unit.replace(/^\{(.*)\}$/, '$1');
 }
 
 /** Three significant digits, thousands as `k`, millions as `M`. */
@@ -85,11 +136,16 @@ export function shortLabel(labels: readonly Attribute[]): string {
 /** What is added up over a step says too little while that is not over. */
 const OF_WHOLE_STEPS: readonly Aggregation[] = ['rate', 'sum', 'count'];
 
-/** The points of a series without the one of a step that is not over, where that would mislead. */
+/** What clients measured may come so much later: the interval of export that they have by default, and the way. */
+const REPORTED_AFTER_MS = 6000;
+
+/** The points of a series without those of steps that are not over, or not reported yet, where these would mislead. */
 export function wholePoints(series: MetricSeries, data: MetricData): MetricSeries['points'] {
   const isAdded = OF_WHOLE_STEPS.includes(data.aggregation) && data.metric.kind !== 'gauge';
   if (!isAdded) return series.points;
-  const end = nanosOf(data.to_unix_nano) - BigInt(data.step_nano);
+  const reported = BigInt(Date.now() - REPORTED_AFTER_MS) * 1_000_000n;
+  const to = nanosOf(data.to_unix_nano);
+  const end = (to < reported ? to : reported) - BigInt(data.step_nano);
   return series.points.filter(({ time_unix_nano: time }) => nanosOf(time) <= end);
 }
 

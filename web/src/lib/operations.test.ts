@@ -67,9 +67,9 @@ describe('operations over time', () => {
     expect(totalOf(operation(), 'alloc.count')).toEqual({ sum: 0, each: 0 });
   });
 
-  it('are found by service and name', () => {
+  it('are found by service, name and kind', () => {
     expect(filterOf(operation({ name: 'say "hi"' }))).toBe(
-      '{ resource.service.name = "shop" && name = "say \\"hi\\"" }',
+      '{ resource.service.name = "shop" && name = "say \\"hi\\"" && kind = server }',
     );
   });
 });

@@ -55,8 +55,8 @@ export function sumOf(operations: readonly Operation[]): {
 }
 
 /** A filter that finds the spans of an operation. */
-export function filterOf({ service, name }: Operation): string {
-  return `{ resource.service.name = ${quote(service)} && name = ${quote(name)} }`;
+export function filterOf({ service, name, kind }: Operation): string {
+  return `{ resource.service.name = ${quote(service)} && name = ${quote(name)} && kind = ${kind} }`;
 }
 
 /** The sum of an attribute, and how much it is for each span of the operation. */

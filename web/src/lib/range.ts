@@ -50,6 +50,19 @@ export function bounds(range: Range, nowMillis: number, since: string | null = n
   };
 }
 
+/** A chart of less than a minute would change its scale with every look at it. */
+const CHART_MIN_MS = 60_000;
+
+/**
+ * The ends of charts and rates: where a span back from now is longer than anything has been stored, it begins with the
+ * `oldest`, so that the first minutes of a backend are not a corner of a quarter of an hour.
+ */
+export function chartBounds(range: Range, nowMillis: number, oldest: string | null): Bounds {
+  if (range.last === '' || oldest === null) return bounds(range, nowMillis);
+  const latest = nanosFromMillis(nowMillis - CHART_MIN_MS);
+  return bounds(range, nowMillis, compareNanos(oldest, latest) > 0 ? latest : oldest);
+}
+
 export function rangeParams(range: Range): Record<string, string | null> {
   return {
     last: range.last || null,

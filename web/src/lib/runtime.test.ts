@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import type { MetricOverview } from './api/types';
+import type { Metric, MetricOverview } from './api/types';
 import { PARTS, titleOf, wantedOf } from './runtime';
 
 function overview(name: string, scope: string, services = ['shop']): MetricOverview {
@@ -49,6 +49,14 @@ describe('charts of the runtime', () => {
     expect(by('process', 'bank')).toBe('point.cpu.mode');
     expect(by('process', 'shop')).toBe('');
     expect(by('channels', '')).toBe('point.channel.name');
+  });
+
+  it('are told apart where there are several of one name', () => {
+    const lag = overview('process.lag', 'ringlight.process');
+    const of = (part: Partial<Metric>) => ({ ...lag, metric: { ...lag.metric, ...part } });
+    const all = [lag, of({ unit: 's' }), of({ kind: 'sum' }), of({ kind: 'sum', is_monotonic: true })];
+    const keys = wantedOf(part('process'), all, '').map(({ key }) => key);
+    expect(new Set(keys).size).toBe(4);
   });
 
   it('have titles, known or made of the name', () => {

@@ -1,4 +1,5 @@
 import type { Aggregation, Metric, MetricOverview } from './api/types';
+import { metricKey } from './metrics';
 
 /** How a metric that is known is shown. */
 interface Known {
@@ -117,7 +118,7 @@ export function wantedOf(part: Part, metrics: readonly MetricOverview[], service
     .map(({ metric }) => {
       const known = part.known[metric.name];
       return {
-        key: `${metric.name}\n${metric.kind}\n${metric.unit}`,
+        key: metricKey(metric),
         metric,
         title: known?.title ?? titleOf(metric.name, part.prefix),
         agg: known?.agg ?? '',
@@ -132,10 +133,13 @@ export function titleOf(name: string, prefix: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** Attributes that say what was allocated: in a span itself, and with everything within it. */
+/**
+ * Attributes that say what was allocated: in a span itself, and with everything within it. Operations are sorted by
+ * the first.
+ */
 export const ALLOCATIONS = [
-  'alloc.count',
   'alloc.bytes',
+  'alloc.count',
   'alloc.net_bytes',
   'dealloc.count',
   'dealloc.bytes',

@@ -62,3 +62,8 @@ const TYPE_LABELS: Record<string, string> = { string: 'str', double: 'float', by
 export function typeLabel(type: string): string {
   return TYPE_LABELS[type] ?? type;
 }
+
+/** Tells things apart by several texts, whatever these hold. */
+export function keyOf(...parts: readonly (string | number | boolean)[]): string {
+  return JSON.stringify(parts);
+}

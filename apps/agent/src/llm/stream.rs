@@ -122,7 +122,7 @@ impl LlmClient {
     ///
     /// # Errors
     /// No answer, after the last attempt, or one that broke off.
-    #[tracing::instrument(
+    #[ringlight::instrument(
         name = "llm.chat_stream",
         skip_all,
         fields(

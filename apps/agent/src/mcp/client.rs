@@ -4,9 +4,9 @@ use std::future::poll_fn;
 use std::pin::pin;
 
 use ringlight::TraceContext;
+use ringlight::channel::oneshot;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::Span;
 
@@ -221,7 +221,7 @@ impl Answer for Asked {
         match method.as_str() {
             "ping" => Ok(json!({})),
             "elicitation/create" => {
-                let (answer, answered) = oneshot::channel();
+                let (answer, answered) = oneshot::named("elicited");
                 let message = params["message"].as_str().unwrap_or_default().to_owned();
                 let elicitation = Elicitation { message, answer };
                 let context = trace_of(&params);

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ringlight::channel::{mpsc, oneshot};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
-use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
@@ -101,7 +101,7 @@ impl Peer {
         writer: impl AsyncWrite + Send + Unpin + 'static,
         answers: impl Answer,
     ) -> (Self, JoinHandle<()>) {
-        let (lines, to_write) = mpsc::channel(WAITING_MAX);
+        let (lines, to_write) = mpsc::named("mcp.lines", WAITING_MAX);
         let peer = Self {
             lines,
             waiting: Arc::default(),
@@ -118,7 +118,7 @@ impl Peer {
     /// The peer refused, did not answer in time, or is gone.
     pub(super) async fn ask(&self, method: &str, params: Value) -> Result<Value, RpcError> {
         let id = self.asked.fetch_add(1, Ordering::Relaxed);
-        let (sender, answer) = oneshot::channel();
+        let (sender, answer) = oneshot::named("mcp.answer");
         self.lock().insert(id, sender);
         let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
         let outcome = if self.lines.send(Some(request.to_string())).await.is_err() {

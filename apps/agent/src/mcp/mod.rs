@@ -8,9 +8,10 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use ringlight::channel::oneshot;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::{RwLock, oneshot};
+use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 use tracing::Span;
 

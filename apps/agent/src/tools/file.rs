@@ -54,6 +54,11 @@ pub(super) async fn run(sandbox: &Sandbox, arguments: Arguments) -> Result<Strin
     match content {
         Some(content) => {
             tokio::fs::write(&place, content).await.map_err(failed)?;
+            tracing::info!(
+                target: "audit",
+                { file.path = path, file.bytes = bytes },
+                "a tool wrote a file"
+            );
             Ok(format!("wrote {bytes} bytes to {path}"))
         }
         None => tokio::fs::read_to_string(&place).await.map_err(failed),

@@ -30,7 +30,7 @@ struct Found {
     lines: String,
 }
 
-#[tracing::instrument(
+#[ringlight::instrument(
     name = "tool.search_code",
     skip_all,
     fields(search.text = arguments.text, search.files, search.matches)

@@ -90,7 +90,7 @@ async fn start_apps(
     signals: &mut Signals,
 ) -> Result<[AppProcess; 3], CliError> {
     let endpoint = http_url(backend.addresses().grpc);
-    let start = |name, args: &[&str]| AppProcess::start(name, args, &endpoint, config.verbose);
+    let start = |name, args: &[&str]| AppProcess::start(name, args, &endpoint, config);
     let model = start("model", &["--port", "0"])?;
     let (model, model_url) = until_listening(model, LISTEN_TIMEOUT, signals.next()).await?;
     let rate = config.rate.to_string();

@@ -11,6 +11,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::config::DemoConfig;
 use crate::console::Console;
 use crate::error::{CliError, Exit};
 
@@ -53,7 +54,7 @@ impl AppProcess {
         name: &'static str,
         args: &[&str],
         endpoint: &str,
-        verbose: bool,
+        config: &DemoConfig,
     ) -> Result<Self, CliError> {
         let program = std::env::current_exe().map_err(|error| cannot_start(name, &error))?;
         let mut command = Command::new(program);
@@ -61,6 +62,9 @@ impl AppProcess {
             .args(["app", name, "--until-stdin-closes"])
             .args(args)
             .args(["--otlp-endpoint", endpoint]);
+        if let Some(directory) = &config.trace_dir {
+            command.arg("--trace-dir").arg(directory);
+        }
         // The demonstration is the same whatever the surroundings say about telemetry.
         for (variable, _) in std::env::vars_os() {
             if variable == "RUST_LOG" || variable.to_string_lossy().starts_with("OTEL_") {
@@ -68,7 +72,7 @@ impl AppProcess {
             }
         }
         command.env("RINGLIGHT_CONFIG_FILE", "none");
-        Self::spawn(name, command, verbose)
+        Self::spawn(name, command, config.verbose)
     }
 
     pub(super) fn spawn(

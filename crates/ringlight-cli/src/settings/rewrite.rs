@@ -186,14 +186,8 @@ impl Rewrite {
         let replaced = section
             .key(key.get())
             .map(|old| old.replaced(&said.unwrap_or_default()));
-        let replaced = replaced.unwrap_or_default();
-        if replaced.is_empty() {
-            self.changes.push(format!(
-                "`{old}` is left out: this version does not do what it did"
-            ));
-        }
         let mut decors = Some((key.leaf_decor().clone(), decor_of(&item)));
-        for new in replaced {
+        for new in replaced.unwrap_or_default() {
             let name = new.setting.key;
             if table.contains_key(name) {
                 self.changes.push(format!(

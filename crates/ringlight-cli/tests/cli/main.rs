@@ -5,6 +5,7 @@ mod agent_map;
 mod command_line;
 mod common;
 mod demo;
+mod everything;
 mod forward;
 mod full_disk;
 mod kill;

@@ -22,8 +22,8 @@
 //! saturating); texts that were cut (8 bits, saturating); 1 for a span whose parent is in another process, and for a
 //! log record that is an audit record.
 //!
-//! Two more kinds of records have no items and are for sinks alone: a slice (3), the time a thread was in a span, and
-//! the name of a thread (4). See [`Slice`] and [`ThreadName`].
+//! Two more kinds of records have no items and are for sinks alone: a slice (3), the time a thread was in a span, with
+//! the thread that opened the span above its first byte, and the name of a thread (4). See [`Slice`] and [`ThreadName`].
 //!
 //! # Items
 //!
@@ -73,9 +73,9 @@ use ringlight_model::{Severity, SpanId, SpanKind, StatusCode};
 pub use header::{LogHeader, SpanHeader};
 pub(crate) use nested::{close_nested, open_nested};
 pub use pack::{TextPacker, load_tail};
-pub(crate) use read::PlainValue;
 pub use read::{
-    EnclosingSpan, Item, Items, KeyRef, List, LogRecord, Record, SpanRecord, Text, ValueRef,
+    EnclosingSpan, Item, Items, KeyRef, List, LogRecord, PlainValue, Record, SpanRecord, Text,
+    ValueRef,
 };
 pub use role::{FieldRole, parse_span_kind, parse_status_code};
 pub(crate) use slice::is_for_sinks;

@@ -332,10 +332,11 @@ impl<'a> ValueRef<'a> {
 }
 
 /// The usual values.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum PlainValue<'a> {
-    /// A whole text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlainValue<'a> {
+    /// A whole text, as UTF-8.
     Text(&'a [u8]),
+    /// A signed integer.
     I64(i64),
 }
 
@@ -440,6 +441,21 @@ impl<'a> Items<'a> {
         }
     }
 
+    /// The text of the first [`Item::Name`], without a look at the values before it.
+    #[must_use]
+    pub fn own_name(self) -> Option<Text<'a>> {
+        let mut rest = self.rest;
+        loop {
+            let head = ItemHead(u64::from_le_bytes(*rest.first()?));
+            if head.tag() == TAG_NAME {
+                let bytes = rest[1..].as_flattened().get(..head.len() as usize)?;
+                let cut = head.flags() & FLAG_CUT != 0;
+                return Some(Text { bytes, cut });
+            }
+            rest = rest.get(1 + head.key_words() + head.value_words()?..)?;
+        }
+    }
+
     /// The next item, and its words.
     pub(crate) fn next_with_words(&mut self) -> Option<(&'a [Word], Item<'a>)> {
         let words = self.rest;
@@ -448,11 +464,14 @@ impl<'a> Items<'a> {
         Some((&words[..count], item))
     }
 
-    /// The next item if it is a field with a text that is whole or a signed integer: most are.
-    /// It is taken apart in registers, whereas an [`Item`] is put together in memory, its parts one by one,
-    /// and waits to be read as a whole.
+    /// The next item if it is a field with a text that is whole or a signed integer, as most are: the field's index, and
+    /// its value. Of any other one nothing is taken, and [`next`](Iterator::next) has it.
+    ///
+    /// It is for who reads very many: this one is taken apart in registers, whereas an [`Item`] is put together in
+    /// memory, its parts one by one, and waits to be read as a whole.
     #[inline]
-    pub(crate) fn next_plain(&mut self) -> Option<(u16, PlainValue<'a>)> {
+    #[must_use]
+    pub fn next_plain(&mut self) -> Option<(u16, PlainValue<'a>)> {
         let (word, after) = self.rest.split_first()?;
         let head = ItemHead(u64::from_le_bytes(*word));
         if head.flags() & (FLAG_KEY_TEXT | FLAG_CUT) != 0 {

@@ -26,6 +26,9 @@ pub struct Slice {
     pub span_id: SpanId,
     /// The thread, by the number that [`ThreadName`] gives a name to; zero where it is not known.
     pub thread: u64,
+    /// The thread that opened the span, if that was another one, which was in the span's parent then, and this is the
+    /// first slice; zero otherwise. Of its number the lower 56 bits are kept.
+    pub opened_by: u64,
     /// When it was entered, Unix nanoseconds.
     pub start_unix_nano: u64,
     /// When it was left, Unix nanoseconds.
@@ -37,7 +40,7 @@ impl Slice {
     #[must_use]
     pub const fn to_words(&self) -> [u64; SLICE_WORDS] {
         [
-            KIND_SLICE as u64,
+            KIND_SLICE as u64 | self.opened_by << 8,
             self.callsite.get(),
             (self.trace_id.get() >> 64) as u64,
             self.trace_id.get() as u64,
@@ -56,7 +59,7 @@ impl Slice {
         let (words, rest) = bytes.as_chunks::<WORD_BYTES>();
         let words: &[Word; SLICE_WORDS] = words.try_into().map_err(|_| NOT_A_SLICE)?;
         let word = |at: usize| u64::from_le_bytes(words[at]);
-        if !rest.is_empty() || word(0) != u64::from(KIND_SLICE) {
+        if !rest.is_empty() || word(0) as u8 != KIND_SLICE {
             return Err(NOT_A_SLICE);
         }
         Ok(Self {
@@ -64,6 +67,7 @@ impl Slice {
             trace_id: TraceId::new(u128::from(word(2)) << 64 | u128::from(word(3))),
             span_id: SpanId::new(word(4)),
             thread: word(5),
+            opened_by: word(0) >> 8,
             start_unix_nano: word(6),
             end_unix_nano: word(7),
         })
@@ -140,6 +144,7 @@ mod tests {
             trace_id: TraceId::new(1 << 100 | 5),
             span_id: SpanId::new(9),
             thread: 11,
+            opened_by: (1 << 56) - 1,
             start_unix_nano: 20,
             end_unix_nano: u64::MAX,
         };

@@ -360,6 +360,40 @@ fn sinks_have_seen_everything_though_no_destination_answers() {
     assert!(!pipeline.show_sinks(PATIENCE));
 }
 
+/// A sink that says what it is asked for.
+struct Asked(mpsc::Sender<&'static str>);
+
+impl RecordSink for Asked {
+    fn record(&mut self, _: &Record<'_>, _: &CallsiteRegistry) {}
+
+    fn hand_over(&mut self) {
+        let _ = self.0.send("hand over");
+    }
+
+    fn flush(&mut self) {
+        let _ = self.0.send("flush");
+    }
+}
+
+#[test]
+fn sinks_are_asked_to_wait_for_their_output_by_a_flush_and_the_end_alone() {
+    let (asks, asked) = mpsc::channel();
+    let backend = Scripted::new("backend", Answer::Ok);
+    let destinations = vec![Arc::new(backend) as Arc<dyn ExporterBoxed>];
+    let sinks: Vec<Box<dyn RecordSink>> = vec![Box::new(Asked(asks))];
+    let pipeline = Pipeline::start(config(), Arc::default(), destinations, sinks).unwrap();
+    let next = || asked.recv_timeout(PATIENCE).unwrap();
+    record_span(&pipeline.recorder(), 1);
+    assert_eq!(next(), "hand over");
+    pipeline.flush(PATIENCE).unwrap();
+    assert_eq!(next(), "flush");
+    record_span(&pipeline.recorder(), 2);
+    assert_eq!(next(), "hand over");
+    pipeline.shutdown(PATIENCE);
+    drop(pipeline);
+    assert_eq!(asked.iter().collect::<Vec<_>>(), ["flush"]);
+}
+
 /// A sink that blocks until the other end is dropped.
 struct Blocks(mpsc::Receiver<()>);
 

@@ -7,7 +7,7 @@ use ringlight_export::{Compression, OtlpConfig};
 use ringlight_model::{
     KeyValue, LogRecord, Resource, Scope, Severity, Signal, Span, SpanId, TraceId, Value,
 };
-use ringlight_testing::{Backend, Format};
+use ringlight_testing::Backend;
 
 use crate::support::{PATIENCE, PROTOCOLS, Protocol, config, record_span, runtime, start};
 
@@ -127,8 +127,7 @@ fn logs_and_reports_arrive_in_the_same_way() {
         assert_eq!(record.attributes[0].key, "number", "{name}");
         let report = &seen.requests[1];
         assert_eq!(report.signal, Signal::Metrics, "{name}");
-        let is_json = report.format == Format::Json;
-        assert!(!is_json, "{name}: there is no JSON of metrics");
+        assert_eq!(report.format, protocol.format(), "{name}");
     });
 }
 

@@ -45,9 +45,15 @@ impl fmt::Display for Seen {
 
 /// Runs a future, and gives what was recorded meanwhile, in the order in which it ended.
 pub(crate) fn record(future: impl Future<Output = ()>) -> Vec<Seen> {
+    record_by(&[], future)
+}
+
+/// The same with variables set.
+pub(crate) fn record_by(variables: &[(&str, &str)], future: impl Future<Output = ()>) -> Vec<Seen> {
     let sink = Sink::default();
+    let all = [("RUST_LOG", "trace")];
     let (dispatch, telemetry) = ringlight::builder()
-        .environment([("RUST_LOG", "trace")])
+        .environment(all.iter().chain(variables).copied())
         .log_format(LogFormat::Off)
         .sink(sink.clone())
         .overflow(OverflowPolicy::Block)

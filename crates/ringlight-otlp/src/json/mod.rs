@@ -7,6 +7,7 @@
 mod answer;
 mod convert;
 mod lex;
+mod points;
 mod schema;
 #[cfg(test)]
 mod tests;

@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 
 use ringlight_model::{
-    KeyValue, LogRecord, RecordVisitor, RejectReason, Resource, Scope, Signal, Span, SpanEvent,
-    SpanLink, Status, Value,
+    KeyValue, LogRecord, Metric, MetricPoint, RecordVisitor, RejectReason, Resource, Scope, Signal,
+    Span, SpanEvent, SpanLink, Status, Value,
 };
 
-/// Writes an OTLP/JSON export request: announce a resource, then a scope, then its records.
+use super::points;
+
+/// Writes an OTLP/JSON export request: announce a resource, then a scope, then its records. Data points that follow each
+/// other and are of the same metric are put together under it.
 ///
 /// Members with default values are left out. As a [`RecordVisitor`] it can be handed to a decoder
 /// and turns a protobuf request into JSON.
@@ -28,12 +31,14 @@ pub struct Writer {
     resources: usize,
     /// Scopes under the current resource.
     scopes: usize,
-    /// Records under the current scope.
+    /// Records under the current scope: spans, log records or metrics.
     records: usize,
+    /// The metric whose points are being written.
+    metric: Option<Metric<'static>>,
 }
 
 impl Writer {
-    /// A writer of requests of `signal`, traces or logs; the other signals have no records yet.
+    /// A writer of requests of `signal`; profiles have no records yet.
     #[must_use]
     pub fn new(signal: Signal) -> Self {
         let name = match signal {
@@ -48,6 +53,7 @@ impl Writer {
             resources: 0,
             scopes: 0,
             records: 0,
+            metric: None,
         }
     }
 
@@ -59,7 +65,14 @@ impl Writer {
         self.json
     }
 
+    fn close_metric(&mut self) {
+        if self.metric.take().is_some() {
+            self.json.push_str("]}}");
+        }
+    }
+
     fn close_scope(&mut self) {
+        self.close_metric();
         if self.scopes > 0 {
             self.json.push_str("]}");
         }
@@ -84,6 +97,17 @@ impl Writer {
         }
         self.records += 1;
         Members::begin(&mut self.json)
+    }
+
+    /// Begins a metric, up to its first point.
+    fn begin_metric(&mut self, metric: &Metric<'_>) {
+        self.close_metric();
+        let mut members = self.begin_record();
+        members.text("name", &metric.name);
+        members.text("description", &metric.description);
+        members.text("unit", &metric.unit);
+        points::begin(members, metric.kind);
+        self.metric = Some(metric.clone().into_owned());
     }
 }
 
@@ -141,8 +165,8 @@ impl RecordVisitor for Writer {
         members.number("flags", span.flags);
         members.text("name", &span.name);
         members.number("kind", span.kind as u32);
-        members.time("startTimeUnixNano", span.start_unix_nano);
-        members.time("endTimeUnixNano", span.end_unix_nano);
+        members.integer("startTimeUnixNano", span.start_unix_nano);
+        members.integer("endTimeUnixNano", span.end_unix_nano);
         members.attributes("attributes", &span.attributes);
         members.number("droppedAttributesCount", span.dropped_attributes_count);
         members.list("events", &span.events, write_event);
@@ -160,8 +184,8 @@ impl RecordVisitor for Writer {
 
     fn log(&mut self, record: &LogRecord<'_>) {
         let mut members = self.begin_record();
-        members.time("timeUnixNano", record.time_unix_nano);
-        members.time("observedTimeUnixNano", record.observed_unix_nano);
+        members.integer("timeUnixNano", record.time_unix_nano);
+        members.integer("observedTimeUnixNano", record.observed_unix_nano);
         members.number("severityNumber", u32::from(record.severity.number()));
         members.text("severityText", &record.severity_text);
         if record.body != Value::Empty {
@@ -176,27 +200,36 @@ impl RecordVisitor for Writer {
         members.end();
     }
 
+    fn point(&mut self, metric: &Metric<'_>, point: &MetricPoint<'_>) {
+        if self.metric.as_ref() == Some(metric) {
+            self.json.push(',');
+        } else {
+            self.begin_metric(metric);
+        }
+        points::write(&mut self.json, point);
+    }
+
     fn rejected(&mut self, _: RejectReason) {}
 }
 
 /// The members of one object.
-struct Members<'a> {
+pub(super) struct Members<'a> {
     json: &'a mut String,
     first: bool,
 }
 
 impl<'a> Members<'a> {
-    fn begin(json: &'a mut String) -> Self {
+    pub(super) fn begin(json: &'a mut String) -> Self {
         json.push('{');
         Self { json, first: true }
     }
 
-    fn end(self) {
+    pub(super) fn end(self) {
         self.json.push('}');
     }
 
     /// Writes a member's name; the caller writes its value.
-    fn name(&mut self, name: &str) -> &mut String {
+    pub(super) fn name(&mut self, name: &str) -> &mut String {
         if !std::mem::take(&mut self.first) {
             self.json.push(',');
         }
@@ -206,32 +239,37 @@ impl<'a> Members<'a> {
         self.json
     }
 
-    fn text(&mut self, name: &str, text: &str) {
+    pub(super) fn text(&mut self, name: &str, text: &str) {
         if !text.is_empty() {
             write_text(self.name(name), text);
         }
     }
 
-    fn number(&mut self, name: &str, number: u32) {
+    pub(super) fn number(&mut self, name: &str, number: u32) {
         if number != 0 {
             append(self.name(name), format_args!("{number}"));
         }
     }
 
     /// A 64-bit integer, which JSON numbers cannot hold.
-    fn time(&mut self, name: &str, unix_nano: u64) {
-        if unix_nano != 0 {
-            append(self.name(name), format_args!("\"{unix_nano}\""));
+    pub(super) fn integer(&mut self, name: &str, number: u64) {
+        if number != 0 {
+            append(self.name(name), format_args!("\"{number}\""));
         }
     }
 
-    fn id(&mut self, name: &str, is_valid: bool, id: &dyn std::fmt::Display) {
+    pub(super) fn id(&mut self, name: &str, is_valid: bool, id: &dyn std::fmt::Display) {
         if is_valid {
             append(self.name(name), format_args!("\"{id}\""));
         }
     }
 
-    fn list<T>(&mut self, name: &str, items: &[T], mut write: impl FnMut(&mut String, &T)) {
+    pub(super) fn list<T>(
+        &mut self,
+        name: &str,
+        items: &[T],
+        mut write: impl FnMut(&mut String, &T),
+    ) {
         if items.is_empty() {
             return;
         }
@@ -246,19 +284,19 @@ impl<'a> Members<'a> {
         json.push(']');
     }
 
-    fn attributes(&mut self, name: &str, attributes: &[KeyValue<'_>]) {
+    pub(super) fn attributes(&mut self, name: &str, attributes: &[KeyValue<'_>]) {
         self.list(name, attributes, write_key_value);
     }
 }
 
-fn append(json: &mut String, text: std::fmt::Arguments<'_>) {
+pub(super) fn append(json: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = json.write_fmt(text);
 }
 
 fn write_event(json: &mut String, event: &SpanEvent<'_>) {
     let mut members = Members::begin(json);
-    members.time("timeUnixNano", event.time_unix_nano);
+    members.integer("timeUnixNano", event.time_unix_nano);
     members.text("name", &event.name);
     members.attributes("attributes", &event.attributes);
     members.number("droppedAttributesCount", event.dropped_attributes_count);
@@ -309,7 +347,7 @@ fn write_value(json: &mut String, value: &Value<'_>) {
     members.end();
 }
 
-fn write_double(json: &mut String, value: f64) {
+pub(super) fn write_double(json: &mut String, value: f64) {
     if value.is_nan() {
         json.push_str("\"NaN\"");
     } else if value.is_infinite() {

@@ -105,6 +105,7 @@ const RECOVERED: &str = "recovered";
 mod names {
     pub(super) const EXPORTED_RECOVERED: &str = "ringlight.ledger.exported_recovered";
     pub(super) const NEGATIVE_DURATIONS: &str = "ringlight.ledger.negative_durations";
+    pub(super) const UNMATCHED_EXITS: &str = "ringlight.ledger.unmatched_exits";
     pub(super) const THREAD_RECORDS: &str = "ringlight.thread.records";
     pub(super) const RING_USAGE: &str = "ringlight.ring.usage";
     pub(super) const RING_LIMIT: &str = "ringlight.ring.limit";

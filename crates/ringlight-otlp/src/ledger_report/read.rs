@@ -137,6 +137,9 @@ fn taker(name: &[u8]) -> Option<Take> {
         names::NEGATIVE_DURATIONS => |report, point| {
             report.ledger.set_negative_durations(point.int);
         },
+        names::UNMATCHED_EXITS => |report, point| {
+            report.ledger.set_unmatched_exits(point.int);
+        },
         names::THREAD_RECORDS => thread_records,
         names::RING_USAGE => |report, point| {
             if let Some(row) = row(report, point) {

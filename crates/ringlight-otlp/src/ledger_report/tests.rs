@@ -26,6 +26,7 @@ fn ledger() -> LedgerSnapshot {
     ledger.account_mut(Signal::Metrics).submitted = 12;
     ledger.account_mut(Signal::Metrics).exported = 12;
     ledger.set_negative_durations(4);
+    ledger.set_unmatched_exits(6);
     ledger
 }
 

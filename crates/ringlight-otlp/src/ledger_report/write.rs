@@ -37,6 +37,7 @@ pub fn encode(resource: &Resource<'_>, report: &Report<'_>) -> Vec<u8> {
     ledger(&mut metrics, report.ledger);
     exported_recovered(&mut metrics, report.ledger);
     negative_durations(&mut metrics, report.ledger);
+    unmatched_exits(&mut metrics, report.ledger);
     threads(&mut metrics, report.ledger);
     changes(&mut metrics, report.rules);
     if let Some(cost) = report.cost {
@@ -102,6 +103,16 @@ fn negative_durations(metrics: &mut Metrics<'_>, ledger: &ThreadLedger) {
     metrics.metric(about, |points| {
         points.int(ledger.ledger.negative_durations(), [])
     });
+}
+
+fn unmatched_exits(metrics: &mut Metrics<'_>, ledger: &ThreadLedger) {
+    let exits = ledger.ledger.unmatched_exits();
+    if exits == 0 {
+        return;
+    }
+    let text = "Spans that were left by a thread that had not entered them.";
+    let about = about(names::UNMATCHED_EXITS, text, "{exit}", Shape::Counter);
+    metrics.metric(about, |points| points.int(exits, []));
 }
 
 fn for_each_outcome(

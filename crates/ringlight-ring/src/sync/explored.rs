@@ -45,6 +45,12 @@ macro_rules! method {
             self.0.swap(value, order)
         }
     };
+    (fetch_add $value:ty) => {
+        pub fn fetch_add(&self, value: $value, order: Ordering) -> $value {
+            take_turn();
+            self.0.fetch_add(value, order)
+        }
+    };
     (fetch_or $value:ty) => {
         pub fn fetch_or(&self, value: $value, order: Ordering) -> $value {
             take_turn();
@@ -100,6 +106,6 @@ macro_rules! atomics {
 atomics! {
     AtomicBool of bool: load store swap;
     AtomicU8 of u8: swap compare_exchange;
-    AtomicU64 of u64: load store fetch_update;
+    AtomicU64 of u64: load store fetch_add fetch_update;
     AtomicUsize of usize: load store swap fetch_or fetch_and compare_exchange;
 }

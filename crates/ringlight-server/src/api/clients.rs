@@ -34,6 +34,8 @@ pub struct ClientStatus {
     /// Its spans that ended before they began, which it sends with a duration of zero. Of the spans in
     /// `signals`.
     pub negative_durations: u64,
+    /// How often its threads left spans that they had not entered.
+    pub unmatched_exits: u64,
     /// What is stored of it since this server started, which is less than `exported` of `signals` where the
     /// client started earlier, and by `exported_recovered`.
     pub stored: ClientStored,
@@ -196,6 +198,7 @@ impl ClientStatus {
                 metrics: one.points,
             }),
             negative_durations: report.ledger.negative_durations(),
+            unmatched_exits: report.ledger.unmatched_exits(),
             threads: report.threads.into_iter().map(Into::into).collect(),
             ring_bytes: report.ring_bytes,
             cost: report.cost.map(Into::into),

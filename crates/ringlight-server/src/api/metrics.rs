@@ -26,6 +26,7 @@ const SERIES_MAX: usize = 1000;
 /// Attributes an answer is divided by.
 const BY_MAX: usize = 16;
 const KEYS_CHARS_MAX: usize = 1024;
+const UNIT_CHARS_MAX: usize = 1024;
 const SECOND_NANO: u64 = 1_000_000_000;
 /// The time asked for if none is.
 const RANGE_DEFAULT_NANO: u64 = 60 * 60 * SECOND_NANO;
@@ -43,7 +44,8 @@ const KINDS: [&str; 5] = [
 /// The metrics something is stored of.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Metrics<'a> {
-    /// By name. The same name with another kind or unit is another metric.
+    /// By name. The same name with another kind or unit is another metric, and so is a sum that may shrink beside one
+    /// that may not.
     metrics: Vec<MetricOverview<'a>>,
 }
 
@@ -56,7 +58,7 @@ pub(super) struct MetricBody<'a> {
     /// What its points are.
     #[schema(pattern = "^(gauge|sum|histogram|exponential_histogram|summary)$")]
     kind: &'static str,
-    /// What they are relative to; null for a gauge.
+    /// What the newest of them is relative to, which makes no difference to an answer; null for a gauge.
     #[schema(required, pattern = "^(delta|cumulative)$")]
     temporality: Option<&'static str>,
     /// Whether it is a sum of which nothing is ever taken away.
@@ -231,6 +233,8 @@ pub(super) async fn list(
         ("agg" = inline(Option<AggregationName>), Query, description = "What is made of the points of a step; the metric says which make sense. Default the first of these."),
         ("by" = Option<String>, Query, max_length = 1024, description = "Keys of attributes, separated by commas, 16 at most: a series for each combination of their values. They are looked for on the point, else on its resource; `point.` or `resource.` before a key says where."),
         ("kind" = Option<String>, Query, description = "Which kind, if there are several metrics of the name. Default the one that was seen last."),
+        ("unit" = Option<String>, Query, max_length = 1024, description = "Of which unit, if there are several of the name and kind; empty for the one without. Default the one that was seen last."),
+        ("monotonic" = Option<bool>, Query, description = "Whether it is a sum of which nothing is ever taken away, if there are both. Default the one that was seen last."),
         ("from" = Option<u64>, Query, description = "First time, Unix nanoseconds, included. Default an hour before `to`."),
         ("to" = Option<u64>, Query, description = "Last time, Unix nanoseconds, included. Default now."),
         ("step" = Option<u64>, Query, minimum = 1_000_000_000_u64, maximum = 31_622_400_000_000_000_u64, description = "Length of a step in nanoseconds. Steps begin at multiples of it; there may be 11 000. Default a 240th of the time, rounded up to seconds."),
@@ -247,11 +251,24 @@ pub(super) async fn data(
     Path(name): Path<String>,
     call: Call,
 ) -> Result<Response, ApiError> {
-    let params = call.params(&["q", "agg", "by", "kind", "from", "to", "step", "limit"])?;
+    let params = call.params(&[
+        "q",
+        "agg",
+        "by",
+        "kind",
+        "unit",
+        "monotonic",
+        "from",
+        "to",
+        "step",
+        "limit",
+    ])?;
     let (from_unix_nano, to_unix_nano) = range(&params)?;
     let search = MetricSearch {
         name,
         kind: kind(&params)?,
+        unit: unit(&params)?,
+        is_monotonic: params.parsed("monotonic", "true, false")?,
         query: params.query(QuerySignal::Metrics)?,
         aggregation: params.choice("agg", AggregationName::deserialize)?,
         by: keys(&params, "by", BY_MAX)?,
@@ -295,6 +312,12 @@ fn kind(params: &Params) -> Result<Option<String>, ApiError> {
         return Ok(Some(kind.to_owned()));
     }
     Err(ApiError::parameter("kind", kind, &KINDS.join(", ")))
+}
+
+fn unit(params: &Params) -> Result<Option<String>, ApiError> {
+    let unit = params.bounded("unit", UNIT_CHARS_MAX)?;
+    let is_given = !unit.is_empty() || params.is_empty("unit");
+    Ok(is_given.then(|| unit.to_owned()))
 }
 
 /// Keys of attributes, separated by commas.

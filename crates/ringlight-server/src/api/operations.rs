@@ -50,7 +50,8 @@ pub(super) struct Operations<'a> {
     operations_left_out: u64,
     /// Spans that are in no figure, as there are too many operations.
     spans_left_out: u64,
-    /// Spans that are not in the sums of attributes: of more than two million, the oldest.
+    /// Spans that are not in the sums of attributes: of more than two million the oldest, and of a quarter of a million
+    /// sums those of further ones.
     attribute_spans_left_out: u64,
     /// What the search cost.
     stats: Stats,
@@ -65,7 +66,7 @@ pub(super) struct OperationBody<'a> {
     /// The name of the spans.
     name: &'a str,
     /// The kind of the spans.
-    #[schema(pattern = "^(internal|server|client|producer|consumer)$")]
+    #[schema(pattern = "^(unspecified|internal|server|client|producer|consumer)$")]
     kind: &'static str,
     /// Spans that started in the time.
     count: u64,
@@ -169,6 +170,8 @@ pub(super) enum OrderName {
     Errors,
     /// Those with the highest 99th percentile.
     P99,
+    /// Those with the highest sum of the first of `attributes`; those without it come last.
+    Attribute,
 }
 
 /// Which operations.
@@ -196,7 +199,7 @@ pub(super) enum Which {
         ("to" = Option<u64>, Query, description = "Last start of a span, Unix nanoseconds; the step it is in counts as a whole. Default now."),
         ("step" = Option<u64>, Query, minimum = 10_000_000_000_u64, maximum = 31_622_400_000_000_000_u64, description = "Length of a step in nanoseconds, rounded up to a multiple of ten seconds. Steps begin at multiples of it; there may be 1000. Default a 60th of the time."),
         ("run" = Option<u64>, Query, minimum = 1, description = "Only spans of this run."),
-        ("sort" = inline(Option<OrderName>), Query, description = "Which come first: those with the most of it. Default `total`."),
+        ("sort" = inline(Option<OrderName>), Query, description = "Which come first: those with the most of it; of the first of `attributes` for `attribute`. Default `total`."),
         ("attributes" = Option<String>, Query, max_length = 1024, description = "Keys of attributes of spans, separated by commas, 16 at most, whose numbers are added up. This reads spans, the newest two million at most."),
         ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Operations wanted at most. Default 100."),
     ),
@@ -221,6 +224,12 @@ pub(super) async fn search(
         "limit",
     ])?;
     let (from_unix_nano, to_unix_nano) = range(&params)?;
+    let order = params.choice("sort", OrderName::deserialize)?;
+    let attributes = keys(&params, "attributes", ATTRIBUTES_MAX)?;
+    if order == Some(OperationOrder::Attribute) && attributes.is_empty() {
+        let allowed = "`attribute` with at least one key in `attributes`";
+        return Err(ApiError::parameter("sort", "attribute", allowed));
+    }
     let search = OperationSearch {
         service: service(&params)?,
         entry_only: params.choice("which", Which::deserialize)? == Some(Which::Entry),
@@ -230,11 +239,9 @@ pub(super) async fn search(
             .number("step", STEP_MIN_NANO..=STEP_MAX_NANO)?
             .unwrap_or_else(|| ((to_unix_nano - from_unix_nano) / STEPS_DEFAULT).max(1)),
         run: params.number("run", 1..=u64::MAX)?,
-        order: params
-            .choice("sort", OrderName::deserialize)?
-            .unwrap_or(OperationOrder::Total),
+        order: order.unwrap_or(OperationOrder::Total),
         limit: params.limit(OPERATIONS_DEFAULT, OPERATIONS_MAX)?,
-        attributes: keys(&params, "attributes", ATTRIBUTES_MAX)?,
+        attributes,
         cancel: call.cancel(),
     };
     call.answer(&context, Effort::Search, move |store| {

@@ -56,15 +56,20 @@ impl Params {
             }
             pairs.push((name.into_owned(), value.into_owned()));
         }
-        pairs.retain(|(_, value)| !value.is_empty());
         Ok(Self { pairs })
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.pairs
             .iter()
-            .find(|(known, _)| known == name)
+            .find(|(known, value)| known == name && !value.is_empty())
             .map(|(_, value)| value.as_str())
+    }
+
+    /// Whether it is given without a value, which is the same as not at all for most.
+    pub(super) fn is_empty(&self, name: &str) -> bool {
+        let mut pairs = self.pairs.iter();
+        pairs.any(|(known, value)| known == name && value.is_empty())
     }
 
     /// Text of bounded length.

@@ -135,8 +135,11 @@ pub struct StoreStatus {
     pub point_count: u64,
     /// Series of metrics that something is stored of.
     pub series: u64,
-    /// The limit for them; data points of more are refused as `too_many_series`.
+    /// The limit for them.
     pub series_max: u64,
+    /// Those that were not written to any more and made room for new ones since the start, or had none at the start:
+    /// their points cannot be found. Where none is as old, data points of new ones are refused as `too_many_series`.
+    pub series_forgotten: u64,
     /// Reports of open spans that were refused since this server started, as they came from too many
     /// clients at once.
     pub open_reports_refused: u64,
@@ -268,6 +271,7 @@ impl From<StoreStats> for StoreStatus {
             point_count: stats.point_count,
             series: stats.series,
             series_max: stats.series_max,
+            series_forgotten: stats.series_forgotten,
             open_reports_refused: stats.open_reports_refused,
             disk_full: stats.disk_full,
             oldest_unix_nano: stats.oldest_unix_nano,

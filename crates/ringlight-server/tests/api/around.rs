@@ -91,6 +91,7 @@ async fn the_status_accounts_for_everything() {
     };
     account.dropped[DropReason::RingFull] = 1;
     ledger.set_negative_durations(2);
+    ledger.set_unmatched_exits(3);
     let resource = Resource {
         attributes: vec![
             KeyValue::new("service.name", "shop"),
@@ -210,6 +211,7 @@ async fn the_status_accounts_for_everything() {
       "instance": "instance-1",
       "last_report_unix_nano": null,
       "negative_durations": 2,
+      "unmatched_exits": 3,
       "ring_bytes": 524288,
       "service": "shop",
       "signals": {

@@ -195,6 +195,8 @@ fn values(path: &str, parameter: &Json) -> (Vec<String>, Vec<String>) {
         (_, "name") => (strings(&["http.server.duration"]), vec![]),
         (_, "service") => (strings(&["", "shop", "nobody"]), vec!["x".repeat(1025)]),
         (_, "kind") => (strings(&["", "histogram"]), strings(&["counter", "Gauge"])),
+        (_, "unit") => (strings(&["s"]), vec!["x".repeat(1025)]),
+        (_, "monotonic") => (strings(&["", "false"]), strings(&["1", "True"])),
         (_, "by" | "attributes") => (
             strings(&["text", "text,resource.service.name, point.text"]),
             vec!["a,,b".to_owned(), ["k"; 17].join(","), "x".repeat(1025)],
@@ -252,6 +254,10 @@ async fn every_path_parameter_and_answer_is_as_described() {
             let (good, bad) = values(path, parameter);
             let with = |value: &str| match parameter["in"].as_str() {
                 Some("path") => path.replace(&format!("{{{name}}}"), &encoded(value)),
+                // What sorts by an attribute wants to know by which.
+                _ if (name, value) == ("sort", "attribute") => {
+                    format!("{target}?sort=attribute&attributes=text")
+                }
                 _ => format!("{target}?{name}={}", encoded(value)),
             };
             for value in good {

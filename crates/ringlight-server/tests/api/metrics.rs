@@ -112,6 +112,49 @@ async fn metrics_are_listed_and_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn several_metrics_of_a_name_are_asked_for_one_by_one() {
+    let backend = Backend::start().await;
+    let metric = |unit: &str, shape: &str, value: u64| {
+        format!(
+            r#"{{"name":"took","unit":"{unit}",{shape}"dataPoints":[{{"startTimeUnixNano":"{}",
+            "timeUnixNano":"{}","asInt":"{value}"}}]}}}}"#,
+            at(0),
+            at(9),
+        )
+    };
+    let sum = r#""sum":{"aggregationTemporality":1,"#;
+    let grows = r#""sum":{"isMonotonic":true,"aggregationTemporality":1,"#;
+    let metrics = [
+        metric("s", sum, 2),
+        metric("ms", sum, 3),
+        metric("", sum, 5),
+        metric("", grows, 7),
+    ];
+    backend.export_metrics("shop", &metrics.join(",")).await;
+    let listed = backend.json("/api/v1/metrics").await;
+    assert_eq!(listed["metrics"].as_array().unwrap().len(), 4);
+    let (from, to) = (at(0), at(19));
+    let target = |rest: &str| format!("/api/v1/metrics/took?agg=sum&from={from}&to={to}&{rest}");
+    for (rest, value) in [
+        ("unit=s", 2.0),
+        ("unit=ms&kind=sum", 3.0),
+        ("unit=&monotonic=false", 5.0),
+        ("unit=&monotonic=true", 7.0),
+        ("monotonic=true", 7.0),
+    ] {
+        let answer = backend
+            .json(&target(&format!("{rest}&step=20000000000")))
+            .await;
+        assert_eq!(answer["series"][0]["points"][0]["value"], value, "{rest}");
+    }
+    let reply = backend.get(&target("unit=h")).await;
+    assert_eq!(reply.status, StatusCode::NOT_FOUND);
+    let reply = backend.get(&target("monotonic=1")).await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    assert_eq!(reply.error()["hint"], "allowed is true, false");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_makes_no_sense_is_refused_with_what_does() {
     let backend = with_metrics().await;
     let check = async |target: String, status: StatusCode, message: &str, hint: &str| {
@@ -222,6 +265,7 @@ async fn what_is_stored_of_metrics_is_counted() {
         (&store["point_count"], &store["series"]),
         (&json!(6), &json!(4))
     );
+    assert_eq!(store["series_forgotten"], 0);
     let services = backend.json("/api/v1/services").await;
     assert_eq!(services["services"][1]["name"], "till");
     assert_eq!(services["services"][1]["point_count"], 3);

@@ -101,6 +101,15 @@ async fn operations_have_their_figures_and_examples() {
     let both = backend.json(&asking("&sort=count&limit=1")).await;
     assert_eq!(both["operations"][0]["service"], "shop");
     assert_eq!(both["operations_left_out"], 1);
+    let most = asking("&sort=attribute&attributes=alloc.bytes,x&limit=1");
+    assert_eq!(
+        backend.json(&most).await["operations"][0]["service"],
+        "shop"
+    );
+    let reply = backend.get(&asking("&sort=attribute")).await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    let hint = "allowed is `attribute` with at least one key in `attributes`";
+    assert_eq!(reply.error()["hint"], hint);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -158,7 +158,11 @@ pub(crate) fn stats(shared: &Shared) -> StoreStats {
         add(Signal::Metrics, rows, chunk.time_min, chunk.time_max);
     }
     stats.head_records = head_records;
-    stats.series = shared.series().len() as u64;
+    {
+        let registry = shared.series();
+        stats.series = registry.len() as u64;
+        stats.series_forgotten = registry.forgotten();
+    }
     stats.series_max = shared.config.series_max as u64;
     if stats.oldest_unix_nano == u64::MAX {
         stats.oldest_unix_nano = 0;

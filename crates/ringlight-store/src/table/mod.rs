@@ -14,7 +14,7 @@ mod traces;
 pub(crate) use attributes::{Attribute, Attributes, Cell, Texts};
 pub(crate) use logs::LogTable;
 pub(crate) use metrics::{
-    MetricTable, Order, PointOwners, Stored, kind_code, read_index, read_listed,
+    LocalSeries, MetricTable, Order, PointOwners, Stored, kind_code, read_index, read_listed,
 };
 pub(crate) use origins::Origins;
 pub(crate) use owners::Owners;

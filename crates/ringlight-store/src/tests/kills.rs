@@ -109,6 +109,8 @@ fn points_of(store: &Store, round: u64, thread: u64) -> u64 {
     let search = MetricSearch {
         name: "stored".to_owned(),
         kind: None,
+        unit: None,
+        is_monotonic: None,
         query: Query::parse(
             &format!("point.of = \"{round}.{thread}\""),
             QuerySignal::Metrics,

@@ -230,6 +230,82 @@ fn more_operations_than_there_is_room_for_are_counted() {
 }
 
 #[test]
+fn operations_are_sorted_by_an_attribute() {
+    in_head_and_blocks(
+        |store| {
+            let of = |id: u64, name: &str, nanos: u64, bytes: Option<i64>| {
+                let span = lasting(nanos, span(id.into(), id, name, T0));
+                match bytes {
+                    Some(bytes) => with(
+                        with(span, KeyValue::new("alloc.bytes", bytes)),
+                        KeyValue::new("alloc.count", 1_i64),
+                    ),
+                    None => span,
+                }
+            };
+            let spans = [
+                of(1, "slow", 9 * MS, None),
+                of(2, "frees", 8 * MS, Some(-5)),
+                of(3, "some", 7 * MS, Some(100)),
+                of(4, "quick", 1, Some(700)),
+                of(5, "quick", 1, Some(200)),
+            ];
+            add(store, "shop", &spans);
+        },
+        |store| {
+            let search = OperationSearch {
+                order: OperationOrder::Attribute,
+                attributes: vec!["alloc.bytes".to_owned(), "alloc.count".to_owned()],
+                ..asking(10)
+            };
+            let answer = ask(store, &search);
+            assert_eq!(names(&answer), ["quick", "some", "frees", "slow"]);
+            let sums: Vec<Vec<f64>> = answer
+                .operations
+                .iter()
+                .map(|one| one.attributes.iter().map(|total| total.sum).collect())
+                .collect();
+            assert_eq!(
+                sums,
+                [vec![900.0, 2.0], vec![100.0, 1.0], vec![-5.0, 1.0], vec![]]
+            );
+            let first = OperationSearch { limit: 1, ..search };
+            let answer = ask(store, &first);
+            assert_eq!(names(&answer), ["quick"]);
+            assert_eq!(answer.operations[0].attributes[0].sum, 900.0);
+            assert_eq!(answer.operations[0].longest.unwrap().duration_nano, 1);
+            assert_eq!(answer.operations_left_out, 3);
+        },
+    );
+}
+
+#[test]
+fn more_sums_of_attributes_than_are_kept_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(config(directory.path()));
+    let spans: Vec<_> = (1..=64_u64)
+        .map(|n| span(n.into(), n, &format!("op {n}"), T0))
+        .map(|span| {
+            with(
+                with(span, KeyValue::new("a", 1_i64)),
+                KeyValue::new("b", 2_i64),
+            )
+        })
+        .collect();
+    add(&store, "shop", &spans);
+    let search = OperationSearch {
+        attributes: vec!["a".to_owned(), "b".to_owned()],
+        ..asking(10)
+    };
+    let answer = ask(&store, &search);
+    let whole = answer
+        .operations
+        .iter()
+        .filter(|one| one.attributes.len() == 2);
+    assert_eq!((whole.count(), answer.attribute_spans_left_out), (32, 32));
+}
+
+#[test]
 fn numbers_of_attributes_are_added_up() {
     let spans = |bytes: &[i64]| -> Vec<Span<'static>> {
         let spans = bytes.iter().zip(1..).map(|(&bytes, n)| {

@@ -12,6 +12,7 @@ use crate::IngestError;
 use crate::duplicates::{BatchName, mark_stored_before};
 use crate::error::is_disk_full;
 use crate::intake::Records;
+use crate::series::Arrival;
 use crate::slice::IntakeRow;
 use crate::state::{Chunk, Shared, State};
 use crate::table::{MetricTable, Origins, SpanTable, Table};
@@ -93,7 +94,12 @@ impl Writer {
     /// Shows what was in the intake at the start to searches. It is not counted as stored again.
     pub(crate) fn replay(&mut self, slice: u32, row: &IntakeRow, records: Records) {
         let mut undo = Undo::default();
-        let (records, ..) = self.without_duplicates(records, row.seq, None, &mut undo);
+        let arrival = Arrival {
+            slice,
+            received_unix_nano: row.received_unix_nano,
+            is_stored: true,
+        };
+        let (records, ..) = self.without_duplicates(records, row.seq, None, arrival, &mut undo);
         let shared = Arc::clone(&self.shared);
         let mut state = shared.write();
         let active = std::mem::replace(&mut self.active, slice);
@@ -111,8 +117,14 @@ impl Writer {
             Records::Metrics(_) => Signal::Metrics,
         };
         let rows = pending.records.rows() as u64;
+        let arrival = Arrival {
+            slice: self.active,
+            received_unix_nano: pending.received_unix_nano,
+            is_stored: false,
+        };
+        let batch = pending.batch.as_ref();
         let (records, by_resource, refused) =
-            self.without_duplicates(pending.records, seq, pending.batch.as_ref(), undo);
+            self.without_duplicates(pending.records, seq, batch, arrival, undo);
         let stored = by_resource.iter().map(|&(stored, _)| stored).sum();
         Prepared {
             row: IntakeRow {
@@ -143,6 +155,7 @@ impl Writer {
         records: Records,
         seq: u64,
         batch: Option<&BatchName>,
+        arrival: Arrival,
         undo: &mut Undo,
     ) -> (Records, Vec<(u64, u64)>, u64) {
         let is_known = batch.is_some_and(|batch| self.batches.contains(batch));
@@ -180,30 +193,32 @@ impl Writer {
                 (Records::Spans(table), by_resource, 0)
             }
             Records::Metrics(table) => {
-                let (table, by_resource, refused) = self.new_points(*table, seq, is_known, undo);
+                let arrival = (!is_known).then_some(arrival);
+                let (table, by_resource, refused) = self.new_points(*table, seq, arrival, undo);
                 (Records::Metrics(Box::new(table)), by_resource, refused)
             }
         }
     }
 
-    // Those points of a request whose series are known, or become so.
+    // Those points of a request whose series are known, or become so; none if it did not arrive for the
+    // first time.
     fn new_points(
         &self,
         mut table: MetricTable,
         seq: u64,
-        is_known: bool,
+        arrival: Option<Arrival>,
         undo: &mut Undo,
     ) -> (MetricTable, Vec<(u64, u64)>, u64) {
-        if is_known {
+        let Some(arrival) = arrival else {
             let by_resource = count_by_resource(&table, &vec![true; table.rows()]);
             let mut none = MetricTable::default();
             none.owners = table.owners;
             none.set_origins(Origins::one(0, seq));
             return (none, by_resource, 0);
-        }
+        };
         self.shared
             .series_mut()
-            .resolve(&mut table, self.active, &mut undo.series);
+            .resolve(&mut table, arrival, &mut undo.series);
         let rows = table.rows();
         if !(0..rows).all(|row| table.has_id(row)) {
             let mut kept = MetricTable::default();
@@ -275,23 +290,28 @@ impl Writer {
             Records::Spans(table) => self.show_table(state, row, *table),
             Records::Logs(table) => self.show_table(state, row, *table),
             Records::Metrics(table) => {
-                self.note_series(&table);
+                self.note_series(&table, row.received_unix_nano);
                 self.show_table(state, row, *table);
             }
         }
     }
 
     // When something of its series was last stored.
-    fn note_series(&self, table: &MetricTable) {
+    fn note_series(&self, table: &MetricTable, received_unix_nano: u64) {
         let mut lasts = vec![0_u64; table.series.len()];
         for (&number, &time) in table.of.iter().zip(&table.times) {
             if let Some(last) = lasts.get_mut(number as usize) {
                 *last = time.max(*last);
             }
         }
+        let arrival = Arrival {
+            slice: self.active,
+            received_unix_nano,
+            is_stored: true,
+        };
         let mut registry = self.shared.series_mut();
         for (series, last) in table.series.iter().zip(lasts) {
-            registry.saw(series.id, self.active, last);
+            registry.saw(series.id, arrival, last);
         }
     }
 

@@ -4,25 +4,21 @@ use tracing_core::Subscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::InitError;
-use crate::config::Environment;
-
 #[cfg(feature = "tokio-console")]
 use super::Builder;
 
-/// Whether `tokio-console` is to see tasks, and where it connects to.
-#[derive(Debug, Default)]
+/// Where `tokio-console` connects to, if it is to see tasks, and who is told where it cannot.
+#[derive(Debug)]
 pub(super) struct Console {
     #[cfg(feature = "tokio-console")]
-    is_wanted: bool,
-    #[cfg(feature = "tokio-console")]
-    address: Option<std::net::SocketAddr>,
+    pub(super) place: Option<(std::net::SocketAddr, ringlight_collector::Notices)>,
 }
 
 #[cfg(feature = "tokio-console")]
 impl Builder {
-    /// Lets [`tokio-console`](https://docs.rs/tokio-console) see the tasks of this process. It connects to
-    /// `TOKIO_CONSOLE_BIND`, by default `127.0.0.1:6669`, where a thread of its own answers until the process ends.
+    /// Lets [`tokio-console`](https://docs.rs/tokio-console) see the tasks of this process, as `RINGLIGHT_TOKIO_CONSOLE` and
+    /// `tokio_console` in the [file](crate::settings) do. It connects to `TOKIO_CONSOLE_BIND` (or `tokio_console_bind` of the
+    /// file), by default `127.0.0.1:6669`, where a thread of its own answers until the process ends.
     ///
     /// Tokio tells of its tasks only in a program that is built with `RUSTFLAGS="--cfg tokio_unstable"`. What it
     /// tells goes to the console alone; layers given to [`beside`](Self::beside) come on top, whichever is called
@@ -36,20 +32,16 @@ impl Builder {
     /// ```
     ///
     /// [`build`](Self::build) and [`init`](Self::init) then also fail where the program was built without that flag,
-    /// and where `TOKIO_CONSOLE_BIND` is no address.
+    /// and where `TOKIO_CONSOLE_BIND` is no address; a variable or the file that asks for it is then warned about and
+    /// ignored.
     pub fn tokio_console(mut self) -> Self {
-        self.console.is_wanted = true;
+        self.inputs.console = crate::config::ConsoleInput::Wanted;
         self
     }
 }
 
 #[cfg(not(feature = "tokio-console"))]
 impl Console {
-    #[expect(clippy::unnecessary_wraps, reason = "with the feature it may fail")]
-    pub(super) const fn find_place(self, _: &Environment) -> Result<Self, InitError> {
-        Ok(self)
-    }
-
     /// None.
     pub(super) fn layer<S>(self) -> Option<impl Layer<S> + Send + Sync>
     where
@@ -62,36 +54,6 @@ impl Console {
 
 #[cfg(feature = "tokio-console")]
 impl Console {
-    /// Learns where the console connects to, if it is wanted.
-    pub(super) fn find_place(mut self, environment: &Environment) -> Result<Self, InitError> {
-        const VARIABLE: &str = "TOKIO_CONSOLE_BIND";
-        const DEFAULT: &str = "127.0.0.1:6669";
-
-        if !self.is_wanted {
-            return Ok(self);
-        }
-        if !cfg!(tokio_unstable) {
-            return Err(InitError::TokioConsole {
-                reason: "tokio tells nothing of its tasks in this build".to_owned(),
-                hint: "build the program with `RUSTFLAGS=\"--cfg tokio_unstable\"`, or leave \
-                       `tokio_console()` out",
-            });
-        }
-        let place = environment.get(VARIABLE);
-        let place = place.as_deref().unwrap_or(DEFAULT);
-        let mut found = std::net::ToSocketAddrs::to_socket_addrs(place)
-            .into_iter()
-            .flatten();
-        self.address = found.next();
-        if self.address.is_none() {
-            return Err(InitError::TokioConsole {
-                reason: format!("{VARIABLE}: `{place}` is no address"),
-                hint: "write host and port, for instance `127.0.0.1:6669`",
-            });
-        }
-        Ok(self)
-    }
-
     /// What shows tasks to the console, if it is wanted; and begins to answer it.
     pub(super) fn layer<S>(self) -> Option<impl Layer<S> + Send + Sync>
     where
@@ -100,7 +62,8 @@ impl Console {
         use ringlight_collector::in_pipeline;
         use tracing_subscriber::filter::dynamic_filter_fn;
 
-        let address = self.address?;
+        let (address, notices) = self.place?;
+        let told = notices.clone();
         let console = console_subscriber::ConsoleLayer::builder().server_addr(address);
         let (layer, server) = console.build();
         let thread = std::thread::Builder::new().name("ringlight-console".to_owned());
@@ -108,16 +71,17 @@ impl Console {
         let thread = thread.spawn(move || {
             ringlight_collector::mark_thread();
             if let Err(error) = serve(server) {
-                crate::notice::say(format_args!(
+                let message = format!(
                     "`tokio-console` cannot connect to {address}: {error}; hint: another \
                      process may have that port: set TOKIO_CONSOLE_BIND"
-                ));
+                );
+                crate::notice::of_recording(&told, message);
             }
         });
         if let Err(error) = thread {
-            crate::notice::say(format_args!(
-                "`tokio-console` sees nothing: the system has no thread to give: {error}"
-            ));
+            let message =
+                format!("`tokio-console` sees nothing: the system has no thread to give: {error}");
+            crate::notice::of_recording(&notices, message);
             return None;
         }
         let filter = dynamic_filter_fn(|metadata, _| is_of_tokio(metadata) && !in_pipeline());
@@ -153,14 +117,18 @@ fn serve(
 
 #[cfg(all(test, feature = "tokio-console"))]
 mod tests {
-    use crate::LogFormat;
+    use crate::{Builder, LogFormat};
 
-    /// What it comes to if the variable is this.
+    fn builder(variables: &[(&str, &str)]) -> Builder {
+        crate::builder()
+            .environment(variables.iter().copied())
+            .log_format(LogFormat::Off)
+    }
+
+    /// What it comes to if the code asks for it and the variable is this.
     fn built(place: &str) -> Result<(), String> {
-        let builder = crate::builder()
-            .environment([("TOKIO_CONSOLE_BIND", place)])
-            .log_format(LogFormat::Off);
-        let built = builder.tokio_console().build();
+        let builder = builder(&[("TOKIO_CONSOLE_BIND", place)]).tokio_console();
+        let built = builder.build();
         built.map(drop).map_err(|error| error.to_string())
     }
 
@@ -169,6 +137,28 @@ mod tests {
     fn without_what_tokio_tells_there_is_no_console() {
         let error = built("127.0.0.1:0").unwrap_err();
         assert!(error.contains("--cfg tokio_unstable"), "{error}");
+        // It is no part of a layer.
+        let layer = builder(&[])
+            .tokio_console()
+            .layer::<tracing_subscriber::Registry>();
+        assert!(layer.is_ok());
+    }
+
+    #[cfg(not(tokio_unstable))]
+    #[test]
+    fn a_variable_that_asks_in_vain_is_warned_about() {
+        let warnings = |asked| {
+            let builder = builder(&[("RINGLIGHT_TOKIO_CONSOLE", asked)]);
+            assert!(builder.build().is_ok());
+            let builder = self::builder(&[("RINGLIGHT_TOKIO_CONSOLE", asked)]);
+            builder.effective_settings().unwrap().warnings
+        };
+        let told = warnings("true");
+        assert!(
+            told.len() == 1 && told[0].starts_with("`RINGLIGHT_TOKIO_CONSOLE` is ignored: tokio"),
+            "{told:?}"
+        );
+        assert_eq!(warnings("false"), [""; 0]);
     }
 
     #[cfg(tokio_unstable)]
@@ -176,9 +166,27 @@ mod tests {
     fn an_address_must_be_one() {
         let error = built("nowhere").unwrap_err();
         assert!(
-            error.contains("TOKIO_CONSOLE_BIND: `nowhere` is no address"),
+            error.contains("`TOKIO_CONSOLE_BIND` is `nowhere`, which is no address"),
             "{error}"
         );
         assert_eq!(built("127.0.0.1:0"), Ok(()));
+    }
+
+    #[cfg(tokio_unstable)]
+    #[test]
+    fn a_variable_asks_for_it_too() {
+        let asked = |place: &str| {
+            let said = [
+                ("RINGLIGHT_TOKIO_CONSOLE", "true"),
+                ("TOKIO_CONSOLE_BIND", place),
+            ];
+            builder(&said).effective_settings().unwrap().warnings
+        };
+        assert_eq!(asked("127.0.0.1:0"), [""; 0]);
+        let told = asked("nowhere");
+        assert!(
+            told.len() == 1 && told[0].contains("no address"),
+            "{told:?}"
+        );
     }
 }

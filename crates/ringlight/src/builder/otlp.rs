@@ -9,7 +9,7 @@ use crate::config::{CERTIFICATE_CODE, CLIENT_CERTIFICATE_CODE, Compression, Prot
 
 /// Where OTLP goes, and how; metrics.
 impl Builder {
-    /// Where to send traces and logs: `http://host:port`, or `https://host:port` with TLS. gRPC unless the port is 4318 or
+    /// Where to send traces, logs and metrics: `http://host:port`, or `https://host:port` with TLS. gRPC unless the port is 4318 or
     /// [`otlp_protocol`](Self::otlp_protocol) says otherwise.
     pub fn otlp_endpoint(mut self, url: impl Into<String>) -> Self {
         self.inputs.endpoint = Some(url.into());
@@ -85,10 +85,11 @@ impl Builder {
         self
     }
 
-    /// How often metrics are read and sent. Default: `OTEL_METRIC_EXPORT_INTERVAL`, else 5 s.
+    /// How often metrics are read and sent. What is less than a millisecond or more than an hour is taken for that. Default: `OTEL_METRIC_EXPORT_INTERVAL`, else 5 s.
     #[cfg(feature = "otel")]
     pub fn metric_export_interval(mut self, interval: Duration) -> Self {
-        self.inputs.metrics.interval = Some(interval);
+        let allowed = Duration::from_millis(1)..=Duration::from_secs(3600);
+        self.inputs.metrics.interval = Some(interval.clamp(*allowed.start(), *allowed.end()));
         self
     }
 
@@ -136,7 +137,8 @@ impl Builder {
     }
 
     /// Changes what becomes of instruments: their names, attributes, buckets, how many sets of attributes there may be.
-    /// The first view that has something for an instrument decides.
+    /// Each view that has something for an instrument makes a metric of it, in place of the one it would be without any; a
+    /// histogram has then the buckets that the view says, explicit ones if it says none.
     ///
     /// ```
     /// use ringlight::metrics::{Instrument, Stream};

@@ -30,8 +30,8 @@ pub(super) fn span_metrics(
     destinations: &[DestinationConfig],
 ) -> Option<crate::metrics::SpanMetrics> {
     let takes_metrics = |one: &DestinationConfig| one.takes(ringlight_model::Signal::Metrics);
-    let spans = settings.metrics.of_spans();
-    spans.filter(|_| destinations.iter().any(takes_metrics))
+    let are_sent = destinations.iter().any(takes_metrics);
+    settings.metrics.of_spans(are_sent)
 }
 
 /// What makes log lines: for a stream, for a file.
@@ -41,13 +41,15 @@ pub(super) fn lines(
     writer: Option<Box<dyn io::Write + Send>>,
     controls: &Arc<controls::Shared>,
 ) -> Vec<Box<dyn RecordSink>> {
+    let notices = &settings.pipeline.notices;
     use crate::lines::LineSink;
     let settings = &settings.lines;
     let stream = match writer {
         Some(writer) => LineSink::into_writer(settings.format, settings.color, writer),
         None => LineSink::new(settings.format, settings.color),
     };
-    let file = settings.file.as_ref().and_then(LineSink::into_file);
+    let file = settings.file.as_ref();
+    let file = file.and_then(|file| LineSink::into_file(file, notices.clone()));
     let sinks = stream.into_iter().chain(file).map(|lines| {
         let choice = Choice::new(Arc::clone(controls), Output::Lines);
         Box::new(lines.naming_spans(settings.spans).choosing(choice)) as Box<dyn RecordSink>
@@ -61,12 +63,11 @@ pub(super) fn lines(
     writer: Option<Box<dyn io::Write + Send>>,
     _: &Arc<controls::Shared>,
 ) -> Vec<Box<dyn RecordSink>> {
-    let lines = &settings.lines;
+    let (lines, notices) = (&settings.lines, &settings.pipeline.notices);
     let asked_for = matches!(lines.format, LogFormat::Json | LogFormat::Pretty);
     if asked_for || lines.file.is_some() || writer.is_some() {
-        crate::notice::say(format_args!(
-            "this build writes no log lines; hint: enable the feature `fmt`"
-        ));
+        let message = "this build writes no log lines; hint: enable the feature `fmt`";
+        crate::notice::of_settings(notices, message);
     }
     Vec::new()
 }
@@ -105,10 +106,8 @@ pub(super) fn connect(
     let Some(routes) = settings.routes.take() else {
         return Ok(None);
     };
-    let mut routes = [routes.traces, routes.logs, routes.metrics]
-        .into_iter()
-        .flatten();
-    let route = routes.next();
+    let route = [routes.traces, routes.logs, routes.metrics];
+    let route = route.into_iter().flatten().next();
     match route.map(|route| route.origin) {
         Some(origin @ (crate::config::Origin::Application(_) | crate::config::Origin::File(_))) => {
             Err(InitError::Endpoint {

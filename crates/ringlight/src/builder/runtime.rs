@@ -6,18 +6,18 @@ use super::Builder;
 
 impl Builder {
     /// Whether the runtime of tokio that telemetry is started in, if there is one, is
-    /// [watched](crate::runtime). Default: yes. [`Telemetry::watch_runtime`](crate::Telemetry::watch_runtime) watches
+    /// [watched](crate::runtime). Default: as `RINGLIGHT_WATCH_CURRENT_RUNTIME` says, else yes. [`Telemetry::watch_runtime`](crate::Telemetry::watch_runtime) watches
     /// others.
     pub fn watch_current_runtime(mut self, watch: bool) -> Self {
-        self.runtime.watches_current = watch;
+        self.inputs.runtime.watches_current = Some(watch);
         self
     }
 
     /// After how long in one task a worker of a runtime that is [watched](crate::runtime) counts as blocked, which is
     /// seen up to a quarter of that, or 25 ms, later; zero for never. Less than 20 ms is hardly told from
-    /// a busy machine. Default: 100 ms.
+    /// a busy machine. Default: `RINGLIGHT_BLOCKED_WORKER_AFTER`, such as `100ms`, which it is without.
     pub fn blocked_worker_after(mut self, after: Duration) -> Self {
-        self.runtime.blocked_after = after;
+        self.inputs.runtime.blocked_after = Some(after);
         self
     }
 }

@@ -37,6 +37,14 @@ impl Builder {
         self.inputs.traces.busy_times = Some(busy_times);
         self
     }
+
+    /// Whether [`instrument`](macro@crate::instrument) records the arguments of functions as fields of their spans, and trace files
+    /// have the fields of spans and log records at all. Of functions it holds for the whole process. Default:
+    /// `RINGLIGHT_INCLUDE_ARGS`, else yes.
+    pub fn include_args(mut self, include_args: bool) -> Self {
+        self.inputs.traces.include_args = Some(include_args);
+        self
+    }
 }
 
 /// What is to be timed, and begins the trace file among the sinks if that is asked for.
@@ -47,6 +55,7 @@ pub(super) fn begin(
     sinks: &mut Vec<Box<dyn RecordSink>>,
 ) -> Result<Times, InitError> {
     let traces = std::mem::take(&mut settings.traces);
+    crate::__private::set_include_args(traces.include_args);
     let notices = &settings.pipeline.notices;
     let file = trace_file(traces.file, service, notices, callsites)?;
     let slices = file.is_some();
@@ -73,12 +82,13 @@ fn trace_file(
     if config.counters.is_none() {
         config.counters = Some(Box::new(crate::counters::Counters::new()));
     }
+    let told = notices.clone();
     let notices = notices.clone();
     config.on_notice = Arc::new(move |notice| crate::notice::of_trace_file(&notices, notice));
     match (TraceFile::start(config, Arc::clone(callsites)), origin) {
         (Ok(file), _) => Ok(Some(Box::new(file))),
         (Err(error), Some(origin @ Origin::Variable(_))) => {
-            crate::notice::say(format_args!("{origin} is ignored: {error}"));
+            crate::notice::of_settings(&told, format!("{origin} is ignored: {error}"));
             Ok(None)
         }
         (Err(error), _) => Err(error.into()),

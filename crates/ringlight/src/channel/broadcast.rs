@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::broadcast;
 
-use super::counts::{DropReason, Group, Kind, Reader};
+use super::counts::{DropReason, Group, Kind};
 use super::named::Options;
+use super::numbers::{Spread, add_alone};
+use super::sources::{Counted, Registered, Source};
 
 pub use tokio::sync::broadcast::error;
 
@@ -37,7 +39,7 @@ pub fn named<T: Clone>(name: &str, capacity: usize) -> (Sender<T>, Receiver<T>) 
 #[track_caller]
 pub(super) fn open<T: Clone>(options: Options<'_>, capacity: usize) -> (Sender<T>, Receiver<T>) {
     let (sender, receiver) = broadcast::channel(capacity);
-    let link = Link::new(options);
+    let link = link(options);
     let receiver = Receiver::new(receiver, &link);
     let sender = Sender {
         inner: sender,
@@ -47,19 +49,65 @@ pub(super) fn open<T: Clone>(options: Options<'_>, capacity: usize) -> (Sender<T
 }
 
 /// What the ends share.
-#[derive(Debug, Clone)]
-struct Link {
-    group: &'static Group,
-    /// Messages sent on this channel. Written by all senders; `Relaxed`, since it only says how far behind receivers
-    /// are, to whom each corrects it now and then.
-    sent: Arc<AtomicU64>,
+type Link = Arc<Registered<Sent>>;
+
+fn link(options: Options<'_>) -> Link {
+    let group = Group::of(Kind::Broadcast, options.origin);
+    Arc::new(Registered::new(group, Sent::default()))
 }
 
-impl Link {
-    fn new(options: Options<'_>) -> Self {
+/// Messages sent on a channel, which is also how far it is. On cache lines of its own, since others write beside it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Sent(Spread);
+
+impl Source for Sent {
+    fn counted(&self) -> Counted {
+        Counted {
+            sent: self.0.sum(),
+            ..Counted::default()
+        }
+    }
+}
+
+/// How far a receiver is. On cache lines of its own, since others write beside it.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Reader {
+    channel: Arc<Sent>,
+    /// Messages it received. Written by the receiver, which is in one place at a time, as is `skipped`; `Relaxed`: numbers that
+    /// nothing else depends on.
+    received: AtomicU64,
+    /// How many others it has behind it: those sent before it came, and those it was too slow for. It is corrected now and
+    /// then, since what is sent while it comes may be among them or not.
+    skipped: AtomicU64,
+}
+
+impl Reader {
+    fn new(channel: &Arc<Sent>) -> Self {
         Self {
-            group: Group::of(Kind::Broadcast, options.origin),
-            sent: Arc::default(),
+            channel: Arc::clone(channel),
+            received: AtomicU64::new(0),
+            skipped: AtomicU64::new(channel.0.sum()),
+        }
+    }
+
+    /// The channel itself says how much is ahead.
+    fn correct(&self, backlog: usize) {
+        let behind = self.channel.0.sum().saturating_sub(backlog as u64);
+        let skipped = behind.saturating_sub(self.received.load(Ordering::Relaxed));
+        self.skipped.store(skipped, Ordering::Relaxed);
+    }
+}
+
+impl Source for Reader {
+    fn counted(&self) -> Counted {
+        let received = self.received.load(Ordering::Relaxed);
+        let behind = received + self.skipped.load(Ordering::Relaxed);
+        Counted {
+            received,
+            depth: self.channel.0.sum().saturating_sub(behind),
+            ..Counted::default()
         }
     }
 }
@@ -80,7 +128,7 @@ impl<T> Sender<T> {
     pub fn new(capacity: usize) -> Self {
         Self {
             inner: broadcast::Sender::new(capacity),
-            link: Link::new(Options::at(Location::caller())),
+            link: link(Options::at(Location::caller())),
         }
     }
 
@@ -88,10 +136,10 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// There is none; the value comes back.
+    #[inline]
     pub fn send(&self, value: T) -> Result<usize, SendError<T>> {
         let receivers = self.inner.send(value)?;
-        self.link.group.count_sent(1);
-        self.link.sent.fetch_add(1, Ordering::Relaxed);
+        self.link.0.add(1);
         Ok(receivers)
     }
 
@@ -106,7 +154,7 @@ impl<T> Sender<T> {
     pub fn downgrade(&self) -> WeakSender<T> {
         WeakSender {
             inner: self.inner.downgrade(),
-            link: self.link.clone(),
+            link: Arc::clone(&self.link),
         }
     }
 
@@ -150,7 +198,7 @@ impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            link: self.link.clone(),
+            link: Arc::clone(&self.link),
         }
     }
 }
@@ -173,7 +221,7 @@ impl<T> WeakSender<T> {
     pub fn upgrade(&self) -> Option<Sender<T>> {
         Some(Sender {
             inner: self.inner.upgrade()?,
-            link: self.link.clone(),
+            link: Arc::clone(&self.link),
         })
     }
 
@@ -192,7 +240,7 @@ impl<T> Clone for WeakSender<T> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            link: self.link.clone(),
+            link: Arc::clone(&self.link),
         }
     }
 }
@@ -207,21 +255,19 @@ impl<T> fmt::Debug for WeakSender<T> {
 pub struct Receiver<T> {
     inner: broadcast::Receiver<T>,
     link: Link,
-    reader: Arc<Reader>,
+    reader: Registered<Reader>,
 }
 
-/// A receiver compares how far it is with what the channel says once in so many messages: what was sent while it
-/// subscribed may have been counted wrongly.
-const CORRECT_EVERY: u64 = 64;
+/// A receiver compares how far it is with what the channel says once in so many messages.
+const CORRECT_EVERY: u64 = 256;
 
 impl<T> Receiver<T> {
     fn new(inner: broadcast::Receiver<T>, link: &Link) -> Self {
-        let reader = Reader::new(&link.sent);
-        link.group.add_reader(&reader);
+        let reader = Reader::new(link.source());
         Self {
             inner,
-            link: link.clone(),
-            reader,
+            link: Arc::clone(link),
+            reader: Registered::new(link.group, reader),
         }
     }
 
@@ -258,17 +304,26 @@ impl<T> Receiver<T> {
     /// A value was received.
     #[inline]
     fn took(&self) {
-        self.link.group.count_received(1);
-        if self.reader.advance(1).is_multiple_of(CORRECT_EVERY) {
-            self.reader.correct(self.inner.len());
+        let received = &self.reader.received;
+        add_alone(received, 1);
+        if received
+            .load(Ordering::Relaxed)
+            .is_multiple_of(CORRECT_EVERY)
+        {
+            self.correct();
         }
+    }
+
+    #[cold]
+    fn correct(&self) {
+        self.reader.correct(self.inner.len());
     }
 
     /// So many values are gone before they were received.
     #[cold]
     fn lagged(&self, count: u64) {
         self.link.group.count_dropped(DropReason::Lagged, count);
-        self.reader.correct(self.inner.len());
+        self.correct();
     }
 }
 
@@ -296,6 +351,7 @@ impl<T: Clone> Receiver<T> {
     ///
     /// # Errors
     /// There is none for now, values are gone because the receiver was too slow, or all senders are.
+    #[inline]
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         let received = self.inner.try_recv();
         match received {
@@ -332,7 +388,6 @@ impl<T: Clone> Receiver<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        self.link.group.remove_reader(&self.reader);
         let left = self.inner.len() as u64;
         if left > 0 {
             self.link.group.count_dropped(DropReason::Unread, left);

@@ -1,90 +1,27 @@
 //! What is counted of channels, by name: sums that outlive the channels, so that nothing is lost with one.
 
-use std::cell::Cell;
-use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
+use super::numbers::Number;
+use super::sources::{Counted, Sources};
+use super::spans::SpansOfOne;
+use super::table::Table;
 use crate::sync::unpoisoned;
-
-/// Threads that count where nobody else writes; the others share one place.
-const THREADS_MAX: usize = 32;
+use crate::uncounted::uncounted;
 
 /// Names that are counted apart. What comes beyond is counted together, by the type of the channel.
 const GROUPS_MAX: usize = 256;
+
+/// Groups there may be, with those that count what comes beyond.
+pub(super) const GROUPS_COUNT: usize = GROUPS_MAX + Kind::COUNT;
 
 /// What a channel beyond these is called.
 const BEYOND: &str = "(other)";
 
 /// The most of a name that is kept.
 const NAME_BYTES_MAX: usize = 128;
-
-/// What the place of a thread is before it is looked for.
-const UNKNOWN: usize = usize::MAX;
-
-/// The place of a thread that shares one.
-const NONE: usize = usize::MAX - 1;
-
-thread_local! {
-    /// Where this thread counts: below [`THREADS_MAX`], or none of its own.
-    static PLACE: Cell<usize> = const { Cell::new(UNKNOWN) };
-    /// Gives the place back when the thread ends.
-    static LEASE: Lease = Lease::take();
-    /// Groups this thread has opened channels of, by a hash of what they are called.
-    static RECENT: [Cell<Option<&'static Group>>; RECENT_COUNT] =
-        const { [const { Cell::new(None) }; RECENT_COUNT] };
-}
-
-const RECENT_COUNT: usize = 16;
-
-/// A bit for each place that is taken. The lock hands what a thread has counted over to the next one in its place.
-static TAKEN: Mutex<u32> = Mutex::new(0);
-const _: () = assert!(THREADS_MAX == u32::BITS as usize);
-
-struct Lease(usize);
-
-impl Lease {
-    fn take() -> Self {
-        let mut taken = unpoisoned(TAKEN.lock());
-        let free = taken.trailing_ones() as usize;
-        if free >= THREADS_MAX {
-            return Self(NONE);
-        }
-        *taken |= 1 << free;
-        Self(free)
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        PLACE.set(NONE);
-        if self.0 != NONE {
-            *unpoisoned(TAKEN.lock()) &= !(1 << self.0);
-        }
-    }
-}
-
-/// The place of a thread that does not know it yet.
-#[cold]
-fn find_place() -> usize {
-    if PLACE.get() == UNKNOWN {
-        PLACE.set(LEASE.try_with(|lease| lease.0).unwrap_or(NONE));
-    }
-    PLACE.get()
-}
-
-/// What one thread has counted, on a cache line of its own. Written by that thread alone, without a locked
-/// instruction, and read by whoever reads metrics; a value may be some sends old. All of it `Relaxed`: numbers
-/// that nothing else depends on.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Shard {
-    sent: AtomicU64,
-    received: AtomicU64,
-    /// Values of watch channels that somebody has seen, whoever it was.
-    seen: AtomicU64,
-}
 
 /// Why a message was never received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +61,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    const COUNT: usize = 5;
+
     #[cfg(feature = "otel")]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -144,106 +83,137 @@ pub(crate) enum Origin<'n> {
     Place(&'static Location<'static>),
 }
 
-impl Origin<'_> {
-    /// Where in the list of recent groups it is looked for.
-    fn recent_index(self) -> usize {
-        let address = match self {
-            Self::Name(name) => name.as_ptr().addr() ^ name.len(),
-            Self::Place(place) => std::ptr::from_ref(place).addr(),
-        };
-        (address ^ (address >> 4) ^ (address >> 8)) % RECENT_COUNT
-    }
-}
-
 /// Channels of one name and type.
 #[derive(Debug)]
 pub(crate) struct Group {
+    /// Where it is among all groups.
+    index: usize,
     kind: Kind,
     name: Box<str>,
     /// `None` if the name was given.
     place: Option<&'static Location<'static>>,
-    shards: [Shard; THREADS_MAX],
-    /// Of all threads without a place, which add by locked instructions.
-    shared: Shard,
     dropped: [AtomicU64; DropReason::ALL.len()],
-    /// Receivers of broadcasts, by address.
-    readers: Mutex<HashMap<usize, Arc<Reader>>>,
+    sources: Mutex<Sources>,
     pub(super) events: super::wait::Events,
+    spans: OnceLock<SpansOfOne>,
 }
 
-/// Groups are never removed, so there are at most [`GROUPS_MAX`] and one more of each kind.
-static GROUPS: Mutex<Vec<&'static Group>> = Mutex::new(Vec::new());
+/// All groups, in the order in which they came. They are never removed.
+static GROUPS: [OnceLock<Group>; GROUPS_COUNT] = [const { OnceLock::new() }; GROUPS_COUNT];
+
+/// How many groups there are. Held while one is looked for and made.
+static COUNT: Mutex<usize> = Mutex::new(0);
 
 /// All groups there are.
-pub(crate) fn groups() -> Vec<&'static Group> {
-    unpoisoned(GROUPS.lock()).clone()
+pub(crate) fn groups() -> impl Iterator<Item = &'static Group> {
+    GROUPS.iter().map_while(OnceLock::get)
 }
+
+/// Groups by the place where their channels are opened.
+static PLACES: Table = Table::new();
+
+/// Groups by a hash of their names.
+static NAMES: Table = Table::new();
 
 impl Group {
     /// The group of this name.
     #[inline]
     pub(super) fn of(kind: Kind, origin: Origin<'_>) -> &'static Self {
-        let recent = |cells: &[Cell<Option<&'static Self>>; RECENT_COUNT]| {
-            cells[origin.recent_index()]
-                .get()
-                .filter(|group| group.is(kind, origin))
-        };
-        match RECENT.try_with(recent) {
-            Ok(Some(group)) => group,
-            _ => Self::find(kind, origin),
+        match GROUPS[Self::index_of(kind, origin)].get() {
+            Some(group) => group,
+            None => Self::find_or_make(kind, origin),
+        }
+    }
+
+    /// Where the group of this name is among all groups.
+    #[inline]
+    pub(super) fn index_of(kind: Kind, origin: Origin<'_>) -> usize {
+        match origin {
+            Origin::Place(place) => match PLACES.get_first(place_key(kind, place)) {
+                Some(index) => index,
+                None => Self::index_of_place(kind, place),
+            },
+            Origin::Name(name) => Self::index_of_name(kind, name),
         }
     }
 
     #[cold]
-    fn find(kind: Kind, origin: Origin<'_>) -> &'static Self {
-        let group = Self::find_or_make(kind, origin);
-        let _ = RECENT.try_with(|cells| cells[origin.recent_index()].set(Some(group)));
-        group
+    fn index_of_place(kind: Kind, place: &'static Location<'static>) -> usize {
+        match PLACES.get(place_key(kind, place)) {
+            Some(index) => index,
+            None => Self::find_or_make(kind, Origin::Place(place)).index,
+        }
     }
 
+    #[inline(never)]
+    fn index_of_name(kind: Kind, name: &str) -> usize {
+        let origin = Origin::Name(name);
+        let index = NAMES.get(name_key(kind, name));
+        let group = index.and_then(|index| GROUPS[index].get());
+        // Another name may have the same key.
+        match group.filter(|group| group.is(kind, origin)) {
+            Some(group) => group.index,
+            None => Self::find_or_make(kind, origin).index,
+        }
+    }
+
+    #[cold]
     fn find_or_make(kind: Kind, origin: Origin<'_>) -> &'static Self {
-        let mut groups = unpoisoned(GROUPS.lock());
-        if let Some(group) = groups.iter().find(|group| group.is(kind, origin)) {
+        let mut count = unpoisoned(COUNT.lock());
+        let find = |origin| groups().find(|group| group.is(kind, origin));
+        let named = || groups().filter(|group| !group.is_beyond()).count();
+        if let Some(group) = find(origin) {
+            group.remember(origin);
             return group;
         }
-        let named = groups.iter().filter(|group| !group.is_beyond()).count();
-        if named < GROUPS_MAX {
-            let group = Self::new(kind, origin);
-            groups.push(group);
+        if named() < GROUPS_MAX {
+            let group = Self::make(&mut count, kind, origin);
+            group.remember(origin);
             return group;
         }
         let beyond = Origin::Name(BEYOND);
-        if let Some(group) = groups.iter().find(|group| group.is(kind, beyond)) {
+        if let Some(group) = find(beyond) {
             return group;
         }
-        let group = Self::new(kind, beyond);
-        groups.push(group);
-        drop(groups);
+        let group = Self::make(&mut count, kind, beyond);
+        drop(count);
         crate::notice::say(format_args!(
             "more than {GROUPS_MAX} names of channels: others are counted together as `{BEYOND}`"
         ));
         group
     }
 
-    /// It is never freed: how many there may be is bounded, and what points to it counts nothing.
-    fn new(kind: Kind, origin: Origin<'_>) -> &'static Self {
+    /// Makes it be found at once the next time. The caller has the lock of the groups.
+    fn remember(&self, origin: Origin<'_>) {
+        let (table, key) = match origin {
+            Origin::Place(place) => (&PLACES, place_key(self.kind, place)),
+            Origin::Name(name) => (&NAMES, name_key(self.kind, name)),
+        };
+        if table.get(key).is_none() {
+            table.insert(key, self.index);
+        }
+    }
+
+    fn make(count: &mut usize, kind: Kind, origin: Origin<'_>) -> &'static Self {
         let (name, place) = match origin {
-            Origin::Name(name) => (shortened(name).into(), None),
+            Origin::Name(name) => (uncounted(|| shortened(name).into()), None),
             Origin::Place(place) => {
-                let name = format!("{}:{}", place.file(), place.line());
-                (name.into(), Some(place))
+                let name = || format!("{}:{}", place.file(), place.line()).into();
+                (uncounted(name), Some(place))
             }
         };
-        Box::leak(Box::new(Self {
+        let index = *count;
+        *count += 1;
+        GROUPS[index].get_or_init(|| Self {
+            index,
             kind,
             name,
             place,
-            shards: std::array::from_fn(|_| Shard::default()),
-            shared: Shard::default(),
             dropped: Default::default(),
-            readers: Mutex::default(),
+            sources: Mutex::default(),
             events: super::wait::Events::default(),
-        }))
+            spans: OnceLock::new(),
+        })
     }
 
     fn is(&self, kind: Kind, origin: Origin<'_>) -> bool {
@@ -268,140 +238,106 @@ impl Group {
         self.kind
     }
 
+    /// Where messages sent are counted, unless sources do.
     #[inline]
-    pub(super) fn count_sent(&self, count: u64) {
-        self.add(|shard| &shard.sent, count);
+    pub(super) const fn sent_number(&self) -> Number {
+        sent_number(self.index)
     }
 
+    /// Where messages received are counted, unless sources do.
     #[inline]
-    pub(super) fn count_received(&self, count: u64) {
-        self.add(|shard| &shard.received, count);
+    pub(super) const fn received_number(&self) -> Number {
+        received_number(self.index)
     }
 
-    /// A value of a watch channel was seen for the first time.
-    #[inline]
-    pub(super) fn count_seen(&self) {
-        self.add(|shard| &shard.seen, 1);
+    /// The group of an [index](Self::index_of).
+    pub(super) fn at(index: usize) -> Option<&'static Self> {
+        GROUPS[index].get()
+    }
+
+    /// Of channels of a single value that have spans.
+    pub(super) fn spans(&self) -> &SpansOfOne {
+        self.spans.get_or_init(|| SpansOfOne::new(&self.name))
     }
 
     pub(super) fn count_dropped(&self, reason: DropReason, count: u64) {
         self.dropped[reason as usize].fetch_add(count, Ordering::Relaxed);
     }
 
-    #[inline]
-    fn add(&self, counter: impl Fn(&Shard) -> &AtomicU64, count: u64) {
-        match self.shards.get(PLACE.get()) {
-            Some(shard) => add_alone(counter(shard), count),
-            None => self.add_elsewhere(counter, count),
-        }
+    pub(super) fn sources(&self) -> MutexGuard<'_, Sources> {
+        unpoisoned(self.sources.lock())
     }
 
-    #[cold]
-    fn add_elsewhere(&self, counter: impl Fn(&Shard) -> &AtomicU64, count: u64) {
-        match self.shards.get(find_place()) {
-            Some(shard) => add_alone(counter(shard), count),
-            None => {
-                counter(&self.shared).fetch_add(count, Ordering::Relaxed);
-            }
-        }
-    }
-
-    fn sum(&self, counter: impl Fn(&Shard) -> &AtomicU64) -> u64 {
-        let shards = self.shards.iter().chain([&self.shared]);
-        shards
-            .map(|shard| counter(shard).load(Ordering::Relaxed))
-            .sum()
+    fn counted(&self) -> Counted {
+        self.sources().counted()
     }
 
     /// Messages that were taken by a channel.
     pub(crate) fn sent(&self) -> u64 {
-        self.sum(|shard| &shard.sent)
+        self.sent_number().sum() + self.counted().sent
     }
 
     /// Messages that were received.
     pub(crate) fn received(&self) -> u64 {
-        self.sum(|shard| &shard.received)
+        self.received_number().sum() + self.counted().received
     }
 
     /// Messages that were never received, for this reason.
     pub(crate) fn dropped(&self, reason: DropReason) -> u64 {
-        self.dropped[reason as usize].load(Ordering::Relaxed)
+        let dropped = self.dropped[reason as usize].load(Ordering::Relaxed);
+        match reason {
+            DropReason::Overwritten => dropped + self.counted().overwritten,
+            _ => dropped,
+        }
     }
 
     /// Messages that wait in the channels now.
     pub(crate) fn queue_depth(&self) -> u64 {
-        let dropped = |reason| self.dropped(reason);
-        // What takes away is read first, so that what is under way meanwhile is not missing.
         match self.kind {
-            Kind::Broadcast => {
-                let readers = unpoisoned(self.readers.lock());
-                readers.values().map(|reader| reader.backlog()).sum()
-            }
-            Kind::Watch => {
-                let gone = dropped(DropReason::Unread) + dropped(DropReason::Overwritten);
-                let gone = gone + self.sum(|shard| &shard.seen);
-                self.sent().saturating_sub(gone)
-            }
+            Kind::Broadcast | Kind::Watch => self.counted().depth,
             Kind::Mpsc | Kind::MpscUnbounded | Kind::Oneshot => {
-                let gone = dropped(DropReason::Unread) + self.received();
+                // What takes away is read first, so that what is under way meanwhile is not missing.
+                let gone = self.dropped(DropReason::Unread) + self.received();
                 self.sent().saturating_sub(gone)
             }
         }
     }
-
-    pub(super) fn add_reader(&self, reader: &Arc<Reader>) {
-        let address = Arc::as_ptr(reader).addr();
-        unpoisoned(self.readers.lock()).insert(address, Arc::clone(reader));
-    }
-
-    pub(super) fn remove_reader(&self, reader: &Arc<Reader>) {
-        unpoisoned(self.readers.lock()).remove(&Arc::as_ptr(reader).addr());
-    }
 }
 
-/// Adds to a number that this thread alone writes.
+/// Where messages sent are counted of the group of an index.
 #[inline]
-fn add_alone(counter: &AtomicU64, count: u64) {
-    let before = counter.load(Ordering::Relaxed);
-    counter.store(before.wrapping_add(count), Ordering::Relaxed);
+pub(super) const fn sent_number(group_index: usize) -> Number {
+    Number::new(2 * group_index)
+}
+
+/// Where messages received are counted of the group of an index.
+#[inline]
+pub(super) const fn received_number(group_index: usize) -> Number {
+    Number::new(2 * group_index + 1)
+}
+
+/// Where the group of a number is.
+pub(super) const fn group_index(number: Number) -> usize {
+    number.index() / 2
 }
 
 fn shortened(name: &str) -> &str {
     &name[..name.floor_char_boundary(NAME_BYTES_MAX)]
 }
 
-/// How far a receiver of a broadcast is behind.
-#[derive(Debug)]
-pub(super) struct Reader {
-    /// Messages sent on its channel, by all senders.
-    sent: Arc<AtomicU64>,
-    /// How many of them it has behind it. Written by the receiver, which is in one place at a time.
-    position: AtomicU64,
+/// What no other place or kind has: within the place, which is larger than there are kinds.
+#[inline]
+fn place_key(kind: Kind, place: &'static Location<'static>) -> usize {
+    std::ptr::from_ref(place).addr() + kind as usize
 }
 
-impl Reader {
-    pub(super) fn new(sent: &Arc<AtomicU64>) -> Arc<Self> {
-        Arc::new(Self {
-            sent: Arc::clone(sent),
-            position: AtomicU64::new(sent.load(Ordering::Relaxed)),
-        })
+/// A hash.
+fn name_key(kind: Kind, name: &str) -> usize {
+    let mut hash = kind as u64;
+    for chunk in shortened(name).as_bytes().chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        hash = (hash.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
     }
-
-    /// The receiver has so many more behind it. Returns how many there are.
-    pub(super) fn advance(&self, count: u64) -> u64 {
-        add_alone(&self.position, count);
-        self.position.load(Ordering::Relaxed)
-    }
-
-    /// What the channel itself says is ahead.
-    pub(super) fn correct(&self, backlog: usize) {
-        let sent = self.sent.load(Ordering::Relaxed);
-        let position = sent.saturating_sub(backlog as u64);
-        self.position.store(position, Ordering::Relaxed);
-    }
-
-    fn backlog(&self) -> u64 {
-        let position = self.position.load(Ordering::Relaxed);
-        self.sent.load(Ordering::Relaxed).saturating_sub(position)
-    }
+    (hash ^ (hash >> 32)) as usize
 }

@@ -56,7 +56,8 @@
 //! # What it costs
 //!
 //! A message is counted by plain additions to numbers of its thread alone, at either end; a clock is read only where a
-//! sender waits. See `docs/channels.md`.
+//! sender waits. Where a channel has a place at once, a message is sent without the preparations to wait that tokio makes
+//! in any case. See `docs/channels.md`.
 
 #[cfg(feature = "profiling")]
 mod blocking;
@@ -67,12 +68,18 @@ pub(crate) mod counts;
 #[cfg(feature = "profiling")]
 pub mod mpsc;
 mod named;
+#[cfg(feature = "profiling")]
+mod numbers;
 #[cfg(not(feature = "profiling"))]
 mod off;
 #[cfg(feature = "profiling")]
 pub mod oneshot;
 #[cfg(feature = "profiling")]
+mod sources;
+#[cfg(feature = "profiling")]
 mod spans;
+#[cfg(feature = "profiling")]
+mod table;
 #[cfg(all(test, feature = "profiling"))]
 mod tests;
 #[cfg(feature = "profiling")]

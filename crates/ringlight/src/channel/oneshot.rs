@@ -3,20 +3,21 @@
 use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::sync::oneshot;
 
-use super::counts::{DropReason, Group, Kind};
+use super::counts::{DropReason, Group, Kind, group_index, received_number, sent_number};
 use super::named::Options;
-use super::spans::Spans;
+use super::numbers::Number;
+use super::spans::SpansOfOne;
 
 pub use tokio::sync::oneshot::error;
 
 use error::{RecvError, TryRecvError};
 
 /// Opens a channel, which telemetry knows by the place of the call.
+#[inline]
 #[track_caller]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     open(Options::at(Location::caller()))
@@ -27,30 +28,58 @@ pub fn named<T>(name: &str) -> (Sender<T>, Receiver<T>) {
     open(Options::named(name))
 }
 
+#[inline]
 pub(super) fn open<T>(options: Options<'_>) -> (Sender<T>, Receiver<T>) {
-    let group = Group::of(Kind::Oneshot, options.origin);
-    let spans = options
-        .has_spans
-        .then(|| Arc::new(Spans::new(group.name())));
+    let group_index = Group::index_of(Kind::Oneshot, options.origin);
+    let (mut sent, mut received) = (sent_number(group_index), received_number(group_index));
+    let mut channel = 0;
+    if options.has_spans {
+        (sent, received) = (sent.apart(), received.apart());
+        channel = SpansOfOne::number();
+    }
     let (sender, receiver) = oneshot::channel();
     let sender = Sender {
         inner: sender,
-        group,
-        spans: spans.clone(),
+        tag: Tag::new(sent, channel),
     };
     let receiver = Receiver {
         inner: receiver,
-        group,
-        spans,
+        tag: Tag::new(received, channel),
     };
     (sender, receiver)
+}
+
+/// What an end knows beside the channel: where its message is counted, and if that stands apart, which of all channels with
+/// spans it is. One word, for an end of two words is handed over in registers.
+#[derive(Debug, Clone, Copy)]
+struct Tag(u64);
+
+impl Tag {
+    #[inline]
+    const fn new(number: Number, channel: u64) -> Self {
+        Self(channel << Number::BITS | number.to_bits())
+    }
+
+    #[inline]
+    const fn number(self) -> Number {
+        Number::from_bits(self.0)
+    }
+
+    fn group(self) -> Option<&'static Group> {
+        Group::at(group_index(self.number()))
+    }
+
+    /// The spans of the channel, and which it is.
+    fn spans(self) -> Option<(&'static SpansOfOne, u64)> {
+        let group = self.group().filter(|_| self.number().is_apart())?;
+        Some((group.spans(), self.0 >> Number::BITS))
+    }
 }
 
 /// Sends the value; see [`tokio::sync::oneshot::Sender`].
 pub struct Sender<T> {
     inner: oneshot::Sender<T>,
-    group: &'static Group,
-    spans: Option<Arc<Spans>>,
+    tag: Tag,
 }
 
 impl<T> Sender<T> {
@@ -58,21 +87,26 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// The receiver is gone; the value comes back.
+    #[inline]
     pub fn send(self, t: T) -> Result<(), T> {
-        let Self {
-            inner,
-            group,
-            spans,
-        } = self;
-        let send = || inner.send(t);
-        match spans {
-            None => send()?,
-            Some(spans) => {
-                let span = spans.sending(Some(1), Some(0));
-                span.in_scope(|| spans.pass(send))?;
+        match self.tag.number().here() {
+            Some(sent) => {
+                self.inner.send(t)?;
+                sent.add(1);
+                Ok(())
             }
+            None => self.send_otherwise(t),
         }
-        group.count_sent(1);
+    }
+
+    #[cold]
+    fn send_otherwise(self, t: T) -> Result<(), T> {
+        let Self { inner, tag } = self;
+        match tag.spans() {
+            None => inner.send(t)?,
+            Some((spans, channel)) => spans.send(channel, || inner.send(t))?,
+        }
+        tag.number().add(1);
         Ok(())
     }
 
@@ -102,8 +136,7 @@ impl<T: fmt::Debug> fmt::Debug for Sender<T> {
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Receiver<T> {
     inner: oneshot::Receiver<T>,
-    group: &'static Group,
-    spans: Option<Arc<Spans>>,
+    tag: Tag,
 }
 
 impl<T> Receiver<T> {
@@ -149,10 +182,34 @@ impl<T> Receiver<T> {
     }
 
     /// The value was received.
+    #[inline]
     fn took(&self) {
-        self.group.count_received(1);
-        if let Some(spans) = &self.spans {
-            drop(spans.received(Some(0)));
+        match self.tag.number().here() {
+            Some(received) => received.add(1),
+            None => self.took_otherwise(),
+        }
+    }
+
+    #[cold]
+    fn took_otherwise(&self) {
+        self.tag.number().add(1);
+        if let Some((spans, channel)) = self.tag.spans() {
+            drop(spans.received(channel));
+        }
+    }
+
+    /// Nobody will have the value.
+    #[cold]
+    fn discard(&mut self) {
+        self.inner.close();
+        if self.inner.try_recv().is_err() {
+            return;
+        }
+        if let Some(group) = self.tag.group() {
+            group.count_dropped(DropReason::Unread, 1);
+        }
+        if let Some((spans, channel)) = self.tag.spans() {
+            spans.forget(channel);
         }
     }
 }
@@ -160,6 +217,7 @@ impl<T> Receiver<T> {
 impl<T> Future for Receiver<T> {
     type Output = Result<T, RecvError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let value = ready!(Pin::new(&mut self.inner).poll(cx));
         if value.is_ok() {
@@ -170,13 +228,10 @@ impl<T> Future for Receiver<T> {
 }
 
 impl<T> Drop for Receiver<T> {
+    #[inline]
     fn drop(&mut self) {
-        if self.inner.is_terminated() {
-            return;
-        }
-        self.inner.close();
-        if self.inner.try_recv().is_ok() {
-            self.group.count_dropped(DropReason::Unread, 1);
+        if !self.inner.is_terminated() {
+            self.discard();
         }
     }
 }

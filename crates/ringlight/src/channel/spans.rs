@@ -1,10 +1,12 @@
 //! The spans of sending and receiving, of channels that were asked to have them.
 //!
 //! A message carries the trace on: the span of its receipt is a child of the one of its sending. Messages are kept as
-//! they are; what they carry goes through a queue beside, in the same order.
+//! they are; what they carry goes beside, through a queue in the same order, or by the number of the channel where there is
+//! one message.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tracing::Span;
@@ -21,31 +23,34 @@ struct Carried {
     context: Option<TraceContext>,
 }
 
-/// The spans of one channel.
+impl Carried {
+    /// The span a message is sent in.
+    fn here() -> Self {
+        Self {
+            at: Instant::now(),
+            context: TraceContext::current(),
+        }
+    }
+}
+
+/// What the spans of channels of one name are called.
 #[derive(Debug)]
-pub(super) struct Spans {
+struct Names {
     name: String,
     send_name: String,
     recv_name: String,
-    /// Held while a message is sent, so that the messages are in the order of what they carry.
-    order: Mutex<()>,
-    /// Of the messages in the channel, as many as those.
-    carried: Mutex<VecDeque<Carried>>,
 }
 
-impl Spans {
-    pub(super) fn new(name: &str) -> Self {
+impl Names {
+    fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             send_name: format!("channel.{name}_send"),
             recv_name: format!("channel.{name}_recv"),
-            order: Mutex::default(),
-            carried: Mutex::default(),
         }
     }
 
-    /// Opens the span of a sending, of which the channel has so many places, and messages in it.
-    pub(super) fn sending(&self, capacity: Option<usize>, queue_depth: Option<usize>) -> Span {
+    fn sending(&self, capacity: Option<usize>, queue_depth: Option<usize>) -> Span {
         tracing::info_span!(
             target: TARGET,
             "channel.send",
@@ -57,24 +62,7 @@ impl Spans {
         )
     }
 
-    /// Sends a message that carries the current span. `send` does not wait.
-    pub(super) fn pass<R, E>(&self, send: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
-        let carried = Carried {
-            at: Instant::now(),
-            context: TraceContext::current(),
-        };
-        let _in_order = unpoisoned(self.order.lock());
-        unpoisoned(self.carried.lock()).push_back(carried);
-        let sent = send();
-        if sent.is_err() {
-            unpoisoned(self.carried.lock()).pop_back();
-        }
-        sent
-    }
-
-    /// Opens the span of the receipt of the next message, after which so many are in the channel.
-    pub(super) fn received(&self, queue_depth: Option<usize>) -> Span {
-        let carried = unpoisoned(self.carried.lock()).pop_front();
+    fn received(&self, carried: Option<Carried>, queue_depth: Option<usize>) -> Span {
         let open = || {
             tracing::info_span!(
                 target: TARGET,
@@ -89,5 +77,104 @@ impl Spans {
             Some(context) => context.parent_of(open),
             None => open(),
         }
+    }
+}
+
+/// The spans of one channel of many messages.
+#[derive(Debug)]
+pub(super) struct Spans {
+    names: Names,
+    /// Held while a message is sent, so that the messages are in the order of what they carry.
+    order: Mutex<()>,
+    /// Of the messages in the channel, as many as those.
+    carried: Mutex<VecDeque<Carried>>,
+}
+
+impl Spans {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            names: Names::new(name),
+            order: Mutex::default(),
+            carried: Mutex::default(),
+        }
+    }
+
+    /// Opens the span of a sending, of which the channel has so many places, and messages in it.
+    pub(super) fn sending(&self, capacity: Option<usize>, queue_depth: Option<usize>) -> Span {
+        self.names.sending(capacity, queue_depth)
+    }
+
+    /// Sends a message that carries the current span. `send` does not wait.
+    pub(super) fn pass<R, E>(&self, send: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
+        let carried = Carried::here();
+        let _in_order = unpoisoned(self.order.lock());
+        unpoisoned(self.carried.lock()).push_back(carried);
+        let sent = send();
+        if sent.is_err() {
+            unpoisoned(self.carried.lock()).pop_back();
+        }
+        sent
+    }
+
+    /// Opens the span of the receipt of the next message, after which so many are in the channel.
+    pub(super) fn received(&self, queue_depth: Option<usize>) -> Span {
+        let carried = unpoisoned(self.carried.lock()).pop_front();
+        self.names.received(carried, queue_depth)
+    }
+}
+
+/// The spans of all channels of a single message and one name.
+#[derive(Debug)]
+pub(super) struct SpansOfOne {
+    names: Names,
+    /// By number of the channel: of the messages sent, and neither received nor given up.
+    carried: Mutex<HashMap<u64, Carried>>,
+}
+
+impl SpansOfOne {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            names: Names::new(name),
+            carried: Mutex::default(),
+        }
+    }
+
+    /// A number that no other channel has.
+    pub(super) fn number() -> u64 {
+        // `Relaxed`, since they need to differ only.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Sends the message of a channel within a span, which it carries.
+    pub(super) fn send<E>(
+        &self,
+        number: u64,
+        send: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.names.sending(Some(1), Some(0)).in_scope(|| {
+            unpoisoned(self.carried.lock()).insert(number, Carried::here());
+            let sent = send();
+            if sent.is_err() {
+                self.forget(number);
+            }
+            sent
+        })
+    }
+
+    /// Opens the span of the receipt.
+    pub(super) fn received(&self, number: u64) -> Span {
+        let carried = unpoisoned(self.carried.lock()).remove(&number);
+        self.names.received(carried, Some(0))
+    }
+
+    #[cfg(test)]
+    pub(super) fn carried_count(&self) -> usize {
+        unpoisoned(self.carried.lock()).len()
+    }
+
+    /// Nobody will receive the message.
+    pub(super) fn forget(&self, number: u64) {
+        unpoisoned(self.carried.lock()).remove(&number);
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 
+mod concurrent;
+
 use super::counts::{DropReason, Group, groups};
 use super::{RecvInSpan as _, broadcast, mpsc, named, oneshot, watch};
 
@@ -14,7 +16,7 @@ use super::{RecvInSpan as _, broadcast, mpsc, named, oneshot, watch};
 type Counted = (u64, u64, u64, Vec<(&'static str, u64)>);
 
 fn group(name: &str) -> &'static Group {
-    let mut found = groups().into_iter().filter(|group| group.name() == name);
+    let mut found = groups().filter(|group| group.name() == name);
     let Some(group) = found.next() else {
         panic!("no channel is called `{name}`");
     };
@@ -230,28 +232,47 @@ async fn weak_senders_lead_to_the_same_channel() {
     check("weak", (1, 1, 0), &[]);
 }
 
-#[test]
-fn every_thread_is_counted_also_those_without_a_place() {
-    const THREADS: u64 = 80;
-    const MESSAGES: u64 = 500;
-    let (sender, mut receiver) = mpsc::named("threads", 64);
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            let sender = sender.clone();
-            scope.spawn(move || {
-                for message in 0..MESSAGES {
-                    sender.blocking_send(message).unwrap();
-                }
-            });
+/// Where a task has had its share of work, it does not go on, though there is a place or a value.
+#[tokio::test]
+async fn sending_and_following_are_shares_of_a_tasks_work() {
+    let (sender, mut receiver) = mpsc::named("shares", 8);
+    let (values, mut follower) = watch::named("shared values", 0);
+    values.send_replace(1);
+    tokio::spawn(async move {
+        while tokio::task::coop::has_budget_remaining() {
+            tokio::task::coop::consume_budget().await;
         }
-        drop(sender);
-        let mut received = 0;
-        while receiver.blocking_recv().is_some() {
-            received += 1;
+        {
+            let mut sending = pin!(sender.send(1));
+            let mut following = pin!(follower.changed());
+            assert!(poll(sending.as_mut()).is_pending());
+            assert!(poll(following.as_mut()).is_pending());
+            check("shares", (0, 0, 0), &[]);
+            check("shared values", (1, 0, 1), &[]);
+            tokio::task::yield_now().await;
+            assert_eq!(poll(sending.as_mut()), Poll::Ready(Ok(())));
+            assert!(matches!(poll(following.as_mut()), Poll::Ready(Ok(()))));
         }
-        assert_eq!(received, THREADS * MESSAGES);
-    });
-    check("threads", (40_000, 40_000, 0), &[]);
+        receiver.try_recv().unwrap();
+        // And so each is a share: of the many that follow now, some are too many.
+        let mut done = 0;
+        while tokio::task::coop::has_budget_remaining() && done < 10_000 {
+            assert!(poll(pin!(sender.send(1))).is_ready());
+            receiver.try_recv().unwrap();
+            done += 1;
+        }
+        assert!((1..10_000).contains(&done));
+        tokio::task::yield_now().await;
+        done = 0;
+        while tokio::task::coop::has_budget_remaining() && done < 10_000 {
+            values.send_replace(2);
+            assert!(poll(pin!(follower.changed())).is_ready());
+            done += 1;
+        }
+        assert!((1..10_000).contains(&done));
+    })
+    .await
+    .unwrap();
 }
 
 #[test]
@@ -314,6 +335,28 @@ async fn oneshots_are_sent_received_or_dropped() {
     drop(sender);
     assert!(receiver.await.is_err());
     check("once", (4, 3, 0), &[("unread", 1)]);
+}
+
+#[tokio::test]
+async fn what_single_values_carry_is_not_kept_when_they_are_gone() {
+    let open = || named("carrying").spans().oneshot();
+    let carried = || group("carrying").spans().carried_count();
+    let (sender, receiver) = open();
+    let (other, another) = open();
+    sender.send(1).unwrap();
+    other.send(2).unwrap();
+    assert_eq!(carried(), 2);
+    assert_eq!((another.await, receiver.await), (Ok(2), Ok(1)));
+    assert_eq!(carried(), 0);
+    let (sender, receiver) = open();
+    sender.send(1).unwrap();
+    drop(receiver);
+    assert_eq!(carried(), 0);
+    let (sender, receiver) = open();
+    drop(receiver);
+    assert_eq!(sender.send(1), Err(1));
+    assert_eq!(carried(), 0);
+    check("carrying", (3, 2, 0), &[("unread", 1)]);
 }
 
 #[tokio::test]

@@ -1,14 +1,19 @@
 //! Channels of which the last value counts, as in [`tokio::sync::watch`].
 
 use std::fmt;
+use std::future::poll_fn;
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, ready};
 
 use tokio::sync::watch;
+use tokio::task::coop::poll_proceed;
 
 use super::counts::{DropReason, Group, Kind};
 use super::named::Options;
+use super::numbers::{Number, add_alone};
+use super::sources::{Counted, Registered, Source};
 
 pub use tokio::sync::watch::{Ref, error};
 
@@ -29,53 +34,71 @@ pub fn named<T>(name: &str, init: T) -> (Sender<T>, Receiver<T>) {
 
 pub(super) fn open<T>(options: Options<'_>, init: T) -> (Sender<T>, Receiver<T>) {
     let (sender, receiver) = watch::channel(init);
-    let link = Arc::new(Link::new(options));
+    let group = Group::of(Kind::Watch, options.origin);
+    let link = Arc::new(Link(Registered::new(group, Values::default())));
+    let receiver = Receiver::new(receiver, &link);
     let sender = Sender {
         inner: sender,
-        link: Arc::clone(&link),
+        link,
     };
-    let inner = receiver;
-    (sender, Receiver { inner, link })
+    (sender, receiver)
 }
 
-/// What the ends share.
-#[derive(Debug)]
-struct Link {
-    group: &'static Group,
-    /// Whether nobody has looked at the value yet. Set by senders under the lock of the value, and reset by whoever looks
-    /// at it, under that lock, too: so `Relaxed` does.
-    is_unseen: AtomicBool,
+/// What became of a channel's values. Written by senders and receivers while they have the value locked, which orders what
+/// they write: so `Relaxed` does, also for whoever reads metrics, to whom they are numbers.
+#[derive(Debug, Default)]
+struct Values {
+    /// Values sent. Written by senders, of which one at a time has the value.
+    sent: AtomicU64,
+    /// How many were sent when somebody last looked. Written by receivers, several of which may have the value, and write the same.
+    seen: AtomicU64,
+    /// Values sent of which the next one was sent before somebody looked. Written by senders.
+    overwritten: AtomicU64,
 }
 
-impl Link {
-    fn new(options: Options<'_>) -> Self {
-        Self {
-            group: Group::of(Kind::Watch, options.origin),
-            is_unseen: AtomicBool::new(false),
-        }
-    }
-
+impl Values {
     /// There is a new value, which the caller still has locked.
     fn sent(&self) {
-        self.group.count_sent(1);
-        if self.is_unseen.swap(true, Ordering::Relaxed) {
-            self.group.count_dropped(DropReason::Overwritten, 1);
+        let sent = self.sent.load(Ordering::Relaxed);
+        if self.seen.load(Ordering::Relaxed) != sent {
+            add_alone(&self.overwritten, 1);
         }
+        self.sent.store(sent + 1, Ordering::Relaxed);
     }
 
     /// The caller looks at the value, and so has it locked.
     #[inline]
     fn seen(&self) {
-        if self.is_unseen.load(Ordering::Relaxed) && self.is_unseen.swap(false, Ordering::Relaxed) {
-            self.group.count_seen();
+        let sent = self.sent.load(Ordering::Relaxed);
+        if self.seen.load(Ordering::Relaxed) != sent {
+            self.seen.store(sent, Ordering::Relaxed);
+        }
+    }
+
+    fn is_unseen(&self) -> bool {
+        self.seen.load(Ordering::Relaxed) != self.sent.load(Ordering::Relaxed)
+    }
+}
+
+impl Source for Values {
+    fn counted(&self) -> Counted {
+        Counted {
+            sent: self.sent.load(Ordering::Relaxed),
+            overwritten: self.overwritten.load(Ordering::Relaxed),
+            depth: u64::from(self.is_unseen()),
+            ..Counted::default()
         }
     }
 }
 
+/// What the ends share.
+#[derive(Debug)]
+struct Link(Registered<Values>);
+
 impl Drop for Link {
     fn drop(&mut self) {
-        if *self.is_unseen.get_mut() {
-            self.group.count_dropped(DropReason::Unread, 1);
+        if self.0.is_unseen() {
+            self.0.group.count_dropped(DropReason::Unread, 1);
         }
     }
 }
@@ -97,6 +120,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// Nobody receives; the value comes back, and was not set.
+    #[inline]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         if self.inner.is_closed() {
             return Err(SendError(value));
@@ -109,13 +133,14 @@ impl<T> Sender<T> {
     ///
     /// # Panics
     /// `modify` does; receivers are not told then.
+    #[inline]
     pub fn send_modify<F>(&self, modify: F)
     where
         F: FnOnce(&mut T),
     {
         self.inner.send_modify(|value| {
             modify(value);
-            self.link.sent();
+            self.link.0.sent();
         });
     }
 
@@ -123,6 +148,7 @@ impl<T> Sender<T> {
     ///
     /// # Panics
     /// `modify` does; receivers are not told then.
+    #[inline]
     pub fn send_if_modified<F>(&self, modify: F) -> bool
     where
         F: FnOnce(&mut T) -> bool,
@@ -130,13 +156,14 @@ impl<T> Sender<T> {
         self.inner.send_if_modified(|value| {
             let is_modified = modify(value);
             if is_modified {
-                self.link.sent();
+                self.link.0.sent();
             }
             is_modified
         })
     }
 
     /// Sends a value, also if nobody receives, and returns the one before.
+    #[inline]
     pub fn send_replace(&self, mut value: T) -> T {
         self.send_modify(|current| std::mem::swap(current, &mut value));
         value
@@ -159,10 +186,7 @@ impl<T> Sender<T> {
 
     /// Another receiver, which has seen the value there is.
     pub fn subscribe(&self) -> Receiver<T> {
-        Receiver {
-            inner: self.inner.subscribe(),
-            link: Arc::clone(&self.link),
-        }
+        Receiver::new(self.inner.subscribe(), &self.link)
     }
 
     /// How many receivers there are.
@@ -207,22 +231,34 @@ impl<T: fmt::Debug> fmt::Debug for Sender<T> {
 pub struct Receiver<T> {
     inner: watch::Receiver<T>,
     link: Arc<Link>,
+    /// Of the group.
+    received: Number,
 }
 
 impl<T> Receiver<T> {
+    fn new(inner: watch::Receiver<T>, link: &Arc<Link>) -> Self {
+        Self {
+            inner,
+            link: Arc::clone(link),
+            received: link.0.group.received_number(),
+        }
+    }
+
     /// The value, locked for as long as this is held; it stays new to this receiver.
+    #[inline]
     pub fn borrow(&self) -> Ref<'_, T> {
         let value = self.inner.borrow();
-        self.link.seen();
+        self.link.0.seen();
         value
     }
 
     /// The value, locked for as long as this is held; it is new no more.
+    #[inline]
     pub fn borrow_and_update(&mut self) -> Ref<'_, T> {
         let value = self.inner.borrow_and_update();
-        self.link.seen();
+        self.link.0.seen();
         if value.has_changed() {
-            self.link.group.count_received(1);
+            self.received.add(1);
         }
         value
     }
@@ -253,8 +289,20 @@ impl<T> Receiver<T> {
     /// # Cancel safety
     /// When it is dropped before it is done, no value was taken as seen.
     pub async fn changed(&mut self) -> Result<(), RecvError> {
-        self.inner.changed().await?;
-        self.link.group.count_received(1);
+        let at_once = poll_fn(|context| {
+            if !matches!(self.inner.has_changed(), Ok(true)) {
+                return Poll::Ready(false);
+            }
+            // It is a share of the task's work, as it is tokio's.
+            let share = ready!(poll_proceed(context));
+            share.made_progress();
+            self.inner.mark_unchanged();
+            Poll::Ready(true)
+        });
+        if !at_once.await {
+            self.inner.changed().await?;
+        }
+        self.received.add(1);
         Ok(())
     }
 
@@ -267,9 +315,9 @@ impl<T> Receiver<T> {
     /// `f` does.
     pub async fn wait_for(&mut self, f: impl FnMut(&T) -> bool) -> Result<Ref<'_, T>, RecvError> {
         let value = self.inner.wait_for(f).await?;
-        self.link.seen();
+        self.link.0.seen();
         if value.has_changed() {
-            self.link.group.count_received(1);
+            self.received.add(1);
         }
         Ok(value)
     }
@@ -287,10 +335,7 @@ impl<T> Receiver<T> {
 
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            link: Arc::clone(&self.link),
-        }
+        Self::new(self.inner.clone(), &self.link)
     }
 }
 

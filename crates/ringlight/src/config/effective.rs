@@ -8,7 +8,7 @@ use ringlight_model::Signal;
 use super::environment::Reader;
 use super::file::ConfigFile;
 use super::setting::{SETTINGS, Setting, Shape};
-use super::{Inputs, LineInputs, LogFormat, Settings, units, upper};
+use super::{ConsoleInput, Inputs, LineInputs, LogFormat, Settings, units, upper};
 use crate::InitError;
 use crate::filter::Output;
 
@@ -110,7 +110,18 @@ impl Said {
             inputs.argument_endpoint.clone(),
             line.clone(),
         );
-        add("log_format", inputs.lines.argument_format.map(format), line);
+        let argument = inputs.lines.argument_format.map(format);
+        add("log_format", argument, line.clone());
+        #[cfg(feature = "profiling")]
+        {
+            let directory = inputs.traces.argument_dir.as_deref().map(path);
+            add("trace_dir", directory, line.clone());
+        }
+        #[cfg(feature = "prometheus")]
+        {
+            let argument = inputs.metrics.argument_prometheus.clone();
+            add("prometheus_address", argument, line.clone());
+        }
         add("otlp_endpoint", inputs.endpoint.clone(), code.clone());
         add("log_format", inputs.lines.format.map(format), code.clone());
         let backtrace = inputs.panic_backtrace.map(|said| said.to_string());
@@ -167,11 +178,9 @@ impl Said {
         if let Some(file) = &inputs.traces.file {
             add("trace_dir", Some(path(&file.directory)), code.clone());
             add("trace_format", Some(file.format.to_string()), code.clone());
-            add(
-                "include_args",
-                Some(file.include_args.to_string()),
-                code.clone(),
-            );
+            if !file.include_args {
+                add("include_args", Some("false".to_owned()), code.clone());
+            }
             let size = |bytes| Some(units::written_size(bytes));
             add("trace_file_size", size(file.file_bytes_max), code.clone());
             add(
@@ -181,11 +190,26 @@ impl Said {
             );
         }
         #[cfg(feature = "profiling")]
+        if let Some(include_args) = inputs.traces.include_args {
+            add("include_args", Some(include_args.to_string()), code.clone());
+        }
+        #[cfg(feature = "profiling")]
         add(
             "busy_times",
             inputs.traces.busy_times.map(|is_on| is_on.to_string()),
             code.clone(),
         );
+        #[cfg(feature = "profiling")]
+        {
+            let said = &inputs.runtime;
+            let watches = said.watches_current.map(|watches| watches.to_string());
+            add("watch_current_runtime", watches, code.clone());
+            let after = said.blocked_after.map(units::written);
+            add("blocked_worker_after", after, code.clone());
+        }
+        if inputs.console == ConsoleInput::Wanted {
+            add("tokio_console", Some("true".to_owned()), code.clone());
+        }
         // Filters of the code are defaults: see `Trail::last`.
         add("filter", inputs.default_directives.clone(), code.clone());
         for (output, directives) in &inputs.output_directives {

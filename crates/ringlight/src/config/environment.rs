@@ -209,6 +209,17 @@ impl<'a> Reader<'a> {
         ));
     }
 
+    /// Warns of what is said and is not in this build.
+    #[cfg(not(all(feature = "profiling", feature = "tokio-console")))]
+    pub(super) fn warn_without(&mut self, name: &str, feature: &str) {
+        if self.text(name).is_some() {
+            let origin = self.origin(name);
+            self.say(format!(
+                "{origin} is ignored: this build does not have it; hint: enable the feature `{feature}`"
+            ));
+        }
+    }
+
     /// Remembers a warning, once: a generic variable is read for every signal.
     pub(super) fn say(&mut self, warning: String) {
         if !self.warnings.contains(&warning) {

@@ -20,6 +20,17 @@ pub(crate) struct MetricsInputs {
     pub(crate) views: Vec<View>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: Option<Scraped>,
+    /// The address that the command line names.
+    #[cfg(feature = "prometheus")]
+    pub(crate) argument_prometheus: Option<String>,
+}
+
+impl MetricsInputs {
+    /// Served at this address, if the command line names one.
+    #[cfg(all(feature = "clap", feature = "prometheus"))]
+    pub(crate) fn take_argument(&mut self, address: Option<&str>) {
+        self.argument_prometheus = address.map(str::to_owned);
+    }
 }
 
 impl fmt::Debug for MetricsInputs {
@@ -37,7 +48,8 @@ pub(super) fn metrics(
     is_disabled: bool,
 ) -> MetricsConfig {
     #[cfg(feature = "prometheus")]
-    let prometheus = prometheus(reader, inputs.prometheus).filter(|_| !is_disabled);
+    let prometheus =
+        prometheus(reader, inputs.argument_prometheus, inputs.prometheus).filter(|_| !is_disabled);
     #[cfg(not(feature = "prometheus"))]
     if !is_disabled {
         warn_of_prometheus(reader);
@@ -61,16 +73,24 @@ pub(super) fn metrics(
     }
 }
 
-/// Code, variables, the file.
+/// The command line, code, variables, the file.
 #[cfg(feature = "prometheus")]
-fn prometheus(reader: &mut Reader<'_>, in_code: Option<Scraped>) -> Option<Scraped> {
+fn prometheus(
+    reader: &mut Reader<'_>,
+    argument: Option<String>,
+    in_code: Option<Scraped>,
+) -> Option<Scraped> {
     let in_file = reader.in_file("prometheus_address");
-    let (address, origin) = match in_code {
-        Some(Scraped::ByApplication) => return in_code,
-        Some(Scraped::At(address)) => (address, "the address given to `prometheus`".to_owned()),
-        None if metrics_exporters(reader)
-            .iter()
-            .any(|name| name == "prometheus") =>
+    let (address, origin) = match (argument, in_code) {
+        (Some(address), _) => (address, "--prometheus".to_owned()),
+        (None, Some(Scraped::ByApplication)) => return Some(Scraped::ByApplication),
+        (None, Some(Scraped::At(address))) => {
+            (address, "the address given to `prometheus`".to_owned())
+        }
+        (None, None)
+            if metrics_exporters(reader)
+                .iter()
+                .any(|name| name == "prometheus") =>
         {
             let host = reader.text("OTEL_EXPORTER_PROMETHEUS_HOST");
             let host = host.unwrap_or_else(|| "localhost".to_owned());
@@ -85,7 +105,7 @@ fn prometheus(reader: &mut Reader<'_>, in_code: Option<Scraped>) -> Option<Scrap
             let origin = reader.origin("OTEL_EXPORTER_PROMETHEUS_HOST").to_string();
             (format!("{host}:{}", port.unwrap_or(9464)), origin)
         }
-        None => {
+        (None, None) => {
             let (address, origin) = in_file?;
             (address, origin.to_string())
         }

@@ -17,6 +17,7 @@ mod otlp;
 mod redaction;
 mod reload;
 mod resource;
+mod runtime;
 #[cfg(feature = "otel")]
 mod secrets;
 mod setting;
@@ -62,6 +63,9 @@ pub(crate) use reload::{Changeable, OfCode, Reloader, Watch};
 pub use reload::{ReloadError, Reloaded};
 pub use resource::ResourceDetector;
 pub(crate) use resource::ResourceInputs;
+pub(crate) use runtime::ConsoleInput;
+#[cfg(feature = "profiling")]
+pub(crate) use runtime::RuntimeInputs;
 pub use setting::{SETTINGS, Setting, Shape};
 #[cfg(feature = "profiling")]
 pub(crate) use traces::TraceInputs;
@@ -83,6 +87,9 @@ pub(crate) struct Inputs {
     pub(crate) metrics: MetricsInputs,
     #[cfg(feature = "profiling")]
     pub(crate) traces: TraceInputs,
+    #[cfg(feature = "profiling")]
+    pub(crate) runtime: RuntimeInputs,
+    pub(crate) console: ConsoleInput,
     pub(crate) compression: Option<Compression>,
     pub(crate) tls_files: TlsFiles,
     pub(crate) resource: ResourceInputs,
@@ -149,6 +156,11 @@ pub(crate) struct Settings {
     pub(crate) metrics: crate::metrics::MetricsConfig,
     #[cfg(feature = "profiling")]
     pub(crate) traces: traces::Traces,
+    #[cfg(feature = "profiling")]
+    pub(crate) runtime: crate::runtime::RuntimeConfig,
+    /// Where `tokio-console` connects to, if it is to see tasks.
+    #[cfg(feature = "tokio-console")]
+    pub(crate) console: Option<std::net::SocketAddr>,
     pub(crate) filters: Filters,
     pub(crate) sampler: Sampler,
     pub(crate) overhead_budget: Option<OverheadBudget>,
@@ -173,7 +185,8 @@ impl Settings {
     /// Puts the inputs together. What is wrong with a variable becomes a warning.
     ///
     /// # Errors
-    /// A directive given in code is not understood, or the file, or where a secret comes from.
+    /// A directive given in code is not understood, or the file, or where a secret comes from; `tokio-console` is asked
+    /// for in code and cannot be had.
     pub(crate) fn resolve(inputs: Inputs) -> Result<Self, InitError> {
         let environment = inputs.environment.clone();
         // A relay is no service: the file where it happens to run is that of one.
@@ -203,6 +216,14 @@ impl Settings {
         let traces = traces::traces(&mut reader, inputs.traces, is_disabled);
         #[cfg(not(feature = "profiling"))]
         traces::warn_of_what_is_missing(&mut reader);
+        #[cfg(feature = "profiling")]
+        let runtime = runtime::runtime(&mut reader, &inputs.runtime);
+        #[cfg(not(feature = "profiling"))]
+        runtime::warn_of_what_is_missing(&mut reader);
+        #[cfg(feature = "tokio-console")]
+        let console = runtime::console(&mut reader, inputs.console)?;
+        #[cfg(not(feature = "tokio-console"))]
+        runtime::warn_of_no_console(&mut reader, inputs.console);
         #[cfg(feature = "otel")]
         let secret_headers = match (&routes, inputs.secret_headers) {
             (None, _) => None,
@@ -261,6 +282,10 @@ impl Settings {
             metrics,
             #[cfg(feature = "profiling")]
             traces,
+            #[cfg(feature = "profiling")]
+            runtime,
+            #[cfg(feature = "tokio-console")]
+            console,
             filters,
             sampler,
             // A governor that the code has put into the pipeline holds over the variable.
@@ -280,6 +305,13 @@ impl Settings {
 }
 
 impl Settings {
+    /// Tells a person what is ignored.
+    pub(crate) fn tell_warnings(&self) {
+        for warning in &self.warnings {
+            crate::notice::of_settings(&self.pipeline.notices, warning);
+        }
+    }
+
     /// What of them can be changed while telemetry runs.
     pub(crate) fn changeable(&self) -> Changeable {
         Changeable {
@@ -482,7 +514,7 @@ fn batching(reader: &mut Reader<'_>, pipeline: &mut CollectorConfig) {
     if let Some(timeout) = per_signal.or(generic).or(processors).or(file_timeout) {
         pipeline.export_timeout = timeout;
     }
-    // Reports are the only metrics so far.
+    // Of what is sent as metrics, reports alone have a time of their own.
     if let Some(timeout) = millis("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT")
         .or(generic)
         .or(file_timeout)

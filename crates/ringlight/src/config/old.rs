@@ -64,8 +64,8 @@ impl OldSection {
 }
 
 impl OldKey {
-    /// What takes its place where it has this value, as a variable would have it; nothing if this version does not do
-    /// what it did.
+    /// What takes its place where it has this value, as a variable would have it: one setting at least, unless the value
+    /// is not of the [`shape`](Self::shape).
     #[must_use]
     pub fn replaced(&self, value: &str) -> Vec<Replaced> {
         let of_value = |value: &str, values: &'static [(&str, &'static [(&str, &str)])]| {

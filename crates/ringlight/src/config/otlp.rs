@@ -197,14 +197,16 @@ pub(super) fn who_names_an_endpoint(reader: &Reader<'_>, inputs: &Inputs) -> Opt
 /// The ledger is reported wherever metrics would go, but only to an endpoint for all signals: one
 /// that is meant for traces alone does not want it.
 fn metrics_route(reader: &mut Reader<'_>, inputs: &Inputs) -> Option<Route> {
+    let mut asked_for = false;
     if !inputs.is_relay {
         let exporters = metrics_exporters(reader);
         let is_named = |name: &str| exporters.iter().any(|exporter| exporter == name);
-        if is_named("none") || is_named("prometheus") && !is_named("otlp") {
+        asked_for = is_named("otlp");
+        if is_named("none") || is_named("prometheus") && !asked_for {
             return None;
         }
     }
-    route(reader, inputs, Signal::Metrics, false)
+    route(reader, inputs, Signal::Metrics, asked_for)
 }
 
 /// What `OTEL_METRICS_EXPORTER` names.

@@ -384,7 +384,7 @@ pub const SETTINGS: &[Setting] = &[
         "RINGLIGHT_TRACE_FORMAT",
         Shape::Word(&["json", "perfetto"]),
         "`json`",
-        "What they are written as: Trace Event Format or Perfetto's own, about a third of the size",
+        "What they are written as: Trace Event Format or Perfetto's own, a sixth smaller",
     ),
     setting(
         "trace_file_size",
@@ -405,7 +405,7 @@ pub const SETTINGS: &[Setting] = &[
         "RINGLIGHT_INCLUDE_ARGS",
         Shape::Truth,
         "true",
-        "Whether the fields of spans and log records are in trace files",
+        "Whether `#[ringlight::instrument]` records arguments, and trace files have the fields of spans and log records",
     ),
     setting(
         "busy_times",
@@ -414,6 +414,35 @@ pub const SETTINGS: &[Setting] = &[
         "false",
         "Whether spans have `busy_ns` and `idle_ns`, for which the clock is read when one is entered and when it is left \
          (feature `profiling`)",
+    ),
+    setting(
+        "watch_current_runtime",
+        "RINGLIGHT_WATCH_CURRENT_RUNTIME",
+        Shape::Truth,
+        "true",
+        "Whether the runtime of tokio that telemetry is started in is watched (feature `profiling`)",
+    ),
+    setting(
+        "blocked_worker_after",
+        "RINGLIGHT_BLOCKED_WORKER_AFTER",
+        Shape::Time(Duration::ZERO, HOUR),
+        "`100ms`",
+        "After how long in one task a worker of a runtime that is watched counts as blocked; `0ms` for never (feature \
+         `profiling`)",
+    ),
+    setting(
+        "tokio_console",
+        "RINGLIGHT_TOKIO_CONSOLE",
+        Shape::Truth,
+        "false",
+        "Whether `tokio-console` sees tasks (feature `tokio-console`, in a program built with `--cfg tokio_unstable`)",
+    ),
+    setting(
+        "tokio_console_bind",
+        "TOKIO_CONSOLE_BIND",
+        Shape::Text,
+        "`127.0.0.1:6669`",
+        "Where `tokio-console` connects to, `host:port`",
     ),
     setting(
         "otlp_endpoint",

@@ -738,6 +738,12 @@ fn prometheus_is_served_where_code_variables_or_the_file_say() {
             wrong.warnings
         );
     }
+    let by_argument = settings(&[on], |inputs| {
+        inputs.metrics.prometheus = Some(Scraped::ByApplication);
+        inputs.metrics.argument_prometheus = Some("localhost:81".to_owned());
+    });
+    let served = by_argument.metrics.prometheus;
+    assert_eq!(served, Some(Scraped::At("localhost:81".to_owned())));
     // Named alone, nothing is sent.
     let endpoint = ("OTLP_ENDPOINT", "http://localhost:4317");
     let sent = |exporter: &str| {

@@ -1,5 +1,10 @@
 //! Local trace files, and what spans are timed by, by variables and the file.
 
+#[cfg(all(feature = "clap", feature = "profiling"))]
+use std::path::Path;
+#[cfg(feature = "profiling")]
+use std::path::PathBuf;
+
 #[cfg(feature = "profiling")]
 use ringlight_tracefile::TraceFileConfig;
 
@@ -27,8 +32,20 @@ const DEFAULT_DIR: &str = ".local/traces";
 #[cfg(feature = "profiling")]
 #[derive(Debug, Default)]
 pub(crate) struct TraceInputs {
+    /// The directory that the command line names.
+    pub(crate) argument_dir: Option<PathBuf>,
     pub(crate) file: Option<TraceFileConfig>,
     pub(crate) busy_times: Option<bool>,
+    pub(crate) include_args: Option<bool>,
+}
+
+#[cfg(feature = "profiling")]
+impl TraceInputs {
+    /// In this directory, if the command line names one.
+    #[cfg(feature = "clap")]
+    pub(crate) fn take_argument(&mut self, directory: Option<&Path>) {
+        self.argument_dir = directory.map(Path::to_owned);
+    }
 }
 
 /// What is done.
@@ -39,19 +56,33 @@ pub(crate) struct Traces {
     pub(crate) file: Option<(TraceFileConfig, Option<Origin>)>,
     /// Whether spans have the times that threads were in them.
     pub(crate) busy_times: bool,
+    /// Whether arguments of functions are recorded.
+    pub(crate) include_args: bool,
 }
 
 /// `is_disabled`: nothing is to come of this process.
 #[cfg(feature = "profiling")]
 pub(super) fn traces(reader: &mut Reader<'_>, inputs: TraceInputs, is_disabled: bool) -> Traces {
     let busy_times = inputs.busy_times.or_else(|| reader.said_truth(BUSY_TIMES));
-    let file = match inputs.file {
-        Some(file) => Some((file, None)),
-        None => file(reader).map(|(file, origin)| (file, Some(origin))),
+    let include_args = inputs
+        .include_args
+        .or_else(|| reader.said_truth(INCLUDE_ARGS))
+        .unwrap_or(true);
+    let mut file = match (inputs.file, inputs.argument_dir) {
+        (Some(mut file), argument) => {
+            file.directory = argument.unwrap_or(file.directory);
+            Some((file, None))
+        }
+        (None, Some(directory)) => Some((file_in(reader, directory), None)),
+        (None, None) => file(reader).map(|(file, origin)| (file, Some(origin))),
     };
+    if let Some((file, _)) = &mut file {
+        file.include_args &= include_args;
+    }
     Traces {
         file: file.filter(|_| !is_disabled),
         busy_times: busy_times.unwrap_or(false),
+        include_args,
     }
 }
 
@@ -61,6 +92,12 @@ fn file(reader: &mut Reader<'_>) -> Option<(TraceFileConfig, Origin)> {
         Some(directory) => (directory, reader.origin(DIR)),
         None => (DEFAULT_DIR.to_owned(), is_local(reader)?),
     };
+    Some((file_in(reader, directory.into()), origin))
+}
+
+/// How files are written, as variables and the file say.
+#[cfg(feature = "profiling")]
+fn file_in(reader: &mut Reader<'_>, directory: PathBuf) -> TraceFileConfig {
     let mut file = TraceFileConfig::new(directory);
     if let Some(format) = reader.choice(FORMAT, "`json` or `perfetto`", |text| text.parse().ok()) {
         file.format = format;
@@ -72,8 +109,7 @@ fn file(reader: &mut Reader<'_>) -> Option<(TraceFileConfig, Origin)> {
     if let Some(bytes) = reader.choice(DIR_SIZE_LIMIT, SIZES, units::size) {
         file.directory_bytes_max = bytes;
     }
-    file.include_args = reader.said_truth(INCLUDE_ARGS).unwrap_or(true);
-    Some((file, origin))
+    file
 }
 
 /// Who says that traces stay on this machine.
@@ -87,11 +123,6 @@ fn is_local(reader: &Reader<'_>) -> Option<Origin> {
 #[cfg(not(feature = "profiling"))]
 pub(super) fn warn_of_what_is_missing(reader: &mut Reader<'_>) {
     for name in [DIR, BUSY_TIMES] {
-        if reader.text(name).is_some() {
-            let origin = reader.origin(name);
-            reader.say(format!(
-                "{origin} is ignored: this build does not have it; hint: enable the feature `profiling`"
-            ));
-        }
+        reader.warn_without(name, "profiling");
     }
 }

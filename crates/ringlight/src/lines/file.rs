@@ -8,14 +8,16 @@
 //! this is cut off by the next process; whatever else is there, it ends with a line feed.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::{LogFile, LogFormat};
+use ringlight_collector::{Notice, Notices};
 
-use super::time::write_time;
+use crate::rfc3339::write_time;
+use crate::{LogFile, LogFormat};
 
 /// How far from the end of a file a line may begin that was not finished.
 const TORN_BYTES_MAX: u64 = 1 << 20;
@@ -25,6 +27,7 @@ const JSON_BEGINNING: &[u8] = b"{\"timestamp\":\"";
 /// Takes whole lines, and deals with what goes wrong itself.
 pub(super) struct RotatingFile {
     config: LogFile,
+    notices: Notices,
     open: Option<Open>,
     /// Lines that were lost since it could be written to, where a person was told.
     lost_count: Option<u64>,
@@ -44,13 +47,14 @@ struct Open {
 }
 
 impl RotatingFile {
-    pub(super) fn new(mut config: LogFile) -> Self {
+    pub(super) fn new(mut config: LogFile, notices: Notices) -> Self {
         // From the root, since the process may go elsewhere.
         if let Ok(path) = std::path::absolute(&config.path) {
             config.path = path;
         }
         Self {
             config,
+            notices,
             open: None,
             lost_count: None,
             told_stuck: false,
@@ -67,10 +71,7 @@ impl RotatingFile {
             }
         }
         if let Some(count) = self.lost_count.take() {
-            crate::notice::say(format_args!(
-                "log file `{}` is written to again; {count} lines were lost",
-                self.config.path.display()
-            ));
+            self.tell(format_args!("is written to again; {count} lines were lost"));
         }
     }
 
@@ -170,10 +171,7 @@ impl RotatingFile {
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.told_stuck, true) {
-                    crate::notice::say(format_args!(
-                        "log file `{}` cannot give way to a new one: {error}",
-                        self.config.path.display()
-                    ));
+                    self.tell(format_args!("cannot give way to a new one: {error}"));
                 }
                 let is_gone = fs::metadata(&self.config.path).is_err();
                 open.period = period;
@@ -223,15 +221,19 @@ impl RotatingFile {
         old.iter().take(too_many).try_for_each(fs::remove_file)
     }
 
-    fn lost(&mut self, text: &str, error: &io::Error) {
-        let count = self.lost_count.get_or_insert_with(|| {
-            crate::notice::say(format_args!(
-                "log file `{}` cannot be written to, lines are lost until it can: {error}",
-                self.config.path.display()
-            ));
-            0
+    fn tell(&self, message: fmt::Arguments<'_>) {
+        self.notices.send(&Notice::LogFile {
+            message: format!("log file `{}` {message}", self.config.path.display()),
         });
-        *count += lines_count(text);
+    }
+
+    fn lost(&mut self, text: &str, error: &io::Error) {
+        if self.lost_count.is_none() {
+            self.tell(format_args!(
+                "cannot be written to, lines are lost until it can: {error}"
+            ));
+        }
+        *self.lost_count.get_or_insert(0) += lines_count(text);
         // What is wrong with it may be over with the next one.
         self.open = None;
     }

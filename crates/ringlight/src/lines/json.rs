@@ -11,7 +11,7 @@ use ringlight_collector::record::ValueRef;
 
 use super::Line;
 use super::escape::write_json;
-use super::time::write_time;
+use crate::rfc3339::write_time;
 
 /// Appends a line, without its line feed.
 pub(super) fn write(out: &mut String, line: &Line<'_>, with_spans: bool) {

@@ -12,7 +12,6 @@ mod file;
 mod json;
 mod pretty;
 mod text;
-mod time;
 
 #[cfg(test)]
 mod tests;
@@ -25,7 +24,7 @@ use std::sync::Arc;
 use ringlight_collector::record::{
     FieldRole, Item, Items, KeyRef, LogRecord, Record, Text, ValueRef,
 };
-use ringlight_collector::{LogFilter as _, RecordSink};
+use ringlight_collector::{LogFilter as _, Notices, RecordSink};
 use ringlight_model::{Callsite, CallsiteId, CallsiteRegistry};
 
 use crate::filter::Choice;
@@ -136,9 +135,9 @@ impl LineSink {
     }
 
     /// Lines into a file, without colour; `None` for no lines.
-    pub(crate) fn into_file(file: &LogFile) -> Option<Self> {
+    pub(crate) fn into_file(file: &LogFile, notices: Notices) -> Option<Self> {
         let style = Style::of(file.format, false)?;
-        let output = RotatingFile::new(file.clone());
+        let output = RotatingFile::new(file.clone(), notices);
         Some(Self {
             writer: Writer::new(Box::new(output), "ringlight-file", "lines of the log file"),
             ..Self::with_style(style, Box::new(io::sink()))
@@ -219,19 +218,23 @@ impl RecordSink for LineSink {
         {
             self.write(log, callsites);
             if self.pending.text.len() >= BUFFER_BYTES_MAX {
-                self.hand_over();
+                self.write_pending();
             }
         }
     }
 
+    fn hand_over(&mut self) {
+        self.write_pending();
+    }
+
     fn flush(&mut self) {
-        self.hand_over();
+        self.write_pending();
         self.writer.flush();
     }
 }
 
 impl LineSink {
-    fn hand_over(&mut self) {
+    fn write_pending(&mut self) {
         if !self.pending.text.is_empty() {
             let lines_count = self.pending.lines.len();
             let has_audit = self.pending.has_audit;

@@ -8,7 +8,7 @@ use super::text::{
     BOLD, DIM, Paint, level_style, short_fields, write_cut, write_field, write_stacktrace,
     write_value,
 };
-use super::time::write_time;
+use crate::rfc3339::write_time;
 
 /// Appends lines, without the last line feed: time, level, target and message; then, indented, each field, the
 /// place in the source, the enclosing spans with their fields, innermost first, and the ids.

@@ -7,7 +7,7 @@ use ringlight_collector::record::{Text, ValueRef};
 
 use super::Line;
 use super::escape::{write_message, write_plain, write_word};
-use super::time::write_time;
+use crate::rfc3339::write_time;
 
 const RESET: &str = "\u{1b}[0m";
 pub(super) const DIM: &str = "\u{1b}[2m";

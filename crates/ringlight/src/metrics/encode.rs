@@ -13,7 +13,7 @@ use ringlight_model::{KeyValue as ModelKeyValue, Scope, Value as ModelValue};
 use ringlight_otlp::encode::proto::{self, Open, Room};
 use ringlight_otlp::encode::{self, Owner, attribute_value};
 
-use super::exemplars::{Exemplar, Number, Taken};
+use super::exemplars::{self, Exemplar, Number, OfPoints, Taken};
 use super::overflows::Overflows;
 use super::spans::Reading;
 use crate::otel::unix_nano;
@@ -143,6 +143,7 @@ impl Encoder {
             buf,
             rules: self.rules.has_rules().then_some(&self.rules),
             exemplars,
+            of_points: OfPoints::default(),
             has_overflow: false,
         };
         match metric.data() {
@@ -200,11 +201,14 @@ struct Points<'a> {
     /// Whose rules attributes go through, if there are any.
     rules: Option<&'a AttributeRules>,
     exemplars: &'a [Exemplar],
+    /// Those of the points that are still to be written.
+    of_points: OfPoints<'a>,
     has_overflow: bool,
 }
 
 impl Points<'_> {
     fn data<T: Copy + Into<Number>>(&mut self, data: &MetricData<T>) {
+        self.of_points = exemplars::of_points(data, self.exemplars);
         match data {
             MetricData::Gauge(gauge) => self.gauge(gauge),
             MetricData::Sum(sum) => self.sum(sum),
@@ -348,7 +352,7 @@ impl Points<'_> {
         proto::varint_field(self.buf, field::data::TEMPORALITY, number);
     }
 
-    /// The attributes of a point, and the exemplars that are of it: those with all of its attributes.
+    /// The attributes of the next point, and the exemplars that are of it.
     fn attributes<'p, I: Iterator<Item = &'p KeyValue>>(
         &mut self,
         owner: Owner,
@@ -357,14 +361,11 @@ impl Points<'_> {
     ) {
         self.has_overflow |= attributes().any(|attribute| attribute.key.as_str() == OVERFLOW);
         self.write_attributes(owner, attributes());
-        for exemplar in self.exemplars {
-            let has = |attribute: &KeyValue| exemplar.attributes.contains(attribute);
-            if attributes().all(has) {
-                let is_of_point = |one: &&KeyValue| attributes().any(|other| other == *one);
-                let filtered = exemplar.attributes.iter();
-                let filtered = filtered.filter(|one| !is_of_point(one));
-                self.exemplar(exemplar_field, exemplar, filtered);
-            }
+        for exemplar in self.of_points.next().unwrap_or_default() {
+            let is_of_point = |one: &&KeyValue| attributes().any(|other| other == *one);
+            let filtered = exemplar.attributes.iter();
+            let filtered = filtered.filter(|one| !is_of_point(one));
+            self.exemplar(exemplar_field, exemplar, filtered);
         }
     }
 

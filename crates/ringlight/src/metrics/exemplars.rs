@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_sdk::metrics::data::MetricData;
 use ringlight_model::{SpanId, TraceId};
 
 use crate::TraceContext;
@@ -134,6 +135,43 @@ impl Reservoir {
         let slots = self.slots.iter();
         let taken = slots.map(|slot| std::mem::take(&mut *unpoisoned(slot.lock())));
         taken.filter_map(|slot| slot.kept).collect()
+    }
+}
+
+/// The exemplars of each point of a metric, in the order of its points.
+pub(super) type OfPoints<'e> = std::vec::IntoIter<Vec<&'e Exemplar>>;
+
+/// Which exemplars are of which point: each of the one that has most of its attributes and none beside them. A view may have
+/// left out others of its attributes.
+pub(super) fn of_points<'e, T>(data: &MetricData<T>, exemplars: &'e [Exemplar]) -> OfPoints<'e> {
+    fn assign<'p, 'e, I: Iterator<Item = &'p KeyValue>>(
+        points: impl Iterator<Item = I>,
+        exemplars: &'e [Exemplar],
+    ) -> OfPoints<'e> {
+        if exemplars.is_empty() {
+            return OfPoints::default();
+        }
+        let points: Vec<Vec<&KeyValue>> = points.map(Iterator::collect).collect();
+        let mut of_points = vec![Vec::new(); points.len()];
+        for exemplar in exemplars {
+            let is_of = |point: &Vec<&KeyValue>| {
+                let mut attributes = point.iter();
+                attributes.all(|attribute| exemplar.attributes.contains(attribute))
+            };
+            let found = points.iter().enumerate().filter(|(_, point)| is_of(point));
+            if let Some((index, _)) = found.max_by_key(|(_, point)| point.len()) {
+                of_points[index].push(exemplar);
+            }
+        }
+        of_points.into_iter()
+    }
+    match data {
+        MetricData::Gauge(gauge) => assign(gauge.data_points().map(|p| p.attributes()), exemplars),
+        MetricData::Sum(sum) => assign(sum.data_points().map(|p| p.attributes()), exemplars),
+        MetricData::Histogram(of) => assign(of.data_points().map(|p| p.attributes()), exemplars),
+        MetricData::ExponentialHistogram(of) => {
+            assign(of.data_points().map(|p| p.attributes()), exemplars)
+        }
     }
 }
 

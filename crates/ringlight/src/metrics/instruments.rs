@@ -1,5 +1,6 @@
 //! The SDK's instruments, with exemplars kept beside them, and with callbacks that may panic.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,16 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 
 use super::exemplars::{Number, Reservoir, Reservoirs};
 use super::overflows::Overflows;
+
+thread_local! {
+    /// The SDK asks views while it makes an instrument, and does not tell them of its boundaries.
+    static IS_MADE_WITH_BOUNDARIES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the histogram that this thread is making has boundaries of its own.
+pub(super) fn is_made_with_boundaries() -> bool {
+    IS_MADE_WITH_BOUNDARIES.get()
+}
 
 /// Makes the instruments of one meter.
 pub(super) struct Instruments {
@@ -117,10 +128,13 @@ macro_rules! histogram {
             if let Some(unit) = builder.unit {
                 inner = inner.with_unit(unit);
             }
+            let has_boundaries = builder.boundaries.is_some();
             if let Some(boundaries) = builder.boundaries {
                 inner = inner.with_boundaries(boundaries);
             }
+            IS_MADE_WITH_BOUNDARIES.set(has_boundaries);
             let inner = inner.build();
+            IS_MADE_WITH_BOUNDARIES.set(false);
             match reservoir {
                 None => inner,
                 Some(reservoir) => Histogram::new(Arc::new(Watched {

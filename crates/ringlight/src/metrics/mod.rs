@@ -86,6 +86,7 @@ use ringlight_collector::{Notices, Pipeline};
 
 pub(crate) use reader::Reader;
 pub(crate) use spans::SpanMetrics;
+use spans::Wanted;
 
 /// Makes meters of the OpenTelemetry API whose metrics go into a pipeline.
 ///
@@ -174,10 +175,24 @@ const EXPONENTIAL_BUCKETS_MAX: u32 = 160;
 const EXPONENTIAL_SCALE_MAX: i8 = 20;
 
 impl MetricsConfig {
-    /// What adds up spans, if that is asked for.
-    pub(crate) fn of_spans(&self) -> Option<SpanMetrics> {
+    /// What adds up spans, if that is asked for and they go anywhere.
+    pub(crate) fn of_spans(&self, is_sent: bool) -> Option<SpanMetrics> {
+        let wanted = Wanted {
+            sent: is_sent.then_some(self.temporality),
+            is_scraped: self.is_scraped(),
+        };
         let has_exemplars = self.exemplars != ExemplarFilter::AlwaysOff;
-        (self.span_metrics).then(|| SpanMetrics::new(self.temporality, has_exemplars))
+        (self.span_metrics && (is_sent || wanted.is_scraped))
+            .then(|| SpanMetrics::new(wanted, has_exemplars))
+    }
+
+    /// Whether Prometheus gets metrics.
+    const fn is_scraped(&self) -> bool {
+        #[cfg(feature = "prometheus")]
+        let is_scraped = self.prometheus.is_some();
+        #[cfg(not(feature = "prometheus"))]
+        let is_scraped = false;
+        is_scraped
     }
 }
 
@@ -204,10 +219,7 @@ impl Metrics {
     ) -> std::io::Result<Option<Self>> {
         let rules = pipeline.attribute_rules();
         let sender = pipeline.request_sender();
-        #[cfg(feature = "prometheus")]
-        let is_scraped = config.prometheus.is_some();
-        #[cfg(not(feature = "prometheus"))]
-        let is_scraped = false;
+        let is_scraped = config.is_scraped();
         if sender.is_none() && !is_scraped {
             return Ok(None);
         }
@@ -220,8 +232,6 @@ impl Metrics {
             reservoirs: Arc::clone(&provider.reservoirs),
             overflows: Arc::clone(&provider.overflows),
             spans,
-            notices: notices.clone(),
-            has_told_overflow: false,
             encoder: sender.map(|sender| encode::Encoder::new(sender, rules.clone())),
             #[cfg(feature = "prometheus")]
             writer: is_scraped.then(|| prometheus::Writer::new(pipeline.resource(), rules)),
@@ -279,11 +289,17 @@ fn provider(
     for reader in readings.readers() {
         builder = builder.with_reader(reader);
     }
-    for view in config.views {
-        builder = builder.with_view(view);
+    let views: Arc<[View]> = config.views.into();
+    for index in 0..views.len() {
+        let views = Arc::clone(&views);
+        builder = builder.with_view(move |instrument: &Instrument| views[index](instrument));
     }
     if config.exponential_histograms {
-        builder = builder.with_view(exponential);
+        // The SDK makes a stream for each view that has something for an instrument: this is for those no other is about.
+        builder = builder.with_view(move |instrument: &Instrument| {
+            let is_viewed = views.iter().any(|view| view(instrument).is_some());
+            (!is_viewed).then(|| exponential(instrument)).flatten()
+        });
     }
     #[cfg_attr(
         not(feature = "profiling"),
@@ -310,7 +326,7 @@ fn provider(
 
 /// `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION=base2_exponential_bucket_histogram`.
 fn exponential(instrument: &Instrument) -> Option<Stream> {
-    if instrument.kind() != InstrumentKind::Histogram {
+    if instrument.kind() != InstrumentKind::Histogram || instruments::is_made_with_boundaries() {
         return None;
     }
     let aggregation = Aggregation::Base2ExponentialHistogram {

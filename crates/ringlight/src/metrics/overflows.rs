@@ -59,6 +59,18 @@ impl Overflows {
 
     /// Counts that a metric was read with an overflow; says so the first time.
     pub(super) fn count(&self, scope: &str, metric: &str) {
+        self.count_and_tell(
+            scope,
+            metric,
+            format_args!(
+                "has more sets of attributes than it may, further ones are in one with `{OVERFLOW}`; hint: use attributes \
+                 with few values, or raise the limit with a view"
+            ),
+        );
+    }
+
+    /// The same with what is said.
+    pub(super) fn count_and_tell(&self, scope: &str, metric: &str, message: fmt::Arguments<'_>) {
         let mut known = unpoisoned(self.known.lock());
         let is_it = |one: &&mut Overflow| one.metric == metric && one.scope == scope;
         if let Some(one) = known.overflowing.iter_mut().find(is_it) {
@@ -75,13 +87,7 @@ impl Overflows {
             times: 1,
         });
         drop(known);
-        self.tell(
-            metric,
-            format_args!(
-                "has more sets of attributes than it may, further ones are in one with `{OVERFLOW}`; hint: use attributes \
-                 with few values, or raise the limit with a view"
-            ),
-        );
+        self.tell(metric, message);
     }
 
     /// Says once that a metric is not among those for Prometheus.

@@ -10,7 +10,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, Temporality};
-use ringlight_collector::{Notices, in_pipeline, mark_thread};
+use ringlight_collector::{in_pipeline, mark_thread};
 
 use super::encode::Encoder;
 use super::exemplars::Reservoirs;
@@ -19,7 +19,7 @@ use super::exemplars::Taken;
 use super::overflows::Overflows;
 #[cfg(feature = "prometheus")]
 use super::prometheus::{PrometheusFormat, Writer};
-use super::spans::{Reading, SpanMetrics};
+use super::spans::{SpanMetrics, count_overflow};
 
 /// OpenTelemetry's reader, in the SDK's hands.
 #[derive(Debug)]
@@ -183,9 +183,6 @@ pub(super) struct Work {
     pub(super) seen: Taken,
     /// What is made of spans.
     pub(super) spans: Option<SpanMetrics>,
-    pub(super) notices: Notices,
-    /// Whether a person knows that there are more series of spans than there may be.
-    pub(super) has_told_overflow: bool,
 }
 
 impl Work {
@@ -219,12 +216,12 @@ impl Work {
     fn read(&mut self) {
         let metrics = self.readings.sent.as_ref().and_then(collected);
         let exemplars = self.reservoirs.take();
+        // Also where Prometheus alone has them: the longest of them is that of another time from now on.
+        let spans = self.spans.as_mut().and_then(SpanMetrics::read);
         if let (Some(metrics), Some(encoder)) = (metrics, &self.encoder) {
-            let spans = self.spans.as_mut().and_then(SpanMetrics::read);
             encoder.send(&metrics, &exemplars, &self.overflows, spans.as_ref());
-            if spans.is_some_and(|spans| spans.has_overflow()) && !self.has_told_overflow {
-                self.has_told_overflow = true;
-                self.notices.send(&Reading::overflow_notice());
+            if let Some(spans) = &spans {
+                count_overflow(&spans.series, &self.overflows);
             }
         }
         #[cfg(feature = "prometheus")]
@@ -240,7 +237,10 @@ impl Work {
         if let (Some(metrics), Some(writer)) = (metrics, &self.writer) {
             let mut exemplars = self.seen.clone();
             exemplars.extend(self.reservoirs.look());
-            give(writer.write(format, &metrics, &exemplars, &self.overflows));
+            let spans = self.spans.as_ref().and_then(SpanMetrics::look);
+            let spans = spans.unwrap_or_default();
+            give(writer.write(format, &metrics, &exemplars, &spans, &self.overflows));
+            count_overflow(&spans, &self.overflows);
         }
     }
 }

@@ -77,6 +77,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use ringlight_collector::Notices;
 use tokio::runtime::Handle;
 use tracing_core::Dispatch;
 use tracing_core::dispatcher::WeakDispatch;
@@ -129,6 +130,7 @@ impl Watched {
 /// The runtimes that are watched, by those who watch.
 #[derive(Debug, Default)]
 struct List {
+    notices: Notices,
     runtimes: Mutex<Vec<Arc<Watched>>>,
     /// Nothing is watched any more. Relaxed: changed and read under the lock, and by the watchdog, which may be a
     /// moment late.
@@ -153,9 +155,11 @@ impl List {
             return;
         }
         if runtimes.len() == RUNTIMES_MAX {
-            return crate::notice::say(format_args!(
+            drop(runtimes);
+            let message = format!(
                 "more than {RUNTIMES_MAX} runtimes are to be watched: further ones are not"
-            ));
+            );
+            return crate::notice::of_recording(&self.notices, message);
         }
         let probe = Arc::new(Probe::new(number));
         runtimes.push(Arc::new(Watched {
@@ -206,6 +210,7 @@ impl Runtimes {
     pub(crate) fn new(
         config: RuntimeConfig,
         spans: PublishedSpans,
+        notices: Notices,
         #[cfg(feature = "otel")] provider: Option<crate::metrics::MeterProvider>,
     ) -> Self {
         let start = Start {
@@ -215,7 +220,10 @@ impl Runtimes {
         };
         Self {
             config,
-            list: Arc::default(),
+            list: Arc::new(List {
+                notices,
+                ..List::default()
+            }),
             start: Mutex::new(Some(start)),
             commands: Mutex::default(),
             dispatch: Arc::default(),
@@ -274,9 +282,9 @@ impl Runtimes {
         match thread.spawn(move || watchdog.run(&taken)) {
             Ok(_) => Some(commands),
             Err(error) => {
-                crate::notice::say(format_args!(
-                    "runtimes are not watched: the system has no thread to give: {error}"
-                ));
+                let message =
+                    format!("runtimes are not watched: the system has no thread to give: {error}");
+                crate::notice::of_recording(&self.list.notices, message);
                 None
             }
         }

@@ -5,6 +5,7 @@
 //! slot, since another thread may enter the span next. When it closes, its record gets the sums, and the slot of
 //! the span around it the total.
 
+use ringlight_collector::Notices;
 use ringlight_context::Counts;
 
 use crate::uncounted::uncounted;
@@ -29,13 +30,12 @@ const NAMES: [&str; 10] = [
 ];
 
 /// The attributes; `None` where nobody counts: the process has another allocator.
-pub(super) fn names() -> Option<Numbers> {
+pub(super) fn names(notices: &Notices) -> Option<Numbers> {
     if !with_thread(|thread| thread.entered.is_counted()) {
-        crate::notice::say(format_args!(
-            "allocations are not counted; hint: give the program the allocator that does, \
+        let message = "allocations are not counted; hint: give the program the allocator that does, \
              `#[global_allocator] static ALLOCATOR: ringlight::RinglightAllocator = \
-             ringlight::RinglightAllocator::system();`"
-        ));
+             ringlight::RinglightAllocator::system();`";
+        crate::notice::of_recording(notices, message);
         return None;
     }
     Some(Numbers::new(&NAMES))

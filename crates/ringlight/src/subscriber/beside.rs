@@ -33,7 +33,7 @@ where
     let layer = RinglightLayer::beside(subscriber);
     let stack = layers(registry(&layer));
     if !is_on(&stack, &layer) {
-        crate::notice::say(format_args!(
+        layer.subscriber().tell(format_args!(
             "what the layers given to `beside` want is not recorded; hint: put them on the registry \
              it hands out, `beside(|registry| registry.with(layer))`"
         ));

@@ -29,6 +29,7 @@ mod ids;
 mod late;
 mod layer;
 mod lease;
+mod leaving;
 mod log;
 mod log_crate;
 mod magazine;
@@ -59,6 +60,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 #[cfg(feature = "b3")]
@@ -89,13 +91,11 @@ pub use layer::RinglightLayer;
 use log_crate::LogCallsites;
 use measure::Stopwatch;
 pub(crate) use open_spans::OpenSpans;
-use panics::PANICKED;
 #[cfg(feature = "profiling")]
 pub(crate) use published::{NamedSpan, PublishedSpans};
 pub use registry::{Registry, SharedRegistry};
 pub(crate) use slab::OPEN_SPANS_MAX;
 use slab::{Slab, Slot, SlotId, SpanContext};
-use stack::{Left, Owner};
 #[cfg(feature = "profiling")]
 pub(crate) use thread::publish;
 use thread::{Notes, RemoteParent, Thread, with_thread};
@@ -173,6 +173,7 @@ impl Outputs {
 #[derive(Debug, Default)]
 struct Warnings {
     left_out_of_order: AtomicBool,
+    left_unentered: AtomicBool,
     too_many_open: AtomicBool,
 }
 
@@ -192,6 +193,10 @@ impl RinglightSubscriber {
         let slab = Arc::new(Slab::new(clock).metered(meter));
         recorder.set_on_look(measure::note_next);
         let audit = controls.filters().audit();
+        #[cfg(feature = "profiling-alloc")]
+        let allocations = (outputs.spans)
+            .then(|| allocations::names(recorder.notices()))
+            .flatten();
         Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             #[cfg(feature = "otel")]
@@ -216,7 +221,7 @@ impl RinglightSubscriber {
             warnings: Warnings::default(),
             formats: Format::DEFAULT.into(),
             #[cfg(feature = "profiling-alloc")]
-            allocations: outputs.spans.then(allocations::names).flatten(),
+            allocations,
             #[cfg(feature = "profiling")]
             timing: None,
         }
@@ -255,9 +260,12 @@ impl RinglightSubscriber {
     fn new_span_attentive(&self, attributes: &Attributes<'_>) -> Id {
         self.rouse_listener();
         #[cfg(feature = "otel")]
-        return self.new_span_shared(attributes);
+        let id = self.new_span_shared(attributes);
         #[cfg(not(feature = "otel"))]
-        self.new_span_alone::<true>(attributes)
+        let id = self.new_span_alone::<true>(attributes);
+        #[cfg(feature = "profiling")]
+        self.time_opened(SlotId::from_u64(id.into_u64()));
+        id
     }
 
     /// Enters a span where there is a reason for another way.
@@ -470,6 +478,12 @@ impl RinglightSubscriber {
         thread.give_slot(self.number, &self.slab, index);
     }
 
+    /// Tells a person something about what is recorded.
+    #[cold]
+    fn tell(&self, message: fmt::Arguments<'_>) {
+        crate::notice::of_recording(self.recorder.notices(), message);
+    }
+
     /// Counts a span that is lost for want of a slot; its id.
     #[cold]
     fn too_many_open(&self) -> SlotId {
@@ -478,7 +492,7 @@ impl RinglightSubscriber {
         }
         // Relaxed: whoever is the first says it; nothing else depends on it.
         if !self.warnings.too_many_open.swap(true, Ordering::Relaxed) {
-            crate::notice::say(format_args!(
+            self.tell(format_args!(
                 "more than {OPEN_SPANS_MAX} spans are open: further ones are not recorded; \
                  hint: is something keeping `Span` values for ever?"
             ));
@@ -572,57 +586,6 @@ impl RinglightSubscriber {
             let may_keep = thread.may_keep();
             thread.entered.enter(self.number, id, &self.slab, may_keep);
         });
-    }
-
-    /// Leaves a span, or looks after one that was left while the thread unwinds.
-    #[cold]
-    fn exit_far(&self, id: SlotId, left: Option<Owner>) {
-        let left = left.map_or_else(
-            || with_thread(|thread| thread.entered.leave(self.number, id)),
-            Left::InOrder,
-        );
-        let owner = match left {
-            Left::InOrder(owner) => owner,
-            Left::OutOfOrder(owner) => {
-                self.left_out_of_order(self.slab.slot(id));
-                owner
-            }
-            Left::NotEntered => return,
-        };
-        if std::thread::panicking() && !owner.was_unwinding() {
-            self.panicked(id, owner.is_marked());
-        }
-    }
-
-    #[cold]
-    fn left_out_of_order(&self, slot: Option<&Slot>) {
-        // Relaxed: whoever is the first says it; nothing else depends on it.
-        if !self
-            .warnings
-            .left_out_of_order
-            .swap(true, Ordering::Relaxed)
-        {
-            let callsite = slot.and_then(|s| self.callsites.lookup(CallsiteId::new(s.callsite())));
-            let name = callsite.map_or("?", |callsite| callsite.name);
-            crate::notice::say(format_args!(
-                "span `{name}` was left while spans entered after it were not; hint: an `enter()` \
-                 guard held across `.await` does this and mixes up parents, use `.instrument(span)`"
-            ));
-        }
-    }
-
-    /// `is_marked`: what the thread's last panic said is about this span.
-    #[cold]
-    fn panicked(&self, id: SlotId, is_marked: bool) {
-        let Some(slot) = self.slab.slot(id) else {
-            return;
-        };
-        let fail = |text: &str| slot.fail(&[text], STATUS_MESSAGE_BYTES_MAX);
-        if is_marked {
-            with_thread(|thread| thread.with_panic(fail));
-        } else {
-            fail(PANICKED);
-        }
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) enum Left {
     InOrder(Owner),
     /// Spans of the same subscriber, entered after it, have not been left yet.
     OutOfOrder(Owner),
+    /// It is not known whether it was entered on this thread: not all that were are kept.
+    NotKept,
     /// It was not entered on this thread.
     NotEntered,
 }
@@ -112,6 +114,8 @@ pub(super) struct Stack {
     near: [Place; NEAR],
     /// Entries from [`NEAR`] on; see [`give_up_far`](Self::give_up_far).
     far: ManuallyDrop<RefCell<Vec<Entry>>>,
+    /// Spans that were entered and are not kept, since they were nested too deeply, or the thread ends.
+    not_kept: Cell<usize>,
     /// Spans to be entered, at a depth of [`DEPTH_CHECKED`] or more, before those that have closed are looked
     /// for.
     until_check: Cell<usize>,
@@ -175,6 +179,7 @@ impl Stack {
             depth: Cell::new(0),
             near: [const { Place::new() }; NEAR],
             far: ManuallyDrop::new(RefCell::new(Vec::new())),
+            not_kept: Cell::new(0),
             until_check: Cell::new(0),
             #[cfg(feature = "profiling-alloc")]
             left: Cell::new(Counts::ZERO),
@@ -275,7 +280,7 @@ impl Stack {
         #[cfg(feature = "profiling-alloc")]
         self.settle(!self.is_empty());
         self.depth.set((depth & !MARKS).min(NEAR) | depth & MARKS);
-        self.far.take();
+        self.note_not_kept(self.far.take().len());
     }
 
     /// Marks every span the thread is in, for as long as it unwinds. Whether there is any.
@@ -311,6 +316,8 @@ impl Stack {
         if self.depth() < depth_max {
             let owner = Owner::new(subscriber, std::thread::panicking());
             self.push(Entry::new(owner, id));
+        } else {
+            self.note_not_kept(1);
         }
         #[cfg(feature = "profiling")]
         self.publish_last();
@@ -382,7 +389,17 @@ impl Stack {
                 Left::OutOfOrder(entry.owner)
             };
         }
-        Left::NotEntered
+        match self.not_kept.get().checked_sub(1) {
+            Some(rest) => {
+                self.not_kept.set(rest);
+                Left::NotKept
+            }
+            None => Left::NotEntered,
+        }
+    }
+
+    fn note_not_kept(&self, count: usize) {
+        self.not_kept.set(self.not_kept.get().saturating_add(count));
     }
 
     /// Takes the marks away once the panic they are of has been caught.
@@ -718,6 +735,21 @@ mod tests {
     }
 
     #[test]
+    fn spans_that_are_nested_too_deeply_may_be_left() {
+        let (stack, slab) = (Stack::new(), Slab::new(Clock::monotonic()));
+        for _ in 0..DEPTH_MAX {
+            stack.push(Entry::new(Owner::new(1, false), SlotId::from_u64(1)));
+        }
+        // Of those that are kept, nothing is looked up.
+        stack.until_check.set(usize::MAX);
+        enter(&stack, &slab, 1, 2);
+        assert_eq!(stack.depth(), DEPTH_MAX);
+        assert_eq!(leave(&stack, 1, 2), Left::NotKept);
+        assert_eq!(leave(&stack, 1, 2), Left::NotEntered);
+        assert_eq!(leave(&stack, 1, 1), IN_ORDER);
+    }
+
+    #[test]
     fn what_is_far_can_be_given_up() {
         let (stack, slab) = (Stack::new(), Slab::new(Clock::monotonic()));
         let near = NEAR as u64;
@@ -736,6 +768,11 @@ mod tests {
         );
         stack.enter(1, SlotId::from_u64(near + 4), &slab, false);
         assert_eq!(current(&stack, 1), Some(near));
+        // Those that were given up and the one that was not kept, and no more.
+        for id in near + 1..=near + 4 {
+            assert_eq!(leave(&stack, 1, id), Left::NotKept);
+        }
+        assert_eq!(leave(&stack, 1, near + 1), Left::NotEntered);
         assert_eq!(stack.far.borrow().capacity(), 0);
         for id in (1..=near).rev() {
             assert_eq!(leave(&stack, 1, id), IN_ORDER);

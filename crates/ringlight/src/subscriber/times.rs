@@ -13,7 +13,7 @@ use super::RinglightSubscriber;
 use super::attention::set_timed;
 use super::numbers::Numbers;
 use super::slab::{Slot, SlotId};
-use super::thread::with_thread;
+use super::thread::{Thread, with_thread};
 
 /// The attributes, as `tracing-opentelemetry` calls them.
 const NAMES: [&str; 2] = ["busy_ns", "idle_ns"];
@@ -49,6 +49,25 @@ impl Timing {
 }
 
 impl RinglightSubscriber {
+    /// Notes who opened a span, whose id nobody else knows yet, if the thread is in its parent: the first slice of it says
+    /// whence it came.
+    #[inline]
+    pub(super) fn time_opened(&self, id: SlotId) {
+        if !self.timing.as_ref().is_some_and(|timing| timing.slices) || !id.is_sampled() {
+            return;
+        }
+        let Some(slot) = self.slab.slot(id) else {
+            return;
+        };
+        let parent = slot.parent();
+        let is_in = |thread: &Thread| thread.entered.since(self.number, parent).is_some();
+        let is_in_parent = parent != SlotId::NO_PARENT && with_thread(is_in);
+        slot.set_opener(match is_in_parent {
+            true => self.recorder.thread_number(),
+            false => 0,
+        });
+    }
+
     /// Notes when a span was entered, which has just happened.
     #[inline]
     pub(super) fn time_entered(&self, id: SlotId) {
@@ -87,6 +106,7 @@ impl RinglightSubscriber {
                 trace_id: context.trace_id(),
                 span_id: context.span_id(),
                 thread: 0,
+                opened_by: slot.take_opener(),
                 start_unix_nano,
                 end_unix_nano: start_unix_nano.saturating_add(nanos),
             });

@@ -29,6 +29,7 @@ fn measured(port: u16) -> (Backend, Dispatch, Telemetry) {
         .service_name("tested")
         .otlp_endpoint(backend.url())
         .log_format(LogFormat::Off)
+        .span_metrics(true)
         .prometheus(format!("127.0.0.1:{port}"))
         .build()
         .unwrap();
@@ -56,6 +57,8 @@ fn measured(port: u16) -> (Backend, Dispatch, Telemetry) {
             .iter()
             .for_each(|bytes| sizes.record(*bytes, &[]));
     });
+    // So that the span is among its metrics.
+    telemetry.flush(Duration::from_secs(20)).unwrap();
     (backend, dispatch, telemetry)
 }
 
@@ -99,6 +102,16 @@ fn what_is_scraped_is_there_with_its_type_its_exemplar_and_its_target() {
             "1",
         ),
         (
+            r#"traces_span_metrics_calls_total{span_name="pay",span_kind="SPAN_KIND_INTERNAL",otel_scope_name="ringlight.spans"}"#,
+            "1",
+        ),
+        ("traces_span_metrics_duration_nanoseconds_count", "1"),
+        (
+            "histogram_quantile(1, traces_span_metrics_duration_nanoseconds_bucket) >= bool \
+             traces_span_metrics_duration_nanoseconds_sum",
+            "1",
+        ),
+        (
             "scrape_samples_post_metric_relabeling - scrape_samples_scraped",
             "0",
         ),
@@ -113,6 +126,12 @@ fn what_is_scraped_is_there_with_its_type_its_exemplar_and_its_target() {
         ("shop_open", "gauge", ""),
         ("shop_wait_seconds", "histogram", "seconds"),
         ("shop_sizes_bytes", "histogram", "bytes"),
+        ("traces_span_metrics_calls", "counter", ""),
+        (
+            "traces_span_metrics_duration_nanoseconds",
+            "histogram",
+            "nanoseconds",
+        ),
         ("target", "info", ""),
     ] {
         let of = &told["data"][family][0];
@@ -122,14 +141,20 @@ fn what_is_scraped_is_there_with_its_type_its_exemplar_and_its_target() {
             "{family}: {told}"
         );
     }
-    let path = format!(
-        "/api/v1/query_exemplars?query={}&start=0&end=9999999999",
-        encoded("shop_wait_seconds_bucket")
-    );
-    let exemplars = document(port, &path).unwrap();
-    let of = &exemplars["data"][0]["exemplars"][0]["labels"];
-    assert_eq!(of["trace_id"].as_str().unwrap().len(), 32, "{exemplars}");
-    assert_eq!(of["span_id"].as_str().unwrap().len(), 16, "{exemplars}");
+    for of in [
+        "shop_wait_seconds_bucket",
+        "traces_span_metrics_duration_nanoseconds_bucket",
+    ] {
+        let path = format!(
+            "/api/v1/query_exemplars?query={}&start=0&end=9999999999",
+            encoded(of)
+        );
+        let exemplars = document(port, &path).unwrap();
+        let labels = &exemplars["data"][0]["exemplars"][0]["labels"];
+        let length = |name: &str| labels[name].as_str().map(str::len);
+        let lengths = (length("trace_id"), length("span_id"));
+        assert_eq!(lengths, (Some(32), Some(16)), "{of}: {exemplars}");
+    }
     // It would say what it could not take.
     let output = server.end();
     assert!(

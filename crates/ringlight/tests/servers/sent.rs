@@ -80,6 +80,7 @@ pub(crate) struct Log {
 /// All that was recorded, and what the client says became of it.
 #[derive(Debug)]
 pub(crate) struct Sent {
+    pub(crate) protocol: Protocol,
     pub(crate) service: String,
     pub(crate) trace_id: TraceId,
     pub(crate) spans: Vec<Span>,
@@ -138,6 +139,7 @@ impl Sent {
         let ledger = telemetry.shutdown(PATIENCE);
         let notices = std::mem::take(&mut *notices.lock().unwrap());
         Self {
+            protocol: way.protocol,
             service,
             trace_id,
             spans,

@@ -31,6 +31,9 @@ export class ApiError extends Error {
   }
 }
 
+/** The one parameter of which an empty value says something; of the others it is the same as none. */
+const MAY_BE_EMPTY = 'unit';
+
 type Params = Record<string, string | number | null | undefined>;
 
 /** Told of every attempt, so that one place can say whether the backend answers. */
@@ -44,7 +47,8 @@ export function watchReachability(callback: Watcher): void {
 async function request<T>(path: string, params: Params = {}, signal?: AbortSignal): Promise<T> {
   const search = new URLSearchParams();
   for (const [key, value] of Object.entries(params)) {
-    if (value !== null && value !== undefined && value !== '') search.set(key, String(value));
+    const isGiven = value !== null && value !== undefined && (value !== '' || key === MAY_BE_EMPTY);
+    if (isGiven) search.set(key, String(value));
   }
   const suffix = search.size > 0 ? `?${search}` : '';
   let response: Response;
@@ -99,6 +103,9 @@ export const api = {
       agg: string;
       by: string;
       kind: string;
+      /** Empty for the one without a unit. */
+      unit: string;
+      monotonic: string;
       from: string | null;
       to: string | null;
       step?: number | null;

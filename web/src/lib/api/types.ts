@@ -104,6 +104,8 @@ export interface ClientLedger {
   signals: Partial<Record<SignalName, LedgerCells>>;
   /** Spans that ended before they began, sent with a duration of zero. */
   negative_durations: number;
+  /** How often threads left spans that they had not entered. */
+  unmatched_exits: number;
   /** Since the backend started. */
   stored: Partial<Record<SignalName, number>>;
   threads: ThreadRow[];
@@ -122,6 +124,10 @@ export interface StoreStatus {
   head_records: number;
   span_count: number;
   log_count: number;
+  /** Series of metrics, of at most so many, and those that made room for new ones or had none at the start. */
+  series: number;
+  series_max: number;
+  series_forgotten: number;
   /** Reports of open spans that came from too many clients at once. */
   open_reports_refused: number;
   disk_full: boolean;
@@ -386,4 +392,4 @@ export interface Operations {
   attribute_spans_left_out: number;
 }
 
-export type OperationOrder = 'total' | 'count' | 'errors' | 'p99';
+export type OperationOrder = 'total' | 'count' | 'errors' | 'p99' | 'attribute';

@@ -1,6 +1,6 @@
 //! What the points of a group of series come to, window by window.
 
-use ringlight_model::{Exemplar, MetricKind};
+use ringlight_model::Exemplar;
 
 use super::super::grid::Grid;
 use super::sample::Sample;
@@ -144,13 +144,8 @@ impl Group {
     }
 
     /// The answer.
-    pub(super) fn finish(
-        self,
-        grid: &Grid,
-        kind: MetricKind,
-        aggregation: Aggregation,
-    ) -> MetricSeries {
-        let value = |cell: Cell| value_of(cell, grid, kind, aggregation);
+    pub(super) fn finish(self, grid: &Grid, aggregation: Aggregation) -> MetricSeries {
+        let value = |cell: Cell| value_of(cell, grid, aggregation);
         let points = self.cells.into_iter().enumerate();
         let points = points.filter_map(|(window, cell)| {
             let value = cell.and_then(value).filter(|value| value.is_finite())?;
@@ -164,7 +159,7 @@ impl Group {
     }
 }
 
-fn value_of(cell: Cell, grid: &Grid, kind: MetricKind, aggregation: Aggregation) -> Option<f64> {
+fn value_of(cell: Cell, grid: &Grid, aggregation: Aggregation) -> Option<f64> {
     let per_second = |amount: f64| amount / grid.step_seconds();
     match cell {
         Cell::Highest(value) => Some(value),
@@ -182,9 +177,7 @@ fn value_of(cell: Cell, grid: &Grid, kind: MetricKind, aggregation: Aggregation)
             _ => sum,
         }),
         Cell::Sample(sample) => {
-            // What a delta says of its ends is exact; of a cumulative one it is about all time.
-            let is_delta = kind.temporality() == Some(ringlight_model::Temporality::Delta);
-            let exact = sample.range.filter(|_| is_delta);
+            let exact = sample.range.filter(|_| sample.is_range_exact);
             match aggregation {
                 Aggregation::Rate => Some(per_second(sample.count)),
                 Aggregation::Count => Some(sample.count),

@@ -145,8 +145,10 @@ impl Follower {
         }
     }
 
-    fn has_restarted(&self, point: Point<'_>) -> bool {
-        point.start >= self.time
+    // Whether a point says that it counts from a later begin than the last one. One that begins where it
+    // ends does not know when it began: only its value tells.
+    const fn has_restarted(&self, point: Point<'_>) -> bool {
+        point.start != self.start && point.start >= self.time && point.start < point.time
     }
 
     fn keep_last(
@@ -200,7 +202,7 @@ impl Follower {
             }
             return Ok(());
         }
-        let Some(sample) = Sample::of(value) else {
+        let Some(mut sample) = Sample::of(value) else {
             return Ok(());
         };
         let mut result = Ok(());
@@ -212,6 +214,7 @@ impl Follower {
             });
         };
         if self.kind.temporality() == Some(Temporality::Delta) {
+            sample.is_range_exact = true;
             add(began(point), &sample);
             return result;
         }
@@ -241,7 +244,8 @@ fn began(point: Point<'_>) -> u64 {
 }
 
 /// Whether all that a cumulative point says is of the time asked for, so that no point before it is
-/// needed. It is not known of one that does not say since when it counts.
+/// needed. It is not known of one that does not say since when it counts: without a start, or with its own
+/// time as one, as OTLP has it where the begin is not known.
 const fn is_whole(point: Point<'_>, grid: &Grid) -> bool {
-    point.start != 0 && point.start >= grid.first_unix_nano() && point.start <= point.time
+    point.start != 0 && point.start >= grid.first_unix_nano() && point.start < point.time
 }

@@ -23,7 +23,7 @@ use super::grid::Grid;
 use super::source::{Loader, Rows, Source};
 use crate::block::section::{Section, SectionSet};
 use crate::query::{AttributeScope, Field, FieldValue, Fields, Intrinsic, QuerySignal};
-use crate::series::Series;
+use crate::series::{Fingerprint, Series};
 use crate::state::Shared;
 use crate::table::{MetricTable, nested};
 use crate::{Aggregation, MetricAnswer, MetricSearch, MetricSummary, SearchError};
@@ -47,20 +47,18 @@ pub(crate) fn metrics(shared: &Shared) -> Vec<MetricSummary> {
         last_unix_nano: u64,
     }
     let registry = shared.series();
-    let mut found: BTreeMap<(&str, MetricKind, &str), Found> = BTreeMap::new();
-    for (_, known) in registry.iter() {
+    let mut found: BTreeMap<Likeness<'_>, Found> = BTreeMap::new();
+    for (id, known) in registry.iter() {
         let metric = &known.series.metric;
-        let entry = found
-            .entry((&metric.name, metric.kind, &metric.unit))
-            .or_insert_with(|| Found {
-                metric: Arc::clone(metric),
-                series: 0,
-                services: BTreeSet::new(),
-                scopes: BTreeSet::new(),
-                keys: BTreeSet::new(),
-                last_unix_nano: 0,
-            });
-        entry.series += 1;
+        let entry = found.entry(likeness(metric)).or_insert_with(|| Found {
+            metric: Arc::clone(metric),
+            series: 0,
+            services: BTreeSet::new(),
+            scopes: BTreeSet::new(),
+            keys: BTreeSet::new(),
+            last_unix_nano: 0,
+        });
+        entry.series += u64::from(registry.is_current(id, known));
         if known.last_unix_nano >= entry.last_unix_nano {
             entry.last_unix_nano = known.last_unix_nano;
             entry.metric = Arc::clone(metric);
@@ -123,11 +121,13 @@ pub(crate) fn search_metric(
     }
     let Chosen {
         metric,
+        numbers,
         followers,
         labels,
         left_out,
     } = chosen;
     let mut groups = Groups {
+        numbers,
         followers,
         groups: labels.iter().map(|_| Group::default()).collect(),
         taken: Taken::default(),
@@ -136,10 +136,9 @@ pub(crate) fn search_metric(
         highest: 0,
     };
     let stats = groups.read(shared, search, metric.kind)?;
-    let kind = metric.kind;
     let series = groups.groups.into_iter().zip(labels);
     let series = series.map(|(group, labels)| {
-        let mut series = group.finish(&grid, kind, aggregation);
+        let mut series = group.finish(&grid, aggregation);
         series.labels = labels;
         series
     });
@@ -158,75 +157,110 @@ type Labels = Vec<KeyValue<'static>>;
 /// The series a search is about.
 struct Chosen {
     metric: Arc<Metric<'static>>,
-    followers: HashMap<u64, Follower, RandomState>,
+    numbers: Numbers,
+    followers: Vec<Follower>,
     /// Of each group, sorted.
     labels: Vec<Labels>,
     left_out: u64,
 }
 
+/// Which follower the points of a series are for, by the number of the series. A series that was forgotten
+/// and came again has several numbers and one follower.
+type Numbers = HashMap<u64, usize, RandomState>;
+
 impl Chosen {
     fn of(shared: &Shared, search: &MetricSearch) -> Result<Self, SearchError> {
-        let is_wanted = |kind: MetricKind| {
-            let wanted = search.kind.as_deref();
-            wanted.is_none_or(|wanted| wanted == kind.as_str())
-        };
         // Judged when the writer need not wait any more.
-        let named: Vec<(u64, u64, Arc<Series>)> = shared
+        let named: Vec<Named> = shared
             .series()
             .iter()
-            .filter(|(_, known)| {
-                let metric = &known.series.metric;
-                metric.name == search.name && is_wanted(metric.kind)
+            .filter(|(_, known)| is_wanted(&known.series.metric, search))
+            .map(|(id, known)| Named {
+                id,
+                fingerprint: known.fingerprint,
+                last_unix_nano: known.last_unix_nano,
+                series: Arc::clone(&known.series),
             })
-            .map(|(id, known)| (id, known.last_unix_nano, Arc::clone(&known.series)))
             .collect();
-        let newest = named.iter().max_by_key(|(_, last, _)| *last);
-        let Some((_, _, newest)) = newest else {
+        let newest = named.iter().max_by_key(|named| named.last_unix_nano);
+        let Some(newest) = newest else {
             return Err(SearchError::NoSuchMetric {
                 name: search.name.clone(),
                 kind: search.kind.clone(),
+                unit: search.unit.clone(),
             });
         };
-        let metric = Arc::clone(&newest.metric);
-        let mut groups: BTreeMap<Vec<u8>, Members> = BTreeMap::new();
-        for (id, _, series) in named {
-            if !is_alike(&series.metric, &metric) || !search.query.matches(&SeriesFields(&series)) {
+        let metric = Arc::clone(&newest.series.metric);
+        let mut groups: BTreeMap<Vec<u8>, (Labels, Vec<Named>)> = BTreeMap::new();
+        for named in named {
+            let series = &*named.series;
+            if likeness(&series.metric) != likeness(&metric)
+                || !search.query.matches(&SeriesFields(series))
+            {
                 continue;
             }
-            let labels = labels_of(&series, &search.by);
+            let labels = labels_of(series, &search.by);
             let mut key = Vec::new();
             nested::write_attributes(&mut key, &labels);
             let (_, members) = groups.entry(key).or_insert_with(|| (labels, Vec::new()));
-            members.push((id, series.metric.kind));
+            members.push(named);
         }
         let limit = search.limit.clamp(1, 1000);
-        let left_out = groups.len().saturating_sub(limit) as u64;
-        let mut followers = HashMap::default();
-        let mut labels = Vec::new();
-        for (group, (of_group, members)) in groups.into_values().take(limit).enumerate() {
-            labels.push(of_group);
-            for (id, kind) in members {
-                followers.insert(id, Follower::new(kind, group));
+        let mut chosen = Self {
+            metric,
+            numbers: Numbers::default(),
+            followers: Vec::new(),
+            labels: Vec::new(),
+            left_out: groups.len().saturating_sub(limit) as u64,
+        };
+        let mut places: HashMap<Fingerprint, usize, RandomState> = HashMap::default();
+        for (group, (labels, members)) in groups.into_values().take(limit).enumerate() {
+            chosen.labels.push(labels);
+            for member in members {
+                let place = *places.entry(member.fingerprint).or_insert_with(|| {
+                    let kind = member.series.metric.kind;
+                    chosen.followers.push(Follower::new(kind, group));
+                    chosen.followers.len() - 1
+                });
+                chosen.numbers.insert(member.id, place);
             }
         }
-        Ok(Self {
-            metric,
-            followers,
-            labels,
-            left_out,
-        })
+        Ok(chosen)
     }
 }
 
-/// The labels that series have in common, and these series by their numbers.
-type Members = (Labels, Vec<(u64, MetricKind)>);
+/// A series of the name asked for.
+struct Named {
+    id: u64,
+    fingerprint: Fingerprint,
+    last_unix_nano: u64,
+    series: Arc<Series>,
+}
 
-// Whether the points of two metrics can be put together: temporality does not matter, since what is
-// put together is what was added meanwhile.
-fn is_alike(a: &Metric<'_>, b: &Metric<'_>) -> bool {
-    a.unit == b.unit
-        && a.kind.as_str() == b.kind.as_str()
-        && a.kind.is_monotonic() == b.kind.is_monotonic()
+fn is_wanted(metric: &Metric<'_>, search: &MetricSearch) -> bool {
+    let kind = search.kind.as_deref();
+    let unit = search.unit.as_deref();
+    metric.name == search.name
+        && kind.is_none_or(|kind| kind == metric.kind.as_str())
+        && unit.is_none_or(|unit| unit == metric.unit)
+        && search
+            .is_monotonic
+            .is_none_or(|is_monotonic| is_monotonic == metric.kind.is_monotonic())
+}
+
+/// Name, kind, whether it only grows, and unit.
+type Likeness<'a> = (&'a str, &'static str, bool, &'a str);
+
+// What the points of two metrics have in common that can be put together. Temporality does not matter, since
+// what is put together is what was added meanwhile.
+fn likeness<'a>(metric: &'a Metric<'_>) -> Likeness<'a> {
+    let kind = metric.kind;
+    (
+        &metric.name,
+        kind.as_str(),
+        kind.is_monotonic(),
+        &metric.unit,
+    )
 }
 
 fn labels_of(series: &Series, by: &[String]) -> Labels {
@@ -279,7 +313,8 @@ impl Fields for SeriesFields<'_> {
 
 /// A search under way.
 struct Groups {
-    followers: HashMap<u64, Follower, RandomState>,
+    numbers: Numbers,
+    followers: Vec<Follower>,
     groups: Vec<Group>,
     taken: Taken,
     rules: Rules,
@@ -295,8 +330,8 @@ impl Groups {
         search: &MetricSearch,
         kind: MetricKind,
     ) -> Result<crate::SearchStats, SearchError> {
-        self.lowest = self.followers.keys().copied().min().unwrap_or(u64::MAX);
-        self.highest = self.followers.keys().copied().max().unwrap_or(0);
+        self.lowest = self.numbers.keys().copied().min().unwrap_or(u64::MAX);
+        self.highest = self.numbers.keys().copied().max().unwrap_or(0);
         let snapshot = shared.snapshot::<MetricTable>();
         let mut sources = Source::newest_first(&snapshot, snapshot.last_seq);
         sources.sort_by_key(Source::first_seq);
@@ -321,7 +356,7 @@ impl Groups {
                 loader.stats.records_scanned += self.scan(&table, from, to)?;
             }
         }
-        for follower in self.followers.values_mut() {
+        for follower in &mut self.followers {
             follower.finish(&mut self.groups[follower.group], &mut self.taken)?;
         }
         Ok(loader.stats)
@@ -338,44 +373,42 @@ impl Groups {
 
     fn is_in(&self, table: &Rows<MetricTable>) -> bool {
         let mut ids = table.series.iter().map(|series| series.id);
-        ids.any(|id| self.followers.contains_key(&id))
+        ids.any(|id| self.numbers.contains_key(&id))
     }
 
     // Gives how many points were looked at.
     fn scan(&mut self, table: &MetricTable, from: u64, to: u64) -> Result<u64, SearchError> {
-        let is_followed: Vec<bool> = table
+        let followers: Vec<Option<usize>> = table
             .series
             .iter()
-            .map(|series| self.followers.contains_key(&series.id))
+            .map(|series| self.numbers.get(&series.id).copied())
             .collect();
-        let is_wanted = |row: usize| {
-            let number = table.of.get(row).copied().unwrap_or(u32::MAX);
-            is_followed.get(number as usize) == Some(&true)
-        };
+        let follower_of = |row: usize| *followers.get(*table.of.get(row)? as usize)?;
         let mut points = 0;
         for (row, value) in table.values.iter().enumerate() {
             let time = table.times[row];
-            if time < from || time > to || !is_wanted(row) {
+            if time < from || time > to {
                 continue;
             }
+            let Some(place) = follower_of(row) else {
+                continue;
+            };
             points += 1;
-            if let Some(follower) = self.followers.get_mut(&table.id(row)) {
-                let point = Point {
-                    start: table.starts[row],
-                    time,
-                    value,
-                };
-                let group = &mut self.groups[follower.group];
-                follower.follow(point, &self.rules, group, &mut self.taken)?;
-            }
+            let point = Point {
+                start: table.starts[row],
+                time,
+                value,
+            };
+            let follower = &mut self.followers[place];
+            let group = &mut self.groups[follower.group];
+            follower.follow(point, &self.rules, group, &mut self.taken)?;
         }
         for (row, exemplar) in &table.exemplars {
-            let row = *row as usize;
             if let Some(window) = self.rules.grid.window_of(exemplar.time_unix_nano)
-                && is_wanted(row)
-                && let Some(follower) = self.followers.get(&table.id(row))
+                && let Some(place) = follower_of(*row as usize)
             {
-                self.groups[follower.group].add_exemplar(window, exemplar);
+                let group = self.followers[place].group;
+                self.groups[group].add_exemplar(window, exemplar);
             }
         }
         Ok(points)

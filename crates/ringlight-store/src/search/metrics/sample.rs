@@ -13,6 +13,8 @@ pub(super) struct Sample {
     pub(super) sum: f64,
     /// Between which all values lie, where that is known.
     pub(super) range: Option<(f64, f64)>,
+    /// Whether the ends of the range are among the values. Those of something cumulative may be of any time.
+    pub(super) is_range_exact: bool,
     pub(super) buckets: Buckets,
 }
 
@@ -67,6 +69,7 @@ impl Sample {
             count: value.count as f64,
             sum: value.sum.unwrap_or(f64::NAN),
             range: value.min.zip(value.max),
+            is_range_exact: false,
             buckets,
         }
     }
@@ -83,6 +86,7 @@ impl Sample {
             count: value.count as f64,
             sum: value.sum.unwrap_or(f64::NAN),
             range: value.min.zip(value.max),
+            is_range_exact: false,
             buckets: Buckets::Exponential(Exponential {
                 scale: value.scale,
                 zero: value.zero_count as f64,
@@ -104,6 +108,7 @@ impl Sample {
             sum: self.sum - before.sum,
             // The values since then lie between those of all time.
             range: self.range,
+            is_range_exact: false,
             buckets: self.buckets.since(&before.buckets)?,
         })
     }
@@ -129,6 +134,7 @@ impl Sample {
             (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
             _ => None,
         };
+        self.is_range_exact &= other.is_range_exact;
         self.count += other.count * part;
         self.sum += other.sum * part;
         self.buckets.add(&other.buckets, part);
@@ -314,10 +320,16 @@ fn coarser(bounds: &[f64], counts: &[f64], wanted: &[f64]) -> Vec<f64> {
     joined
 }
 
+/// The lower bound of a bucket of exponential ones, each of which is so many powers of two wide.
+fn bound(index: i32, width: f64) -> f64 {
+    f64::exp2(f64::from(index) * width)
+}
+
 impl Exponential {
     fn since(&self, before: &Self) -> Option<Self> {
         let scale = self.scale.min(before.scale);
-        let (mut now, before) = (self.at_scale(scale), before.at_scale(scale));
+        let (mut now, mut before) = (self.at_scale(scale), before.at_scale(scale));
+        now.join_zeros(&mut before);
         now.zero -= before.zero;
         for (side, before) in [
             (&mut now.positive, before.positive),
@@ -337,9 +349,9 @@ impl Exponential {
         if scale != self.scale {
             *self = self.at_scale(scale);
         }
-        let other = other.at_scale(scale);
+        let mut other = other.at_scale(scale);
+        self.join_zeros(&mut other);
         self.zero += other.zero * part;
-        self.zero_threshold = self.zero_threshold.max(other.zero_threshold);
         for (side, other) in [
             (&mut self.positive, other.positive),
             (&mut self.negative, other.negative),
@@ -348,6 +360,50 @@ impl Exponential {
                 *side.entry(index).or_default() += count * part;
             }
         }
+    }
+
+    // Gives two of one scale the same zero bucket: the wider one, up to the end of a bucket that it would
+    // cut in two.
+    fn join_zeros(&mut self, other: &mut Self) {
+        if self.zero_threshold == other.zero_threshold {
+            return;
+        }
+        let widest = self.zero_threshold.max(other.zero_threshold);
+        let threshold = self.uncut(widest).max(other.uncut(widest));
+        self.widen_zero(threshold);
+        other.widen_zero(threshold);
+    }
+
+    // The threshold, or the upper end of the bucket that it lies within.
+    fn uncut(&self, threshold: f64) -> f64 {
+        let both = self.positive.iter().chain(&self.negative);
+        let both = both.filter(|&(_, &count)| count > 0.0);
+        let mut ends =
+            both.map(|(&index, _)| (self.bound(index), self.bound(index.saturating_add(1))));
+        let cut = ends.find(|&(lower, upper)| lower < threshold && threshold < upper);
+        cut.map_or(threshold, |(_, upper)| upper)
+    }
+
+    fn widen_zero(&mut self, threshold: f64) {
+        self.zero_threshold = threshold;
+        let width = self.width();
+        let mut zeros = 0.0;
+        for side in [&mut self.positive, &mut self.negative] {
+            side.retain(|&index, count| {
+                let is_beyond = bound(index.saturating_add(1), width) > threshold;
+                zeros += if is_beyond { 0.0 } else { *count };
+                is_beyond
+            });
+        }
+        self.zero += zeros;
+    }
+
+    fn width(&self) -> f64 {
+        f64::exp2(f64::from(-self.scale))
+    }
+
+    fn bound(&self, index: i32) -> f64 {
+        bound(index, self.width())
     }
 
     // The same with coarser buckets: each level of scale joins two.
@@ -370,8 +426,7 @@ impl Exponential {
     }
 
     fn bars(&self) -> Vec<Bar> {
-        let width = f64::exp2(f64::from(-self.scale));
-        let bound = |index: i32| f64::exp2(f64::from(index) * width);
+        let bound = |index: i32| self.bound(index);
         let negative = self.negative.iter().rev().map(|(&index, &count)| Bar {
             lower: -bound(index.saturating_add(1)),
             upper: -bound(index),

@@ -10,25 +10,102 @@ use super::super::source::{Loader, Source};
 use crate::block::filter::FilterScope;
 use crate::block::section::{Section, SectionSet};
 use crate::table::{Cell, OperationKey, SpanTable, WantedKeys};
-use crate::{AttributeTotal, OperationAnswer, OperationSearch, SearchError};
+use crate::{AttributeTotal, OperationSearch, SearchError};
 
 /// Spans whose attributes are looked at: the newest of those asked for.
 const ROWS_MAX: u64 = if cfg!(test) { 64 } else { 2_000_000 };
 
-/// Sums of the keys asked for, by operation and key.
-type Sums = HashMap<(u32, usize), (u64, f64, f64), RandomState>;
+/// Sums that are kept, by each of the threads that work on a search.
+const SUMS_MAX: usize = if cfg!(test) { 64 } else { 1 << 18 };
 
-/// Adds to the operations of an answer what the attributes asked for come to.
-pub(super) fn add_attributes(
+/// Sums of the keys asked for, by the number of the operation and of the key.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    all: HashMap<(u32, usize), Sum, RandomState>,
+    /// Spans that are in none.
+    pub(super) spans_left_out: u64,
+}
+
+/// How many numbers, what they come to, and the highest.
+#[derive(Debug, Clone, Copy)]
+struct Sum {
+    count: u64,
+    sum: f64,
+    max: f64,
+}
+
+impl Sum {
+    const fn of(number: f64) -> Self {
+        Self {
+            count: 1,
+            sum: number,
+            max: number,
+        }
+    }
+}
+
+impl Sums {
+    /// What the numbers of the first key come to for an operation, if it has any.
+    pub(super) fn of_first(&self, operation: usize) -> Option<f64> {
+        let sum = self.all.get(&(operation as u32, 0))?;
+        Some(sum.sum)
+    }
+
+    /// All sums of an operation, in the order of the keys.
+    pub(super) fn of(&self, operation: usize, keys: &[String]) -> Vec<AttributeTotal> {
+        let known = keys.iter().enumerate().filter_map(|(place, key)| {
+            let sum = self.all.get(&(operation as u32, place))?;
+            Some(AttributeTotal {
+                key: key.clone(),
+                count: sum.count,
+                sum: sum.sum,
+                max: sum.max,
+            })
+        });
+        known.collect()
+    }
+
+    // Gives whether there was room.
+    fn add(&mut self, place: (u32, usize), more: Sum) -> bool {
+        if let Some(sum) = self.all.get_mut(&place) {
+            sum.count += more.count;
+            sum.sum += more.sum;
+            sum.max = sum.max.max(more.max);
+            return true;
+        }
+        let has_room = self.all.len() < SUMS_MAX;
+        if has_room {
+            self.all.insert(place, more);
+        }
+        has_room
+    }
+
+    fn join(parts: Vec<Self>) -> Self {
+        let mut parts = parts.into_iter();
+        let mut joined = parts.next().unwrap_or_default();
+        for part in parts {
+            joined.spans_left_out += part.spans_left_out;
+            for (place, sum) in part.all {
+                if !joined.add(place, sum) {
+                    joined.spans_left_out += sum.count;
+                }
+            }
+        }
+        joined
+    }
+}
+
+/// What the attributes asked for come to for each of these operations.
+pub(super) fn sum_attributes(
     loader: &mut Loader<'_, SpanTable>,
     sources: &[Source<SpanTable>],
     search: &OperationSearch,
     grid: &Grid,
     operations: &[&OperationKey],
-    answer: &mut OperationAnswer,
-) -> Result<(), SearchError> {
+) -> Result<Sums, SearchError> {
     // Only those that may have one of the keys count.
     let mut rows = 0;
+    let mut rows_left_out = 0;
     let mut looked_at = Vec::new();
     for source in sources {
         search.cancel.check()?;
@@ -46,7 +123,7 @@ pub(super) fn add_attributes(
         }
         let more = row_count(source);
         if rows + more > ROWS_MAX {
-            answer.attribute_spans_left_out += more;
+            rows_left_out += more;
         } else {
             rows += more;
             looked_at.push(source.clone());
@@ -68,24 +145,9 @@ pub(super) fn add_attributes(
     )?;
     // What it kept has only some of the attributes, which nothing after this asks for.
     loader.account(reader);
-    let mut all = Sums::default();
-    for ((operation, key), (count, sum, max)) in parts.into_iter().flatten() {
-        let known = all.entry((operation, key)).or_insert((0, 0.0, max));
-        *known = (known.0 + count, known.1 + sum, known.2.max(max));
-    }
-    for (number, operation) in answer.operations.iter_mut().enumerate() {
-        for (place, key) in search.attributes.iter().enumerate() {
-            if let Some(&(count, sum, max)) = all.get(&(number as u32, place)) {
-                operation.attributes.push(AttributeTotal {
-                    key: key.clone(),
-                    count,
-                    sum,
-                    max,
-                });
-            }
-        }
-    }
-    Ok(())
+    let mut sums = Sums::join(parts);
+    sums.spans_left_out += rows_left_out;
+    Ok(sums)
 }
 
 fn row_count(source: &Source<SpanTable>) -> u64 {
@@ -135,6 +197,7 @@ impl Adder<'_> {
             let Some(operation) = *operation else {
                 continue;
             };
+            let mut has_room = true;
             for attribute in table.attributes.row(row) {
                 let key = keys.iter().position(|key| *key == Some(attribute.key));
                 let number = match attribute.cell {
@@ -143,10 +206,10 @@ impl Adder<'_> {
                     _ => continue,
                 };
                 if let Some(key) = key {
-                    let sum = sums.entry((operation, key)).or_insert((0, 0.0, number));
-                    *sum = (sum.0 + 1, sum.1 + number, sum.2.max(number));
+                    has_room &= sums.add((operation, key), Sum::of(number));
                 }
             }
+            sums.spans_left_out += u64::from(!has_room);
         }
     }
 }

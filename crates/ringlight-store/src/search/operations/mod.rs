@@ -60,11 +60,39 @@ pub(crate) fn search_operations(
         spans_left_out: totals.spans_left_out,
         ..OperationAnswer::default()
     };
-    let chosen = choose(totals, search, &mut answer);
-    add_examples(&mut loader, &chosen, &mut answer);
-    if !search.attributes.is_empty() {
-        let keys: Vec<&OperationKey> = chosen.iter().map(|(key, _)| key).collect();
-        attributes::add_attributes(&mut loader, &sources, search, &grid, &keys, &mut answer)?;
+    let mut found: Vec<(OperationKey, Total)> = totals
+        .operations
+        .into_iter()
+        .filter(|(key, total)| !search.entry_only || is_entry(key, total))
+        .collect();
+    let mut reads = |found: &[(OperationKey, Total)]| {
+        let keys: Vec<&OperationKey> = found.iter().map(|(key, _)| key).collect();
+        attributes::sum_attributes(&mut loader, &sources, search, &grid, &keys)
+    };
+    let has_attributes = !search.attributes.is_empty();
+    // Which are wanted is known before their attributes are read, unless these decide.
+    let sums = if search.order == OperationOrder::Attribute && has_attributes {
+        let sums = reads(&found)?;
+        let places = choose(&mut found, &mut answer, search.limit, |number, _| {
+            sums.of_first(number).map_or(0, ordered)
+        });
+        Some((sums, places))
+    } else {
+        let order = search.order;
+        choose(&mut found, &mut answer, search.limit, |_, total| {
+            place(total, order)
+        });
+        let places = (0..found.len()).collect();
+        has_attributes
+            .then(|| reads(&found).map(|sums| (sums, places)))
+            .transpose()?
+    };
+    add_examples(&mut loader, &found, &mut answer);
+    if let Some((sums, places)) = sums {
+        answer.attribute_spans_left_out = sums.spans_left_out;
+        for (operation, place) in answer.operations.iter_mut().zip(places) {
+            operation.attributes = sums.of(place, &search.attributes);
+        }
     }
     answer.stats = loader.stats;
     Ok(answer)
@@ -105,24 +133,38 @@ fn operations_of(loader: &mut Loader<'_, SpanTable>, source: &Source<SpanTable>)
     table.operations()
 }
 
+// Leaves those that are wanted, in their order; gives where each was before.
 fn choose(
-    totals: Totals,
-    search: &OperationSearch,
+    found: &mut Vec<(OperationKey, Total)>,
     answer: &mut OperationAnswer,
-) -> Vec<(OperationKey, Total)> {
-    let mut found: Vec<(u64, OperationKey, Total)> = totals
-        .operations
-        .into_iter()
-        .filter(|(key, total)| !search.entry_only || is_entry(key, total))
-        .map(|(key, total)| (place(&total, search.order), key, total))
+    limit: usize,
+    place: impl Fn(usize, &Total) -> u64,
+) -> Vec<usize> {
+    let all = std::mem::take(found).into_iter().enumerate();
+    let mut all: Vec<_> = all
+        .map(|(number, (key, total))| (place(number, &total), number, key, total))
         .collect();
     // Those that are alike are sorted by name, so that an answer is the same each time.
-    found.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    let limit = search.limit.clamp(1, 1000);
-    answer.operations_left_out = found.len().saturating_sub(limit) as u64;
-    found.truncate(limit);
-    let found = found.into_iter().map(|(_, key, total)| (key, total));
-    found.collect()
+    all.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.2.cmp(&b.2)));
+    let limit = limit.clamp(1, 1000);
+    answer.operations_left_out = all.len().saturating_sub(limit) as u64;
+    all.truncate(limit);
+    let mut numbers = Vec::with_capacity(all.len());
+    for (_, number, key, total) in all {
+        numbers.push(number);
+        found.push((key, total));
+    }
+    numbers
+}
+
+/// A whole number above zero that is in the same order as the value.
+fn ordered(value: f64) -> u64 {
+    let bits = value.to_bits();
+    if value.is_sign_negative() {
+        !bits
+    } else {
+        bits | 1 << 63
+    }
 }
 
 fn is_entry(key: &OperationKey, total: &Total) -> bool {
@@ -132,7 +174,8 @@ fn is_entry(key: &OperationKey, total: &Total) -> bool {
 
 fn place(total: &Total, order: OperationOrder) -> u64 {
     match order {
-        OperationOrder::Total => total.total_nano,
+        // Without an attribute to go by.
+        OperationOrder::Total | OperationOrder::Attribute => total.total_nano,
         OperationOrder::Count => total.count,
         OperationOrder::Errors => total.error_count,
         OperationOrder::P99 => total.quantile(990),

@@ -197,7 +197,10 @@ impl MetricTable {
     }
 
     fn take_series(&mut self, series: &LocalSeries) -> u32 {
-        if let Some(&number) = self.numbers.get(&series.fingerprint) {
+        // One that was forgotten and came again meanwhile has another number in the store.
+        if let Some(&number) = self.numbers.get(&series.fingerprint)
+            && self.series.get(number as usize).map(|one| one.id) == Some(series.id)
+        {
             return number;
         }
         let number = self.series.len() as u32;

@@ -171,6 +171,71 @@ fn distributions_are_put_together_and_begin_anew_after_a_reset() {
 }
 
 #[test]
+fn a_distribution_that_begins_where_it_ends_says_only_what_there_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(config(directory.path()));
+    let fields = |count: u64| {
+        format!(
+            r#""count":"{count}","sum":{count},"bucketCounts":["{count}",0],"explicitBounds":[10]"#
+        )
+    };
+    let points = [
+        since(5, 5, &fields(1_000_000)),
+        since(5, 15, &fields(1_000_010)),
+        since(5, 25, &fields(1_000_020)),
+    ];
+    let latency = metric("latency", "histogram", CUMULATIVE, &points);
+    add(&store, "shop", &latency);
+    assert_eq!(
+        values(&store, &asking("latency", Count, 30)),
+        [(0, 5.0), (10, 10.0), (20, 5.0)]
+    );
+}
+
+#[test]
+fn a_zero_bucket_that_widens_is_no_reset() {
+    let fields = |zeros: u64, threshold: f64, offset: i32, counts: &[u64]| {
+        let count = zeros + counts.iter().sum::<u64>();
+        format!(
+            r#""count":"{count}","sum":{count},"scale":0,"zeroCount":"{zeros}","zeroThreshold":{threshold},
+            "positive":{{"offset":{offset},"bucketCounts":[{}]}}"#,
+            list(counts)
+        )
+    };
+    let exponential = |temporality, points: &[String]| {
+        metric("latency", "exponentialHistogram", temporality, points)
+    };
+    // A thousand in (1/8, 1/4], a thousand in (1, 2]; then the first are zeros, and five are added to each.
+    let before = fields(0, 0.0, -3, &[1000, 0, 0, 1000]);
+    let after = fields(1005, 0.5, 0, &[1005]);
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(config(directory.path()));
+    let points = [since(0, 10, &before), since(0, 20, &after)];
+    add(&store, "shop", &exponential(CUMULATIVE, &points));
+    let ask = |aggregation| values(&store, &asking("latency", aggregation, 20));
+    assert_eq!(ask(Count), [(0, 2000.0), (10, 10.0)]);
+    // A threshold within a bucket is one at its end.
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(config(directory.path()));
+    let cut = fields(3, 0.2, -2, &[4]);
+    add(
+        &store,
+        "shop",
+        &exponential(DELTA, &[since(0, 10, &before)]),
+    );
+    add(&store, "till", &exponential(DELTA, &[since(0, 10, &cut)]));
+    let ask = |aggregation| values(&store, &asking("latency", aggregation, 10))[0].1;
+    assert_eq!(ask(Count), 2007.0);
+    // 1003 of 2007 are zeros, up to a quarter; none is left of the bucket below that.
+    assert_eq!((ask(Min), ask(P90) > 1.0), (-0.25, true));
+    let just_above_zeros = ask(P50);
+    assert!(
+        (0.25..=0.5).contains(&just_above_zeros),
+        "{just_above_zeros}"
+    );
+}
+
+#[test]
 fn lowest_and_highest_are_exact_where_they_are_said() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(config(directory.path()));

@@ -2,7 +2,9 @@
 
 mod distributions;
 mod limits;
+mod names;
 mod numbers;
+mod room;
 
 use ringlight_model::{Limits, Signal};
 use ringlight_otlp::json;
@@ -67,6 +69,8 @@ fn asking(name: &str, aggregation: Aggregation, seconds: u64) -> MetricSearch {
     MetricSearch {
         name: name.to_owned(),
         kind: None,
+        unit: None,
+        is_monotonic: None,
         query: Query::everything(QuerySignal::Metrics),
         aggregation: Some(aggregation),
         by: Vec::new(),

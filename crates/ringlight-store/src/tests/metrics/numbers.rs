@@ -122,6 +122,38 @@ fn points_seldom_sent_are_spread_over_the_steps_between() {
 }
 
 #[test]
+fn a_point_that_begins_where_it_ends_says_only_what_there_was() {
+    let fill = |store: &Store| {
+        // As the Collector has it of something it reads from Prometheus, and again after it began anew.
+        let points = [
+            since(5, 5, &int(1_000_000)),
+            since(5, 15, &int(1_000_010)),
+            since(5, 25, &int(1_000_020)),
+            since(35, 35, &int(1_000_030)),
+            since(35, 45, &int(1_000_040)),
+            // It is lower: what it counts has begun anew.
+            since(55, 55, &int(4)),
+            since(55, 65, &int(14)),
+        ];
+        add(store, "shop", &counter("orders", CUMULATIVE, &points));
+    };
+    in_head_and_blocks(fill, |store| {
+        assert_eq!(
+            values(store, &asking("orders", Sum, 70)),
+            [
+                (0, 5.0),
+                (10, 10.0),
+                (20, 10.0),
+                (30, 10.0),
+                (40, 5.0),
+                (50, 9.0),
+                (60, 5.0)
+            ]
+        );
+    });
+}
+
+#[test]
 fn deltas_add_up_and_may_arrive_in_any_order() {
     let fill = |store: &Store| {
         let points = [

@@ -1,20 +1,25 @@
 //! The ends of a channel with a bound.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::{SendError, SendTimeoutError, TryRecvError, TrySendError};
+use tokio::task::coop::poll_proceed;
 use tracing::{Instrument as _, Span};
 
+use super::super::RecvInSpan;
 use super::super::blocking::{block_on, check_may_block};
 use super::super::counts::{DropReason, Kind};
 use super::super::named::Options;
+use super::super::numbers::Number;
 use super::super::wait::{Wait, Waiting};
-use super::link::Link;
+use super::ends::ends;
+use super::link::{Link, Queue};
 use super::permit::{OwnedPermit, Permit, PermitIterator};
 
 pub(super) type BoundedLink<T> = Link<mpsc::Receiver<T>>;
@@ -22,19 +27,17 @@ pub(super) type BoundedLink<T> = Link<mpsc::Receiver<T>>;
 pub(in super::super) fn open<T>(options: Options<'_>, capacity: usize) -> (Sender<T>, Receiver<T>) {
     let (sender, receiver) = mpsc::channel(capacity);
     let link = Arc::new(Link::new(Kind::Mpsc, options));
-    let sender = Sender {
-        inner: sender,
-        link: Arc::clone(&link),
-    };
-    let inner = receiver;
-    (sender, Receiver { inner, link })
+    let sender = Sender::new(sender, Arc::clone(&link));
+    (sender, Receiver::new(receiver, link))
 }
 
-/// Sends to the one [`Receiver`]; see [`tokio::sync::mpsc::Sender`].
-// The channel goes first: once the last link is dropped, nobody sends any more.
-pub struct Sender<T> {
-    pub(super) inner: mpsc::Sender<T>,
-    pub(super) link: Arc<BoundedLink<T>>,
+ends! {
+    Sender, WeakSender, Receiver, BoundedLink;
+    a closed queue: mpsc::channel(1).1;
+    fill of queue: {
+        let places = queue.max_capacity();
+        Some((places - queue.capacity(), places))
+    }
 }
 
 impl<T> Sender<T> {
@@ -46,10 +49,44 @@ impl<T> Sender<T> {
     /// # Cancel safety
     /// When it is dropped before it is done, nothing was sent, nor counted as sent.
     pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
+        let at_once = poll_fn(|context| {
+            // A sending is a share of the task's work, as it is tokio's.
+            let share = ready!(poll_proceed(context));
+            let Some(sent) = self.sent.here() else {
+                return Poll::Ready(None);
+            };
+            let permit = self.inner.try_reserve().ok();
+            if permit.is_some() {
+                share.made_progress();
+                // Before it is there, so that nobody receives what was not sent.
+                sent.add(1);
+            }
+            Poll::Ready(permit)
+        });
+        match at_once.await {
+            Some(permit) => {
+                permit.send(value);
+                Ok(())
+            }
+            None => self.send_otherwise(value).await,
+        }
+    }
+
+    /// Sends a value where there is more to do than to count, or no place.
+    async fn send_otherwise(&self, value: T) -> Result<(), SendError<T>> {
         if self.link.spans().is_some() {
             // Allocated, so that channels without spans do not carry it along.
             return Box::pin(self.send_in_span(value)).await;
         }
+        self.wait_and_send(value).await
+    }
+
+    #[cold]
+    fn send_in_span(&self, value: T) -> impl Future<Output = Result<(), SendError<T>>> {
+        self.wait_and_send(value).instrument(self.sending())
+    }
+
+    async fn wait_and_send(&self, value: T) -> Result<(), SendError<T>> {
         self.link.note_fill(|| self.fill());
         let reserve = pin!(self.inner.reserve());
         match self.waiting(reserve, 1).await {
@@ -59,22 +96,6 @@ impl<T> Sender<T> {
             }
             Err(SendError(())) => Err(SendError(value)),
         }
-    }
-
-    #[cold]
-    fn send_in_span(&self, value: T) -> impl Future<Output = Result<(), SendError<T>>> {
-        let sending = async {
-            self.link.note_fill(|| self.fill());
-            let reserve = pin!(self.inner.reserve());
-            match self.waiting(reserve, 1).await {
-                Ok(permit) => {
-                    self.link.deliver(|| permit.send(value));
-                    Ok(())
-                }
-                Err(SendError(())) => Err(SendError(value)),
-            }
-        };
-        sending.instrument(self.sending())
     }
 
     /// The span of a sending.
@@ -102,26 +123,29 @@ impl<T> Sender<T> {
         Waiting::new(reserve, self.link.group, is_full)
     }
 
-    /// Waits until the receiver is closed.
-    pub async fn closed(&self) {
-        self.inner.closed().await;
-    }
-
     /// Sends a value if there is a place.
     ///
     /// # Errors
     /// There is none, which counts as dropped, or the receiver is closed; the value comes back.
+    #[inline]
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         match self.try_reserve() {
             Ok(permit) => {
                 permit.send(value);
                 Ok(())
             }
-            Err(TrySendError::Full(())) => {
+            Err(refused) => Err(self.refused(value, refused)),
+        }
+    }
+
+    #[cold]
+    fn refused(&self, value: T, refused: TrySendError<()>) -> TrySendError<T> {
+        match refused {
+            TrySendError::Full(()) => {
                 self.link.group.count_dropped(DropReason::Full, 1);
-                Err(TrySendError::Full(value))
+                TrySendError::Full(value)
             }
-            Err(TrySendError::Closed(())) => Err(TrySendError::Closed(value)),
+            TrySendError::Closed(()) => TrySendError::Closed(value),
         }
     }
 
@@ -172,14 +196,9 @@ impl<T> Sender<T> {
         let _wait = is_full.then(|| Wait::begin(self.link.group, self.inner.max_capacity()));
         let sent = self.inner.blocking_send(value);
         if sent.is_ok() {
-            self.link.group.count_sent(1);
+            self.sent.add(1);
         }
         sent
-    }
-
-    /// Whether the receiver is closed.
-    pub fn is_closed(&self) -> bool {
-        self.inner.is_closed()
     }
 
     /// Waits for a place, which is kept for whoever has the permit.
@@ -207,7 +226,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// The receiver is closed.
     pub async fn reserve_owned(self) -> Result<OwnedPermit<T>, SendError<()>> {
-        let Self { inner, link } = self;
+        let Self { inner, link, .. } = self;
         // Asked before, since the sender is handed over.
         let full = (inner.capacity() == 0).then(|| inner.max_capacity());
         let reserve = pin!(inner.reserve_owned());
@@ -219,6 +238,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// There is none, or the receiver is closed.
+    #[inline]
     pub fn try_reserve(&self) -> Result<Permit<'_, T>, TrySendError<()>> {
         self.link.note_fill(|| self.fill());
         let permit = self.inner.try_reserve()?;
@@ -242,17 +262,12 @@ impl<T> Sender<T> {
     /// # Errors
     /// There is none, or the receiver is closed; the sender comes back.
     pub fn try_reserve_owned(self) -> Result<OwnedPermit<T>, TrySendError<Self>> {
-        let Self { inner, link } = self;
+        let Self { inner, link, .. } = self;
         match inner.try_reserve_owned() {
             Ok(permit) => Ok(OwnedPermit::new(permit, link)),
-            Err(TrySendError::Full(inner)) => Err(TrySendError::Full(Self { inner, link })),
-            Err(TrySendError::Closed(inner)) => Err(TrySendError::Closed(Self { inner, link })),
+            Err(TrySendError::Full(inner)) => Err(TrySendError::Full(Self::new(inner, link))),
+            Err(TrySendError::Closed(inner)) => Err(TrySendError::Closed(Self::new(inner, link))),
         }
-    }
-
-    /// Whether both send to the same receiver.
-    pub fn same_channel(&self, other: &Self) -> bool {
-        self.inner.same_channel(&other.inner)
     }
 
     /// Places that are free at this moment.
@@ -260,94 +275,11 @@ impl<T> Sender<T> {
         self.inner.capacity()
     }
 
-    /// A sender that does not keep the channel open.
-    #[must_use = "a weak sender does nothing by itself"]
-    pub fn downgrade(&self) -> WeakSender<T> {
-        WeakSender {
-            inner: self.inner.downgrade(),
-            link: Arc::clone(&self.link),
-        }
-    }
-
     /// All places there are.
     pub fn max_capacity(&self) -> usize {
         self.inner.max_capacity()
     }
-
-    /// How many senders there are.
-    pub fn strong_count(&self) -> usize {
-        self.inner.strong_count()
-    }
-
-    /// How many weak senders there are.
-    pub fn weak_count(&self) -> usize {
-        self.inner.weak_count()
-    }
 }
-
-impl<T> Clone for Sender<T> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            link: Arc::clone(&self.link),
-        }
-    }
-}
-
-impl<T> fmt::Debug for Sender<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-/// A sender that does not keep the channel open; see [`tokio::sync::mpsc::WeakSender`].
-pub struct WeakSender<T> {
-    inner: mpsc::WeakSender<T>,
-    link: Arc<BoundedLink<T>>,
-}
-
-impl<T> WeakSender<T> {
-    /// A sender, unless all others are gone.
-    pub fn upgrade(&self) -> Option<Sender<T>> {
-        Some(Sender {
-            inner: self.inner.upgrade()?,
-            link: Arc::clone(&self.link),
-        })
-    }
-
-    /// How many senders there are.
-    pub fn strong_count(&self) -> usize {
-        self.inner.strong_count()
-    }
-
-    /// How many weak senders there are.
-    pub fn weak_count(&self) -> usize {
-        self.inner.weak_count()
-    }
-}
-
-impl<T> Clone for WeakSender<T> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            link: Arc::clone(&self.link),
-        }
-    }
-}
-
-impl<T> fmt::Debug for WeakSender<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-/// Receives what is sent; see [`tokio::sync::mpsc::Receiver`].
-pub struct Receiver<T> {
-    inner: mpsc::Receiver<T>,
-    link: Arc<BoundedLink<T>>,
-}
-
-super::receiver_methods!(Receiver<T>, Sender);
 
 impl<T> Receiver<T> {
     /// Places that are free at this moment.
@@ -358,11 +290,5 @@ impl<T> Receiver<T> {
     /// All places there are.
     pub fn max_capacity(&self) -> usize {
         self.inner.max_capacity()
-    }
-}
-
-impl<T> Drop for Receiver<T> {
-    fn drop(&mut self) {
-        self.link.end(&mut self.inner, || mpsc::channel(1).1);
     }
 }

@@ -5,12 +5,12 @@ use std::pin::pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker, ready};
 
-use tokio::sync::mpsc;
 use tokio::task::unconstrained;
 use tracing::Span;
 
 use super::super::counts::{DropReason, Group, Kind};
 use super::super::named::Options;
+use super::super::numbers::Number;
 use super::super::spans::Spans;
 use super::super::wait::set_fill_ratio;
 use crate::sync::unpoisoned;
@@ -31,57 +31,6 @@ pub(super) trait Queue {
     ) -> Poll<usize>;
 }
 
-impl<T> Queue for mpsc::Receiver<T> {
-    type Item = T;
-
-    fn close(&mut self) {
-        self.close();
-    }
-
-    fn len(&self) -> usize {
-        self.len()
-    }
-
-    fn fill(&self) -> Option<(usize, usize)> {
-        let places = self.max_capacity();
-        Some((places - self.capacity(), places))
-    }
-
-    fn poll_many(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut Vec<T>,
-        limit: usize,
-    ) -> Poll<usize> {
-        self.poll_recv_many(context, buffer, limit)
-    }
-}
-
-impl<T> Queue for mpsc::UnboundedReceiver<T> {
-    type Item = T;
-
-    fn close(&mut self) {
-        self.close();
-    }
-
-    fn len(&self) -> usize {
-        self.len()
-    }
-
-    fn fill(&self) -> Option<(usize, usize)> {
-        None
-    }
-
-    fn poll_many(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut Vec<T>,
-        limit: usize,
-    ) -> Poll<usize> {
-        self.poll_recv_many(context, buffer, limit)
-    }
-}
-
 /// What was asked for with the channel, beyond being counted.
 #[derive(Debug)]
 pub(super) struct Extras {
@@ -93,6 +42,9 @@ pub(super) struct Extras {
 #[derive(Debug)]
 pub(super) struct Link<Q: Queue> {
     pub(super) group: &'static Group,
+    /// Messages sent and received on channels of the group. They stand apart if there are extras.
+    pub(super) sent: Number,
+    pub(super) received: Number,
     extras: Option<Extras>,
     /// The receiving end after the receiver is gone, if somebody may still send with a permit.
     late: Mutex<Option<Q>>,
@@ -101,10 +53,16 @@ pub(super) struct Link<Q: Queue> {
 impl<Q: Queue> Link<Q> {
     pub(super) fn new(kind: Kind, options: Options<'_>) -> Self {
         let group = Group::of(kind, options.origin);
-        let is_plain = !options.has_spans && !options.has_fill_ratio;
+        let (mut sent, mut received) = (group.sent_number(), group.received_number());
+        let has_extras = options.has_spans || options.has_fill_ratio;
+        if has_extras {
+            (sent, received) = (sent.apart(), received.apart());
+        }
         Self {
             group,
-            extras: (!is_plain).then(|| Extras {
+            sent,
+            received,
+            extras: has_extras.then(|| Extras {
                 spans: options.has_spans.then(|| Spans::new(group.name())),
                 has_fill_ratio: options.has_fill_ratio,
             }),
@@ -122,22 +80,43 @@ impl<Q: Queue> Link<Q> {
     #[inline]
     pub(super) fn deliver<R>(&self, send: impl FnOnce() -> R) -> R {
         // Before it is there, so that nobody receives what was not sent.
-        self.group.count_sent(1);
+        self.sent.add(1);
         match self.spans() {
             None => send(),
             Some(spans) => deliver_carrying(spans, send),
         }
     }
 
-    /// Sends a message that may be refused, and counts it if it is not.
+    /// Sends a message by a permit.
     #[inline]
+    pub(super) fn deliver_by_permit<R>(&self, send: impl FnOnce() -> R) -> R {
+        match self.sent.here() {
+            Some(sent) => {
+                sent.add(1);
+                send()
+            }
+            None => self.deliver_by_permit_otherwise(send),
+        }
+    }
+
+    #[cold]
+    fn deliver_by_permit_otherwise<R>(&self, send: impl FnOnce() -> R) -> R {
+        let deliver = || self.deliver(send);
+        match self.spans() {
+            None => deliver(),
+            Some(spans) => spans.sending(None, None).in_scope(deliver),
+        }
+    }
+
+    /// Sends a message that may be refused, and counts it if it is not.
+    #[cold]
     pub(super) fn try_deliver<R, E>(&self, send: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
         let sent = match self.spans() {
             None => send(),
             Some(spans) => spans.sending(None, None).in_scope(|| spans.pass(send)),
         };
         if sent.is_ok() {
-            self.group.count_sent(1);
+            self.sent.add(1);
         }
         sent
     }
@@ -153,10 +132,10 @@ impl<Q: Queue> Link<Q> {
         }
     }
 
-    /// So many messages were received.
-    #[inline]
+    /// So many messages were received, and not counted yet.
+    #[cold]
     pub(super) fn took(&self, count: usize, queue: &Q) {
-        self.group.count_received(count as u64);
+        self.received.add(count as u64);
         if let Some(extras) = &self.extras {
             extras.took(count, queue);
         }
@@ -164,7 +143,7 @@ impl<Q: Queue> Link<Q> {
 
     /// One message was received, what is done about which belongs into the span.
     pub(super) fn took_in_span(&self, queue: &Q) -> Span {
-        self.group.count_received(1);
+        self.received.add(1);
         let Some(extras) = &self.extras else {
             return Span::none();
         };
@@ -196,7 +175,6 @@ impl<Q: Queue> Drop for Link<Q> {
 }
 
 impl Extras {
-    #[cold]
     fn took<Q: Queue>(&self, count: usize, queue: &Q) {
         self.note_fill(count, queue);
         if let Some(spans) = &self.spans {

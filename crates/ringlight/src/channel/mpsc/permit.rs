@@ -21,13 +21,10 @@ impl<'a, T> Permit<'a, T> {
     }
 
     /// Sends a value, without waiting.
+    #[inline]
     pub fn send(self, value: T) {
         let Self { inner, link } = self;
-        let send = || link.deliver(|| inner.send(value));
-        match link.spans() {
-            None => send(),
-            Some(spans) => spans.sending(None, None).in_scope(send),
-        }
+        link.deliver_by_permit(|| inner.send(value));
     }
 }
 
@@ -84,19 +81,15 @@ impl<T> OwnedPermit<T> {
     /// Sends a value, without waiting, and gives the sender back.
     pub fn send(self, value: T) -> Sender<T> {
         let Self { inner, link } = self;
-        let send = || link.deliver(|| inner.send(value));
-        let inner = match link.spans() {
-            None => send(),
-            Some(spans) => spans.sending(None, None).in_scope(send),
-        };
-        Sender { inner, link }
+        let inner = link.deliver_by_permit(|| inner.send(value));
+        Sender::new(inner, link)
     }
 
     /// Gives the place back, and the sender.
     pub fn release(self) -> Sender<T> {
         let Self { inner, link } = self;
         let inner = inner.release();
-        Sender { inner, link }
+        Sender::new(inner, link)
     }
 
     /// Whether both send to the same receiver.

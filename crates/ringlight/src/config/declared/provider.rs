@@ -100,22 +100,67 @@ impl Reader {
 
     /// The product's own metrics go where these would.
     pub(super) fn meter_provider(&mut self, at: &At<'_>) {
-        for at in self.entries(at, &["readers"], &["views", "exemplar_filter"]) {
+        for at in self.entries(at, &["readers", "exemplar_filter"], &["views"]) {
+            if at.name() == "exemplar_filter" {
+                let filters = ["trace_based", "always_on", "always_off"];
+                self.choice("OTEL_METRICS_EXEMPLAR_FILTER", &filters, &at);
+                continue;
+            }
             for item in self.items(&at) {
                 let Some(reader) = self.only(&item) else {
                     continue;
                 };
-                if reader.name() != "periodic" {
-                    self.unsupported(&reader);
-                    continue;
-                }
-                let others = ["interval", "timeout", "producers", "cardinality_limits"];
-                for at in self.entries(&reader, &["exporter"], &others) {
-                    self.exporter(&at, METRICS);
+                match reader.name() {
+                    "periodic" => self.periodic(&reader),
+                    "pull" => self.pull(&reader),
+                    _ => self.unsupported(&reader),
                 }
             }
         }
         self.nowhere_else(at, METRICS);
+    }
+
+    fn periodic(&mut self, at: &At<'_>) {
+        let others = ["timeout", "producers", "cardinality_limits"];
+        for at in self.entries(at, &["interval", "exporter"], &others) {
+            if at.name() == "exporter" {
+                self.exporter(&at, METRICS);
+                continue;
+            }
+            // As soon as may be.
+            let interval = self.integer(&at, 0).map(|ms| ms.max(1));
+            self.at_most("OTEL_METRIC_EXPORT_INTERVAL", interval, HOUR_MS, &at);
+        }
+    }
+
+    /// What is scraped. It is beside what is sent, if anything is.
+    fn pull(&mut self, at: &At<'_>) {
+        for at in self.entries(at, &["exporter"], &["producers", "cardinality_limits"]) {
+            let Some(exporter) = self.only(&at) else {
+                continue;
+            };
+            if exporter.name() != "prometheus/development" {
+                self.unsupported(&exporter);
+                continue;
+            }
+            let others = [
+                "without_scope_info",
+                "without_target_info/development",
+                "with_resource_constant_labels",
+                "translation_strategy",
+            ];
+            let name = METRICS.exporter();
+            let sent = self.said(&name).map(|said| format!("{said},"));
+            let with = format!("{}prometheus", sent.unwrap_or_default());
+            self.set(&name, with, &exporter);
+            for at in self.entries(&exporter, &["host", "port"], &others) {
+                if at.name() == "host" {
+                    self.pass("OTEL_EXPORTER_PROMETHEUS_HOST", &at);
+                } else if let Some(port) = self.integer(&at, 1) {
+                    self.set("OTEL_EXPORTER_PROMETHEUS_PORT", port.to_string(), &at);
+                }
+            }
+        }
     }
 
     /// A signal that nothing takes goes nowhere, whatever other variables say.
@@ -198,13 +243,15 @@ impl Reader {
             "otlp_grpc" => false,
             _ => return self.unsupported(&exporter),
         };
-        if self.said(&names.exporter()).is_some() {
+        let before = self.said(&names.exporter()).map(str::to_owned);
+        if before.as_ref().is_some_and(|said| said != "prometheus") {
             return self.warn(
                 &exporter,
                 "is not used: this version sends to the first exporter of a signal",
             );
         }
-        self.set(&names.exporter(), "otlp".to_owned(), &exporter);
+        let scraped = before.map_or_else(String::new, |said| format!(",{said}"));
+        self.set(&names.exporter(), format!("otlp{scraped}"), &exporter);
         let default = if is_http {
             names.http
         } else {
@@ -224,12 +271,11 @@ impl Reader {
         if is_http {
             known.push("encoding");
         }
-        let others: &[&str] = match names.batch {
-            Some(_) => &[],
-            None => &["temporality_preference", "default_histogram_aggregation"],
-        };
+        if names.batch.is_none() {
+            known.extend(["temporality_preference", "default_histogram_aggregation"]);
+        }
         let (mut headers, mut list) = (None, None);
-        for at in self.entries(&exporter, &known, others) {
+        for at in self.entries(&exporter, &known, &[]) {
             match at.name() {
                 "endpoint" => self.pass(&names.otlp("ENDPOINT"), &at),
                 "tls" => self.tls(&at, names, is_http),
@@ -237,6 +283,15 @@ impl Reader {
                 "headers_list" => list = self.text(&at).map(|text| (members_of(&text), at)),
                 "compression" => self.compression(&at, names),
                 "encoding" => self.encoding(&at, names),
+                "temporality_preference" => self.temporality(&at, names),
+                "default_histogram_aggregation" => self.choice(
+                    &names.otlp("DEFAULT_HISTOGRAM_AGGREGATION"),
+                    &[
+                        "explicit_bucket_histogram",
+                        "base2_exponential_bucket_histogram",
+                    ],
+                    &at,
+                ),
                 _ => {
                     let timeout = self.integer(&at, 0);
                     self.time_limit(&names.otlp("TIMEOUT"), timeout, &at);
@@ -302,12 +357,24 @@ impl Reader {
     }
 
     fn compression(&mut self, at: &At<'_>, names: Names) {
-        const NAMES: [&str; 3] = ["gzip", "zstd", "none"];
+        let variable = names.otlp("COMPRESSION");
+        self.choice(&variable, &["gzip", "zstd", "none"], at);
+    }
+
+    fn temporality(&mut self, at: &At<'_>, names: Names) {
+        let variable = names.otlp("TEMPORALITY_PREFERENCE");
+        self.choice(&variable, &["cumulative", "delta", "low_memory"], at);
+        // There it is called otherwise than in the variable.
+        if self.said(&variable) == Some("low_memory") {
+            self.set(&variable, "lowmemory".to_owned(), at);
+        }
+    }
+
+    /// One of several names, which are those of the variable, too.
+    fn choice(&mut self, variable: &str, names: &[&str], at: &At<'_>) {
         match self.text(at) {
-            Some(text) if NAMES.contains(&text.as_str()) => {
-                self.set(&names.otlp("COMPRESSION"), text, at);
-            }
-            Some(_) => self.wrong(at, &one_of(&NAMES)),
+            Some(text) if names.contains(&text.as_str()) => self.set(variable, text, at),
+            Some(_) => self.wrong(at, &one_of(names)),
             None => {}
         }
     }

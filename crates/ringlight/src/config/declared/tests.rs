@@ -381,8 +381,8 @@ fn what_is_valid_and_not_done_here_is_told_with_its_line() {
                 tracer_provider:\n  processors:\n    - simple: { exporter: { console: } }\n    - batch:\n        max_queue_size: 9\n        exporter: { otlp_grpc: }\n\
                 \x20   - batch: { exporter: { otlp_http: } }\n\
                 \x20 sampler: { parent_based: { root: { jaeger_remote/development: }, local_parent_sampled: { always_off: } } }\n\
-                meter_provider:\n  views: []\n  readers:\n    - pull: { exporter: { prometheus/development: } }\n\
-                \x20   - periodic: { interval: 1, exporter: { otlp_http: { temporality_preference: delta } } }\n";
+                meter_provider:\n  views: []\n  readers:\n    - pull: { exporter: { opencensus: } }\n\
+                \x20   - periodic: { timeout: 1, exporter: { otlp_http: } }\n";
     let found = settings(text, &[]);
     let told: Vec<_> = found
         .warnings
@@ -407,15 +407,57 @@ fn what_is_valid_and_not_done_here_is_told_with_its_line() {
         "13 tracer_provider.sampler.parent_based.root.jaeger_remote/development",
         "13 tracer_provider.sampler.parent_based.local_parent_sampled.always_off",
         "15 meter_provider.views",
-        "17 meter_provider.readers[0].pull",
-        "18 meter_provider.readers[1].periodic.interval",
-        "18 meter_provider.readers[1].periodic.exporter.otlp_http.temporality_preference",
+        "17 meter_provider.readers[0].pull.exporter.opencensus",
+        "18 meter_provider.readers[1].periodic.timeout",
     ];
     assert_eq!(told, expected);
     let routes = found.routes.unwrap();
     assert_eq!(routes.traces.unwrap().endpoint, "http://localhost:4317");
     let metrics = routes.metrics.unwrap();
     assert_eq!(metrics.endpoint, "http://localhost:4318/v1/metrics");
+}
+
+#[cfg(feature = "otel")]
+#[test]
+fn metrics_are_made_as_it_says() {
+    let text = "file_format: \"1.1\"\nmeter_provider:\n  exemplar_filter: always_off\n  readers:\n\
+                \x20   - pull: { exporter: { prometheus/development: { host: \"::1\", port: 9000 } } }\n\
+                \x20   - periodic:\n        interval: 2000\n        exporter:\n          otlp_http:\n\
+                \x20           temporality_preference: low_memory\n\
+                \x20           default_histogram_aggregation: base2_exponential_bucket_histogram\n";
+    let found = settings(text, &[]);
+    let metrics = found.metrics;
+    assert_eq!(metrics.interval, Duration::from_secs(2));
+    assert_eq!(
+        metrics.temporality,
+        opentelemetry_sdk::metrics::Temporality::LowMemory
+    );
+    assert!(metrics.exponential_histograms);
+    assert_eq!(metrics.exemplars, crate::metrics::ExemplarFilter::AlwaysOff);
+    let route = found.routes.unwrap().metrics.unwrap();
+    assert_eq!(route.endpoint, "http://localhost:4318/v1/metrics");
+    #[cfg(feature = "prometheus")]
+    {
+        assert_eq!(found.warnings, [""; 0]);
+        let scraped = crate::metrics::Scraped::At("[::1]:9000".to_owned());
+        assert_eq!(metrics.prometheus, Some(scraped));
+        // Alone.
+        let pull = text.split("    - periodic").next().unwrap();
+        let found = settings(pull, &[]);
+        assert!(found.metrics.prometheus.is_some());
+        assert!(found.routes.is_none_or(|routes| routes.metrics.is_none()));
+    }
+    let wrong = text
+        .replace("low_memory", "lowmemory")
+        .replace("2000", "-1");
+    assert_eq!(
+        problems(&wrong, &[]),
+        [
+            "7: `meter_provider.readers[1].periodic.interval` is `-1`; hint: allowed is a whole number from 0",
+            "10: `meter_provider.readers[1].periodic.exporter.otlp_http.temporality_preference` is `lowmemory`; \
+             hint: allowed is `cumulative`, `delta`, `low_memory`"
+        ]
+    );
 }
 
 #[test]

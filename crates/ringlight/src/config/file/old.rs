@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use toml_edit::{Item, TableLike};
+use toml_edit::TableLike;
 
 use super::Entry;
 use super::check::{Check, span_of, text};
@@ -29,12 +29,17 @@ impl Check<'_> {
         let mut instead = Vec::new();
         for (key, item) in table.iter() {
             let span = span_of(table, key, item);
-            match section.key(key) {
-                Some(old) => instead.extend(self.old_setting(section, old, item, span)),
-                None => {
-                    let known: Vec<_> = section.keys.iter().map(|old| old.key).collect();
-                    self.unknown(key, span, &known);
+            let Some(old) = section.key(key) else {
+                let known: Vec<_> = section.keys.iter().map(|old| old.key).collect();
+                self.unknown(key, span, &known);
+                continue;
+            };
+            match text(old.shape, item) {
+                Some(value) => {
+                    let line = self.line(span.or_else(|| item.span()));
+                    instead.push(self.old_setting(section, old, &value, line));
                 }
+                None => self.wrong(key, old.shape, item, span),
             }
         }
         let place = self.file.position(self.line(span));
@@ -49,26 +54,16 @@ impl Check<'_> {
         ));
     }
 
-    /// What to write in place of a setting.
+    /// Takes a setting over; what to write in its place.
     fn old_setting(
         &mut self,
         section: &OldSection,
-        old: &'static OldKey,
-        item: &Item,
-        span: Option<Range<usize>>,
-    ) -> Option<String> {
+        old: &OldKey,
+        value: &str,
+        line: usize,
+    ) -> String {
         let key = old.key;
-        let Some(value) = text(old.shape, item) else {
-            self.wrong(key, old.shape, item, span);
-            return None;
-        };
-        let replaced = old.replaced(&value);
-        if replaced.is_empty() {
-            return Some(format!(
-                "nothing in place of `{key}`, which does nothing in this version"
-            ));
-        }
-        let line = self.line(span.or_else(|| item.span()));
+        let replaced = old.replaced(value);
         let mut written = Vec::new();
         let is_same = replaced
             .iter()
@@ -81,17 +76,17 @@ impl Check<'_> {
             if self.file.by_key(new.setting.key).is_none() {
                 self.file.entries.push(Entry {
                     setting: new.setting,
-                    text: new.text(&value),
+                    text: new.text(value),
                     line,
                     name: format!("{}.{key}", section.name),
                 });
             }
         }
         let written = written.join(" and ");
-        Some(match is_same {
+        match is_same {
             true => written,
             false => format!("{written} in place of `{key}`"),
-        })
+        }
     }
 }
 

@@ -81,6 +81,10 @@ trace_file_size = "1MiB"
 trace_dir_size_limit = "5MiB"
 include_args = false
 busy_times = true
+watch_current_runtime = false
+blocked_worker_after = "2s"
+tokio_console = false
+tokio_console_bind = "localhost:7000"
 otlp_endpoint = "https://collector:4317"
 otlp_protocol = "http/json"
 otlp_compression = "gzip"
@@ -174,6 +178,9 @@ fn everything_a_file_may_say_is_done() {
             (1 << 20, 5 << 20)
         );
         assert!(!file.include_args && found.traces.busy_times);
+        let runtime = found.runtime;
+        let watched = (runtime.watches_current, runtime.blocked_after);
+        assert_eq!(watched, (false, Duration::from_secs(2)));
     }
     let traces = found.routes.unwrap().traces.unwrap();
     assert_eq!(traces.endpoint, "https://collector:4317");

@@ -25,7 +25,7 @@ pub enum ResourceDetector {
     /// `os`: `os.type`, and of `/etc/os-release` `os.name`, `os.version` and `os.description`.
     Os,
     /// `process`: `process.pid`, `process.parent_pid`, `process.executable.name` and `.path`, `process.command`,
-    /// `process.owner`, `process.runtime.name` (`rustc`) and `.version`.
+    /// `process.owner`, `process.creation.time` (on Linux), `process.runtime.name` (`rustc`) and `.version`.
     Process,
     /// `process_arguments`: `process.command_args`, all arguments as they are. They may hold secrets, so that it
     /// is not part of `all`.
@@ -192,6 +192,10 @@ fn process(system: &System<'_>, add: &mut Add<'_>) {
     if let Some(owner) = owner(system) {
         add("process.owner", owner.into());
     }
+    #[cfg(target_os = "linux")]
+    if let Some(time) = creation_time(&system.files) {
+        add("process.creation.time", time.into());
+    }
     add("process.runtime.name", "rustc".into());
     let version = env!("RINGLIGHT_RUSTC_VERSION");
     if !version.is_empty() {
@@ -207,6 +211,28 @@ fn arguments(add: &mut Add<'_>) {
 
 fn shown(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+/// When this process began: the time the machine did, which the kernel has to the second, and so many ticks later.
+///
+/// Sources: proc_stat(5), proc_pid_stat(5).
+#[cfg(target_os = "linux")]
+fn creation_time(files: &Files<'_>) -> Option<String> {
+    // What the kernel counts in towards programs, on all kinds of processors that Rust runs on, whatever its timer does.
+    const TICKS_PER_SECOND: u64 = 100;
+    let machine = files.text("proc/stat")?;
+    let began = machine
+        .lines()
+        .find_map(|line| line.strip_prefix("btime "))?;
+    let process = files.text("proc/self/stat")?;
+    // The name, in parentheses, may have spaces and parentheses in it.
+    let (_, rest) = process.rsplit_once(')')?;
+    // Field 22, of which two are before.
+    let ticks: u64 = rest.split_ascii_whitespace().nth(22 - 3)?.parse().ok()?;
+    let began: u64 = began.trim().parse().ok()?;
+    let began = began.checked_add(ticks / TICKS_PER_SECOND)?;
+    // As long as nanoseconds of it are 64 bits.
+    (began <= u64::MAX / 1_000_000_000).then(|| crate::rfc3339::of_seconds(began))
 }
 
 /// The name of the user this process runs as, or the user's number where it has none.

@@ -121,6 +121,49 @@ fn a_process_says_what_it_runs_but_not_with_which_arguments() {
     assert!(all.contains_key("process.pid"));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_says_when_it_began() {
+    // Whatever it is called.
+    let stat = "7 (a) b (c) R 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 12345678 23 24";
+    let machine = "cpu  1 2 3\nintr 5\nbtime 1700000000\nprocesses 9\n";
+    let found = |files: &[(&str, &str)]| {
+        let found = resource(files, &[], ResourceInputs::default());
+        found.get("process.creation.time").cloned()
+    };
+    let both = [("proc/stat", machine), ("proc/self/stat", stat)];
+    assert_eq!(found(&both).as_deref(), Some("2023-11-16T08:30:56Z"));
+    for broken in [
+        &both[..1],
+        &both[1..],
+        &[both[0], ("proc/self/stat", "7 (a R 1 2")],
+        &[both[0], ("proc/self/stat", "7 (a) R 1 2")],
+        &[("proc/stat", "btime soon\n"), both[1]],
+        &[("proc/stat", "btime 18446744073709551615\n"), both[1]],
+    ] {
+        assert_eq!(found(broken), None, "{broken:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn this_process_began_before_now_and_after_its_executable_was_made() {
+    use std::os::unix::fs::MetadataExt as _;
+    let environment = Environment::Fixed(BTreeMap::new());
+    let mut reader = Reader::new(&environment);
+    let attributes = attributes(&mut reader, ResourceInputs::default());
+    let found = attributes
+        .iter()
+        .find(|one| one.key == "process.creation.time");
+    let began = found.unwrap().value.to_string();
+    let made = std::fs::metadata(std::env::current_exe().unwrap()).unwrap();
+    // The kernel says to the second when the machine began.
+    let made = crate::rfc3339::of_seconds(made.mtime().cast_unsigned().saturating_sub(1));
+    let now = ringlight_clock::wall_unix_nano() / 1_000_000_000;
+    let now = crate::rfc3339::of_seconds(now + 1);
+    assert!(made <= began && began <= now, "{made} {began} {now}");
+}
+
 #[cfg(unix)]
 #[test]
 fn the_owner_of_a_process_is_a_name_where_there_is_one() {

@@ -21,7 +21,7 @@ fn fixture(change: impl FnOnce(&mut LogFile)) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let mut config = LogFile::new(dir.path().join("logs").join("shop.jsonl"));
     change(&mut config);
-    let mut file = RotatingFile::new(config);
+    let mut file = RotatingFile::new(config, Notices::default());
     file.now = now;
     Fixture { dir, file }
 }

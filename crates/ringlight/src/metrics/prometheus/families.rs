@@ -11,8 +11,10 @@ use ringlight_collector::AttributeRules;
 use ringlight_model::{KeyValue as ModelKeyValue, Value as ModelValue};
 
 use super::names::{self, Kind};
+use super::spans;
 use crate::metrics::encode::{OVERFLOW, model_value};
-use crate::metrics::exemplars::{self, Number, Taken};
+use crate::metrics::exemplars::{self, Number, OfPoints, Taken};
+use crate::metrics::spans::Series;
 
 /// A name and a value.
 pub(super) type Label = (String, String);
@@ -50,6 +52,15 @@ pub(super) struct Distribution {
     pub(super) sum: Option<f64>,
 }
 
+/// What a metric is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct About<'a> {
+    pub(super) name: &'a str,
+    pub(super) unit: &'a str,
+    pub(super) description: &'a str,
+    pub(super) kind: Kind,
+}
+
 /// Samples of one name.
 #[derive(Debug)]
 pub(super) struct Family {
@@ -80,6 +91,8 @@ pub(super) struct With<'a> {
     pub(super) rules: &'a AttributeRules,
     /// None where the format has none.
     pub(super) exemplars: Option<&'a Taken>,
+    /// What is made of spans.
+    pub(super) spans: &'a [Series],
 }
 
 impl Families {
@@ -105,6 +118,7 @@ impl Families {
                     rules,
                     scope: &of_scope,
                     exemplars: exemplars.map_or(&[], Vec::as_slice),
+                    of_points: OfPoints::default(),
                     adds: true,
                     has_overflow: false,
                 };
@@ -115,6 +129,7 @@ impl Families {
                 }
             }
         }
+        spans::add(&mut families, with);
         for family in &mut families.all {
             // The SDK has them in no order.
             family.samples.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -145,10 +160,16 @@ impl Families {
             MetricData::Sum(_) | MetricData::Gauge(_) => Kind::Gauge,
             MetricData::Histogram(_) | MetricData::ExponentialHistogram(_) => Kind::Histogram,
         };
-        let Some(family) = self.family(metric, kind) else {
-            self.refused.push(metric.name().to_owned());
+        let about = About {
+            name: metric.name(),
+            unit: metric.unit(),
+            description: metric.description(),
+            kind,
+        };
+        let Some(family) = self.family(about) else {
             return;
         };
+        adding.of_points = exemplars::of_points(data, adding.exemplars);
         match data {
             MetricData::Gauge(gauge) => {
                 adding.adds = false;
@@ -178,9 +199,10 @@ impl Families {
         }
     }
 
-    /// The family of a metric; `None` if its name is one of another kind, or of the samples of one.
-    fn family(&mut self, metric: &Metric, kind: Kind) -> Option<&mut Family> {
-        let (name, unit) = names::family(metric.name(), metric.unit(), kind);
+    /// The family of a metric; `None` if its name is one of another kind, or of the samples of one, so that it is refused.
+    pub(super) fn family(&mut self, about: About<'_>) -> Option<&mut Family> {
+        let kind = about.kind;
+        let (name, unit) = names::family(about.name, about.unit, kind);
         let known = (self.all.iter()).position(|family| family.name == name && family.kind == kind);
         if let Some(at) = known {
             return self.all.get_mut(at);
@@ -194,6 +216,7 @@ impl Families {
             .map(|suffix| format!("{name}{suffix}"))
             .collect();
         if names.iter().any(|name| self.by_name.contains_key(name)) {
+            self.refused.push(about.name.to_owned());
             return None;
         }
         let at = self.all.len();
@@ -203,7 +226,7 @@ impl Families {
             name,
             kind,
             unit,
-            help: metric.description().to_owned(),
+            help: about.description.to_owned(),
             samples: Vec::new(),
             by_labels: HashMap::new(),
         });
@@ -216,6 +239,8 @@ struct Adding<'a> {
     rules: Option<&'a AttributeRules>,
     scope: &'a [Label],
     exemplars: &'a [exemplars::Exemplar],
+    /// Those of the points that are still to be added.
+    of_points: OfPoints<'a>,
     /// Whether values of the same labels are added up; else the last one holds.
     adds: bool,
     has_overflow: bool,
@@ -241,37 +266,20 @@ impl Adding<'_> {
         labels.retain(|(name, _)| self.scope.iter().all(|(of_scope, _)| of_scope != name));
         labels.extend_from_slice(self.scope);
         let exemplars = self.exemplars_of(attributes);
-        match family
-            .by_labels
-            .get(&labels)
-            .and_then(|at| family.samples.get_mut(*at))
-        {
-            Some(sample) => {
-                sample.add(value, self.adds);
-                sample.exemplars.extend(exemplars);
-            }
-            None => {
-                family
-                    .by_labels
-                    .insert(labels.clone(), family.samples.len());
-                family.samples.push(Sample {
-                    labels,
-                    value,
-                    exemplars,
-                });
-            }
-        }
+        let sample = Sample {
+            labels,
+            value,
+            exemplars,
+        };
+        family.add(sample, self.adds);
     }
 
-    /// Those with all attributes of the point, as far as there is room with the rest of theirs.
+    /// Those of the next point, with the rest of their attributes as far as there is room.
     fn exemplars_of<'p, I: Iterator<Item = &'p KeyValue>>(
-        &self,
+        &mut self,
         attributes: impl Fn() -> I,
     ) -> Vec<Exemplar> {
-        let is_of_point = |one: &&exemplars::Exemplar| {
-            attributes().all(|attribute| one.attributes.contains(attribute))
-        };
-        let of_point = self.exemplars.iter().filter(is_of_point);
+        let of_point = self.of_points.next().unwrap_or_default();
         let exemplar = |one: &exemplars::Exemplar| {
             let mut of = Vec::new();
             if let Some((trace_id, span_id)) = one.span {
@@ -294,7 +302,25 @@ impl Adding<'_> {
                 labels: of,
             }
         };
-        of_point.map(exemplar).collect()
+        of_point.into_iter().map(exemplar).collect()
+    }
+}
+
+impl Family {
+    /// Adds a sample. Where there is one with its labels already, values are added up, or the last one holds.
+    pub(super) fn add(&mut self, sample: Sample, adds: bool) {
+        let known = self.by_labels.get(&sample.labels);
+        match known.and_then(|at| self.samples.get_mut(*at)) {
+            Some(known) => {
+                known.add(sample.value, adds);
+                known.exemplars.extend(sample.exemplars);
+            }
+            None => {
+                let at = self.samples.len();
+                self.by_labels.insert(sample.labels.clone(), at);
+                self.samples.push(sample);
+            }
+        }
     }
 }
 
@@ -342,37 +368,57 @@ fn explicit<T: Copy + Into<Number>>(point: &HistogramDataPoint<T>) -> Distributi
     }
 }
 
-/// Neither format has exponential buckets: those of each power of two are one, which halves nothing but the resolution.
 fn exponential<T: Copy + Into<Number>>(point: &ExponentialHistogramDataPoint<T>) -> Distribution {
-    let mut of = Distribution {
-        count: point.count() as u64,
-        sum: sum(point.sum(), point.min()),
-        ..Distribution::default()
+    let (negative, positive) = (point.negative_bucket(), point.positive_bucket());
+    let buckets = Exponential {
+        scale: point.scale().into(),
+        zeros: (point.zero_threshold(), point.zero_count()),
+        negative: (negative.offset(), negative.counts()),
+        positive: (positive.offset(), positive.counts()),
     };
-    let scale = i32::from(point.scale());
-    // The powers of two between which a bucket is.
-    let between = |index: i64| match u32::try_from(scale) {
-        Ok(scale) => (index >> scale, (index >> scale) + 1),
-        Err(_) => (index << -scale, (index + 1) << -scale),
-    };
-    let bound = |power: i64| 2_f64.powi(power.clamp(-1_100, 1_100) as i32);
-    let negative = point.negative_bucket();
-    let counted = (i64::from(negative.offset())..).zip(negative.counts());
-    let mut buckets: Vec<_> = counted
-        .map(|(index, count)| (-bound(between(index).0), count))
-        .collect();
-    if point.zero_count() > 0 || !buckets.is_empty() {
-        buckets.push((point.zero_threshold(), point.zero_count()));
-    }
-    let positive = point.positive_bucket();
-    let counted = (i64::from(positive.offset())..).zip(positive.counts());
-    buckets.extend(counted.map(|(index, count)| (bound(between(index).1), count)));
-    for (bound, count) in buckets {
-        if count > 0 && bound.is_finite() {
-            of.add_bucket(bound, count);
+    buckets.distribution(point.count() as u64, sum(point.sum(), point.min()))
+}
+
+/// Exponential buckets: those of numbers below zero and above it are an index and how often there is something in the
+/// one with that index and in those that follow.
+pub(super) struct Exponential<N, P> {
+    pub(super) scale: i32,
+    /// Up to where a number is zero, and how many there are.
+    pub(super) zeros: (f64, u64),
+    pub(super) negative: (i32, N),
+    pub(super) positive: (i32, P),
+}
+
+impl<N: Iterator<Item = u64>, P: Iterator<Item = u64>> Exponential<N, P> {
+    /// Neither format has exponential buckets: those of each power of two are one, which halves nothing but the resolution.
+    pub(super) fn distribution(self, count: u64, sum: Option<f64>) -> Distribution {
+        let mut of = Distribution {
+            count,
+            sum,
+            ..Distribution::default()
+        };
+        // The powers of two between which a bucket is.
+        let between = |index: i64| match u32::try_from(self.scale) {
+            Ok(scale) => (index >> scale, (index >> scale) + 1),
+            Err(_) => (index << -self.scale, (index + 1) << -self.scale),
+        };
+        let bound = |power: i64| 2_f64.powi(power.clamp(-1_100, 1_100) as i32);
+        let counted = (i64::from(self.negative.0)..).zip(self.negative.1);
+        let mut buckets: Vec<_> = counted
+            .map(|(index, count)| (-bound(between(index).0), count))
+            .collect();
+        if self.zeros.1 > 0 || !buckets.is_empty() {
+            buckets.push(self.zeros);
         }
+        let counted = (i64::from(self.positive.0)..).zip(self.positive.1);
+        buckets.extend(counted.map(|(index, count)| (bound(between(index).1), count)));
+        for (bound, count) in buckets {
+            if count > 0 && bound.is_finite() {
+                of.add_bucket(bound, count);
+            }
+        }
+        of
     }
-    of
 }
 
 /// A sum that values below zero are part of may shrink.
@@ -381,6 +427,7 @@ fn sum<T: Into<Number>>(sum: T, min: Option<T>) -> Option<f64> {
     (!is_negative).then(|| sum.into().as_f64())
 }
 
+/// What tells metrics of one name apart by their scopes.
 fn scope_labels(scope: &InstrumentationScope, rules: Option<&AttributeRules>) -> Vec<Label> {
     let mut of = Vec::new();
     for (name, text) in [

@@ -6,6 +6,7 @@
 mod families;
 mod names;
 mod serve;
+mod spans;
 mod text;
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ use ringlight_model::Resource;
 
 use super::exemplars::Taken;
 use super::overflows::Overflows;
+use super::spans::Series;
 use families::{Families, Label, With};
 pub(crate) use serve::Server;
 
@@ -83,11 +85,13 @@ impl Writer {
         format: PrometheusFormat,
         metrics: &ResourceMetrics,
         exemplars: &Taken,
+        spans: &[Series],
         overflows: &Overflows,
     ) -> String {
         let with = With {
             rules: &self.rules,
             exemplars: (format == PrometheusFormat::OpenMetrics).then_some(exemplars),
+            spans,
         };
         let families = Families::of(metrics, &with);
         for (scope, metric) in &families.overflowing {

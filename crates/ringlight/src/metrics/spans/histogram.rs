@@ -80,6 +80,26 @@ impl Histogram {
         *bucket = bucket.saturating_add(times);
     }
 
+    /// Adds all that another one has.
+    #[cfg(feature = "prometheus")]
+    pub(super) fn merge(&mut self, other: &Self) {
+        let Some((min, max)) = other.extremes() else {
+            return;
+        };
+        self.min = match self.count {
+            0 => min,
+            _ => self.min.min(min),
+        };
+        self.max = self.max.max(max);
+        self.count = self.count.saturating_add(other.count);
+        self.sum = self.sum.saturating_add(other.sum);
+        self.zeros = self.zeros.saturating_add(other.zeros);
+        for (index, count) in (other.first..).zip(&other.buckets) {
+            let bucket = self.bucket(index);
+            *bucket = bucket.saturating_add(*count);
+        }
+    }
+
     #[inline]
     fn bucket(&mut self, index: i32) -> &mut u64 {
         let at = usize::try_from(index - self.first).unwrap_or(usize::MAX);
@@ -192,6 +212,23 @@ mod tests {
         let filled: Vec<_> = filled.map(|(at, count)| (at as i32 - 1, *count)).collect();
         let expected = [(1, 2), (3, 4), (1_000_000_007, 2), (u64::MAX, 2)];
         assert_eq!(filled, expected.map(|(value, times)| (index(value), times)));
+    }
+
+    #[cfg(feature = "prometheus")]
+    #[test]
+    fn what_is_merged_is_what_was_added_to_one() {
+        let values = [7, 0, 3_000_000, 1, u64::MAX, 12];
+        for at in 0..=values.len() {
+            let mut all = Histogram::new();
+            let mut parts = [Histogram::new(), Histogram::new()];
+            for (index, value) in values.into_iter().enumerate() {
+                all.add(value, 3);
+                parts[usize::from(index >= at)].add(value, 3);
+            }
+            let [mut first, second] = parts;
+            first.merge(&second);
+            assert_eq!(first, all, "{at}");
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use ringlight_collector::record::{
-    FieldRole, Item, KeyRef, SpanRecord, Text, ValueRef, parse_span_kind, parse_status_code,
+    FieldRole, Item, KeyRef, PlainValue, SpanRecord, Text, ValueRef, parse_span_kind,
+    parse_status_code,
 };
 use ringlight_model::{Callsite, SpanKind, StatusCode};
 
@@ -39,7 +40,7 @@ impl Roles {
 #[derive(Debug)]
 pub(super) struct Meaning<'a> {
     /// In place of the callsite's.
-    pub(super) name: Option<Cow<'a, str>>,
+    pub(super) name: Option<Text<'a>>,
     pub(super) kind: SpanKind,
     pub(super) status: StatusCode,
     pub(super) busy: Option<u64>,
@@ -61,18 +62,29 @@ impl<'a> Meaning<'a> {
             weight: weight.unwrap_or(1.0),
         };
         let mut state = None;
-        for item in span.items() {
+        let mut items = span.items();
+        loop {
+            // Most are attributes that nothing goes by.
+            while let Some((index, value)) = items.next_plain() {
+                if let (Some(_), PlainValue::Text(bytes)) = (&roles.0, value) {
+                    meaning.take(roles.of_field(index), Text { bytes, cut: false });
+                }
+            }
+            let Some(item) = items.next() else { break };
             match item {
                 Item::Attribute(KeyRef::Field(index), ValueRef::Text(text)) => {
                     meaning.take(roles.of_field(index), text);
                 }
                 Item::Attribute(KeyRef::Name(BUSY), value) => meaning.busy = nanos(value),
                 Item::Attribute(KeyRef::Name(IDLE), value) => meaning.idle = nanos(value),
-                Item::Name(text) => meaning.name = Some(shown(text)),
+                Item::Name(text) => meaning.name = Some(text),
                 Item::TraceState(text) => state = Some(text.bytes),
                 Item::Encoded(bytes) => {
                     if let Some(texts) = ringlight_otlp::span_texts(bytes) {
-                        meaning.name = Some(String::from_utf8_lossy(texts.name));
+                        meaning.name = Some(Text {
+                            bytes: texts.name,
+                            cut: false,
+                        });
                         state = Some(texts.trace_state);
                     }
                 }
@@ -89,7 +101,7 @@ impl<'a> Meaning<'a> {
     #[inline]
     fn take(&mut self, role: FieldRole, text: Text<'a>) {
         match role {
-            FieldRole::SpanName => self.name = Some(shown(text)),
+            FieldRole::SpanName => self.name = Some(text),
             FieldRole::SpanKind => {
                 self.kind = parse_span_kind(text.bytes).unwrap_or(self.kind);
             }
@@ -102,7 +114,7 @@ impl<'a> Meaning<'a> {
 }
 
 /// A name as it is sent, with a mark where it was cut.
-fn shown(text: Text<'_>) -> Cow<'_, str> {
+pub(super) fn shown(text: Text<'_>) -> Cow<'_, str> {
     match text.cut {
         false => text.to_str(),
         true => Cow::Owned(text.to_str().into_owned() + CUT_MARK),

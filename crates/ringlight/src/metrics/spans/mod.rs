@@ -10,6 +10,8 @@
 mod histogram;
 mod meaning;
 mod series;
+#[cfg(feature = "prometheus")]
+mod total;
 mod write;
 
 #[cfg(test)]
@@ -26,7 +28,17 @@ use ringlight_model::CallsiteRegistry;
 
 use crate::controls;
 use crate::sync::unpoisoned;
-use series::{SERIES_MAX, Series, Table};
+#[cfg(feature = "prometheus")]
+pub(in crate::metrics) use histogram::{Histogram, SCALE};
+#[cfg(feature = "prometheus")]
+pub(in crate::metrics) use series::Longest;
+pub(in crate::metrics) use series::Series;
+use series::{SERIES_MAX, Table};
+#[cfg(feature = "prometheus")]
+use total::Total;
+pub(in crate::metrics) use write::count_overflow;
+#[cfg(feature = "prometheus")]
+pub(in crate::metrics) use write::{About, CALLS, HISTOGRAMS, scope};
 
 /// How long is waited for the end of a pass over the rings, which takes a millisecond unless the thread gets no processor.
 const PASS_MAX: Duration = Duration::from_secs(5);
@@ -35,8 +47,21 @@ const PASS_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct SpanMetrics {
     shared: Arc<Shared>,
+    is_delta: bool,
     /// Since when it is added up.
     since_unix_nano: u64,
+    /// What has been taken, where somebody wants all there is since the start as well.
+    #[cfg(feature = "prometheus")]
+    total: Option<Total>,
+}
+
+/// What is added up is wanted by whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    /// Where it is sent: as the SDK has counters and histograms.
+    pub(crate) sent: Option<Temporality>,
+    /// Whether Prometheus has it: all there is since the start.
+    pub(crate) is_scraped: bool,
 }
 
 /// What was read at one moment.
@@ -52,15 +77,37 @@ pub(in crate::metrics) struct Reading {
 struct Shared {
     state: Mutex<State>,
     is_read: Condvar,
-    is_delta: bool,
+}
+
+/// How series are read.
+#[derive(Debug, Clone, Copy)]
+enum How {
+    /// They begin anew.
+    Take,
+    /// They go on, with other exemplars.
+    Copy,
+    /// They stay as they are.
+    #[cfg(feature = "prometheus")]
+    Look,
+}
+
+impl How {
+    fn read(self, table: &mut Table) -> Vec<Series> {
+        match self {
+            Self::Take => table.take(),
+            Self::Copy => table.copy(),
+            #[cfg(feature = "prometheus")]
+            Self::Look => table.look(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// Not there during a pass over the rings.
     table: Option<Box<Table>>,
-    /// Whether somebody waits for the end of the pass.
-    is_awaited: bool,
+    /// How somebody reads who waits for the end of the pass.
+    awaited: Option<How>,
     /// What was read for them then.
     series: Option<Vec<Series>>,
 }
@@ -70,33 +117,25 @@ impl Shared {
         unpoisoned(self.state.lock())
     }
 
-    fn series(&self, table: &mut Table) -> Vec<Series> {
-        match self.is_delta {
-            true => table.take(),
-            false => table.copy(),
-        }
-    }
-
     /// What is in the table, at the end of the pass that goes on, if that comes in time.
-    fn read(&self) -> Option<Vec<Series>> {
+    fn read(&self, how: How) -> Option<Vec<Series>> {
         let mut state = self.lock();
         if let Some(table) = &mut state.table {
-            return Some(self.series(table));
+            return Some(how.read(table));
         }
-        state.is_awaited = true;
-        let waits = |state: &mut State| state.is_awaited;
+        state.awaited = Some(how);
+        let waits = |state: &mut State| state.awaited.is_some();
         let waited = self.is_read.wait_timeout_while(state, PASS_MAX, waits);
         let (mut state, _) = unpoisoned(waited);
-        state.is_awaited = false;
+        state.awaited = None;
         state.series.take()
     }
 
     /// Puts the table back.
     fn end_pass(&self, mut table: Box<Table>) {
         let mut state = self.lock();
-        if state.is_awaited {
-            state.series = Some(self.series(&mut table));
-            state.is_awaited = false;
+        if let Some(how) = state.awaited.take() {
+            state.series = Some(how.read(&mut table));
             self.is_read.notify_all();
         }
         state.table = Some(table);
@@ -105,7 +144,10 @@ impl Shared {
 
 impl SpanMetrics {
     /// Nothing so far.
-    pub(crate) fn new(temporality: Temporality, has_exemplars: bool) -> Self {
+    pub(crate) fn new(wanted: Wanted, has_exemplars: bool) -> Self {
+        let is_delta = wanted
+            .sent
+            .is_some_and(|sent| sent != Temporality::Cumulative);
         let state = State {
             table: Some(Box::new(Table::new(has_exemplars))),
             ..State::default()
@@ -114,10 +156,11 @@ impl SpanMetrics {
             shared: Arc::new(Shared {
                 state: Mutex::new(state),
                 is_read: Condvar::new(),
-                // As the SDK has it for histograms and counters.
-                is_delta: temporality != Temporality::Cumulative,
             }),
+            is_delta,
             since_unix_nano: wall_unix_nano(),
+            #[cfg(feature = "prometheus")]
+            total: (is_delta && wanted.is_scraped).then(Total::default),
         }
     }
 
@@ -132,8 +175,15 @@ impl SpanMetrics {
 
     /// What has been added up since the start, or since the last time. `None` while it cannot be had.
     pub(in crate::metrics) fn read(&mut self) -> Option<Reading> {
-        let series = self.shared.read()?;
-        let is_delta = self.shared.is_delta;
+        let is_delta = self.is_delta;
+        let series = self.shared.read(match is_delta {
+            true => How::Take,
+            false => How::Copy,
+        })?;
+        #[cfg(feature = "prometheus")]
+        if let Some(total) = &mut self.total {
+            total.add(&series);
+        }
         // Not before the last time, though the wall clock may have been set back.
         let time_unix_nano = wall_unix_nano().max(self.since_unix_nano);
         let start_unix_nano = self.since_unix_nano;
@@ -145,6 +195,16 @@ impl SpanMetrics {
             is_delta,
             start_unix_nano,
             time_unix_nano,
+        })
+    }
+
+    /// What has been added up since the start, which changes nothing. `None` while it cannot be had.
+    #[cfg(feature = "prometheus")]
+    pub(in crate::metrics) fn look(&self) -> Option<Vec<Series>> {
+        let series = self.shared.read(How::Look)?;
+        Some(match &self.total {
+            None => series,
+            Some(total) => total.with(&series),
         })
     }
 }

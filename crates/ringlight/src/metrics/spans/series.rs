@@ -5,11 +5,11 @@ use std::mem::take;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use ringlight_collector::record::SpanRecord;
+use ringlight_collector::record::{SpanRecord, Text};
 use ringlight_model::{CallsiteId, CallsiteRegistry, SpanId, SpanKind, StatusCode, TraceId};
 
 use super::histogram::Histogram;
-use super::meaning::{Meaning, Roles};
+use super::meaning::{Meaning, Roles, shown};
 
 /// Series at most, as the sets of attributes of other metrics; what is beyond goes into one of its own.
 pub(super) const SERIES_MAX: usize = 2000;
@@ -45,18 +45,23 @@ pub(in crate::metrics) struct Series {
     pub(in crate::metrics) idle: Histogram,
     /// The longest one since the last time, where exemplars are wanted.
     pub(in crate::metrics) longest: Option<Longest>,
+    /// The one that was the longest the last time there was one.
+    #[cfg(feature = "prometheus")]
+    longest_before: Option<Longest>,
     /// What is left of the spans that others stand for, since one counts as a whole number of them.
     left: f64,
 }
 
 impl Series {
-    const fn new(of: Option<(Arc<str>, SpanKind, StatusCode)>) -> Self {
+    pub(super) const fn new(of: Option<(Arc<str>, SpanKind, StatusCode)>) -> Self {
         Self {
             of,
             duration: Histogram::new(),
             busy: Histogram::new(),
             idle: Histogram::new(),
             longest: None,
+            #[cfg(feature = "prometheus")]
+            longest_before: None,
             left: 0.0,
         }
     }
@@ -76,6 +81,24 @@ impl Series {
         )]
         let times = due as u64;
         times
+    }
+
+    /// Those that were longest are another time's from now on.
+    fn forget_longest(&mut self) {
+        #[cfg(feature = "prometheus")]
+        {
+            self.longest_before = self.longest.or(self.longest_before);
+        }
+        self.longest = None;
+    }
+
+    /// Adds the spans of another one.
+    #[cfg(feature = "prometheus")]
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.duration.merge(&other.duration);
+        self.busy.merge(&other.busy);
+        self.idle.merge(&other.idle);
+        self.longest = other.longest.or(self.longest);
     }
 
     #[inline]
@@ -114,6 +137,8 @@ struct Known {
     name: &'static str,
     /// Where the series of its name are, once there are any.
     of_name: Option<usize>,
+    /// Where those of the last name are that a span of it had of its own.
+    of_last: Option<usize>,
     roles: Roles,
 }
 
@@ -139,6 +164,7 @@ impl Table {
         let none = Known {
             name: "",
             of_name: None,
+            of_last: None,
             roles: Roles::default(),
         };
         Self {
@@ -167,7 +193,7 @@ impl Table {
         let meaning = Meaning::of(span, &self.callsites[callsite].roles, weight);
         let of_name = match &meaning.name {
             None => self.name_of_callsite(callsite),
-            Some(name) => self.named(name),
+            Some(name) => self.name_of_span(callsite, *name),
         };
         let series = of_name.and_then(|name| self.series_of(name, meaning.kind, meaning.status));
         let series = match series {
@@ -204,6 +230,7 @@ impl Table {
         self.callsites.push(Known {
             name: callsite.name,
             of_name: None,
+            of_last: None,
             roles: Roles::of(&callsite),
         });
         self.by_callsite.insert(id, index);
@@ -218,6 +245,21 @@ impl Table {
         }
         let found = self.named(name);
         self.callsites[callsite].of_name = found;
+        found
+    }
+
+    /// The series of a name that a span has of its own, often the same one as that before it.
+    #[inline]
+    fn name_of_span(&mut self, callsite: usize, name: Text<'_>) -> Option<usize> {
+        let last = self.callsites[callsite].of_last;
+        if let Some(last) = last
+            && !name.cut
+            && name.bytes == self.names[last].name.as_bytes()
+        {
+            return Some(last);
+        }
+        let found = self.named(&shown(name));
+        self.callsites[callsite].of_last = found;
         found
     }
 
@@ -262,9 +304,20 @@ impl Table {
         let mut copy = self.series.clone();
         copy.extend(self.overflow.clone());
         for series in self.series.iter_mut().chain(&mut self.overflow) {
-            series.longest = None;
+            series.forget_longest();
         }
         copy
+    }
+
+    /// All series as they are, which changes nothing. Their exemplars are the last there were.
+    #[cfg(feature = "prometheus")]
+    pub(super) fn look(&self) -> Vec<Series> {
+        let all = self.series.iter().chain(&self.overflow);
+        let series = all.map(|series| Series {
+            longest: series.longest.or(series.longest_before),
+            ..series.clone()
+        });
+        series.collect()
     }
 
     /// All series, which begin anew.
@@ -275,6 +328,7 @@ impl Table {
         self.by_name.clear();
         for callsite in &mut self.callsites {
             callsite.of_name = None;
+            callsite.of_last = None;
         }
         taken
     }

@@ -350,12 +350,20 @@ fn sink(spans: &SpanMetrics) -> Box<dyn RecordSink> {
     spans.sink(&Arc::new(controls))
 }
 
+/// Wanted by whom it is sent to alone.
+fn sent(temporality: Temporality) -> Wanted {
+    Wanted {
+        sent: Some(temporality),
+        is_scraped: false,
+    }
+}
+
 #[test]
 fn who_reads_waits_for_the_pass_that_goes_on() {
     let registry = registry();
     let bytes = bytes(header(ORDER, 5), |_| ());
     let record = Record::parse(&bytes).unwrap();
-    let mut spans = SpanMetrics::new(Temporality::Cumulative, true);
+    let mut spans = SpanMetrics::new(sent(Temporality::Cumulative), true);
     let mut sink = sink(&spans);
     sink.record(&record, &registry);
     let read = std::thread::spawn(move || spans.read().map(|reading| (reading, spans)));
@@ -380,7 +388,7 @@ fn deltas_follow_each_other_without_a_gap_though_the_wall_clock_is_set_back() {
     let registry = registry();
     let bytes = bytes(header(ORDER, 5), |_| ());
     let record = Record::parse(&bytes).unwrap();
-    let mut spans = SpanMetrics::new(Temporality::Delta, true);
+    let mut spans = SpanMetrics::new(sent(Temporality::Delta), true);
     let mut sink = sink(&spans);
     let mut ended = spans.since_unix_nano;
     for spans_count in [1, 3, 0, 2] {
@@ -412,4 +420,91 @@ fn deltas_follow_each_other_without_a_gap_though_the_wall_clock_is_set_back() {
         }
     }
     assert_eq!(spans.since_unix_nano, ended);
+}
+
+/// What is shown is all there is since the start, with the longest span of the last time there was one.
+#[cfg(feature = "prometheus")]
+#[test]
+fn whatever_is_taken_meanwhile_all_since_the_start_is_shown() {
+    let registry = registry();
+    for temporality in [
+        Some(Temporality::Cumulative),
+        Some(Temporality::Delta),
+        None,
+    ] {
+        let wanted = Wanted {
+            sent: temporality,
+            is_scraped: true,
+        };
+        let mut spans = SpanMetrics::new(wanted, true);
+        let mut sink = sink(&spans);
+        let mut add = |callsite, nano| {
+            let bytes = bytes(header(callsite, nano), |_| ());
+            sink.record(&Record::parse(&bytes).unwrap(), &registry);
+            sink.flush();
+        };
+        let shown = |spans: &SpanMetrics| -> Vec<_> {
+            let shown = spans.look().unwrap().into_iter();
+            let one = |one: Series| {
+                let longest = one.longest.unwrap().nano;
+                (one.duration.count(), one.duration.sum(), longest)
+            };
+            shown.map(one).collect()
+        };
+        add(ORDER, 7);
+        add(ORDER, 5);
+        assert_eq!(shown(&spans), [(2, 12, 7)]);
+        assert_eq!(shown(&spans), [(2, 12, 7)]);
+        let _ = spans.read().unwrap();
+        assert_eq!(shown(&spans), [(2, 12, 7)]);
+        // Of another time, although it is shorter.
+        add(ORDER, 2);
+        add(REQUEST, 1);
+        assert_eq!(shown(&spans), [(3, 14, 2), (1, 1, 1)]);
+        let read = spans.read().unwrap();
+        let of_order = if temporality == Some(Temporality::Delta) {
+            1
+        } else {
+            3
+        };
+        assert_eq!(read.series[0].duration.count(), of_order);
+        add(REQUEST, 4);
+        assert_eq!(shown(&spans), [(3, 14, 2), (2, 5, 4)]);
+    }
+}
+
+/// Series that are new with every export are together no more than a table has, and nothing shrinks.
+#[cfg(feature = "prometheus")]
+#[test]
+fn all_since_the_start_are_no_more_sets_than_there_may_be() {
+    let registry = registry();
+    let wanted = Wanted {
+        sent: Some(Temporality::Delta),
+        is_scraped: true,
+    };
+    let mut spans = SpanMetrics::new(wanted, false);
+    let mut sink = sink(&spans);
+    let mut counted = 0;
+    for round in 0..3 {
+        for number in 0..900 {
+            let name = format!("{round} {number}");
+            let bytes = bytes(header(REQUEST, 1), |items| {
+                let _ = items.text(NAME, &name);
+            });
+            sink.record(&Record::parse(&bytes).unwrap(), &registry);
+            counted += 1;
+        }
+        sink.flush();
+        let before = spans.look().unwrap();
+        let _ = spans.read().unwrap();
+        let after = spans.look().unwrap();
+        for shown in [&before, &after] {
+            let counts = shown.iter().map(|one| one.duration.count());
+            assert_eq!(counts.sum::<u64>(), counted);
+            assert_eq!(shown.len(), (900 * (round + 1)).min(SERIES_MAX + 1));
+            assert_eq!(shown.iter().any(|one| one.of.is_none()), round == 2);
+        }
+        let of = |shown: &[Series]| shown.iter().map(|one| one.of.clone()).collect::<Vec<_>>();
+        assert_eq!(of(&before), of(&after));
+    }
 }

@@ -5,7 +5,7 @@
 //!
 //! Source: `opentelemetry/proto/metrics/v1/metrics.proto`, version 1.11.
 
-use ringlight_collector::{AttributeRules, Notice};
+use ringlight_collector::AttributeRules;
 use ringlight_model::{KeyValue, Scope, SpanKind, StatusCode};
 use ringlight_otlp::encode::proto::{self, Room};
 use ringlight_otlp::encode::{self, Owner, attribute_value};
@@ -13,6 +13,7 @@ use ringlight_otlp::encode::{self, Owner, attribute_value};
 use super::histogram::{Histogram, SCALE};
 use super::series::{Longest, Series};
 use super::{Reading, SERIES_MAX};
+use crate::metrics::Overflows;
 use crate::metrics::encode::{OVERFLOW, field, zigzag};
 
 const SCOPE: &str = "ringlight.spans";
@@ -20,19 +21,102 @@ const PREFIX: &str = "traces.span.metrics";
 const DELTA: u64 = 1;
 const CUMULATIVE: u64 = 2;
 
-/// One of the histograms of a series.
-type Which = fn(&Series) -> &Histogram;
+/// Where all of them are.
+pub(in crate::metrics) fn scope() -> Scope<'static> {
+    Scope {
+        name: SCOPE.into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        ..Scope::default()
+    }
+}
 
-/// The last part of its name, what it is, and where it is.
-const HISTOGRAMS: [(&str, &str, Which); 3] = [
-    ("duration", "How long spans took.", |one| &one.duration),
-    ("busy", "How long spans were entered.", |one| &one.busy),
-    (
-        "idle",
-        "How long spans were open without being entered.",
-        |one| &one.idle,
-    ),
+/// What a metric is, besides its points.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::metrics) struct About {
+    /// The last part of its name.
+    name: &'static str,
+    pub(in crate::metrics) description: &'static str,
+    pub(in crate::metrics) unit: &'static str,
+}
+
+impl About {
+    pub(in crate::metrics) fn name(&self) -> String {
+        format!("{PREFIX}.{}", self.name)
+    }
+}
+
+pub(in crate::metrics) const CALLS: About = About {
+    name: "calls",
+    description: "Spans that have ended.",
+    unit: "{call}",
+};
+
+/// A histogram that series have.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::metrics) struct OfSeries {
+    pub(in crate::metrics) about: About,
+    /// Nothing is in it where spans do not say.
+    pub(in crate::metrics) histogram: fn(&Series) -> &Histogram,
+    pub(in crate::metrics) exemplar: fn(&Series) -> Option<Longest>,
+}
+
+pub(in crate::metrics) const HISTOGRAMS: [OfSeries; 3] = [
+    OfSeries {
+        about: About {
+            name: "duration",
+            description: "How long spans took.",
+            unit: "ns",
+        },
+        histogram: |one| &one.duration,
+        exemplar: |one| one.longest,
+    },
+    OfSeries {
+        about: About {
+            name: "busy",
+            description: "How long spans were entered.",
+            unit: "ns",
+        },
+        histogram: |one| &one.busy,
+        exemplar: |_| None,
+    },
+    OfSeries {
+        about: About {
+            name: "idle",
+            description: "How long spans were open without being entered.",
+            unit: "ns",
+        },
+        histogram: |one| &one.idle,
+        exemplar: |_| None,
+    },
 ];
+
+/// Counts where there are more series than there may be.
+pub(in crate::metrics) fn count_overflow(series: &[Series], overflows: &Overflows) {
+    if series.iter().any(|series| series.of.is_none()) {
+        overflows.count_and_tell(
+            SCOPE,
+            &CALLS.name(),
+            format_args!(
+                "has {SERIES_MAX} sets of name, kind and status of spans, further ones are in one with `{OVERFLOW}`; \
+                 hint: name spans by what they do, without ids"
+            ),
+        );
+    }
+}
+
+impl Series {
+    /// What tells it apart.
+    pub(in crate::metrics) fn attributes(&self) -> Vec<KeyValue<'_>> {
+        match &self.of {
+            None => vec![KeyValue::new(OVERFLOW, true)],
+            Some((name, kind, status)) => vec![
+                KeyValue::new("span.name", &**name),
+                KeyValue::new("span.kind", kind_text(*kind)),
+                KeyValue::new("status.code", status_text(*status)),
+            ],
+        }
+    }
+}
 
 impl Reading {
     /// Appends a `ScopeMetrics`, unless there is nothing to be in it; whether there is.
@@ -40,39 +124,18 @@ impl Reading {
         if self.series.is_empty() {
             return false;
         }
-        let scope = Scope {
-            name: SCOPE.into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            ..Scope::default()
-        };
-        let opened = encode::open_scope(buf, &scope);
+        let opened = encode::open_scope(buf, &scope());
         let mut points = Points {
             buf,
             reading: self,
             rules: rules.has_rules().then_some(rules),
         };
         points.calls();
-        for (name, about, which) in HISTOGRAMS {
-            points.histogram(name, about, which);
+        for histogram in HISTOGRAMS {
+            points.histogram(histogram);
         }
         proto::close(buf, opened);
         true
-    }
-
-    /// Whether there are more series than there may be.
-    pub(in crate::metrics) fn has_overflow(&self) -> bool {
-        self.series.iter().any(|series| series.of.is_none())
-    }
-
-    /// What a person is told of that.
-    pub(in crate::metrics) fn overflow_notice() -> Notice {
-        Notice::Metric {
-            metric: format!("{PREFIX}.calls"),
-            message: format!(
-                "has {SERIES_MAX} sets of name, kind and status of spans, further ones are in one with `{OVERFLOW}`; \
-                 hint: name spans by what they do, without ids"
-            ),
-        }
     }
 }
 
@@ -85,7 +148,7 @@ struct Points<'a> {
 
 impl Points<'_> {
     fn calls(&mut self) {
-        let metric = self.metric("calls", "Spans that have ended.", "{call}");
+        let metric = self.metric(CALLS);
         let data = proto::open(self.buf, field::metric::SUM, Room::Large);
         for series in &self.reading.series {
             let point = self.point();
@@ -99,21 +162,20 @@ impl Points<'_> {
         proto::close(self.buf, metric);
     }
 
-    fn histogram(&mut self, name: &str, about: &str, which: Which) {
+    fn histogram(&mut self, of: OfSeries) {
+        let histogram = of.histogram;
         let series = self.reading.series.iter();
-        let mut series = series.filter(|one| which(one).count() > 0).peekable();
+        let mut series = series.filter(|one| histogram(one).count() > 0).peekable();
         if series.peek().is_none() {
             return;
         }
-        let metric = self.metric(name, about, "ns");
+        let metric = self.metric(of.about);
         let data = proto::open(self.buf, field::metric::EXPONENTIAL_HISTOGRAM, Room::Large);
         for one in series {
             let point = self.point();
-            self.distribution(which(one));
+            self.distribution(histogram(one));
             self.attributes(one, Owner::ExponentialPoint);
-            if name == "duration"
-                && let Some(longest) = one.longest
-            {
+            if let Some(longest) = (of.exemplar)(one) {
                 self.exemplar(longest);
             }
             proto::close(self.buf, point);
@@ -123,12 +185,15 @@ impl Points<'_> {
         proto::close(self.buf, metric);
     }
 
-    fn metric(&mut self, name: &str, about: &str, unit: &str) -> proto::Open {
+    fn metric(&mut self, about: About) -> proto::Open {
         let open = proto::open(self.buf, field::ITEMS, Room::Large);
-        let name = format!("{PREFIX}.{name}");
-        proto::bytes_field(self.buf, field::metric::NAME, name.as_bytes());
-        proto::bytes_field(self.buf, field::metric::DESCRIPTION, about.as_bytes());
-        proto::bytes_field(self.buf, field::metric::UNIT, unit.as_bytes());
+        for (number, text) in [
+            (field::metric::NAME, &*about.name()),
+            (field::metric::DESCRIPTION, about.description),
+            (field::metric::UNIT, about.unit),
+        ] {
+            proto::bytes_field(self.buf, number, text.as_bytes());
+        }
         open
     }
 
@@ -164,14 +229,7 @@ impl Points<'_> {
     }
 
     fn attributes(&mut self, series: &Series, owner: Owner) {
-        let attributes = match &series.of {
-            None => vec![KeyValue::new(OVERFLOW, true)],
-            Some((name, kind, status)) => vec![
-                KeyValue::new("span.name", &**name),
-                KeyValue::new("span.kind", kind_text(*kind)),
-                KeyValue::new("status.code", status_text(*status)),
-            ],
-        };
+        let attributes = series.attributes();
         let attributes = match self.rules {
             None => attributes,
             Some(rules) => rules.processed(attributes),

@@ -71,12 +71,6 @@ impl Slot {
         let is_any = self.sums.generation.load(Ordering::Relaxed) == generation;
         is_any.then(|| *unpoisoned(self.sums.allocated.lock()))
     }
-
-    /// The span around it, for whoever owns the slot.
-    pub(in super::super) fn parent(&self) -> SlotId {
-        // Relaxed: it was written before the span was published.
-        SlotId(self.parent.load(Ordering::Relaxed))
-    }
 }
 
 #[cfg(all(test, not(ringlight_loom)))]

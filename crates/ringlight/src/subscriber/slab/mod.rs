@@ -250,6 +250,10 @@ pub(super) struct Slot {
     /// Nanoseconds that threads were in the span; zero while the slot is free.
     #[cfg(feature = "profiling")]
     busy_nanos: AtomicU64,
+    /// The thread that opened the span, where slices are to say so; zero after the first one, and where it was not in the
+    /// span's parent.
+    #[cfg(feature = "profiling")]
+    opener: AtomicU64,
     /// What was allocated in the span.
     #[cfg(feature = "profiling-alloc")]
     sums: allocated::Sums,
@@ -268,6 +272,8 @@ impl Slot {
             words: std::array::from_fn(|_| AtomicU64::new(0)),
             #[cfg(feature = "profiling")]
             busy_nanos: AtomicU64::new(0),
+            #[cfg(feature = "profiling")]
+            opener: AtomicU64::new(0),
             #[cfg(feature = "profiling-alloc")]
             sums: allocated::Sums::new(),
         }
@@ -535,6 +541,34 @@ impl Slot {
         let nanos = self.busy_nanos.load(Ordering::Relaxed);
         self.busy_nanos.store(0, Ordering::Relaxed);
         nanos
+    }
+
+    /// The span around it, for whoever holds the span.
+    #[cfg(feature = "profiling")]
+    pub(super) fn parent(&self) -> SlotId {
+        // Relaxed: it was written before the span was published.
+        SlotId(self.parent.load(Ordering::Relaxed))
+    }
+
+    /// Says which thread opened the span, whose id nobody else knows yet.
+    #[cfg(feature = "profiling")]
+    #[inline]
+    pub(super) fn set_opener(&self, thread: u64) {
+        // Relaxed: whoever is given the id to use it elsewhere is given this with it.
+        self.opener.store(thread, Ordering::Relaxed);
+    }
+
+    /// Which thread opened the span, for the first who asks.
+    #[cfg(feature = "profiling")]
+    #[inline]
+    pub(super) fn take_opener(&self) -> u64 {
+        // Relaxed, both: it is used alone. Of two threads that leave the span for the first time at once, both may have
+        // it, and both say the same.
+        let thread = self.opener.load(Ordering::Relaxed);
+        if thread != 0 {
+            self.opener.store(0, Ordering::Relaxed);
+        }
+        thread
     }
 
     /// Words of the whole record.

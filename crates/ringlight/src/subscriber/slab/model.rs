@@ -1,7 +1,8 @@
-//! Models of the real slots, explored by loom: what the collector reads while owners go on.
+//! Models of the real slots, explored by loom: what the collector reads while owners go on, and what is allocated in
+//! spans that several threads leave and close.
 //!
-//! Run with `RUSTFLAGS="--cfg ringlight_loom" cargo test -p ringlight --lib --release slab::model` and a
-//! target folder of its own. Bounds: two threads, slots with room for eight words of items, two lives of
+//! Run with `RUSTFLAGS="--cfg ringlight_loom" cargo test -p ringlight --features profiling-alloc --lib --release
+//! slab::model` and a target folder of its own. Bounds: two threads, slots with room for eight words of items, two lives of
 //! a slot or two edits, at most three preemptions an execution (threads that block or end switch freely),
 //! every value a load may return.
 
@@ -168,4 +169,114 @@ fn a_span_is_edited_and_closed() {
         assert_eq!(record[8 * (SPAN_HEADER_WORDS + 1)], 2);
         assert!(look(&slab).is_none());
     });
+}
+
+/// What is allocated in spans, where they are left and closed at the same time.
+#[cfg(feature = "profiling-alloc")]
+mod allocated {
+    use ringlight_context::Counts;
+
+    use super::super::Allocated;
+    use super::*;
+
+    /// Something of which sums tell how often it is in them, and how often something else is.
+    fn counts(bytes: u64) -> Counts {
+        Counts {
+            alloc_count: 1,
+            alloc_bytes: bytes,
+            ..Counts::ZERO
+        }
+    }
+
+    fn add_own(slot: &Slot, id: SlotId, bytes: u64) {
+        slot.add_allocated(id, |sums| sums.own = sums.own.plus(counts(bytes)));
+    }
+
+    fn add_within(slot: &Slot, id: SlotId, bytes: u64) {
+        slot.add_allocated(id, |sums| sums.within = sums.within.plus(counts(bytes)));
+    }
+
+    /// The sums with which a span closes, of which the last reference is gone.
+    fn retire(slot: &Slot) -> Allocated {
+        let sums = slot.allocated().unwrap_or_default();
+        slot.retire();
+        sums
+    }
+
+    /// What two threads have added, each before it gave up its reference, is all there when the last one closes
+    /// the span, whichever that is.
+    #[test]
+    fn a_span_is_left_on_two_threads_and_closed_by_the_last() {
+        model(|| {
+            let slab = slab();
+            let id = open(slab.slot_at(INDEX).unwrap(), 1);
+            slab.slot_at(INDEX).unwrap().add_reference(id);
+            let of_other = Arc::clone(&slab);
+            let other = thread::spawn(move || {
+                let slot = of_other.slot_at(INDEX).unwrap();
+                add_own(slot, id, 3);
+                slot.drop_reference(id).then(|| retire(slot))
+            });
+            let slot = slab.slot_at(INDEX).unwrap();
+            add_own(slot, id, 10);
+            add_within(slot, id, 100);
+            let here = slot.drop_reference(id).then(|| retire(slot));
+            let there = other.join().unwrap();
+            assert!(here.is_none() != there.is_none(), "one of them is the last");
+            let sums = here.or(there).unwrap();
+            assert_eq!((sums.own.alloc_count, sums.own.alloc_bytes), (2, 13));
+            assert_eq!(sums.within, counts(100));
+        });
+    }
+
+    /// A child holds no reference to its parent. What it adds as it closes is in the sums of the parent or nowhere,
+    /// whenever that closes and another takes its slot: one that has sums of its own, and one that has none.
+    #[test]
+    fn a_child_closes_while_its_parent_does_and_another_takes_the_slot() {
+        for has_sums in [true, false] {
+            model(move || {
+                let slab = slab();
+                let parent = open(slab.slot_at(INDEX).unwrap(), 1);
+                let of_owner = Arc::clone(&slab);
+                let owner = thread::spawn(move || {
+                    let slot = of_owner.slot_at(INDEX).unwrap();
+                    add_own(slot, parent, 3);
+                    assert!(slot.drop_reference(parent));
+                    let first = retire(slot);
+                    let id = open(slot, 2);
+                    if has_sums {
+                        add_own(slot, id, 10);
+                    }
+                    assert!(slot.drop_reference(id));
+                    (first, retire(slot))
+                });
+                add_within(slab.slot_at(INDEX).unwrap(), parent, 100);
+                let (first, second) = owner.join().unwrap();
+                assert_eq!(first.own, counts(3));
+                let within = [Counts::ZERO, counts(100)];
+                assert!(within.contains(&first.within), "{first:?}");
+                let own = if has_sums { counts(10) } else { Counts::ZERO };
+                assert_eq!((second.own, second.within), (own, Counts::ZERO));
+            });
+        }
+    }
+
+    /// Two children close on two threads, and the parent after them.
+    #[test]
+    fn children_close_at_once_and_then_their_parent() {
+        model(|| {
+            let slab = slab();
+            let parent = open(slab.slot_at(INDEX).unwrap(), 1);
+            let of_child = Arc::clone(&slab);
+            let child = thread::spawn(move || {
+                add_within(of_child.slot_at(INDEX).unwrap(), parent, 10);
+            });
+            let slot = slab.slot_at(INDEX).unwrap();
+            add_within(slot, parent, 3);
+            child.join().unwrap();
+            assert!(slot.drop_reference(parent));
+            let within = retire(slot).within;
+            assert_eq!((within.alloc_count, within.alloc_bytes), (2, 13));
+        });
+    }
 }

@@ -351,6 +351,41 @@ fn fault_3_a_span_entered_on_two_threads_is_the_parent_on_both() {
 }
 
 #[test]
+fn leaving_a_span_that_was_not_entered_is_counted_and_told_once() {
+    let got = Recording::new().records(|recording| {
+        let exits = || recording.pipeline.ledger().unmatched_exits();
+        let span = info_span!("never entered");
+        let leave = |span: &Span| {
+            span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
+        };
+        let warned = || {
+            let warnings = &recording.subscriber().warnings;
+            warnings.left_unentered.load(Ordering::Relaxed)
+        };
+        let around = info_span!("around").entered();
+        drop(info_span!("as it should be").entered());
+        assert_eq!((exits(), warned()), (0, false));
+        leave(&span);
+        leave(&span);
+        assert_eq!((exits(), warned()), (2, true));
+        // One that was left already.
+        let entered = info_span!("entered once").entered();
+        let exited = entered.exit();
+        leave(&exited);
+        assert_eq!(exits(), 3);
+        assert_eq!(Span::current().id(), around.id());
+        let dispatch = tracing::dispatcher::get_default(Clone::clone);
+        std::thread::scope(|scope| {
+            let there = || tracing::dispatcher::with_default(&dispatch, || leave(&around));
+            scope.spawn(there);
+        });
+        assert_eq!(exits(), 4);
+        drop(info_span!("inside"));
+    });
+    assert_eq!(got.span("inside").parent, got.span("around").id);
+}
+
+#[test]
 fn fault_3_spans_left_out_of_order_are_reported_once_and_nothing_is_mixed_up() {
     let got = Recording::new().records(|recording| {
         for _ in 0..3 {

@@ -138,3 +138,19 @@ fn what_takes_the_place_of_old_settings_is_a_setting_that_takes_their_values() {
         }
     }
 }
+
+#[test]
+fn each_old_setting_has_one_in_its_place_whatever_it_says() {
+    use crate::settings::{OLD_SECTIONS, Shape};
+    for old in OLD_SECTIONS.iter().flat_map(|section| section.keys) {
+        let values = match old.shape {
+            Shape::Word(words) => words,
+            Shape::Truth => &["true", "false"],
+            _ => &["anything"],
+        };
+        for value in values {
+            let replaced = old.replaced(value);
+            assert!(!replaced.is_empty(), "{} = {value}", old.key);
+        }
+    }
+}

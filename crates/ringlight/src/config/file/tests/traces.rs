@@ -4,7 +4,11 @@
 use std::path::PathBuf;
 
 use super::settings;
+#[cfg(feature = "profiling")]
+use super::{Settings, inputs, written};
 use crate::Protocol;
+#[cfg(feature = "profiling")]
+use crate::{TraceFileConfig, TraceFileFormat};
 
 #[cfg(feature = "profiling")]
 #[test]
@@ -31,6 +35,31 @@ fn what_is_local_is_written_and_not_sent() {
     // Nothing is what is asked for.
     let off = settings(&format!("{local}enabled = false"), &[]);
     assert!(off.traces.file.is_none());
+}
+
+/// The command line says where; how files are written, whoever says so.
+#[cfg(feature = "profiling")]
+#[test]
+fn the_command_line_names_the_directory() {
+    let text = "[telemetry]\nbackend = \"local\"\ntrace_dir = \"there\"\ninclude_args = false";
+    let (_dir, path) = written("ringlight.toml", text);
+    let named = |file: Option<TraceFileConfig>| {
+        let variables = [
+            ("RINGLIGHT_TRACE_DIR", "elsewhere"),
+            ("RINGLIGHT_TRACE_FORMAT", "perfetto"),
+        ];
+        let mut inputs = inputs(&path, &variables);
+        inputs.traces.file = file;
+        inputs.traces.argument_dir = Some(PathBuf::from("here"));
+        Settings::resolve(inputs).unwrap().traces.file.unwrap()
+    };
+    let (file, origin) = named(None);
+    assert_eq!(file.directory, PathBuf::from("here"));
+    assert_eq!(file.format, TraceFileFormat::Perfetto);
+    assert!(!file.include_args && origin.is_none());
+    let (file, _) = named(Some(TraceFileConfig::new("code")));
+    assert_eq!(file.directory, PathBuf::from("here"));
+    assert_eq!(file.format, TraceFileFormat::Json);
 }
 
 #[cfg(not(feature = "profiling"))]

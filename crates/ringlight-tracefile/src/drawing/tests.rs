@@ -1,0 +1,239 @@
+use ringlight_collector::record::{ItemWriter, Key, LogHeader, SpanHeader, copy_words};
+use ringlight_model::{Callsite, CallsiteId, CallsiteKind, TraceId};
+use serde_json::Value;
+
+use super::*;
+use crate::TraceFileFormat;
+use crate::format::Process;
+
+const CALLSITE: CallsiteId = CallsiteId::new(2);
+const ROOT: u64 = 0;
+
+struct Drawn {
+    drawing: Drawing,
+    registry: CallsiteRegistry,
+}
+
+impl Drawn {
+    fn new() -> Self {
+        let registry = CallsiteRegistry::new();
+        registry.register(CALLSITE, || Callsite {
+            kind: CallsiteKind::Span,
+            name: "work",
+            target: "shop",
+            scope: None,
+            severity: Severity::INFO,
+            module_path: None,
+            file: None,
+            line: None,
+            fields: vec!["count"],
+        });
+        let process = Process {
+            pid: 1,
+            name: String::new(),
+            zero_unix_nano: 0,
+        };
+        let format = Format::new(TraceFileFormat::Json, process);
+        Self {
+            drawing: Drawing::new(format, true),
+            registry,
+        }
+    }
+
+    /// A thread was in a span, which another one opened if `opened_by` is not zero.
+    fn slice(&mut self, span: u64, (thread, opened_by): (u64, u64), (start, end): (u64, u64)) {
+        let slice = Slice {
+            callsite: CALLSITE,
+            trace_id: TraceId::new(5),
+            span_id: SpanId::new(span),
+            thread,
+            opened_by,
+            start_unix_nano: start,
+            end_unix_nano: end,
+        };
+        self.drawing.slice(&slice, &self.registry);
+    }
+
+    fn span(&mut self, span: u64, parent: u64, (start, end): (u64, u64)) {
+        let mut header = SpanHeader::new(CALLSITE, TraceId::new(5), SpanId::new(span));
+        header.parent_span_id = SpanId::new(parent);
+        (header.start_unix_nano, header.end_unix_nano) = (start, end);
+        let mut items = Vec::new();
+        let _ = ItemWriter::new(&mut items, 64).i64(Key::Field(0), 7);
+        self.record(&header.to_words(), &items);
+    }
+
+    fn log(&mut self, span: u64, time: u64) {
+        let mut header = LogHeader::new(CALLSITE, Severity::INFO, time);
+        header.span_id = SpanId::new(span);
+        self.record(&header.to_words(), &[]);
+    }
+
+    fn record(&mut self, header: &[u64], items: &[u64]) {
+        let mut bytes = vec![0; (header.len() + items.len()) * 8];
+        copy_words(header.iter().chain(items).copied(), &mut bytes);
+        let record = Record::parse(&bytes).unwrap();
+        self.drawing.record(&record, &self.registry);
+    }
+
+    fn look(&mut self, times: u64) {
+        (0..times).for_each(|_| self.drawing.look(&self.registry));
+    }
+
+    /// What was drawn since the last time, each event by its phase, its thread and when it begins, in nanoseconds; `+` if
+    /// it has fields.
+    fn events(&mut self) -> Vec<String> {
+        let buffer = self.drawing.take(Buffer::default());
+        assert_eq!(buffer.dropped, 0);
+        let text = String::from_utf8(buffer.bytes).unwrap();
+        let events = text.lines().map(|line| {
+            let event: Value = serde_json::from_str(line.trim_end_matches(',')).unwrap();
+            let at = (event["ts"].as_f64().unwrap() * 1000.0).round();
+            let fields = if event["args"]["count"] == 7 { "+" } else { "" };
+            let phase = event["ph"].as_str().unwrap();
+            format!("{phase}{} {at}{fields}", event["tid"])
+        });
+        events.collect()
+    }
+}
+
+#[test]
+fn a_span_that_closes_where_it_was_left_is_one_slice_and_is_forgotten() {
+    let mut drawn = Drawn::new();
+    for span in 1..10_000 {
+        drawn.slice(span, (3, 0), (10, 90));
+        drawn.span(span, ROOT, (9, 91));
+        assert_eq!(drawn.events(), ["X3 10+"]);
+        assert!(drawn.drawing.live.is_empty() && drawn.drawing.last.is_none());
+    }
+}
+
+#[test]
+fn what_dropping_a_future_takes_is_no_slice_of_its_own() {
+    // Between them come others, or nothing does.
+    for is_between in [false, true] {
+        let mut drawn = Drawn::new();
+        drawn.slice(1, (3, 0), (1000, 60_000));
+        if is_between {
+            drawn.slice(2, (3, 0), (20, 30));
+        }
+        drawn.slice(1, (3, 0), (60_100, 62_100));
+        drawn.span(1, ROOT, (900, 62_200));
+        assert_eq!(drawn.events(), ["X3 1000+"]);
+    }
+    // A nanosecond more is something, and so is what another thread does.
+    for (thread, end) in [(3, 62_101), (4, 62_100)] {
+        let mut drawn = Drawn::new();
+        drawn.slice(1, (3, 0), (1000, 60_000));
+        drawn.slice(1, (thread, 0), (60_100, end));
+        drawn.span(1, ROOT, (900, 62_200));
+        let second = format!("X{thread} 60100");
+        let follows = format!("t{thread} 60100");
+        let expected = [
+            "X3 1000", "s3 1000", &second, &follows, "b0 900+", "e0 62200",
+        ];
+        assert_eq!(drawn.events(), expected);
+    }
+}
+
+#[test]
+fn slices_of_a_span_follow_each_other_however_many_there_are() {
+    let mut drawn = Drawn::new();
+    for poll in 0..3 {
+        drawn.slice(1, (3, 0), (poll * 100_000, poll * 100_000 + 10));
+        // Nothing is known of it until it is polled for the third time.
+        assert_eq!(drawn.drawing.len_bytes() > 0, poll == 2);
+    }
+    let expected = [
+        "X3 0",
+        "s3 0",
+        "X3 100000",
+        "t3 100000",
+        "X3 200000",
+        "t3 200000",
+    ];
+    assert_eq!(drawn.events(), expected);
+    drawn.slice(1, (4, 0), (300_000, 300_010));
+    assert_eq!(drawn.events(), ["X4 300000", "t4 300000"]);
+    drawn.span(1, ROOT, (0, 300_020));
+    assert_eq!(drawn.events(), ["b0 0+", "e0 300020"]);
+    assert!(drawn.drawing.live.is_empty());
+}
+
+#[test]
+fn what_an_open_span_keeps_back_is_drawn_after_a_while() {
+    let mut drawn = Drawn::new();
+    drawn.slice(1, (3, 0), (0, 10));
+    drawn.log(1, 20);
+    drawn.look(LOOKS_KEPT);
+    assert_eq!(drawn.events().len(), 0);
+    drawn.look(1);
+    assert_eq!(drawn.events(), ["X3 0", "s3 0", "i0 20"]);
+    // It is still known that there was one.
+    drawn.look(100);
+    drawn.slice(1, (3, 0), (30, 40));
+    assert_eq!(drawn.events(), ["X3 30", "t3 30"]);
+}
+
+#[test]
+fn a_log_record_is_of_the_slice_it_was_logged_in() {
+    let mut drawn = Drawn::new();
+    drawn.log(1, 15);
+    drawn.log(1, 200);
+    drawn.slice(1, (3, 0), (10, 90));
+    assert_eq!(drawn.events(), ["i3 15"]);
+    drawn.span(1, ROOT, (9, 201));
+    assert_eq!(drawn.events(), ["X3 10+", "i0 200"]);
+    // One that comes later waits for nothing.
+    drawn.log(1, 30);
+    assert_eq!(drawn.events(), ["i0 30"]);
+}
+
+#[test]
+fn a_slice_that_comes_after_its_span_is_drawn_and_not_remembered() {
+    let mut drawn = Drawn::new();
+    drawn.span(1, ROOT, (0, 50));
+    assert_eq!(drawn.events(), ["b0 0+", "e0 50"]);
+    drawn.slice(1, (3, 0), (10, 20));
+    drawn.slice(2, (3, 0), (30, 40));
+    assert_eq!(drawn.events(), ["X3 10", "s3 10"]);
+    assert!(drawn.drawing.live.is_empty());
+}
+
+#[test]
+fn who_opened_a_span_leads_to_its_first_slice() {
+    let mut drawn = Drawn::new();
+    drawn.slice(1, (4, 3), (100, 200));
+    drawn.span(1, 9, (20, 201));
+    assert_eq!(drawn.events(), ["X4 100+", "s3 20", "f4 100"]);
+    drawn.slice(2, (4, 3), (100, 200));
+    drawn.slice(5, (4, 0), (100, 200));
+    drawn.slice(2, (3, 0), (300, 400));
+    drawn.slice(2, (4, 0), (500, 600));
+    drawn.events();
+    drawn.span(2, 9, (20, 601));
+    assert_eq!(drawn.events(), ["b0 20+", "e0 601", "s3 20", "f4 100"]);
+    // Nobody was in the parent of a root.
+    drawn.slice(6, (4, 3), (100, 200));
+    drawn.span(6, ROOT, (99, 201));
+    assert_eq!(drawn.events(), ["X4 100+"]);
+}
+
+#[test]
+fn open_spans_beyond_the_limit_are_drawn_as_they_come_and_room_is_made() {
+    let mut drawn = Drawn::new();
+    let beyond = LIVE_MAX as u64 + 1;
+    // The last one is not among the others yet.
+    for span in 1..=beyond {
+        drawn.slice(span, (3, 0), (span, span + 1));
+    }
+    assert_eq!(drawn.events().len(), 0);
+    drawn.slice(beyond + 1, (3, 0), (9, 10));
+    assert_eq!(drawn.drawing.live.len(), LIVE_MAX);
+    let first = format!("X3 {beyond}");
+    assert_eq!(drawn.events(), [first.clone(), first.replace('X', "s")]);
+    // Spans that are open for long make room for others.
+    drawn.drawing.pen.buffer.bytes = Vec::new();
+    drawn.look(LOOKS_KEPT + 1);
+    assert!(drawn.drawing.live.is_empty());
+}

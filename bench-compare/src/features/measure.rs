@@ -134,8 +134,7 @@ impl Runner<'_> {
         drop(dir);
         let received = self.server.report()?;
         let what = format!("{BENCH} {} {}", case.name(), row.name);
-        let telemetry = row.telemetry;
-        for difference in differences(telemetry, case, units, &outcome, &received, scrapes) {
+        for difference in differences(row, case, units, &outcome, &received, scrapes) {
             let difference = format!("{what}: {difference}");
             self.results.differences.push(difference);
         }
@@ -175,13 +174,14 @@ impl FeatureSizes {
 
 /// What a process did otherwise than it was told: then its figures are of something else.
 fn differences(
-    telemetry: Telemetry,
+    row: &Row,
     case: Case,
     units: u64,
     outcome: &Outcome,
     received: &Received,
     scrapes: Option<u64>,
 ) -> Vec<String> {
+    let telemetry = row.telemetry;
     let mut differences = received.differences.clone();
     if case != Case::Axum && outcome.chunks != units {
         differences.push(format!("{} chunks of {units} processed", outcome.chunks));
@@ -200,7 +200,7 @@ fn differences(
             differences.push(format!("{arrived} {signal} received"));
         }
     }
-    if telemetry.sends_metrics() != (received.metrics_requests > 0) {
+    if row.has_metrics(case) != (received.metrics_requests > 0) {
         differences.push(format!(
             "{} requests with metrics received",
             received.metrics_requests
@@ -273,7 +273,8 @@ mod tests {
             ..Received::default()
         };
         change(&mut outcome, &mut received);
-        let found = differences(telemetry, Case::StreamingFlat, 5, &outcome, &received, None);
+        let row = ROWS.iter().find(|row| row.telemetry == telemetry).unwrap();
+        let found = differences(row, Case::StreamingFlat, 5, &outcome, &received, None);
         assert_eq!(found.len(), expected, "{telemetry:?}: {found:?}");
     }
 

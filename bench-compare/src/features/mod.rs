@@ -193,6 +193,14 @@ impl Row {
         self.cases.contains(&case)
     }
 
+    /// Whether metrics are sent: the service has none of its own, and without `profiling` nobody else's.
+    fn has_metrics(&self, case: Case) -> bool {
+        let has_some = case != Case::Axum
+            || self.telemetry != Telemetry::Metrics
+            || self.build != Build::Plain;
+        self.telemetry.sends_metrics() && has_some
+    }
+
     /// Whether it is in the table of features, rather than in that of allocators alone.
     pub(crate) fn is_feature(&self) -> bool {
         !matches!(self.build, Build::Mimalloc | Build::Jemalloc)
@@ -228,7 +236,7 @@ pub(crate) static ROWS: [Row; 17] = [
     ),
     Row::new(
         "metrics",
-        "metrics over OTLP every second: the application's own",
+        "metrics over OTLP every second: the application's own, of which the service has none",
         (Build::Plain, Telemetry::Metrics),
         OFF,
     ),

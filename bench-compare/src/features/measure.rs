@@ -1,6 +1,6 @@
 //! Runs the applications in turns, and makes figures of what they took.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, io::Write as _, path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
 use bench_workload::{Cores, Outcome, SignalOutcome, Telemetry};
@@ -21,6 +21,9 @@ use crate::{
 
 /// One of these is what a sample is of.
 type Key = (Case, &'static str);
+
+/// What follows the number in a notice of the product.
+const MISSING: &str = " events are missing in the trace files";
 
 /// The name of a process in what differed.
 const BENCH: &str = "features";
@@ -101,7 +104,9 @@ impl Runner<'_> {
         self.server
             .reset((case == Case::Axum).then_some(Shape::Request))?;
         let prometheus = free_address()?;
-        let dir = Scratch::new()?;
+        let scratch = Scratch::new()?;
+        let (files, said) = (Scratch::dir()?.join("files"), Scratch::dir()?.join("said"));
+        fs::create_dir(&files)?;
         let mut command = Command::new(binaries.of(row.build)?);
         without_telemetry_settings(&mut command);
         command.arg(if case == Case::Axum {
@@ -112,13 +117,14 @@ impl Runner<'_> {
         command.args(["--telemetry", &argument(row.telemetry)]);
         command.args(["--endpoint", self.endpoint()]);
         command.args(["--prometheus", &prometheus.to_string()]);
-        command.arg("--dir").arg(Scratch::dir()?);
+        command.arg("--dir").arg(files);
+        command.stderr(fs::File::create(&said)?);
         let scraper = row
             .telemetry
             .serves_metrics()
             .then(|| Scraper::start(prometheus));
         let units = self.sizes.features.units(case);
-        let outcome: Outcome = match case {
+        let mut outcome: Outcome = match case {
             Case::StreamingFlat => output_of(command.args(["--rate", "0"]).args(chunks(units)))?,
             Case::StreamingPaced => {
                 let rate = PACED_RATE.to_string();
@@ -131,7 +137,10 @@ impl Runner<'_> {
             }
         };
         let scrapes = scraper.map(Scraper::end).transpose()?;
-        drop(dir);
+        let said = fs::read_to_string(said)?;
+        std::io::stderr().write_all(said.as_bytes())?;
+        drop(scratch);
+        outcome.slices_dropped += events_missing(&said);
         let received = self.server.report()?;
         let what = format!("{BENCH} {} {}", case.name(), row.name);
         for difference in differences(row, case, units, &outcome, &received, scrapes) {
@@ -147,6 +156,15 @@ impl Runner<'_> {
         }
         Ok((outcome, received))
     }
+}
+
+/// What the file lacks because the disk was slow, which only the notices on stderr tell.
+fn events_missing(said: &str) -> u64 {
+    let counts = said.lines().filter_map(|line| {
+        let (count, _) = line.split_once(MISSING)?;
+        count.rsplit(' ').next()?.parse::<u64>().ok()
+    });
+    counts.sum()
 }
 
 fn chunks(units: u64) -> [String; 2] {
@@ -290,6 +308,16 @@ mod tests {
         check(Telemetry::Otlp, |outcome, _| outcome.logs.dropped = 3, 1);
         check(Telemetry::TraceJson, |_, received| received.logs = 1, 1);
         check(Telemetry::Off, |_, received| received.spans = 1, 1);
+    }
+
+    #[test]
+    fn what_a_file_lacks_is_read_from_what_the_product_says() {
+        let product = include_str!("../../../crates/ringlight-tracefile/src/config.rs");
+        assert!(product.contains(&format!("{{events}}{MISSING}")));
+        let said =
+            format!("ringlight: 291{MISSING}, since\nsomething else\nringlight: 9{MISSING}\n");
+        assert_eq!(events_missing(&said), 300);
+        assert_eq!(events_missing(""), 0);
     }
 
     #[test]

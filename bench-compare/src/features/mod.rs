@@ -128,7 +128,7 @@ impl Case {
 pub(crate) const OVER_OFF: &str = "percent_cpu_over_off";
 pub(crate) const OVER_BASE: &str = "percent_cpu_over_base";
 pub(crate) const RESIDENT: &str = "resident_mib_max";
-pub(crate) const SLICES_DROPPED: &str = "slices_dropped_per_process";
+pub(crate) const SLICES_DROPPED: &str = "slices_and_events_missing_per_process";
 /// Of the case [`BINARY`].
 pub(crate) const BINARY_SIZE: &str = "kib";
 pub(crate) const BINARY: &str = "features-binary";

@@ -143,7 +143,7 @@ fn slices(results: &Results) -> String {
         if let Some(figure) = results.find(row, case.name(), SLICES_DROPPED) {
             let _ = writeln!(
                 text,
-                "- `{}`, {}: {} slices a process found no room",
+                "- `{}`, {}: {} slices and events a process",
                 row.name,
                 case.title(),
                 interval(figure, 0)

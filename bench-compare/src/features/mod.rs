@@ -263,11 +263,10 @@ pub(crate) static ROWS: [Row; 17] = [
     .only(&STREAMING),
     Row::new(
         "otlp-profiling",
-        "OTLP, built with `profiling`: channels are counted and are on spans",
+        "OTLP, built with `profiling`: channels are counted and on spans, functions with `#[ringlight::instrument]` are spans",
         (Build::Profiling, Telemetry::Otlp),
         "otlp",
-    )
-    .at_most(1.0, Some(1.0)),
+    ),
     Row::new(
         "prometheus",
         "the metrics of `system-metrics`, scraped every second",

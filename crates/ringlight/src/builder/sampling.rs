@@ -23,7 +23,7 @@ impl Builder {
     }
 
     /// How much of the process's CPU time observing may take; when it takes more, fewer traces are
-    /// recorded until it does not. Default: the [governor](crate::CollectorConfig::governor) given to
+    /// recorded until it does not. Default: the [governor](ringlight_collector::CollectorConfig::governor) given to
     /// [`pipeline`](Self::pipeline), else `RINGLIGHT_OVERHEAD_BUDGET`, such as `2%`, else as much as it
     /// takes.
     pub fn overhead_budget(mut self, budget: OverheadBudget) -> Self {

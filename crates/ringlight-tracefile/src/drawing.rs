@@ -5,6 +5,7 @@
 //! its life. Which of the two it is is known when it closes, or when a thread is in it once more than dropping a future
 //! takes; so the first two slices of each open span are kept back until then, for up to about a second.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
@@ -14,7 +15,8 @@ use ringlight_model::{CallsiteRegistry, Severity, SpanId};
 use crate::format::{Event, Flow, Format, Ids, Time};
 use crate::meaning::{Args, Callsites, message, span_name};
 
-/// Spans of which something is kept at most. What comes beyond is drawn as it comes.
+/// Spans of which something is kept at most: one more takes the place of that which came up longest ago. Of some the end
+/// never comes, since it found no room in a ring.
 const LIVE_MAX: usize = 65_536;
 /// Log records that wait for a slice of one span.
 const WAITING_MAX: usize = 32;
@@ -39,6 +41,9 @@ pub(crate) struct Drawing {
     last: Option<Kept>,
     /// Other spans that are open and of which something is there.
     live: HashMap<SpanId, Live, RandomState>,
+    /// All that were open when it was made, each with the look before which it had come up last: the one that came up
+    /// longest ago at the end. Up to [`LIVE_MAX`], of which some have come up again or closed since.
+    oldest: Vec<(SpanId, u64)>,
     /// Of spans that closed lately, slices may come that another thread had still in its ring.
     closed: Box<[SpanId]>,
     /// Counts looks at what waits.
@@ -192,6 +197,7 @@ impl Drawing {
             threads: HashMap::new(),
             last: None,
             live: HashMap::default(),
+            oldest: Vec::new(),
             closed: vec![SpanId::INVALID; CLOSED].into(),
             looks: 0,
         }
@@ -283,9 +289,10 @@ impl Drawing {
     #[inline]
     fn put_last_by(&mut self, registry: &CallsiteRegistry) {
         let Some(kept) = self.last.take() else { return };
-        if self.live.len() >= LIVE_MAX || self.has_closed(kept.first.span_id) {
+        if self.has_closed(kept.first.span_id) {
             return self.draw_some(Some(kept), registry);
         }
+        self.make_room(kept.first.span_id, registry);
         let live = Live {
             opened: Opened::of(&kept.first),
             kept: Some(kept),
@@ -293,6 +300,36 @@ impl Drawing {
             ..Live::default()
         };
         self.live.insert(kept.first.span_id, live);
+    }
+
+    /// Makes room for this span among those that are open.
+    #[inline]
+    fn make_room(&mut self, span: SpanId, registry: &CallsiteRegistry) {
+        if self.live.len() >= LIVE_MAX && !self.live.contains_key(&span) {
+            self.forget_oldest(registry);
+        }
+    }
+
+    /// Forgets the span that came up longest ago, as far as looks tell; what waits of it is drawn. Sorting them is done
+    /// once for all of them, and each that is passed over came up or closed since.
+    #[cold]
+    fn forget_oldest(&mut self, registry: &CallsiteRegistry) {
+        loop {
+            while let Some((span, seen)) = self.oldest.pop() {
+                if self.live.get(&span).is_some_and(|live| live.seen == seen)
+                    && let Some(live) = self.live.remove(&span)
+                {
+                    self.draw_some(live.kept, registry);
+                    for log in live.logs {
+                        self.draw_kept_log(&log, None, registry);
+                    }
+                    return;
+                }
+            }
+            let open = self.live.iter().map(|(span, live)| (*span, live.seen));
+            self.oldest.extend(open);
+            self.oldest.sort_unstable_by_key(|(_, seen)| Reverse(*seen));
+        }
     }
 
     fn closed_place(span: SpanId) -> usize {
@@ -385,8 +422,8 @@ impl Drawing {
         if self.last.is_some_and(|last| last.first.span_id == span) {
             self.put_last_by(registry);
         }
-        let may_wait = span.is_valid() && !self.has_closed(span);
-        if may_wait && (self.live.len() < LIVE_MAX || self.live.contains_key(&span)) {
+        if span.is_valid() && !self.has_closed(span) {
+            self.make_room(span, registry);
             let live = self.live.entry(span).or_default();
             if live.logs.len() < WAITING_MAX {
                 live.seen = self.looks;
@@ -428,11 +465,9 @@ impl Drawing {
                 self.draw_kept_log(&log, None, registry);
             }
         }
-        // One that has been entered may be so again, which is then shown to follow, unless others need the room. One of
-        // which there were only log records is remembered for nothing.
-        let is_full = self.live.len() >= LIVE_MAX;
-        self.live
-            .retain(|_, live| !old(live) || live.is_drawn && !is_full);
+        // One that has been entered may be so again, which is then shown to follow. One of which there were only log
+        // records is remembered for nothing.
+        self.live.retain(|_, live| !old(live) || live.is_drawn);
     }
 
     /// Draws slices that were kept back, now that there are several of the span, or it has been open for long.

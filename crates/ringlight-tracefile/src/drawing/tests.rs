@@ -219,21 +219,67 @@ fn who_opened_a_span_leads_to_its_first_slice() {
     assert_eq!(drawn.events(), ["X4 100+"]);
 }
 
-#[test]
-fn open_spans_beyond_the_limit_are_drawn_as_they_come_and_room_is_made() {
+/// As many spans as are remembered, each with a slice that has been drawn and an end that never comes.
+fn full_of_lost_spans() -> Drawn {
     let mut drawn = Drawn::new();
-    let beyond = LIVE_MAX as u64 + 1;
-    // The last one is not among the others yet.
-    for span in 1..=beyond {
+    for span in 1..=LIVE_MAX as u64 {
         drawn.slice(span, (3, 0), (span, span + 1));
+        if span % 4096 == 0 {
+            drawn.look(LOOKS_KEPT + 1);
+            drawn.events();
+        }
     }
-    assert_eq!(drawn.events().len(), 0);
-    drawn.slice(beyond + 1, (3, 0), (9, 10));
     assert_eq!(drawn.drawing.live.len(), LIVE_MAX);
-    let first = format!("X3 {beyond}");
-    assert_eq!(drawn.events(), [first.clone(), first.replace('X', "s")]);
-    // Spans that are open for long make room for others.
-    drawn.drawing.pen.buffer.bytes = Vec::new();
-    drawn.look(LOOKS_KEPT + 1);
-    assert!(drawn.drawing.live.is_empty());
+    drawn
+}
+
+#[test]
+fn spans_that_never_end_leave_room_for_others() {
+    let mut drawn = full_of_lost_spans();
+    for span in (1_000_000..1_000_200).step_by(2) {
+        // One within the other, polled once and dropped: neither is drawn before it closes.
+        drawn.slice(span, (3, 0), (10, 90));
+        drawn.slice(span + 1, (3, 0), (5, 95));
+        drawn.slice(span, (3, 0), (96, 97));
+        drawn.span(span, ROOT, (9, 98));
+        drawn.span(span + 1, ROOT, (4, 96));
+        assert_eq!(drawn.events(), ["X3 10+", "X3 5+"]);
+    }
+}
+
+#[test]
+fn the_span_that_came_up_longest_ago_makes_room() {
+    let mut drawn = full_of_lost_spans();
+    // The oldest comes up again.
+    drawn.slice(1, (3, 0), (20, 30));
+    assert_eq!(drawn.events(), ["X3 20", "t3 20"]);
+    for span in 0..LIVE_MAX as u64 + 9 {
+        drawn.look(u64::from(span % 4096 == 0));
+        drawn.slice(1_000_000 + span, (3, 0), (5, 6));
+        drawn.log(1_000_000 + span, 5);
+        assert_eq!(drawn.drawing.live.len(), LIVE_MAX);
+        let is_known = |span: u64| drawn.drawing.live.contains_key(&SpanId::new(span));
+        assert_eq!(is_known(1), span < LIVE_MAX as u64 - 1);
+        assert!(!is_known(2) || span < 4096);
+        assert!(is_known(1_000_000 + span));
+        assert!(drawn.drawing.oldest.len() <= LIVE_MAX);
+    }
+}
+
+#[test]
+fn what_waits_of_a_span_that_makes_room_is_drawn() {
+    let mut drawn = Drawn::new();
+    let most = LIVE_MAX as u64;
+    for span in 1..most {
+        drawn.slice(span, (3, 0), (span, span + 1));
+        drawn.look(u64::from(span == 1));
+    }
+    drawn.log(1, 9);
+    drawn.slice(most, (3, 0), (5, 6));
+    drawn.slice(most + 1, (3, 0), (5, 6));
+    assert_eq!(drawn.events().len(), 0);
+    drawn.drawing.live.get_mut(&SpanId::new(1)).unwrap().seen = 0;
+    drawn.slice(most + 2, (3, 0), (5, 6));
+    assert_eq!(drawn.events(), ["X3 1", "s3 1", "i0 9"]);
+    assert_eq!(drawn.drawing.live.len(), LIVE_MAX);
 }

@@ -115,19 +115,16 @@ pub(crate) fn start(
         name: config.process,
         zero_unix_nano: files::now_unix_nano(),
     };
-    let names = Names {
-        directory: config.directory,
-        session: config.session,
-        extension: config.format.extension(),
-    };
+    let extension = config.format.extension();
+    let mut names = Names::new(config.directory, config.session, extension);
     let drawing = Drawing::new(Format::new(config.format, process), config.include_args);
     let file_bytes_max = config.file_bytes_max.max(FILE_BYTES_MIN);
-    let made = files::make_directory(&names.directory).and_then(|()| {
-        files::prune(&names, config.directory_bytes_max, file_bytes_max);
-        Output::create(&names, files::now_unix_nano(), &drawing.beginning())
+    let made = files::make_directory(names.directory()).and_then(|()| {
+        files::prune(&mut names, config.directory_bytes_max, file_bytes_max);
+        Output::create(&mut names, files::now_unix_nano(), &drawing.beginning())
     });
     let output = made.map_err(|source| TraceFileError::Directory {
-        directory: names.directory.clone(),
+        directory: names.directory().to_owned(),
         source,
     })?;
     let shared = Arc::new(Shared {
@@ -274,14 +271,14 @@ impl Writing {
     fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         let output = match &mut self.output {
             Some(output) => output,
-            none => none.insert(Self::create(&self.names, &self.shared)?),
+            none => none.insert(Self::create(&mut self.names, &self.shared)?),
         };
         output.append(bytes)
     }
 
-    fn create(names: &Names, shared: &Shared) -> std::io::Result<Output> {
+    fn create(names: &mut Names, shared: &Shared) -> std::io::Result<Output> {
         // Whoever took the directory away meant the files in it.
-        files::make_directory(&names.directory)?;
+        files::make_directory(names.directory())?;
         let beginning = shared.with_drawing(|drawing| drawing.beginning());
         Output::create(names, files::now_unix_nano(), &beginning)
     }
@@ -298,7 +295,8 @@ impl Writing {
     /// Ends the file. The next one is begun where there is something to write.
     fn rotate(&mut self) {
         self.end_file();
-        files::prune(&self.names, self.directory_bytes_max, self.file_bytes_max);
+        let (limit, more) = (self.directory_bytes_max, self.file_bytes_max);
+        files::prune(&mut self.names, limit, more);
     }
 
     fn end_file(&mut self) {
@@ -317,7 +315,7 @@ impl Writing {
     fn tell_failing(&mut self, error: std::io::Error) {
         if !std::mem::replace(&mut self.is_failing, true) {
             let path = self.output.as_ref().map(|output| output.path.clone());
-            let path = path.unwrap_or_else(|| self.names.directory.clone());
+            let path = path.unwrap_or_else(|| self.names.directory().to_owned());
             (self.on_notice)(&TraceFileNotice::Failing { path, error });
         }
     }

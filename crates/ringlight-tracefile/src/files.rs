@@ -82,8 +82,13 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// A new file, for the user alone, which begins so.
-    pub(crate) fn create(names: &mut Names, unix_nano: u64, beginning: &[u8]) -> io::Result<Self> {
+    /// A new file, for the user alone, which begins so, now, which is the time that its name tells.
+    pub(crate) fn create(
+        names: &mut Names,
+        now: Instant,
+        unix_nano: u64,
+        beginning: &[u8],
+    ) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.append(true).create_new(true);
         #[cfg(unix)]
@@ -104,7 +109,7 @@ impl Output {
             file,
             path,
             len_bytes: 0,
-            since: Instant::now(),
+            since: now,
         };
         if let Err(error) = output.append(beginning) {
             // A file without a beginning is none.
@@ -261,7 +266,11 @@ mod tests {
         assert_eq!(left(), "c c_d somebody-elses.json");
         // Its own it may delete at once, and knows no more of them than are there.
         let mut names = names("c");
-        let own = [1, 2, 3].map(|time| Output::create(&mut names, time, b"[").unwrap().path);
+        let now = Instant::now();
+        let own = [1, 2, 3].map(|time| {
+            let output = Output::create(&mut names, now, time, b"[").unwrap();
+            output.path
+        });
         fs::remove_file(&own[0]).unwrap();
         prune(&mut names, 202, 0);
         assert_eq!(names.own, own[1..].iter().cloned().collect());
@@ -273,7 +282,11 @@ mod tests {
     fn two_files_of_a_moment_have_different_names() {
         let directory = tempfile::tempdir().unwrap();
         let mut names = Names::new(directory.path().into(), "s".into(), "json");
-        let mut create = || Output::create(&mut names, 5_000_000, b"[").unwrap().path;
+        let mut create = || {
+            Output::create(&mut names, Instant::now(), 5_000_000, b"[")
+                .unwrap()
+                .path
+        };
         assert_ne!(create(), create());
     }
 }

@@ -283,3 +283,44 @@ fn what_waits_of_a_span_that_makes_room_is_drawn() {
     assert_eq!(drawn.events(), ["X3 1", "s3 1", "i0 9"]);
     assert_eq!(drawn.drawing.live.len(), LIVE_MAX);
 }
+
+#[test]
+fn no_field_has_the_name_of_what_else_is_shown_beside_it() {
+    let fields = [
+        "level",
+        "trace_id",
+        "span_id",
+        "parent_span_id",
+        "status_message",
+    ];
+    for kind in [CallsiteKind::Span, CallsiteKind::Event] {
+        let mut drawn = Drawn::new();
+        let id = CallsiteId::new(4);
+        drawn.registry.register(id, || Callsite {
+            kind,
+            fields: fields.to_vec(),
+            ..Callsite::clone(&Drawn::new().registry.lookup(CALLSITE).unwrap())
+        });
+        let mut items = Vec::new();
+        for (index, name) in (0..).zip(fields) {
+            let _ = ItemWriter::new(&mut items, 640).i64(Key::Field(index), 7);
+            let _ = ItemWriter::new(&mut items, 640).i64(Key::Name(name), 7);
+        }
+        if kind == CallsiteKind::Span {
+            let mut header = SpanHeader::new(id, TraceId::new(5), SpanId::new(6));
+            header.parent_span_id = SpanId::new(7);
+            drawn.record(&header.to_words(), &items);
+        } else {
+            let mut header = LogHeader::new(id, Severity::INFO, 5);
+            (header.trace_id, header.span_id) = (TraceId::new(5), SpanId::new(6));
+            drawn.record(&header.to_words(), &items);
+            drawn.look(LOOKS_KEPT + 1);
+        }
+        let text = String::from_utf8(drawn.drawing.take(Buffer::default()).bytes).unwrap();
+        for field in fields {
+            let times = |name: String| text.matches(&name).count();
+            assert!(times(format!("\"{field}\":")) <= 1, "{field}: {text}");
+            assert_eq!(times(format!("\"field.{field}\":7")), 2, "{field}: {text}");
+        }
+    }
+}

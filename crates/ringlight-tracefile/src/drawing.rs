@@ -28,7 +28,7 @@ const CLOSED: usize = 4096;
 pub(crate) const BUFFER_BYTES_MAX: usize = 4 << 20;
 /// Bytes of a buffer that are kept for what is drawn next.
 const BUFFER_BYTES_KEPT: usize = 1 << 20;
-/// Threads whose names are kept for the next file.
+/// Threads whose names are kept for the next file: one more takes the place of that which was in a span longest ago.
 const THREADS_MAX: usize = 4096;
 
 /// What has been drawn and not been written, and what is yet to be drawn.
@@ -36,7 +36,9 @@ pub(crate) struct Drawing {
     pen: Pen,
     include_args: bool,
     callsites: Callsites,
-    threads: HashMap<u64, String>,
+    threads: HashMap<u64, Thread, RandomState>,
+    /// The thread that was in a span last, if that is noted of it; zero if not.
+    noted: u64,
     /// What came last, if it is all there is of its span: the span itself mostly comes next.
     last: Option<Kept>,
     /// Other spans that are open and of which something is there.
@@ -63,6 +65,13 @@ pub(crate) struct Buffer {
     pub(crate) events: u64,
     /// Events that found no room.
     pub(crate) dropped: u64,
+}
+
+/// A thread that has a name.
+struct Thread {
+    name: String,
+    /// The look before which it was in a span last.
+    seen: u64,
 }
 
 /// The slices of a span that are kept back.
@@ -194,7 +203,8 @@ impl Drawing {
                 format,
                 buffer: Buffer::default(),
             },
-            threads: HashMap::new(),
+            threads: HashMap::default(),
+            noted: 0,
             last: None,
             live: HashMap::default(),
             oldest: Vec::new(),
@@ -216,7 +226,7 @@ impl Drawing {
     pub(crate) fn beginning(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.pen.format.begin(&mut out);
-        for (thread, name) in &self.threads {
+        for (thread, Thread { name, .. }) in &self.threads {
             let thread = *thread;
             (self.pen.format).event(&mut out, &Event::Thread { thread, name });
         }
@@ -237,8 +247,25 @@ impl Drawing {
             thread,
             name: &name,
         });
-        if self.threads.len() < THREADS_MAX {
-            self.threads.insert(thread, name.into_owned());
+        if self.threads.len() >= THREADS_MAX && !self.threads.contains_key(&thread) {
+            // It takes less time than to start a thread.
+            let oldest = self.threads.iter().min_by_key(|(_, thread)| thread.seen);
+            if let Some(oldest) = oldest.map(|(thread, _)| *thread) {
+                self.threads.remove(&oldest);
+            }
+        }
+        let (name, seen) = (name.into_owned(), self.looks);
+        self.threads.insert(thread, Thread { name, seen });
+    }
+
+    /// Notes that a thread is not one of those that were in a span long ago.
+    #[inline]
+    fn note(&mut self, thread: u64) {
+        if self.noted != thread {
+            self.noted = thread;
+            if let Some(thread) = self.threads.get_mut(&thread) {
+                thread.seen = self.looks;
+            }
         }
     }
 
@@ -252,6 +279,7 @@ impl Drawing {
     }
 
     pub(crate) fn slice(&mut self, slice: &Slice, registry: &CallsiteRegistry) {
+        self.note(slice.thread);
         if let Some(last) = &mut self.last
             && last.first.span_id == slice.span_id
             && last.second.is_none()
@@ -437,6 +465,7 @@ impl Drawing {
     /// Looks after what has waited long enough.
     pub(crate) fn look(&mut self, registry: &CallsiteRegistry) {
         self.looks += 1;
+        self.noted = 0;
         let before = self.looks.saturating_sub(LOOKS_KEPT);
         self.draw_waiting(before, registry);
     }

@@ -324,3 +324,19 @@ fn no_field_has_the_name_of_what_else_is_shown_beside_it() {
         }
     }
 }
+
+#[test]
+fn a_file_begins_with_the_threads_that_were_in_spans_last() {
+    let mut drawn = Drawn::new();
+    for thread in 1..=THREADS_MAX as u64 + 100 {
+        let bytes = ThreadName::to_bytes(thread, &format!("worker {thread}"));
+        drawn.drawing.thread(&ThreadName::parse(&bytes).unwrap());
+        drawn.look(1);
+        drawn.slice(thread, (1, 0), (10, 90));
+    }
+    let beginning = String::from_utf8(drawn.drawing.beginning()).unwrap();
+    assert_eq!(beginning.matches("thread_name").count(), THREADS_MAX);
+    let is_there = |thread| beginning.contains(&format!("\"worker {thread}\""));
+    assert!(is_there(1) && is_there(102) && is_there(THREADS_MAX + 100));
+    assert!((2..102).all(|thread| !is_there(thread)));
+}

@@ -20,6 +20,8 @@ use crate::meaning::{Args, Callsites, message, span_name};
 const LIVE_MAX: usize = 65_536;
 /// Log records that wait for a slice of one span.
 const WAITING_MAX: usize = 32;
+/// Bytes of waiting log records from which on no more wait: those are drawn as they come.
+const WAITING_BYTES_MAX: usize = 4 << 20;
 /// Looks after which what waits is drawn as it is.
 const LOOKS_KEPT: u64 = 4;
 /// Spans that closed last, as far as they are told apart by the lowest bits of their ids.
@@ -46,6 +48,8 @@ pub(crate) struct Drawing {
     /// All that were open when it was made, each with the look before which it had come up last: the one that came up
     /// longest ago at the end. Up to [`LIVE_MAX`], of which some have come up again or closed since.
     oldest: Vec<(SpanId, u64)>,
+    /// Bytes of all log records that wait: below [`WAITING_BYTES_MAX`] and a record.
+    waiting_bytes: usize,
     /// Of spans that closed lately, slices may come that another thread had still in its ring.
     closed: Box<[SpanId]>,
     /// Counts looks at what waits.
@@ -208,6 +212,7 @@ impl Drawing {
             last: None,
             live: HashMap::default(),
             oldest: Vec::new(),
+            waiting_bytes: 0,
             closed: vec![SpanId::INVALID; CLOSED].into(),
             looks: 0,
         }
@@ -450,12 +455,15 @@ impl Drawing {
         if self.last.is_some_and(|last| last.first.span_id == span) {
             self.put_last_by(registry);
         }
-        if span.is_valid() && !self.has_closed(span) {
+        let may_wait =
+            span.is_valid() && !self.has_closed(span) && self.waiting_bytes < WAITING_BYTES_MAX;
+        if may_wait {
             self.make_room(span, registry);
             let live = self.live.entry(span).or_default();
             if live.logs.len() < WAITING_MAX {
                 live.seen = self.looks;
                 let (time, record) = (log.time_unix_nano(), log.to_bytes());
+                self.waiting_bytes += record.len();
                 return live.logs.push(Log { time, record });
             }
         }
@@ -528,7 +536,9 @@ impl Drawing {
         });
     }
 
+    /// Draws a log record that has waited.
     fn draw_kept_log(&mut self, log: &Log, thread: Option<u64>, registry: &CallsiteRegistry) {
+        self.waiting_bytes -= log.record.len();
         if let Ok(Record::Log(log)) = Record::parse(&log.record) {
             self.draw_log(&log, thread, registry);
         }

@@ -340,3 +340,26 @@ fn a_file_begins_with_the_threads_that_were_in_spans_last() {
     assert!(is_there(1) && is_there(102) && is_there(THREADS_MAX + 100));
     assert!((2..102).all(|thread| !is_there(thread)));
 }
+
+#[test]
+fn log_records_wait_within_a_bound_of_bytes() {
+    let mut drawn = Drawn::new();
+    drawn.log(1, 5);
+    let record_bytes = drawn.drawing.waiting_bytes;
+    assert!(record_bytes > 0);
+    let most = WAITING_BYTES_MAX.div_ceil(record_bytes);
+    for waiting in 1..most as u64 {
+        drawn.log(1 + waiting / 8, 5);
+    }
+    assert_eq!(drawn.events().len(), 0);
+    drawn.log(1_000_000, 6);
+    assert_eq!(drawn.events(), ["i0 6"]);
+    // Wherever those that wait go to, there is room again.
+    drawn.slice(1, (3, 0), (4, 6));
+    drawn.span(2, ROOT, (3, 9));
+    assert_eq!(drawn.events().len(), 8 + 2 + 8);
+    let left_bytes = (most - 16) * record_bytes;
+    assert_eq!(drawn.drawing.waiting_bytes, left_bytes);
+    drawn.look(LOOKS_KEPT + 1);
+    assert_eq!(drawn.drawing.waiting_bytes, 0);
+}

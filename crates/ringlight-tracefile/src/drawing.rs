@@ -5,12 +5,16 @@
 //! its life. Which of the two it is is known when it closes, or when a thread is in it once more than dropping a future
 //! takes; so the first two slices of each open span are kept back until then, for up to about a second.
 
+mod open;
+
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use ringlight_collector::record::{LogRecord, Record, Slice, SpanRecord, ThreadName};
 use ringlight_model::{CallsiteRegistry, Severity, SpanId};
+
+use open::{Kept, Live, Log, Opened, time_of};
 
 use crate::format::{Event, Flow, Format, Ids, Time};
 use crate::meaning::{Args, Callsites, message, span_name};
@@ -78,93 +82,9 @@ struct Thread {
     seen: u64,
 }
 
-/// The slices of a span that are kept back.
-#[derive(Debug, Clone, Copy)]
-struct Kept {
-    first: Slice,
-    second: Option<Slice>,
-}
-
-/// A span that is open.
-#[derive(Default)]
-struct Live {
-    kept: Option<Kept>,
-    /// Whether slices have been drawn, as some of several.
-    is_drawn: bool,
-    /// Who opened it, if that was another thread than the one that was in it first, and that one and since when.
-    opened: Option<Opened>,
-    /// What was logged in it and waits for the slice it belongs to.
-    logs: Vec<Log>,
-    /// The look before which it came up last.
-    seen: u64,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Opened {
-    by: u64,
-    first: (u64, u64),
-}
-
-/// A log record, drawn but for the thread.
-struct Log {
-    time: u64,
-    record: Vec<u8>,
-}
-
 impl std::fmt::Debug for Drawing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Drawing").finish_non_exhaustive()
-    }
-}
-
-impl Opened {
-    fn of(slice: &Slice) -> Option<Self> {
-        (slice.opened_by != 0).then_some(Self {
-            by: slice.opened_by,
-            first: (slice.thread, slice.start_unix_nano),
-        })
-    }
-}
-
-impl Kept {
-    const fn new(first: Slice) -> Self {
-        Self {
-            first,
-            second: None,
-        }
-    }
-
-    /// The span closes: its slice, if it is shown as one. What comes after that is next to nothing, as where a future is
-    /// dropped that was polled once.
-    fn whole(&self, life: Time) -> Option<&Slice> {
-        /// What dropping a future that has ended takes at most.
-        const NOTHING_NANOS: u64 = 2_000;
-        let is_nothing = |second: Slice| {
-            second.thread == self.first.thread && time_of(&second).length() <= NOTHING_NANOS
-        };
-        let is_whole = covers(time_of(&self.first), life) && self.second.is_none_or(is_nothing);
-        is_whole.then_some(&self.first)
-    }
-}
-
-impl Live {
-    /// Those of the log records that are of this slice.
-    fn logs_in(&mut self, slice: &Slice) -> Vec<Log> {
-        let time = slice.start_unix_nano..=slice.end_unix_nano;
-        (self.logs.extract_if(.., |log| time.contains(&log.time))).collect()
-    }
-}
-
-const fn time_of(slice: &Slice) -> Time {
-    Time {
-        start: slice.start_unix_nano,
-        end: slice.end_unix_nano,
-    }
-}
-
-impl Time {
-    const fn length(self) -> u64 {
-        self.end.saturating_sub(self.start)
     }
 }
 
@@ -562,14 +482,6 @@ impl Drawing {
             },
         });
     }
-}
-
-/// Whether a slice is all of a span's life, but for a moment before and after.
-fn covers(slice: Time, life: Time) -> bool {
-    /// What opening and closing a span may take.
-    const MOMENT_NANOS: u64 = 20_000;
-    let rest = life.length().saturating_sub(slice.length());
-    rest <= MOMENT_NANOS.max(life.length() / 10)
 }
 
 fn level(severity: Severity) -> &'static str {

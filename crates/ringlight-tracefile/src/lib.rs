@@ -8,7 +8,8 @@
 //! - A span that was not, such as a future that a runtime polls, is a slice wherever a thread was in it, which are shown
 //!   to follow each other, and a track of its own for its life, with its fields.
 //! - A span that another thread was in than that which opened it is shown to follow from there.
-//! - Log records are instants on the thread they were logged on.
+//! - Log records are instants on the thread that was in their span, if it leaves it within a second; others, and those
+//!   outside of spans, are instants of the process.
 //! - What a [`CounterSource`] reads is a track for each counter.
 //!
 //! Nothing waits for the disk. 4 MiB of events wait to be written at most; what finds no room there, or none on the

@@ -293,9 +293,16 @@ impl Drawing {
         self.closed[Self::closed_place(span)] == span
     }
 
-    pub(crate) fn record(&mut self, record: &Record<'_>, registry: &CallsiteRegistry) {
+    /// Draws what a thread recorded, if it is known which one.
+    pub(crate) fn record(
+        &mut self,
+        record: &Record<'_>,
+        thread: Option<u64>,
+        registry: &CallsiteRegistry,
+    ) {
         match record {
             Record::Span(span) => self.span(span, registry),
+            Record::Log(log) if thread.is_some() => self.draw_log(log, thread, registry),
             Record::Log(log) => self.log(log, registry),
         }
     }
@@ -370,6 +377,7 @@ impl Drawing {
         }
     }
 
+    /// A log record of a thread that is not known unless a slice tells.
     fn log(&mut self, log: &LogRecord<'_>, registry: &CallsiteRegistry) {
         let span = log.span_id();
         if self.last.is_some_and(|last| last.first.span_id == span) {

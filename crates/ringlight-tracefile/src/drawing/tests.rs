@@ -73,7 +73,7 @@ impl Drawn {
         let mut bytes = vec![0; (header.len() + items.len()) * 8];
         copy_words(header.iter().chain(items).copied(), &mut bytes);
         let record = Record::parse(&bytes).unwrap();
-        self.drawing.record(&record, &self.registry);
+        self.drawing.record(&record, None, &self.registry);
     }
 
     fn look(&mut self, times: u64) {

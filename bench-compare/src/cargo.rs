@@ -46,7 +46,10 @@ mod tests {
 {"reason":"compiler-artifact","target":{"name":"ringlight"},"executable":"/x/ringlight"}
 {"reason":"build-finished","success":true}
 "#;
-        assert_eq!(binary(messages, "ringlight"), Some(PathBuf::from("/x/ringlight")));
+        assert_eq!(
+            binary(messages, "ringlight"),
+            Some(PathBuf::from("/x/ringlight"))
+        );
         assert_eq!(binary(b"not json", "ringlight"), None);
     }
 }

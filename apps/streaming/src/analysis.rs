@@ -22,6 +22,10 @@ pub struct Analysis {
     skip_all,
     fields(stream_id = %stream_id, chunk_len = samples.len() * 2, analysis.dominant, analysis.share)
 )]
+#[cfg_attr(
+    not(feature = "profiling"),
+    expect(unused_variables, reason = "only its span has it")
+)]
 pub async fn analyze(stream_id: StreamId, samples: &[i16]) -> Analysis {
     let count = samples.len().max(1) as f64;
     let mean = samples.iter().copied().map(f64::from).sum::<f64>() / count;

@@ -146,6 +146,10 @@ pub async fn process_message(
     skip_all,
     fields(stream_id = %stream_id, chunk_len = current.as_bytes().len(), distance)
 )]
+#[cfg_attr(
+    not(feature = "profiling"),
+    expect(unused_variables, reason = "only its span has it")
+)]
 pub async fn compare(
     stream_id: StreamId,
     previous: Option<Samples<'_>>,

@@ -1,6 +1,6 @@
 //! Runs the applications in turns, and makes figures of what they took.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, io::Write as _, path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
 use bench_workload::{Cores, Outcome, SignalOutcome, Telemetry};
@@ -21,6 +21,9 @@ use crate::{
 
 /// One of these is what a sample is of.
 type Key = (Case, &'static str);
+
+/// What follows the number in a notice of the product.
+const MISSING: &str = " events are missing in the trace files";
 
 /// The name of a process in what differed.
 const BENCH: &str = "features";
@@ -101,7 +104,9 @@ impl Runner<'_> {
         self.server
             .reset((case == Case::Axum).then_some(Shape::Request))?;
         let prometheus = free_address()?;
-        let dir = Scratch::new()?;
+        let scratch = Scratch::new()?;
+        let (files, said) = (Scratch::dir()?.join("files"), Scratch::dir()?.join("said"));
+        fs::create_dir(&files)?;
         let mut command = Command::new(binaries.of(row.build)?);
         without_telemetry_settings(&mut command);
         command.arg(if case == Case::Axum {
@@ -112,13 +117,14 @@ impl Runner<'_> {
         command.args(["--telemetry", &argument(row.telemetry)]);
         command.args(["--endpoint", self.endpoint()]);
         command.args(["--prometheus", &prometheus.to_string()]);
-        command.arg("--dir").arg(Scratch::dir()?);
+        command.arg("--dir").arg(files);
+        command.stderr(fs::File::create(&said)?);
         let scraper = row
             .telemetry
             .serves_metrics()
             .then(|| Scraper::start(prometheus));
         let units = self.sizes.features.units(case);
-        let outcome: Outcome = match case {
+        let mut outcome: Outcome = match case {
             Case::StreamingFlat => output_of(command.args(["--rate", "0"]).args(chunks(units)))?,
             Case::StreamingPaced => {
                 let rate = PACED_RATE.to_string();
@@ -131,11 +137,13 @@ impl Runner<'_> {
             }
         };
         let scrapes = scraper.map(Scraper::end).transpose()?;
-        drop(dir);
+        let said = fs::read_to_string(said)?;
+        std::io::stderr().write_all(said.as_bytes())?;
+        drop(scratch);
+        outcome.slices_dropped += events_missing(&said);
         let received = self.server.report()?;
         let what = format!("{BENCH} {} {}", case.name(), row.name);
-        let telemetry = row.telemetry;
-        for difference in differences(telemetry, case, units, &outcome, &received, scrapes) {
+        for difference in differences(row, case, units, &outcome, &received, scrapes) {
             let difference = format!("{what}: {difference}");
             self.results.differences.push(difference);
         }
@@ -148,6 +156,15 @@ impl Runner<'_> {
         }
         Ok((outcome, received))
     }
+}
+
+/// What the file lacks because the disk was slow, which only the notices on stderr tell.
+fn events_missing(said: &str) -> u64 {
+    let counts = said.lines().filter_map(|line| {
+        let (count, _) = line.split_once(MISSING)?;
+        count.rsplit(' ').next()?.parse::<u64>().ok()
+    });
+    counts.sum()
 }
 
 fn chunks(units: u64) -> [String; 2] {
@@ -175,13 +192,14 @@ impl FeatureSizes {
 
 /// What a process did otherwise than it was told: then its figures are of something else.
 fn differences(
-    telemetry: Telemetry,
+    row: &Row,
     case: Case,
     units: u64,
     outcome: &Outcome,
     received: &Received,
     scrapes: Option<u64>,
 ) -> Vec<String> {
+    let telemetry = row.telemetry;
     let mut differences = received.differences.clone();
     if case != Case::Axum && outcome.chunks != units {
         differences.push(format!("{} chunks of {units} processed", outcome.chunks));
@@ -200,7 +218,7 @@ fn differences(
             differences.push(format!("{arrived} {signal} received"));
         }
     }
-    if telemetry.sends_metrics() != (received.metrics_requests > 0) {
+    if row.has_metrics(case) != (received.metrics_requests > 0) {
         differences.push(format!(
             "{} requests with metrics received",
             received.metrics_requests
@@ -273,7 +291,8 @@ mod tests {
             ..Received::default()
         };
         change(&mut outcome, &mut received);
-        let found = differences(telemetry, Case::StreamingFlat, 5, &outcome, &received, None);
+        let row = ROWS.iter().find(|row| row.telemetry == telemetry).unwrap();
+        let found = differences(row, Case::StreamingFlat, 5, &outcome, &received, None);
         assert_eq!(found.len(), expected, "{telemetry:?}: {found:?}");
     }
 
@@ -289,6 +308,16 @@ mod tests {
         check(Telemetry::Otlp, |outcome, _| outcome.logs.dropped = 3, 1);
         check(Telemetry::TraceJson, |_, received| received.logs = 1, 1);
         check(Telemetry::Off, |_, received| received.spans = 1, 1);
+    }
+
+    #[test]
+    fn what_a_file_lacks_is_read_from_what_the_product_says() {
+        let product = include_str!("../../../crates/ringlight-tracefile/src/config.rs");
+        assert!(product.contains(&format!("{{events}}{MISSING}")));
+        let said =
+            format!("ringlight: 291{MISSING}, since\nsomething else\nringlight: 9{MISSING}\n");
+        assert_eq!(events_missing(&said), 300);
+        assert_eq!(events_missing(""), 0);
     }
 
     #[test]

@@ -128,7 +128,7 @@ impl Case {
 pub(crate) const OVER_OFF: &str = "percent_cpu_over_off";
 pub(crate) const OVER_BASE: &str = "percent_cpu_over_base";
 pub(crate) const RESIDENT: &str = "resident_mib_max";
-pub(crate) const SLICES_DROPPED: &str = "slices_dropped_per_process";
+pub(crate) const SLICES_DROPPED: &str = "slices_and_events_missing_per_process";
 /// Of the case [`BINARY`].
 pub(crate) const BINARY_SIZE: &str = "kib";
 pub(crate) const BINARY: &str = "features-binary";
@@ -193,6 +193,14 @@ impl Row {
         self.cases.contains(&case)
     }
 
+    /// Whether metrics are sent: the service has none of its own, and without `profiling` nobody else's.
+    fn has_metrics(&self, case: Case) -> bool {
+        let has_some = case != Case::Axum
+            || self.telemetry != Telemetry::Metrics
+            || self.build != Build::Plain;
+        self.telemetry.sends_metrics() && has_some
+    }
+
     /// Whether it is in the table of features, rather than in that of allocators alone.
     pub(crate) fn is_feature(&self) -> bool {
         !matches!(self.build, Build::Mimalloc | Build::Jemalloc)
@@ -228,7 +236,7 @@ pub(crate) static ROWS: [Row; 17] = [
     ),
     Row::new(
         "metrics",
-        "metrics over OTLP every second: the application's own",
+        "metrics over OTLP every second: the application's own, of which the service has none",
         (Build::Plain, Telemetry::Metrics),
         OFF,
     ),
@@ -255,11 +263,10 @@ pub(crate) static ROWS: [Row; 17] = [
     .only(&STREAMING),
     Row::new(
         "otlp-profiling",
-        "OTLP, built with `profiling`: channels are counted and are on spans",
+        "OTLP, built with `profiling`: channels are counted and on spans, functions with `#[ringlight::instrument]` are spans",
         (Build::Profiling, Telemetry::Otlp),
         "otlp",
-    )
-    .at_most(1.0, Some(1.0)),
+    ),
     Row::new(
         "prometheus",
         "the metrics of `system-metrics`, scraped every second",

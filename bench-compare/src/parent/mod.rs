@@ -107,13 +107,12 @@ pub(crate) fn without_telemetry_settings(command: &mut Command) -> &mut Command 
 
 /// Runs this program in another role to its end, and reads what it printed.
 pub(crate) fn run_child<T: DeserializeOwned>(arguments: &[String]) -> Result<T> {
-    output_of(this_program()?.args(arguments))
+    output_of(this_program()?.args(arguments).stderr(Stdio::inherit()))
 }
 
 /// Runs a process to its end, and reads what it printed.
 pub(crate) fn output_of<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
-    command.stdin(Stdio::null()).stderr(Stdio::inherit());
-    let output = command.output()?;
+    let output = command.stdin(Stdio::null()).output()?;
     if !output.status.success() {
         bail!("`{command:?}` failed: {}", output.status);
     }

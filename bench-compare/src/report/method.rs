@@ -109,7 +109,7 @@ fn features_method(sizes: &FeatureSizes) -> String {
          around it, sent through channels; the service is that of `axum`, on its core, {} requests. {} processes each, those of a round one after the other, \
          each round beginning with another row: what is over another row is reckoned round by round, and the median of that is \
          told. CPU time of the whole process from before the first chunk or request until everything is delivered and written. Rings \
-         that are full are waited for, so that nothing is dropped; slices of trace files never wait, nor does what is drawn while the disk is slow, which is told on stderr. Each row is a build with no more Cargo features than it \
+         that are full are waited for, so that nothing is dropped; slices of trace files never wait, nor does what is drawn while the disk is slow: what a file lacks is told. Each row is a build with no more Cargo features than it \
          takes, and the system's allocator. Metrics are sent and scraped every second. The counting server \
          is on any core beside the streaming application. Whatever was not sent, not served or not written, and whatever was though it was not asked for, \
          fails the bench.\n",

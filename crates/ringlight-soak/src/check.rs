@@ -1,10 +1,9 @@
 //! Whether the ledger says what the backend saw.
 
 use std::collections::{BTreeMap, HashMap};
-use std::iter::successors;
 
 use ringlight::{DropReason, LedgerSnapshot, Signal};
-use ringlight_testing::{Received, Seen};
+use ringlight_testing::{Received, Seen, wholes};
 
 use crate::mood::Fate;
 use crate::plan::{Ending, Plan};
@@ -134,15 +133,6 @@ fn tally(seen: &Seen, signal: Signal) -> Result<Tally, String> {
     }
     spans.check()?;
     Ok(tally)
-}
-
-/// The batches that this is a half of, or a half of a half, the smallest first.
-fn wholes(id: &str) -> impl Iterator<Item = String> {
-    let (process, number) = id.rsplit_once('-').unwrap_or((id, ""));
-    let wholes = successors(process.rsplit_once('.'), |(whole, _)| {
-        whole.rsplit_once('.')
-    });
-    wholes.map(move |(whole, _)| format!("{whole}-{number}"))
 }
 
 fn logs(request: &Received) -> u64 {

@@ -19,7 +19,7 @@ mod tls;
 
 pub use backend::{Backend, PATIENCE, Speech};
 pub use disk::{DiskOperation, FaultDisk};
-pub use received::{Received, Seen};
+pub use received::{Received, Seen, wholes};
 pub use reply::{Code, Reply};
 pub use request::Format;
 pub use tls::{Authority, Identity, TlsSetup};

@@ -1,6 +1,7 @@
 //! What the backend has seen.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::successors;
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -194,4 +195,14 @@ impl Seen {
                 && (id.is_empty() || known.insert(id.to_owned()))
         })
     }
+}
+
+/// The batches that the one of this id is a half of, or a half of a half, the smallest first: what is refused as a whole is
+/// tried in halves, and those of `p-7` are `p.1-7` and `p.2-7`.
+pub fn wholes(batch_id: &str) -> impl Iterator<Item = String> {
+    let (process, number) = batch_id.rsplit_once('-').unwrap_or((batch_id, ""));
+    let wholes = successors(process.rsplit_once('.'), |(whole, _)| {
+        whole.rsplit_once('.')
+    });
+    wholes.map(move |(whole, _)| format!("{whole}-{number}"))
 }

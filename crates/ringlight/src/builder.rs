@@ -10,7 +10,7 @@ use std::time::Duration;
 use ringlight_clock::Clock;
 use ringlight_collector::{
     CollectorConfig, DestinationConfig, ExporterBoxed, OverflowPolicy, Pipeline, Processing,
-    RecordSink, Redaction, SpoolConfig, TailSampling,
+    RecordSink, Redaction, SpoolConfig,
 };
 use ringlight_model::{CallsiteRegistry, KeyValue, Value};
 use tracing_core::{Dispatch, Subscriber};
@@ -24,24 +24,27 @@ use self::outputs::span_metrics;
 use self::outputs::{connect, lines, service_name};
 use self::start::{rings_max, running};
 use crate::InitError;
-use crate::budget::{self, OverheadBudget};
+use crate::budget;
 use crate::config::{
     ConsoleInput, Environment, Inputs, OfCode, ResourceDetector, Route, Routes, Settings,
 };
 use crate::controls;
 use crate::filter::{Choice, Output};
-use crate::sampling::{HeadSampling, Sampler, SamplingRule};
+use crate::sampling::{HeadSampling, SamplingRule};
 use crate::subscriber::{
     LayerFilter, Outputs, Registry, RinglightLayer, RinglightSubscriber, beside,
 };
 use crate::telemetry::Telemetry;
 
+#[cfg(feature = "clap")]
+mod arguments;
 mod console;
 mod logs;
 mod otlp;
 mod outputs;
 #[cfg(feature = "profiling")]
 mod runtime;
+mod sampling;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -172,20 +175,6 @@ impl Builder {
         self
     }
 
-    /// Takes over what the user gave on the command line.
-    #[cfg(feature = "clap")]
-    pub fn args(mut self, args: &crate::TelemetryArgs) -> Self {
-        self.inputs.argument_endpoint = args.otlp_endpoint.clone();
-        self.inputs.lines.argument_format = args.log_format;
-        #[cfg(feature = "profiling")]
-        self.inputs.traces.take_argument(args.trace_dir.as_deref());
-        #[cfg(feature = "prometheus")]
-        self.inputs
-            .metrics
-            .take_argument(args.prometheus.as_deref());
-        self
-    }
-
     /// What is recorded where `RUST_LOG` is not set: directives such as `info,my_crate=debug`.
     /// Default: `info`.
     pub fn default_filter(mut self, directives: impl Into<String>) -> Self {
@@ -214,36 +203,6 @@ impl Builder {
             .output_directives
             .push((output, directives.into()));
         self
-    }
-
-    /// Which traces are recorded. Default: `OTEL_TRACES_SAMPLER` and its argument, else every trace
-    /// that is not said elsewhere not to be.
-    pub fn sampler(mut self, sampler: Sampler) -> Self {
-        self.inputs.sampler = Some(sampler);
-        self
-    }
-
-    /// Exceptions from what the sampler says. The first rule that is about a trace decides; a
-    /// trace that began elsewhere is none of their business if the sampler is
-    /// [parent-based](Sampler::parent_based). Default: none.
-    pub fn sampling_rules(mut self, rules: impl IntoIterator<Item = SamplingRule>) -> Self {
-        self.sampling_rules = rules.into_iter().collect();
-        self
-    }
-
-    /// How much of the process's CPU time observing may take; when it takes more, fewer traces are
-    /// recorded until it does not. Default: the [governor](CollectorConfig::governor) given to
-    /// [`pipeline`](Self::pipeline), else `RINGLIGHT_OVERHEAD_BUDGET`, such as `2%`, else as much as it
-    /// takes.
-    pub fn overhead_budget(mut self, budget: OverheadBudget) -> Self {
-        self.inputs.overhead_budget = Some(budget);
-        self
-    }
-
-    /// Of the traces that are recorded, sends those that failed or were slow, and a share of the
-    /// others: judged once they are over. Default: all are sent, at once.
-    pub fn tail_sampling(self, tail_sampling: TailSampling) -> Self {
-        self.pipeline(move |config| config.tail_sampling = Some(tail_sampling))
     }
 
     /// Whether an event is, besides a log record, an event of the `tracing` span it happened in: named

@@ -86,3 +86,46 @@ fn what_is_wrong_with_the_file_keeps_telemetry_from_starting() {
     );
     assert_eq!(format!("{error:?}"), expected);
 }
+
+/// Log lines stay, as they do with `OTEL_SDK_DISABLED`.
+#[cfg(feature = "otel")]
+#[test]
+fn what_is_off_in_the_file_starts_nothing() {
+    let backend = ringlight_testing::Backend::start();
+    let dir = tempfile::tempdir().unwrap();
+    let (file, traces) = (dir.path().join("shop.toml"), dir.path().join("traces"));
+    let text = format!(
+        "[telemetry]\nenabled = false\notlp_endpoint = {:?}\ntrace_dir = {traces:?}\nbusy_times = true\n\
+         span_metrics = true\nspool_dir = {:?}\n",
+        backend.url(),
+        dir.path().join("spool"),
+    );
+    let start = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let builder = ringlight::builder()
+            .environment([("", ""); 0])
+            .log_format(ringlight::LogFormat::Off)
+            .config_file(&file);
+        let (dispatch, telemetry) = builder.build().unwrap();
+        tracing::dispatcher::with_default(&dispatch, || {
+            tracing::info_span!("work").in_scope(|| tracing::info!("done"));
+        });
+        let has_meters = telemetry.meter_provider().is_some();
+        telemetry.shutdown(std::time::Duration::from_secs(60));
+        has_meters
+    };
+    assert!(!start(&text));
+    let names = || {
+        let entries = std::fs::read_dir(dir.path()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(), ["shop.toml"]);
+    // The same file with that one word changed does all of it.
+    assert!(start(&text.replace("false", "true")));
+    #[cfg(feature = "profiling")]
+    assert_eq!(names(), ["shop.toml", "spool", "traces"]);
+    let seen = backend.stop();
+    assert!(seen.data().count() > 0);
+}

@@ -166,7 +166,7 @@ fn a_report_is_read_as_it_was_written() {
                 cost: None,
                 delivery: None,
                 // And those beside the accounts: what is recovered of each signal, and negative durations.
-                points: (accounts_points_count() + SIGNALS.len() + 1) as u64,
+                points: (accounts_points_count() + SIGNALS.len() + 2) as u64,
             }]
         );
         assert!(reports[0].ledger.balances());

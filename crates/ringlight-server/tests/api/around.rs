@@ -211,7 +211,6 @@ async fn the_status_accounts_for_everything() {
       "instance": "instance-1",
       "last_report_unix_nano": null,
       "negative_durations": 2,
-      "unmatched_exits": 3,
       "ring_bytes": 524288,
       "service": "shop",
       "signals": {
@@ -276,7 +275,8 @@ async fn the_status_accounts_for_everything() {
             }
           }
         }
-      ]
+      ],
+      "unmatched_exits": 3
     }
     "#);
     let traces = &mut status["signals"]["traces"];

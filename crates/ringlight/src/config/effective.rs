@@ -165,6 +165,15 @@ impl Said {
                 code.clone(),
             );
         }
+        #[cfg(feature = "otel")]
+        {
+            let interval = inputs.metrics.interval.map(units::written);
+            add("metric_export_interval", interval, code.clone());
+        }
+        #[cfg(feature = "prometheus")]
+        if let Some(crate::metrics::Scraped::At(address)) = &inputs.metrics.prometheus {
+            add("prometheus_address", Some(address.clone()), code.clone());
+        }
         let detectors = inputs.resource.detectors.as_ref().map(|detectors| {
             let names: Vec<_> = detectors.iter().map(|detector| detector.name()).collect();
             names.join(",")
@@ -248,6 +257,9 @@ const fn filter_key(output: Output) -> &'static str {
     }
 }
 
+/// What the sampler of `OTEL_TRACES_SAMPLER` wants to know.
+const SAMPLER_ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
+
 /// Follows settings through everything that may say something about them.
 struct Trail<'a> {
     reader: Reader<'a>,
@@ -303,10 +315,12 @@ impl Trail<'_> {
             && !self.is_beside_the_point(setting.key)
         {
             let place = self.file.map(|file| file.position_of(entry));
-            return (
-                entry.text.clone(),
-                SettingOrigin::File(place.unwrap_or_default()),
-            );
+            let value = match setting.key {
+                // The least there is.
+                "system_metrics_interval_secs" if entry.text == "0" => "1".to_owned(),
+                _ => entry.text.clone(),
+            };
+            return (value, SettingOrigin::File(place.unwrap_or_default()));
         }
         by_program.unwrap_or_else(|| (setting.default.replace('`', ""), SettingOrigin::Default))
     }
@@ -324,24 +338,60 @@ impl Trail<'_> {
             "otlp_endpoint" => &["OTEL_EXPORTER_OTLP_ENDPOINT"][..],
             "batch_delay" => &["OTEL_BLRP_SCHEDULE_DELAY"],
             "batch_records_max" => &["OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"],
+            "attribute_count_limit" => &[
+                "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+                "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT",
+            ],
+            "attribute_value_length_limit" => &[
+                "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+                "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+            ],
             "resource_detectors" => &["OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"],
             _ => &[],
         };
-        let names = setting.variable.iter().chain(also);
-        let name = names.copied().find(|name| {
-            self.reader.variable(name).is_some() && !self.settings.ignored.contains(*name)
-        })?;
+        let names = setting.variable.iter().chain(also).copied();
+        let names: Vec<_> = names.filter(|name| self.counts(name)).collect();
+        // Where there is one for each signal, the smaller holds.
+        let holds = |name: &&&str| {
+            let number = self
+                .reader
+                .variable(name)
+                .and_then(|text| text.parse().ok());
+            number.is_some() && number == self.number_of(setting.key)
+        };
+        let name = *names.iter().find(holds).or(names.first())?;
         let value = self.reader.variable(name)?;
         let value = match setting.key {
             "enabled" => (!value.eq_ignore_ascii_case("true")).to_string(),
             "batch_delay" | "metric_export_interval" | "otlp_timeout" => format!("{value}ms"),
-            "sample_rate" => match self.reader.variable("OTEL_TRACES_SAMPLER_ARG") {
-                Some(argument) if value.ends_with("traceidratio") => format!("{value} {argument}"),
+            "sample_rate" => match self.reader.variable(SAMPLER_ARGUMENT) {
+                Some(argument)
+                    if value.ends_with("traceidratio") && self.counts(SAMPLER_ARGUMENT) =>
+                {
+                    format!("{value} {argument}")
+                }
                 _ => value,
             },
             _ => value,
         };
         Some((value, self.of_variable(name)))
+    }
+
+    /// Whether a variable is set and was not ignored.
+    fn counts(&self, name: &str) -> bool {
+        self.reader.variable(name).is_some() && !self.settings.ignored.contains(name)
+    }
+
+    /// What came of a setting that several variables may say, in their unit.
+    fn number_of(&self, key: &str) -> Option<u128> {
+        let pipeline = &self.settings.pipeline;
+        match key {
+            "batch_delay" => Some(pipeline.batch_delay.as_millis()),
+            "batch_records_max" => Some(pipeline.batch_records_max as u128),
+            "attribute_count_limit" => Some(pipeline.limits.attributes_max as u128),
+            "attribute_value_length_limit" => Some(pipeline.limits.text_bytes_max as u128),
+            _ => None,
+        }
     }
 
     /// Who says what a variable does: it, or the specification's file in its place.

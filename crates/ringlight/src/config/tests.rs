@@ -755,3 +755,48 @@ fn prometheus_is_served_where_code_variables_or_the_file_say() {
         [false, true, true, false]
     );
 }
+
+#[test]
+fn what_is_told_to_hold_is_what_does() {
+    let variables = [
+        ("OTEL_BSP_SCHEDULE_DELAY", "5000"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "1000"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "no"),
+        ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "70"),
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "7"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "5"),
+        ("OTEL_TRACES_SAMPLER", "traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "7"),
+        ("RINGLIGHT_TRACE_DIR", "there"),
+        ("RINGLIGHT_TRACE_FILE_SIZE", "1KiB"),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut inputs = Inputs {
+        environment: Environment::Fixed(variables.into()),
+        ..Inputs::default()
+    };
+    #[cfg(feature = "otel")]
+    {
+        inputs.metrics.interval = Some(Duration::from_secs(2));
+    }
+    inputs.resource.service_name = Some("shop".to_owned());
+    let held = effective(inputs).unwrap();
+    let check = |key: &str, value: &str, origin: &str| {
+        let mut all = held.settings.iter();
+        let found = all.find(|setting| setting.key == key).unwrap();
+        let shown = (&*found.value, &*found.origin.to_string());
+        assert_eq!(shown, (value, origin), "{key}");
+    };
+    check("batch_delay", "1000ms", "OTEL_BLRP_SCHEDULE_DELAY");
+    check("batch_records_max", "70", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE");
+    check(
+        "attribute_count_limit",
+        "5",
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+    );
+    check("sample_rate", "traceidratio", "OTEL_TRACES_SAMPLER");
+    #[cfg(feature = "otel")]
+    check("metric_export_interval", "2s", "code");
+    #[cfg(feature = "profiling")]
+    check("trace_file_size", "64MiB", "default");
+}

@@ -24,6 +24,9 @@ const FILE_SIZE: &str = "RINGLIGHT_TRACE_FILE_SIZE";
 const DIR_SIZE_LIMIT: &str = "RINGLIGHT_TRACE_DIR_SIZE_LIMIT";
 #[cfg(feature = "profiling")]
 const INCLUDE_ARGS: &str = "RINGLIGHT_INCLUDE_ARGS";
+/// The least that either size may be.
+#[cfg(feature = "profiling")]
+const FILE_BYTES_LEAST: u64 = 64 << 10;
 /// Where files are with `backend = "local"` alone.
 #[cfg(feature = "profiling")]
 const DEFAULT_DIR: &str = ".local/traces";
@@ -102,11 +105,12 @@ fn file_in(reader: &mut Reader<'_>, directory: PathBuf) -> TraceFileConfig {
     if let Some(format) = reader.choice(FORMAT, "`json` or `perfetto`", |text| text.parse().ok()) {
         file.format = format;
     }
-    const SIZES: &str = "a size in `KiB`, `MiB` or `GiB`, such as `64MiB`";
-    if let Some(bytes) = reader.choice(FILE_SIZE, SIZES, units::size) {
+    const SIZES: &str = "a size from `64KiB` in `KiB`, `MiB` or `GiB`, such as `64MiB`";
+    let size = |text: &str| units::size(text).filter(|bytes| *bytes >= FILE_BYTES_LEAST);
+    if let Some(bytes) = reader.choice(FILE_SIZE, SIZES, size) {
         file.file_bytes_max = bytes;
     }
-    if let Some(bytes) = reader.choice(DIR_SIZE_LIMIT, SIZES, units::size) {
+    if let Some(bytes) = reader.choice(DIR_SIZE_LIMIT, SIZES, size) {
         file.directory_bytes_max = bytes;
     }
     file

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ringlight_clock::Clock;
 use ringlight_model::{CallsiteRegistry, Signal};
-use ringlight_ring::{RingReceiver, Wake};
+use ringlight_ring::{RingReceiver, Visited, Wake};
 use ringlight_spool::Spool;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -312,7 +312,10 @@ impl Collector {
         let since = self.looked_at;
         let drained = self
             .receiver
-            .drain(PASS_BYTES, |bytes| inbox.take(bytes, since, now));
+            .drain_turns(PASS_BYTES, |visited| match visited {
+                Visited::Turn(ring) => inbox.turn(ring),
+                Visited::Record(bytes) => inbox.take(bytes, since, now),
+            });
         inbox.post();
         if !drained.more {
             self.looked_at = now;
@@ -354,7 +357,10 @@ impl Collector {
         let inbox = &mut self.inbox;
         // The rings are closed, so this sees all there will ever be.
         self.receiver
-            .drain(usize::MAX, |bytes| inbox.take(bytes, since, now));
+            .drain_turns(usize::MAX, |visited| match visited {
+                Visited::Turn(ring) => inbox.turn(ring),
+                Visited::Record(bytes) => inbox.take(bytes, since, now),
+            });
         inbox.push_last();
         let ended = async { while keepers.join_next().await.is_some() {} };
         let _ = tokio::time::timeout_at(until, ended).await;

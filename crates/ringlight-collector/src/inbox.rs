@@ -128,6 +128,12 @@ impl Inbox {
         self.has_rules = self.processor.is_some();
     }
 
+    /// What comes next is out of this ring.
+    #[inline]
+    pub(crate) fn turn(&mut self, ring: usize) {
+        self.sinks.turn(ring);
+    }
+
     /// One record out of a ring, where it came after `since`, which its batch is counted from.
     #[inline]
     pub(crate) fn take(&mut self, bytes: &[u8], since: Instant, now: Instant) {

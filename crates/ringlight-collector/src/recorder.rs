@@ -201,6 +201,13 @@ impl Recorder {
         let _ = self.shared.on_look.set(on_look);
     }
 
+    /// Has each thread that gets a ring from now on tell its name first, as with its first [slice](Self::record_slice)
+    /// otherwise: sinks then know [who recorded](crate::RecordSink::recorded_by) what they are shown.
+    pub fn tell_threads(&self) {
+        // Relaxed: see `Shared::tells_threads`.
+        self.shared.tells_threads.store(true, Ordering::Relaxed);
+    }
+
     /// Whether this process has the collector's thread: one that was forked has not, and must not
     /// wait for it.
     pub(crate) fn has_collector(&self) -> bool {
@@ -280,6 +287,11 @@ impl Seat {
 
     #[cold]
     fn tell_name(&mut self, shared: &Shared) -> u64 {
+        let has_ring = self.producer(shared).is_some();
+        if has_ring && let Some(thread) = self.thread {
+            // It has just got the ring.
+            return thread;
+        }
         let (thread, name) = current_thread();
         let name = ThreadName::to_bytes(thread, &name);
         let told = match self.producer(shared) {
@@ -305,6 +317,11 @@ impl Seat {
                     producer.set_on_look(*on_look);
                 }
                 self.producer = Some(producer);
+                if shared.tells_threads() {
+                    // Also if it told it through the shared ring: this one is its own.
+                    self.thread = None;
+                    self.tell_name(shared);
+                }
             }
             Err(RegisterError::NoFreeSlot) => {
                 self.patience = REGISTER_AGAIN_RECORDS;

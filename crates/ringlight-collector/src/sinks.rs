@@ -12,6 +12,10 @@ use crate::sink::RecordSink;
 /// Shows records to local consumers.
 pub(crate) struct Sinks {
     sinks: Vec<Box<dyn RecordSink>>,
+    /// The ring that is drained, in the order they were made; zero is the one that threads share.
+    ring: usize,
+    /// Which thread records into each ring, as far as it told its name: none where no threads are asked for.
+    threads: Vec<Option<u64>>,
     /// Whether they were shown anything since they last handed it over.
     have_gathered: bool,
     /// Whether they were shown anything since they were flushed.
@@ -23,9 +27,38 @@ impl Sinks {
     pub(crate) fn new(sinks: Vec<Box<dyn RecordSink>>, notices: Notices) -> Self {
         Self {
             sinks,
+            ring: 0,
+            threads: Vec::new(),
             have_gathered: false,
             are_dirty: false,
             notices,
+        }
+    }
+
+    /// What comes next is out of this ring.
+    #[inline]
+    pub(crate) fn turn(&mut self, ring: usize) {
+        self.ring = ring;
+        if !self.threads.is_empty() {
+            self.tell_thread();
+        }
+    }
+
+    #[cold]
+    fn tell_thread(&mut self) {
+        let thread = self.threads.get(self.ring).copied().flatten();
+        self.each(|sink| sink.recorded_by(thread));
+    }
+
+    /// The ring that is drained is this thread's from now on.
+    fn note_thread(&mut self, thread: u64) {
+        const SHARED: usize = 0;
+        if self.ring != SHARED {
+            if self.threads.len() <= self.ring {
+                self.threads.resize(self.ring + 1, None);
+            }
+            self.threads[self.ring] = (thread != 0).then_some(thread);
+            self.tell_thread();
         }
     }
 
@@ -43,7 +76,10 @@ impl Sinks {
         if let Ok(slice) = Slice::parse(bytes) {
             self.each(|sink| sink.slice(&slice, callsites));
         } else if let Ok(name) = ThreadName::parse(bytes) {
-            self.each(|sink| sink.thread(&name));
+            if name.thread != 0 {
+                self.each(|sink| sink.thread(&name));
+            }
+            self.note_thread(name.thread);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::accounts::{Asides, Counted, SLICES_DROPPED};
 use crate::config::OverflowPolicy;
 use crate::mark::in_pipeline;
 use crate::notice::{Notice, Notices};
-use crate::record::{SLICE_WORDS, Slice, WORD_BYTES, copy_words};
+use crate::record::{SLICE_WORDS, Slice, ThreadName, WORD_BYTES, copy_words};
 
 /// A waiting producer looks at its ring at least this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     ///
     /// [`Recorder::set_on_look`]: crate::Recorder::set_on_look
     pub(crate) on_look: OnceLock<fn()>,
+    /// Whether threads tell their names before what they record.
+    pub(crate) tells_threads: AtomicBool,
     /// The process of the collector's thread. A forked child has a copy of everything else.
     process: u32,
 }
@@ -88,6 +90,7 @@ impl Shared {
             told_late: AtomicBool::new(false),
             found_no_ring: AtomicBool::new(false),
             on_look: OnceLock::new(),
+            tells_threads: AtomicBool::new(false),
             process,
         })
     }
@@ -99,11 +102,20 @@ impl Shared {
     /// A ring for one owner. None after the end, and none in a forked process, which has no
     /// collector.
     pub(crate) fn register(&self) -> Result<RingProducer, RegisterError> {
-        if self.has_collector() {
-            self.sender.register()
-        } else {
-            Err(RegisterError::Closed)
+        if !self.has_collector() {
+            return Err(RegisterError::Closed);
         }
+        let mut producer = self.sender.register()?;
+        if self.tells_threads() {
+            // It may be on any thread, and the ring may have been another one's.
+            let _ = producer.push(&ThreadName::to_bytes(0, ""));
+        }
+        Ok(producer)
+    }
+
+    pub(crate) fn tells_threads(&self) -> bool {
+        // Relaxed: whether a ring that is registered meanwhile has a name does not matter.
+        self.tells_threads.load(Ordering::Relaxed)
     }
 
     /// One record that its maker keeps when it is refused, and that only counts when it is not.

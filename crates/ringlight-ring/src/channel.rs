@@ -328,6 +328,16 @@ impl RingProducer {
     }
 }
 
+/// What [`RingReceiver::drain_turns`] visits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visited<'a> {
+    /// The records that come next are of this ring, by its place in the order of
+    /// [`RingSender::visit_rings`]: zero is the overflow ring.
+    Turn(usize),
+    /// A record.
+    Record(&'a [u8]),
+}
+
 /// What one [`RingReceiver::drain`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Drained {
@@ -367,19 +377,24 @@ impl RingReceiver {
     ///
     /// When `visit` unwinds, the record it was given counts as drained.
     pub fn drain(&mut self, bytes_max: usize, visit: impl FnMut(&[u8])) -> Drained {
+        self.drain_within(bytes_max, u64::MAX, records(visit))
+    }
+
+    /// As [`drain`](Self::drain), and says before the records of each turn of which ring they are.
+    pub fn drain_turns(&mut self, bytes_max: usize, visit: impl FnMut(Visited<'_>)) -> Drained {
         self.drain_within(bytes_max, u64::MAX, visit)
     }
 
     /// As [`drain`](Self::drain), bounded by a number of records instead of bytes.
     pub fn drain_records(&mut self, records_max: u64, visit: impl FnMut(&[u8])) -> Drained {
-        self.drain_within(usize::MAX, records_max, visit)
+        self.drain_within(usize::MAX, records_max, records(visit))
     }
 
     fn drain_within(
         &mut self,
         bytes_max: usize,
         records_max: u64,
-        mut visit: impl FnMut(&[u8]),
+        mut visit: impl FnMut(Visited<'_>),
     ) -> Drained {
         self.adopt_rings();
         for consumer in &mut self.consumers {
@@ -398,7 +413,9 @@ impl RingReceiver {
                 }
                 let quota_bytes = turn_bytes_max.min(bytes_max.saturating_sub(drained.bytes));
                 let quota_records = records_max - drained.records;
-                let (records, bytes) = consumer.drain(quota_bytes, quota_records, &mut visit);
+                visit(Visited::Turn(self.next_index));
+                let record = |record: &[u8]| visit(Visited::Record(record));
+                let (records, bytes) = consumer.drain(quota_bytes, quota_records, record);
                 drained.records += records;
                 drained.bytes += bytes;
                 idle_count = 0;
@@ -474,6 +491,15 @@ impl RingReceiver {
                 .iter()
                 .filter_map(|entry| Ring::consumer(&entry.ring)),
         );
+    }
+}
+
+/// Visits records, whichever ring they are of.
+fn records(mut visit: impl FnMut(&[u8])) -> impl FnMut(Visited<'_>) {
+    move |visited| {
+        if let Visited::Record(record) = visited {
+            visit(record);
+        }
     }
 }
 

@@ -50,7 +50,7 @@ mod spsc;
 mod sync;
 mod wake;
 
-pub use channel::{Drained, RingProducer, RingReceiver, RingSender, channel};
+pub use channel::{Drained, RingProducer, RingReceiver, RingSender, Visited, channel};
 pub use config::{Closed, ConfigError, RegisterError, ReserveError, RingConfig, WaitError};
 pub use owner::{Owner, OwnerThread, RingUse};
 pub use spsc::{COUNTERS, Reservation};

@@ -18,7 +18,7 @@ use std::{
 
 use ringlight_ring::{
     COUNTERS, ConfigError, Owner, RegisterError, ReserveError, RingConfig, RingProducer,
-    RingReceiver, RingSender, WaitError, Wake, channel,
+    RingReceiver, RingSender, Visited, WaitError, Wake, channel,
 };
 
 /// Long enough that only a defect reaches it.
@@ -132,6 +132,32 @@ fn drains_by_turns_within_the_bound() {
     assert_eq!(turns[2], [2; 4]);
     assert!(turns[3..].iter().flatten().all(|index| *index == 0));
     assert_eq!(turns.iter().flatten().count(), 68);
+}
+
+#[test]
+fn says_of_which_ring_records_are() {
+    let (sender, mut receiver) = open(1024, 2);
+    sender.overflow(|producer| producer.push(&[0]).unwrap());
+    let mut producers = [1_u8, 2].map(|ring| (ring, sender.register().unwrap()));
+    // The first one has more than a turn takes.
+    for (ring, producer) in &mut producers {
+        for _ in 0..if *ring == 1 { 60 } else { 4 } {
+            producer.push(&[*ring; 8]).unwrap();
+        }
+    }
+    let (mut turns, mut records) = (Vec::new(), 0);
+    let drained = receiver.drain_turns(usize::MAX, |visited| match visited {
+        Visited::Turn(ring) => turns.push(ring),
+        Visited::Record(record) => {
+            assert_eq!(turns.last(), Some(&usize::from(record[0])));
+            records += 1;
+        }
+    });
+    assert_eq!((drained.records, records), (65, 65));
+    assert!(turns.len() > 3);
+    turns.sort_unstable();
+    turns.dedup();
+    assert_eq!(turns, [0, 1, 2]);
 }
 
 #[test]

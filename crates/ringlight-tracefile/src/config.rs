@@ -19,7 +19,8 @@ pub struct TraceFileConfig {
     /// Where files are made; the directory is made as well. Files are called by session and time:
     /// `{session}_{20261130T014500.123Z}.json`.
     pub directory: PathBuf,
-    /// What tells this process from others in their names. Default: the process's number.
+    /// What tells this process from others in their names. Default: the process's number and one at random, since the first
+    /// process of every container has the same number: `1-8f3a02c4`.
     pub session: String,
     /// What the process is called. Default: nothing.
     pub process: String,
@@ -48,7 +49,7 @@ impl TraceFileConfig {
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
-            session: std::process::id().to_string(),
+            session: format!("{}-{:08x}", std::process::id(), fastrand::u32(..)),
             process: String::new(),
             format: TraceFileFormat::default(),
             include_args: true,
@@ -139,5 +140,17 @@ impl fmt::Display for TraceFileNotice {
                 "{events} events are missing in the trace files, since they could not be written in time"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_containers_have_different_sessions() {
+        let session = || TraceFileConfig::new("traces").session;
+        assert!(session().starts_with(&format!("{}-", std::process::id())));
+        assert_ne!(session(), session());
     }
 }

@@ -5,19 +5,27 @@
 //! its life. Which of the two it is is known when it closes, or when a thread is in it once more than dropping a future
 //! takes; so the first two slices of each open span are kept back until then, for up to about a second.
 
+mod open;
+
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use ringlight_collector::record::{LogRecord, Record, Slice, SpanRecord, ThreadName};
 use ringlight_model::{CallsiteRegistry, Severity, SpanId};
 
+use open::{Kept, Live, Log, Opened, time_of};
+
 use crate::format::{Event, Flow, Format, Ids, Time};
 use crate::meaning::{Args, Callsites, message, span_name};
 
-/// Spans of which something is kept at most. What comes beyond is drawn as it comes.
+/// Spans of which something is kept at most: one more takes the place of that which came up longest ago. Of some the end
+/// never comes, since it found no room in a ring.
 const LIVE_MAX: usize = 65_536;
 /// Log records that wait for a slice of one span.
 const WAITING_MAX: usize = 32;
+/// Bytes of waiting log records from which on no more wait: those are drawn as they come.
+const WAITING_BYTES_MAX: usize = 4 << 20;
 /// Looks after which what waits is drawn as it is.
 const LOOKS_KEPT: u64 = 4;
 /// Spans that closed last, as far as they are told apart by the lowest bits of their ids.
@@ -26,7 +34,7 @@ const CLOSED: usize = 4096;
 pub(crate) const BUFFER_BYTES_MAX: usize = 4 << 20;
 /// Bytes of a buffer that are kept for what is drawn next.
 const BUFFER_BYTES_KEPT: usize = 1 << 20;
-/// Threads whose names are kept for the next file.
+/// Threads whose names are kept for the next file: one more takes the place of that which was in a span longest ago.
 const THREADS_MAX: usize = 4096;
 
 /// What has been drawn and not been written, and what is yet to be drawn.
@@ -34,11 +42,18 @@ pub(crate) struct Drawing {
     pen: Pen,
     include_args: bool,
     callsites: Callsites,
-    threads: HashMap<u64, String>,
+    threads: HashMap<u64, Thread, RandomState>,
+    /// The thread that was in a span last, if that is noted of it; zero if not.
+    noted: u64,
     /// What came last, if it is all there is of its span: the span itself mostly comes next.
     last: Option<Kept>,
     /// Other spans that are open and of which something is there.
     live: HashMap<SpanId, Live, RandomState>,
+    /// All that were open when it was made, each with the look before which it had come up last: the one that came up
+    /// longest ago at the end. Up to [`LIVE_MAX`], of which some have come up again or closed since.
+    oldest: Vec<(SpanId, u64)>,
+    /// Bytes of all log records that wait: below [`WAITING_BYTES_MAX`] and a record.
+    waiting_bytes: usize,
     /// Of spans that closed lately, slices may come that another thread had still in its ring.
     closed: Box<[SpanId]>,
     /// Counts looks at what waits.
@@ -60,93 +75,16 @@ pub(crate) struct Buffer {
     pub(crate) dropped: u64,
 }
 
-/// The slices of a span that are kept back.
-#[derive(Debug, Clone, Copy)]
-struct Kept {
-    first: Slice,
-    second: Option<Slice>,
-}
-
-/// A span that is open.
-#[derive(Default)]
-struct Live {
-    kept: Option<Kept>,
-    /// Whether slices have been drawn, as some of several.
-    is_drawn: bool,
-    /// Who opened it, if that was another thread than the one that was in it first, and that one and since when.
-    opened: Option<Opened>,
-    /// What was logged in it and waits for the slice it belongs to.
-    logs: Vec<Log>,
-    /// The look before which it came up last.
+/// A thread that has a name.
+struct Thread {
+    name: String,
+    /// The look before which it was in a span last.
     seen: u64,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Opened {
-    by: u64,
-    first: (u64, u64),
-}
-
-/// A log record, drawn but for the thread.
-struct Log {
-    time: u64,
-    record: Vec<u8>,
 }
 
 impl std::fmt::Debug for Drawing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Drawing").finish_non_exhaustive()
-    }
-}
-
-impl Opened {
-    fn of(slice: &Slice) -> Option<Self> {
-        (slice.opened_by != 0).then_some(Self {
-            by: slice.opened_by,
-            first: (slice.thread, slice.start_unix_nano),
-        })
-    }
-}
-
-impl Kept {
-    const fn new(first: Slice) -> Self {
-        Self {
-            first,
-            second: None,
-        }
-    }
-
-    /// The span closes: its slice, if it is shown as one. What comes after that is next to nothing, as where a future is
-    /// dropped that was polled once.
-    fn whole(&self, life: Time) -> Option<&Slice> {
-        /// What dropping a future that has ended takes at most.
-        const NOTHING_NANOS: u64 = 2_000;
-        let is_nothing = |second: Slice| {
-            second.thread == self.first.thread && time_of(&second).length() <= NOTHING_NANOS
-        };
-        let is_whole = covers(time_of(&self.first), life) && self.second.is_none_or(is_nothing);
-        is_whole.then_some(&self.first)
-    }
-}
-
-impl Live {
-    /// Those of the log records that are of this slice.
-    fn logs_in(&mut self, slice: &Slice) -> Vec<Log> {
-        let time = slice.start_unix_nano..=slice.end_unix_nano;
-        (self.logs.extract_if(.., |log| time.contains(&log.time))).collect()
-    }
-}
-
-const fn time_of(slice: &Slice) -> Time {
-    Time {
-        start: slice.start_unix_nano,
-        end: slice.end_unix_nano,
-    }
-}
-
-impl Time {
-    const fn length(self) -> u64 {
-        self.end.saturating_sub(self.start)
     }
 }
 
@@ -189,9 +127,12 @@ impl Drawing {
                 format,
                 buffer: Buffer::default(),
             },
-            threads: HashMap::new(),
+            threads: HashMap::default(),
+            noted: 0,
             last: None,
             live: HashMap::default(),
+            oldest: Vec::new(),
+            waiting_bytes: 0,
             closed: vec![SpanId::INVALID; CLOSED].into(),
             looks: 0,
         }
@@ -210,7 +151,7 @@ impl Drawing {
     pub(crate) fn beginning(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.pen.format.begin(&mut out);
-        for (thread, name) in &self.threads {
+        for (thread, Thread { name, .. }) in &self.threads {
             let thread = *thread;
             (self.pen.format).event(&mut out, &Event::Thread { thread, name });
         }
@@ -231,8 +172,25 @@ impl Drawing {
             thread,
             name: &name,
         });
-        if self.threads.len() < THREADS_MAX {
-            self.threads.insert(thread, name.into_owned());
+        if self.threads.len() >= THREADS_MAX && !self.threads.contains_key(&thread) {
+            // It takes less time than to start a thread.
+            let oldest = self.threads.iter().min_by_key(|(_, thread)| thread.seen);
+            if let Some(oldest) = oldest.map(|(thread, _)| *thread) {
+                self.threads.remove(&oldest);
+            }
+        }
+        let (name, seen) = (name.into_owned(), self.looks);
+        self.threads.insert(thread, Thread { name, seen });
+    }
+
+    /// Notes that a thread is not one of those that were in a span long ago.
+    #[inline]
+    fn note(&mut self, thread: u64) {
+        if self.noted != thread {
+            self.noted = thread;
+            if let Some(thread) = self.threads.get_mut(&thread) {
+                thread.seen = self.looks;
+            }
         }
     }
 
@@ -246,6 +204,7 @@ impl Drawing {
     }
 
     pub(crate) fn slice(&mut self, slice: &Slice, registry: &CallsiteRegistry) {
+        self.note(slice.thread);
         if let Some(last) = &mut self.last
             && last.first.span_id == slice.span_id
             && last.second.is_none()
@@ -283,9 +242,10 @@ impl Drawing {
     #[inline]
     fn put_last_by(&mut self, registry: &CallsiteRegistry) {
         let Some(kept) = self.last.take() else { return };
-        if self.live.len() >= LIVE_MAX || self.has_closed(kept.first.span_id) {
+        if self.has_closed(kept.first.span_id) {
             return self.draw_some(Some(kept), registry);
         }
+        self.make_room(kept.first.span_id, registry);
         let live = Live {
             opened: Opened::of(&kept.first),
             kept: Some(kept),
@@ -293,6 +253,36 @@ impl Drawing {
             ..Live::default()
         };
         self.live.insert(kept.first.span_id, live);
+    }
+
+    /// Makes room for this span among those that are open.
+    #[inline]
+    fn make_room(&mut self, span: SpanId, registry: &CallsiteRegistry) {
+        if self.live.len() >= LIVE_MAX && !self.live.contains_key(&span) {
+            self.forget_oldest(registry);
+        }
+    }
+
+    /// Forgets the span that came up longest ago, as far as looks tell; what waits of it is drawn. Sorting them is done
+    /// once for all of them, and each that is passed over came up or closed since.
+    #[cold]
+    fn forget_oldest(&mut self, registry: &CallsiteRegistry) {
+        loop {
+            while let Some((span, seen)) = self.oldest.pop() {
+                if self.live.get(&span).is_some_and(|live| live.seen == seen)
+                    && let Some(live) = self.live.remove(&span)
+                {
+                    self.draw_some(live.kept, registry);
+                    for log in live.logs {
+                        self.draw_kept_log(&log, None, registry);
+                    }
+                    return;
+                }
+            }
+            let open = self.live.iter().map(|(span, live)| (*span, live.seen));
+            self.oldest.extend(open);
+            self.oldest.sort_unstable_by_key(|(_, seen)| Reverse(*seen));
+        }
     }
 
     fn closed_place(span: SpanId) -> usize {
@@ -303,9 +293,16 @@ impl Drawing {
         self.closed[Self::closed_place(span)] == span
     }
 
-    pub(crate) fn record(&mut self, record: &Record<'_>, registry: &CallsiteRegistry) {
+    /// Draws what a thread recorded, if it is known which one.
+    pub(crate) fn record(
+        &mut self,
+        record: &Record<'_>,
+        thread: Option<u64>,
+        registry: &CallsiteRegistry,
+    ) {
         match record {
             Record::Span(span) => self.span(span, registry),
+            Record::Log(log) if thread.is_some() => self.draw_log(log, thread, registry),
             Record::Log(log) => self.log(log, registry),
         }
     }
@@ -380,17 +377,21 @@ impl Drawing {
         }
     }
 
+    /// A log record of a thread that is not known unless a slice tells.
     fn log(&mut self, log: &LogRecord<'_>, registry: &CallsiteRegistry) {
         let span = log.span_id();
         if self.last.is_some_and(|last| last.first.span_id == span) {
             self.put_last_by(registry);
         }
-        let may_wait = span.is_valid() && !self.has_closed(span);
-        if may_wait && (self.live.len() < LIVE_MAX || self.live.contains_key(&span)) {
+        let may_wait =
+            span.is_valid() && !self.has_closed(span) && self.waiting_bytes < WAITING_BYTES_MAX;
+        if may_wait {
+            self.make_room(span, registry);
             let live = self.live.entry(span).or_default();
             if live.logs.len() < WAITING_MAX {
                 live.seen = self.looks;
                 let (time, record) = (log.time_unix_nano(), log.to_bytes());
+                self.waiting_bytes += record.len();
                 return live.logs.push(Log { time, record });
             }
         }
@@ -400,6 +401,7 @@ impl Drawing {
     /// Looks after what has waited long enough.
     pub(crate) fn look(&mut self, registry: &CallsiteRegistry) {
         self.looks += 1;
+        self.noted = 0;
         let before = self.looks.saturating_sub(LOOKS_KEPT);
         self.draw_waiting(before, registry);
     }
@@ -428,11 +430,9 @@ impl Drawing {
                 self.draw_kept_log(&log, None, registry);
             }
         }
-        // One that has been entered may be so again, which is then shown to follow, unless others need the room. One of
-        // which there were only log records is remembered for nothing.
-        let is_full = self.live.len() >= LIVE_MAX;
-        self.live
-            .retain(|_, live| !old(live) || live.is_drawn && !is_full);
+        // One that has been entered may be so again, which is then shown to follow. One of which there were only log
+        // records is remembered for nothing.
+        self.live.retain(|_, live| !old(live) || live.is_drawn);
     }
 
     /// Draws slices that were kept back, now that there are several of the span, or it has been open for long.
@@ -464,7 +464,9 @@ impl Drawing {
         });
     }
 
+    /// Draws a log record that has waited.
     fn draw_kept_log(&mut self, log: &Log, thread: Option<u64>, registry: &CallsiteRegistry) {
+        self.waiting_bytes -= log.record.len();
         if let Ok(Record::Log(log)) = Record::parse(&log.record) {
             self.draw_log(&log, thread, registry);
         }
@@ -488,14 +490,6 @@ impl Drawing {
             },
         });
     }
-}
-
-/// Whether a slice is all of a span's life, but for a moment before and after.
-fn covers(slice: Time, life: Time) -> bool {
-    /// What opening and closing a span may take.
-    const MOMENT_NANOS: u64 = 20_000;
-    let rest = life.length().saturating_sub(slice.length());
-    rest <= MOMENT_NANOS.max(life.length() / 10)
 }
 
 fn level(severity: Severity) -> &'static str {

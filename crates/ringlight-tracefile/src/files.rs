@@ -1,5 +1,6 @@
 //! The files of a directory: their names, which of them are kept, and what is written to them.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -19,16 +20,31 @@ pub(crate) fn make_directory(directory: &Path) -> io::Result<()> {
     builder.create(directory)
 }
 
-/// What files of one process are called.
-#[derive(Debug, Clone)]
+/// What files of one process are called, and which they are.
+#[derive(Debug)]
 pub(crate) struct Names {
-    pub(crate) directory: PathBuf,
-    /// What tells this process from others.
-    pub(crate) session: String,
-    pub(crate) extension: &'static str,
+    directory: PathBuf,
+    /// What tells this process from others. Others may have the same, if somebody chose it.
+    session: String,
+    extension: &'static str,
+    /// Those that were made here, as far as they were there when it was looked last.
+    own: HashSet<PathBuf>,
 }
 
 impl Names {
+    pub(crate) fn new(directory: PathBuf, session: String, extension: &'static str) -> Self {
+        Self {
+            directory,
+            session,
+            extension,
+            own: HashSet::new(),
+        }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The file of a time: `{session}_{20261130T014500.123Z}.json`.
     fn at(&self, unix_nano: u64) -> PathBuf {
         let Self {
@@ -36,13 +52,6 @@ impl Names {
         } = self;
         let name = format!("{session}_{}.{extension}", timestamp(unix_nano));
         self.directory.join(name)
-    }
-
-    /// Whether a file is one of this process.
-    fn are_of(&self, path: &Path) -> bool {
-        let name = path.file_name().and_then(|name| name.to_str());
-        let rest = name.and_then(|name| name.strip_prefix(&*self.session));
-        rest.is_some_and(|rest| rest.starts_with('_'))
     }
 
     /// Whether a file's name is one that some process of ours gave.
@@ -73,8 +82,13 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// A new file, for the user alone, which begins so.
-    pub(crate) fn create(names: &Names, unix_nano: u64, beginning: &[u8]) -> io::Result<Self> {
+    /// A new file, for the user alone, which begins so, now, which is the time that its name tells.
+    pub(crate) fn create(
+        names: &mut Names,
+        now: Instant,
+        unix_nano: u64,
+        beginning: &[u8],
+    ) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.append(true).create_new(true);
         #[cfg(unix)]
@@ -95,13 +109,14 @@ impl Output {
             file,
             path,
             len_bytes: 0,
-            since: Instant::now(),
+            since: now,
         };
         if let Err(error) = output.append(beginning) {
             // A file without a beginning is none.
             let _ = fs::remove_file(&output.path);
             return Err(error);
         }
+        names.own.insert(output.path.clone());
         Ok(output)
     }
 
@@ -122,7 +137,7 @@ impl Output {
 
 /// Deletes the oldest files, of this process and of others, until those that are left and one more of `more_bytes` are
 /// within the limit: none that another process may still be writing. This one must be writing none.
-pub(crate) fn prune(names: &Names, limit_bytes: u64, more_bytes: u64) {
+pub(crate) fn prune(names: &mut Names, limit_bytes: u64, more_bytes: u64) {
     let Ok(entries) = fs::read_dir(&names.directory) else {
         return;
     };
@@ -137,13 +152,15 @@ pub(crate) fn prune(names: &Names, limit_bytes: u64, more_bytes: u64) {
         })
         .collect();
     files.sort();
+    let own = files.iter().filter(|(_, _, path)| names.own.contains(path));
+    names.own = own.map(|(_, _, path)| path.clone()).collect();
     let mut sum: u64 = files.iter().map(|(_, len, _)| len).sum();
-    for (modified, len, path) in files {
+    for (modified, len, path) in &files {
         if sum.saturating_add(more_bytes) <= limit_bytes {
             return;
         }
-        let is_old = now.duration_since(modified).is_ok_and(|age| age > IN_USE);
-        if (is_old || names.are_of(&path)) && fs::remove_file(path).is_ok() {
+        let is_old = now.duration_since(*modified).is_ok_and(|age| age > IN_USE);
+        if (is_old || names.own.contains(path)) && fs::remove_file(path).is_ok() {
             sum -= len;
         }
     }
@@ -228,11 +245,7 @@ mod tests {
         file("b_20261130T014500.000Z.json", 2000);
         file("c_20261130T014500.000Z.json", 1);
         file("somebody-elses.json", 4000);
-        let names = |session: &str| Names {
-            directory: directory.path().to_owned(),
-            session: session.to_owned(),
-            extension: "json",
-        };
+        let names = |session: &str| Names::new(directory.path().into(), session.into(), "json");
         let left = || {
             let names = fs::read_dir(&directory)
                 .unwrap()
@@ -241,25 +254,39 @@ mod tests {
             names.sort();
             names.concat().replace("_20261130T014500.000Z.json", " ")
         };
-        prune(&names("d"), 400, 100);
+        prune(&mut names("d"), 400, 100);
         assert_eq!(left(), "a b c somebody-elses.json");
-        prune(&names("d"), 399, 100);
+        prune(&mut names("d"), 399, 100);
         assert_eq!(left(), "b c somebody-elses.json");
-        prune(&names("d"), 1, 100);
+        prune(&mut names("d"), 1, 100);
         assert_eq!(left(), "c somebody-elses.json");
-        prune(&names("c"), 1, 100);
-        assert_eq!(left(), "somebody-elses.json");
+        // Of the same session, and of one that begins as the other does.
+        file("c_d_20261130T014500.000Z.json", 1);
+        prune(&mut names("c"), 1, 100);
+        assert_eq!(left(), "c c_d somebody-elses.json");
+        // Its own it may delete at once, and knows no more of them than are there.
+        let mut names = names("c");
+        let now = Instant::now();
+        let own = [1, 2, 3].map(|time| {
+            let output = Output::create(&mut names, now, time, b"[").unwrap();
+            output.path
+        });
+        fs::remove_file(&own[0]).unwrap();
+        prune(&mut names, 202, 0);
+        assert_eq!(names.own, own[1..].iter().cloned().collect());
+        prune(&mut names, 1, 0);
+        assert_eq!(left(), "c c_d somebody-elses.json");
     }
 
     #[test]
     fn two_files_of_a_moment_have_different_names() {
         let directory = tempfile::tempdir().unwrap();
-        let names = Names {
-            directory: directory.path().to_owned(),
-            session: "s".to_owned(),
-            extension: "json",
+        let mut names = Names::new(directory.path().into(), "s".into(), "json");
+        let mut create = || {
+            Output::create(&mut names, Instant::now(), 5_000_000, b"[")
+                .unwrap()
+                .path
         };
-        let create = || Output::create(&names, 5_000_000, b"[").unwrap().path;
         assert_ne!(create(), create());
     }
 }

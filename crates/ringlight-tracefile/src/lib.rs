@@ -8,7 +8,8 @@
 //! - A span that was not, such as a future that a runtime polls, is a slice wherever a thread was in it, which are shown
 //!   to follow each other, and a track of its own for its life, with its fields.
 //! - A span that another thread was in than that which opened it is shown to follow from there.
-//! - Log records are instants on the thread they were logged on.
+//! - Log records are instants on the thread they were logged on. Of a thread that shares a ring it is not known which one
+//!   that was: there, it is the one that was in their span, if it leaves it within a second, or else the process.
 //! - What a [`CounterSource`] reads is a track for each counter.
 //!
 //! Nothing waits for the disk. 4 MiB of events wait to be written at most; what finds no room there, or none on the
@@ -51,6 +52,8 @@ pub struct TraceFile {
     shared: Arc<Shared>,
     /// During a pass over the rings that has shown it something: it takes a lock once a pass, and not once a record.
     drawing: Option<Box<Drawing>>,
+    /// Who recorded what it is shown, if that is known.
+    thread: Option<u64>,
 }
 
 impl TraceFile {
@@ -66,6 +69,7 @@ impl TraceFile {
         Ok(Self {
             shared,
             drawing: None,
+            thread: None,
         })
     }
 
@@ -81,11 +85,16 @@ impl TraceFile {
 
 impl RecordSink for TraceFile {
     fn record(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry) {
-        self.draw(|drawing| drawing.record(record, callsites));
+        let thread = self.thread;
+        self.draw(|drawing| drawing.record(record, thread, callsites));
     }
 
     fn slice(&mut self, slice: &Slice, callsites: &CallsiteRegistry) {
         self.draw(|drawing| drawing.slice(slice, callsites));
+    }
+
+    fn recorded_by(&mut self, thread: Option<u64>) {
+        self.thread = thread;
     }
 
     fn thread(&mut self, thread: &ThreadName<'_>) {

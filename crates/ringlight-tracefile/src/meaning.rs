@@ -33,16 +33,28 @@ impl Field {
     fn new(kind: CallsiteKind, name: &'static str, format: &Format) -> Self {
         let role = FieldRole::of(kind, name);
         let name = match role {
-            FieldRole::Attribute | FieldRole::StatusCode | FieldRole::SpanKind => Some(name),
-            FieldRole::StatusMessage => Some(STATUS_MESSAGE),
+            FieldRole::Attribute | FieldRole::StatusCode | FieldRole::SpanKind => {
+                Some(distinct(name.into()))
+            }
+            FieldRole::StatusMessage => Some(STATUS_MESSAGE.into()),
             FieldRole::SpanName | FieldRole::Body => None,
         };
-        let shown = name.map(|name| format.arg_name(name));
+        let shown = name.map(|name| format.arg_name(&name));
         Self { role, shown }
     }
 }
 
 const STATUS_MESSAGE: &str = "status_message";
+
+/// The name of a field as an argument: another one, if it is that of an argument which is no field.
+fn distinct(name: Cow<'_, str>) -> Cow<'_, str> {
+    match &*name {
+        "level" | "trace_id" | "span_id" | "parent_span_id" | STATUS_MESSAGE => {
+            format!("field.{name}").into()
+        }
+        _ => name,
+    }
+}
 
 impl Known {
     fn new(callsite: Arc<Callsite>, format: &Format) -> Self {
@@ -205,7 +217,9 @@ impl<'a> Args<'a> {
 /// What is shown under a name that is no field's.
 fn named<'a>(item: &Item<'a>) -> Option<(Cow<'a, str>, ValueRef<'a>)> {
     match item {
-        Item::Attribute(KeyRef::Name(name), value) => Some((String::from_utf8_lossy(name), *value)),
+        Item::Attribute(KeyRef::Name(name), value) => {
+            Some((distinct(String::from_utf8_lossy(name)), *value))
+        }
         Item::StatusMessage(text) => Some((STATUS_MESSAGE.into(), ValueRef::Text(*text))),
         _ => None,
     }

@@ -110,24 +110,44 @@ pub(crate) fn start(
     config: TraceFileConfig,
     callsites: Arc<CallsiteRegistry>,
 ) -> Result<Arc<Shared>, TraceFileError> {
+    let mut writing = prepare(config, callsites)?;
+    let shared = Arc::clone(&writing.shared);
+    std::thread::Builder::new()
+        .name("ringlight-tracefile".to_owned())
+        .spawn(move || {
+            mark_thread();
+            writing.run();
+        })
+        .map_err(TraceFileError::Thread)?;
+    Ok(shared)
+}
+
+/// Makes the first file.
+fn prepare(
+    config: TraceFileConfig,
+    callsites: Arc<CallsiteRegistry>,
+) -> Result<Writing, TraceFileError> {
     let process = Process {
         pid: std::process::id(),
         name: config.process,
         zero_unix_nano: files::now_unix_nano(),
     };
-    let names = Names {
-        directory: config.directory,
-        session: config.session,
-        extension: config.format.extension(),
-    };
+    let extension = config.format.extension();
+    let mut names = Names::new(config.directory, config.session, extension);
     let drawing = Drawing::new(Format::new(config.format, process), config.include_args);
     let file_bytes_max = config.file_bytes_max.max(FILE_BYTES_MIN);
-    let made = files::make_directory(&names.directory).and_then(|()| {
-        files::prune(&names, config.directory_bytes_max, file_bytes_max);
-        Output::create(&names, files::now_unix_nano(), &drawing.beginning())
+    let now = Instant::now();
+    let made = files::make_directory(names.directory()).and_then(|()| {
+        files::prune(&mut names, config.directory_bytes_max, file_bytes_max);
+        Output::create(
+            &mut names,
+            now,
+            files::now_unix_nano(),
+            &drawing.beginning(),
+        )
     });
     let output = made.map_err(|source| TraceFileError::Directory {
-        directory: names.directory.clone(),
+        directory: names.directory().to_owned(),
         source,
     })?;
     let shared = Arc::new(Shared {
@@ -141,8 +161,8 @@ pub(crate) fn start(
         changed: Condvar::new(),
         is_back: Condvar::new(),
     });
-    let mut writing = Writing {
-        shared: Arc::clone(&shared),
+    Ok(Writing {
+        shared,
         callsites,
         output: Some(output),
         names,
@@ -151,20 +171,12 @@ pub(crate) fn start(
         directory_bytes_max: config.directory_bytes_max,
         counters: config.counters,
         counter_interval: config.counter_interval,
-        counters_at: Instant::now(),
-        looked_at: Instant::now(),
+        counters_at: Some(now),
+        looked_at: now,
         on_notice: config.on_notice,
         is_failing: false,
         lost: 0,
-    };
-    std::thread::Builder::new()
-        .name("ringlight-tracefile".to_owned())
-        .spawn(move || {
-            mark_thread();
-            writing.run();
-        })
-        .map_err(TraceFileError::Thread)?;
-    Ok(shared)
+    })
 }
 
 /// The thread's own.
@@ -179,7 +191,8 @@ struct Writing {
     directory_bytes_max: u64,
     counters: Option<Box<dyn CounterSource>>,
     counter_interval: Duration,
-    counters_at: Instant,
+    /// When they are to be read next; `None` if that is further away than can be told.
+    counters_at: Option<Instant>,
     looked_at: Instant,
     on_notice: Arc<dyn Fn(&TraceFileNotice) + Send + Sync>,
     is_failing: bool,
@@ -204,20 +217,25 @@ impl Writing {
         let mut empty = Buffer::default();
         loop {
             let is_over = shared.wait();
-            self.read_counters();
-            self.look(is_over);
-            let buffer = shared.with_drawing(|drawing| drawing.take(empty));
-            self.write(&buffer);
-            empty = buffer.emptied();
+            empty = self.pass(empty, is_over, Instant::now());
             if is_over {
                 return self.finish();
             }
         }
     }
 
+    /// Writes what there is at this time; what is drawn from now on goes into the empty buffer, of which another is
+    /// returned.
+    fn pass(&mut self, empty: Buffer, is_over: bool, now: Instant) -> Buffer {
+        self.read_counters(now);
+        self.look(is_over, now);
+        let buffer = self.shared.with_drawing(|drawing| drawing.take(empty));
+        self.write(&buffer, now);
+        buffer.emptied()
+    }
+
     /// Has what waits drawn that has waited long enough.
-    fn look(&mut self, is_over: bool) {
-        let now = Instant::now();
+    fn look(&mut self, is_over: bool, now: Instant) {
         let callsites = &self.callsites;
         if is_over {
             self.shared
@@ -229,12 +247,12 @@ impl Writing {
     }
 
     /// Reads counters if it is time. A source that panics is not asked again.
-    fn read_counters(&mut self) {
-        let now = Instant::now();
-        let Some(mut counters) = self.counters.take_if(|_| now >= self.counters_at) else {
+    fn read_counters(&mut self, now: Instant) {
+        let is_time = self.counters_at.is_some_and(|at| now >= at);
+        let Some(mut counters) = self.counters.take_if(|_| is_time) else {
             return;
         };
-        self.counters_at = now + self.counter_interval;
+        self.counters_at = now.checked_add(self.counter_interval);
         let time = files::now_unix_nano();
         let mut read = Vec::new();
         let reading = catch_unwind(AssertUnwindSafe(|| {
@@ -251,15 +269,15 @@ impl Writing {
         });
     }
 
-    fn write(&mut self, buffer: &Buffer) {
+    fn write(&mut self, buffer: &Buffer, now: Instant) {
         self.lost += buffer.dropped;
-        if self.is_full(buffer.bytes.len()) {
+        if self.is_full(buffer.bytes.len(), now) {
             self.rotate();
         }
         if buffer.bytes.is_empty() {
             return;
         }
-        match self.append(&buffer.bytes) {
+        match self.append(&buffer.bytes, now) {
             Ok(()) => {
                 self.is_failing = false;
                 self.tell_lost();
@@ -271,26 +289,26 @@ impl Writing {
         }
     }
 
-    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    fn append(&mut self, bytes: &[u8], now: Instant) -> std::io::Result<()> {
         let output = match &mut self.output {
             Some(output) => output,
-            none => none.insert(Self::create(&self.names, &self.shared)?),
+            none => none.insert(Self::create(&mut self.names, &self.shared, now)?),
         };
         output.append(bytes)
     }
 
-    fn create(names: &Names, shared: &Shared) -> std::io::Result<Output> {
+    fn create(names: &mut Names, shared: &Shared, now: Instant) -> std::io::Result<Output> {
         // Whoever took the directory away meant the files in it.
-        files::make_directory(&names.directory)?;
+        files::make_directory(names.directory())?;
         let beginning = shared.with_drawing(|drawing| drawing.beginning());
-        Output::create(names, files::now_unix_nano(), &beginning)
+        Output::create(names, now, files::now_unix_nano(), &beginning)
     }
 
     /// Whether the file is to be followed by another one, where so much is to be written.
-    fn is_full(&self, more_bytes: usize) -> bool {
+    fn is_full(&self, more_bytes: usize, now: Instant) -> bool {
         self.output.as_ref().is_some_and(|output| {
             output.len_bytes + more_bytes as u64 > self.file_bytes_max
-                || output.since.elapsed() >= self.file_time_max
+                || now.saturating_duration_since(output.since) >= self.file_time_max
                 || !output.path.exists()
         })
     }
@@ -298,7 +316,8 @@ impl Writing {
     /// Ends the file. The next one is begun where there is something to write.
     fn rotate(&mut self) {
         self.end_file();
-        files::prune(&self.names, self.directory_bytes_max, self.file_bytes_max);
+        let (limit, more) = (self.directory_bytes_max, self.file_bytes_max);
+        files::prune(&mut self.names, limit, more);
     }
 
     fn end_file(&mut self) {
@@ -317,7 +336,7 @@ impl Writing {
     fn tell_failing(&mut self, error: std::io::Error) {
         if !std::mem::replace(&mut self.is_failing, true) {
             let path = self.output.as_ref().map(|output| output.path.clone());
-            let path = path.unwrap_or_else(|| self.names.directory.clone());
+            let path = path.unwrap_or_else(|| self.names.directory().to_owned());
             (self.on_notice)(&TraceFileNotice::Failing { path, error });
         }
     }
@@ -329,3 +348,6 @@ impl Writing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

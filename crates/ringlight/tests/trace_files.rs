@@ -337,6 +337,36 @@ fn slices_of_a_thread_are_within_each_other_or_apart() {
 }
 
 #[test]
+fn log_records_are_on_the_thread_they_were_logged_on() {
+    let events = drawn_with(
+        builder(),
+        |_| (),
+        |directory| {
+            let _outer = info_span!("outer").entered();
+            for step in 0..40 {
+                info!(step, "in a long span");
+            }
+            // Nobody waits for the end of the span.
+            wait_for(directory, "in a long span", 40);
+            let dispatch = tracing::dispatcher::get_default(Clone::clone);
+            let work = move || {
+                tracing::dispatcher::with_default(&dispatch, || info!("outside of spans"));
+            };
+            let thread = std::thread::Builder::new().name("spanless".to_owned());
+            thread.spawn(work).unwrap().join().unwrap();
+        },
+    );
+    let outer = one(&events, "X", "outer");
+    let inside = of(&events, "i", "in a long span");
+    assert!(inside.len() == 40 && inside.iter().all(|log| is_within(log, outer)));
+    let names = of(&events, "M", "thread_name");
+    let outside = one(&events, "i", "outside of spans");
+    assert_ne!(outside["tid"], outer["tid"]);
+    let named = names.iter().find(|event| event["tid"] == outside["tid"]);
+    assert_eq!(named.unwrap()["args"]["name"], "spanless");
+}
+
+#[test]
 fn counters_are_tracks_of_their_own() {
     let often = |config: &mut TraceFileConfig| config.counter_interval = Duration::from_millis(1);
     let events = drawn_with(builder(), often, |directory| {

@@ -1,11 +1,12 @@
 //! What is for sinks alone.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ringlight_collector::record::{Record, Slice, ThreadName};
-use ringlight_collector::{CollectorConfig, DestinationConfig, Pipeline, RecordSink};
-use ringlight_model::{CallsiteId, CallsiteRegistry, Signal, SpanId, TraceId};
+use ringlight_collector::record::{LogHeader, Record, Slice, ThreadName, copy_words};
+use ringlight_collector::{CollectorConfig, DestinationConfig, Pipeline, RecordSink, Recorder};
+use ringlight_model::{CallsiteId, CallsiteRegistry, Severity, Signal, Span, SpanId, TraceId};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -16,11 +17,24 @@ struct Kept(Arc<Mutex<Seen>>);
 struct Seen {
     slices: Vec<Slice>,
     threads: Vec<(u64, String)>,
+    /// The thread that recorded what comes next, and those of records by their time.
+    thread: Option<u64>,
+    recorded: BTreeMap<u64, Option<u64>>,
 }
 
 impl RecordSink for Kept {
-    fn record(&mut self, _: &Record<'_>, _: &CallsiteRegistry) {
-        panic!("there are none");
+    fn record(&mut self, record: &Record<'_>, _: &CallsiteRegistry) {
+        let time = match record {
+            Record::Log(log) => log.time_unix_nano(),
+            Record::Span(span) => span.start_unix_nano(),
+        };
+        let mut seen = self.0.lock().unwrap();
+        let thread = seen.thread;
+        seen.recorded.insert(time, thread);
+    }
+
+    fn recorded_by(&mut self, thread: Option<u64>) {
+        self.0.lock().unwrap().thread = thread;
     }
 
     fn slice(&mut self, slice: &Slice, _: &CallsiteRegistry) {
@@ -83,6 +97,7 @@ fn slices_come_with_their_thread_and_are_in_no_ledger() {
     let Seen {
         slices,
         threads: mut names,
+        ..
     } = std::mem::take(&mut *kept.0.lock().unwrap());
     names.sort_by(|a, b| a.1.cmp(&b.1));
     let called: Vec<_> = names.iter().map(|(_, name)| &**name).collect();
@@ -97,6 +112,49 @@ fn slices_come_with_their_thread_and_are_in_no_ledger() {
         assert_eq!(ledger.account(signal).submitted, 0);
     }
     assert_eq!(pipeline.slices_dropped(), 0);
+}
+
+/// Records a log record of that time, and says on which thread.
+fn log(recorder: &Recorder, time: u64) -> u64 {
+    let header = LogHeader::new(CallsiteId::new(3), Severity::INFO, time).to_words();
+    let fill = |out: &mut [u8]| copy_words(header.iter().copied(), out);
+    assert!(recorder.record(Signal::Logs, header.len() * 8, fill));
+    recorder.thread_number()
+}
+
+#[test]
+fn who_recorded_a_record_is_told_where_that_is_asked_for() {
+    let config = CollectorConfig {
+        producers_max: 2,
+        ..CollectorConfig::default()
+    };
+    let (kept, pipeline) = start(config);
+    let recorder = pipeline.recorder();
+    recorder.tell_threads();
+    let mut numbers = BTreeMap::new();
+    numbers.insert(1, Some(log(&recorder, 1)));
+    // One after the other they have the second ring, which nobody drains meanwhile.
+    for time in 2..5 {
+        let thread = std::thread::scope(|scope| scope.spawn(|| log(&recorder, time)).join());
+        numbers.insert(time, Some(thread.unwrap()));
+    }
+    // Then it is a producer's, which may be on any thread. Other threads share one.
+    let mut producer = pipeline.register().unwrap();
+    let span = Span {
+        trace_id: TraceId::new(1),
+        span_id: SpanId::new(2),
+        start_unix_nano: 5,
+        end_unix_nano: 5,
+        ..Span::default()
+    };
+    producer.submit_span(&span).unwrap();
+    std::thread::scope(|scope| scope.spawn(|| log(&recorder, 6)).join()).unwrap();
+    numbers.extend([(5, None), (6, None)]);
+    numbers.insert(7, Some(log(&recorder, 7)));
+    pipeline.flush(LONG).unwrap();
+    let seen = std::mem::take(&mut *kept.0.lock().unwrap());
+    assert_eq!(seen.recorded, numbers);
+    assert!(seen.threads.iter().all(|(thread, _)| *thread != 0));
 }
 
 #[test]

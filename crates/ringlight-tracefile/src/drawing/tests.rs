@@ -73,7 +73,7 @@ impl Drawn {
         let mut bytes = vec![0; (header.len() + items.len()) * 8];
         copy_words(header.iter().chain(items).copied(), &mut bytes);
         let record = Record::parse(&bytes).unwrap();
-        self.drawing.record(&record, &self.registry);
+        self.drawing.record(&record, None, &self.registry);
     }
 
     fn look(&mut self, times: u64) {
@@ -219,21 +219,147 @@ fn who_opened_a_span_leads_to_its_first_slice() {
     assert_eq!(drawn.events(), ["X4 100+"]);
 }
 
-#[test]
-fn open_spans_beyond_the_limit_are_drawn_as_they_come_and_room_is_made() {
+/// As many spans as are remembered, each with a slice that has been drawn and an end that never comes.
+fn full_of_lost_spans() -> Drawn {
     let mut drawn = Drawn::new();
-    let beyond = LIVE_MAX as u64 + 1;
-    // The last one is not among the others yet.
-    for span in 1..=beyond {
+    for span in 1..=LIVE_MAX as u64 {
         drawn.slice(span, (3, 0), (span, span + 1));
+        if span % 4096 == 0 {
+            drawn.look(LOOKS_KEPT + 1);
+            drawn.events();
+        }
+    }
+    assert_eq!(drawn.drawing.live.len(), LIVE_MAX);
+    drawn
+}
+
+#[test]
+fn spans_that_never_end_leave_room_for_others() {
+    let mut drawn = full_of_lost_spans();
+    for span in (1_000_000..1_000_200).step_by(2) {
+        // One within the other, polled once and dropped: neither is drawn before it closes.
+        drawn.slice(span, (3, 0), (10, 90));
+        drawn.slice(span + 1, (3, 0), (5, 95));
+        drawn.slice(span, (3, 0), (96, 97));
+        drawn.span(span, ROOT, (9, 98));
+        drawn.span(span + 1, ROOT, (4, 96));
+        assert_eq!(drawn.events(), ["X3 10+", "X3 5+"]);
+    }
+}
+
+#[test]
+fn the_span_that_came_up_longest_ago_makes_room() {
+    let mut drawn = full_of_lost_spans();
+    // The oldest comes up again.
+    drawn.slice(1, (3, 0), (20, 30));
+    assert_eq!(drawn.events(), ["X3 20", "t3 20"]);
+    for span in 0..LIVE_MAX as u64 + 9 {
+        drawn.look(u64::from(span % 4096 == 0));
+        drawn.slice(1_000_000 + span, (3, 0), (5, 6));
+        drawn.log(1_000_000 + span, 5);
+        assert_eq!(drawn.drawing.live.len(), LIVE_MAX);
+        let is_known = |span: u64| drawn.drawing.live.contains_key(&SpanId::new(span));
+        assert_eq!(is_known(1), span < LIVE_MAX as u64 - 1);
+        assert!(!is_known(2) || span < 4096);
+        assert!(is_known(1_000_000 + span));
+        assert!(drawn.drawing.oldest.len() <= LIVE_MAX);
+    }
+}
+
+#[test]
+fn what_waits_of_a_span_that_makes_room_is_drawn() {
+    let mut drawn = Drawn::new();
+    let most = LIVE_MAX as u64;
+    for span in 1..most {
+        drawn.slice(span, (3, 0), (span, span + 1));
+        drawn.look(u64::from(span == 1));
+    }
+    drawn.log(1, 9);
+    drawn.slice(most, (3, 0), (5, 6));
+    drawn.slice(most + 1, (3, 0), (5, 6));
+    assert_eq!(drawn.events().len(), 0);
+    drawn.drawing.live.get_mut(&SpanId::new(1)).unwrap().seen = 0;
+    drawn.slice(most + 2, (3, 0), (5, 6));
+    assert_eq!(drawn.events(), ["X3 1", "s3 1", "i0 9"]);
+    assert_eq!(drawn.drawing.live.len(), LIVE_MAX);
+}
+
+#[test]
+fn no_field_has_the_name_of_what_else_is_shown_beside_it() {
+    let fields = [
+        "level",
+        "trace_id",
+        "span_id",
+        "parent_span_id",
+        "status_message",
+    ];
+    for kind in [CallsiteKind::Span, CallsiteKind::Event] {
+        let mut drawn = Drawn::new();
+        let id = CallsiteId::new(4);
+        drawn.registry.register(id, || Callsite {
+            kind,
+            fields: fields.to_vec(),
+            ..Callsite::clone(&Drawn::new().registry.lookup(CALLSITE).unwrap())
+        });
+        let mut items = Vec::new();
+        for (index, name) in (0..).zip(fields) {
+            let _ = ItemWriter::new(&mut items, 640).i64(Key::Field(index), 7);
+            let _ = ItemWriter::new(&mut items, 640).i64(Key::Name(name), 7);
+        }
+        if kind == CallsiteKind::Span {
+            let mut header = SpanHeader::new(id, TraceId::new(5), SpanId::new(6));
+            header.parent_span_id = SpanId::new(7);
+            drawn.record(&header.to_words(), &items);
+        } else {
+            let mut header = LogHeader::new(id, Severity::INFO, 5);
+            (header.trace_id, header.span_id) = (TraceId::new(5), SpanId::new(6));
+            drawn.record(&header.to_words(), &items);
+            drawn.look(LOOKS_KEPT + 1);
+        }
+        let text = String::from_utf8(drawn.drawing.take(Buffer::default()).bytes).unwrap();
+        for field in fields {
+            let times = |name: String| text.matches(&name).count();
+            assert!(times(format!("\"{field}\":")) <= 1, "{field}: {text}");
+            assert_eq!(times(format!("\"field.{field}\":7")), 2, "{field}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_file_begins_with_the_threads_that_were_in_spans_last() {
+    let mut drawn = Drawn::new();
+    for thread in 1..=THREADS_MAX as u64 + 100 {
+        let bytes = ThreadName::to_bytes(thread, &format!("worker {thread}"));
+        drawn.drawing.thread(&ThreadName::parse(&bytes).unwrap());
+        drawn.look(1);
+        drawn.slice(thread, (1, 0), (10, 90));
+    }
+    let beginning = String::from_utf8(drawn.drawing.beginning()).unwrap();
+    assert_eq!(beginning.matches("thread_name").count(), THREADS_MAX);
+    let is_there = |thread| beginning.contains(&format!("\"worker {thread}\""));
+    assert!(is_there(1) && is_there(102) && is_there(THREADS_MAX + 100));
+    assert!((2..102).all(|thread| !is_there(thread)));
+}
+
+#[test]
+fn log_records_wait_within_a_bound_of_bytes() {
+    let mut drawn = Drawn::new();
+    drawn.log(1, 5);
+    let record_bytes = drawn.drawing.waiting_bytes;
+    assert!(record_bytes > 0);
+    let most = WAITING_BYTES_MAX.div_ceil(record_bytes);
+    for waiting in 1..most as u64 {
+        drawn.log(1 + waiting / 8, 5);
     }
     assert_eq!(drawn.events().len(), 0);
-    drawn.slice(beyond + 1, (3, 0), (9, 10));
-    assert_eq!(drawn.drawing.live.len(), LIVE_MAX);
-    let first = format!("X3 {beyond}");
-    assert_eq!(drawn.events(), [first.clone(), first.replace('X', "s")]);
-    // Spans that are open for long make room for others.
-    drawn.drawing.pen.buffer.bytes = Vec::new();
+    drawn.log(1_000_000, 6);
+    assert_eq!(drawn.events(), ["i0 6"]);
+    // Wherever those that wait go to, there is room again.
+    drawn.slice(1, (3, 0), (4, 6));
+    drawn.span(2, ROOT, (3, 9));
+    assert_eq!(drawn.events().len(), 8 + 2 + 8);
+    let left_bytes = (most - 16) * record_bytes;
+    assert_eq!(drawn.drawing.waiting_bytes, left_bytes);
     drawn.look(LOOKS_KEPT + 1);
-    assert!(drawn.drawing.live.is_empty());
+    assert_eq!(drawn.drawing.waiting_bytes, 0);
 }

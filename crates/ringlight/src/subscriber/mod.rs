@@ -230,7 +230,7 @@ impl RinglightSubscriber {
     /// The same with spans timed when they are entered and left.
     #[cfg(feature = "profiling")]
     pub(crate) fn with_times(mut self, times: Times) -> Self {
-        self.timing = times::Timing::new(times);
+        self.timing = times::Timing::new(times, &self.recorder);
         self
     }
 

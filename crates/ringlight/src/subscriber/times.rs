@@ -6,6 +6,7 @@
 //! span next; a slice goes into the thread's ring at once.
 
 use ringlight_clock::Reading;
+use ringlight_collector::Recorder;
 use ringlight_collector::record::Slice;
 use ringlight_model::CallsiteId;
 
@@ -36,9 +37,12 @@ pub(super) struct Timing {
 
 impl Timing {
     /// `None` if nothing is asked for.
-    pub(super) fn new(times: Times) -> Option<Self> {
+    pub(super) fn new(times: Times, recorder: &Recorder) -> Option<Self> {
         if times == Times::default() {
             return None;
+        }
+        if times.slices {
+            recorder.tell_threads();
         }
         set_timed();
         Some(Self {

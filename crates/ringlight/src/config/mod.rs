@@ -247,7 +247,8 @@ impl Settings {
         batching(&mut reader, &mut pipeline);
         let redaction = redaction::Said::of(&mut reader);
         pipeline.processing = pipeline.processing.base_redaction(redaction.redaction());
-        if let Some(spool) = spool::spool(&mut reader) {
+        // To look whether its directory can be used is to make it, which is not done for nothing.
+        if let Some(spool) = spool::spool(&mut reader).filter(|_| !is_disabled) {
             pipeline.spool = Some(spool);
         }
         let by_variable = pipeline.spool.as_ref().map(|spool| spool.dir.clone());
@@ -256,7 +257,7 @@ impl Settings {
         let after = effective::of_pipeline(&pipeline).into_iter();
         let changed = after.filter(|now| !before.contains(now));
         let changed_by_code = changed.map(|(key, _)| key).collect();
-        if pipeline.spool.is_none() {
+        if pipeline.spool.is_none() && !is_disabled {
             spool::warn_of_what_needs_a_directory(&mut reader);
         }
         // One that the code asks for is an error where it cannot be used, when the pipeline starts.

@@ -57,7 +57,10 @@ export function unsettled(lines: readonly LedgerLine[], nowMillis: number): numb
     .reduce((total, line) => total + missing(line), 0);
 }
 
-/** What must be zero for the backend: accepted = stored + duplicates + not stored + points of client ledgers. */
+/**
+ * What must be zero for the backend: accepted = stored + duplicates + not stored + points of client ledgers + reports of
+ * open spans.
+ */
 export function signalBalance(signal: SignalStatus): number {
   const kept =
     signal.stored + signal.duplicates + signal.not_stored + signal.ledger_points + signal.open_spans;

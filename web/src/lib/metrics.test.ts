@@ -147,6 +147,9 @@ describe('series', () => {
       [10, 20, 50],
       [1, null, 2],
     ]);
+    // Nor where others have points in the gap.
+    const others = series([10, 5], [20, 5], [30, 5], [40, 5], [50, 5]);
+    expect(columns(answer('avg', 60, series([10, 1], [50, 2]), others))[1]).toEqual([1, null, null, null, 2]);
     // What is measured once a minute is no gap in steps of ten seconds.
     const sparse = series([10, 1], [70, 2], [130, 3], [250, 4]);
     expect(columns(answer('avg', 300, sparse))[0]).toEqual([10, 70, 130, 190, 250]);
@@ -185,6 +188,7 @@ describe('series', () => {
 
   it('are named by what tells them apart', () => {
     expect(seriesLabel([])).toBe('all series together');
+    expect(seriesLabel([], true)).toBe('without the attribute');
     const labels = [
       { key: 'resource.a', type: 'string', value: 'b' },
       { key: 'c', type: 'int', value: 3 },

@@ -121,9 +121,9 @@ function digits(value: number): string {
   return String(Number(value.toPrecision(3)));
 }
 
-/** What tells one series from the others. */
-export function seriesLabel(labels: readonly Attribute[]): string {
-  if (labels.length === 0) return 'all series together';
+/** What tells one series from the others, if there are any. */
+export function seriesLabel(labels: readonly Attribute[], hasOthers = false): string {
+  if (labels.length === 0) return hasOthers ? 'without the attribute' : 'all series together';
   const name = (key: string) => key.replace(/^(point|resource)\./, '');
   return labels.map(({ key, value }) => `${name(key)} = ${visible(String(value))}`).join(', ');
 }
@@ -175,16 +175,25 @@ export function columns(data: MetricData): (number | null | undefined)[][] {
     // there are steps has none.
     const usual = Math.max(data.step_nano / 1e9, usualDistance(points.map(({ second }) => second)));
     const line = new Map<number, number | null>();
+    const gaps: [number, number][] = [];
     points.forEach(({ second, value }, index) => {
       const before = points[index - 1]?.second ?? second;
-      if (second - before > 1.5 * usual) line.set(before + usual, null);
+      if (second - before > 1.5 * usual) {
+        line.set(before + usual, null);
+        gaps.push([before, second]);
+      }
       line.set(second, value);
     });
     for (const time of line.keys()) times.add(time);
-    return line;
+    return { line, gaps };
   });
   const all = [...times].sort((a, b) => a - b);
-  return [all, ...lines.map((line) => all.map((time) => line.get(time)))];
+  // The times of others within a gap are gaps, too: a line would go on over them.
+  const isGap = (gaps: [number, number][], time: number) =>
+    gaps.some(([from, to]) => from < time && time < to);
+  const column = ({ line, gaps }: (typeof lines)[number]) =>
+    all.map((time) => line.get(time) ?? (isGap(gaps, time) ? null : undefined));
+  return [all, ...lines.map(column)];
 }
 
 /** The median distance between times; 0 of fewer than three, which tell of no habit. */

@@ -34,7 +34,7 @@ export const PARTS: readonly Part[] = [
     prefix: 'process.',
     known: {
       'process.cpu.time': { title: 'CPU, of one core', byWithin: 'point.cpu.mode' },
-      'process.cpu.utilization': { title: 'CPU, of all cores', agg: 'avg' },
+      'process.cpu.utilization': { title: 'CPU, of all cores', agg: 'sum' },
       'process.memory.usage': { title: 'Memory in use' },
       'process.memory.virtual': { title: 'Address space' },
       'process.thread.count': { title: 'Threads' },

@@ -107,9 +107,8 @@ fn read_metric(message: Slice<'_>, report: &mut LedgerReport) -> Result<(), Item
             name = field.slice(reader.position())?.bytes;
         }
     }
-    let Some(take) = taker(name) else {
-        return Ok(());
-    };
+    // What is not known here, as of a newer client, is a part of the report all the same, and no metric of the application's.
+    let take = taker(name).unwrap_or(|_, _| {});
     let mut reader = message.reader();
     while let Some((number, field)) = reader.next()? {
         if !matches!(number, fields::METRIC_SUM | fields::METRIC_GAUGE) {

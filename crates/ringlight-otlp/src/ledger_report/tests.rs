@@ -174,6 +174,28 @@ fn a_report_is_read_as_it_was_written() {
 }
 
 #[test]
+fn every_point_of_a_report_is_counted_also_of_what_is_not_read() {
+    let ledger = by_thread();
+    let points = |rules: &[(String, u64)]| {
+        let report = Report {
+            ledger: &ledger,
+            cost: None,
+            delivery: None,
+            rules,
+            start_unix_nano: 5,
+            time_unix_nano: 10,
+            is_final: false,
+        };
+        let request = super::encode(&resource(), &report);
+        let reports = read(&request).unwrap();
+        assert_eq!(reports[0].ledger, ledger.ledger);
+        reports[0].points
+    };
+    let rules = [("redact".to_owned(), 3), ("drop".to_owned(), 1)];
+    assert_eq!(points(&rules), points(&[]) + 2);
+}
+
+#[test]
 fn metrics_are_in_a_report_where_there_are_any() {
     let points = |ledger| {
         let ledger = ThreadLedger {

@@ -148,23 +148,21 @@ impl Sample {
             return None;
         }
         let rank = quantile * total;
+        let (min, max) = (self.range)
+            .filter(|(min, max)| min <= max)
+            .unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
         let mut below = 0.0;
         let mut found = None;
         for bar in bars.iter().filter(|bar| bar.count > 0.0) {
-            found = Some(bar.at(((rank - below) / bar.count).clamp(0.0, 1.0)));
+            let part = ((rank - below) / bar.count).clamp(0.0, 1.0);
+            // Nothing of a bucket is beyond the ends, which may be all in one.
+            found = Some(bar.within(min, max).at(part));
             below += bar.count;
             if below >= rank {
                 break;
             }
         }
-        let (min, max) = self.range.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
-        found.map(|value| {
-            if min <= max {
-                value.clamp(min, max)
-            } else {
-                value
-            }
-        })
+        found.map(|value| value.clamp(min, max))
     }
 
     /// Bytes of memory, roughly.
@@ -187,6 +185,21 @@ struct Bar {
 }
 
 impl Bar {
+    /// The part of it between the ends of all values; all of it if it is not there.
+    fn within(&self, min: f64, max: f64) -> Self {
+        let (lower, upper) = (self.lower.max(min), self.upper.min(max));
+        let ends = if lower <= upper {
+            (lower, upper)
+        } else {
+            (self.lower, self.upper)
+        };
+        Self {
+            lower: ends.0,
+            upper: ends.1,
+            ..*self
+        }
+    }
+
     // The value at a part of the way from the lower to the upper end.
     fn at(&self, part: f64) -> f64 {
         if self.is_geometric {

@@ -101,6 +101,23 @@ fn quantiles_of_a_histogram_are_within_the_bucket_of_the_exact_value() {
     });
 }
 
+/// As of times in seconds, by the bounds that SDKs have where nothing is said, which suit milliseconds.
+#[test]
+fn quantiles_of_values_that_are_all_in_one_bucket_lie_between_their_ends() {
+    let fill = |store: &Store| {
+        let values = r#""count":"60","sum":5.7,"min":0.005,"max":0.256,"bucketCounts":[0,60,0],"explicitBounds":[0,5]"#;
+        let points = [since(0, 10, values)];
+        add(store, "shop", &metric("wait", "histogram", DELTA, &points));
+    };
+    in_head_and_blocks(fill, |store| {
+        for (aggregation, quantile) in [(P50, 0.5), (P95, 0.95)] {
+            let found = values(store, &asking("wait", aggregation, 20));
+            let expected = 0.005 + quantile * 0.251;
+            assert!((found[0].1 - expected).abs() < 1e-9, "{found:?}");
+        }
+    });
+}
+
 #[test]
 fn quantiles_of_an_exponential_histogram_are_within_its_relative_error() {
     let all = observed(8000);
@@ -279,7 +296,7 @@ fn a_time_without_values_changes_nothing() {
     );
     let ask = |aggregation| values(&store, &asking("latency", aggregation, 20));
     assert_eq!([ask(Min), ask(Max)], [[(0, 3.0)], [(0, 4.0)]]);
-    assert_eq!(ask(P50), [(0, 3.0)]);
+    assert_eq!(ask(P50), [(0, 3.5)]);
     assert_eq!(ask(Sum), [(0, 7.0), (10, 0.0)]);
     assert_eq!(ask(Count), [(0, 2.0), (10, 0.0)]);
     assert_eq!(ask(Avg), [(0, 3.5)]);

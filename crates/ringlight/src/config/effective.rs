@@ -542,6 +542,7 @@ pub(super) fn of_pipeline(config: &CollectorConfig) -> Vec<(&'static str, String
     let mut shown = vec![
         ("otlp_timeout", units::written(config.export_timeout)),
         ("batch_delay", units::written(config.batch_delay)),
+        ("report_interval", units::written(config.report_interval)),
         ("batch_records_max", config.batch_records_max.to_string()),
         ("attribute_count_limit", limits.attributes_max.to_string()),
         (

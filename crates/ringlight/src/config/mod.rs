@@ -515,12 +515,17 @@ fn batching(reader: &mut Reader<'_>, pipeline: &mut CollectorConfig) {
     if let Some(timeout) = per_signal.or(generic).or(processors).or(file_timeout) {
         pipeline.export_timeout = timeout;
     }
-    // Of what is sent as metrics, reports alone have a time of their own.
     if let Some(timeout) = millis("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT")
         .or(generic)
         .or(file_timeout)
     {
-        pipeline.report_timeout = Some(timeout);
+        pipeline.metrics_timeout = Some(timeout);
+    }
+    let allowed = "a time such as `30s`, at most `1h`, or `0s` for never";
+    if let Some(interval) = reader.choice("RINGLIGHT_REPORT_INTERVAL", allowed, |text| {
+        units::duration(text).filter(|interval| *interval <= Duration::from_millis(HOUR_MS))
+    }) {
+        pipeline.report_interval = interval;
     }
     let mut count = |name: &str| {
         reader.number(name, "1 to 1000000", |count| {

@@ -101,6 +101,7 @@ metric_histograms = "base2_exponential_bucket_histogram"
 metric_exemplars = "always_off"
 span_metrics = true
 batch_delay = "50ms"
+report_interval = "30s"
 batch_records_max = 100
 spool_dir = "/dev/null/spool"
 spool_mode = "always"
@@ -218,8 +219,9 @@ fn everything_a_file_may_say_is_done() {
     }
     let pipeline = found.pipeline;
     assert_eq!(pipeline.export_timeout, Duration::from_secs(3));
-    assert_eq!(pipeline.report_timeout, Some(Duration::from_secs(3)));
+    assert_eq!(pipeline.metrics_timeout, Some(Duration::from_secs(3)));
     assert_eq!(pipeline.batch_delay, Duration::from_millis(50));
+    assert_eq!(pipeline.report_interval, Duration::from_secs(30));
     assert_eq!(pipeline.batch_records_max, 100);
     let limits = pipeline.limits;
     assert_eq!((limits.attributes_max, limits.text_bytes_max), (1, 2));

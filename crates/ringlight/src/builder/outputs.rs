@@ -94,8 +94,8 @@ pub(super) fn connect(
     };
     let (routes, exporter) = crate::destinations::connect(routes, shared, &mut settings.warnings)?;
     // First, since the ledger of the first destination is the one that is shown.
-    let found = exporter.map(|exporter| destinations.insert(0, exporter.into()));
-    Ok(found.map(|()| routes))
+    destinations.insert(0, exporter.into());
+    Ok(Some(routes))
 }
 
 #[cfg(not(feature = "otel"))]

@@ -18,6 +18,9 @@ use crate::filter::Output;
 pub struct EffectiveSettings {
     /// The file that was read, if there is one.
     pub file: Option<std::path::PathBuf>,
+    /// Whether that file has the table `[telemetry]`, or sections of an earlier version in its place. Without, it sets
+    /// nothing, as where an application has other settings in it.
+    pub has_section: bool,
     /// The settings, in the order of [`SETTINGS`]. No secret is among them: of headers there are the names, of addresses
     /// neither credentials nor queries.
     pub settings: Vec<EffectiveSetting>,
@@ -87,6 +90,7 @@ pub(crate) fn effective(mut inputs: Inputs) -> Result<EffectiveSettings, InitErr
     }
     Ok(EffectiveSettings {
         settings: trail.found,
+        has_section: file.as_ref().is_some_and(|file| file.has_section),
         file: file.map(|file| file.path().to_owned()),
         warnings: settings.warnings,
     })
@@ -171,7 +175,7 @@ impl Said {
             add("metric_export_interval", interval, code.clone());
         }
         #[cfg(feature = "prometheus")]
-        if let Some(crate::metrics::Scraped::At(address)) = &inputs.metrics.prometheus {
+        if let Some(crate::metrics::Scraped::At { address, .. }) = &inputs.metrics.prometheus {
             add("prometheus_address", Some(address.clone()), code.clone());
         }
         let detectors = inputs.resource.detectors.as_ref().map(|detectors| {
@@ -330,7 +334,7 @@ impl Trail<'_> {
         let endpoints = ["OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
         key == "otlp_protocol"
             && (self.said.of_key("otlp_endpoint").is_some()
-                || (endpoints.iter()).any(|name| self.reader.variable(name).is_some()))
+                || (endpoints.iter()).any(|name| self.counts(name)))
     }
 
     fn by_variable(&self, setting: &'static Setting) -> Option<(String, SettingOrigin)> {

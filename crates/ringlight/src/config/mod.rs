@@ -185,8 +185,8 @@ impl Settings {
     /// Puts the inputs together. What is wrong with a variable becomes a warning.
     ///
     /// # Errors
-    /// A directive given in code is not understood, or the file, or where a secret comes from; `tokio-console` is asked
-    /// for in code and cannot be had.
+    /// A directive given in code is not understood, or the file, or where a secret comes from; an endpoint of the program
+    /// or the file cannot be used; `tokio-console` is asked for in code and cannot be had.
     pub(crate) fn resolve(inputs: Inputs) -> Result<Self, InitError> {
         let environment = inputs.environment.clone();
         // A relay is no service: the file where it happens to run is that of one.
@@ -210,7 +210,7 @@ impl Settings {
         let routes = if is_disabled {
             None
         } else {
-            otlp::routes(&mut reader, &inputs)
+            otlp::routes(&mut reader, &inputs)?
         };
         #[cfg(feature = "profiling")]
         let traces = traces::traces(&mut reader, inputs.traces, is_disabled);

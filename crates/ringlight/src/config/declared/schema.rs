@@ -5,19 +5,24 @@ use std::path::PathBuf;
 use ringlight_model::Value;
 
 use super::yaml::{self, Kind, Node};
-use super::{Declared, Said};
+use super::{Declared, Said, VARIABLE};
 use crate::config::environment::Environment;
-use crate::config::file::{self, ConfigError, ConfigProblem};
+use crate::config::file::{self, ConfigError, ConfigProblem, NamedBy};
 
 /// Versions of the schema that are understood.
 const FORMATS: [&str; 2] = ["1.0", "1.1"];
+
+const BY_VARIABLE: NamedBy = NamedBy {
+    variable: Some(VARIABLE),
+    hint: "set the variable to a file in YAML that this process may read, or unset it",
+};
 
 /// Reads a file.
 ///
 /// # Errors
 /// With everything that is wrong with it.
 pub(super) fn read(path: PathBuf, variables: &Environment) -> Result<Declared, ConfigError> {
-    let text = file::text_of(&path)?;
+    let text = file::text_of(&path, BY_VARIABLE)?;
     let mut reader = Reader {
         declared: Declared {
             path,

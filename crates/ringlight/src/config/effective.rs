@@ -23,6 +23,9 @@ pub struct EffectiveSettings {
     pub settings: Vec<EffectiveSetting>,
     /// What is ignored, and why.
     pub warnings: Vec<String>,
+    /// What is ignored since this build of the program does not have it: of no interest to a tool that looks at the settings
+    /// of another.
+    pub build_warnings: Vec<String>,
 }
 
 /// One setting as it holds.
@@ -70,6 +73,7 @@ impl fmt::Display for SettingOrigin {
 /// # Errors
 /// As [`Settings::resolve`].
 pub(crate) fn effective(mut inputs: Inputs) -> Result<EffectiveSettings, InitError> {
+    inputs.is_look = true;
     inputs.read_declared()?;
     let environment = inputs.environment.clone();
     let file = ConfigFile::find(inputs.config_file.as_deref(), &environment)?;
@@ -85,10 +89,14 @@ pub(crate) fn effective(mut inputs: Inputs) -> Result<EffectiveSettings, InitErr
     for setting in SETTINGS {
         trail.follow(setting);
     }
+    let found = trail.found;
+    let mut warnings = settings.warnings;
+    warnings.retain(|warning| !settings.build_warnings.contains(warning));
     Ok(EffectiveSettings {
-        settings: trail.found,
+        settings: found,
         file: file.map(|file| file.path().to_owned()),
-        warnings: settings.warnings,
+        warnings,
+        build_warnings: settings.build_warnings,
     })
 }
 
@@ -576,7 +584,7 @@ pub(super) fn of_pipeline(config: &CollectorConfig) -> Vec<(&'static str, String
 }
 
 /// An address without what may be secret in it: credentials and the query.
-fn without_secrets(address: &str) -> String {
+pub(super) fn without_secrets(address: &str) -> String {
     let (scheme, rest) = match address.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), address),

@@ -222,6 +222,46 @@ fn several_files_are_checked_and_the_good_ones_named() {
     );
 }
 
+/// Secrets, directories and features are those of the service, which runs elsewhere, as somebody else, or already.
+#[test]
+fn what_is_the_services_own_is_neither_asked_for_nor_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = dir.path().join("var/spool");
+    for (name, source) in [
+        ("vault", "otlp_headers_vault_key = \"secret/otlp#headers\""),
+        ("age", "otlp_headers_age_file = \"/run/h.age\""),
+        ("file", "otlp_headers_file = \"/run/headers\""),
+    ] {
+        let settings = format!(
+            "{OLD}[telemetry]\n{source}\nspool_dir = {spool:?}\ntokio_console = true\npropagators = [\"b3\"]\n\
+             prometheus_address = \"localhost:9464\"\n"
+        );
+        let file = format!("{name}.toml");
+        std::fs::write(dir.path().join(&file), settings).unwrap();
+        let run = |arguments: &[&str]| {
+            let mut command = here(dir.path());
+            ended(&command.arg("config").args(arguments).output().unwrap(), 0)
+        };
+        run(&["migrate", &file]);
+        let (stdout, stderr) = run(&["check", &file]);
+        assert_eq!((stdout, &*stderr), (format!("{file}: ok\n"), ""));
+        let (stdout, stderr) = run(&["show", &file]);
+        assert!(stdout.contains("var/spool"), "{stdout}");
+        assert_eq!(stderr, "");
+    }
+    assert!(!spool.exists());
+    std::fs::create_dir(dir.path().join("var")).unwrap();
+    std::fs::write(&spool, "").unwrap();
+    let output = here(dir.path())
+        .args(["config", "check", "file.toml"])
+        .output();
+    let (_, stderr) = ended(&output.unwrap(), 0);
+    assert!(
+        stderr.contains("`spool_dir` in file.toml:") && stderr.contains("is no directory"),
+        "{stderr}"
+    );
+}
+
 const OLD: &str =
     "# Where to.\n[observability]\nexporter = \"otlp\"\nendpoint = \"http://h:4317\" # there\n";
 

@@ -26,6 +26,9 @@ pub struct EffectiveSettings {
     pub settings: Vec<EffectiveSetting>,
     /// What is ignored, and why.
     pub warnings: Vec<String>,
+    /// What is ignored since this build of the program does not have it: of no interest to a tool that looks at the settings
+    /// of another.
+    pub build_warnings: Vec<String>,
 }
 
 /// One setting as it holds.
@@ -73,6 +76,7 @@ impl fmt::Display for SettingOrigin {
 /// # Errors
 /// As [`Settings::resolve`].
 pub(crate) fn effective(mut inputs: Inputs) -> Result<EffectiveSettings, InitError> {
+    inputs.is_look = true;
     inputs.read_declared()?;
     let environment = inputs.environment.clone();
     let file = ConfigFile::find(inputs.config_file.as_deref(), &environment)?;
@@ -88,11 +92,15 @@ pub(crate) fn effective(mut inputs: Inputs) -> Result<EffectiveSettings, InitErr
     for setting in SETTINGS {
         trail.follow(setting);
     }
+    let found = trail.found;
+    let mut warnings = settings.warnings;
+    warnings.retain(|warning| !settings.build_warnings.contains(warning));
     Ok(EffectiveSettings {
-        settings: trail.found,
+        settings: found,
         has_section: file.as_ref().is_some_and(|file| file.has_section),
         file: file.map(|file| file.path().to_owned()),
-        warnings: settings.warnings,
+        warnings,
+        build_warnings: settings.build_warnings,
     })
 }
 
@@ -546,6 +554,7 @@ pub(super) fn of_pipeline(config: &CollectorConfig) -> Vec<(&'static str, String
     let mut shown = vec![
         ("otlp_timeout", units::written(config.export_timeout)),
         ("batch_delay", units::written(config.batch_delay)),
+        ("report_interval", units::written(config.report_interval)),
         ("batch_records_max", config.batch_records_max.to_string()),
         ("attribute_count_limit", limits.attributes_max.to_string()),
         (
@@ -579,7 +588,7 @@ pub(super) fn of_pipeline(config: &CollectorConfig) -> Vec<(&'static str, String
 }
 
 /// An address without what may be secret in it: credentials and the query.
-fn without_secrets(address: &str) -> String {
+pub(super) fn without_secrets(address: &str) -> String {
     let (scheme, rest) = match address.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), address),

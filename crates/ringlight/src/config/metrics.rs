@@ -56,6 +56,10 @@ pub(super) fn metrics(
     if !is_disabled {
         warn_of_prometheus(reader);
     }
+    #[cfg(not(feature = "profiling"))]
+    if !is_disabled {
+        warn_of_process(reader);
+    }
     let default = MetricsConfig::default();
     MetricsConfig {
         interval: (inputs.interval)
@@ -141,18 +145,14 @@ fn is_address(address: &str) -> bool {
 #[cfg(not(feature = "prometheus"))]
 fn warn_of_prometheus(reader: &mut Reader<'_>) {
     if let Some((_, origin)) = reader.in_file("prometheus_address") {
-        reader.say(format!(
-            "{origin} is ignored: this build does not serve Prometheus; hint: enable the feature `prometheus`"
-        ));
+        reader.say_without(&origin.to_string(), "prometheus");
     }
     if metrics_exporters(reader)
         .iter()
         .any(|name| name == "prometheus")
     {
-        reader.say(format!(
-            "`prometheus` of {} is ignored: this build does not have it; hint: enable the feature `prometheus`",
-            reader.origin("OTEL_METRICS_EXPORTER")
-        ));
+        let origin = reader.origin("OTEL_METRICS_EXPORTER");
+        reader.say_without(&format!("`prometheus` of {origin}"), "prometheus");
     }
 }
 
@@ -178,6 +178,14 @@ fn process_interval(reader: &mut Reader<'_>) -> Option<Duration> {
         ));
     }
     Some(Duration::from_secs(seconds.max(1)))
+}
+
+/// What is asked for and is not in this build.
+#[cfg(not(feature = "profiling"))]
+fn warn_of_process(reader: &mut Reader<'_>) {
+    if let Some((_, origin)) = reader.in_file("system_metrics_interval_secs") {
+        reader.say_without(&origin.to_string(), "profiling");
+    }
 }
 
 fn temporality(reader: &mut Reader<'_>) -> Option<Temporality> {

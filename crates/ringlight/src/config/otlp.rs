@@ -404,10 +404,8 @@ fn compression(reader: &mut Reader<'_>, inputs: &Inputs, signal: Signal) -> Comp
 
 fn named_compression(reader: &mut Reader<'_>, name: &str) -> Option<Compression> {
     if cfg!(not(feature = "zstd")) && reader.text(name).as_deref() == Some("zstd") {
-        reader.say(format!(
-            "`zstd` of {} is ignored: this build does not have it; hint: enable the feature `zstd`",
-            reader.origin(name)
-        ));
+        let what = format!("`zstd` of {}", reader.origin(name));
+        reader.say_without(&what, "zstd");
         return None;
     }
     const NAMES: &str = if cfg!(feature = "zstd") {

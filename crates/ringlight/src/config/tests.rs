@@ -597,7 +597,7 @@ fn reports_have_the_time_of_metrics() {
         assert_eq!(settings.warnings, [""; 0], "{variables:?}");
         let pipeline = settings.pipeline;
         let expected = (report.map(Duration::from_secs), Duration::from_secs(export));
-        let found = (pipeline.report_timeout, pipeline.export_timeout);
+        let found = (pipeline.metrics_timeout, pipeline.export_timeout);
         assert_eq!(found, expected, "{variables:?}");
     };
     let metrics = ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "3000");

@@ -428,9 +428,26 @@ impl Reader {
     }
 }
 
-/// Whether a text without quotes is a number or a truth.
+/// Whether a text without quotes is a number or a truth, by the core schema of YAML 1.2 (section 10.3.2).
 fn is_typed(text: &str) -> bool {
-    matches!(text, "true" | "false") || text.parse::<f64>().is_ok()
+    let word = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_word = matches!(
+        word,
+        "true"
+            | "True"
+            | "TRUE"
+            | "false"
+            | "False"
+            | "FALSE"
+            | ".inf"
+            | ".Inf"
+            | ".INF"
+            | ".nan"
+            | ".NaN"
+            | ".NAN"
+    );
+    // Without a digit it is a word to YAML, though Rust reads `nan` and `infinity` as numbers.
+    is_word || text.contains(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok()
 }
 
 pub(super) fn one_of(names: &[&str]) -> String {

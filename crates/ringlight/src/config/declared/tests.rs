@@ -284,6 +284,28 @@ fn variables_are_substituted_in_values() {
 }
 
 #[test]
+fn words_without_quotes_are_texts_and_numbers_are_not() {
+    for (value, is_text) in [
+        ("nan", true),
+        ("inf", true),
+        ("infinity", true),
+        ("truth", true),
+        ("v1", true),
+        ("7", false),
+        ("-1.5e3", false),
+        ("True", false),
+        ("-.inf", false),
+        (".NaN", false),
+    ] {
+        let text = format!(
+            "file_format: '1.1'\nresource: {{ attributes: [ {{ name: a, value: {value} }} ] }}\n"
+        );
+        let (_dir, inputs) = inputs(&text, &[]);
+        assert_eq!(applied(inputs.environment).is_ok(), is_text, "{value}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_an_error_with_line_path_value_and_what_is_allowed() {
     let check = |text: &str, expected: &str| {
         let text = format!("file_format: \"1.1\"\n{text}\n");

@@ -7,6 +7,7 @@ use ringlight_model::Value;
 use toml_edit::{Document, Item, TableLike};
 
 use super::{ConfigError, ConfigFile, ConfigProblem, Entry, FILE_NAME};
+use crate::config::effective::without_secrets;
 use crate::config::old::OLD_SECTIONS;
 use crate::config::setting::{self, SETTINGS, Setting, Shape};
 use crate::filter::Filter;
@@ -313,7 +314,7 @@ fn number(item: &Item) -> Option<f64> {
         .or_else(|| item.as_integer().map(|number| number as f64))
 }
 
-/// A value to be shown with what is allowed. An address is not: it may have a password.
+/// A value to be shown with what is allowed; an address without what may be a secret in it.
 fn shown(shape: Shape, item: &Item) -> Option<String> {
     if matches!(shape, Shape::Words(_))
         && let Some(array) = item.as_array()
@@ -339,6 +340,7 @@ fn shown(shape: Shape, item: &Item) -> Option<String> {
         (Some(text), Shape::Url) if text.contains('@') => {
             Some("an address with credentials, which are a secret".to_owned())
         }
+        (Some(text), Shape::Url) => Some(format!("`\"{}\"`", without_secrets(text))),
         (Some(text), _) => Some(format!("`\"{text}\"`")),
         (None, _) => Some(kind(item)),
     }

@@ -103,6 +103,7 @@ metric_histograms = "base2_exponential_bucket_histogram"
 metric_exemplars = "always_off"
 span_metrics = true
 batch_delay = "50ms"
+report_interval = "30s"
 batch_records_max = 100
 spool_dir = "/dev/null/spool"
 spool_mode = "always"
@@ -224,8 +225,9 @@ fn everything_a_file_may_say_is_done() {
     }
     let pipeline = found.pipeline;
     assert_eq!(pipeline.export_timeout, Duration::from_secs(3));
-    assert_eq!(pipeline.report_timeout, Some(Duration::from_secs(3)));
+    assert_eq!(pipeline.metrics_timeout, Some(Duration::from_secs(3)));
     assert_eq!(pipeline.batch_delay, Duration::from_millis(50));
+    assert_eq!(pipeline.report_interval, Duration::from_secs(30));
     assert_eq!(pipeline.batch_records_max, 100);
     let limits = pipeline.limits;
     assert_eq!((limits.attributes_max, limits.text_bytes_max), (1, 2));
@@ -282,6 +284,7 @@ fn variables_hold_over_the_file() {
             ("OTEL_BSP_SCHEDULE_DELAY", "70"),
             ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "80"),
             ("OTEL_ATTRIBUTE_COUNT_LIMIT", "9"),
+            ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "5000"),
             ("RINGLIGHT_REDACT_KEYS", "pin"),
         ],
     );
@@ -303,6 +306,7 @@ fn variables_hold_over_the_file() {
     assert_eq!(found.pipeline.batch_delay, Duration::from_millis(70));
     assert_eq!(found.pipeline.export_timeout, Duration::from_millis(80));
     assert_eq!(found.pipeline.limits.attributes_max, 9);
+    assert_eq!(found.pipeline.batch_records_max, 5000);
     let processing = format!("{:?}", found.pipeline.processing);
     assert!(
         processing.contains("pin") && processing.contains("card"),
@@ -410,6 +414,15 @@ fn headers_and_tokens_are_refused_with_the_reason_and_never_shown() {
         );
         assert!(!problem.contains("hunter2"), "{problem}");
     }
+    let address = "[telemetry]\notlp_endpoint = \"collector:4317/?token=hunter2\"";
+    let found = problems("ringlight.toml", address);
+    assert_eq!(
+        found,
+        [
+            "2: `otlp_endpoint` is `\"collector:4317/?…\"`; hint: allowed is an address such as \
+             `\"http://localhost:4317\"`, without credentials"
+        ]
+    );
     let address = "[telemetry]\notlp_endpoint = \"https://ada:hunter2@h:4317\"";
     let found = problems("ringlight.toml", address);
     assert_eq!(

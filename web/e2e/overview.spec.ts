@@ -14,6 +14,13 @@ test('operations are the first thing shown, and their figures open examples', as
   const row = page.getByRole('row', { name: /agent\.turn/ });
   await expect(row).toBeVisible();
   await expect(page.getByRole('status')).toContainText(/spans of \d+ operations in \d+ services/);
+  // Lines have headings and words of their own.
+  for (const name of ['Spans over time Rate', 'Failed spans over time Failed', 'p95 over time p95']) {
+    await expect(page.getByRole('columnheader', { name })).toBeVisible();
+  }
+  await expect(
+    row.getByRole('img', { name: /^[\d,]+( to [\d,]+)? spans in each [\d.]+ m?s$/ }),
+  ).toBeVisible();
   await row.getByTitle(/^Open the longest/).click();
   await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}\?span=[0-9a-f]{16}/);
   await expect(page.getByRole('treeitem', { selected: true })).toContainText('agent.turn');

@@ -52,7 +52,7 @@ pub(crate) fn run(steps: &mut Steps) -> Outcome {
         Command::new(env!("CARGO"))
             .args(["test", "--quiet", "--doc"])
             .current_dir(&package)
-            .env("CARGO_TARGET_DIR", package.join("target")),
+            .env("CARGO_TARGET_DIR", package.join("built")),
     )
 }
 

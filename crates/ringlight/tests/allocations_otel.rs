@@ -69,14 +69,14 @@ fn exemplars_and_what_channels_tell_are_no_allocations_of_the_span() {
     let (jobs, mut taken) = named("told of").spans().mpsc::<u64>(8);
     let (full, mut emptied) = named("full").mpsc::<u64>(1);
     let (answer, mut answered) = named("answer").spans().oneshot::<u64>();
-    // The SDK and the thread have then what they keep.
+    // The SDK has then what it keeps, and tokio what a thread that blocks waits with.
     let mut wait = || {
         full.try_send(1).unwrap();
         let mut sending = pin!(full.send(2));
         assert!(sending.as_mut().poll(&mut context).is_pending());
         emptied.try_recv().unwrap();
         assert!(sending.as_mut().poll(&mut context).is_ready());
-        emptied.try_recv().unwrap();
+        assert_eq!(emptied.blocking_recv(), Some(2));
     };
     wait();
     info_span!("measuring").in_scope(|| {

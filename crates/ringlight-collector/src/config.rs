@@ -138,8 +138,9 @@ pub struct CollectorConfig {
     /// How often the ledger is reported to the backend when it has changed; zero turns reports
     /// off. Default 2 s.
     pub report_interval: Duration,
-    /// How long an attempt to report the ledger may take. Range 1 ms to 1 h, default `export_timeout`.
-    pub report_timeout: Option<Duration>,
+    /// How long an attempt to send metrics may take, reports of the ledger among them. Range 1 ms to 1 h, default
+    /// `export_timeout`.
+    pub metrics_timeout: Option<Duration>,
     /// A Ringlight backend is told of spans that have been open for longer than this, every
     /// `report_interval`; zero turns that off. Up to 1 h, default 10 s.
     pub open_span_after: Duration,
@@ -185,7 +186,7 @@ impl Default for CollectorConfig {
             export_timeout: Duration::from_secs(10),
             retry: RetryConfig::default(),
             report_interval: Duration::from_secs(2),
-            report_timeout: None,
+            metrics_timeout: None,
             open_span_after: Duration::from_secs(10),
             source_location: false,
             resource: Resource::default(),
@@ -260,8 +261,8 @@ impl CollectorConfig {
         if let Some(spool) = &self.spool {
             spool.validate()?;
         }
-        if let Some(timeout) = self.report_timeout {
-            duration("report_timeout", timeout, MS..=HOUR)?;
+        if let Some(timeout) = self.metrics_timeout {
+            duration("metrics_timeout", timeout, MS..=HOUR)?;
         }
         let from_zero = Duration::ZERO..=HOUR;
         duration("open_span_after", self.open_span_after, from_zero.clone())?;

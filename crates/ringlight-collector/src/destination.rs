@@ -16,6 +16,7 @@ mod state;
 mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use ringlight_model::{DropReason, Signal};
 use ringlight_spool::Spool;
@@ -478,6 +479,11 @@ impl Destination {
     ) -> Result<ExportOutcome, Unsent> {
         self.meter.add_sent(batch.bytes.len());
         send(&*self.exporter, batch, until).await
+    }
+
+    /// How long an attempt with records of this signal may take.
+    pub(crate) fn timeout(&self, signal: Signal) -> Duration {
+        self.settings.timeout(signal)
     }
 
     /// Whether it wants to be told of open spans; `None` before its first answer.

@@ -49,7 +49,7 @@ pub struct DestinationConfig {
     pub queue_bytes_max: Option<usize>,
     /// See [`CollectorConfig::concurrent_exports_max`].
     pub concurrent_exports_max: Option<usize>,
-    /// See [`CollectorConfig::export_timeout`].
+    /// See [`CollectorConfig::export_timeout`]; for metrics, too.
     pub export_timeout: Option<Duration>,
     /// See [`CollectorConfig::retry`].
     pub retry: Option<RetryConfig>,
@@ -135,6 +135,7 @@ impl DestinationConfig {
                 .concurrent_exports_max
                 .unwrap_or(config.concurrent_exports_max),
             export_timeout: self.export_timeout.unwrap_or(config.export_timeout),
+            metrics_timeout: self.export_timeout.or(config.metrics_timeout),
             retry: self.retry.unwrap_or(config.retry),
             batch_bytes_max: config.batch_bytes_max,
         }
@@ -151,6 +152,7 @@ pub(crate) struct DestinationSettings {
     pub(crate) queue_bytes_max: usize,
     pub(crate) concurrent_exports_max: usize,
     pub(crate) export_timeout: Duration,
+    pub(crate) metrics_timeout: Option<Duration>,
     pub(crate) retry: RetryConfig,
     pub(crate) batch_bytes_max: usize,
 }
@@ -162,8 +164,17 @@ impl DestinationSettings {
             queue_bytes_max: config.queue_bytes_max,
             concurrent_exports_max: config.concurrent_exports_max,
             export_timeout: config.export_timeout,
+            metrics_timeout: config.metrics_timeout,
             retry: config.retry,
             batch_bytes_max: config.batch_bytes_max,
+        }
+    }
+
+    /// How long an attempt with records of this signal may take.
+    pub(crate) fn timeout(&self, signal: Signal) -> Duration {
+        match (signal, self.metrics_timeout) {
+            (Signal::Metrics, Some(timeout)) => timeout,
+            _ => self.export_timeout,
         }
     }
 

@@ -34,7 +34,6 @@ pub(crate) struct Reporter {
     resource: Arc<Resource<'static>>,
     instance: Arc<str>,
     interval: Duration,
-    timeout: Duration,
     start_unix_nano: u64,
 }
 
@@ -48,7 +47,6 @@ pub(crate) struct Reports {
     resource: Arc<Resource<'static>>,
     instance: Arc<str>,
     interval: Duration,
-    timeout: Duration,
     start_unix_nano: u64,
     /// Relaxed: only the uniqueness of the number matters.
     sequence: AtomicU64,
@@ -86,7 +84,6 @@ impl Reporter {
             resource: Arc::new(config.resource.clone()),
             instance: Arc::from(format!("{}-report", random_name()).as_str()),
             interval: config.report_interval,
-            timeout: config.report_timeout.unwrap_or(config.export_timeout),
             start_unix_nano: ringlight_clock::wall_unix_nano(),
         }
     }
@@ -102,7 +99,6 @@ impl Reporter {
             resource: Arc::clone(&self.resource),
             instance: Arc::clone(&self.instance),
             interval: self.interval,
-            timeout: self.timeout,
             start_unix_nano: self.start_unix_nano,
             sequence: AtomicU64::new(0),
             changed: Notify::new(),
@@ -133,7 +129,7 @@ impl Reports {
                 continue;
             }
             let cost = self.meter.snapshot();
-            let limit = self.timeout;
+            let limit = self.destination.timeout(Signal::Metrics);
             let answer = self.send(&ledger, &cost, &last.cost, false, limit).await;
             pause = match &answer {
                 Err(Unsent::Failed(ExportError::Permanent { .. })) => {
@@ -159,7 +155,7 @@ impl Reports {
             || Told::default().is_as_told(&ledger);
         if !is_futile {
             let cost = self.meter.snapshot();
-            let limit = left.min(self.timeout);
+            let limit = left.min(self.destination.timeout(Signal::Metrics));
             // Its shares are those of the whole time.
             let none = CostSnapshot::default();
             // There is no other after it.

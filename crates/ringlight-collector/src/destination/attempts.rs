@@ -204,7 +204,7 @@ impl Destination {
         batch: &EncodedBatch,
         has_waited: bool,
     ) -> Result<ExportOutcome, ExportError> {
-        let limit = self.settings.export_timeout;
+        let limit = self.timeout(batch.signal);
         let sent = Sent {
             at: Instant::now(),
             bytes: batch.bytes.len(),

@@ -118,7 +118,7 @@ fn an_attempt_to_report_has_a_time_of_its_own() {
     let pipeline = start(
         CollectorConfig {
             report_interval: Duration::from_millis(1),
-            report_timeout: Some(Duration::from_millis(1)),
+            metrics_timeout: Some(Duration::from_millis(1)),
             batch_delay: Duration::from_secs(3600),
             export_timeout: Duration::from_secs(3600),
             ..config()

@@ -63,6 +63,28 @@ fn a_request_goes_to_all_who_take_metrics_and_adds_up() {
 }
 
 #[test]
+fn an_attempt_to_send_metrics_has_a_time_of_its_own() {
+    let backend = Scripted::new("backend", Answer::Never);
+    let pipeline = start(
+        CollectorConfig {
+            metrics_timeout: Some(Duration::from_millis(1)),
+            export_timeout: Duration::from_secs(3600),
+            ..config()
+        },
+        &[&backend],
+    );
+    pipeline
+        .request_sender()
+        .unwrap()
+        .send_metrics(request("a", 1));
+    // The first was given up, long before spans would be.
+    backend.wait_attempts(2);
+    backend.set_default(Answer::Ok);
+    let ledger = pipeline.shutdown(PATIENCE);
+    assert_eq!(ledger.account(Signal::Metrics).exported, 1);
+}
+
+#[test]
 fn what_finds_no_room_is_dropped_and_counted() {
     let backend = Scripted::new("backend", Answer::Held);
     let pipeline = start(

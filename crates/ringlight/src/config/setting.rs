@@ -591,6 +591,13 @@ pub const SETTINGS: &[Setting] = &[
     )
     .kin(),
     setting(
+        "report_interval",
+        "RINGLIGHT_REPORT_INTERVAL",
+        Shape::Time(Duration::ZERO, HOUR),
+        "`2s`",
+        "How often the backend is told of the ledger and of spans that are open, where there is something new; `0s` for never",
+    ),
+    setting(
         "batch_records_max",
         "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
         Shape::Whole(1, 1_000_000),

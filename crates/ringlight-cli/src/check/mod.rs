@@ -112,7 +112,7 @@ impl Walk<'_> {
             let page = format!("{from}&limit={limit}&q={query}&cursor={cursor}");
             let page = self.api.traces(&page).await?;
             for found in &page.traces {
-                if left % PROGRESS_TRACES == 0 {
+                if left.is_multiple_of(PROGRESS_TRACES) {
                     let count = traces_max - left;
                     self.console.progress(&format!("{count} traces looked at"));
                 }

@@ -68,6 +68,22 @@ unless it is told to.
 SIGINT (Ctrl-C), SIGTERM and SIGHUP end it in order, with the account. Another one,
 a second later or more, kills the applications, and then there is no account.";
 
+const CHECK_HELP: &str = "\
+Examples:
+  ringlight check map.toml
+  ringlight check map.toml --since 15m --service shop
+  ringlight check map.toml --url http://127.0.0.1:14320 --json
+
+How a map is written is in docs/span-map.md.
+
+Spans arrive when they end, and in batches: where something is wrong with a trace whose
+newest span ended less than ten seconds ago, it is asked for again for as long.
+
+Exit codes:
+  0  every span of the map was seen, and is as it says
+  1  something is missing or wrong
+  2  the command line or the map is wrong, or the backend cannot be asked";
+
 const CONFIG_SHOW_HELP: &str = "\
 Examples:
   ringlight config show
@@ -136,6 +152,10 @@ pub(crate) enum Command {
     /// See it work: the backend and three sample applications
     #[command(after_help = format!("{DEMO_HELP}\n\n{EXIT_CODES}"))]
     Demo(DemoArgs),
+    /// Check the spans that a running backend has against an instrumentation map: which have to be
+    /// there, inside of which others, and with which attributes
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckArgs),
     /// See and check a service's settings
     #[command(subcommand, after_help = "Example:\n  ringlight config show")]
     Config(ConfigCommand),
@@ -289,4 +309,32 @@ pub(crate) struct DemoArgs {
     /// Show what the applications write to standard error
     #[arg(long)]
     pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The map, in TOML
+    pub(crate) map: PathBuf,
+
+    /// Where the backend is, as it prints when it starts
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4320")]
+    pub(crate) url: Address,
+
+    /// The service whose spans are looked at [default: the map's `service`, or all]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+
+    /// Look at traces with spans that began at most this long ago [default: at all that came since
+    /// the backend started]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) since: Option<String>,
+
+    /// Traces looked at, at most; the newest first
+    #[arg(long, value_name = "N", default_value_t = 10_000,
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: u64,
+
+    /// Print one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }

@@ -5,11 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::Uri;
+use http::uri::Authority;
 use ringlight::collector::{OtlpConfig, OtlpExporter};
 use ringlight_app_harness::parse_duration;
 
 use crate::address::Address;
-use crate::args::{BackendArgs, DemoArgs, UpArgs};
+use crate::args::{BackendArgs, CheckArgs, DemoArgs, UpArgs};
 use crate::error::{CliError, Exit};
 use crate::size::parse_size;
 
@@ -58,6 +60,20 @@ pub(crate) struct DemoConfig {
     pub(crate) trace_dir: Option<PathBuf>,
     pub(crate) json: bool,
     pub(crate) verbose: bool,
+}
+
+/// What `check` does.
+#[derive(Debug)]
+pub(crate) struct CheckConfig {
+    pub(crate) map: PathBuf,
+    /// Host and port of the backend.
+    pub(crate) backend: Authority,
+    /// In place of the map's.
+    pub(crate) service: Option<String>,
+    /// How far back is looked; `None` is to the start of the backend.
+    pub(crate) since: Option<Duration>,
+    pub(crate) traces_max: u64,
+    pub(crate) json: bool,
 }
 
 /// What the configuration depends on beside the command line.
@@ -130,6 +146,22 @@ impl DemoConfig {
             trace_dir: args.trace_dir,
             json: args.json,
             verbose: args.verbose,
+        })
+    }
+}
+
+impl CheckConfig {
+    pub(crate) fn new(args: CheckArgs) -> Result<Self, CliError> {
+        Ok(Self {
+            map: args.map,
+            backend: authority(&args.url)?,
+            service: args.service,
+            since: args
+                .since
+                .map(|text| duration("--since", &text))
+                .transpose()?,
+            traces_max: args.limit,
+            json: args.json,
         })
     }
 }
@@ -240,6 +272,28 @@ fn names(host: &str, own: IpAddr) -> bool {
     host.parse::<IpAddr>().is_ok_and(|address| {
         address.is_unspecified() || address.to_canonical() == own.to_canonical()
     })
+}
+
+/// Host and port of the address a backend prints.
+fn authority(url: &Address) -> Result<Authority, CliError> {
+    let wrong = |message: &str| {
+        usage("--url", &url.to_string(), message)
+            .with_hint("write scheme, host and port alone, such as `http://127.0.0.1:4320`")
+    };
+    let uri: Uri = url
+        .as_str()
+        .parse()
+        .map_err(|_| wrong("it is no address"))?;
+    match (uri.scheme_str(), uri.authority()) {
+        (Some("http"), Some(authority))
+            if uri.path() == "/" && uri.query().is_none() && !authority.as_str().contains('@') =>
+        {
+            Ok(authority.clone())
+        }
+        (Some("http"), _) => Err(wrong("it has more than scheme, host and port")),
+        (Some("https"), _) => Err(wrong("the backend does not speak TLS")),
+        _ => Err(wrong("it does not begin with `http://`")),
+    }
 }
 
 /// At least what a store or a spool needs to work with.

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use crate::error::CliError;
+use crate::error::{CliError, Exit};
 
 /// Standard error, as a terminal or not. A write that fails is ignored: nobody could be told.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +72,26 @@ impl Console {
     fn cleared(self) -> &'static str {
         if self.terminal { "\r\x1b[2K" } else { "" }
     }
+}
+
+/// Data for standard output. That nobody reads it any longer is no error.
+pub(crate) fn print(text: &str) -> Result<(), CliError> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(cannot_print(error)),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn cannot_print(error: std::io::Error) -> CliError {
+    CliError::new(
+        Exit::Failure,
+        format!("cannot write to standard output: {error}"),
+    )
+    .with_hint("check the room on the disk it is redirected to")
 }
 
 /// The text without control characters, which could come from a file name or another process and

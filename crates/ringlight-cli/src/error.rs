@@ -11,7 +11,7 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// The command did not do what it was asked to.
     Failure = 1,
-    /// The command line is wrong.
+    /// The command line is wrong; `check`: or the map is, or the backend cannot be asked.
     Usage = 2,
     /// An address cannot be listened on.
     Listen = 3,

@@ -9,6 +9,7 @@
 mod address;
 mod args;
 mod backend;
+mod check;
 mod config;
 mod console;
 mod demo;
@@ -21,7 +22,6 @@ mod size;
 mod up;
 mod usage;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -29,7 +29,7 @@ use mimalloc::MiMalloc;
 use ringlight::RinglightAllocator;
 
 use args::{AppCommand, Cli, Command};
-use config::{DemoConfig, Surroundings, UpConfig};
+use config::{CheckConfig, DemoConfig, Surroundings, UpConfig};
 use console::Console;
 use error::{CliError, Exit};
 
@@ -64,6 +64,10 @@ fn dispatch(command: Command, console: Console) -> Result<ExitCode, CliError> {
             let config = DemoConfig::new(args, &surroundings)?;
             block_on(demo::run(config, console))
         }
+        Command::Check(args) => {
+            let config = CheckConfig::new(args)?;
+            block_on(check::run(config, console))
+        }
         Command::Config(command) => settings::run(command, console),
         Command::Completions { shell } => completions(shell),
         Command::App(AppCommand::Streaming(args)) => Ok(ringlight_app_streaming::main(&args)),
@@ -91,11 +95,5 @@ fn block_on(
 fn completions(shell: clap_complete::Shell) -> Result<ExitCode, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "ringlight", &mut script);
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(&script).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(up::cannot_print(error))
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    console::print(&String::from_utf8_lossy(&script)).map(|()| ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use ringlight_app_harness::print_json_line;
 use crate::address::shown_word;
 use crate::backend::{Backend, http_url};
 use crate::config::{Program, UpConfig};
-use crate::console::Console;
+use crate::console::{Console, cannot_print};
 use crate::error::{CliError, Exit};
 use crate::forward::Left;
 use crate::program;
@@ -119,14 +119,6 @@ fn tell(left: Option<&Left>, console: Console) {
 
 pub(crate) fn cannot_listen(error: std::io::Error) -> CliError {
     CliError::new(Exit::Failure, format!("cannot take signals over: {error}"))
-}
-
-pub(crate) fn cannot_print(error: std::io::Error) -> CliError {
-    CliError::new(
-        Exit::Failure,
-        format!("cannot write to standard output: {error}"),
-    )
-    .with_hint("check the room on the disk it is redirected to")
 }
 
 /// The command line of this process, which names the run, without what addresses in it may hold that is secret.

@@ -10,11 +10,11 @@ use ringlight_app_harness::print_json_line;
 
 use crate::backend::{Backend, http_url};
 use crate::config::DemoConfig;
-use crate::console::Console;
+use crate::console::{Console, cannot_print};
 use crate::error::{CliError, Exit};
 use crate::signals::Signals;
 use crate::size::show_size;
-use crate::up::{cannot_listen, cannot_print, command_line, stop};
+use crate::up::{cannot_listen, command_line, stop};
 
 use account::Summary;
 use process::{AppProcess, Ended, VERBOSE_HINT};

@@ -7,14 +7,13 @@ mod rewrite;
 mod schema;
 mod show;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ringlight::settings::ConfigError;
 
 use crate::args::ConfigCommand;
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::error::{CliError, Exit};
 
 /// The file that is looked at where none is named.
@@ -32,18 +31,9 @@ pub(crate) fn run(command: ConfigCommand, console: Console) -> Result<ExitCode, 
     }
 }
 
-/// Data for standard output. That nobody reads it any longer is no error.
+/// Data for standard output.
 fn print(text: &str) -> Result<ExitCode, CliError> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(crate::up::cannot_print(error))
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    console::print(text).map(|()| ExitCode::SUCCESS)
 }
 
 /// Tells everything that is wrong with a file, and the last of it as the error.

@@ -46,7 +46,12 @@ fn fault_32_only_loopback_is_listened_on() {
 
 #[test]
 fn help_is_data_with_an_example_and_the_exit_codes() {
-    for command in [&["--help"][..], &["up", "--help"], &["demo", "--help"]] {
+    for command in [
+        &["--help"][..],
+        &["up", "--help"],
+        &["demo", "--help"],
+        &["check", "--help"],
+    ] {
         let output = run(command);
         let help = text(&output.stdout);
         assert_eq!(output.status.code(), Some(0));
@@ -72,6 +77,7 @@ fn the_reference_is_what_help_says() {
         "",
         "up",
         "demo",
+        "check",
         "config",
         "config show",
         "config check",
@@ -103,7 +109,10 @@ fn completions_are_printed_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = run(&["completions", shell]);
         assert_eq!(output.status.code(), Some(0));
-        assert!(text(&output.stdout).contains("demo"), "{shell}");
+        // A command, and a flag that another one alone has.
+        for word in ["demo", "since"] {
+            assert!(text(&output.stdout).contains(word), "{shell}: {word}");
+        }
     }
 }
 

@@ -219,10 +219,17 @@ pub(crate) fn send_trace(http: SocketAddr, service: &str, trace: u128, spans: u6
 }
 
 pub(crate) fn trace_request(service: &str, trace: u128, spans: u64) -> Vec<u8> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_nanos() as u64;
+    trace_request_at(service, trace, spans, SystemTime::now())
+}
+
+/// A trace whose spans began at a time.
+pub(crate) fn trace_request_at(
+    service: &str,
+    trace: u128,
+    spans: u64,
+    began: SystemTime,
+) -> Vec<u8> {
+    let began = began.duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
     let attribute = |key: &'static str, value: String| KeyValue {
         key: key.into(),
         value: Value::Str(value.into()),
@@ -245,8 +252,8 @@ pub(crate) fn trace_request(service: &str, trace: u128, spans: u64) -> Vec<u8> {
             parent_span_id: SpanId::new(if number == 1 { 0 } else { 1 }),
             name: format!("step {number}").into(),
             kind: SpanKind::Internal,
-            start_unix_nano: now,
-            end_unix_nano: now + number * 1_000,
+            start_unix_nano: began,
+            end_unix_nano: began + number * 1_000,
             attributes: vec![attribute("note", format!("of {trace:032x}"))],
             ..Span::default()
         })

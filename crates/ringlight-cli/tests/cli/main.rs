@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
 mod agent_map;
+mod check;
 mod command_line;
 mod common;
 mod demo;

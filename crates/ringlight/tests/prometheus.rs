@@ -446,6 +446,9 @@ fn an_address_that_is_taken_is_told_of_and_had_as_soon_as_it_is_free() {
         text.contains(&address) && text.contains("cannot listen"),
         "{text}"
     );
+    let hint = "; hint: another program, or another run of this one, has the port: name another port with \
+                `Builder::prometheus`";
+    assert!(text.ends_with(hint), "{text}");
     drop(taken);
     let text = notices.recv_timeout(LONG).unwrap().to_string();
     assert!(text.contains("listening now"), "{text}");

@@ -145,11 +145,15 @@ impl Accounts {
         self
     }
 
-    /// Audit records, which are in the books as others are, do not get to these destinations.
+    /// Audit records, which are in the books as others are, do not get to those of these destinations that take log
+    /// records.
     pub(crate) fn audit_lost(&self, destinations: &[usize], records: u64) {
         let mut books = self.books();
         for index in destinations {
-            books.destinations[*index].audit_lost += records;
+            let book = &mut books.destinations[*index];
+            if book.takes.contains(Signal::Logs) {
+                book.audit_lost += records;
+            }
         }
     }
 

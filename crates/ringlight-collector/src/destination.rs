@@ -11,6 +11,7 @@ mod health;
 mod keeper;
 mod logs;
 mod place;
+mod room;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -26,8 +27,10 @@ use tokio::time::Instant;
 use self::attempts::Ended;
 pub(crate) use self::keeper::LETTER_BYTES_MAX;
 use self::keeper::{DestinationSpool, Keeper};
+use self::logs::LogKey;
 pub(crate) use self::place::BY_PIPELINE;
 use self::place::Place;
+use self::room::Way;
 use self::state::{Held, InHand, State};
 use crate::accounts::{Accounts, Fate, Stage};
 use crate::config::CollectorConfig;
@@ -159,40 +162,6 @@ impl Destination {
         self.state().adaptive.batch_bytes()
     }
 
-    /// Whether another batch of this size fits. An empty queue takes any.
-    pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        let state = self.state();
-        match self.way(&state) {
-            Way::Disk => self.has_room_to_write(&state, bytes),
-            Way::Queue => self.has_room_in_queue(&state, bytes),
-        }
-    }
-
-    fn has_room_in_queue(&self, state: &State, bytes: usize) -> bool {
-        let new_bytes = state.held_bytes - state.backlog_bytes;
-        new_bytes == 0 || new_bytes + bytes <= self.new_bytes_max(state)
-    }
-
-    /// How much of what may be held is for new batches: what the backlog does not take, of which half is the most.
-    fn new_bytes_max(&self, state: &State) -> usize {
-        let queue_bytes_max = self.settings.queue_bytes_max;
-        queue_bytes_max - state.backlog_bytes.min(queue_bytes_max / 2)
-    }
-
-    fn has_room_to_write(&self, state: &State, bytes: usize) -> bool {
-        let write_bytes = state.spool.write_bytes;
-        write_bytes == 0 || write_bytes + bytes <= self.settings.queue_bytes_max
-    }
-
-    /// Where a new batch goes.
-    fn way(&self, state: &State) -> Way {
-        match self.spool_mode(state) {
-            Some(SpoolMode::Always) => Way::Disk,
-            Some(SpoolMode::Overflow) if state.is_stalled || self.is_held_up(state) => Way::Disk,
-            _ => Way::Queue,
-        }
-    }
-
     /// The mode of the spool, if there is one and it takes batches.
     fn spool_mode(&self, state: &State) -> Option<SpoolMode> {
         let keeper = self.keeper.as_ref()?;
@@ -229,14 +198,8 @@ impl Destination {
     /// Takes a sealed batch over from the batch stage, or drops it where there is no room.
     pub(crate) fn push(&self, batch: EncodedBatch) {
         let mut state = self.state();
-        let bytes = batch.bytes.len();
         let way = self.way(&state);
-        let has_room = |state: &State| match way {
-            Way::Disk => self.has_room_to_write(state, bytes),
-            Way::Queue => self.has_room_in_queue(state, bytes),
-        };
-        while batch.id.is_audit() && !has_room(&state) && self.make_room(&mut state, way) {}
-        if !has_room(&state) {
+        if !self.make_room(&mut state, way, &batch) {
             drop(state);
             let fate = Fate::Dropped(DropReason::QueueFull);
             self.settle(&batch, Stage::Batch, fate);
@@ -251,35 +214,6 @@ impl Destination {
                 self.queued.notify_one();
             }
         }
-    }
-
-    /// Drops the newest batch that waits and holds no audit records; false where there is none.
-    #[cold]
-    fn make_room(&self, state: &mut State, way: Way) -> bool {
-        let dropped = match way {
-            Way::Queue => {
-                let is_other = |held: &Held| !held.batch.id.is_audit() && held.frame.is_none();
-                let newest = state.queue.iter().rposition(is_other);
-                let Some(held) = newest.and_then(|at| state.queue.remove(at)) else {
-                    return false;
-                };
-                state.release(&held);
-                held.left
-            }
-            Way::Disk => {
-                let is_other = |batch: &EncodedBatch| !batch.id.is_audit();
-                let newest = state.spool.to_write.iter().rposition(is_other);
-                let Some(batch) = newest.and_then(|at| state.spool.to_write.remove(at)) else {
-                    return false;
-                };
-                state.spool.write_bytes -= batch.bytes.len();
-                vec![batch]
-            }
-        };
-        for batch in &dropped {
-            self.settle(batch, Stage::Queue, Fate::Dropped(DropReason::QueueFull));
-        }
-        true
     }
 
     /// Takes over what is left in the batch stage at the end: it goes to disk, or is dropped.
@@ -300,17 +234,16 @@ impl Destination {
     }
 
     fn settle(&self, batch: &EncodedBatch, from: Stage, fate: Fate) {
-        let records = u64::from(batch.records);
-        if batch.id.is_audit() {
-            let lost = match fate {
-                Fate::Delivered { rejected } => rejected,
-                Fate::DeliveredRecovered { .. } => 0,
-                Fate::Rejected | Fate::Dropped(_) => records,
-            };
-            self.accounts.audit_lost(&[self.index], lost);
+        self.settle_records(LogKey::of(batch), u64::from(batch.records), from, fate);
+    }
+
+    /// The same of so many records of a kind.
+    fn settle_records(&self, key: LogKey, records: u64, from: Stage, fate: Fate) {
+        if key.is_audit {
+            self.accounts.audit_lost(&[self.index], fate.lost(records));
         }
         self.accounts
-            .settled(self.index, batch.signal, records, from, fate);
+            .settled(self.index, key.signal, records, from, fate);
     }
 
     /// Whether every batch up to this sequence number has been settled, or is safe on disk while the
@@ -408,7 +341,7 @@ impl Destination {
                 state.release(&held);
                 state.delivered += u64::from(is_exported);
                 if let Some(frame) = held.frame {
-                    state.spool.done.push((held.batch.signal, frame));
+                    state.spool.done.push((LogKey::of(&held.batch), frame));
                 }
             }
             Ended::Failed => {
@@ -503,11 +436,4 @@ impl Destination {
     fn name(&self) -> String {
         self.place.name.clone()
     }
-}
-
-/// Where a new batch goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Queue,
-    Disk,
 }

@@ -15,7 +15,7 @@ use ringlight_model::Signal;
 pub struct BatchId {
     process: Arc<str>,
     sequence: u64,
-    /// Whether its records are audit records. Known in the process that made it, and while it is in memory.
+    /// Whether its records are audit records.
     is_audit: bool,
 }
 
@@ -37,7 +37,7 @@ impl BatchId {
         self
     }
 
-    /// Whether the batch holds audit records, which are dropped last. One that came back from disk does not say so.
+    /// Whether the batch holds audit records, which are dropped last. One that a relay passes on does not say so.
     #[must_use]
     pub const fn is_audit(&self) -> bool {
         self.is_audit

@@ -267,7 +267,17 @@ impl Inbox {
 
     #[cold]
     fn malformed(&mut self, lane: usize) {
-        self.accounts.lost(LANES[lane], 1, DropReason::Malformed);
+        self.lose(lane, 1, DropReason::Malformed);
+    }
+
+    /// Books records that came out of the rings, or are left there, and go no further.
+    fn lose(&self, lane: usize, records: u64, reason: DropReason) {
+        self.accounts.lost(LANES[lane], records, reason);
+        if lane == AUDIT {
+            for stream in &self.streams.all {
+                self.accounts.audit_lost(stream.indexes(), records);
+            }
+        }
     }
 
     /// Books what was drained since the last time.
@@ -282,6 +292,13 @@ impl Inbox {
                     .filter(|stream| stream.takes(lane));
                 let shares: Vec<_> = takers.map(|stream| stream.post(lane)).collect();
                 self.accounts.drained(signal, records, &shares);
+                let bad = shares.iter().filter(|share| share.malformed > 0);
+                if lane == AUDIT {
+                    bad.for_each(|share| {
+                        let (indexes, records) = (share.destinations, share.malformed);
+                        self.accounts.audit_lost(indexes, records);
+                    });
+                }
             }
         }
         let negative = std::mem::take(&mut self.negative_durations);
@@ -387,13 +404,7 @@ impl Inbox {
                 self.accounts
                     .settle_batch(stream.indexes(), signal, open, fate);
             }
-            let left = left_in_rings[lane];
-            self.accounts.lost(signal, left, DropReason::Shutdown);
-            if lane == AUDIT {
-                for stream in &self.streams.all {
-                    self.accounts.audit_lost(stream.indexes(), left);
-                }
-            }
+            self.lose(lane, left_in_rings[lane], DropReason::Shutdown);
         }
         for destination in self.streams.destinations() {
             destination.abandon();

@@ -102,6 +102,12 @@ pub enum Notice {
         /// What.
         message: String,
     },
+    /// Lines of what is written locally, of log records or of notices, are lost: the output cannot be written to, or did not take
+    /// them in time. Said once until it can be, and once more then, with how many it were.
+    LogLines {
+        /// Which, and what about them.
+        message: String,
+    },
     /// The file that log lines are written to has something to say: that it cannot be written, or gives no way to a new
     /// one.
     LogFile {
@@ -176,8 +182,8 @@ impl fmt::Display for Notice {
             ),
             Self::AuditLost { records } => write!(
                 f,
-                "{records} audit records are lost; hint: a directory to keep what cannot be sent in, see \
-                 docs/delivery.md, survives an outage"
+                "{records} audit records are lost; hint: a directory to keep what cannot be sent in, with room for all \
+                 that comes meanwhile, survives an outage, see docs/logs.md"
             ),
             Self::SpoolRestored { destination } => {
                 write!(f, "keeping on disk what waits for {destination} again")
@@ -233,6 +239,7 @@ impl fmt::Display for Notice {
             ),
             Self::TraceFile { message }
             | Self::LogFile { message }
+            | Self::LogLines { message }
             | Self::Recording { message } => f.write_str(message),
             Self::RecordedLate => f.write_str(
                 "a log record came after telemetry was shut down: it and what follows is lost; \
@@ -280,7 +287,9 @@ const fn cause(reason: DropReason) -> &'static str {
         DropReason::TooManyOpen => "too many spans were open at a time",
         DropReason::TailSampled => "their traces were not to be sent",
         DropReason::Filtered => "a rule was to leave them out",
-        DropReason::SpoolFull => "the spool is full, the oldest made room for later ones",
+        DropReason::SpoolFull => {
+            "the spool is full, the oldest made room for later ones, or audit records have it all"
+        }
         DropReason::SpoolExpired => "they waited in the spool for too long",
         DropReason::SpoolDamaged => "they were damaged on disk",
         _ => "not decodable, which is a defect of ringlight",

@@ -25,7 +25,7 @@ pub enum SpoolMode {
 
 /// A directory in which batches wait until they can be sent, also for the next process.
 ///
-/// Every destination has a log of its own there for each signal. Files are for their owner alone.
+/// Every destination has a log of its own there for each signal, and one for audit records. Files are for their owner alone.
 #[derive(Debug, Clone)]
 pub struct SpoolConfig {
     /// The directory, which is made if there is none. One process at a time can have it.
@@ -33,7 +33,7 @@ pub struct SpoolConfig {
     /// Which batches go there. Default: those that cannot be sent.
     pub mode: SpoolMode,
     /// Bytes on disk for one destination, or one of the places it sends signals to, about. At least 1 MiB, default
-    /// 1 GiB. When there are more, the oldest are dropped and counted.
+    /// 1 GiB. When there are more, the oldest are dropped and counted, audit records last.
     pub bytes_max: u64,
     /// What has waited for longer is dropped and counted. 1 min to 1 year, default 3 days.
     pub age_max: Duration,

@@ -31,7 +31,7 @@ pub enum DropReason {
     TooManyOpen = 7,
     /// Its trace was judged, once it was over, not to be worth sending.
     TailSampled = 8,
-    /// Made room on disk for later ones.
+    /// Made room on disk for later ones, or found none there that was not audit records'.
     SpoolFull = 9,
     /// Waited on disk for too long.
     SpoolExpired = 10,
@@ -212,8 +212,9 @@ impl LedgerSnapshot {
         self.unmatched_exits = exits;
     }
 
-    /// Audit records that did not arrive: refused, or dropped for whichever reason. The account of logs counts them
-    /// under these as well. Where it is not zero, something is wrong.
+    /// Audit records that did not arrive: refused, or dropped for whichever reason, those that an earlier process left on
+    /// disk among them. The account of logs counts them under these as well. Where it is not zero, something is wrong. What
+    /// a collector that broke down had in hand is in the accounts alone.
     #[must_use]
     pub const fn audit_lost(&self) -> u64 {
         self.audit_lost

@@ -5,9 +5,10 @@
 //! the record has its own target and place in the source, which in the event are fields: `subscriber::log_crate`.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 
 use log::kv::{self, VisitSource, VisitValue};
-use ringlight_collector::record::{ItemWriter, Key, Words};
+use ringlight_collector::record::{Head, ItemWriter, Key, Words, Written};
 use tracing_core::{LevelFilter, dispatcher};
 use tracing_log::{AsTrace as _, format_trace};
 
@@ -18,7 +19,14 @@ const PAIRS_MAX: usize = 64;
 
 thread_local! {
     /// Those of the record that is being made into an event.
-    static PAIRS: RefCell<Vec<(String, Value)>> = const { RefCell::new(Vec::new()) };
+    static PAIRS: RefCell<Pairs> = const { RefCell::new(Pairs::NONE) };
+}
+
+/// Key-value pairs of a record.
+struct Pairs {
+    kept: Vec<(String, Value)>,
+    /// How many there are besides.
+    lost_count: usize,
 }
 
 enum Value {
@@ -50,57 +58,111 @@ impl log::Log for Bridge {
         if record.level().as_trace() > LevelFilter::current() {
             return;
         }
-        if record.key_values().count() == 0 {
+        let count = record.key_values().count();
+        if count == 0 {
+            let _aside = Aside::put(Pairs::NONE);
             let _ = format_trace(record);
         } else if self.enabled(record.metadata()) {
-            uncounted(|| keep(record.key_values()));
+            let pairs = uncounted(|| Pairs::of(record.key_values(), count));
+            let _aside = Aside::put(pairs);
             let _ = format_trace(record);
-            // Nobody may have taken them, such as where another subscriber is the thread's.
-            let _ = PAIRS.try_with(RefCell::take);
         }
     }
 
     fn flush(&self) {}
 }
 
-/// Puts pairs aside. Code of the application runs while they are read, which may log as well.
-fn keep(pairs: &dyn kv::Source) {
-    let mut kept = Pairs(Vec::new());
-    // A pair that cannot be read ends them.
-    let _ = pairs.visit(&mut kept);
-    let _ = PAIRS.try_with(|pairs| pairs.replace(kept.0));
+/// While it is there, these pairs are put aside. Those of the record around this one, whose message logs while it is
+/// written, are there again afterwards.
+struct Aside(Pairs);
+
+impl Aside {
+    fn put(pairs: Pairs) -> Self {
+        Self(replace(pairs))
+    }
 }
 
-/// Writes the pairs of the record that is being made into an event behind its other attributes; how many there was no
-/// room for.
-pub(crate) fn write_pairs(words: &mut impl Words, text_bytes_max: usize, room: usize) -> u16 {
-    let pairs = PAIRS.try_with(RefCell::take).unwrap_or_default();
-    let lost = pairs.len().saturating_sub(room);
+impl Drop for Aside {
+    fn drop(&mut self) {
+        // Nobody may have taken what is there, such as where another subscriber is the thread's.
+        replace(std::mem::replace(&mut self.0, Pairs::NONE));
+    }
+}
+
+fn replace(pairs: Pairs) -> Pairs {
+    let before = PAIRS.try_with(|there| there.replace(pairs));
+    before.unwrap_or(Pairs::NONE)
+}
+
+/// Writes the pairs of the record that is being made into an event behind its other attributes; the head that says
+/// besides how many there was no room for, and how many were cut.
+pub(crate) fn write_pairs(
+    words: &mut impl Words,
+    mut head: Head,
+    text_bytes_max: usize,
+    room: usize,
+) -> Head {
+    let pairs = replace(Pairs::NONE);
+    let lost = pairs.lost_count + pairs.kept.len().saturating_sub(room);
+    head = head.with_dropped(u16::try_from(lost).unwrap_or(u16::MAX));
     let mut writer = ItemWriter::new(words, text_bytes_max);
-    for (key, value) in pairs.iter().take(room) {
+    for (key, value) in pairs.kept.iter().take(room) {
         let key = Key::Name(key);
-        let _ = match value {
+        let written = match value {
             Value::Bool(value) => writer.bool(key, *value),
             Value::I64(value) => writer.i64(key, *value),
             Value::U64(value) => writer.u64(key, *value),
             Value::F64(value) => writer.f64(key, *value),
             Value::Text(text) => writer.text(key, text),
         };
+        match written {
+            Written::Whole => {}
+            Written::Cut => head = head.with_cut(1),
+            Written::Dropped => head = head.with_dropped(1),
+        }
     }
-    u16::try_from(lost).unwrap_or(u16::MAX)
+    head
 }
 
-struct Pairs(Vec<(String, Value)>);
+impl Pairs {
+    const NONE: Self = Self {
+        kept: Vec::new(),
+        lost_count: 0,
+    };
 
-impl<'kvs> VisitSource<'kvs> for Pairs {
+    /// Reads pairs, of which there are so many. Code of the application runs meanwhile, which may log as well.
+    fn of(source: &dyn kv::Source, count: usize) -> Self {
+        let mut read = ReadPairs {
+            pairs: Self::NONE,
+            count: 0,
+        };
+        // What ends it is the source's own; the pairs behind it are lost.
+        let _ = source.visit(&mut read);
+        let unseen = count.saturating_sub(read.count);
+        read.pairs.lost_count += unseen;
+        read.pairs
+    }
+}
+
+struct ReadPairs {
+    pairs: Pairs,
+    count: usize,
+}
+
+impl<'kvs> VisitSource<'kvs> for ReadPairs {
     fn visit_pair(&mut self, key: kv::Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
-        if self.0.len() >= PAIRS_MAX {
-            return Err(kv::Error::msg("there are too many"));
+        self.count += 1;
+        let pairs = &mut self.pairs;
+        if pairs.kept.len() >= PAIRS_MAX {
+            pairs.lost_count += 1;
+            return Ok(());
         }
         let mut read = ReadValue(None);
-        value.visit(&mut read)?;
-        if let Some(value) = read.0 {
-            self.0.push((key.as_str().to_owned(), value));
+        // One that cannot be read costs itself alone.
+        match (value.visit(&mut read), read.0) {
+            (Ok(()), Some(value)) => pairs.kept.push((key.as_str().to_owned(), value)),
+            (Ok(()), None) => {}
+            (Err(_), _) => pairs.lost_count += 1,
         }
         Ok(())
     }
@@ -110,7 +172,10 @@ struct ReadValue(Option<Value>);
 
 impl<'v> VisitValue<'v> for ReadValue {
     fn visit_any(&mut self, value: kv::Value<'_>) -> Result<(), kv::Error> {
-        self.0 = Some(Value::Text(value.to_string()));
+        let mut text = String::new();
+        // A `Display` that fails has said what it could.
+        let _ = write!(text, "{value}");
+        self.0 = Some(Value::Text(text));
         Ok(())
     }
 

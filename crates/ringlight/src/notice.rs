@@ -17,6 +17,7 @@ pub(crate) fn of_pipeline() -> Notices {
         Box::new(std::io::stderr()),
         "ringlight-notes",
         "notices",
+        Notices::new(|notice| say(format_args!("{notice}"))),
     ));
     Notices::new(move |notice| {
         if cfg!(test) {

@@ -1,13 +1,18 @@
 //! A thread that writes lines, those of log records or notices, so that a terminal that was stopped, or a pipe that nobody reads, holds
 //! up nothing else.
 
+mod output;
+
+use std::fmt;
 use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use ringlight_collector::mark_thread;
+use ringlight_collector::{Notice, Notices, mark_thread};
 
+use self::output::Output;
+#[cfg(feature = "fmt")]
+pub(crate) use self::output::{end_of_line, lines_count};
 use crate::sync::unpoisoned;
 
 /// Bytes that wait to be written; as many may be on their way at the same time. What does not fit is
@@ -22,6 +27,9 @@ const KEPT_BYTES_MAX: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_millis(100);
 /// The same at the end.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
+/// How long it is tried again, on the thread that is there for it, while the output says that it would block: longer than
+/// whoever reads a pipe pauses, as a rule.
+const BLOCKED_MAX: Duration = Duration::from_secs(10);
 
 /// Where lines are written, by a thread that begins with the first of them and ends with this.
 pub(crate) struct Writer {
@@ -32,11 +40,12 @@ pub(crate) struct Writer {
 
 struct Shared {
     lines: &'static str,
+    notices: Notices,
     state: Mutex<State>,
     /// There is something to write, or it is over; something has been written.
     changed: Condvar,
     /// Taken by the thread alone once there is one.
-    output: Mutex<Box<dyn Write + Send>>,
+    output: Mutex<Output>,
 }
 
 #[derive(Default)]
@@ -44,6 +53,10 @@ struct State {
     queue: String,
     /// Lines that found no room in it.
     lost_count: usize,
+    /// Lines that were lost since the output failed, which a person was told.
+    failed_count: Option<u64>,
+    /// Whether a line was written in part then, whose rest comes first.
+    has_begun: bool,
     is_writing: bool,
     /// The output was waited for in vain and has taken nothing since.
     is_stalled: bool,
@@ -56,14 +69,16 @@ impl Writer {
         output: Box<dyn Write + Send>,
         thread_name: &'static str,
         lines: &'static str,
+        notices: Notices,
     ) -> Self {
         Self {
             thread_name,
             shared: Arc::new(Shared {
                 lines,
+                notices,
                 state: Mutex::default(),
                 changed: Condvar::new(),
-                output: Mutex::new(output),
+                output: Mutex::new(Output::new(output)),
             }),
             has_thread: false,
         }
@@ -108,7 +123,7 @@ impl Writer {
             // Without a thread they are written here and now, as well as that can be had.
             Err(_) => {
                 let text = std::mem::take(&mut self.shared.lock().queue);
-                self.shared.put(&text);
+                self.shared.put(&text, Duration::ZERO);
             }
         }
     }
@@ -117,8 +132,18 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.wait_written(LAST_PATIENCE);
-        self.shared.lock().is_over = true;
+        let mut state = self.shared.lock();
+        state.is_over = true;
+        let has_begun = std::mem::take(&mut state.has_begun);
+        let failed_count = state.failed_count.take().unwrap_or(0) + u64::from(has_begun);
+        drop(state);
         self.shared.changed.notify_all();
+        if failed_count > 0 {
+            let lines = self.shared.lines;
+            self.shared.tell(format_args!(
+                "{failed_count} {lines} were lost: they could not be written until the end"
+            ));
+        }
     }
 }
 
@@ -127,11 +152,39 @@ impl Shared {
         unpoisoned(self.state.lock())
     }
 
-    fn put(&self, text: &str) {
-        let mut output = unpoisoned(self.output.lock());
-        // A closed pipe or a full disk must not hurt; the lines are lost.
-        let _ = output.write_all(text.as_bytes());
-        let _ = output.flush();
+    fn tell(&self, message: fmt::Arguments<'_>) {
+        self.notices.send(&Notice::LogLines {
+            message: message.to_string(),
+        });
+    }
+
+    /// Writes lines. A closed pipe or a full disk must not hurt: the lines are lost, and counted.
+    fn put(&self, text: &str, blocked_max: Duration) {
+        let outcome = unpoisoned(self.output.lock()).put(text, blocked_max);
+        let lines = self.lines;
+        let mut state = self.lock();
+        match outcome {
+            Ok(()) => {
+                state.has_begun = false;
+                let failed_count = state.failed_count.take();
+                drop(state);
+                if let Some(count) = failed_count {
+                    self.tell(format_args!("{lines} are written again; {count} were lost"));
+                }
+            }
+            Err(unwritten) => {
+                state.has_begun = unwritten.has_begun;
+                let is_first = state.failed_count.is_none();
+                *state.failed_count.get_or_insert(0) += unwritten.lines_count;
+                drop(state);
+                if is_first {
+                    let reason = unwritten.reason;
+                    self.tell(format_args!(
+                        "{lines} cannot be written and are lost until they can: {reason}"
+                    ));
+                }
+            }
+        }
     }
 
     fn run(&self) {
@@ -148,23 +201,22 @@ impl Shared {
             state.is_writing = true;
             drop(state);
 
-            // An output that panics has not taken these, and may take the next.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.put(&text)));
+            self.put(&text, BLOCKED_MAX);
             text.clear();
             text.shrink_to(KEPT_BYTES_MAX);
 
-            let mut state = self.lock();
-            state.is_writing = false;
-            state.is_stalled = false;
-            let lost_count = std::mem::take(&mut state.lost_count);
-            drop(state);
-            self.changed.notify_all();
+            let lost_count = std::mem::take(&mut self.lock().lost_count);
             if lost_count > 0 {
-                crate::notice::say(format_args!(
+                self.tell(format_args!(
                     "{lost_count} {} were not written: the output did not take them in time",
                     self.lines
                 ));
             }
+            let mut state = self.lock();
+            state.is_writing = false;
+            state.is_stalled = false;
+            drop(state);
+            self.changed.notify_all();
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use ringlight::{
     Builder, LogFile, LogFormat, RecordPattern, Redaction, Sampler, Signal, Telemetry,
 };
@@ -81,4 +82,41 @@ fn audit_events_go_past_filters_samplers_and_rules() {
         check(start, Some("trail"), &["elsewhere"]);
         check(start, Some("none"), &[]);
     }
+}
+
+/// The status of a span in which an audit event at level `error` happens, and how many events it has.
+fn span_around_an_error(variables: &[(&str, &str)]) -> (i32, usize) {
+    let backend = Backend::start();
+    let builder = ringlight::builder()
+        .environment(variables.iter().copied())
+        .otlp_endpoint(backend.url())
+        .span_events(true)
+        .log_format(LogFormat::Off);
+    let (dispatch, telemetry) = builder.build().unwrap();
+    tracing::dispatcher::with_default(&dispatch, || {
+        info_span!(target: "shop", "around").in_scope(|| error!(target: "audit", "refused"));
+    });
+    telemetry.shutdown(LONG);
+    let seen = backend.stop();
+    assert_eq!(
+        seen.log_records().iter().map(body).collect::<Vec<_>>(),
+        ["refused"]
+    );
+    let spans = seen.spans();
+    let code = spans[0].status.as_ref().map_or(0, |status| status.code);
+    (code, spans[0].events.len())
+}
+
+#[test]
+fn what_an_audit_event_does_to_the_span_around_it_goes_by_directives() {
+    let failed = (StatusCode::Error as i32, 1);
+    assert_eq!(span_around_an_error(&[]), failed);
+    assert_eq!(
+        span_around_an_error(&[("RUST_LOG", "info,audit=off")]),
+        (0, 0)
+    );
+    let of_traces = [("RUST_LOG_TRACES", "info,audit=off")];
+    assert_eq!(span_around_an_error(&of_traces), (0, 0));
+    let of_logs = [("RUST_LOG_LOGS", "info,audit=off")];
+    assert_eq!(span_around_an_error(&of_logs), failed);
 }

@@ -1,7 +1,9 @@
 //! Records of the crate `log` are recorded as if they were events.
 
+use std::fmt;
 use std::time::Duration;
 
+use log::kv::{self, Source, VisitSource};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use ringlight::{LogFormat, Signal};
@@ -20,6 +22,55 @@ fn text(value: Option<&Value>) -> &str {
 fn attribute<'a>(log: &'a LogRecord, key: &str) -> Option<&'a Value> {
     let attribute = log.attributes.iter().find(|found| found.key == key)?;
     attribute.value.as_ref()?.value.as_ref()
+}
+
+/// What logs while it is shown, with pairs and without.
+struct Noisy;
+
+impl fmt::Display for Noisy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        log::warn!(target: "shop::inner", depth = 1; "within another");
+        log::warn!(target: "shop::plain", "the same without pairs");
+        tracing::warn!(target: "log", "an event");
+        f.write_str("noisy")
+    }
+}
+
+/// Pairs, of which some may not be read.
+struct Pairs {
+    names: Vec<String>,
+    read_count: usize,
+}
+
+impl Pairs {
+    fn new(count: usize, read_count: usize) -> Self {
+        Self {
+            names: (0..count).map(|number| format!("n{number}")).collect(),
+            read_count,
+        }
+    }
+}
+
+impl Source for Pairs {
+    fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), kv::Error> {
+        for name in &self.names[..self.read_count] {
+            visitor.visit_pair(kv::Key::from(&**name), kv::Value::from(1))?;
+        }
+        match self.names.len() == self.read_count {
+            true => Ok(()),
+            false => Err(kv::Error::msg("there is no more to be had")),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.names.len()
+    }
+}
+
+fn log_pairs(target: &str, pairs: &Pairs) {
+    let mut record = log::Record::builder();
+    let record = record.target(target).level(log::Level::Warn);
+    log::logger().log(&record.key_values(pairs).args(format_args!("pairs")).build());
 }
 
 #[test]
@@ -46,6 +97,9 @@ fn records_of_log_have_their_own_target_place_and_pairs() {
     log::error!(target: "other", "unwanted");
     log::info!(target: "audit", who = "ann"; "audited");
     log::warn!("of this crate");
+    log::warn!(target: "shop::outer", who = "ann", role = "cook"; "{Noisy}");
+    log_pairs("shop::many", &Pairs::new(70, 70));
+    log_pairs("shop::unread", &Pairs::new(5, 3));
     telemetry.shutdown(LONG);
 
     let seen = backend.stop();
@@ -53,7 +107,7 @@ fn records_of_log_have_their_own_target_place_and_pairs() {
     let resources = requests.flat_map(|request| request.logs().resource_logs);
     let scopes = resources.flat_map(|resource| resource.scope_logs);
     let by_scope: Vec<_> = scopes.collect();
-    assert_eq!(by_scope.len(), 3, "{by_scope:?}");
+    assert_eq!(by_scope.len(), 9, "{by_scope:?}");
     let of = |name: &str| {
         let mut scopes = by_scope.iter();
         let found = scopes.find(|logs| logs.scope.as_ref().unwrap().name == name);
@@ -84,6 +138,21 @@ fn records_of_log_have_their_own_target_place_and_pairs() {
     );
     of("audit");
     of("log_crate");
+
+    // Each has the pairs that are its own.
+    let keys_of = |name: &str| {
+        let keys = of(name).attributes.iter().map(|pair| &*pair.key);
+        keys.filter(|key| !key.starts_with("code."))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(keys_of("shop::outer"), ["who", "role"]);
+    assert_eq!(keys_of("shop::inner"), ["depth"]);
+    assert!(keys_of("shop::plain").is_empty());
+    assert!(keys_of("log").is_empty());
+    // What is over the limit, or could not be read, is counted.
+    let counts = |name: &str| (keys_of(name).len(), of(name).dropped_attributes_count);
+    assert_eq!(counts("shop::many"), (64, 6));
+    assert_eq!(counts("shop::unread"), (3, 2));
 
     let lines = std::fs::read_to_string(&file).unwrap();
     let line = lines.lines().find(|line| line.contains("put in")).unwrap();

@@ -31,6 +31,19 @@ pub(crate) enum Fate {
     Dropped(DropReason),
 }
 
+impl Fate {
+    /// How many of so many records did not arrive.
+    pub(crate) fn lost(self, records: u64) -> u64 {
+        match self {
+            // A backend cannot refuse more than it was given, whatever it claims.
+            Self::Delivered { rejected } | Self::DeliveredRecovered { rejected } => {
+                rejected.min(records)
+            }
+            Self::Rejected | Self::Dropped(_) => records,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Line {
     pub(super) stages: [u64; STAGES],
@@ -81,9 +94,8 @@ impl Line {
 
     pub(super) fn settle(&mut self, records: u64, fate: Fate) {
         match fate {
-            Fate::Delivered { rejected } => {
-                // A backend cannot refuse more than it was given, whatever it claims.
-                let rejected = rejected.min(records);
+            Fate::Delivered { .. } => {
+                let rejected = fate.lost(records);
                 self.rejected += rejected;
                 self.exported += records - rejected;
             }

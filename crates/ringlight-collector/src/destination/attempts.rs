@@ -121,7 +121,10 @@ impl Destination {
             Err(attempted) => return attempted,
         };
         let error = match self.attempt(part, held.has_waited).await {
-            Ok(outcome) => return Attempted::Settled(self.succeeded(outcome, held.is_recovered)),
+            Ok(outcome) => {
+                let fate = self.succeeded(outcome, part.records.into(), held.is_recovered);
+                return Attempted::Settled(fate);
+            }
             Err(error) => error,
         };
         self.accounts.attempt_failed(self.index);
@@ -297,13 +300,16 @@ impl Destination {
         }
     }
 
-    fn succeeded(&self, outcome: ExportOutcome, is_recovered: bool) -> Fate {
+    /// An answer to so many records that were taken, all of them or some.
+    fn succeeded(&self, outcome: ExportOutcome, records: u64, is_recovered: bool) -> Fate {
         self.answered();
         self.note(&outcome);
         let message = outcome.message.filter(|text| !text.is_empty());
-        if outcome.rejected > 0 {
+        // A backend cannot refuse more than it was given, whatever it claims.
+        let rejected = outcome.rejected.min(records);
+        if rejected > 0 {
             let reason = message.unwrap_or_else(|| "no reason given".to_owned());
-            self.tell_rejected(outcome.rejected, &reason);
+            self.tell_rejected(rejected, &reason);
         } else if let Some(message) = message {
             let is_first = !std::mem::replace(&mut self.state().told_warning, true);
             if is_first {
@@ -313,7 +319,6 @@ impl Destination {
                 });
             }
         }
-        let rejected = outcome.rejected;
         match is_recovered {
             true => Fate::DeliveredRecovered { rejected },
             false => Fate::Delivered { rejected },

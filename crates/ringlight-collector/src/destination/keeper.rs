@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Destination;
 use super::logs::{Done, Found, Logs, Work};
+use super::room::Way;
 use super::state::{Held, State};
 use crate::accounts::{Fate, Stage};
 use crate::destination_config::{DestinationConfig, DestinationSpoolMode};
@@ -466,10 +467,12 @@ impl Destination {
         }
         rhythm.is_dirty = done.is_dirty;
         drop(state);
-        for (signal, reason, lost) in done.lost {
-            let fate = Fate::Dropped(reason);
-            self.accounts
-                .settled(self.index, signal, lost.records, Stage::Spool, fate);
+        for (key, reason, lost) in done.lost {
+            self.settle_records(key, lost.records, Stage::Spool, Fate::Dropped(reason));
+        }
+        for batch in done.refused {
+            let fate = Fate::Dropped(DropReason::SpoolFull);
+            self.settle(&batch, Stage::Queue, fate);
         }
         for reason in done.files {
             let destination = self.name();
@@ -489,10 +492,10 @@ impl Destination {
         self.settled.notify_one();
     }
 
-    /// A batch that could not be written is kept in memory, where there is room.
-    fn take_back(&self, batch: EncodedBatch) {
+    /// A batch that could not be written is kept in memory, where there is room, or others make room for it.
+    pub(super) fn take_back(&self, batch: EncodedBatch) {
         let mut state = self.state();
-        if self.has_room_in_queue(&state, batch.bytes.len()) {
+        if self.make_room(&mut state, Way::Queue, &batch) {
             state.enqueue(Held::new(batch));
         } else {
             drop(state);

@@ -16,18 +16,54 @@ const SEGMENT_BYTES_MAX: u64 = 16 << 20;
 /// Refused batches may take this part of the spool.
 const LETTERS_PART: u64 = 8;
 
-/// The logs of the signals of one destination.
+/// What is in one of a destination's logs: the batches of a signal. Those of audit records have a log of their own,
+/// so that what they are is known for as long as they are on disk, and they are dropped last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LogKey {
+    pub(super) signal: Signal,
+    pub(super) is_audit: bool,
+}
+
+/// The name of the log of audit records, in place of a signal's.
+const AUDIT: &str = "audit";
+
+impl LogKey {
+    /// The log that a batch goes to.
+    pub(super) const fn of(batch: &EncodedBatch) -> Self {
+        Self {
+            signal: batch.signal,
+            is_audit: batch.id.is_audit(),
+        }
+    }
+
+    /// Those of batches of a signal.
+    fn all(signal: Signal) -> impl Iterator<Item = Self> {
+        let of = move |is_audit| Self { signal, is_audit };
+        let audit = (signal == Signal::Logs).then(|| of(true));
+        std::iter::once(of(false)).chain(audit)
+    }
+
+    const fn name(self) -> &'static str {
+        if self.is_audit {
+            AUDIT
+        } else {
+            self.signal.as_str()
+        }
+    }
+}
+
+/// The logs of one destination.
 #[derive(Debug)]
 pub(super) struct Logs {
-    logs: Vec<SignalLog>,
+    logs: Vec<KeyedLog>,
     bytes_max: u64,
     /// The name of the process whose batch was read last, which is mostly that of the next.
     process: Arc<str>,
 }
 
 #[derive(Debug)]
-struct SignalLog {
-    signal: Signal,
+struct KeyedLog {
+    key: LogKey,
     log: Log,
     letters: Log,
     /// Frames of earlier processes have lower ids.
@@ -57,7 +93,7 @@ pub(super) struct Work {
     pub(super) write: Vec<EncodedBatch>,
     /// Of batches that are written, those up to so many bytes are kept in memory as well.
     pub(super) keep_bytes: usize,
-    pub(super) done: Vec<(Signal, u64)>,
+    pub(super) done: Vec<(LogKey, u64)>,
     pub(super) letters: Vec<(EncodedBatch, String)>,
     /// About so many bytes are to be read.
     pub(super) read_bytes: usize,
@@ -76,10 +112,12 @@ pub(super) struct Done {
     /// Batches that could not be written, and why.
     pub(super) unwritten: Vec<EncodedBatch>,
     pub(super) error: Option<io::Error>,
+    /// Batches that were not written, since audit records have all the room.
+    pub(super) refused: Vec<EncodedBatch>,
     pub(super) read: Vec<Backlog>,
-    pub(super) lost: Vec<(Signal, DropReason, Lost)>,
+    pub(super) lost: Vec<(LogKey, DropReason, Lost)>,
     /// Frames of batches in memory that were given up to make room.
-    pub(super) orphans: Vec<(Signal, u64)>,
+    pub(super) orphans: Vec<(LogKey, u64)>,
     pub(super) files: Vec<String>,
     pub(super) has_waiting: bool,
     /// Whether something is done that is not written down.
@@ -100,15 +138,15 @@ impl Logs {
         };
         let mut found = Found::default();
         let mut logs = Vec::new();
-        for signal in signals {
-            let (log, recovered) = spool.log(destination, signal.as_str(), options)?;
-            let (letters, _) = spool.dead_letters(destination, signal.as_str(), options)?;
-            found.waiting.push((*signal, recovered.records));
+        for key in signals.iter().copied().flat_map(LogKey::all) {
+            let (log, recovered) = spool.log(destination, key.name(), options)?;
+            let (letters, _) = spool.dead_letters(destination, key.name(), options)?;
+            found.waiting.push((key.signal, recovered.records));
             let files = recovered.ignored.iter();
             let named = files.map(|(path, reason)| format!("`{}`: {reason}", path.display()));
             found.files.extend(named);
-            logs.push(SignalLog {
-                signal: *signal,
+            logs.push(KeyedLog {
+                key,
                 first_own: log.next_id(),
                 log,
                 letters,
@@ -130,26 +168,33 @@ impl Logs {
         self.logs.iter().any(|one| one.log.has_waiting())
     }
 
-    fn of(&mut self, signal: Signal) -> Option<&mut SignalLog> {
-        self.logs.iter_mut().find(|one| one.signal == signal)
+    fn of(&mut self, key: LogKey) -> Option<&mut KeyedLog> {
+        self.logs.iter_mut().find(|one| one.key == key)
     }
 
     pub(super) fn work(&mut self, work: Work) -> Done {
         let mut done = Done::default();
-        for (signal, id) in work.done {
-            if let Some(one) = self.of(signal) {
+        for (key, id) in work.done {
+            if let Some(one) = self.of(key) {
                 one.log.done(id);
             }
         }
         self.drop_older(work.oldest_ms, &mut done);
         let mut keep_bytes = work.keep_bytes;
-        for part in parts(work.write, segment_bytes(self.bytes_max)) {
-            self.make_room(&part, &mut done);
-            self.write(part, &mut keep_bytes, work.now_ms, &mut done);
+        let is_audit = |batch: &EncodedBatch| batch.id.is_audit();
+        let (audit, others): (Vec<_>, Vec<_>) = work.write.into_iter().partition(is_audit);
+        for (batches, are_audit) in [(audit, true), (others, false)] {
+            for part in parts(batches, segment_bytes(self.bytes_max)) {
+                if self.make_room(&part, are_audit, &mut done) {
+                    self.write(part, &mut keep_bytes, work.now_ms, &mut done);
+                } else {
+                    done.refused.extend(part);
+                }
+            }
         }
         for one in &mut self.logs {
             let orphans = one.log.take_orphans().into_iter();
-            done.orphans.extend(orphans.map(|id| (one.signal, id)));
+            done.orphans.extend(orphans.map(|id| (one.key, id)));
         }
         self.keep_letters(&work.letters, work.now_ms, &mut done);
         self.read(work.read_bytes, work.oldest_ms, &mut done);
@@ -173,7 +218,7 @@ impl Logs {
         for one in &mut self.logs {
             let (lost, removed) = one.log.drop_older(oldest_ms);
             if lost.frames > 0 {
-                done.lost.push((one.signal, DropReason::SpoolExpired, lost));
+                done.lost.push((one.key, DropReason::SpoolExpired, lost));
             }
             if let Err(error) = removed {
                 done.error.get_or_insert(error);
@@ -181,8 +226,9 @@ impl Logs {
         }
     }
 
-    /// Drops the oldest there is until what is to be written has room.
-    fn make_room(&mut self, write: &[EncodedBatch], done: &mut Done) {
+    /// Drops the oldest there is until what is to be written has room: audit records only when there is nothing else, and
+    /// only for others of their kind. Whether it may be written.
+    fn make_room(&mut self, write: &[EncodedBatch], are_audit: bool, done: &mut Done) -> bool {
         let wanted: u64 = write.iter().map(|batch| batch.bytes.len() as u64).sum();
         if wanted > 0 && self.bytes() + wanted > self.bytes_max {
             // What is done makes room by itself.
@@ -190,20 +236,30 @@ impl Logs {
         }
         while wanted > 0 && self.bytes() + wanted > self.bytes_max {
             let logs = self.logs.iter_mut().filter(|one| one.log.bytes() > 0);
-            let oldest = logs.min_by_key(|one| one.log.oldest_ms().unwrap_or(0));
-            let Some(oldest) = oldest else { return };
-            match oldest.log.drop_oldest() {
+            // One with nothing that waits is at no loss.
+            let worth = |one: &KeyedLog| {
+                let oldest_ms = one.log.oldest_ms();
+                (one.key.is_audit && oldest_ms.is_some(), oldest_ms)
+            };
+            let Some(first) = logs.min_by_key(|one| worth(one)) else {
+                return true;
+            };
+            if !are_audit && worth(first).0 {
+                return false;
+            }
+            match first.log.drop_oldest() {
                 Ok(Some(lost)) if lost.frames > 0 => {
-                    done.lost.push((oldest.signal, DropReason::SpoolFull, lost));
+                    done.lost.push((first.key, DropReason::SpoolFull, lost));
                 }
                 Ok(Some(_)) => {}
-                Ok(None) => return,
+                Ok(None) => return true,
                 Err(error) => {
                     done.error.get_or_insert(error);
-                    return;
+                    return true;
                 }
             }
         }
+        true
     }
 
     fn bytes(&self) -> u64 {
@@ -218,8 +274,8 @@ impl Logs {
         done: &mut Done,
     ) {
         for one in &mut self.logs {
-            let of_signal = |batch: &&EncodedBatch| batch.signal == one.signal;
-            let batches: Vec<&EncodedBatch> = write.iter().filter(of_signal).collect();
+            let of_log = |batch: &&EncodedBatch| LogKey::of(batch) == one.key;
+            let batches: Vec<&EncodedBatch> = write.iter().filter(of_log).collect();
             if batches.is_empty() {
                 continue;
             }
@@ -250,7 +306,7 @@ impl Logs {
     fn keep_letters(&mut self, letters: &[(EncodedBatch, String)], now_ms: u64, done: &mut Done) {
         let bytes_max = self.bytes_max / LETTERS_PART;
         for (batch, reason) in letters {
-            let Some(one) = self.of(batch.signal) else {
+            let Some(one) = self.of(LogKey::of(batch)) else {
                 continue;
             };
             let log = &mut one.letters;
@@ -267,21 +323,21 @@ impl Logs {
     }
 
     fn read(&mut self, mut bytes_max: usize, oldest_ms: u64, done: &mut Done) {
-        // Of several signals, the one whose oldest frame is the oldest goes first.
+        // Of several logs, the one whose oldest frame is the oldest goes first.
         self.logs.sort_by_key(|one| one.log.oldest_ms());
         for index in 0..self.logs.len() {
             if bytes_max == 0 {
                 return;
             }
             let one = &mut self.logs[index];
-            let (signal, first_own) = (one.signal, one.first_own);
+            let (key, first_own) = (one.key, one.first_own);
             let read = one.log.read(bytes_max, oldest_ms);
             for (reason, lost) in [
                 (DropReason::SpoolDamaged, read.damaged),
                 (DropReason::SpoolExpired, read.aged),
             ] {
                 if lost.frames > 0 {
-                    done.lost.push((signal, reason, lost));
+                    done.lost.push((key, reason, lost));
                 }
             }
             let unreadable = read.unreadable.into_iter();
@@ -297,11 +353,12 @@ impl Logs {
                 if *self.process != *frame.process {
                     self.process = Arc::from(frame.process.as_str());
                 }
+                let id = BatchId::new(Arc::clone(&self.process), frame.sequence);
                 let batch = EncodedBatch {
-                    signal,
+                    signal: key.signal,
                     bytes: frame.bytes,
                     records: frame.records,
-                    id: BatchId::new(Arc::clone(&self.process), frame.sequence),
+                    id: id.of_audit(key.is_audit),
                 };
                 done.read.push(Backlog {
                     batch,
@@ -357,37 +414,4 @@ fn entry<'a>(batch: &'a EncodedBatch, note: &'a str) -> Entry<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_written_at_a_time_is_kept_to_the_quota() {
-        const QUOTA: u64 = 1 << 20;
-        let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::open(dir.path()).unwrap();
-        let (mut logs, _) = Logs::open(&spool, "d", &[Signal::Traces], QUOTA, false).unwrap();
-        let batch = |sequence| EncodedBatch {
-            signal: Signal::Traces,
-            bytes: Bytes::from(vec![7; 64 << 10]),
-            records: 1,
-            id: BatchId::new("p".into(), sequence),
-        };
-        let work = Work {
-            write: (1..=64).map(batch).collect(),
-            ..Work::default()
-        };
-        let done = logs.work(work);
-        assert!(done.error.is_none(), "{:?}", done.error);
-        assert_eq!(done.written.len(), 64);
-        let bytes = logs.bytes();
-        assert!(bytes <= QUOTA + (64 << 10), "{bytes} bytes are on disk");
-        let lost: u64 = done.lost.iter().map(|(_, _, lost)| lost.records).sum();
-        let read = logs.work(Work {
-            read_bytes: 1 << 30,
-            ..Work::default()
-        });
-        // The newest are kept, and every one of the others is counted.
-        assert_eq!(read.read.len() as u64 + lost, 64);
-        assert_eq!(read.read.last().unwrap().batch.id.sequence(), 64);
-    }
-}
+mod tests;

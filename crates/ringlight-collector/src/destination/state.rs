@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use ringlight_model::Signal;
 use tokio::time::Instant;
 
 use super::adaptive::Adaptive;
 use super::health::Health;
+use super::logs::LogKey;
 use crate::destination_config::DestinationSettings;
 use crate::export::EncodedBatch;
 
@@ -112,7 +112,7 @@ pub(super) struct SpoolState {
     /// Bytes of both.
     pub(super) write_bytes: usize,
     /// Frames that are done, and not yet in the log's books. Bounded by what a second's checkpoints leave.
-    pub(super) done: Vec<(Signal, u64)>,
+    pub(super) done: Vec<(LogKey, u64)>,
     /// What was refused for good, and why; `letter_bytes` of it.
     pub(super) letters: Vec<(EncodedBatch, String)>,
     pub(super) letter_bytes: usize,
@@ -193,11 +193,11 @@ impl State {
     }
 
     /// A batch in memory is not on disk any more.
-    pub(super) fn forget_frame(&mut self, (signal, frame): (Signal, u64)) {
+    pub(super) fn forget_frame(&mut self, (key, frame): (LogKey, u64)) {
         let requests = self.requests.values_mut().map(|request| &mut request.held);
         let waiting = self.queue.iter_mut().chain(&mut self.backlog);
         for held in waiting.chain(requests) {
-            if held.batch.signal == signal && held.frame == Some(frame) {
+            if LogKey::of(&held.batch) == key && held.frame == Some(frame) {
                 held.frame = None;
             }
         }

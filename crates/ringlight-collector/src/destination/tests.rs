@@ -327,3 +327,96 @@ fn half_of_all_requests_may_fail() {
     assert_eq!(outcome.account.exported, 200);
     assert_eq!(outcome.attempts.len(), 400);
 }
+
+/// A destination without workers, whose queue holds 100 bytes, with the books of its log records.
+fn queue() -> (Destination, Arc<Accounts>, RingReceiver) {
+    let (sender, receiver) = ringlight_ring::channel(RingConfig::default()).unwrap();
+    let meter = Meter::new(sender.clone(), crate::Governor::default());
+    let accounts = Arc::new(Accounts::new(sender, [Signal::ALL.into_iter().collect()]));
+    let exporter = Arc::new(Answers {
+        answer: |_: usize| away(),
+        attempts: Mutex::default(),
+        under_way: AtomicUsize::new(0),
+        under_way_max: AtomicUsize::new(0),
+    });
+    let config = CollectorConfig {
+        queue_bytes_max: 100,
+        ..CollectorConfig::default()
+    };
+    let destination = Destination::new(
+        0,
+        Place::of(&*exporter, Signal::ALL).remove(0),
+        exporter as Arc<dyn ExporterBoxed>,
+        DestinationSettings::of(&config),
+        &Shared {
+            accounts: &accounts,
+            meter: &meter,
+            notices: &Notices::default(),
+            settled: &Arc::default(),
+        },
+        None,
+    );
+    (destination, accounts, receiver)
+}
+
+/// A batch of one log record that came out of the rings.
+fn drained(accounts: &Accounts, bytes: &'static [u8], is_audit: bool) -> EncodedBatch {
+    let share = crate::accounts::Share {
+        destinations: &[0],
+        batched: 1,
+        unwanted: 0,
+        malformed: 0,
+    };
+    accounts.drained(Signal::Logs, 1, &[share]);
+    EncodedBatch {
+        signal: Signal::Logs,
+        bytes: Bytes::from_static(bytes),
+        records: 1,
+        id: BatchId::new("test".into(), 1).of_audit(is_audit),
+    }
+}
+
+/// What was dropped for a full queue, and audit records that are lost.
+fn dropped(accounts: &Accounts) -> (u64, u64) {
+    let ledger = accounts.snapshot(0);
+    let dropped = ledger.account(Signal::Logs).dropped[DropReason::QueueFull];
+    (dropped, ledger.audit_lost())
+}
+
+#[tokio::test]
+async fn others_make_room_for_audit_records_only_where_that_makes_enough() {
+    let (destination, accounts, _receiver) = queue();
+    destination.push(drained(&accounts, &[0; 80], false));
+    assert!(destination.take().is_ok(), "it is under way");
+    destination.push(drained(&accounts, &[0; 5], false));
+    destination.push(drained(&accounts, &[0; 5], false));
+    assert_eq!(dropped(&accounts), (0, 0));
+    // 80 bytes are under way, which nothing makes room of.
+    destination.push(drained(&accounts, &[0; 30], true));
+    assert_eq!(dropped(&accounts), (1, 1));
+    assert_eq!(destination.state().queue.len(), 2);
+    // One of the others is enough, the newest.
+    destination.push(drained(&accounts, &[0; 15], true));
+    assert_eq!(dropped(&accounts), (2, 1));
+    assert_eq!(destination.state().queue.len(), 2);
+}
+
+#[tokio::test]
+async fn others_make_room_for_audit_records_that_the_disk_does_not_take() {
+    let (destination, accounts, _receiver) = queue();
+    for _ in 0..5 {
+        destination.push(drained(&accounts, &[0; 20], false));
+    }
+    let come_back = |is_audit| {
+        let batch = drained(&accounts, &[0; 20], is_audit);
+        destination.move_to(&batch, Stage::Batch, Stage::Queue);
+        destination.take_back(batch);
+    };
+    come_back(false);
+    assert_eq!(dropped(&accounts), (1, 0));
+    come_back(true);
+    assert_eq!(dropped(&accounts), (2, 0));
+    let state = destination.state();
+    let audit = state.queue.iter().filter(|held| held.batch.id.is_audit());
+    assert_eq!((audit.count(), state.queue.len()), (1, 5));
+}

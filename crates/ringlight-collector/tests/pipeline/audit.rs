@@ -5,14 +5,18 @@ use std::sync::{Arc, Mutex, mpsc};
 use crate::support::{Answer, Gate, PATIENCE, Scripted, config, record_log, start, wait_for};
 use ringlight_collector::record::{ItemWriter, Key, LogHeader, copy_words};
 use ringlight_collector::{
-    CollectorConfig, ExporterBoxed, Notice, Notices, OverflowPolicy, Pipeline, Processing,
-    RecordPattern, Recorder,
+    CollectorConfig, DestinationConfig, ExporterBoxed, Notice, Notices, OverflowPolicy, Pipeline,
+    Processing, RecordPattern, Recorder, SpoolConfig, SpoolMode,
 };
 use ringlight_model::{CallsiteId, CallsiteRegistry, DropReason, Severity, Signal};
 
 /// Hands over an audit record with this text.
 fn record_audit(recorder: &Recorder, text: &str) -> bool {
-    let mut header = LogHeader::new(CallsiteId::new(0), Severity::INFO, 1_000);
+    record_audit_of(recorder, CallsiteId::new(0), text)
+}
+
+fn record_audit_of(recorder: &Recorder, callsite: CallsiteId, text: &str) -> bool {
+    let mut header = LogHeader::new(callsite, Severity::INFO, 1_000);
     header.head = header.head.with_audit();
     let mut items = Vec::new();
     let _ = ItemWriter::new(&mut items, 1024).text(Key::Name("text"), text);
@@ -187,4 +191,106 @@ fn no_rule_leaves_an_audit_record_out() {
         (1, 1)
     );
     assert!(ledger.balances());
+}
+
+#[test]
+fn audit_records_that_are_no_records_count_as_lost() {
+    let (traces, logs) = (
+        Scripted::new("traces", Answer::Ok),
+        Scripted::new("logs", Answer::Ok),
+    );
+    let mut traces = DestinationConfig::new(Arc::new(traces));
+    traces.signals = Some(vec![Signal::Traces]);
+    let logs = DestinationConfig::new(Arc::new(logs));
+    let pipeline =
+        Pipeline::start(config(), Arc::default(), vec![traces, logs], Vec::new()).unwrap();
+    let recorder = pipeline.recorder();
+    // Its head says what it is, and there is no more.
+    let mut header = LogHeader::new(CallsiteId::new(0), Severity::INFO, 1_000);
+    header.head = header.head.with_audit();
+    recorder.record_audit(8, |buffer| {
+        copy_words(header.to_words().into_iter().take(1), buffer);
+    });
+    // Of a callsite that nobody knows.
+    record_audit_of(&recorder, CallsiteId::new(77), "audited");
+    record_audit(&recorder, "audited");
+    pipeline.shutdown(PATIENCE);
+    let ledgers = pipeline.ledgers();
+    let lost: Vec<_> = ledgers
+        .iter()
+        .map(|(_, ledger)| ledger.audit_lost())
+        .collect();
+    assert_eq!(lost, [0, 2]);
+    let account = ledgers[1].1.account(Signal::Logs);
+    assert_eq!(account.dropped[DropReason::Malformed], 2);
+    assert!(account.balances());
+}
+
+/// A pipeline that writes all to disk before it is sent, and what it tells of lost audit records.
+fn spooled(dir: &std::path::Path, backend: &Scripted) -> (Pipeline, Arc<Mutex<Vec<u64>>>) {
+    let lost = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&lost);
+    let settings = CollectorConfig {
+        spool: Some(SpoolConfig {
+            mode: SpoolMode::Always,
+            bytes_max: 1 << 20,
+            sync: false,
+            ..SpoolConfig::new(dir)
+        }),
+        notices: Notices::new(move |notice| {
+            if let Notice::AuditLost { records } = notice {
+                told.lock().unwrap().push(*records);
+            }
+        }),
+        ..config()
+    };
+    (start(settings, &[backend]), lost)
+}
+
+#[test]
+fn audit_records_that_a_full_spool_drops_are_counted_and_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let backend = Scripted::new("backend", Answer::Unreachable);
+    let (pipeline, told) = spooled(&dir.path().join("spool"), &backend);
+    let text = "x".repeat(1_000);
+    for number in 0..3_000 {
+        assert!(record_audit(&pipeline.recorder(), &text));
+        if number % 100 == 0 {
+            pipeline.flush(PATIENCE).unwrap();
+        }
+    }
+    let ledger = pipeline.shutdown(PATIENCE);
+    let account = ledger.account(Signal::Logs);
+    assert!(account.dropped[DropReason::SpoolFull] > 0, "{ledger}");
+    assert_eq!(ledger.audit_lost(), account.dropped_total(), "{ledger}");
+    assert_eq!(told.lock().unwrap().last(), Some(&ledger.audit_lost()));
+    assert!(ledger.balances());
+}
+
+#[test]
+fn audit_records_of_an_earlier_process_count_as_lost_when_they_are_refused() {
+    for (answer, lost) in [(Answer::Permanent, 3), (Answer::Rejected(u64::MAX), 3)] {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("spool");
+        let backend = Scripted::new("backend", Answer::Unreachable);
+        let (pipeline, told) = spooled(&dir, &backend);
+        for _ in 0..3 {
+            assert!(record_audit(&pipeline.recorder(), "audited"));
+            assert!(record_log(&pipeline.recorder(), "usual"));
+        }
+        let ledger = pipeline.shutdown(PATIENCE);
+        assert_eq!(ledger.account(Signal::Logs).spooled, 6);
+        assert_eq!(ledger.audit_lost(), 0);
+        assert!(told.lock().unwrap().is_empty());
+        drop(pipeline);
+
+        backend.set_default(answer);
+        let (pipeline, told) = spooled(&dir, &backend);
+        wait_for(|| {
+            let ledger = pipeline.ledger();
+            (ledger.account(Signal::Logs).rejected == 6).then_some(())
+        });
+        assert_eq!(pipeline.shutdown(PATIENCE).audit_lost(), lost);
+        assert_eq!(told.lock().unwrap().last(), Some(&lost));
+    }
 }

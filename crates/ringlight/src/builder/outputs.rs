@@ -45,8 +45,10 @@ pub(super) fn lines(
     use crate::lines::LineSink;
     let settings = &settings.lines;
     let stream = match writer {
-        Some(writer) => LineSink::into_writer(settings.format, settings.color, writer),
-        None => LineSink::new(settings.format, settings.color),
+        Some(writer) => {
+            LineSink::into_writer(settings.format, settings.color, writer, notices.clone())
+        }
+        None => LineSink::new(settings.format, settings.color, notices.clone()),
     };
     let file = settings.file.as_ref();
     let file = file.and_then(|file| LineSink::into_file(file, notices.clone()));

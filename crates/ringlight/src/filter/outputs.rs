@@ -18,7 +18,8 @@ use super::Filter;
 /// - [`Lines`](Self::Lines) and [`Logs`](Self::Logs) decide about **events**, each for itself. A log
 ///   record carries the ids of the innermost span that is there, and a line names all that are.
 /// - What events do to a span is a matter of `Traces` again: an error makes it fail, and an event is one
-///   of its own ([`Builder::span_events`](crate::Builder::span_events)), if `Traces` wants that event.
+///   of its own ([`Builder::span_events`](crate::Builder::span_events)), if `Traces` wants that event. That
+///   holds for audit events, too, which are recorded though no output wants them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Output {
@@ -84,9 +85,11 @@ impl Filters {
         self.audit.clone()
     }
 
-    /// Whether an output takes such events.
+    /// Whether an output takes such events. Audit events are recorded whatever the directives say; what they do to spans goes
+    /// by those.
     pub(crate) fn takes(&self, output: Output, target: &str, level: Level) -> bool {
-        self.of(output).takes(target, level) || self.is_audit(target, level)
+        self.of(output).takes(target, level)
+            || output != Output::Traces && self.is_audit(target, level)
     }
 
     fn is_audit(&self, target: &str, level: Level) -> bool {

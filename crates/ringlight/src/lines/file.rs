@@ -17,6 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ringlight_collector::{Notice, Notices};
 
 use crate::rfc3339::write_time;
+use crate::writer::{end_of_line, lines_count};
 use crate::{LogFile, LogFormat};
 
 /// How far from the end of a file a line may begin that was not finished.
@@ -96,7 +97,7 @@ impl RotatingFile {
         }
         let room = self.config.bytes_max.saturating_sub(open.bytes);
         let count = match lines_within(text, room) {
-            0 => end_of_line(text, 0),
+            0 => end_of_line(text.as_bytes(), 0),
             fitting => fitting,
         };
         let written = open.write(&text.as_bytes()[..count]);
@@ -233,7 +234,7 @@ impl RotatingFile {
                 "cannot be written to, lines are lost until it can: {error}"
             ));
         }
-        *self.lost_count.get_or_insert(0) += lines_count(text);
+        *self.lost_count.get_or_insert(0) += lines_count(text.as_bytes());
         // What is wrong with it may be over with the next one.
         self.open = None;
     }
@@ -289,32 +290,13 @@ fn mend_end(file: &mut File, len_bytes: u64, format: LogFormat) -> io::Result<()
 fn lines_within(text: &str, bytes_max: u64) -> usize {
     let mut end = 0;
     while end < text.len() {
-        let next = end_of_line(text, end);
+        let next = end_of_line(text.as_bytes(), end);
         if next as u64 > bytes_max {
             break;
         }
         end = next;
     }
     end
-}
-
-/// Where a line ends that begins here, with those that are indented below it.
-fn end_of_line(text: &str, start: usize) -> usize {
-    let mut end = start;
-    loop {
-        let Some(line_feed) = text[end..].find('\n') else {
-            return text.len();
-        };
-        end += line_feed + 1;
-        if !text[end..].starts_with(' ') {
-            return end;
-        }
-    }
-}
-
-fn lines_count(text: &str) -> u64 {
-    let lines = text.lines().filter(|line| !line.starts_with(' '));
-    lines.count() as u64
 }
 
 /// Whether a file's name is another one's with a dot and a time behind it.

@@ -115,13 +115,14 @@ struct Known {
 impl LineSink {
     /// Lines on the format's usual stream; `None` for no lines. `colour`: whether text is in colour, if that was
     /// said.
-    pub(crate) fn new(format: LogFormat, colour: Option<bool>) -> Option<Self> {
+    pub(crate) fn new(format: LogFormat, colour: Option<bool>, notices: Notices) -> Option<Self> {
         let colour = colour.unwrap_or_else(|| io::stderr().is_terminal());
         let style = Style::of(format, colour)?;
-        Some(match style {
-            Style::Json => Self::with_style(style, Box::new(io::stdout())),
-            _ => Self::with_style(style, Box::new(io::stderr())),
-        })
+        let output: Box<dyn Write + Send> = match style {
+            Style::Json => Box::new(io::stdout()),
+            _ => Box::new(io::stderr()),
+        };
+        Some(Self::with_style(style, output, notices))
     }
 
     /// Lines into `output`; `None` for no lines. Without colour, unless that was asked for.
@@ -129,27 +130,32 @@ impl LineSink {
         format: LogFormat,
         colour: Option<bool>,
         output: Box<dyn Write + Send>,
+        notices: Notices,
     ) -> Option<Self> {
         let style = Style::of(format, colour == Some(true))?;
-        Some(Self::with_style(style, output))
+        Some(Self::with_style(style, output, notices))
     }
 
     /// Lines into a file, without colour; `None` for no lines.
     pub(crate) fn into_file(file: &LogFile, notices: Notices) -> Option<Self> {
         let style = Style::of(file.format, false)?;
-        let output = RotatingFile::new(file.clone(), notices);
-        Some(Self {
-            writer: Writer::new(Box::new(output), "ringlight-file", "lines of the log file"),
-            ..Self::with_style(style, Box::new(io::sink()))
-        })
+        let output = Box::new(RotatingFile::new(file.clone(), notices.clone()));
+        let lines = "lines of the log file";
+        let writer = Writer::new(output, "ringlight-file", lines, notices);
+        Some(Self::with_writer(style, writer))
     }
 
-    fn with_style(style: Style, output: Box<dyn Write + Send>) -> Self {
+    fn with_style(style: Style, output: Box<dyn Write + Send>, notices: Notices) -> Self {
+        let writer = Writer::new(output, "ringlight-lines", "log lines", notices);
+        Self::with_writer(style, writer)
+    }
+
+    fn with_writer(style: Style, writer: Writer) -> Self {
         Self {
             choice: None,
             style,
             with_spans: true,
-            writer: Writer::new(output, "ringlight-lines", "log lines"),
+            writer,
             pending: Pending::default(),
             callsites: HashMap::new(),
         }

@@ -89,7 +89,7 @@ fn record(
 /// What a sink writes for records that come between two flushes.
 fn written(style: Style, records: &[Vec<u8>]) -> String {
     let output = Captured::default();
-    let mut sink = LineSink::with_style(style, Box::new(output.clone()));
+    let mut sink = LineSink::with_style(style, Box::new(output.clone()), Notices::default());
     for bytes in records {
         sink.record(&Record::parse(bytes).unwrap(), &registry());
     }
@@ -150,7 +150,7 @@ fn an_output_that_takes_nothing_holds_nobody_up_and_loses_only_what_finds_no_roo
     let plain = Style::Text { colour: false };
     let output = Stoppable::default();
     output.set_stopped(true);
-    let mut sink = LineSink::with_style(plain, Box::new(output.clone()));
+    let mut sink = LineSink::with_style(plain, Box::new(output.clone()), Notices::default());
     let registry = registry();
     let mut show = |message: &str| {
         let bytes = record(Severity::INFO, 1, message, "w", 1.0);
@@ -180,6 +180,76 @@ fn an_output_that_takes_nothing_holds_nobody_up_and_loses_only_what_finds_no_roo
     let numbers: Vec<_> = numbers.collect();
     assert!(numbers.is_sorted() && numbers[..100] == (0..100).collect::<Vec<_>>());
     assert!(numbers.len() > 5_000 && numbers.len() < 20_000);
+}
+
+/// An output that fails while it is told to.
+#[derive(Clone, Default)]
+struct Failing {
+    captured: Captured,
+    fails: Arc<Mutex<bool>>,
+}
+
+impl Write for Failing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if *self.fails.lock().unwrap() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.captured.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn lines_that_an_output_does_not_take_are_counted_and_told() {
+    let (told, notices) = std::sync::mpsc::channel();
+    let said = move || {
+        let said = notices.recv_timeout(Duration::from_secs(60));
+        said.expect("a person is told")
+    };
+    let notices = Notices::new(move |notice| {
+        let _ = told.send(notice.to_string());
+    });
+    let output = Failing::default();
+    let set_failing = |fails| *output.fails.lock().unwrap() = fails;
+    let plain = Style::Text { colour: false };
+    let mut sink = LineSink::with_style(plain, Box::new(output.clone()), notices);
+    let registry = registry();
+    let show = |sink: &mut LineSink, message: &str| {
+        let bytes = record(Severity::INFO, 1, message, "w", 1.0);
+        sink.record(&Record::parse(&bytes).unwrap(), &registry);
+        sink.hand_over();
+    };
+    let full = "log lines cannot be written and are lost until they can: no storage space";
+    set_failing(true);
+    show(&mut sink, "one");
+    assert_eq!(said(), full);
+    for message in ["two", "three", "four"] {
+        show(&mut sink, message);
+    }
+    set_failing(false);
+    show(&mut sink, "five");
+    // Some may have waited until the output took them.
+    let again = said();
+    let count = again.strip_prefix("log lines are written again; ").unwrap();
+    let count: usize = count.strip_suffix(" were lost").unwrap().parse().unwrap();
+    let written = || String::from_utf8(output.captured.0.lock().unwrap().clone()).unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while !written().contains(": five ") {
+        assert!(Instant::now() < until, "waited in vain");
+        std::thread::yield_now();
+    }
+    assert_eq!(count + written().lines().count(), 5, "{}", written());
+    assert!(count >= 1);
+    // At the end, too.
+    set_failing(true);
+    show(&mut sink, "six");
+    assert_eq!(said(), full);
+    drop(sink);
+    let last = "1 log lines were lost: they could not be written until the end";
+    assert_eq!(said(), last);
 }
 
 #[test]
@@ -217,7 +287,8 @@ fn lines_leave_out_the_spans_by_option() {
     let bytes = record(Severity::INFO, 1_000, "placed", "w", 0.5);
     let of = |style| {
         let output = Captured::default();
-        let mut sink = LineSink::with_style(style, Box::new(output.clone())).naming_spans(false);
+        let mut sink = LineSink::with_style(style, Box::new(output.clone()), Notices::default())
+            .naming_spans(false);
         sink.record(&Record::parse(&bytes).unwrap(), &registry());
         sink.flush();
         let bytes = output.0.lock().unwrap().clone();
@@ -277,6 +348,36 @@ fn a_long_text_shows_that_it_was_cut() {
     let plain = Style::Text { colour: false };
     let found = line(plain, Severity::INFO, &"x".repeat(50), "w", 1.0);
     assert!(found.contains(&format!(" {}… count", "x".repeat(40))));
+}
+
+#[test]
+fn a_line_for_machines_names_what_was_cut() {
+    let parse = |message: &str, who: &str| -> serde_json::Value {
+        let found = line(Style::Json, Severity::INFO, message, who, 1.0);
+        serde_json::from_str(&found).unwrap()
+    };
+    let (long, cut) = ("x".repeat(50), "x".repeat(40));
+    let found = parse(&long, &long);
+    assert_eq!(found["message"], *cut);
+    assert_eq!(found["fields"]["who"], *cut);
+    assert_eq!(found["cut"], serde_json::json!(["message", "who"]));
+    assert_eq!(parse("short", &long)["cut"], serde_json::json!(["who"]));
+    assert_eq!(parse(&long, "w")["cut"], serde_json::json!(["message"]));
+    // One that ends so by itself is whole.
+    assert_eq!(parse("short…", "w").get("cut"), None);
+    // What is in a span.
+    let mut items = Vec::new();
+    let mut of_request = Vec::new();
+    let _ = ItemWriter::new(&mut of_request, 40).text(Key::Field(2), &long);
+    let mut writer = ItemWriter::new(&mut items, 40);
+    let _ = writer.text(Key::Field(0), "placed");
+    let _ = writer.enclosing(CallsiteId::new(2), &of_request);
+    let header = LogHeader::new(CallsiteId::new(1), Severity::INFO, 1);
+    let mut bytes = vec![0; 48 + items.len() * 8];
+    copy_words(header.to_words().into_iter().chain(items), &mut bytes);
+    let found: serde_json::Value = serde_json::from_str(&written(Style::Json, &[bytes])).unwrap();
+    assert_eq!(found.get("cut"), None);
+    assert_eq!(found["spans"][0]["cut"], serde_json::json!(["path"]));
 }
 
 #[test]

@@ -129,15 +129,32 @@ impl RinglightSubscriber {
         }
         if self.outputs.span_events
             && let Some(slot) = self.slab.slot(id)
-            && self.is_for(Output::Traces, metadata, || {
-                target_of_log(thread, words, metadata, target)
-            })
+            && self.is_for_span(thread, words, metadata, target)
         {
             let target = target.unwrap_or(metadata.target());
             thread.with_bytes(words, |bytes| {
                 add_event_of_log(slot, &self.limits, bytes, metadata, target);
             });
         }
+    }
+
+    /// Whether an event is the span's business as well. One that is recorded since it is an audit event may not be.
+    fn is_for_span(
+        &self,
+        thread: &Thread,
+        record: &[u64],
+        metadata: &Metadata<'_>,
+        target: Option<&'static str>,
+    ) -> bool {
+        if self.is_audit(metadata, target) {
+            let target = target.unwrap_or(metadata.target());
+            let level = *metadata.level();
+            return (self.controls)
+                .with_filters(|filters| filters.takes(Output::Traces, target, level));
+        }
+        self.is_for(Output::Traces, metadata, || {
+            target_of_log(thread, record, metadata, target)
+        })
     }
 
     /// Whether an event is an audit event.
@@ -172,12 +189,13 @@ impl RinglightSubscriber {
         words[..LOG_HEADER_WORDS].copy_from_slice(&header.to_words());
         let severity = severity(*metadata.level());
         let found = (self.log_crate).settle(thread, words, metadata, severity, &self.callsites);
+        // An event of the application's that is called so has none, whatever it is made within.
         #[cfg(feature = "log")]
-        {
-            let room = self.limits.attributes_max;
+        if metadata.fields().field(LOG_TARGET).is_some() {
+            let (text_bytes_max, room) = (self.limits.text_bytes_max, self.limits.attributes_max);
             let mut words = Bounded(words);
-            let lost = crate::log_bridge::write_pairs(&mut words, self.limits.text_bytes_max, room);
-            header.head = header.head.with_dropped(lost);
+            let head = header.head;
+            header.head = crate::log_bridge::write_pairs(&mut words, head, text_bytes_max, room);
         }
         let target = found.map(|(callsite, target)| {
             header.callsite = callsite;
@@ -219,9 +237,7 @@ impl RinglightSubscriber {
         let Some(slot) = self.slab.slot(id) else {
             return;
         };
-        if !self.is_for(Output::Traces, metadata, || {
-            target_of_log(thread, record, metadata, target)
-        }) {
+        if !self.is_for_span(thread, record, metadata, target) {
             return;
         }
         thread.with_bytes(record, |bytes| {

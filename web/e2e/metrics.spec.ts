@@ -187,7 +187,8 @@ test('a drag over the chart is a time range, opens no trace where it ends, and o
   const fresh = await page.waitForResponse((response) => response.url().includes(`/metrics/${name}`));
   await fresh.finished();
   await page.evaluate(() => new Promise((done) => setTimeout(done)));
-  await page.mouse.move(at + 11, bottom + 4, { steps: 4 });
+  await page.mouse.move(at + 11, bottom - 2, { steps: 4 });
+  await page.mouse.move(at + 11, bottom + 4);
   await page.mouse.up();
   await expect(page).toHaveURL(/\/metrics\?.*&to=\d+/);
   const ends = () => ['from', 'to'].map((key) => Number(new URL(page.url()).searchParams.get(key)));

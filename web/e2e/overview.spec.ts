@@ -99,7 +99,11 @@ test('every figure of an operation leads to what it is about', async ({ page, re
     spanId: hex(8),
     name: 'pay',
     startTimeUnixNano: (now - 2_000_000_000n).toString(),
-    endTimeUnixNano: (now - 2_000_000_000n + (number < 18 ? 10_000_000n : 890_000_000n)).toString(),
+    endTimeUnixNano: (
+      now -
+      2_000_000_000n +
+      (number < 18 ? 10n : number === 18 ? 890n : 895n) * 1_000_000n
+    ).toString(),
   }));
   const resource = { attributes: [{ key: 'service.name', value: { stringValue: service } }] };
   await send(request, 'traces', { resourceSpans: [{ resource, scopeSpans: [{ spans }] }] });
@@ -108,16 +112,14 @@ test('every figure of an operation leads to what it is about', async ({ page, re
   const slow = /about as long, or longer/;
   for (const [title, found] of [
     [/20 spans; search for their traces/, 20],
+    // The percentile is 895 ms, wrong by less than 1.6 %: the span of 890 ms is one of these.
     [slow, 2],
     [/^Open one that took 10 ms/, 'trace'],
-    [/^Open the longest, 890 ms/, 'trace'],
+    [/^Open the longest, 895 ms/, 'trace'],
   ] as const) {
     await page.goto(`/overview?service=${service}`);
     await figures.and(page.getByTitle(title)).first().click();
     if (found === 'trace') await expect(page.getByRole('treeitem', { selected: true })).toContainText('pay');
     else await expect(traces).toHaveCount(found);
   }
-  await page.goto(`/overview?service=${service}`);
-  // The 95th and the 99th percentile are one bucket here, whose middle no span is as long as.
-  await expect(figures.and(page.getByTitle(slow))).toHaveText(['898 ms', '898 ms']);
 });

@@ -62,7 +62,7 @@ export function filterOf({ service, name, kind }: Operation, leastNanos?: number
 
 /**
  * What the spans took at least that a quantile is the duration of. It is the middle of a bucket, a sixty-fourth above
- * the lowest number of it at most; none of them might be as long as the quantile itself.
+ * the lowest number of it at most; the spans in it may all be shorter than the quantile.
  */
 export function leastOf(quantileNanos: number): number {
   return Math.ceil(quantileNanos - quantileNanos / 64);

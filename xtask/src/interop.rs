@@ -1,10 +1,11 @@
-//! With what others wrote: stock SDKs against the built binary, and the client against OTLP servers. All of it comes
-//! from package registries, in versions that are pinned, and is kept below the target folder.
+//! With what others wrote: stock SDKs against the built binary, the client against OTLP servers, and tokio's examples with
+//! our channels. All of it comes from package registries, in versions that are pinned, and is kept below the target folder.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::step::{Outcome, Steps, require};
+use crate::tokio_examples;
 
 /// All of it, or what does not take longest to build.
 pub(crate) fn steps(steps: &mut Steps, all: bool) -> Outcome {
@@ -15,6 +16,7 @@ pub(crate) fn steps(steps: &mut Steps, all: bool) -> Outcome {
     rotel(steps)?;
     phoenix(steps)?;
     prometheus(steps)?;
+    tokio_examples::run(steps)?;
     if all { otelite(steps) } else { Ok(()) }
 }
 

@@ -13,6 +13,7 @@ mod report;
 mod sanitize;
 mod step;
 mod tasks;
+mod tokio_examples;
 
 use std::process::ExitCode;
 
@@ -23,8 +24,8 @@ tasks:
   test         everything CI runs: format, lints, tests, documentation, web, browser
   test-rust    only the Rust part of it
   test-web     only the web and browser part of it
-  interop      stock OpenTelemetry SDKs against the backend, the client against the servers of others;
-               `--all` builds the largest of these, too
+  interop      stock OpenTelemetry SDKs against the backend, the client against the servers of others, tokio's
+               examples with our channels; `--all` builds the largest server, too
   instructions count what recording costs in instructions; `--write` keeps the counts
   soak         random work against a backend that fails at random; `--minutes 10`, `--seed N`
   sanitize     the ring, the clock and the pipeline under the thread sanitizer; needs a nightly compiler

@@ -348,6 +348,20 @@ fn features(steps: &mut Steps) -> Outcome {
             "config::",
         ],
     )?;
+    steps.cargo(
+        "tests of the facade without OTLP",
+        &[
+            "test",
+            "--quiet",
+            "--package",
+            "ringlight",
+            "--no-default-features",
+            "--features",
+            "fmt",
+            "--lib",
+            "builder::outputs",
+        ],
+    )?;
     // Tests of features that nothing in the workspace asks for.
     steps.cargo(
         "tests of the facade with all features",

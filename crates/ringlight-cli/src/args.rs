@@ -85,8 +85,11 @@ const CONFIG_CHECK_HELP: &str = "\
 Example:
   ringlight config check ringlight.toml
 
+Of a file without a section `[telemetry]`, as an application's own may be, it is said that
+nothing is set by it.
+
 Exit codes:
-  0  the files are right
+  0  the files are right, or set nothing
   1  something is wrong, or there is no file
   2  the command line is wrong";
 

@@ -11,7 +11,7 @@ pub enum Aggregation {
     /// How much was added, or observed, a second.
     Rate,
     /// How much was added, or the sum of the values observed. Of what is no sum of additions: of each
-    /// series its last value, added up.
+    /// series that has not ended its last value, added up.
     Sum,
     /// The mean of the values.
     Avg,

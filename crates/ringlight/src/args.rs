@@ -6,7 +6,7 @@ use clap::{Args, builder::PossibleValuesParser};
 use crate::LogFormat;
 
 /// `--otlp-endpoint` and `--log-format`, for any application that uses `clap`; with the feature `profiling`
-/// `--trace-dir` as well, and with `prometheus` `--prometheus`.
+/// `--trace-dir` as well, and with `prometheus` `--prometheus`. The guide is `docs/configuration.md`.
 ///
 /// ```
 /// use clap::Parser;

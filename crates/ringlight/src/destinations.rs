@@ -21,24 +21,20 @@ pub(crate) struct Shared<'a> {
     pub(crate) notices: &'a Notices,
 }
 
-/// The exporter for the routes, and the routes that could be used. A bad endpoint from a variable
-/// is warned about and left out.
+/// The exporter for the routes, and the routes without the headers that cannot be sent, of which there is a warning.
 pub(crate) fn connect(
     mut routes: Routes,
     shared: Shared<'_>,
     warnings: &mut Vec<String>,
-) -> Result<(Routes, Option<Arc<dyn ExporterBoxed>>), InitError> {
-    for route in [
+) -> Result<(Routes, Arc<dyn ExporterBoxed>), InitError> {
+    let all = [
         &mut routes.traces,
         &mut routes.logs,
         &mut routes.metrics,
         &mut routes.profiles,
-    ] {
+    ];
+    for route in all.into_iter().flatten() {
         check(route, shared, warnings)?;
-    }
-    let sent = [&routes.traces, &routes.logs, &routes.metrics];
-    if sent.into_iter().all(Option::is_none) {
-        return Ok((routes, None));
     }
     let reports_open_spans = match (&routes.traces, &routes.logs) {
         (Some(traces), Some(logs)) => is_one_backend(traces, logs),
@@ -61,53 +57,44 @@ pub(crate) fn connect(
         Some(exporter) if one_place => exporter,
         _ => Arc::new(split),
     };
-    Ok((routes, Some(exporter)))
+    Ok((routes, exporter))
 }
 
-/// Empties a route that a variable spoiled; an error if it was the application.
+/// Whether there can be an exporter for an address, which is `own` if it is a signal's own.
+pub(crate) fn check_address(
+    protocol: Protocol,
+    endpoint: &str,
+    own: bool,
+) -> Result<(), EndpointError> {
+    exporter_to(protocol, &address(endpoint, own)).map(|_| ())
+}
+
+/// Leaves out headers of a variable that cannot be sent; an error if they are the application's.
 fn check(
-    route: &mut Option<Route>,
+    route: &mut Route,
     shared: Shared<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<(), InitError> {
-    let Some(found) = route else {
-        return Ok(());
-    };
-    let headers = std::mem::take(&mut found.headers);
-    let built = build(found, shared);
-    if built.is_ok() && found.protocol == Protocol::Grpc {
-        say_what_grpc_leaves_out(found, warnings);
+    if route.protocol == Protocol::Grpc {
+        say_what_grpc_leaves_out(route, warnings);
     }
-    if let Err(error) = built {
-        match &found.origin {
-            Origin::Application(_) | Origin::File(_) => return Err(refused(found, error)),
-            Origin::Variable(name) => {
-                say(
-                    warnings,
-                    format!("`{name}` is ignored: {error}; nothing is sent there"),
-                );
-                *route = None;
-                return Ok(());
-            }
-        }
-    }
-    for (name, value) in headers {
-        found.headers.push((name, value));
-        if let Err(error) = build(found, shared) {
-            if matches!(found.origin, Origin::Application(_))
-                || matches!(found.headers_origin, Origin::File(_))
+    for (name, value) in std::mem::take(&mut route.headers) {
+        route.headers.push((name, value));
+        if let Err(error) = exporter_to(route.protocol, &config(route, shared)) {
+            if matches!(route.origin, Origin::Application(_))
+                || matches!(route.headers_origin, Origin::File(_))
             {
-                return Err(refused(found, error));
+                return Err(refused(route, error));
             }
-            let origin = &found.headers_origin;
+            let origin = &route.headers_origin;
             say(
                 warnings,
                 format!("a header of {origin} is ignored: {error}"),
             );
-            found.headers.pop();
+            route.headers.pop();
         }
     }
-    check_files(found, warnings)
+    check_files(route, warnings)
 }
 
 fn say_what_grpc_leaves_out(route: &Route, warnings: &mut Vec<String>) {
@@ -184,11 +171,7 @@ fn refused(route: &Route, error: EndpointError) -> InitError {
             origin: route.headers_origin.to_string(),
             reason,
         },
-        _ => InitError::Endpoint {
-            origin: route.origin.to_string(),
-            reason,
-            hint: "write scheme, host and port, for instance `http://localhost:4317`",
-        },
+        _ => InitError::endpoint(&route.origin, reason),
     }
 }
 
@@ -202,18 +185,19 @@ fn exporter(
     built.transpose()
 }
 
-/// Whether there can be an exporter for this route.
-fn build(route: &Route, shared: Shared<'_>) -> Result<(), EndpointError> {
-    exporter_to(route.protocol, &config(route, shared)).map(|_| ())
+/// An address alone. A signal's own is that of all: its exporter is asked for nothing else.
+fn address(endpoint: &str, own: bool) -> OtlpConfig {
+    let mut config = OtlpConfig::new(endpoint);
+    if own {
+        for signal in Signal::ALL {
+            config = config.signal_endpoint(signal, endpoint);
+        }
+    }
+    config
 }
 
 fn config(route: &Route, shared: Shared<'_>) -> OtlpConfig {
-    let mut config = OtlpConfig::new(&route.endpoint);
-    if route.own {
-        for signal in Signal::ALL {
-            config = config.signal_endpoint(signal, &route.endpoint);
-        }
-    }
+    let mut config = address(&route.endpoint, route.own);
     for (name, value) in &route.headers {
         config = config.header(name, value);
     }
@@ -353,7 +337,6 @@ mod tests {
                 notices: &Notices::default(),
             };
             let (_, exporter) = connect(routes, shared, &mut Vec::new()).unwrap();
-            let exporter = exporter.unwrap();
             let places = Signal::ALL.map(|signal| exporter.place_boxed(signal));
             assert_eq!(places, expected);
         };
@@ -418,7 +401,7 @@ mod tests {
                 notices: &Notices::default(),
             };
             let (routes, exporter) = connect(routes, shared, &mut Vec::new()).unwrap();
-            let reports = exporter.unwrap().reports_open_spans_boxed();
+            let reports = exporter.reports_open_spans_boxed();
             assert_eq!(reports, expected, "{routes:?}");
         };
         let all = |protocol| route("http://a:4317", false, protocol);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ringlight_collector::StartError;
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Origin};
 use crate::filter::{ALLOWED, BadDirective};
 
 /// Why [`init`](crate::init) or [`Builder::build`](crate::Builder::build) failed.
@@ -96,6 +96,17 @@ pub enum InitError {
     #[cfg(feature = "profiling")]
     #[error(transparent)]
     TraceFile(#[from] ringlight_tracefile::TraceFileError),
+}
+
+impl InitError {
+    /// An endpoint cannot be used, for this reason, which names it.
+    pub(crate) fn endpoint(origin: &Origin, reason: String) -> Self {
+        Self::Endpoint {
+            origin: origin.to_string(),
+            reason,
+            hint: "write scheme, host and port, for instance `http://localhost:4317`",
+        }
+    }
 }
 
 /// A directive that [`Controls::set_filter`](crate::Controls::set_filter) or

@@ -358,7 +358,7 @@ pub fn builder() -> Builder {
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../../../README.md")]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/channels.md"))]
-#[doc = include_str!("../../../docs/configuration.md")]
+#[cfg_attr(feature = "clap", doc = include_str!("../../../docs/configuration.md"))]
 #[doc = include_str!("../../../docs/delivery.md")]
 #[doc = include_str!("../../../docs/instrument.md")]
 #[cfg_attr(all(feature = "fmt", feature = "log"), doc = include_str!("../../../docs/logs.md"))]

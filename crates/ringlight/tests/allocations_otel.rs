@@ -7,14 +7,19 @@ mod counted;
 mod received;
 
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context as TaskContext, Waker};
+use std::time::Duration;
 
 use counted::{add, check, recorded, sum, telemetry_of};
-use opentelemetry::Context;
+use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::trace::{SpanId, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use received::received;
-use ringlight::Builder;
+use ringlight::channel::named;
 use ringlight::otel::Interop;
+use ringlight::{Builder, LogFormat};
 use tracing::info_span;
 use tracing_subscriber::layer::{Identity, SubscriberExt as _};
 
@@ -42,6 +47,56 @@ fn contexts_are_no_allocations_of_the_spans_they_name() {
     assert!(!recorded("inner").failed && recorded("inner").status_message.is_none());
     check("inner", inner, inner);
     check("outer", outer, sum(&[outer, inner]));
+}
+
+/// Nor is what is sent and waited for with them: the application does nothing but that.
+#[test]
+fn exemplars_and_what_channels_tell_are_no_allocations_of_the_span() {
+    telemetry_of(|| ringlight::builder().otel_interop(Interop::Always));
+    let waker = Waker::noop();
+    let mut context = TaskContext::from_waker(waker);
+    // Metrics for the sake of measuring: nobody takes them.
+    let (_, metrics) = ringlight::builder()
+        .environment([("OTEL_METRIC_EXPORT_INTERVAL", "3600000")])
+        .otlp_endpoint("http://127.0.0.1:9")
+        .log_format(LogFormat::Off)
+        .build()
+        .unwrap();
+    let meter = metrics.meter_provider().unwrap().meter("tested");
+    let orders = meter.u64_counter("orders").build();
+    let paid = [KeyValue::new("paid", true)];
+    orders.add(1, &paid);
+    let (jobs, mut taken) = named("told of").spans().mpsc::<u64>(8);
+    let (full, mut emptied) = named("full").mpsc::<u64>(1);
+    let (answer, mut answered) = named("answer").spans().oneshot::<u64>();
+    // The SDK has then what it keeps, and tokio what a thread that blocks waits with.
+    let mut wait = || {
+        full.try_send(1).unwrap();
+        let mut sending = pin!(full.send(2));
+        assert!(sending.as_mut().poll(&mut context).is_pending());
+        emptied.try_recv().unwrap();
+        assert!(sending.as_mut().poll(&mut context).is_ready());
+        assert_eq!(emptied.blocking_recv(), Some(2));
+    };
+    wait();
+    info_span!("measuring").in_scope(|| {
+        // More than once, since one takes the place of another.
+        (0..20).for_each(|_| orders.add(1, &paid));
+    });
+    info_span!("sending").in_scope(|| {
+        let mut context = TaskContext::from_waker(waker);
+        assert!(pin!(jobs.send(7)).poll(&mut context).is_ready());
+        jobs.blocking_send(8).unwrap();
+        answer.send(9).unwrap();
+    });
+    info_span!("waiting").in_scope(wait);
+    assert_eq!((taken.try_recv(), answered.try_recv()), (Ok(7), Ok(9)));
+    for name in ["measuring", "sending", "waiting"] {
+        let fields = recorded(name).fields;
+        let counted = fields.iter().any(|field| field.contains("alloc."));
+        assert!(!counted, "{name}: {fields:?}");
+    }
+    metrics.shutdown(Duration::ZERO);
 }
 
 #[test]

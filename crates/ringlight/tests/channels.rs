@@ -267,6 +267,14 @@ fn what_spans_carry_stays_with_its_message() {
     assert_eq!(seen.span_names()["channel.carried_recv"], 200);
 }
 
+/// What need not be waited for.
+fn at_once<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
 #[test]
 fn fill_ratios_are_on_spans_where_asked_for() {
     let seen = seen(|| {
@@ -274,9 +282,30 @@ fn fill_ratios_are_on_spans_where_asked_for() {
         info_span!("first").in_scope(|| sender.try_send(()).unwrap());
         info_span!("second").in_scope(|| sender.try_send(()).unwrap());
         info_span!("taken").in_scope(|| receiver.try_recv().unwrap());
+        // A permit is a way to send, too.
+        let kept = info_span!("one").in_scope(|| at_once(sender.reserve()).unwrap());
+        let owned = info_span!("owned").in_scope(|| at_once(sender.clone().reserve_owned()));
+        kept.send(());
+        let sender = owned.unwrap().send(());
+        receiver.try_recv().unwrap();
+        drop(info_span!("many").in_scope(|| at_once(sender.reserve_many(2)).unwrap()));
+        drop(info_span!("many at once").in_scope(|| sender.try_reserve_many(2).unwrap()));
+        drop(info_span!("one at once").in_scope(|| sender.try_reserve().unwrap()));
+        let owned = info_span!("owned at once").in_scope(|| sender.try_reserve_owned());
+        drop(owned.unwrap());
     });
     let spans = seen.spans();
-    for (name, ratio) in [("first", 0.0), ("second", 0.25), ("taken", 0.5)] {
+    for (name, ratio) in [
+        ("first", 0.0),
+        ("second", 0.25),
+        ("taken", 0.5),
+        ("one", 0.25),
+        ("owned", 0.5),
+        ("many", 0.5),
+        ("many at once", 0.5),
+        ("one at once", 0.5),
+        ("owned at once", 0.5),
+    ] {
         let span = spans.iter().find(|span| span.name == name).unwrap();
         let found = attribute(&span.attributes, "channel.fill_ratio");
         assert_eq!(found, Some(Value::DoubleValue(ratio)), "{name}");

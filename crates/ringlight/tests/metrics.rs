@@ -431,6 +431,49 @@ fn exemplars_are_as_their_filter_says_and_never_many() {
 }
 
 #[test]
+fn the_exemplar_of_a_set_that_found_no_room_is_of_the_one_of_those() {
+    let few = |instrument: &Instrument| {
+        let stream = Stream::builder().with_cardinality_limit(3);
+        let keys = [opentelemetry::Key::new("number")];
+        let stream = stream.with_allowed_attribute_keys(keys).build().ok();
+        stream.filter(|_| instrument.name() == "orders")
+    };
+    let metrics = received(
+        &[],
+        |builder| builder.metric_view(few),
+        |meter, _| {
+            let orders = meter.u64_counter("orders").build();
+            orders.add(1, &[]);
+            for number in 0..50 {
+                orders.add(1, &[KeyValue::new("number", number)]);
+            }
+            // Of different orders of magnitude, so that each has an exemplar.
+            info_span!("request").in_scope(|| {
+                let left_out = KeyValue::new("left out", true);
+                orders.add(1, &[KeyValue::new("number", 0), left_out.clone()]);
+                orders.add(64, &[KeyValue::new("number", 49), left_out.clone()]);
+                orders.add(4096, &[left_out]);
+            });
+        },
+    );
+    let orders = points(&named(&metrics, "orders"));
+    let of = |key: &str, value: Option<Value>| {
+        let mut points = orders.iter();
+        let point = points.find(|point| attribute(&point.attributes, key) == value);
+        let exemplars = point.unwrap().exemplars.iter();
+        exemplars.map(|one| one.value.unwrap()).collect::<Vec<_>>()
+    };
+    let int = exemplar::Value::AsInt;
+    assert_eq!(of("number", Some(Value::IntValue(0))), [int(1)]);
+    let overflow = Some(Value::BoolValue(true));
+    assert_eq!(of("otel.metric.overflow", overflow), [int(64)]);
+    let mut without = orders.iter().filter(|point| point.attributes.is_empty());
+    let exemplars = &without.next().unwrap().exemplars;
+    assert_eq!(exemplars.len(), 1);
+    assert_eq!(exemplars[0].value, Some(int(4096)));
+}
+
+#[test]
 fn views_rename_and_leave_out_and_too_many_sets_are_one() {
     let few = |instrument: &Instrument| match instrument.name() {
         "orders" => Stream::builder().with_cardinality_limit(10).build().ok(),

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
@@ -244,16 +245,80 @@ fn exponential_histograms_have_buckets_by_powers_of_two() {
         about(&plain, &names)
             .replace(r#"otel_scope_name="shop","#, "")
             .replace(r#"{otel_scope_name="shop"}"#, ""),
-        "wait_bucket{le=\"0.0\"} 1\nwait_bucket{le=\"1.0\"} 2\nwait_bucket{le=\"2.0\"} 5\n\
-         wait_bucket{le=\"128.0\"} 6\nwait_bucket{le=\"+Inf\"} 6\nwait_sum 106.25\nwait_count 6"
+        "wait_bucket{le=\"0.0\"} 1\nwait_bucket{le=\"0.5\"} 1\nwait_bucket{le=\"1.0\"} 2\nwait_bucket{le=\"2.0\"} 5\n\
+         wait_bucket{le=\"4.0\"} 5\nwait_bucket{le=\"8.0\"} 5\nwait_bucket{le=\"16.0\"} 5\nwait_bucket{le=\"32.0\"} 5\n\
+         wait_bucket{le=\"64.0\"} 5\nwait_bucket{le=\"128.0\"} 6\nwait_bucket{le=\"+Inf\"} 6\nwait_sum 106.25\nwait_count 6"
     );
     let change = about(&plain, &["change_bucket", "change_sum"]);
     // A sum that may shrink is left out.
     assert_eq!(
         change.replace(r#"otel_scope_name="shop","#, ""),
-        "change_bucket{le=\"-2.0\"} 1\nchange_bucket{le=\"-0.5\"} 2\nchange_bucket{le=\"8.0\"} 3\n\
-         change_bucket{le=\"+Inf\"} 3"
+        "change_bucket{le=\"-4.0\"} 0\nchange_bucket{le=\"-2.0\"} 1\nchange_bucket{le=\"-1.0\"} 1\n\
+         change_bucket{le=\"-0.5\"} 2\nchange_bucket{le=\"0.0\"} 2\nchange_bucket{le=\"4.0\"} 2\n\
+         change_bucket{le=\"8.0\"} 3\nchange_bucket{le=\"+Inf\"} 3"
     );
+}
+
+/// The bounds of each series of a histogram, in their order.
+fn bounds(text: &str, bucket: &str) -> BTreeMap<String, Vec<f64>> {
+    let mut bounds = BTreeMap::<_, Vec<_>>::new();
+    for line in text.lines().filter(|line| line.starts_with(bucket)) {
+        let (series, rest) = line.split_once("le=\"").unwrap();
+        let (bound, _) = rest.split_once('"').unwrap();
+        let bound = bound.parse().unwrap();
+        bounds.entry(series.to_owned()).or_default().push(bound);
+    }
+    bounds
+}
+
+/// Else sums of buckets by bound are of other series for each bound.
+#[test]
+fn all_series_of_an_exponential_histogram_have_the_same_bounds_and_none_goes() {
+    let variables = [(
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        "base2_exponential_bucket_histogram",
+    )];
+    let (_dispatch, telemetry) = builder(&variables).prometheus_text().build().unwrap();
+    let provider = telemetry.meter_provider().unwrap();
+    let mut before = Vec::new();
+    // The exponents of the least and the greatest bound above zero, where those below are the same.
+    let steps = [
+        ("shop", "card", 1000.0, (9, 10), false),
+        ("shop", "cash", 3.0, (1, 10), false),
+        ("market", "card", 0.3, (-2, 10), false),
+        ("market", "card", 0.0, (-2, 10), false),
+        ("shop", "none", -0.75, (-2, 10), true),
+        // What strays makes no more bounds than there may be.
+        ("shop", "cash", 1e300, (-2, 64), true),
+        ("shop", "cash", 1e-300, (-40, 64), true),
+        ("shop", "cash", -1e-300, (-40, 64), true),
+    ];
+    for (scope, paid_by, value, (least, greatest), has_negative) in steps {
+        let wait = provider.meter(scope).f64_histogram("wait").build();
+        wait.record(value, &[KeyValue::new("paid.by", paid_by)]);
+        let plain = text(&telemetry, PrometheusFormat::Text);
+        let found = bounds(&plain, "wait_bucket");
+        let all = found.values().next().unwrap();
+        assert!(found.values().all(|bounds| bounds == all), "{plain}");
+        assert!(all.is_sorted(), "{all:?}");
+        assert!(before.iter().all(|bound| all.contains(bound)), "{all:?}");
+        let positive: Vec<_> = all.iter().copied().filter(|bound| *bound > 0.0).collect();
+        let expected = (least..=greatest).map(|exponent| 2_f64.powi(exponent));
+        let expected: Vec<_> = expected.chain([f64::INFINITY]).collect();
+        assert_eq!(positive, expected);
+        assert_eq!(all.contains(&-0.5), has_negative, "{all:?}");
+        before = all.clone();
+    }
+    // Both that are next to nothing, and with them what is below zero; all but the one that is beyond all bounds.
+    let plain = text(&telemetry, PrometheusFormat::Text);
+    let cash =
+        about(&plain, &["wait_bucket"]).replace(r#"paid_by="cash",otel_scope_name="shop","#, "C");
+    let first = format!("{{Cle=\"{:?}\"}} 2", 2_f64.powi(-40));
+    let last = format!("{{Cle=\"{:?}\"}} 3", 2_f64.powi(64));
+    for line in ["{Cle=\"0.0\"} 1", &first, &last, "{Cle=\"+Inf\"} 4"] {
+        assert!(cash.contains(line), "{line}\n{cash}");
+    }
+    drop(telemetry);
 }
 
 #[test]
@@ -446,6 +511,9 @@ fn an_address_that_is_taken_is_told_of_and_had_as_soon_as_it_is_free() {
         text.contains(&address) && text.contains("cannot listen"),
         "{text}"
     );
+    let hint = "; hint: another program, or another run of this one, has the port: name another port with \
+                `Builder::prometheus`";
+    assert!(text.ends_with(hint), "{text}");
     drop(taken);
     let text = notices.recv_timeout(LONG).unwrap().to_string();
     assert!(text.contains("listening now"), "{text}");
@@ -475,6 +543,15 @@ fn what_is_sent_as_deltas_is_scraped_as_sums() {
     }
     telemetry.shutdown(LONG);
     drop(backend);
+}
+
+/// The lines of the buckets of span durations: how many took 2^n ns at most.
+fn buckets(set: &str, at_most: impl Fn(i32) -> u64) -> String {
+    let bucket = "traces_span_metrics_duration_nanoseconds_bucket";
+    let line = |bound: &str, count| format!("{bucket}{{C_{set}\",S,le=\"{bound}\"}} {count}");
+    let bounds = (10..=37).map(|n| line(&format!("{:?}", 2_f64.powi(n)), at_most(n)));
+    let all = bounds.chain([line("+Inf", at_most(i32::MAX))]);
+    all.collect::<Vec<_>>().join("\n")
 }
 
 /// Whatever they are sent as, and whether they are.
@@ -538,22 +615,23 @@ traces_span_metrics_calls_total{C_ERROR",S} 1
 traces_span_metrics_calls_total{C_UNSET",S} 3
 # TYPE traces_span_metrics_duration_nanoseconds histogram
 # HELP traces_span_metrics_duration_nanoseconds How long spans took.
-traces_span_metrics_duration_nanoseconds_bucket{C_ERROR",S,le="0.0"} 1
-traces_span_metrics_duration_nanoseconds_bucket{C_ERROR",S,le="+Inf"} 1
+{buckets of ERROR}
 traces_span_metrics_duration_nanoseconds_sum{C_ERROR",S} 0.0
 traces_span_metrics_duration_nanoseconds_count{C_ERROR",S} 1
-traces_span_metrics_duration_nanoseconds_bucket{C_UNSET",S,le="1.0"} 1
-traces_span_metrics_duration_nanoseconds_bucket{C_UNSET",S,le="4.0"} 2
-traces_span_metrics_duration_nanoseconds_bucket{C_UNSET",S,le="1048576.0"} 3
-traces_span_metrics_duration_nanoseconds_bucket{C_UNSET",S,le="+Inf"} 3
+{buckets of UNSET}
 traces_span_metrics_duration_nanoseconds_sum{C_UNSET",S} 1000004.0
-traces_span_metrics_duration_nanoseconds_count{C_UNSET",S} 3"#,
+traces_span_metrics_duration_nanoseconds_count{C_UNSET",S} 3"#
+                .replace("{buckets of ERROR}", &buckets("ERROR", |_| 1))
+                .replace(
+                    "{buckets of UNSET}",
+                    &buckets("UNSET", |exponent| if exponent < 20 { 2 } else { 3 }),
+                ),
             "{sent:?}"
         );
         let open = shown(PrometheusFormat::OpenMetrics);
         for (set, bound, count, exemplar, value) in [
             ("UNSET", "1048576.0", 3, &longest, "1000000"),
-            ("ERROR", "0.0", 1, &failed, "0"),
+            ("ERROR", "1024.0", 1, &failed, "0"),
         ] {
             let line =
                 format!(r#"_bucket{{C_{set}",S,le="{bound}"}} {count} # {exemplar} {value} "#);

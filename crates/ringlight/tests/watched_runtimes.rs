@@ -50,7 +50,9 @@ impl RecordSink for Said {
                 fields.insert(name, value);
             }
         }
-        fields.insert("in".to_owned(), log.span_id().to_string());
+        let around = log.enclosing_spans().next();
+        let around = around.map(|span| callsites.lookup(span.callsite).unwrap().name);
+        fields.insert("in".to_owned(), around.unwrap_or_default().to_owned());
         self.0.lock().unwrap().push(fields);
     }
 
@@ -107,6 +109,20 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (builder, said) = builder();
+    let telemetry = run_as(builder, &said, runtime, body);
+    (said, telemetry)
+}
+
+/// The same by a builder whose sink is the second.
+fn run_as<F>(
+    builder: Builder,
+    said: &Said,
+    runtime: &Runtime,
+    body: impl FnOnce(Said) -> F,
+) -> Telemetry
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let (dispatch, telemetry) = builder.build().unwrap();
     telemetry.watch_runtime(runtime.handle());
     let task = WithDispatch(Box::pin(body(said.clone())), dispatch);
@@ -115,7 +131,7 @@ where
         tokio::time::sleep(Duration::from_millis(1)).await;
         tokio::spawn(task).await.unwrap();
     });
-    (said, telemetry)
+    telemetry
 }
 
 /// Records into a subscriber that is not the process's.
@@ -147,8 +163,9 @@ fn check_blocking(said: &Said, runtime: &Runtime) {
         fields["tokio.runtime.id"],
         runtime.handle().id().to_string()
     );
-    assert_eq!(fields["in"], fields["span_id"], "the event is the span's");
-    assert_eq!(fields["trace_id"].len(), 32);
+    assert_eq!(fields["in"], "blocking", "the event is the span's");
+    // Its ids are the event's.
+    assert!(!fields.contains_key("trace_id") && !fields.contains_key("span_id"));
     assert!(
         fields["message"].starts_with("span `blocking` has blocked a worker"),
         "{fields:?}"
@@ -160,6 +177,36 @@ fn a_span_that_blocks_a_worker_is_named() {
     let runtime = threads(2);
     let (said, _telemetry) = run(&runtime, blocking);
     check_blocking(&said, &runtime);
+}
+
+/// What log lines are written to.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_line_about_a_blocked_worker_has_the_trace_id_once() {
+    let runtime = threads(2);
+    let (builder, said) = builder();
+    let lines = Lines::default();
+    let builder = builder
+        .log_format(LogFormat::Text)
+        .log_writer(lines.clone());
+    run_as(builder, &said, &runtime, blocking).shutdown(LONG);
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let line = text.lines().find(|line| line.contains("has blocked"));
+    let line = line.unwrap_or_else(|| panic!("{text}"));
+    assert_eq!(line.matches("trace_id=").count(), 1, "{line}");
 }
 
 #[test]
@@ -238,7 +285,7 @@ fn a_worker_that_is_blocked_outside_of_spans_is_told() {
     let (said, _telemetry) = run(&runtime, |said| async move { said.block_until(nameless) });
     let fields = said.all().remove(0);
     assert!(fields["message"].contains("in no span"), "{fields:?}");
-    assert_eq!(fields["in"], "0000000000000000");
+    assert_eq!(fields["in"], "");
 }
 
 #[test]

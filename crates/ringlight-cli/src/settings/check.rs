@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use ringlight::InitError;
 
-use super::{here, print, tell};
+use super::{NO_SECTION, here, print, tell};
 use crate::console::Console;
 use crate::error::{CliError, Exit};
 
@@ -23,7 +23,8 @@ pub(super) fn run(mut files: Vec<PathBuf>, console: Console) -> Result<ExitCode,
                 for warning in &holds.warnings {
                     console.warning(warning);
                 }
-                good.push_str(&format!("{}: ok\n", file.display()));
+                let what = if holds.has_section { "ok" } else { NO_SECTION };
+                good.push_str(&format!("{}: {what}\n", file.display()));
             }
             Err(error) => {
                 // The one before, since the last is told by whoever called.

@@ -20,6 +20,9 @@ use crate::error::{CliError, Exit};
 /// The file that is looked at where none is named.
 const FILE_NAME: &str = "ringlight.toml";
 
+/// Said of a file that is read for nothing: no error, since an application's own may have its settings alone.
+const NO_SECTION: &str = "no `[telemetry]` section; nothing is set by it";
+
 pub(crate) fn run(command: ConfigCommand, console: Console) -> Result<ExitCode, CliError> {
     match command {
         ConfigCommand::Show { file, json } => show::run(file, json, console),

@@ -8,7 +8,7 @@ use ringlight::settings::{EffectiveSettings, SettingOrigin};
 use serde_json::json;
 
 use super::check::explained;
-use super::{print, tell};
+use super::{NO_SECTION, print, tell};
 use crate::console::{Console, printable};
 use crate::error::CliError;
 
@@ -33,8 +33,14 @@ pub(super) fn run(
     if json {
         return print(&as_json(&holds));
     }
-    if holds.file.is_none() {
-        console.line("no file of settings: there is no `ringlight.toml` here, and `RINGLIGHT_CONFIG_FILE` names none");
+    match &holds.file {
+        None => console.line(
+            "no file of settings: there is no `ringlight.toml` here, and `RINGLIGHT_CONFIG_FILE` names none",
+        ),
+        Some(file) if !holds.has_section => {
+            console.line(&printable(&format!("{}: {NO_SECTION}", file.display())));
+        }
+        Some(_) => {}
     }
     print(&as_table(&holds))
 }

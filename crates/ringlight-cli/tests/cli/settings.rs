@@ -24,12 +24,28 @@ fn ended(output: &Output, code: i32) -> (String, String) {
     (stdout, stderr)
 }
 
+/// The cells of a setting's row.
+#[track_caller]
+fn row(stdout: &str, key: &str) -> Vec<String> {
+    let mut rows = stdout
+        .lines()
+        .filter(|row| row.split_whitespace().next() == Some(key));
+    let row = rows
+        .next()
+        .unwrap_or_else(|| panic!("no `{key}`: {stdout}"));
+    row.split("  ")
+        .map(str::trim)
+        .filter(|cell| !cell.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
 #[test]
 fn what_holds_is_shown_with_who_said_so_and_no_secret() {
     let dir = written("[telemetry]\nservice_name = \"shop\"\nsample_rate = 0.5\n");
     let output = here(dir.path())
         .args(["config", "show"])
-        .env("OTLP_ENDPOINT", "https://ada:hunter2@collector:4317")
+        .env("OTLP_ENDPOINT", "https://collector:4317/?key=hunter2")
         .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2")
         .env("OTEL_TRACES_SAMPLER", "sometimes")
         .output()
@@ -39,19 +55,7 @@ fn what_holds_is_shown_with_who_said_so_and_no_secret() {
         !format!("{stdout}{stderr}").contains("hunter2"),
         "{stdout}{stderr}"
     );
-    let row = |key: &str| {
-        let mut rows = stdout
-            .lines()
-            .filter(|row| row.split_whitespace().next() == Some(key));
-        let row = rows
-            .next()
-            .unwrap_or_else(|| panic!("no `{key}`: {stdout}"));
-        row.split("  ")
-            .map(str::trim)
-            .filter(|cell| !cell.is_empty())
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
+    let row = |key: &str| row(&stdout, key);
     assert_eq!(
         row("service_name"),
         ["service_name", "shop", "ringlight.toml:2"]
@@ -65,7 +69,7 @@ fn what_holds_is_shown_with_who_said_so_and_no_secret() {
         stderr.contains("warning: `OTEL_TRACES_SAMPLER` is `sometimes`"),
         "{stderr}"
     );
-    let endpoint = "https://…@collector:4317";
+    let endpoint = "https://collector:4317/?…";
     assert_eq!(
         row("otlp_endpoint"),
         ["otlp_endpoint", endpoint, "OTLP_ENDPOINT"]
@@ -76,6 +80,53 @@ fn what_holds_is_shown_with_who_said_so_and_no_secret() {
         ["otlp_headers", names, "OTEL_EXPORTER_OTLP_HEADERS"]
     );
     assert_eq!(row("batch_delay"), ["batch_delay", "200ms", "default"]);
+}
+
+#[test]
+fn a_variable_with_a_bad_endpoint_is_warned_about_and_the_file_holds() {
+    let dir = written("[telemetry]\notlp_endpoint = \"http://collector:4317\"\n");
+    let output = here(dir.path())
+        .args(["config", "show"])
+        .env("OTLP_ENDPOINT", "https://ada:hunter2@collector:4317")
+        .output()
+        .unwrap();
+    let (stdout, stderr) = ended(&output, 0);
+    assert_eq!(
+        row(&stdout, "otlp_endpoint"),
+        ["otlp_endpoint", "http://collector:4317", "ringlight.toml:2"]
+    );
+    assert!(
+        stderr.starts_with("warning: `OTLP_ENDPOINT` is ignored: endpoint `")
+            && stderr.ends_with("; `otlp_endpoint` in ringlight.toml:2 holds\n"),
+        "{stderr}"
+    );
+    assert!(
+        !format!("{stdout}{stderr}").contains("hunter2"),
+        "{stdout}{stderr}"
+    );
+}
+
+#[test]
+fn a_file_that_sets_nothing_is_told_and_no_error() {
+    let dir = written("# Nothing yet.\n");
+    std::fs::write(dir.path().join("shop.toml"), "[telemtry]\nenabled = 3\n").unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = here(dir.path());
+        command.arg("config").args(arguments).output().unwrap()
+    };
+    let nothing = "no `[telemetry]` section; nothing is set by it\n";
+    let (stdout, stderr) = ended(&run(&["check", "shop.toml", "ringlight.toml"]), 0);
+    let told = format!("shop.toml: {nothing}ringlight.toml: {nothing}");
+    assert_eq!((stdout, stderr), (told, String::new()));
+    let (_, stderr) = ended(&run(&["show", "shop.toml"]), 0);
+    assert_eq!(stderr, format!("shop.toml: {nothing}"));
+
+    // Empty is what somebody wrote; sections of earlier versions stand for it.
+    for text in ["[telemetry]\n", OLD] {
+        std::fs::write(dir.path().join("ringlight.toml"), text).unwrap();
+        let (stdout, _) = ended(&run(&["check"]), 0);
+        assert_eq!(stdout, "ringlight.toml: ok\n", "{text}");
+    }
 }
 
 #[test]
@@ -167,6 +218,46 @@ fn several_files_are_checked_and_the_good_ones_named() {
     let (_, stderr) = ended(&output, 1);
     assert!(
         stderr.starts_with("error: there is no `ringlight.toml` in this directory\nhint: "),
+        "{stderr}"
+    );
+}
+
+/// Secrets, directories and features are those of the service, which runs elsewhere, as somebody else, or already.
+#[test]
+fn what_is_the_services_own_is_neither_asked_for_nor_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = dir.path().join("var/spool");
+    for (name, source) in [
+        ("vault", "otlp_headers_vault_key = \"secret/otlp#headers\""),
+        ("age", "otlp_headers_age_file = \"/run/h.age\""),
+        ("file", "otlp_headers_file = \"/run/headers\""),
+    ] {
+        let settings = format!(
+            "{OLD}[telemetry]\n{source}\nspool_dir = {spool:?}\ntokio_console = true\npropagators = [\"b3\"]\n\
+             prometheus_address = \"localhost:9464\"\n"
+        );
+        let file = format!("{name}.toml");
+        std::fs::write(dir.path().join(&file), settings).unwrap();
+        let run = |arguments: &[&str]| {
+            let mut command = here(dir.path());
+            ended(&command.arg("config").args(arguments).output().unwrap(), 0)
+        };
+        run(&["migrate", &file]);
+        let (stdout, stderr) = run(&["check", &file]);
+        assert_eq!((stdout, &*stderr), (format!("{file}: ok\n"), ""));
+        let (stdout, stderr) = run(&["show", &file]);
+        assert!(stdout.contains("var/spool"), "{stdout}");
+        assert_eq!(stderr, "");
+    }
+    assert!(!spool.exists());
+    std::fs::create_dir(dir.path().join("var")).unwrap();
+    std::fs::write(&spool, "").unwrap();
+    let output = here(dir.path())
+        .args(["config", "check", "file.toml"])
+        .output();
+    let (_, stderr) = ended(&output.unwrap(), 0);
+    assert!(
+        stderr.contains("`spool_dir` in file.toml:") && stderr.contains("is no directory"),
         "{stderr}"
     );
 }

@@ -173,7 +173,7 @@ pub(super) enum AggregationName {
     /// How much was added, or observed, a second.
     Rate,
     /// How much was added, or the sum of the values observed; of a gauge, the last values of all series
-    /// together.
+    /// together that have not ended.
     Sum,
     /// The mean.
     Avg,

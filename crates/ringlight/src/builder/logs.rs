@@ -84,7 +84,7 @@ impl Builder {
     /// unless `RUST_LIB_BACKTRACE` or, without that, `RUST_BACKTRACE` is `0`.
     ///
     /// A backtrace takes the panicking thread milliseconds, the first one longer, while the binary's symbols are
-    /// read.
+    /// read, and as much memory as a debug build is large, up to 180 MB.
     pub fn panic_backtrace(mut self, backtrace: bool) -> Self {
         self.inputs.panic_backtrace = Some(backtrace);
         self

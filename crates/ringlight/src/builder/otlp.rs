@@ -104,7 +104,10 @@ impl Builder {
     /// ```
     #[cfg(feature = "prometheus")]
     pub fn prometheus(mut self, address: impl Into<String>) -> Self {
-        self.inputs.metrics.prometheus = Some(crate::metrics::Scraped::At(address.into()));
+        self.inputs.metrics.prometheus = Some(crate::metrics::Scraped::At {
+            address: address.into(),
+            setting: "`Builder::prometheus`".to_owned(),
+        });
         self
     }
 

@@ -94,8 +94,8 @@ pub(super) fn connect(
     };
     let (routes, exporter) = crate::destinations::connect(routes, shared, &mut settings.warnings)?;
     // First, since the ledger of the first destination is the one that is shown.
-    let found = exporter.map(|exporter| destinations.insert(0, exporter.into()));
-    Ok(found.map(|()| routes))
+    destinations.insert(0, exporter.into());
+    Ok(Some(routes))
 }
 
 #[cfg(not(feature = "otel"))]
@@ -123,5 +123,31 @@ pub(super) fn connect(
             Ok(None)
         }
         None => Ok(None),
+    }
+}
+
+#[cfg(all(test, not(feature = "otel")))]
+mod tests {
+    #[test]
+    fn who_asks_for_otlp_where_there_is_none_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("shop.toml");
+        std::fs::write(&file, "[telemetry]\nbackend = \"otlp\"\n").unwrap();
+        let nothing = [("", ""); 0];
+        let builder = crate::builder().environment(nothing).config_file(&file);
+        let error = builder.build().unwrap_err().to_string();
+        assert!(error.contains("`backend` in "), "{error}");
+        assert!(
+            error.contains("cannot send OTLP; hint: enable its feature `otel`"),
+            "{error}"
+        );
+        let endpoint = "http://localhost:4317";
+        let error = crate::builder()
+            .environment(nothing)
+            .otlp_endpoint(endpoint);
+        assert!(error.build().is_err());
+        // A variable keeps no service from starting.
+        let builder = crate::builder().environment([("OTLP_ENDPOINT", endpoint)]);
+        assert!(builder.build().is_ok());
     }
 }

@@ -79,22 +79,36 @@ struct Reader {
     /// nothing else depends on.
     received: AtomicU64,
     /// How many others it has behind it: those sent before it came, and those it was too slow for. It is corrected now and
-    /// then, since what is sent while it comes may be among them or not.
+    /// then, since what is being sent in the moment it is set may be among them or not.
     skipped: AtomicU64,
 }
 
+/// How often is looked again whether nothing was sent meanwhile.
+const LOOKS_MAX: usize = 16;
+
 impl Reader {
+    /// One with nothing behind it that is not yet corrected.
     fn new(channel: &Arc<Sent>) -> Self {
         Self {
             channel: Arc::clone(channel),
             received: AtomicU64::new(0),
-            skipped: AtomicU64::new(channel.0.sum()),
+            skipped: AtomicU64::new(0),
         }
     }
 
-    /// The channel itself says how much is ahead.
-    fn correct(&self, backlog: usize) {
-        let behind = self.channel.0.sum().saturating_sub(backlog as u64);
+    /// The channel itself says how much is ahead, and the sum how much there was at all: of one moment if that is the same before
+    /// and after, but for what is sent and not counted yet.
+    fn correct(&self, backlog: impl Fn() -> usize) {
+        let mut sum = self.channel.0.sum();
+        let mut ahead = backlog();
+        for _ in 0..LOOKS_MAX {
+            let now = self.channel.0.sum();
+            if now == sum {
+                break;
+            }
+            (sum, ahead) = (now, backlog());
+        }
+        let behind = sum.saturating_sub(ahead as u64);
         let skipped = behind.saturating_sub(self.received.load(Ordering::Relaxed));
         self.skipped.store(skipped, Ordering::Relaxed);
     }
@@ -264,6 +278,8 @@ const CORRECT_EVERY: u64 = 256;
 impl<T> Receiver<T> {
     fn new(inner: broadcast::Receiver<T>, link: &Link) -> Self {
         let reader = Reader::new(link.source());
+        // Not before it has subscribed: what is sent in between is ahead of it.
+        reader.correct(|| inner.len());
         Self {
             inner,
             link: Arc::clone(link),
@@ -316,7 +332,7 @@ impl<T> Receiver<T> {
 
     #[cold]
     fn correct(&self) {
-        self.reader.correct(self.inner.len());
+        self.reader.correct(|| self.inner.len());
     }
 
     /// So many values are gone before they were received.
@@ -398,5 +414,28 @@ impl<T> Drop for Receiver<T> {
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever came between its subscription and its first look at the sum.
+    #[test]
+    fn what_is_sent_while_a_receiver_comes_is_ahead_of_it() {
+        let sender = Sender::new(16);
+        let _first = sender.subscribe();
+        for value in 0..3 {
+            sender.send(value).unwrap();
+        }
+        let inner = sender.inner.subscribe();
+        for value in 0..5 {
+            sender.send(value).unwrap();
+        }
+        let mut late = Receiver::new(inner, &sender.link);
+        assert_eq!(late.reader.source().counted().depth, 5);
+        assert_eq!(late.try_recv(), Ok(0));
+        assert_eq!(late.reader.source().counted().depth, 4);
     }
 }

@@ -257,7 +257,8 @@ impl Group {
 
     /// Of channels of a single value that have spans.
     pub(super) fn spans(&self) -> &SpansOfOne {
-        self.spans.get_or_init(|| SpansOfOne::new(&self.name))
+        let new = || uncounted(|| SpansOfOne::new(&self.name));
+        self.spans.get_or_init(new)
     }
 
     pub(super) fn count_dropped(&self, reason: DropReason, count: u64) {

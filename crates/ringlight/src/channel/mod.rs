@@ -36,7 +36,8 @@
 //! | `overwritten` | the next value of a watch came before anybody saw it |
 //!
 //! Of `mpsc` and `oneshot`, `sent = received + queue_depth + dropped` without those that were given back, at any moment at which
-//! nobody is sending or receiving; a sending that is cancelled counts for nothing. The depth of a broadcast is that of
+//! nobody is sending or receiving; a sending that is cancelled counts for nothing. What is sent on an unbounded channel, a
+//! `oneshot` or by `blocking_send` may be counted as received a moment before it is as sent. The depth of a broadcast is that of
 //! all its receivers together; that of a watch is 1 while nobody has seen the value.
 //!
 //! # A full channel
@@ -72,6 +73,8 @@ mod named;
 mod numbers;
 #[cfg(not(feature = "profiling"))]
 mod off;
+#[cfg(feature = "profiling")]
+mod on_heap;
 #[cfg(feature = "profiling")]
 pub mod oneshot;
 #[cfg(feature = "profiling")]

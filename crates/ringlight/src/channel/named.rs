@@ -78,8 +78,8 @@ impl<'n> Named<'n> {
         self
     }
 
-    /// Whenever something is sent or received, the span that is in gets the attribute `channel.fill_ratio`: the share of
-    /// places that was taken before, 0..=1. For channels with a bound.
+    /// Whenever something is sent or received, or a place is kept for it by a permit, the span that is in gets the attribute
+    /// `channel.fill_ratio`: the share of places that was taken before, 0..=1. For channels with a bound.
     pub const fn fill_ratio(mut self) -> Self {
         self.has_fill_ratio = true;
         self

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::counts::Group;
+use crate::uncounted::uncounted;
 
 /// What is read of a source.
 #[derive(Debug, Clone, Copy, Default)]
@@ -84,7 +85,7 @@ impl<S: Source> Registered<S> {
     pub(super) fn new(group: &'static Group, source: S) -> Self {
         let source = Arc::new(source);
         let shared: Arc<dyn Source> = Arc::clone(&source) as _;
-        let place = group.sources().insert(shared);
+        let place = uncounted(|| group.sources().insert(shared));
         Self {
             group,
             source,

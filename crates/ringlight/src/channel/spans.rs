@@ -15,6 +15,7 @@ use tracing::field::Empty;
 use super::wait::TARGET;
 use crate::TraceContext;
 use crate::sync::unpoisoned;
+use crate::uncounted::uncounted;
 
 /// What a message carries.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +109,7 @@ impl Spans {
     pub(super) fn pass<R, E>(&self, send: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
         let carried = Carried::here();
         let _in_order = unpoisoned(self.order.lock());
-        unpoisoned(self.carried.lock()).push_back(carried);
+        uncounted(|| unpoisoned(self.carried.lock()).push_back(carried));
         let sent = send();
         if sent.is_err() {
             unpoisoned(self.carried.lock()).pop_back();
@@ -153,7 +154,8 @@ impl SpansOfOne {
         send: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
         self.names.sending(Some(1), Some(0)).in_scope(|| {
-            unpoisoned(self.carried.lock()).insert(number, Carried::here());
+            let carried = Carried::here();
+            uncounted(|| unpoisoned(self.carried.lock()).insert(number, carried));
             let sent = send();
             if sent.is_err() {
                 self.forget(number);

@@ -43,7 +43,7 @@ impl Drop for Wait {
         let waited_us = waited.as_micros() as u64;
         set_on_current_span("channel.backpressure_latency_us", waited_us as f64);
         #[cfg(feature = "otel")]
-        latency::record(self.group, waited);
+        crate::uncounted::uncounted(|| latency::record(self.group, waited));
         if let Some(unreported) = self.group.events.next() {
             tracing::warn!(
                 target: TARGET,

@@ -18,11 +18,17 @@ use crate::filter::Output;
 pub struct EffectiveSettings {
     /// The file that was read, if there is one.
     pub file: Option<std::path::PathBuf>,
+    /// Whether that file has the table `[telemetry]`, or sections of an earlier version in its place. Without, it sets
+    /// nothing, as where an application has other settings in it.
+    pub has_section: bool,
     /// The settings, in the order of [`SETTINGS`]. No secret is among them: of headers there are the names, of addresses
     /// neither credentials nor queries.
     pub settings: Vec<EffectiveSetting>,
     /// What is ignored, and why.
     pub warnings: Vec<String>,
+    /// What is ignored since this build of the program does not have it: of no interest to a tool that looks at the settings
+    /// of another.
+    pub build_warnings: Vec<String>,
 }
 
 /// One setting as it holds.
@@ -70,6 +76,7 @@ impl fmt::Display for SettingOrigin {
 /// # Errors
 /// As [`Settings::resolve`].
 pub(crate) fn effective(mut inputs: Inputs) -> Result<EffectiveSettings, InitError> {
+    inputs.is_look = true;
     inputs.read_declared()?;
     let environment = inputs.environment.clone();
     let file = ConfigFile::find(inputs.config_file.as_deref(), &environment)?;
@@ -85,10 +92,15 @@ pub(crate) fn effective(mut inputs: Inputs) -> Result<EffectiveSettings, InitErr
     for setting in SETTINGS {
         trail.follow(setting);
     }
+    let found = trail.found;
+    let mut warnings = settings.warnings;
+    warnings.retain(|warning| !settings.build_warnings.contains(warning));
     Ok(EffectiveSettings {
-        settings: trail.found,
+        settings: found,
+        has_section: file.as_ref().is_some_and(|file| file.has_section),
         file: file.map(|file| file.path().to_owned()),
-        warnings: settings.warnings,
+        warnings,
+        build_warnings: settings.build_warnings,
     })
 }
 
@@ -171,7 +183,7 @@ impl Said {
             add("metric_export_interval", interval, code.clone());
         }
         #[cfg(feature = "prometheus")]
-        if let Some(crate::metrics::Scraped::At(address)) = &inputs.metrics.prometheus {
+        if let Some(crate::metrics::Scraped::At { address, .. }) = &inputs.metrics.prometheus {
             add("prometheus_address", Some(address.clone()), code.clone());
         }
         let detectors = inputs.resource.detectors.as_ref().map(|detectors| {
@@ -330,7 +342,7 @@ impl Trail<'_> {
         let endpoints = ["OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
         key == "otlp_protocol"
             && (self.said.of_key("otlp_endpoint").is_some()
-                || (endpoints.iter()).any(|name| self.reader.variable(name).is_some()))
+                || (endpoints.iter()).any(|name| self.counts(name)))
     }
 
     fn by_variable(&self, setting: &'static Setting) -> Option<(String, SettingOrigin)> {
@@ -576,7 +588,7 @@ pub(super) fn of_pipeline(config: &CollectorConfig) -> Vec<(&'static str, String
 }
 
 /// An address without what may be secret in it: credentials and the query.
-fn without_secrets(address: &str) -> String {
+pub(super) fn without_secrets(address: &str) -> String {
     let (scheme, rest) = match address.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), address),

@@ -60,6 +60,8 @@ pub(super) struct Reader<'a> {
     environment: &'a Environment,
     file: Option<&'a ConfigFile>,
     pub(super) warnings: Vec<String>,
+    /// Those of them that another build of the program would not give.
+    pub(super) build_warnings: Vec<String>,
     /// The variables whose values are not understood.
     pub(super) ignored: BTreeSet<String>,
 }
@@ -78,6 +80,7 @@ impl<'a> Reader<'a> {
             environment,
             file,
             warnings: Vec::new(),
+            build_warnings: Vec::new(),
             ignored: BTreeSet::new(),
         }
     }
@@ -165,15 +168,39 @@ impl<'a> Reader<'a> {
         allowed: &str,
         accept: impl Fn(&str) -> Option<T>,
     ) -> Option<T> {
-        if let Some(text) = self.variable(name) {
-            let value = accept(&text);
-            if value.is_some() {
-                return value;
-            }
+        self.by_variable(name, allowed, &accept)
+            .or_else(|| accept(&self.file?.by_variable(name)?.text))
+    }
+
+    /// The same of variables that say one thing for each signal: the least. Where none of them is understood, the file is
+    /// asked.
+    pub(super) fn least<T: Ord>(
+        &mut self,
+        names: [&str; 2],
+        allowed: &str,
+        accept: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let said = names.map(|name| self.by_variable(name, allowed, &accept));
+        let least = said.into_iter().flatten().min();
+        least.or_else(|| {
+            let mut entries = (names.iter()).filter_map(|name| self.file?.by_variable(name));
+            accept(&entries.next()?.text)
+        })
+    }
+
+    fn by_variable<T>(
+        &mut self,
+        name: &str,
+        allowed: &str,
+        accept: &impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let text = self.variable(name)?;
+        let value = accept(&text);
+        if value.is_none() {
             self.ignored.insert(name.to_owned());
             self.warn(name, &text, allowed);
         }
-        accept(&self.file?.by_variable(name)?.text)
+        value
     }
 
     /// A list of `key=value` separated by commas, values (and keys) percent-encoded.
@@ -214,10 +241,23 @@ impl<'a> Reader<'a> {
     pub(super) fn warn_without(&mut self, name: &str, feature: &str) {
         if self.text(name).is_some() {
             let origin = self.origin(name);
-            self.say(format!(
-                "{origin} is ignored: this build does not have it; hint: enable the feature `{feature}`"
-            ));
+            self.say_without(&origin.to_string(), feature);
         }
+    }
+
+    /// Warns of something that is said and is not in this build.
+    pub(super) fn say_without(&mut self, what: &str, feature: &str) {
+        self.say_of_build(format!(
+            "{what} is ignored: this build does not have it; hint: enable the feature `{feature}`"
+        ));
+    }
+
+    /// Remembers a warning that another build of the program would not give.
+    pub(super) fn say_of_build(&mut self, warning: String) {
+        if !self.build_warnings.contains(&warning) {
+            self.build_warnings.push(warning.clone());
+        }
+        self.say(warning);
     }
 
     /// Remembers a warning, once: a generic variable is read for every signal.

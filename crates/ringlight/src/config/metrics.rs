@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use opentelemetry_sdk::metrics::Temporality;
 
+#[cfg(feature = "prometheus")]
+use super::declared::Declared;
 use super::environment::Reader;
 use super::otlp::metrics_exporters;
 use super::units;
@@ -54,6 +56,10 @@ pub(super) fn metrics(
     if !is_disabled {
         warn_of_prometheus(reader);
     }
+    #[cfg(not(feature = "profiling"))]
+    if !is_disabled {
+        warn_of_process(reader);
+    }
     let default = MetricsConfig::default();
     MetricsConfig {
         interval: (inputs.interval)
@@ -81,12 +87,10 @@ fn prometheus(
     in_code: Option<Scraped>,
 ) -> Option<Scraped> {
     let in_file = reader.in_file("prometheus_address");
-    let (address, origin) = match (argument, in_code) {
-        (Some(address), _) => (address, "--prometheus".to_owned()),
+    let (address, setting) = match (argument, in_code) {
+        (Some(address), _) => (address, "`--prometheus`".to_owned()),
         (None, Some(Scraped::ByApplication)) => return Some(Scraped::ByApplication),
-        (None, Some(Scraped::At(address))) => {
-            (address, "the address given to `prometheus`".to_owned())
-        }
+        (None, Some(Scraped::At { address, setting })) => (address, setting),
         (None, None)
             if metrics_exporters(reader)
                 .iter()
@@ -102,8 +106,8 @@ fn prometheus(
                 true => format!("[{host}]"),
                 false => host,
             };
-            let origin = reader.origin("OTEL_EXPORTER_PROMETHEUS_HOST").to_string();
-            (format!("{host}:{}", port.unwrap_or(9464)), origin)
+            let address = format!("{host}:{}", port.unwrap_or(9464));
+            (address, who_says_where(reader))
         }
         (None, None) => {
             let (address, origin) = in_file?;
@@ -111,12 +115,25 @@ fn prometheus(
         }
     };
     if is_address(&address) {
-        return Some(Scraped::At(address));
+        return Some(Scraped::At { address, setting });
     }
     reader.say(format!(
-        "{origin} is `{address}`, and nothing is served for Prometheus; hint: an address is `host:port`, such as `localhost:9464`"
+        "{setting} is `{address}`, and nothing is served for Prometheus; hint: an address is `host:port`, such as `localhost:9464`"
     ));
     None
+}
+
+/// What names the address by variables: they, or what the specification's file says in their place.
+#[cfg(feature = "prometheus")]
+fn who_says_where(reader: &Reader<'_>) -> String {
+    let names = [
+        "OTEL_EXPORTER_PROMETHEUS_PORT",
+        "OTEL_EXPORTER_PROMETHEUS_HOST",
+        "OTEL_METRICS_EXPORTER",
+    ];
+    let place = |file: &Declared| names.into_iter().find_map(|name| file.place(name));
+    let place = reader.declared().and_then(place);
+    place.unwrap_or_else(|| "`OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT`".to_owned())
 }
 
 #[cfg(feature = "prometheus")]
@@ -128,18 +145,14 @@ fn is_address(address: &str) -> bool {
 #[cfg(not(feature = "prometheus"))]
 fn warn_of_prometheus(reader: &mut Reader<'_>) {
     if let Some((_, origin)) = reader.in_file("prometheus_address") {
-        reader.say(format!(
-            "{origin} is ignored: this build does not serve Prometheus; hint: enable the feature `prometheus`"
-        ));
+        reader.say_without(&origin.to_string(), "prometheus");
     }
     if metrics_exporters(reader)
         .iter()
         .any(|name| name == "prometheus")
     {
-        reader.say(format!(
-            "`prometheus` of {} is ignored: this build does not have it; hint: enable the feature `prometheus`",
-            reader.origin("OTEL_METRICS_EXPORTER")
-        ));
+        let origin = reader.origin("OTEL_METRICS_EXPORTER");
+        reader.say_without(&format!("`prometheus` of {origin}"), "prometheus");
     }
 }
 
@@ -165,6 +178,14 @@ fn process_interval(reader: &mut Reader<'_>) -> Option<Duration> {
         ));
     }
     Some(Duration::from_secs(seconds.max(1)))
+}
+
+/// What is asked for and is not in this build.
+#[cfg(not(feature = "profiling"))]
+fn warn_of_process(reader: &mut Reader<'_>) {
+    if let Some((_, origin)) = reader.in_file("system_metrics_interval_secs") {
+        reader.say_without(&origin.to_string(), "profiling");
+    }
 }
 
 fn temporality(reader: &mut Reader<'_>) -> Option<Temporality> {

@@ -79,6 +79,9 @@ pub(crate) struct Inputs {
     pub(crate) endpoint: Option<String>,
     /// Nothing of this process is recorded, so what keeps it from being sent does not apply.
     pub(crate) is_relay: bool,
+    /// Nothing starts, what holds is told: no directory is made, and no source of a secret opened, which may be there for
+    /// the service alone.
+    pub(crate) is_look: bool,
     pub(crate) protocol: Option<Protocol>,
     pub(crate) headers: Vec<(String, String)>,
     #[cfg(feature = "otel")]
@@ -175,6 +178,8 @@ pub(crate) struct Settings {
     redaction: redaction::Said,
     /// To be shown to a person.
     pub(crate) warnings: Vec<String>,
+    /// Those of them that another build of the program would not give.
+    build_warnings: Vec<String>,
     /// The variables that are not understood.
     ignored: BTreeSet<String>,
     /// The settings that the code has changed by way of the pipeline.
@@ -185,8 +190,8 @@ impl Settings {
     /// Puts the inputs together. What is wrong with a variable becomes a warning.
     ///
     /// # Errors
-    /// A directive given in code is not understood, or the file, or where a secret comes from; `tokio-console` is asked
-    /// for in code and cannot be had.
+    /// A directive given in code is not understood, or the file, or where a secret comes from; an endpoint of the program
+    /// or the file cannot be used; `tokio-console` is asked for in code and cannot be had.
     pub(crate) fn resolve(inputs: Inputs) -> Result<Self, InitError> {
         let environment = inputs.environment.clone();
         // A relay is no service: the file where it happens to run is that of one.
@@ -210,7 +215,7 @@ impl Settings {
         let routes = if is_disabled {
             None
         } else {
-            otlp::routes(&mut reader, &inputs)
+            otlp::routes(&mut reader, &inputs)?
         };
         #[cfg(feature = "profiling")]
         let traces = traces::traces(&mut reader, inputs.traces, is_disabled);
@@ -228,6 +233,10 @@ impl Settings {
         let secret_headers = match (&routes, inputs.secret_headers) {
             (None, _) => None,
             (Some(_), Some(given)) => Some(given),
+            (Some(_), None) if inputs.is_look => {
+                secrets::look(&reader)?;
+                None
+            }
             (Some(_), None) => secrets::headers(&mut reader, inputs.is_relay)?,
         };
         #[cfg(feature = "otel")]
@@ -266,7 +275,8 @@ impl Settings {
             .spool
             .as_ref()
             .filter(|spool| is_by_variable(spool))
-            && let Some(warning) = spool::unusable(spool, &reader.origin(spool::DIR))
+            && let Some(warning) =
+                spool::unusable(spool, inputs.is_look, &reader.origin(spool::DIR))
         {
             reader.say(warning);
             pipeline.spool = None;
@@ -297,6 +307,7 @@ impl Settings {
             panic_backtrace,
             pipeline,
             warnings: reader.warnings,
+            build_warnings: reader.build_warnings,
             ignored: reader.ignored,
             file: file.map(Arc::new),
             redaction,
@@ -467,11 +478,10 @@ fn formats(reader: &mut Reader<'_>) -> Vec<Format> {
             Some(format) => formats.push(format),
             None if name == "none" => {}
             None => match Format::feature_of(name) {
-                Some(feature) => reader.say(format!(
-                    "`{name}` of {} is ignored: this build does not have it; hint: enable \
-                     the feature `{feature}`",
-                    reader.origin(VARIABLE)
-                )),
+                Some(feature) => {
+                    let what = format!("`{name}` of {}", reader.origin(VARIABLE));
+                    reader.say_without(&what, feature);
+                }
                 None => reader.warn(VARIABLE, name, KNOWN),
             },
         }
@@ -527,15 +537,15 @@ fn batching(reader: &mut Reader<'_>, pipeline: &mut CollectorConfig) {
     }) {
         pipeline.report_interval = interval;
     }
-    let mut count = |name: &str| {
-        reader.number(name, "1 to 1000000", |count| {
-            (1..=1_000_000).contains(&count).then_some(count as usize)
-        })
-    };
-    let records = shorter(
-        count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
-        count("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"),
-    );
+    let names = [
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+        "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
+    ];
+    let records = reader.least(names, "1 to 1000000", |text| {
+        text.parse()
+            .ok()
+            .filter(|count| (1..=1_000_000).contains(count))
+    });
     if let Some(records) = records {
         pipeline.batch_records_max = records;
     }

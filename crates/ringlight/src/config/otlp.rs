@@ -7,6 +7,7 @@ use ringlight_model::Signal;
 
 use super::environment::Reader;
 use super::{Inputs, upper};
+use crate::InitError;
 
 /// How OTLP is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,30 +156,37 @@ const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 const DEFAULT_GRPC_ENDPOINT: &str = "http://localhost:4317";
 
 /// Where the signals go; `None` if none goes anywhere.
-pub(super) fn routes(reader: &mut Reader<'_>, inputs: &Inputs) -> Option<Routes> {
+///
+/// # Errors
+/// The program or the file names an endpoint that cannot be used.
+pub(super) fn routes(
+    reader: &mut Reader<'_>,
+    inputs: &Inputs,
+) -> Result<Option<Routes>, InitError> {
     let mut route = |signal| {
         let chosen = (!inputs.is_relay)
             .then(|| exporter(reader, signal))
             .flatten();
         match chosen {
-            Some(Exporter::None) => None,
+            Some(Exporter::None) => Ok(None),
             chosen => route(reader, inputs, signal, chosen.is_some()),
         }
     };
-    let (traces, logs) = (route(Signal::Traces), route(Signal::Logs));
-    let metrics = metrics_route(reader, inputs);
+    let (traces, logs) = (route(Signal::Traces)?, route(Signal::Logs)?);
+    let metrics = metrics_route(reader, inputs)?;
     if traces.is_none() && logs.is_none() && metrics.is_none() {
-        return None;
+        return Ok(None);
     }
-    let profiles = inputs
-        .is_relay
-        .then(|| self::route(reader, inputs, Signal::Profiles, false));
-    Some(Routes {
+    let profiles = match inputs.is_relay {
+        true => self::route(reader, inputs, Signal::Profiles, false)?,
+        false => None,
+    };
+    Ok(Some(Routes {
         traces,
         logs,
         metrics,
-        profiles: profiles.flatten(),
-    })
+        profiles,
+    }))
 }
 
 /// Who names an endpoint for all signals, before the file does.
@@ -196,14 +204,14 @@ pub(super) fn who_names_an_endpoint(reader: &Reader<'_>, inputs: &Inputs) -> Opt
 
 /// The ledger is reported wherever metrics would go, but only to an endpoint for all signals: one
 /// that is meant for traces alone does not want it.
-fn metrics_route(reader: &mut Reader<'_>, inputs: &Inputs) -> Option<Route> {
+fn metrics_route(reader: &mut Reader<'_>, inputs: &Inputs) -> Result<Option<Route>, InitError> {
     let mut asked_for = false;
     if !inputs.is_relay {
         let exporters = metrics_exporters(reader);
         let is_named = |name: &str| exporters.iter().any(|exporter| exporter == name);
         asked_for = is_named("otlp");
         if is_named("none") || is_named("prometheus") && !asked_for {
-            return None;
+            return Ok(None);
         }
     }
     route(reader, inputs, Signal::Metrics, asked_for)
@@ -238,54 +246,123 @@ fn route(
     inputs: &Inputs,
     signal: Signal,
     asked_for: bool,
-) -> Option<Route> {
-    let own_name = format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", upper(signal));
-    let mut own = false;
-    let (endpoint, origin) = if let Some(endpoint) = &inputs.argument_endpoint {
-        (endpoint.clone(), ARGUMENT)
-    } else if let Some(endpoint) = &inputs.endpoint {
-        let origin = if inputs.is_relay { RELAY } else { CODE };
-        (endpoint.clone(), origin)
-    } else if let Some(endpoint) = reader.variable(&own_name) {
-        own = true;
-        (endpoint, reader.variable_origin(&own_name))
-    } else if let Some(endpoint) = reader.variable(OWN_VARIABLE) {
-        (endpoint, Origin::Variable(OWN_VARIABLE.to_owned()))
-    } else if let Some(endpoint) = reader.variable(GENERIC_ENDPOINT) {
-        (endpoint, Origin::Variable(GENERIC_ENDPOINT.to_owned()))
-    } else if let Some(found) = in_file(reader) {
-        found
-    } else if asked_for {
-        let name = format!("OTEL_{}_EXPORTER", upper(signal));
-        (DEFAULT_ENDPOINT.to_owned(), Origin::Variable(name))
-    } else {
-        return None;
+) -> Result<Option<Route>, InitError> {
+    let Some((named, protocol)) = place(reader, inputs, signal, asked_for)? else {
+        return Ok(None);
     };
-    let protocol = protocol(reader, inputs, signal, &endpoint, &origin);
     let (headers, headers_origin) = headers(reader, inputs, signal);
     let compression = compression(reader, inputs, signal);
     let tls_files = tls_files(reader, inputs, signal);
-    let is_specified = own || origin == Origin::Variable(GENERIC_ENDPOINT.to_owned());
-    let endpoint = if is_specified && protocol == Protocol::Grpc && !endpoint.contains("://") {
-        let scheme = if is_insecure(reader, signal) {
-            "http"
-        } else {
-            "https"
-        };
-        format!("{scheme}://{endpoint}")
-    } else {
-        endpoint
-    };
-    Some(Route {
-        endpoint,
-        own,
+    Ok(Some(Route {
+        endpoint: named.endpoint,
+        own: named.own,
         protocol,
-        origin,
+        origin: named.origin,
         headers,
         headers_origin,
         compression,
         tls_files,
-    })
+    }))
+}
+
+/// An endpoint, and who names it.
+struct Named {
+    endpoint: String,
+    origin: Origin,
+    /// It is this signal's own.
+    own: bool,
+}
+
+/// The first endpoint that can be used, and its protocol. A variable with one that cannot be is ignored.
+fn place(
+    reader: &mut Reader<'_>,
+    inputs: &Inputs,
+    signal: Signal,
+    asked_for: bool,
+) -> Result<Option<(Named, Protocol)>, InitError> {
+    let mut found = None;
+    let mut ignored = Vec::new();
+    for mut named in named(reader, inputs, signal, asked_for) {
+        let protocol = protocol(reader, inputs, signal, &named.endpoint, &named.origin);
+        let is_specified =
+            named.own || named.origin == Origin::Variable(GENERIC_ENDPOINT.to_owned());
+        if is_specified && protocol == Protocol::Grpc && !named.endpoint.contains("://") {
+            let scheme = if is_insecure(reader, signal) {
+                "http"
+            } else {
+                "https"
+            };
+            named.endpoint = format!("{scheme}://{}", named.endpoint);
+        }
+        let Some(reason) = flaw(&named, protocol) else {
+            found = Some((named, protocol));
+            break;
+        };
+        match named.origin {
+            Origin::Variable(name) => ignored.push((name, reason)),
+            origin => return Err(InitError::endpoint(&origin, reason)),
+        }
+    }
+    let instead = match &found {
+        Some((named, _)) => format!("{} holds", named.origin),
+        None => "nothing is sent there".to_owned(),
+    };
+    for (name, reason) in ignored {
+        reader.say(format!("`{name}` is ignored: {reason}; {instead}"));
+        reader.ignored.insert(name);
+    }
+    Ok(found)
+}
+
+/// The endpoints of a signal, in the order in which they hold.
+fn named(reader: &Reader<'_>, inputs: &Inputs, signal: Signal, asked_for: bool) -> Vec<Named> {
+    let for_all = |(endpoint, origin)| Named {
+        endpoint,
+        origin,
+        own: false,
+    };
+    if let Some(endpoint) = &inputs.argument_endpoint {
+        return vec![for_all((endpoint.clone(), ARGUMENT))];
+    }
+    if let Some(endpoint) = &inputs.endpoint {
+        let origin = if inputs.is_relay { RELAY } else { CODE };
+        return vec![for_all((endpoint.clone(), origin))];
+    }
+    let own_name = format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", upper(signal));
+    let own = reader.variable(&own_name).map(|endpoint| Named {
+        endpoint,
+        origin: reader.variable_origin(&own_name),
+        own: true,
+    });
+    let variable = |name: &str| {
+        let endpoint = reader.variable(name)?;
+        Some((endpoint, Origin::Variable(name.to_owned())))
+    };
+    let default = asked_for.then(|| {
+        let name = format!("OTEL_{}_EXPORTER", upper(signal));
+        (DEFAULT_ENDPOINT.to_owned(), Origin::Variable(name))
+    });
+    let others = [
+        variable(OWN_VARIABLE),
+        variable(GENERIC_ENDPOINT),
+        in_file(reader),
+        default,
+    ];
+    let others = others.into_iter().flatten().map(for_all);
+    own.into_iter().chain(others).collect()
+}
+
+/// Why nothing can be sent to an endpoint, as far as that shows without a connection.
+#[cfg(feature = "otel")]
+fn flaw(named: &Named, protocol: Protocol) -> Option<String> {
+    let checked = crate::destinations::check_address(protocol, &named.endpoint, named.own);
+    checked.err().map(|error| error.to_string())
+}
+
+/// A build that sends nothing says that of all of them.
+#[cfg(not(feature = "otel"))]
+const fn flaw(_: &Named, _: Protocol) -> Option<String> {
+    None
 }
 
 /// The endpoint of the file, and what says so there; none where traces stay on this machine.
@@ -327,10 +404,8 @@ fn compression(reader: &mut Reader<'_>, inputs: &Inputs, signal: Signal) -> Comp
 
 fn named_compression(reader: &mut Reader<'_>, name: &str) -> Option<Compression> {
     if cfg!(not(feature = "zstd")) && reader.text(name).as_deref() == Some("zstd") {
-        reader.say(format!(
-            "`zstd` of {} is ignored: this build does not have it; hint: enable the feature `zstd`",
-            reader.origin(name)
-        ));
+        let what = format!("`zstd` of {}", reader.origin(name));
+        reader.say_without(&what, "zstd");
         return None;
     }
     const NAMES: &str = if cfg!(feature = "zstd") {

@@ -89,7 +89,12 @@ pub(super) fn console(
         // Neither a variable nor a file keeps a service from starting where its build has no console.
         (Err((reason, hint)), _) => {
             let origin = reader.origin(CONSOLE);
-            reader.say(format!("{origin} is ignored: {reason}; hint: {hint}"));
+            let warning = format!("{origin} is ignored: {reason}; hint: {hint}");
+            if cfg!(tokio_unstable) {
+                reader.say(warning);
+            } else {
+                reader.say_of_build(warning);
+            }
             Ok(None)
         }
         (Ok(address), _) => Ok(Some(address)),

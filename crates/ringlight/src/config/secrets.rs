@@ -40,6 +40,11 @@ pub(super) fn headers(
     }))
 }
 
+/// What is wrong with how a source is named, whether or not it can be used here.
+pub(super) fn look(reader: &Reader<'_>) -> Result<(), InitError> {
+    only_one(reader, &[FILE, AGE_FILE, VAULT]).map(|_| ())
+}
+
 fn look_ahead(reader: &mut Reader<'_>, variable: &str, file: &FileSecret, is_optional: bool) {
     match file.probe() {
         Err(error) if !(is_optional && error.kind() == SecretErrorKind::Missing) => {

@@ -47,11 +47,18 @@ pub(super) fn warn_of_what_needs_a_directory(reader: &mut Reader<'_>) {
     }
 }
 
-/// A warning if the directory cannot be used.
-pub(crate) fn unusable(spool: &SpoolConfig, origin: &Origin) -> Option<String> {
-    let error = spool.probe().err()?;
+/// A warning if the directory cannot be used. It is made, and looked through, unless this is only to tell what holds: the
+/// service, which may be another user, or running, has it to itself.
+pub(super) fn unusable(spool: &SpoolConfig, is_look: bool, origin: &Origin) -> Option<String> {
+    let reason = match is_look {
+        true if spool.dir.exists() && !spool.dir.is_dir() => {
+            format!("{} is no directory", spool.dir.display())
+        }
+        true => return None,
+        false => spool.probe().err()?.to_string(),
+    };
     Some(format!(
-        "{origin} is ignored, what cannot be sent is kept in memory as far as there is room: {error}"
+        "{origin} is ignored, what cannot be sent is kept in memory as far as there is room: {reason}"
     ))
 }
 

@@ -1,3 +1,6 @@
+#[cfg(feature = "otel")]
+mod endpoints;
+
 use std::path::PathBuf;
 
 use super::*;
@@ -404,18 +407,43 @@ fn an_endpoint_for_grpc_without_a_scheme_is_secure_unless_told_otherwise() {
     );
     let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "h:4317");
     check(&[own, insecure], "http://h:4317", None);
-    // A scheme says it already, and HTTP has none without.
+    // A scheme says it already.
     check(
         &[(GENERIC, "https://h:4317"), insecure],
         "https://h:4317",
         Some("https://h:4317"),
     );
-    check(&[(GENERIC, "h:4318"), insecure], "h:4318", Some("h:4318"));
-    check(
-        &[("OTLP_ENDPOINT", "h:4317"), insecure],
-        "h:4317",
-        Some("h:4317"),
-    );
+    // HTTP and our own variable have none without.
+    #[cfg(feature = "otel")]
+    for (name, endpoint) in [(GENERIC, "h:4318"), ("OTLP_ENDPOINT", "h:4317")] {
+        let found = settings(&[(name, endpoint), insecure], |_| {});
+        assert_eq!(found.routes, None);
+        let [warning] = &found.warnings[..] else {
+            panic!("{:?}", found.warnings);
+        };
+        assert!(
+            warning.starts_with(&format!("`{name}` is ignored: endpoint `{endpoint}` "))
+                && warning.ends_with("; nothing is sent there"),
+            "{warning}"
+        );
+    }
+}
+
+#[test]
+fn a_panic_has_a_backtrace_unless_somebody_wants_none() {
+    const OWN: &str = "RINGLIGHT_PANIC_BACKTRACE";
+    let check = |variables: &[(&str, &str)], expected: bool| {
+        let found = settings(variables, |_| {}).panic_backtrace;
+        assert_eq!(found, expected, "{variables:?}");
+    };
+    let (all, lib) = ("RUST_BACKTRACE", "RUST_LIB_BACKTRACE");
+    check(&[], true);
+    check(&[(all, "0")], false);
+    check(&[(lib, "0")], false);
+    check(&[(all, "1"), (lib, "0")], false);
+    check(&[(all, "0"), (lib, "1")], true);
+    check(&[(all, "0"), (OWN, "true")], true);
+    check(&[(all, "full"), (OWN, "false")], false);
 }
 
 #[test]
@@ -701,14 +729,20 @@ fn the_specifications_file_is_an_error_where_it_is_not_read() {
 fn prometheus_is_served_where_code_variables_or_the_file_say() {
     use crate::metrics::Scraped;
 
+    let at = |address: &str, setting: &str| Scraped::At {
+        address: address.to_owned(),
+        setting: setting.to_owned(),
+    };
+    const CODE: &str = "`Builder::prometheus`";
     let found = |variables: &[(&str, &str)], in_code: Option<&str>| {
         settings(variables, |inputs| {
-            inputs.metrics.prometheus = in_code.map(|address| Scraped::At(address.to_owned()));
+            inputs.metrics.prometheus = in_code.map(|address| at(address, CODE));
         })
     };
-    let check = |variables: &[(&str, &str)], in_code, expected: Option<&str>| {
+    let check = |variables: &[(&str, &str)], in_code: Option<&str>, expected: Option<&str>| {
         let settings = found(variables, in_code);
-        let expected = expected.map(|address| Scraped::At(address.to_owned()));
+        let by = in_code.map_or("`OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT`", |_| CODE);
+        let expected = expected.map(|address| at(address, by));
         assert_eq!(settings.metrics.prometheus, expected, "{variables:?}");
         settings
     };
@@ -743,7 +777,7 @@ fn prometheus_is_served_where_code_variables_or_the_file_say() {
         inputs.metrics.argument_prometheus = Some("localhost:81".to_owned());
     });
     let served = by_argument.metrics.prometheus;
-    assert_eq!(served, Some(Scraped::At("localhost:81".to_owned())));
+    assert_eq!(served, Some(at("localhost:81", "`--prometheus`")));
     // Named alone, nothing is sent.
     let endpoint = ("OTLP_ENDPOINT", "http://localhost:4317");
     let sent = |exporter: &str| {

@@ -9,18 +9,14 @@ use std::path::PathBuf;
 use ringlight_tracefile::TraceFileConfig;
 
 use super::environment::Reader;
-#[cfg(feature = "profiling")]
 use super::otlp::Origin;
 #[cfg(feature = "profiling")]
 use super::units;
 
 const DIR: &str = "RINGLIGHT_TRACE_DIR";
 const BUSY_TIMES: &str = "RINGLIGHT_BUSY_TIMES";
-#[cfg(feature = "profiling")]
 const FORMAT: &str = "RINGLIGHT_TRACE_FORMAT";
-#[cfg(feature = "profiling")]
 const FILE_SIZE: &str = "RINGLIGHT_TRACE_FILE_SIZE";
-#[cfg(feature = "profiling")]
 const DIR_SIZE_LIMIT: &str = "RINGLIGHT_TRACE_DIR_SIZE_LIMIT";
 #[cfg(feature = "profiling")]
 const INCLUDE_ARGS: &str = "RINGLIGHT_INCLUDE_ARGS";
@@ -105,7 +101,8 @@ fn file_in(reader: &mut Reader<'_>, directory: PathBuf) -> TraceFileConfig {
     if let Some(format) = reader.choice(FORMAT, "`json` or `perfetto`", |text| text.parse().ok()) {
         file.format = format;
     }
-    const SIZES: &str = "a size from `64KiB` in `KiB`, `MiB` or `GiB`, such as `64MiB`";
+    const SIZES: &str =
+        "a size from `64KiB` in `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB` or `GB`, such as `64MiB`";
     let size = |text: &str| units::size(text).filter(|bytes| *bytes >= FILE_BYTES_LEAST);
     if let Some(bytes) = reader.choice(FILE_SIZE, SIZES, size) {
         file.file_bytes_max = bytes;
@@ -117,7 +114,6 @@ fn file_in(reader: &mut Reader<'_>, directory: PathBuf) -> TraceFileConfig {
 }
 
 /// Who says that traces stay on this machine.
-#[cfg(feature = "profiling")]
 fn is_local(reader: &Reader<'_>) -> Option<Origin> {
     let (backend, origin) = reader.in_file("backend")?;
     (backend == "local").then_some(origin)
@@ -126,7 +122,12 @@ fn is_local(reader: &Reader<'_>) -> Option<Origin> {
 /// What is asked for and is not in this build.
 #[cfg(not(feature = "profiling"))]
 pub(super) fn warn_of_what_is_missing(reader: &mut Reader<'_>) {
-    for name in [DIR, BUSY_TIMES] {
+    for name in [DIR, FORMAT, FILE_SIZE, DIR_SIZE_LIMIT, BUSY_TIMES] {
         reader.warn_without(name, "profiling");
+    }
+    if let Some(origin) = is_local(reader) {
+        reader.say_of_build(format!(
+            "{origin}: this build writes no trace files, so spans go nowhere; hint: enable the feature `profiling`"
+        ));
     }
 }

@@ -5,15 +5,17 @@
 //!
 //! Source: OpenTelemetry specification, "Metrics SDK", "Exemplar".
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::metrics::data::MetricData;
 use ringlight_model::{SpanId, TraceId};
 
+use super::encode::OVERFLOW;
 use crate::TraceContext;
 use crate::sync::unpoisoned;
+use crate::uncounted::uncounted;
 
 /// Of each instrument, for each export.
 const SLOTS: usize = 16;
@@ -114,11 +116,13 @@ impl Reservoir {
         if slot.seen > 1 && fastrand::u32(..slot.seen) > 0 {
             return;
         }
-        slot.kept = Some(Exemplar {
-            value,
-            time_unix_nano: ringlight_clock::wall_unix_nano(),
-            span,
-            attributes: attributes.to_vec(),
+        uncounted(|| {
+            slot.kept = Some(Exemplar {
+                value,
+                time_unix_nano: ringlight_clock::wall_unix_nano(),
+                span,
+                attributes: attributes.to_vec(),
+            });
         });
     }
 
@@ -141,8 +145,9 @@ impl Reservoir {
 /// The exemplars of each point of a metric, in the order of its points.
 pub(super) type OfPoints<'e> = std::vec::IntoIter<Vec<&'e Exemplar>>;
 
-/// Which exemplars are of which point: each of the one that has most of its attributes and none beside them. A view may have
-/// left out others of its attributes.
+/// Which exemplars are of which point: each of the one that has its attributes. A view may have left out those whose keys no
+/// point has. Where there is no such point, what was measured went into the set of what is over the limit of sets, if there is
+/// one; else it is newer than what was read, and of no point.
 pub(super) fn of_points<'e, T>(data: &MetricData<T>, exemplars: &'e [Exemplar]) -> OfPoints<'e> {
     fn assign<'p, 'e, I: Iterator<Item = &'p KeyValue>>(
         points: impl Iterator<Item = I>,
@@ -152,14 +157,18 @@ pub(super) fn of_points<'e, T>(data: &MetricData<T>, exemplars: &'e [Exemplar]) 
             return OfPoints::default();
         }
         let points: Vec<Vec<&KeyValue>> = points.map(Iterator::collect).collect();
+        let keys: HashSet<_> = points.iter().flatten().map(|one| &one.key).collect();
+        let has = |point: &[&KeyValue], key: &str| point.iter().any(|one| one.key.as_str() == key);
+        let overflow = points.iter().position(|point| has(point, OVERFLOW));
         let mut of_points = vec![Vec::new(); points.len()];
         for exemplar in exemplars {
-            let is_of = |point: &Vec<&KeyValue>| {
-                let mut attributes = point.iter();
-                attributes.all(|attribute| exemplar.attributes.contains(attribute))
-            };
-            let found = points.iter().enumerate().filter(|(_, point)| is_of(point));
-            if let Some((index, _)) = found.max_by_key(|(_, point)| point.len()) {
+            let attributes = &exemplar.attributes;
+            let found = points.iter().position(|point| {
+                let mut kept = attributes.iter().filter(|one| keys.contains(&one.key));
+                point.iter().all(|one| attributes.contains(one))
+                    && kept.all(|one| has(point, one.key.as_str()))
+            });
+            if let Some(index) = found.or(overflow) {
                 of_points[index].push(exemplar);
             }
         }

@@ -138,8 +138,13 @@ pub(crate) struct MetricsConfig {
 #[cfg(feature = "prometheus")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Scraped {
-    /// At this address.
-    At(String),
+    /// By a server of ours.
+    At {
+        /// `host:port`.
+        address: String,
+        /// What names it, for a person who has to name another.
+        setting: String,
+    },
     /// By a server of the application's own.
     ByApplication,
 }
@@ -242,9 +247,11 @@ impl Metrics {
         let reader = Arc::new(Reader::start(work, interval)?);
         #[cfg(feature = "prometheus")]
         let server = match scraped {
-            Some(Scraped::At(address)) => {
-                let reader = Arc::clone(&reader);
-                Some(prometheus::Server::start(address, reader, notices.clone())?)
+            Some(Scraped::At { address, setting }) => {
+                let (reader, notices) = (Arc::clone(&reader), notices.clone());
+                Some(prometheus::Server::start(
+                    address, setting, reader, notices,
+                )?)
             }
             _ => None,
         };

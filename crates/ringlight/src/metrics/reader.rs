@@ -202,12 +202,14 @@ impl Work {
                 }
                 #[cfg(feature = "prometheus")]
                 Ok(Command::Text(format, give)) => self.write(format, give),
-                Err(RecvTimeoutError::Timeout) => {
-                    self.read();
-                    // From now, not from when it was due: a process that was stopped has nothing to catch up with.
-                    next = Instant::now() + interval;
-                }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
+            }
+            // After every command, since there may always be a next one.
+            if Instant::now() >= next {
+                self.read();
+                // From now, not from when it was due: a process that was stopped has nothing to catch up with.
+                next = Instant::now() + interval;
             }
         }
     }
@@ -251,4 +253,61 @@ fn collected(reading: &Arc<ManualReader>) -> Option<ResourceMetrics> {
     // A callback's panic is caught where it is called; this is for the SDK's own.
     let read = catch_unwind(AssertUnwindSafe(|| reading.collect(&mut metrics)));
     matches!(read, Ok(Ok(()))).then_some(metrics)
+}
+
+#[cfg(all(test, feature = "prometheus"))]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry_sdk::metrics::SdkMeterProvider;
+    use ringlight_collector::{AttributeRules, Notices};
+    use ringlight_model::Resource;
+
+    use super::super::exemplars::ExemplarFilter;
+    use super::*;
+
+    /// Asks for a text and, before that is finished, for the next one, so that there is always one who waits.
+    fn ask(commands: &SyncSender<Command>, times: usize) {
+        if times == 0 {
+            return;
+        }
+        let next = commands.clone();
+        let give = Box::new(move |_| ask(&next, times - 1));
+        let _ = commands.try_send(Command::Text(PrometheusFormat::Text, give));
+    }
+
+    #[test]
+    fn who_asks_for_texts_all_the_time_does_not_keep_it_from_sending() {
+        const TEXTS: usize = 50;
+        // The callback is called for each reader, of which there are two.
+        let readings = Readings::new(Temporality::Delta, true, true);
+        let mut builder = SdkMeterProvider::builder();
+        for reader in readings.readers() {
+            builder = builder.with_reader(reader);
+        }
+        let provider = builder.build();
+        let read = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&read);
+        let _gauge = (provider.meter("tested").u64_observable_gauge("read"))
+            .with_callback(move |_| {
+                counted.fetch_add(1, Ordering::Relaxed);
+            })
+            .build();
+        let mut work = Work {
+            readings,
+            reservoirs: Arc::new(Reservoirs::new(ExemplarFilter::AlwaysOff)),
+            overflows: Arc::new(Overflows::new(Notices::new(|_| ()))),
+            encoder: None,
+            writer: Some(Writer::new(&Resource::default(), AttributeRules::default())),
+            seen: Taken::new(),
+            spans: None,
+        };
+        let (commands, taken) = sync_channel(COMMANDS_MAX);
+        ask(&commands, TEXTS);
+        drop(commands);
+        // It is always time.
+        work.run(&taken, Duration::ZERO);
+        assert_eq!(read.load(Ordering::Relaxed), 2 * TEXTS);
+    }
 }

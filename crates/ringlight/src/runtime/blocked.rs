@@ -167,7 +167,7 @@ impl Reporter {
     }
 }
 
-/// The event itself, in the span if that is given.
+/// The event itself: in the span if there is a parent, and otherwise with its ids.
 fn event(
     parent: Option<tracing_core::span::Id>,
     runtime: &Watched,
@@ -177,7 +177,9 @@ fn event(
 ) {
     let millis = u64::try_from(worker.stands.as_millis()).unwrap_or(u64::MAX);
     let text = |id: &dyn std::fmt::Display| id.to_string();
+    // An event in the span has its ids anyway, and a log line would show them twice.
     let (trace_id, span_id) = span
+        .filter(|_| parent.is_none())
         .map(|span| (text(&span.trace_id), text(&span.span_id)))
         .unzip();
     let message = match span {

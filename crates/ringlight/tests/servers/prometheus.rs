@@ -7,7 +7,7 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider as _;
 use ringlight::metrics::PrometheusFormat;
-use ringlight::{LogFormat, Telemetry};
+use ringlight::{Clock, LogFormat, ManualTime, Telemetry};
 use ringlight_testing::Backend;
 use serde_json::Value;
 use tracing::Dispatch;
@@ -62,11 +62,9 @@ fn measured(port: u16) -> (Backend, Dispatch, Telemetry) {
     (backend, dispatch, telemetry)
 }
 
-#[test]
-fn what_is_scraped_is_there_with_its_type_its_exemplar_and_its_target() {
-    let (scraped, port) = (free_port(), free_port());
-    let (_backend, _dispatch, _telemetry) = measured(scraped);
-    let mut server = Server::start(VARIABLE, |command, folder| {
+/// A server at a port that scrapes another one every second.
+fn scraping(scraped: u16, port: u16) -> Server {
+    Server::start(VARIABLE, |command, folder| {
         let config = format!(
             "global: {{ scrape_interval: 1s }}\nscrape_configs:\n- job_name: tested\n  static_configs:\n  - targets: \
              ['127.0.0.1:{scraped}']\n"
@@ -77,12 +75,22 @@ fn what_is_scraped_is_there_with_its_type_its_exemplar_and_its_target() {
             .arg("--storage.tsdb.path=data")
             .arg("--enable-feature=exemplar-storage")
             .arg(format!("--web.listen-address=127.0.0.1:{port}"));
-    });
-    let ask = |query: &str| -> Option<Value> {
-        let encoded = encoded(query);
-        let answer = document(port, &format!("/api/v1/query?query={encoded}"))?;
-        answer["data"]["result"].get(0).cloned()
-    };
+    })
+}
+
+/// The first series that is the answer to a query.
+fn first_of(port: u16, query: &str) -> Option<Value> {
+    let encoded = encoded(query);
+    let answer = document(port, &format!("/api/v1/query?query={encoded}"))?;
+    answer["data"]["result"].get(0).cloned()
+}
+
+#[test]
+fn what_is_scraped_is_there_with_its_type_its_exemplar_and_its_target() {
+    let (scraped, port) = (free_port(), free_port());
+    let (_backend, _dispatch, _telemetry) = measured(scraped);
+    let mut server = scraping(scraped, port);
+    let ask = |query: &str| first_of(port, query);
     server.until("it is scraped", |_| ask("shop_orders_total"));
     for (query, value) in [
         (
@@ -161,6 +169,58 @@ fn what_is_scraped_is_there_with_its_type_its_exemplar_and_its_target() {
         !output.contains("level=warn component=\"scrape manager\""),
         "{output}"
     );
+}
+
+/// Three operations, each a series of its own, that take a microsecond, a millisecond and a second.
+#[test]
+fn quantiles_are_true_over_series_that_have_nothing_in_common() {
+    const EXPONENTS: [(&str, i32); 3] = [("short", 10), ("middle", 20), ("long", 30)];
+    let (scraped, port) = (free_port(), free_port());
+    let times = ManualTime::default();
+    let (dispatch, telemetry) = ringlight::builder()
+        .environment([EXPONENTIAL])
+        .service_name("tested")
+        .log_format(LogFormat::Off)
+        .clock(Clock::manual(times.clone()))
+        .span_metrics(true)
+        .prometheus(format!("127.0.0.1:{scraped}"))
+        .build()
+        .unwrap();
+    let meter = telemetry.meter_provider().unwrap().meter("shop");
+    let took = meter.u64_histogram("shop.took").with_unit("ns").build();
+    with_default(&dispatch, || {
+        for (name, exponent) in EXPONENTS {
+            let nano = 1 << exponent;
+            tracing::info_span!("work", otel.name = name).in_scope(|| times.pass(nano));
+            took.record(nano, &[KeyValue::new("span.name", name)]);
+        }
+    });
+    telemetry.flush(Duration::from_secs(20)).unwrap();
+    let mut server = scraping(scraped, port);
+    for family in [
+        "traces_span_metrics_duration_nanoseconds",
+        "shop_took_nanoseconds",
+    ] {
+        server.until("it is scraped", |_| {
+            first_of(port, &format!("{family}_count"))
+        });
+        let check = |query: &str, exponent| {
+            let found = first_of(port, query).unwrap_or_else(|| panic!("nothing for {query}"));
+            let found: f64 = found["value"][1].as_str().unwrap().parse().unwrap();
+            let factor = found / 2_f64.powi(exponent);
+            assert!((0.5..=2.0).contains(&factor), "{query}: {found}");
+        };
+        for (quantile, (name, exponent)) in [0.1, 0.5, 1.0].into_iter().zip(EXPONENTS) {
+            let of_all = format!("histogram_quantile({quantile}, sum by (le) ({family}_bucket))");
+            let of_one =
+                format!(r#"histogram_quantile(0.5, {family}_bucket{{span_name="{name}"}})"#);
+            check(&of_one, exponent);
+            // Of the lowest bucket Prometheus knows no lower bound but zero.
+            if name != "short" {
+                check(&of_all, exponent);
+            }
+        }
+    }
 }
 
 #[test]

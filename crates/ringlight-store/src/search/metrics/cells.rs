@@ -32,6 +32,8 @@ pub(super) enum Cell {
 #[derive(Debug, Default)]
 pub(super) struct Group {
     cells: Vec<Option<Cell>>,
+    /// The time of the newest point of each window, where it matters which series had ended by then.
+    last: Vec<u64>,
     exemplars: Vec<(usize, Exemplar<'static>)>,
 }
 
@@ -120,6 +122,26 @@ impl Group {
             *known = known.max(value);
         }
         Ok(())
+    }
+
+    /// Notes a point of a window.
+    pub(super) fn see(
+        &mut self,
+        window: usize,
+        time: u64,
+        taken: &mut Taken,
+    ) -> Result<(), SearchError> {
+        if self.last.len() <= window {
+            taken.take(size_of::<u64>() * (window + 1 - self.last.len()))?;
+            self.last.resize(window + 1, 0);
+        }
+        self.last[window] = self.last[window].max(time);
+        Ok(())
+    }
+
+    /// The time of the newest point that was noted of a window.
+    pub(super) fn last_of(&self, window: usize) -> u64 {
+        self.last.get(window).copied().unwrap_or(0)
     }
 
     /// Shows an exemplar to a window, which keeps the highest.

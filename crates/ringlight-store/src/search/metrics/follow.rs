@@ -17,6 +17,9 @@ pub(super) struct Point<'a> {
     pub(super) start: u64,
     pub(super) time: u64,
     pub(super) value: &'a Stored,
+    /// Of the first point of a series, when its instance last reported without it; 0 where that is not
+    /// known, and of other points.
+    pub(super) absent_at: u64,
 }
 
 /// What is known of a series from its points so far.
@@ -24,13 +27,24 @@ pub(super) struct Point<'a> {
 pub(super) struct Follower {
     kind: MetricKind,
     pub(super) group: usize,
+    /// The lowest of its numbers.
+    pub(super) number: u64,
     /// Start and time of the newest point; 0 while there is none.
     start: u64,
     time: u64,
     /// Its value, of what is cumulative.
     last: Last,
     /// The last value of a window, where only that counts.
-    pending: Option<(usize, f64)>,
+    pending: Option<Pending>,
+}
+
+/// The last value of a window so far.
+#[derive(Debug)]
+struct Pending {
+    window: usize,
+    value: f64,
+    /// When there is another point at the latest if the series goes on.
+    due: u64,
 }
 
 #[derive(Debug, Default)]
@@ -48,15 +62,26 @@ pub(super) struct Rules {
 }
 
 impl Follower {
-    pub(super) fn new(kind: MetricKind, group: usize) -> Self {
+    pub(super) fn new(kind: MetricKind, group: usize, number: u64) -> Self {
         Self {
             kind,
             group,
+            number,
             start: 0,
             time: 0,
             last: Last::None,
             pending: None,
         }
+    }
+
+    /// Whether no point of the series is known yet.
+    pub(super) const fn is_new(&self) -> bool {
+        self.time == 0
+    }
+
+    /// Notes that there is a point at a time before those that are followed.
+    pub(super) fn pass(&mut self, time: u64) {
+        self.time = self.time.max(time);
     }
 
     /// Takes the next point into account.
@@ -141,7 +166,7 @@ impl Follower {
                 Some((self.time, value - last))
             }
             Last::Number(_) => Some((self.time.max(point.start), value)),
-            _ => is_whole(point, grid).then_some((point.start, value)),
+            _ => begin_of_first(point, grid).map(|from| (from, value)),
         }
     }
 
@@ -159,27 +184,50 @@ impl Follower {
         group: &mut Group,
         taken: &mut Taken,
     ) -> Result<(), SearchError> {
-        let Some(window) = grid
-            .window_of(point.time)
-            .filter(|_| point.time > self.time)
-        else {
+        if point.time < self.time {
             return Ok(());
-        };
-        if self.pending.is_some_and(|(known, _)| known != window) {
-            self.finish(group, taken)?;
         }
-        self.pending = Some((window, value));
+        let window = grid.window_of(point.time);
+        let is_over = |pending: &mut Pending| Some(pending.window) != window;
+        if let Some(Pending { window, value, .. }) = self.pending.take_if(is_over) {
+            group.add_number(window, value, taken)?;
+        }
+        if let Some(window) = window {
+            group.see(window, point.time, taken)?;
+            let due = self.due(point);
+            self.pending = Some(Pending { window, value, due });
+        }
         Ok(())
     }
 
-    /// Takes into account what was kept until the window is over.
+    // When there is another point at the latest if the series goes on: as long after this one as this one is
+    // after the one before, and a quarter more, as no clock is exact. The first one is as long after the start.
+    fn due(&self, point: Point<'_>) -> u64 {
+        let before = if self.time == 0 {
+            point.start
+        } else {
+            self.time
+        };
+        if before == 0 || before >= point.time {
+            return u64::MAX;
+        }
+        let interval = point.time - before;
+        point
+            .time
+            .saturating_add(interval)
+            .saturating_add(interval / 4)
+    }
+
+    /// Takes the last value into account, when all points of the group are known: that of a series that
+    /// had ended when another one of the group had its last point of the window is not.
     pub(super) fn finish(
         &mut self,
         group: &mut Group,
         taken: &mut Taken,
     ) -> Result<(), SearchError> {
-        match self.pending.take() {
-            Some((window, value)) => group.add_number(window, value, taken),
+        let pending = self.pending.take();
+        match pending.filter(|pending| pending.due >= group.last_of(pending.window)) {
+            Some(pending) => group.add_number(pending.window, pending.value, taken),
             None => Ok(()),
         }
     }
@@ -226,8 +274,11 @@ impl Follower {
                     None => add(self.time.max(point.start), &sample),
                 }
             }
-            _ if is_whole(point, grid) => add(point.start, &sample),
-            _ => {}
+            _ => {
+                if let Some(from) = begin_of_first(point, grid) {
+                    add(from, &sample);
+                }
+            }
         }
         self.last = Last::Sample(sample);
         result
@@ -243,9 +294,12 @@ fn began(point: Point<'_>) -> u64 {
     }
 }
 
-/// Whether all that a cumulative point says is of the time asked for, so that no point before it is
-/// needed. It is not known of one that does not say since when it counts: without a start, or with its own
-/// time as one, as OTLP has it where the begin is not known.
-const fn is_whole(point: Point<'_>, grid: &Grid) -> bool {
-    point.start != 0 && point.start >= grid.first_unix_nano() && point.start < point.time
+/// Since when all that the first known point of something cumulative says was added. That is not known of one
+/// that does not say since when it counts: without a start, or with its own time as one, as OTLP has it where
+/// the begin is not known. Nor of one that counts from before the time asked for, as there may have been
+/// points before it, unless the instance reported without it.
+fn begin_of_first(point: Point<'_>, grid: &Grid) -> Option<u64> {
+    let has_start = point.start != 0 && point.start < point.time;
+    let is_whole = point.absent_at != 0 || point.start >= grid.first_unix_nano();
+    (has_start && is_whole).then(|| point.start.max(point.absent_at))
 }

@@ -7,6 +7,7 @@
 
 mod cells;
 mod follow;
+mod reports;
 mod sample;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,10 +15,11 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use ringlight_model::{KeyValue, Metric, MetricKind, Value};
+use ringlight_model::{KeyValue, Metric, MetricKind, Temporality, Value};
 
 use self::cells::{Group, Taken};
 use self::follow::{Follower, Point, Rules};
+use self::reports::{Instances, Reports};
 
 use super::grid::Grid;
 use super::source::{Loader, Rows, Source};
@@ -123,17 +125,20 @@ pub(crate) fn search_metric(
         metric,
         numbers,
         followers,
+        instances,
         labels,
         left_out,
     } = chosen;
     let mut groups = Groups {
         numbers,
         followers,
+        reports: instances.reports(),
         groups: labels.iter().map(|_| Group::default()).collect(),
         taken: Taken::default(),
         rules: Rules { grid, aggregation },
         lowest: 0,
         highest: 0,
+        not_read: 0,
     };
     let stats = groups.read(shared, search, metric.kind)?;
     let series = groups.groups.into_iter().zip(labels);
@@ -159,6 +164,8 @@ struct Chosen {
     metric: Arc<Metric<'static>>,
     numbers: Numbers,
     followers: Vec<Follower>,
+    /// Those that count from a start on, with all of their series.
+    instances: Instances,
     /// Of each group, sorted.
     labels: Vec<Labels>,
     left_out: u64,
@@ -192,11 +199,16 @@ impl Chosen {
         };
         let metric = Arc::clone(&newest.series.metric);
         let mut groups: BTreeMap<Vec<u8>, (Labels, Vec<Named>)> = BTreeMap::new();
+        let mut instances = Instances::default();
         for named in named {
             let series = &*named.series;
-            if likeness(&series.metric) != likeness(&metric)
-                || !search.query.matches(&SeriesFields(series))
-            {
+            if likeness(&series.metric) != likeness(&metric) {
+                continue;
+            }
+            if is_taken_apart(series.metric.kind) {
+                instances.add(named.id, series);
+            }
+            if !search.query.matches(&SeriesFields(series)) {
                 continue;
             }
             let labels = labels_of(series, &search.by);
@@ -210,6 +222,7 @@ impl Chosen {
             metric,
             numbers: Numbers::default(),
             followers: Vec::new(),
+            instances,
             labels: Vec::new(),
             left_out: groups.len().saturating_sub(limit) as u64,
         };
@@ -219,9 +232,12 @@ impl Chosen {
             for member in members {
                 let place = *places.entry(member.fingerprint).or_insert_with(|| {
                     let kind = member.series.metric.kind;
-                    chosen.followers.push(Follower::new(kind, group));
+                    let follower = Follower::new(kind, group, member.id);
+                    chosen.followers.push(follower);
                     chosen.followers.len() - 1
                 });
+                let follower = &mut chosen.followers[place];
+                follower.number = follower.number.min(member.id);
                 chosen.numbers.insert(member.id, place);
             }
         }
@@ -261,6 +277,12 @@ fn likeness<'a>(metric: &'a Metric<'_>) -> Likeness<'a> {
         kind.is_monotonic(),
         &metric.unit,
     )
+}
+
+/// Whether what was added from one point to the next is worked out from what there is since a start.
+fn is_taken_apart(kind: MetricKind) -> bool {
+    let may_shrink = matches!(kind, MetricKind::Sum { .. }) && !kind.is_monotonic();
+    kind.temporality() == Some(Temporality::Cumulative) && !may_shrink
 }
 
 fn labels_of(series: &Series, by: &[String]) -> Labels {
@@ -315,12 +337,16 @@ impl Fields for SeriesFields<'_> {
 struct Groups {
     numbers: Numbers,
     followers: Vec<Follower>,
+    reports: Reports,
     groups: Vec<Group>,
     taken: Taken,
     rules: Rules,
     /// The numbers of all series lie between these.
     lowest: u64,
     highest: u64,
+    /// The highest number of a series in the sources so far that were not read. As numbers are given upwards, a
+    /// series with a higher one has no point in them.
+    not_read: u64,
 }
 
 impl Groups {
@@ -330,8 +356,10 @@ impl Groups {
         search: &MetricSearch,
         kind: MetricKind,
     ) -> Result<crate::SearchStats, SearchError> {
-        self.lowest = self.numbers.keys().copied().min().unwrap_or(u64::MAX);
-        self.highest = self.numbers.keys().copied().max().unwrap_or(0);
+        let numbers = self.numbers.keys().copied().chain(self.reports.numbers());
+        (self.lowest, self.highest) = numbers.fold((u64::MAX, 0), |(lowest, highest), number| {
+            (lowest.min(number), highest.max(number))
+        });
         let snapshot = shared.snapshot::<MetricTable>();
         let mut sources = Source::newest_first(&snapshot, snapshot.last_seq);
         sources.sort_by_key(Source::first_seq);
@@ -344,16 +372,14 @@ impl Groups {
         let from = self.rules.grid.first_unix_nano().saturating_sub(margin);
         let to = self.rules.grid.end_unix_nano().saturating_add(margin);
         for source in &sources {
-            if source.time_max() < from || source.time_min() > to || !self.may_be_in(source) {
-                continue;
-            }
             search.cancel.check()?;
-            let index = loader.rows(source, SectionSet::default());
-            if !index.is_some_and(|table| self.is_in(&table)) {
-                continue;
-            }
-            if let Some(table) = loader.rows(source, sections) {
-                loader.stats.records_scanned += self.scan(&table, from, to)?;
+            let is_near = source.time_max() >= from && source.time_min() <= to;
+            let table = (is_near && self.may_be_in(source))
+                .then(|| self.load(&mut loader, source, sections))
+                .flatten();
+            match table {
+                Some(table) => loader.stats.records_scanned += self.scan(&table, from, to)?,
+                None => self.not_read = self.not_read.max(highest_number(source)),
             }
         }
         for follower in &mut self.followers {
@@ -371,9 +397,25 @@ impl Groups {
         }
     }
 
-    fn is_in(&self, table: &Rows<MetricTable>) -> bool {
-        let mut ids = table.series.iter().map(|series| series.id);
-        ids.any(|id| self.numbers.contains_key(&id))
+    // What is needed of a source, if anything is.
+    fn load(
+        &self,
+        loader: &mut Loader<'_, MetricTable>,
+        source: &Source<MetricTable>,
+        sections: SectionSet,
+    ) -> Option<Rows<MetricTable>> {
+        let index = loader.rows(source, SectionSet::default())?;
+        let mut ids = index.series.iter().map(|series| series.id);
+        let sections = if ids.clone().any(|id| self.numbers.contains_key(&id)) {
+            sections
+        } else if ids.any(|id| self.reports.is_of(id)) {
+            SectionSet::of([Section::Points])
+        } else {
+            return None;
+        };
+        // More of it is read where nobody else has it.
+        drop(index);
+        loader.rows(source, sections)
     }
 
     // Gives how many points were looked at.
@@ -384,25 +426,39 @@ impl Groups {
             .map(|series| self.numbers.get(&series.id).copied())
             .collect();
         let follower_of = |row: usize| *followers.get(*table.of.get(row)? as usize)?;
+        let mut new = followers.iter().flatten();
+        let times = if new.any(|&place| self.followers[place].is_new()) {
+            self.reports.times(table)
+        } else {
+            Vec::new()
+        };
         let mut points = 0;
         for (row, value) in table.values.iter().enumerate() {
             let time = table.times[row];
-            if time < from || time > to {
-                continue;
-            }
-            let Some(place) = follower_of(row) else {
+            let Some(place) = follower_of(row).filter(|_| time <= to) else {
                 continue;
             };
+            let follower = &mut self.followers[place];
+            if time < from {
+                follower.pass(time);
+                continue;
+            }
             points += 1;
+            let absent_at = if follower.is_new() && follower.number > self.not_read {
+                self.reports.before(follower.number, time, &times)
+            } else {
+                0
+            };
             let point = Point {
                 start: table.starts[row],
                 time,
                 value,
+                absent_at,
             };
-            let follower = &mut self.followers[place];
             let group = &mut self.groups[follower.group];
             follower.follow(point, &self.rules, group, &mut self.taken)?;
         }
+        self.reports.take(table);
         for (row, exemplar) in &table.exemplars {
             if let Some(window) = self.rules.grid.window_of(exemplar.time_unix_nano)
                 && let Some(place) = follower_of(*row as usize)
@@ -412,5 +468,15 @@ impl Groups {
             }
         }
         Ok(points)
+    }
+}
+
+fn highest_number(source: &Source<MetricTable>) -> u64 {
+    match source {
+        Source::Chunk(chunk) => {
+            let series = chunk.table.series.iter();
+            series.map(|series| series.id).max().unwrap_or(0)
+        }
+        Source::Block(block) => block.info.series_max(),
     }
 }

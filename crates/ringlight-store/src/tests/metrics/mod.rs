@@ -1,6 +1,7 @@
 //! Metrics: what is stored, and what is answered.
 
 mod distributions;
+mod instances;
 mod limits;
 mod names;
 mod numbers;
@@ -41,6 +42,14 @@ fn point(seconds: u64, rest: &str) -> String {
 fn since(start: u64, seconds: u64, rest: &str) -> String {
     let start = T0 + start * SECOND;
     point(seconds, &format!(r#""startTimeUnixNano":"{start}",{rest}"#))
+}
+
+fn int(value: i64) -> String {
+    format!(r#""asInt":"{value}""#)
+}
+
+fn double(value: f64) -> String {
+    format!(r#""asDouble":{value}"#)
 }
 
 fn text(key: &str, value: &str) -> String {

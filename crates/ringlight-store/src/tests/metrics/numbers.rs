@@ -3,14 +3,6 @@
 use super::*;
 use Aggregation::{Avg, Count, Max, Min, Rate, Sum};
 
-fn int(value: i64) -> String {
-    format!(r#""asInt":"{value}""#)
-}
-
-fn double(value: f64) -> String {
-    format!(r#""asDouble":{value}"#)
-}
-
 #[test]
 fn a_gauge_is_averaged_and_its_last_values_are_added_up() {
     let fill = |store: &Store| {

@@ -17,6 +17,7 @@ use super::super::blocking::{block_on, check_may_block};
 use super::super::counts::{DropReason, Kind};
 use super::super::named::Options;
 use super::super::numbers::Number;
+use super::super::on_heap::OnHeap;
 use super::super::wait::{Wait, Waiting};
 use super::ends::ends;
 use super::link::{Link, Queue};
@@ -76,7 +77,7 @@ impl<T> Sender<T> {
     async fn send_otherwise(&self, value: T) -> Result<(), SendError<T>> {
         if self.link.spans().is_some() {
             // Allocated, so that channels without spans do not carry it along.
-            return Box::pin(self.send_in_span(value)).await;
+            return OnHeap::new(self.send_in_span(value)).await;
         }
         self.wait_and_send(value).await
     }
@@ -206,6 +207,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// The receiver is closed.
     pub async fn reserve(&self) -> Result<Permit<'_, T>, SendError<()>> {
+        self.link.note_fill(|| self.fill());
         let reserve = pin!(self.inner.reserve());
         let permit = self.waiting(reserve, 1).await?;
         Ok(Permit::new(permit, &self.link))
@@ -216,6 +218,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// The receiver is closed, or the channel never has as many.
     pub async fn reserve_many(&self, count: usize) -> Result<PermitIterator<'_, T>, SendError<()>> {
+        self.link.note_fill(|| self.fill());
         let reserve = pin!(self.inner.reserve_many(count));
         let permits = self.waiting(reserve, count).await?;
         Ok(PermitIterator::new(permits, &self.link))
@@ -226,6 +229,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// The receiver is closed.
     pub async fn reserve_owned(self) -> Result<OwnedPermit<T>, SendError<()>> {
+        self.link.note_fill(|| self.fill());
         let Self { inner, link, .. } = self;
         // Asked before, since the sender is handed over.
         let full = (inner.capacity() == 0).then(|| inner.max_capacity());
@@ -253,6 +257,7 @@ impl<T> Sender<T> {
         &self,
         count: usize,
     ) -> Result<PermitIterator<'_, T>, TrySendError<()>> {
+        self.link.note_fill(|| self.fill());
         let permits = self.inner.try_reserve_many(count)?;
         Ok(PermitIterator::new(permits, &self.link))
     }
@@ -262,6 +267,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// There is none, or the receiver is closed; the sender comes back.
     pub fn try_reserve_owned(self) -> Result<OwnedPermit<T>, TrySendError<Self>> {
+        self.link.note_fill(|| self.fill());
         let Self { inner, link, .. } = self;
         match inner.try_reserve_owned() {
             Ok(permit) => Ok(OwnedPermit::new(permit, link)),

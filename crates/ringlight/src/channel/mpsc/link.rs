@@ -14,6 +14,7 @@ use super::super::numbers::Number;
 use super::super::spans::Spans;
 use super::super::wait::set_fill_ratio;
 use crate::sync::unpoisoned;
+use crate::uncounted::uncounted;
 
 /// The receiving end of one of tokio's channels.
 pub(super) trait Queue {
@@ -63,7 +64,7 @@ impl<Q: Queue> Link<Q> {
             sent,
             received,
             extras: has_extras.then(|| Extras {
-                spans: options.has_spans.then(|| Spans::new(group.name())),
+                spans: (options.has_spans).then(|| uncounted(|| Spans::new(group.name()))),
                 has_fill_ratio: options.has_fill_ratio,
             }),
             late: Mutex::new(None),
@@ -121,7 +122,7 @@ impl<Q: Queue> Link<Q> {
         sent
     }
 
-    /// A message is about to be sent; `fill` says how many places are taken, and how many there are.
+    /// A message is about to be sent, or a place to be kept for it; `fill` says how many places are taken, and how many there are.
     #[inline]
     pub(super) fn note_fill(&self, fill: impl FnOnce() -> (usize, usize)) {
         if let Some(extras) = &self.extras
@@ -171,6 +172,9 @@ impl<Q: Queue> Drop for Link<Q> {
         if let Some(queue) = unpoisoned(self.late.get_mut()) {
             let _ = discard(self.group, queue);
         }
+        if let Some(extras) = self.extras.take() {
+            uncounted(|| drop(extras));
+        }
     }
 }
 
@@ -205,18 +209,22 @@ fn deliver_carrying<R>(spans: &Spans, send: impl FnOnce() -> R) -> R {
 /// Drops what is in a closed channel, without waiting. Pending if somebody may still send.
 fn discard<Q: Queue>(group: &Group, queue: &mut Q) -> Poll<()> {
     const AT_ONCE: usize = 32;
-    let mut values = Vec::new();
-    let discarding = poll_fn(|context| {
-        loop {
-            let count = ready!(queue.poll_many(context, &mut values, AT_ONCE));
-            if count == 0 {
-                return Poll::Ready(());
+    let mut values = uncounted(|| Vec::with_capacity(queue.len().min(AT_ONCE)));
+    let polled = {
+        let discarding = poll_fn(|context| {
+            loop {
+                let count = ready!(queue.poll_many(context, &mut values, AT_ONCE));
+                if count == 0 {
+                    return Poll::Ready(());
+                }
+                group.count_dropped(DropReason::Unread, count as u64);
+                values.clear();
             }
-            group.count_dropped(DropReason::Unread, count as u64);
-            values.clear();
-        }
-    });
-    // However much the task has done already: what is in the channel is dropped now, as tokio does.
-    let discarding = pin!(unconstrained(discarding));
-    discarding.poll(&mut Context::from_waker(Waker::noop()))
+        });
+        // However much the task has done already: what is in the channel is dropped now, as tokio does.
+        let discarding = pin!(unconstrained(discarding));
+        discarding.poll(&mut Context::from_waker(Waker::noop()))
+    };
+    uncounted(|| drop(values));
+    polled
 }

@@ -5,19 +5,24 @@ use std::path::PathBuf;
 use ringlight_model::Value;
 
 use super::yaml::{self, Kind, Node};
-use super::{Declared, Said};
+use super::{Declared, Said, VARIABLE};
 use crate::config::environment::Environment;
-use crate::config::file::{self, ConfigError, ConfigProblem};
+use crate::config::file::{self, ConfigError, ConfigProblem, NamedBy};
 
 /// Versions of the schema that are understood.
 const FORMATS: [&str; 2] = ["1.0", "1.1"];
+
+const BY_VARIABLE: NamedBy = NamedBy {
+    variable: Some(VARIABLE),
+    hint: "set the variable to a file in YAML that this process may read, or unset it",
+};
 
 /// Reads a file.
 ///
 /// # Errors
 /// With everything that is wrong with it.
 pub(super) fn read(path: PathBuf, variables: &Environment) -> Result<Declared, ConfigError> {
-    let text = file::text_of(&path)?;
+    let text = file::text_of(&path, BY_VARIABLE)?;
     let mut reader = Reader {
         declared: Declared {
             path,
@@ -423,9 +428,26 @@ impl Reader {
     }
 }
 
-/// Whether a text without quotes is a number or a truth.
+/// Whether a text without quotes is a number or a truth, by the core schema of YAML 1.2 (section 10.3.2).
 fn is_typed(text: &str) -> bool {
-    matches!(text, "true" | "false") || text.parse::<f64>().is_ok()
+    let word = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_word = matches!(
+        word,
+        "true"
+            | "True"
+            | "TRUE"
+            | "false"
+            | "False"
+            | "FALSE"
+            | ".inf"
+            | ".Inf"
+            | ".INF"
+            | ".nan"
+            | ".NaN"
+            | ".NAN"
+    );
+    // Without a digit it is a word to YAML, though Rust reads `nan` and `infinity` as numbers.
+    is_word || text.contains(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok()
 }
 
 pub(super) fn one_of(names: &[&str]) -> String {

@@ -284,6 +284,28 @@ fn variables_are_substituted_in_values() {
 }
 
 #[test]
+fn words_without_quotes_are_texts_and_numbers_are_not() {
+    for (value, is_text) in [
+        ("nan", true),
+        ("inf", true),
+        ("infinity", true),
+        ("truth", true),
+        ("v1", true),
+        ("7", false),
+        ("-1.5e3", false),
+        ("True", false),
+        ("-.inf", false),
+        (".NaN", false),
+    ] {
+        let text = format!(
+            "file_format: '1.1'\nresource: {{ attributes: [ {{ name: a, value: {value} }} ] }}\n"
+        );
+        let (_dir, inputs) = inputs(&text, &[]);
+        assert_eq!(applied(inputs.environment).is_ok(), is_text, "{value}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_an_error_with_line_path_value_and_what_is_allowed() {
     let check = |text: &str, expected: &str| {
         let text = format!("file_format: \"1.1\"\n{text}\n");
@@ -439,8 +461,14 @@ fn metrics_are_made_as_it_says() {
     #[cfg(feature = "prometheus")]
     {
         assert_eq!(found.warnings, [""; 0]);
-        let scraped = crate::metrics::Scraped::At("[::1]:9000".to_owned());
-        assert_eq!(metrics.prometheus, Some(scraped));
+        let Some(crate::metrics::Scraped::At { address, setting }) = &metrics.prometheus else {
+            panic!("{:?}", metrics.prometheus);
+        };
+        assert_eq!(address, "[::1]:9000");
+        assert!(
+            setting.contains("prometheus") && setting.contains(".port` in "),
+            "{setting}"
+        );
         // Alone.
         let pull = text.split("    - periodic").next().unwrap();
         let found = settings(pull, &[]);
@@ -505,7 +533,7 @@ fn a_file_that_is_not_there_keeps_telemetry_from_starting() {
     let environment = [(VARIABLE.to_owned(), "/nowhere/otel.yaml".to_owned())];
     let error = applied(Environment::Fixed(environment.into())).unwrap_err();
     let text = error.to_string();
-    let expected = "/nowhere/otel.yaml: the configuration cannot be read: No such file";
+    let expected = "/nowhere/otel.yaml: the configuration, which `OTEL_CONFIG_FILE` names, cannot be read: No such file";
     assert!(text.starts_with(expected), "{text}");
 }
 

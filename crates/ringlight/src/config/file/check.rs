@@ -7,8 +7,10 @@ use ringlight_model::Value;
 use toml_edit::{Document, Item, TableLike};
 
 use super::{ConfigError, ConfigFile, ConfigProblem, Entry, FILE_NAME};
+use crate::config::effective::without_secrets;
 use crate::config::old::OLD_SECTIONS;
 use crate::config::setting::{self, SETTINGS, Setting, Shape};
+use crate::filter::Filter;
 
 /// The table that is ours.
 const TABLE: &str = "telemetry";
@@ -24,6 +26,9 @@ const OF_SECRETS: [&str; 8] = [
     "apikey",
     "credential",
 ];
+
+/// What settings are called elsewhere, too unlike for a slip of the finger.
+const OTHER_NAMES: [(&str, &str); 2] = [("log_level", "filter"), ("rust_log", "filter")];
 
 /// Checks a whole file.
 ///
@@ -75,7 +80,10 @@ impl Check<'_> {
         for (name, item) in root.iter() {
             let span = span_of(root, name, item);
             match (name, item.as_table_like()) {
-                (TABLE, Some(table)) => self.table(table),
+                (TABLE, Some(table)) => {
+                    self.file.has_section = true;
+                    self.table(table);
+                }
                 (TABLE, None) => self.problem(
                     span,
                     format!("`{TABLE}` is a table, not {}", kind(item)),
@@ -143,13 +151,17 @@ impl Check<'_> {
                  `otlp_headers_vault_key`, or set `OTEL_EXPORTER_OTLP_HEADERS` in the environment; see docs/secrets.md",
             );
         }
+        let other = OTHER_NAMES
+            .into_iter()
+            .find(|(other, meant)| *other == lower && known.contains(meant));
         let nearest = known
             .iter()
-            .map(|known| (strsim::damerau_levenshtein(known, &lower), known))
+            .map(|known| (strsim::damerau_levenshtein(known, &lower), *known))
             .min()
             .filter(|(distance, known)| *distance <= known.len() / 3);
-        let hint = match nearest {
-            Some((_, known)) => format!("did you mean `{known}`?"),
+        let meant = other.map(|(_, meant)| meant);
+        let hint = match meant.or(nearest.map(|(_, known)| known)) {
+            Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("known are `{}`", known.join("`, `")),
         };
         self.problem(span, format!("`{key}` is not a setting"), hint);
@@ -181,11 +193,24 @@ impl Check<'_> {
         key_span: Option<Range<usize>>,
     ) {
         let span = item.span().or(key_span);
+        let allowed = format!("allowed is {shape}");
+        let directives = item.as_str().filter(|_| shape == Shape::Directives);
+        let (_, bad) = Filter::parse_any(directives.unwrap_or_default());
+        for bad in &bad {
+            let message = format!(
+                "`{key}` has the directive `{}`: {}",
+                bad.directive, bad.reason
+            );
+            self.problem(span.clone(), message, &*allowed);
+        }
+        if !bad.is_empty() {
+            return;
+        }
         let message = match shown(shape, item) {
             Some(value) => format!("`{key}` is {value}"),
             None => format!("`{key}` is something else"),
         };
-        self.problem(span, message, format!("allowed is {shape}"));
+        self.problem(span, message, allowed);
     }
 
     fn attributes(
@@ -289,7 +314,7 @@ fn number(item: &Item) -> Option<f64> {
         .or_else(|| item.as_integer().map(|number| number as f64))
 }
 
-/// A value to be shown with what is allowed. An address is not: it may have a password.
+/// A value to be shown with what is allowed; an address without what may be a secret in it.
 fn shown(shape: Shape, item: &Item) -> Option<String> {
     if matches!(shape, Shape::Words(_))
         && let Some(array) = item.as_array()
@@ -315,6 +340,7 @@ fn shown(shape: Shape, item: &Item) -> Option<String> {
         (Some(text), Shape::Url) if text.contains('@') => {
             Some("an address with credentials, which are a secret".to_owned())
         }
+        (Some(text), Shape::Url) => Some(format!("`\"{}\"`", without_secrets(text))),
         (Some(text), _) => Some(format!("`\"{text}\"`")),
         (None, _) => Some(kind(item)),
     }

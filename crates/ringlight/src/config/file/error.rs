@@ -25,12 +25,26 @@ pub struct ConfigProblem {
     pub hint: String,
 }
 
+/// Who names a file of settings.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::config) struct NamedBy {
+    /// The variable that does; `None` for the program.
+    pub(in crate::config) variable: Option<&'static str>,
+    /// What to do where it cannot be read.
+    pub(in crate::config) hint: &'static str,
+}
+
 impl ConfigError {
-    pub(super) fn unreadable(path: &Path, reason: String) -> Self {
+    pub(super) fn unreadable(path: &Path, named_by: NamedBy, reason: &str) -> Self {
+        let by = named_by.variable;
+        let by = by.map(|variable| format!(", which `{variable}` names,"));
         let problem = ConfigProblem {
             line: None,
-            message: format!("the configuration cannot be read: {reason}"),
-            hint: "name a file in TOML that this process may read".to_owned(),
+            message: format!(
+                "the configuration{} cannot be read: {reason}",
+                by.unwrap_or_default()
+            ),
+            hint: named_by.hint.to_owned(),
         };
         Self {
             path: path.to_owned(),

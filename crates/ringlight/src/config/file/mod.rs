@@ -17,6 +17,7 @@ use ringlight_model::Value;
 use super::environment::Environment;
 use super::setting::{SETTINGS, Setting};
 pub(super) use check::is_ours_alone;
+pub(super) use error::NamedBy;
 pub use error::{ConfigError, ConfigProblem};
 
 /// Looked for where the process runs, if nothing names another.
@@ -25,6 +26,15 @@ const FILE_NAME: &str = "ringlight.toml";
 /// Names a file, or `none`.
 pub(super) const FILE_VARIABLE: &str = "RINGLIGHT_CONFIG_FILE";
 
+const BY_PROGRAM: NamedBy = NamedBy {
+    variable: None,
+    hint: "name a file in TOML that this process may read",
+};
+const BY_VARIABLE: NamedBy = NamedBy {
+    variable: Some(FILE_VARIABLE),
+    hint: "set the variable to a file in TOML that this process may read, or to `none`",
+};
+
 /// What a file may hold at most: somebody named the wrong one.
 const BYTES_MAX: u64 = 1 << 20;
 
@@ -32,6 +42,8 @@ const BYTES_MAX: u64 = 1 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct ConfigFile {
     path: PathBuf,
+    /// Whether it has `[telemetry]`, or a section of an earlier version in its place.
+    pub(super) has_section: bool,
     entries: Vec<Entry>,
     /// `resource_attributes`.
     pub(super) attributes: Vec<(String, Value<'static>)>,
@@ -65,7 +77,7 @@ impl ConfigFile {
         }
         match environment.get(FILE_VARIABLE).as_deref().map(str::trim) {
             Some("none") => return Ok(None),
-            Some(path) => return Self::read(Path::new(path)).map(Some),
+            Some(path) => return Self::read_as(Path::new(path), BY_VARIABLE).map(Some),
             None => {}
         }
         let path = Path::new(FILE_NAME);
@@ -76,7 +88,11 @@ impl ConfigFile {
     }
 
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
-        check::file(path, &text_of(path)?)
+        Self::read_as(path, BY_PROGRAM)
+    }
+
+    fn read_as(path: &Path, named_by: NamedBy) -> Result<Self, ConfigError> {
+        check::file(path, &text_of(path, named_by)?)
     }
 
     /// Its path, as it was named.
@@ -127,8 +143,8 @@ impl ConfigFile {
 ///
 /// # Errors
 /// It cannot be read, or is too large to be one.
-pub(super) fn text_of(path: &Path) -> Result<String, ConfigError> {
-    let cannot = |reason: String| ConfigError::unreadable(path, reason);
+pub(super) fn text_of(path: &Path, named_by: NamedBy) -> Result<String, ConfigError> {
+    let cannot = |reason: String| ConfigError::unreadable(path, named_by, &reason);
     let about = std::fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
     if !about.is_file() {
         return Err(cannot("it is not a file".to_owned()));

@@ -26,6 +26,7 @@ impl Check<'_> {
         table: &dyn TableLike,
         span: Option<Range<usize>>,
     ) {
+        self.file.has_section = true;
         let mut instead = Vec::new();
         for (key, item) in table.iter() {
             let span = span_of(table, key, item);

@@ -1,3 +1,5 @@
+#[cfg(feature = "otel")]
+mod endpoints;
 mod old;
 mod traces;
 
@@ -134,10 +136,14 @@ fn everything_a_file_may_say_is_done() {
     let resource = &found.pipeline.resource;
     assert_eq!(resource.service_name(), "shop");
     #[cfg(feature = "prometheus")]
-    assert_eq!(
-        found.metrics.prometheus,
-        Some(crate::metrics::Scraped::At("localhost:9000".to_owned()))
-    );
+    {
+        let Some(crate::metrics::Scraped::At { address, setting }) = &found.metrics.prometheus
+        else {
+            panic!("{:?}", found.metrics.prometheus);
+        };
+        assert_eq!(address, "localhost:9000");
+        assert!(setting.starts_with("`prometheus_address` in "), "{setting}");
+    }
     for (key, value) in [
         ("team", Value::from("b")),
         ("deployment.environment.name", Value::from("production")),
@@ -278,6 +284,7 @@ fn variables_hold_over_the_file() {
             ("OTEL_BSP_SCHEDULE_DELAY", "70"),
             ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "80"),
             ("OTEL_ATTRIBUTE_COUNT_LIMIT", "9"),
+            ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "5000"),
             ("RINGLIGHT_REDACT_KEYS", "pin"),
         ],
     );
@@ -299,6 +306,7 @@ fn variables_hold_over_the_file() {
     assert_eq!(found.pipeline.batch_delay, Duration::from_millis(70));
     assert_eq!(found.pipeline.export_timeout, Duration::from_millis(80));
     assert_eq!(found.pipeline.limits.attributes_max, 9);
+    assert_eq!(found.pipeline.batch_records_max, 5000);
     let processing = format!("{:?}", found.pipeline.processing);
     assert!(
         processing.contains("pin") && processing.contains("card"),
@@ -406,6 +414,15 @@ fn headers_and_tokens_are_refused_with_the_reason_and_never_shown() {
         );
         assert!(!problem.contains("hunter2"), "{problem}");
     }
+    let address = "[telemetry]\notlp_endpoint = \"collector:4317/?token=hunter2\"";
+    let found = problems("ringlight.toml", address);
+    assert_eq!(
+        found,
+        [
+            "2: `otlp_endpoint` is `\"collector:4317/?…\"`; hint: allowed is an address such as \
+             `\"http://localhost:4317\"`, without credentials"
+        ]
+    );
     let address = "[telemetry]\notlp_endpoint = \"https://ada:hunter2@h:4317\"";
     let found = problems("ringlight.toml", address);
     assert_eq!(
@@ -476,8 +493,31 @@ fn what_is_wrong_is_told_with_line_key_value_and_what_is_allowed() {
     );
     check_line(
         "filter = \"x=loud\"",
-        "2: `filter` is `\"x=loud\"`; hint: allowed is directives such as `\"info,my_crate=debug\"`, with the levels \
+        "2: `filter` has the directive `x=loud`: error parsing level filter: expected one of \"off\", \"error\", \
+         \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5; hint: allowed is directives such as \
+         `\"info,my_crate=debug\"`, with the levels `off`, `error`, `warn`, `info`, `debug` and `trace`",
+    );
+    check_line(
+        "filter_lines = \"\"",
+        "2: `filter_lines` is `\"\"`; hint: allowed is directives such as `\"info,my_crate=debug\"`, with the levels \
          `off`, `error`, `warn`, `info`, `debug` and `trace`",
+    );
+    // Each directive that is wrong, and none that is not.
+    let found = problems(
+        "ringlight.toml",
+        "[telemetry]\n\nfilter_logs = \"info,foo=bogus,shop=debug,[span]=warn\"",
+    );
+    let starts = [
+        "3: `filter_logs` has the directive `foo=bogus`: ",
+        "3: `filter_logs` has the directive `[span]=warn`: it cannot choose by span or field; hint: allowed is ",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:?}");
+    for (problem, start) in found.iter().zip(starts) {
+        assert!(problem.starts_with(start), "{problem}");
+    }
+    check_line(
+        "log_level = \"info\"",
+        "2: `log_level` is not a setting; hint: did you mean `filter`?",
     );
     check_line(
         "servce_name = \"a\"",
@@ -558,6 +598,23 @@ fn a_file_that_cannot_be_read_is_named() {
         nowhere.contains("nowhere.toml: the configuration cannot be read: No such file"),
         "{nowhere}"
     );
+    assert!(
+        nowhere.ends_with("; hint: name a file in TOML that this process may read"),
+        "{nowhere}"
+    );
+    let not_there = dir.path().join("nowhere.toml");
+    let variable = (FILE_VARIABLE, not_there.to_str().unwrap());
+    let mut by_variable = inputs(&not_there, &[variable]);
+    by_variable.config_file = None;
+    let by_variable = Settings::resolve(by_variable).unwrap_err().to_string();
+    assert!(
+        by_variable.contains(
+            "nowhere.toml: the configuration, which `RINGLIGHT_CONFIG_FILE` names, cannot be read: No such file"
+        ) && by_variable.ends_with(
+            "; hint: set the variable to a file in TOML that this process may read, or to `none`"
+        ),
+        "{by_variable}"
+    );
     let directory = told(dir.path());
     assert!(directory.contains("it is not a file"), "{directory}");
     let path = dir.path().join("latin.toml");
@@ -611,14 +668,14 @@ fn what_holds_is_told_with_who_said_so_and_without_secrets() {
     let mut inputs = inputs(
         &path,
         &[
-            ("OTLP_ENDPOINT", "https://ada:hunter2@h:4317/?key=hunter2"),
+            ("OTLP_ENDPOINT", "https://h:4317/?key=hunter2"),
             (
                 "OTEL_EXPORTER_OTLP_HEADERS",
                 "authorization=hunter2,x-team=hunter2",
             ),
             (
                 "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
-                "http://ada:hunter2@logs:1/x",
+                "http://logs:1/x?key=hunter2",
             ),
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "lz4"),
             ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "400"),
@@ -653,10 +710,10 @@ fn what_holds_is_told_with_who_said_so_and_without_secrets() {
     check("filter", "warn", "ringlight.toml:10");
     check("filter_logs", "filter", "default");
     check("log_format", "json", "command line");
-    check("otlp_endpoint", "https://…@h:4317/?…", "OTLP_ENDPOINT");
+    check("otlp_endpoint", "https://h:4317/?…", "OTLP_ENDPOINT");
     check(
         "otlp_endpoint (logs)",
-        "http://…@logs:1/x",
+        "http://logs:1/x?…",
         "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
     );
     check(

@@ -3,13 +3,11 @@
 use std::collections::HashMap;
 
 use opentelemetry::{InstrumentationScope, KeyValue};
-use opentelemetry_sdk::metrics::data::{
-    AggregatedMetrics, ExponentialHistogramDataPoint, HistogramDataPoint, Metric, MetricData,
-    ResourceMetrics,
-};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics};
 use ringlight_collector::AttributeRules;
 use ringlight_model::{KeyValue as ModelKeyValue, Value as ModelValue};
 
+use super::buckets::{Distribution, Powers, explicit, exponential};
 use super::names::{self, Kind};
 use super::spans;
 use crate::metrics::encode::{OVERFLOW, model_value};
@@ -40,16 +38,6 @@ pub(super) struct Sample {
 pub(super) enum Value {
     Number(Number),
     Distribution(Distribution),
-}
-
-/// A histogram.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Distribution {
-    /// How much is at most so much and more than the bound before, by bound, ascending.
-    pub(super) buckets: Vec<(f64, u64)>,
-    pub(super) count: u64,
-    /// `None` if it may shrink.
-    pub(super) sum: Option<f64>,
 }
 
 /// What a metric is.
@@ -131,6 +119,7 @@ impl Families {
         }
         spans::add(&mut families, with);
         for family in &mut families.all {
+            family.share_bounds();
             // The SDK has them in no order.
             family.samples.sort_by(|a, b| a.labels.cmp(&b.labels));
         }
@@ -322,6 +311,25 @@ impl Family {
             }
         }
     }
+
+    /// Gives all histograms the bounds that any of them needs.
+    fn share_bounds(&mut self) {
+        let powers = self
+            .samples
+            .iter()
+            .filter_map(|sample| match &sample.value {
+                Value::Distribution(of) => of.powers,
+                Value::Number(_) => None,
+            });
+        let Some(powers) = powers.reduce(Powers::joined) else {
+            return;
+        };
+        for sample in &mut self.samples {
+            if let Value::Distribution(of) = &mut sample.value {
+                of.extend(powers);
+            }
+        }
+    }
 }
 
 impl Sample {
@@ -337,94 +345,6 @@ impl Sample {
             (of, value) => *of = value,
         }
     }
-}
-
-impl Distribution {
-    fn add(&mut self, other: Self) {
-        for (bound, count) in other.buckets {
-            self.add_bucket(bound, count);
-        }
-        self.count = self.count.saturating_add(other.count);
-        self.sum = self.sum.zip(other.sum).map(|(a, b)| a + b);
-    }
-
-    fn add_bucket(&mut self, bound: f64, count: u64) {
-        match self
-            .buckets
-            .binary_search_by(|(known, _)| known.total_cmp(&bound))
-        {
-            Ok(at) => self.buckets[at].1 = self.buckets[at].1.saturating_add(count),
-            Err(at) => self.buckets.insert(at, (bound, count)),
-        }
-    }
-}
-
-fn explicit<T: Copy + Into<Number>>(point: &HistogramDataPoint<T>) -> Distribution {
-    Distribution {
-        // What is above the last bound is in the count alone.
-        buckets: point.bounds().zip(point.bucket_counts()).collect(),
-        count: point.count(),
-        sum: sum(point.sum(), point.min()),
-    }
-}
-
-fn exponential<T: Copy + Into<Number>>(point: &ExponentialHistogramDataPoint<T>) -> Distribution {
-    let (negative, positive) = (point.negative_bucket(), point.positive_bucket());
-    let buckets = Exponential {
-        scale: point.scale().into(),
-        zeros: (point.zero_threshold(), point.zero_count()),
-        negative: (negative.offset(), negative.counts()),
-        positive: (positive.offset(), positive.counts()),
-    };
-    buckets.distribution(point.count() as u64, sum(point.sum(), point.min()))
-}
-
-/// Exponential buckets: those of numbers below zero and above it are an index and how often there is something in the
-/// one with that index and in those that follow.
-pub(super) struct Exponential<N, P> {
-    pub(super) scale: i32,
-    /// Up to where a number is zero, and how many there are.
-    pub(super) zeros: (f64, u64),
-    pub(super) negative: (i32, N),
-    pub(super) positive: (i32, P),
-}
-
-impl<N: Iterator<Item = u64>, P: Iterator<Item = u64>> Exponential<N, P> {
-    /// Neither format has exponential buckets: those of each power of two are one, which halves nothing but the resolution.
-    pub(super) fn distribution(self, count: u64, sum: Option<f64>) -> Distribution {
-        let mut of = Distribution {
-            count,
-            sum,
-            ..Distribution::default()
-        };
-        // The powers of two between which a bucket is.
-        let between = |index: i64| match u32::try_from(self.scale) {
-            Ok(scale) => (index >> scale, (index >> scale) + 1),
-            Err(_) => (index << -self.scale, (index + 1) << -self.scale),
-        };
-        let bound = |power: i64| 2_f64.powi(power.clamp(-1_100, 1_100) as i32);
-        let counted = (i64::from(self.negative.0)..).zip(self.negative.1);
-        let mut buckets: Vec<_> = counted
-            .map(|(index, count)| (-bound(between(index).0), count))
-            .collect();
-        if self.zeros.1 > 0 || !buckets.is_empty() {
-            buckets.push(self.zeros);
-        }
-        let counted = (i64::from(self.positive.0)..).zip(self.positive.1);
-        buckets.extend(counted.map(|(index, count)| (bound(between(index).1), count)));
-        for (bound, count) in buckets {
-            if count > 0 && bound.is_finite() {
-                of.add_bucket(bound, count);
-            }
-        }
-        of
-    }
-}
-
-/// A sum that values below zero are part of may shrink.
-fn sum<T: Into<Number>>(sum: T, min: Option<T>) -> Option<f64> {
-    let is_negative = min.is_some_and(|min| min.into().as_f64() < 0.0);
-    (!is_negative).then(|| sum.into().as_f64())
 }
 
 /// What tells metrics of one name apart by their scopes.

@@ -3,6 +3,7 @@
 //! The crate `opentelemetry-prometheus` has neither OpenMetrics nor exemplars nor exponential histograms, and brings a
 //! registry of its own with protobuf's other implementation; so the text is written here.
 
+mod buckets;
 mod families;
 mod names;
 mod serve;

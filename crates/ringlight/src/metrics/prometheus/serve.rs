@@ -38,10 +38,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves at an address from now on, on a thread of its own. An address that cannot be had is told of once, and tried
-    /// again.
+    /// Serves at an address, which `setting` names, from now on, on a thread of its own. An address that cannot be had is
+    /// told of once, and tried again.
     pub(crate) fn start(
         address: String,
+        setting: String,
         reader: Arc<Reader>,
         notices: Notices,
     ) -> io::Result<Self> {
@@ -58,7 +59,7 @@ impl Server {
                 runtime.block_on(async {
                     tokio::select! {
                         _ = stopped => {}
-                        () = serve(&address, &reader, &notices) => {}
+                        () = serve(&address, &setting, &reader, &notices) => {}
                     }
                 });
                 runtime.shutdown_background();
@@ -67,8 +68,8 @@ impl Server {
     }
 }
 
-async fn serve(address: &str, reader: &Arc<Reader>, notices: &Notices) {
-    let listener = listen(address, notices).await;
+async fn serve(address: &str, setting: &str, reader: &Arc<Reader>, notices: &Notices) {
+    let listener = listen(address, setting, notices).await;
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -90,7 +91,7 @@ async fn serve(address: &str, reader: &Arc<Reader>, notices: &Notices) {
 }
 
 /// Listens, as soon as that is possible.
-async fn listen(address: &str, notices: &Notices) -> TcpListener {
+async fn listen(address: &str, setting: &str, notices: &Notices) -> TcpListener {
     let tell = |message: String| {
         notices.send(&Notice::Transport {
             destination: format!("Prometheus endpoint {address}"),
@@ -108,9 +109,14 @@ async fn listen(address: &str, notices: &Notices) -> TcpListener {
             }
             Err(error) if !has_failed => {
                 has_failed = true;
+                let other = match error.kind() {
+                    io::ErrorKind::AddrInUse => {
+                        "another program, or another run of this one, has the port: name another port"
+                    }
+                    _ => "name another address",
+                };
                 tell(format!(
-                    "cannot listen there: {error}; trying again in the background; hint: name another address, with \
-                     `OTEL_EXPORTER_PROMETHEUS_PORT` or `Builder::prometheus`"
+                    "cannot listen there: {error}; trying again in the background; hint: {other} with {setting}"
                 ));
             }
             Err(_) => {}

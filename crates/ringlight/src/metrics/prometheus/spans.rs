@@ -1,10 +1,7 @@
 //! What is made of spans, among the families.
 
-use std::iter::empty;
-
-use super::families::{
-    About, Exemplar, Exponential, Families, Label, Sample, Value, With, labels_of,
-};
+use super::buckets::{Distribution, two_to};
+use super::families::{About, Exemplar, Families, Label, Sample, Value, With, labels_of};
 use super::names::Kind;
 use crate::metrics::exemplars::Number;
 use crate::metrics::spans::{self, CALLS, HISTOGRAMS, Histogram, Longest, SCALE, Series};
@@ -69,16 +66,32 @@ fn labels(series: &Series, with: &With<'_>) -> Vec<Label> {
     labels
 }
 
+/// The exponents of the powers of two that are bounds, in nanoseconds: from a microsecond to two minutes. They are the same at
+/// all times, so that what is added up or compared is of the same buckets, whatever took how long so far.
+const EXPONENT_MIN: i32 = 10;
+const EXPONENT_MAX: i32 = 37;
+
+/// What is not longer than the first bound is in the first bucket, and what is longer than the last one in the count alone.
 fn distribution(histogram: &Histogram) -> Value {
+    let bounds = (EXPONENT_MIN..=EXPONENT_MAX).map(two_to);
+    let mut buckets: Vec<(f64, u64)> = bounds.map(|bound| (bound, 0)).collect();
     let (first, counts) = histogram.buckets();
-    let buckets = Exponential {
-        scale: SCALE,
-        zeros: (0.0, histogram.zeros()),
-        negative: (0, empty()),
-        positive: (first, counts.iter().copied()),
-    };
-    let sum = Some(histogram.sum() as f64);
-    Value::Distribution(buckets.distribution(histogram.count(), sum))
+    let zeros = (EXPONENT_MIN, histogram.zeros());
+    let counted = (first..).zip(counts).map(|(index, count)| {
+        let exponent = (index >> SCALE) + 1;
+        (exponent.max(EXPONENT_MIN), *count)
+    });
+    for (exponent, count) in counted.chain([zeros]) {
+        if let Some((_, of)) = buckets.get_mut((exponent - EXPONENT_MIN) as usize) {
+            *of = of.saturating_add(count);
+        }
+    }
+    Value::Distribution(Distribution {
+        buckets,
+        count: histogram.count(),
+        sum: Some(histogram.sum() as f64),
+        powers: None,
+    })
 }
 
 fn exemplar(longest: Longest) -> Exemplar {

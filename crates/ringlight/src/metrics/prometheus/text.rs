@@ -5,7 +5,8 @@
 use std::fmt::Write as _;
 
 use super::PrometheusFormat;
-use super::families::{Distribution, Exemplar, Families, Family, Label, Sample, Value};
+use super::buckets::Distribution;
+use super::families::{Exemplar, Families, Family, Label, Sample, Value};
 use super::names::{Kind, help, quoted};
 use crate::metrics::exemplars::Number;
 

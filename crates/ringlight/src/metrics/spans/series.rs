@@ -48,12 +48,12 @@ pub(in crate::metrics) struct Series {
     /// The one that was the longest the last time there was one.
     #[cfg(feature = "prometheus")]
     longest_before: Option<Longest>,
-    /// What is left of the spans that others stand for, since one counts as a whole number of them.
+    /// What is left of the spans that others stand for, since one counts as a whole number of them: 0..1.
     left: f64,
 }
 
 impl Series {
-    pub(super) const fn new(of: Option<(Arc<str>, SpanKind, StatusCode)>) -> Self {
+    pub(super) fn new(of: Option<(Arc<str>, SpanKind, StatusCode)>) -> Self {
         Self {
             of,
             duration: Histogram::new(),
@@ -62,11 +62,13 @@ impl Series {
             longest: None,
             #[cfg(feature = "prometheus")]
             longest_before: None,
-            left: 0.0,
+            // By lot: where series begin anew with every export, each loses on average what it began with.
+            left: fastrand::f64(),
         }
     }
 
-    /// How often a span counts that stands for `weight` of them, one at least: over all of them it adds up.
+    /// How often a span counts that stands for `weight` of them, one at least. Over all of a series it adds up to within one, and
+    /// over many series on average.
     fn times(&mut self, weight: f64) -> u64 {
         if weight <= 1.0 {
             return 1;

@@ -289,6 +289,31 @@ fn a_span_counts_as_many_times_as_it_stands_for_and_over_all_it_adds_up() {
     }
 }
 
+/// However few of them there are between two exports.
+#[test]
+fn what_a_span_stands_for_in_part_adds_up_over_intervals() {
+    const RATIO: f64 = 0.6;
+    const INTERVALS: u64 = 20_000;
+    fastrand::seed(7);
+    let span = bytes(header(ORDER, 10), |_| ());
+    for spans in [1, 2, 5] {
+        let mut rig = Rig::new();
+        let exact = spans as f64 / RATIO;
+        let mut counted = 0;
+        for _ in 0..INTERVALS {
+            for _ in 0..spans {
+                rig.add(&span, Some(1.0 / RATIO));
+            }
+            let taken = rig.table.take();
+            let count: u64 = taken.iter().map(|one| one.duration.count()).sum();
+            assert!((count as f64 - exact).abs() < 1.0, "{count} of {exact}");
+            counted += count;
+        }
+        let share = counted as f64 / (INTERVALS as f64 * exact);
+        assert!((0.99..=1.01).contains(&share), "{share}");
+    }
+}
+
 #[test]
 fn the_longest_span_since_the_last_time_is_kept() {
     let mut rig = Rig::new();

@@ -1,6 +1,6 @@
 import { expect, test } from '@playwright/test';
 
-import type { Status } from '../src/lib/api/types';
+import type { ClientLedger, LedgerCells, Status } from '../src/lib/api/types';
 import { someTrace, watch } from './support';
 
 test('the ledgers of both applications balance and agree with the backend', async ({ page, request }) => {
@@ -106,6 +106,70 @@ test('a client that was killed is not shown as if it went on', async ({ page, re
   const others = page.locator('#clients').getByRole('row').filter({ hasText: 'agent' });
   await expect(others.first()).toBeVisible();
   await expect(others.filter({ hasText: 'no goodbye' })).toHaveCount(0);
+});
+
+test('processes that have ended are folded away, but for one that disagrees, which is named', async ({
+  page,
+  request,
+}) => {
+  const complaints = watch(page);
+  await someTrace(request);
+  const cells = (part: Partial<LedgerCells>): LedgerCells => ({
+    submitted: 60,
+    recovered: 0,
+    exported: 60,
+    exported_recovered: 0,
+    rejected: 0,
+    dropped: {},
+    in_flight: 0,
+    spooled: 0,
+    balanced: true,
+    ...part,
+  });
+  const ended = (instance: string, traces: LedgerCells, stored: number): ClientLedger => ({
+    service: 'batch',
+    instance,
+    started_unix_nano: `${Date.now()}000000`,
+    last_report_unix_nano: `${Date.now() - 60_000}000000`,
+    final: true,
+    signals: { traces },
+    negative_durations: 0,
+    unmatched_exits: 0,
+    stored: { traces: stored },
+    threads: [],
+    ring_bytes: 0,
+    cost: null,
+    delivery: null,
+  });
+  const batches = [
+    ended('first-run', cells({}), 60),
+    ended('second-run', cells({ submitted: 47, exported: 40, dropped: { ring_full: 7 } }), 40),
+    ended('wrongone', cells({}), 58),
+  ];
+  await page.route('**/api/v1/status', async (route) => {
+    const response = await route.fetch();
+    const status = (await response.json()) as Status;
+    const clients = [...status.clients.filter(({ final }) => !final), ...batches];
+    await route.fulfill({ response, json: { ...status, clients } });
+  });
+  await page.goto('/health');
+  await expect(page.getByRole('main')).toContainText(
+    'batch wrongone, traces: the client says that it exported 60, and 58 are stored here.',
+  );
+  const rows = page.locator('#clients').getByRole('row').filter({ hasText: 'batch' });
+  await expect(rows).toHaveCount(1);
+  await expect(rows).toContainText('differs by 2');
+  const sum = page.locator('#clients').getByRole('row', { name: /2 processes that have ended/ });
+  for (const text of ['107', '100', 'ring full: 7', 'all 2 agree', 'last one 1 min ago']) {
+    await expect(sum).toContainText(text);
+  }
+  const fold = sum.getByRole('button');
+  await expect(fold).toHaveAttribute('aria-expanded', 'false');
+  await fold.click();
+  await expect(fold).toHaveAttribute('aria-expanded', 'true');
+  await expect(rows).toHaveCount(3);
+  await expect(rows.filter({ hasText: 'second-r' })).toContainText('1 min ago, final');
+  expect(complaints).toEqual([]);
 });
 
 test('what observing costs is shown, and threads unfold', async ({ page, request }) => {

@@ -54,6 +54,25 @@ test('a line for each value of an attribute, named in the table', async ({ page,
   await expect(page.getByRole('row', { name: /service\.name = agent/ })).toHaveCount(0);
 });
 
+test('menus show what the address asks for, whether it is in them or not', async ({ page, request }) => {
+  await sendMetrics(request, 'shop', {
+    name: `menus.${hex(4)}`,
+    gauge: { dataPoints: [{ timeUnixNano: millis(5000), asInt: '1' }] },
+  });
+  const chosen = (name: string) => page.getByRole('combobox', { name }).locator('option:checked');
+  const by = chosen('A line for each');
+  await page.goto('/metrics?by=service.name');
+  await expect(by).toHaveText('by service');
+  await page.goto('/metrics?by=host.name,service.name');
+  await expect(by).toHaveText('by host.name, service.name');
+  await page.getByRole('combobox', { name: 'A line for each' }).selectOption('by process');
+  await expect(page).toHaveURL(/by=resource\.service\.instance\.id/);
+  await expect(by).toHaveText('by process');
+  await page.goto('/metrics?service=nobody&agg=p42');
+  await expect(chosen('Service')).toHaveText('nobody');
+  await expect(chosen('Aggregation')).toHaveText('p42');
+});
+
 test('what cannot be asked for is told in the words of the backend', async ({ page }) => {
   await page.goto('/metrics?name=process.cpu.time&agg=p99');
   await expect(page.getByRole('alert')).toContainText('agg');

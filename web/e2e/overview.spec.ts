@@ -14,6 +14,13 @@ test('operations are the first thing shown, and their figures open examples', as
   const row = page.getByRole('row', { name: /agent\.turn/ });
   await expect(row).toBeVisible();
   await expect(page.getByRole('status')).toContainText(/spans of \d+ operations in \d+ services/);
+  // Lines have headings and words of their own.
+  for (const name of ['Rate over time Rate', 'Failed over time Failed', 'p95 over time p95']) {
+    await expect(page.getByRole('columnheader', { name })).toBeVisible();
+  }
+  await expect(
+    row.getByRole('img', { name: /^[\d,]+( to [\d,]+)? spans in each [\d.]+ m?s$/ }),
+  ).toBeVisible();
   await row.getByTitle(/^Open the longest/).click();
   await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}\?span=[0-9a-f]{16}/);
   await expect(page.getByRole('treeitem', { selected: true })).toContainText('agent.turn');
@@ -78,7 +85,11 @@ test('nothing in the time says what to do, and a narrow window shows cards', asy
   await page.setViewportSize({ width: 390, height: 800 });
   await page.getByRole('button', { name: 'Everything of the last 7 days' }).click();
   await expect(page.locator('[data-row]').first()).toBeVisible();
-  await expectNoSidewaysScroll(page);
+  // Also in windows between that and a wide one.
+  for (const width of [390, 780, 941, 1081]) {
+    await page.setViewportSize({ width, height: 800 });
+    await expectNoSidewaysScroll(page);
+  }
 });
 
 test('a time without an end is not offered where one is needed', async ({ page }) => {

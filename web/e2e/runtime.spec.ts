@@ -37,6 +37,7 @@ async function sendRuntime(request: APIRequestContext, service: string): Promise
     int('dealloc.total.count', 5),
     int('dealloc.total.bytes', 5120),
     int('alloc.total.net_bytes', -1024),
+    text('file.name', 'orders.csv'),
   ];
   const spans = [
     {
@@ -105,6 +106,10 @@ test('a span says what was allocated in it, and a trace what its process was doi
   const panel = page.getByRole('complementary', { name: 'Selected span' });
   await expect(panel.getByRole('row', { name: /Allocated/ })).toContainText('4 KiB in 4');
   await expect(panel.getByRole('row', { name: /Net/ })).toContainText('-1 KiB');
+  await expect(panel.getByTitle('alloc.bytes = 4096, alloc.count = 4')).toBeVisible();
+  // Once is enough: they are not among the attributes, too.
+  await expect(panel.locator('dt[title="file.name"]')).toBeVisible();
+  await expect(panel.locator('dt[title*="alloc."]')).toHaveCount(0);
   const meanwhile = page.getByRole('region', { name: 'Meanwhile' });
   await expect(meanwhile).toContainText('Messages in the channel');
   await expect(meanwhile).toContainText('3');

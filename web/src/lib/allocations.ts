@@ -1,4 +1,5 @@
 import type { Attribute } from './api/types';
+import { ALLOCATIONS } from './runtime';
 
 /** What was allocated and freed in a span: how often, how many bytes. */
 export interface Allocated {
@@ -13,11 +14,21 @@ export interface Allocations {
   own: Allocated;
   /** With everything within the span. */
   total: Allocated;
+  /** The other attributes: what is told of allocations is not told again among them. */
+  rest: Attribute[];
+}
+
+const KEYS = new Set<string>(ALLOCATIONS);
+
+/** Whether an attribute is one of those that tell of allocations; one of another type is somebody else's. */
+function isOurs({ key, type }: Attribute): boolean {
+  return type === 'int' && KEYS.has(key);
 }
 
 /** What the attributes of a span say of allocations; null where they say nothing. */
 export function allocationsOf(attributes: readonly Attribute[]): Allocations | null {
-  const values = new Map(attributes.map(({ key, value }) => [key, Number(value)]));
+  const ours = attributes.filter(isOurs);
+  const values = new Map(ours.map(({ key, value }) => [key, Number(value)]));
   const read = (within: string): Allocated => {
     const number = (key: string) => values.get(key) ?? 0;
     return {
@@ -29,5 +40,7 @@ export function allocationsOf(attributes: readonly Attribute[]): Allocations | n
     };
   };
   const isKnown = values.has('alloc.bytes') || values.has('alloc.total.bytes');
-  return isKnown ? { own: read(''), total: read('total.') } : null;
+  if (!isKnown) return null;
+  const rest = attributes.filter((attribute) => !isOurs(attribute));
+  return { own: read(''), total: read('total.'), rest };
 }

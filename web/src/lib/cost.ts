@@ -1,6 +1,6 @@
 import type { ClientCost, ClientDelivery, ClientLedger, SignalName, ThreadRow } from './api/types';
 import { bytes, duration, percent } from './format';
-import { sum } from './ledger';
+import { FOLDED_MIN, latestFirst, sum } from './ledger';
 
 export function memoryBytes({ memory }: ClientCost): number {
   return memory.rings_bytes + memory.buffers_bytes + memory.open_spans_bytes;
@@ -48,12 +48,25 @@ function each(delivery: ClientDelivery | undefined, of: string): string[] {
 
 /** Clients that say what observing costs them, or have rows by thread; by name, the latest first among equals. */
 export function observed(clients: readonly ClientLedger[]): ClientLedger[] {
-  return clients
-    .filter(({ cost, threads }) => cost !== null || threads.length > 0)
-    .sort(
-      (a, b) =>
-        a.service.localeCompare(b.service) || (a.last_report_unix_nano < b.last_report_unix_nano ? 1 : -1),
-    );
+  return clients.filter(({ cost, threads }) => cost !== null || threads.length > 0).sort(latestFirst);
+}
+
+/** Those that may still spend something, and those that have said their last, if there are enough of them to fold. */
+export function foldEnded(clients: readonly ClientLedger[]): {
+  running: ClientLedger[];
+  ended: ClientLedger[];
+} {
+  const ended = clients.filter(({ final }) => final);
+  if (ended.length < FOLDED_MIN) return { running: [...clients], ended: [] };
+  return { running: clients.filter(({ final }) => !final), ended };
+}
+
+/** What several clients spent together: `collectors 3.2 s of CPU time, 1.2 MiB sent`. */
+export function costSum(clients: readonly ClientLedger[]): string {
+  const add = (of: (cost: ClientCost) => number) =>
+    clients.reduce((total, { cost }) => total + (cost ? of(cost) : 0), 0);
+  const seconds = add((cost) => cost.collector_seconds);
+  return `collectors ${duration(seconds * 1e9)} of CPU time, ${bytes(add((cost) => cost.sent_bytes))} sent`;
 }
 
 /** Threads that are shown though they dropped nothing: the busiest. */

@@ -1,5 +1,7 @@
 import type { ClientLedger, LedgerCells, Nanos, SignalName, SignalStatus } from './api/types';
-import { millisOf } from './time';
+import { compareNanos, millisOf } from './time';
+
+const SIGNALS: readonly SignalName[] = ['traces', 'logs', 'metrics', 'profiles'];
 
 export function sum(counts: Record<string, number>): number {
   return Object.values(counts).reduce((total, value) => total + value, 0);
@@ -9,6 +11,11 @@ export function sum(counts: Record<string, number>): number {
 export function againstWill(dropped: Record<string, number>): number {
   const { tail_sampled: notSampled = 0, filtered = 0 } = dropped;
   return sum(dropped) - notSampled - filtered;
+}
+
+/** What came to a client: what its process recorded, and what an earlier one had left on disk. */
+export function received(cells: LedgerCells): number {
+  return cells.submitted + cells.recovered;
 }
 
 /** What must hold for a client: submitted + recovered = exported + rejected + dropped + in flight + spooled. */
@@ -74,18 +81,93 @@ export interface LedgerLine {
   stored: number | undefined;
 }
 
+/** The order of clients: by name, the latest first among equals. */
+export function latestFirst(a: ClientLedger, b: ClientLedger): number {
+  return a.service.localeCompare(b.service) || compareNanos(b.last_report_unix_nano, a.last_report_unix_nano);
+}
+
 /** One line a client and signal that has anything to tell, clients by name and the latest first among equals. */
 export function ledgerLines(clients: readonly ClientLedger[]): LedgerLine[] {
-  const sorted = [...clients].sort(
-    (a, b) =>
-      a.service.localeCompare(b.service) || (a.last_report_unix_nano < b.last_report_unix_nano ? 1 : -1),
-  );
+  const sorted = [...clients].sort(latestFirst);
   return sorted.flatMap((client) =>
-    (['traces', 'logs', 'metrics', 'profiles'] as const).flatMap((signal) => {
+    SIGNALS.flatMap((signal) => {
       const cells = client.signals[signal];
-      return cells && cells.submitted + cells.recovered > 0
-        ? [{ client, signal, cells, stored: client.stored[signal] }]
-        : [];
+      return cells && received(cells) > 0 ? [{ client, signal, cells, stored: client.stored[signal] }] : [];
     }),
   );
+}
+
+/** What the ledgers of several processes come to for one signal. */
+export interface LedgerSum {
+  signal: SignalName;
+  cells: LedgerCells;
+  stored: number;
+  /** Processes with anything of the signal, and those of them that count since before the backend started. */
+  processes: number;
+  earlier: number;
+  /** When the last of them reported last. */
+  last_report_unix_nano: Nanos;
+}
+
+/** The rows of the ledgers: those that are shown one by one, and those of processes that are over and done with. */
+export interface FoldedLedgers {
+  shown: LedgerLine[];
+  ended: LedgerLine[];
+  /** How many processes have ended. */
+  processes: number;
+  sums: LedgerSum[];
+}
+
+/** So many processes have to have ended to be folded: the sum of one would take as much room as itself. */
+export const FOLDED_MIN = 2;
+
+/** Folds away processes that have said their last and whose ledgers are right; what is wrong stays in sight. */
+export function foldEnded(lines: readonly LedgerLine[], backendStart: Nanos): FoldedLedgers {
+  const isWrong = (line: LedgerLine) => !line.cells.balanced || agreement(line, backendStart) === 'differ';
+  const wrong = new Set(lines.filter(isWrong).map(({ client }) => client));
+  const isOver = ({ client }: LedgerLine) => client.final && !wrong.has(client);
+  const ended = lines.filter(isOver);
+  const processes = new Set(ended.map(({ client }) => client)).size;
+  if (processes < FOLDED_MIN) return { shown: [...lines], ended: [], processes: 0, sums: [] };
+  return {
+    shown: lines.filter((line) => !isOver(line)),
+    ended,
+    processes,
+    sums: sumsOf(ended, backendStart),
+  };
+}
+
+function sumsOf(lines: readonly LedgerLine[], backendStart: Nanos): LedgerSum[] {
+  return SIGNALS.flatMap((signal) => {
+    const [first, ...rest] = lines.filter((line) => line.signal === signal);
+    if (!first) return [];
+    const all = [first, ...rest];
+    const reports = all.map(({ client }) => client.last_report_unix_nano).sort(compareNanos);
+    return [
+      {
+        signal,
+        cells: rest.reduce((total, { cells }) => added(total, cells), first.cells),
+        stored: all.reduce((total, { stored = 0 }) => total + stored, 0),
+        processes: all.length,
+        earlier: all.filter((line) => agreement(line, backendStart) === 'earlier').length,
+        last_report_unix_nano: reports.at(-1) ?? first.client.last_report_unix_nano,
+      },
+    ];
+  });
+}
+
+function added(a: LedgerCells, b: LedgerCells): LedgerCells {
+  const dropped = { ...a.dropped };
+  for (const [reason, value] of Object.entries(b.dropped)) dropped[reason] = (dropped[reason] ?? 0) + value;
+  return {
+    submitted: a.submitted + b.submitted,
+    recovered: a.recovered + b.recovered,
+    exported: a.exported + b.exported,
+    exported_recovered: a.exported_recovered + b.exported_recovered,
+    rejected: a.rejected + b.rejected,
+    dropped,
+    in_flight: a.in_flight + b.in_flight,
+    spooled: a.spooled + b.spooled,
+    balanced: a.balanced && b.balanced,
+  };
 }

@@ -2,8 +2,11 @@ import { describe, expect, it, vi } from 'vitest';
 
 import type { Aggregation, Metric, MetricData, MetricOverview, MetricSeries } from './api/types';
 import {
+  aggregationLabel,
+  axisMarks,
   columns,
   compact,
+  divisionsOf,
   exemplarValue,
   findMetric,
   hasOwnUnit,
@@ -14,6 +17,7 @@ import {
   seriesLabel,
   tickTime,
   unitLabel,
+  withAsked,
 } from './metrics';
 
 function metric(kind: Metric['kind'], unit: string): Metric {
@@ -74,6 +78,16 @@ describe('values of metrics', () => {
     ]);
   });
 
+  it.each<[Metric['kind'], string, Aggregation, number[], string[]]>([
+    ['histogram', 's', 'p99', [0, 0.0005, 0.001], ['0', '500 µs', '1 ms']],
+    ['gauge', 's', 'max', [-0, 60], ['0', '1 m 00 s']],
+    ['gauge', 'By', 'avg', [0, 1_048_576], ['0', '1 MiB']],
+    ['sum', 's', 'rate', [0, 0.5], ['0', '50 %']],
+    ['sum', '{request}', 'rate', [0, 20], ['0', '20/s']],
+  ])('on the scale of a %s in %s as %s: zero has no unit', (kind, unit, aggregation, marks, texts) => {
+    expect(axisMarks(metric(kind, unit), aggregation, marks)).toEqual(texts);
+  });
+
   it('shortens large numbers', () => {
     expect([0, 7, 9999, 10_000, 1_234_567, -2.5e9].map(compact)).toEqual([
       '0',
@@ -115,6 +129,40 @@ describe('metrics of one name', () => {
     expect(findMetric(all, new URLSearchParams('name=m'))).toBe(all[0]);
     expect(findMetric(all, new URLSearchParams('name=m&kind=sum'))).toBe(all[2]);
     expect(findMetric(all, new URLSearchParams('name=none'))).toBe(null);
+  });
+});
+
+describe('what an address asks for', () => {
+  const keys = ['cpu.mode', 'service.kind'];
+
+  it.each([
+    ['', '', 'all series together'],
+    ['resource.service.name', 'resource.service.name', 'by service'],
+    ['service.name', 'resource.service.name', 'by service'],
+    ['service.instance.id', 'resource.service.instance.id', 'by process'],
+    ['point.cpu.mode', 'point.cpu.mode', 'by cpu.mode'],
+    ['cpu.mode', 'point.cpu.mode', 'by cpu.mode'],
+    ['host.name', 'host.name', 'by host.name'],
+    ['resource.host.name', 'resource.host.name', 'by host.name'],
+    ['point.cpu.mode,service.name', 'point.cpu.mode,service.name', 'by cpu.mode, service.name'],
+    ['a\u202eb', 'a\u202eb', 'by a<U+202E>b'],
+  ])('%j is the choice %j, %s', (by, chosen, label) => {
+    const found = divisionsOf(keys, by);
+    expect(found.chosen).toBe(chosen);
+    const values = found.choices.map(({ value }) => value);
+    expect(new Set(values).size).toBe(values.length);
+    expect(found.choices.find(({ value }) => value === chosen)?.label).toBe(label);
+  });
+
+  it('is looked for on points first', () => {
+    expect(divisionsOf(['service.name'], 'service.name').chosen).toBe('point.service.name');
+  });
+
+  it('is in the menu', () => {
+    expect(withAsked(['a', 'b'], 'b')).toEqual(['a', 'b']);
+    expect(withAsked(['a', 'b'], 'c')).toEqual(['a', 'b', 'c']);
+    expect(withAsked(['a', 'b'], '')).toEqual(['a', 'b']);
+    expect(['p50', 'p42', 'toString'].map(aggregationLabel)).toEqual(['p50 (median)', 'p42', 'toString']);
   });
 });
 

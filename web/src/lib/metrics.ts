@@ -16,9 +16,45 @@ const AGGREGATIONS: Record<Aggregation, string> = {
   p99: 'p99',
 };
 
-/** An aggregation in words. */
-export function aggregationLabel(aggregation: Aggregation): string {
-  return AGGREGATIONS[aggregation];
+/** An aggregation in words; one that is not known, which an address may name, as it stands there. */
+export function aggregationLabel(aggregation: string): string {
+  return Object.hasOwn(AGGREGATIONS, aggregation)
+    ? AGGREGATIONS[aggregation as Aggregation]
+    : visible(aggregation);
+}
+
+/** What a menu offers, and what the address asks for where that is none of it: a menu shows what is asked. */
+export function withAsked(offered: readonly string[], asked: string): string[] {
+  return asked === '' || offered.includes(asked) ? [...offered] : [...offered, asked];
+}
+
+/** The choices of the menu that divides a metric, as values of `by` with words, and which of them the address means. */
+export interface Divisions {
+  choices: { value: string; label: string }[];
+  chosen: string;
+}
+
+/**
+ * What a metric with these attributes can be divided by. An address may name a key without `point.` or `resource.`,
+ * which the API looks for on points first, several keys, or one that is not listed; that is a choice, too.
+ */
+export function divisionsOf(keys: readonly string[], by: string): Divisions {
+  const choices = [
+    { value: '', label: 'all series together' },
+    { value: 'resource.service.name', label: 'by service' },
+    { value: 'resource.service.instance.id', label: 'by process' },
+    ...keys.map((key) => ({ value: `point.${key}`, label: `by ${visible(key)}` })),
+  ];
+  const isOffered = (value: string) => choices.some((choice) => choice.value === value);
+  const chosen = [by, `point.${by}`, `resource.${by}`].find(isOffered);
+  if (chosen !== undefined) return { choices, chosen };
+  const named = by.split(',').map((key) => visible(withoutScope(key.trim())));
+  return { choices: [...choices, { value: by, label: `by ${named.join(', ')}` }], chosen: by };
+}
+
+/** The key of an attribute as it is stored, of one that may say where to look for it. */
+function withoutScope(key: string): string {
+  return key.replace(/^(point|resource)\./, '');
 }
 
 /** Tells a metric from the others: the same name with another kind or unit is another one. */
@@ -81,6 +117,16 @@ export function metricValue(metric: Metric, aggregation: Aggregation, value: num
   return `${compact(value)}${plain}${each}`;
 }
 
+/** The marks of a chart's scale of values. Zero is without a unit: it would have the smallest, whatever the others have. */
+export function axisMarks(
+  metric: Metric,
+  aggregation: Aggregation,
+  marks: readonly (number | null)[],
+): string[] {
+  const text = (mark: number) => (mark === 0 ? '0' : metricValue(metric, aggregation, mark));
+  return marks.map((mark) => (mark === null ? '' : text(mark)));
+}
+
 /** Whether a metric without a dimension is a part of a whole, by its name; others are mostly counts of things. */
 function isPart(name: string): boolean {
   return /(^|[._])(utilization|ratio|fraction)$/i.test(name);
@@ -124,8 +170,7 @@ function digits(value: number): string {
 /** What tells one series from the others, if there are any. */
 export function seriesLabel(labels: readonly Attribute[], hasOthers = false): string {
   if (labels.length === 0) return hasOthers ? 'without the attribute' : 'all series together';
-  const name = (key: string) => key.replace(/^(point|resource)\./, '');
-  return labels.map(({ key, value }) => `${name(key)} = ${visible(String(value))}`).join(', ');
+  return labels.map(({ key, value }) => `${withoutScope(key)} = ${visible(String(value))}`).join(', ');
 }
 
 /** The same for a place where the keys are known: the values alone. */

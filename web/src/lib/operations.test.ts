@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 
 import type { Operation, Operations } from './api/types';
 import { counted, extent, filterOf, leastOf, measured, sumOf, totalOf } from './operations';
-import { filled, linePath } from './sparkline';
+import { duration } from './format';
+import { filled, linePath, lineText } from './sparkline';
 
 const nanos = (second: number) => `${second}000000000`;
 
@@ -129,5 +130,22 @@ describe('lines', () => {
       { x: 1, y: 5 },
       { x: 2, y: 0 },
     ]);
+  });
+});
+
+describe('lines in words', () => {
+  const points = (...values: number[]) => values.map((y, x) => ({ x, y }));
+
+  it.each([
+    [[3, 12, 5], '3 to 12 spans in each 10 s'],
+    [[4, 4], '4 spans in each 10 s'],
+    [[0], '0 spans in each 10 s'],
+    [[], ''],
+  ])('%j is %s', (values, text) => {
+    expect(lineText(points(...values), String, 'spans in each 10 s')).toBe(text);
+  });
+
+  it('have units', () => {
+    expect(lineText(points(2e6, 3.5e9), duration, 'in each 10 s')).toBe('2 ms to 3.5 s in each 10 s');
   });
 });

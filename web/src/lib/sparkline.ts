@@ -45,3 +45,11 @@ export function filled(
   for (let x = first; x < end && points.length < 2000; x += step) points.push({ x, y: known.get(x) ?? 0 });
   return points;
 }
+
+/** What a line shows, in words: `3 to 12 spans in each 10 s`; empty of none. */
+export function lineText(points: readonly Point[], text: (y: number) => string, of: string): string {
+  if (points.length === 0) return '';
+  const values = points.map(({ y }) => y);
+  const [least, most] = [text(Math.min(...values)), text(Math.max(...values))];
+  return `${least === most ? least : `${least} to ${most}`} ${of}`;
+}

@@ -134,7 +134,7 @@ export function titleOf(name: string, prefix: string): string {
 }
 
 /** Attributes that say what was allocated: in a span itself, and with everything within it. */
-const ALLOCATIONS = [
+export const ALLOCATIONS = [
   'alloc.bytes',
   'alloc.count',
   'alloc.net_bytes',

@@ -72,6 +72,7 @@ mod destination_config;
 mod encode;
 mod export;
 mod inbox;
+mod lent;
 mod mark;
 mod meter;
 mod metrics;
@@ -106,6 +107,7 @@ pub use destination_config::{DestinationConfig, DestinationSpoolMode};
 pub use export::{
     BatchId, EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed,
 };
+pub use lent::Lent;
 pub use mark::{in_pipeline, mark_thread, outside_pipeline, within_pipeline};
 pub use meter::{Governor, Measured, Meter};
 pub use metrics::CollectorMetrics;

@@ -8,7 +8,8 @@ use crate::record::{LogRecord, Record, Slice, ThreadName};
 /// Sees every record as it comes out of the rings, on the collector's thread.
 ///
 /// A sink may write to a terminal or a file; while it waits, nothing is drained and nothing is sent to
-/// any destination, so it should gather what it is shown and write it on a thread of its own. One that panics is called no
+/// any destination, so it should gather what it is shown and write it on a thread of its own, to which it may be
+/// [`Lent`](crate::Lent). One that panics is called no
 /// more, of which a [`Notice`](crate::Notice) tells.
 pub trait RecordSink: Send {
     /// One record. Nothing of it may be kept.

@@ -48,15 +48,64 @@ pub struct PublishedThread {
     thread: Mutex<Option<Thread>>,
 }
 
-static PLACES: [PublishedThread; THREADS_MAX] = [const { PublishedThread::new() }; THREADS_MAX];
-/// Places that were ever taken are before this one. Relaxed, as a place says itself whether it is taken.
-static PLACES_USED: AtomicUsize = AtomicUsize::new(0);
+static PLACES: Places<THREADS_MAX> = Places::new();
 /// How many want to see. Relaxed: who reads it late begins to publish a little later.
 static WATCHES: AtomicUsize = AtomicUsize::new(0);
+
+/// All places.
+#[derive(Debug)]
+struct Places<const COUNT: usize> {
+    places: [PublishedThread; COUNT],
+    /// Places that were ever taken are before this one. Relaxed, as a place says itself whether it is taken.
+    used: AtomicUsize,
+    /// How many are taken, so that a thread for which there is none does not look at each of them whenever it enters a span.
+    /// Relaxed, and changed after the place itself: who reads it in between looks in vain, or once more later.
+    taken_count: AtomicUsize,
+}
 
 thread_local! {
     /// The thread's place, if it has one.
     static HERE: Cell<Option<&'static PublishedThread>> = const { Cell::new(None) };
+}
+
+impl<const COUNT: usize> Places<COUNT> {
+    const fn new() -> Self {
+        Self {
+            places: [const { PublishedThread::new() }; COUNT],
+            used: AtomicUsize::new(0),
+            taken_count: AtomicUsize::new(0),
+        }
+    }
+
+    /// Takes a place, if there is one.
+    fn take(&self) -> Option<&PublishedThread> {
+        if self.taken_count.load(Ordering::Relaxed) >= COUNT {
+            return None;
+        }
+        let (index, place) = self.places.iter().enumerate().find(|(_, place)| {
+            // Relaxed, first, so as not to write to every place. Acquire pairs with the `Release` in
+            // `give_back`: the place is as it was left.
+            !place.is_taken.load(Ordering::Relaxed) && !place.is_taken.swap(true, Ordering::Acquire)
+        })?;
+        self.taken_count.fetch_add(1, Ordering::Relaxed);
+        self.used.fetch_max(index + 1, Ordering::Relaxed);
+        Some(place)
+    }
+
+    /// Gives one back that was taken.
+    fn give_back(&self, place: &PublishedThread) {
+        // Pairs with the `Acquire` in `take`.
+        place.is_taken.store(false, Ordering::Release);
+        self.taken_count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Those that are taken, each with its number.
+    fn taken(&self) -> impl Iterator<Item = (usize, &PublishedThread)> {
+        let used = self.used.load(Ordering::Relaxed);
+        let places = self.places.iter().take(used).enumerate();
+        // Relaxed: a place that is given up or taken at the moment may be seen either way.
+        places.filter(|(_, place)| place.is_taken.load(Ordering::Relaxed))
+    }
 }
 
 impl PublishedThread {
@@ -151,16 +200,10 @@ pub fn publish_thread(note: impl FnOnce() -> u64) -> Option<&'static PublishedTh
     if let Some(place) = published_here() {
         return Some(place);
     }
-    let place = PLACES.iter().enumerate().find(|(_, place)| {
-        // Relaxed, first, so as not to write to every place. Acquire pairs with the `Release` in
-        // `withdraw_thread`: the place is as it was left.
-        !place.is_taken.load(Ordering::Relaxed) && !place.is_taken.swap(true, Ordering::Acquire)
-    });
-    let (index, place) = place?;
+    let place = PLACES.take()?;
     place.set_note(note());
     place.set(0, 0);
     *place.lock() = Some(std::thread::current());
-    PLACES_USED.fetch_max(index + 1, Ordering::Relaxed);
     let _ = HERE.try_with(|here| here.set(Some(place)));
     Some(place)
 }
@@ -171,8 +214,7 @@ pub fn withdraw_thread() {
         place.set(0, 0);
         place.set_note(0);
         *place.lock() = None;
-        // Pairs with the `Acquire` in `publish_thread`.
-        place.is_taken.store(false, Ordering::Release);
+        PLACES.give_back(place);
     }
 }
 
@@ -196,10 +238,7 @@ pub fn published_here() -> Option<&'static PublishedThread> {
 
 /// The places that are taken, each with its number, below [`THREADS_MAX`].
 pub fn published_threads() -> impl Iterator<Item = (usize, &'static PublishedThread)> {
-    let used = PLACES_USED.load(Ordering::Relaxed);
-    let places = PLACES.iter().take(used).enumerate();
-    // Relaxed: a place that is given up or taken at the moment may be seen either way.
-    places.filter(|(_, place)| place.is_taken.load(Ordering::Relaxed))
+    PLACES.taken()
 }
 
 #[cfg(test)]
@@ -268,6 +307,20 @@ mod tests {
         for _ in 0..2 * THREADS_MAX {
             places();
         }
+    }
+
+    #[test]
+    fn where_all_places_are_taken_none_is_looked_at() {
+        let places = Places::<2>::new();
+        let [first, second] = [(); 2].map(|()| places.take().unwrap());
+        assert!(!std::ptr::eq(first, second) && places.taken().count() == 2);
+        // Somebody who looked would find this one.
+        first.is_taken.store(false, Ordering::Relaxed);
+        assert!(places.take().is_none());
+        first.is_taken.store(true, Ordering::Relaxed);
+        places.give_back(first);
+        assert!(std::ptr::eq(places.take().unwrap(), first));
+        assert!(places.take().is_none());
     }
 
     #[test]

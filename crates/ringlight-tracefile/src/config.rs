@@ -39,7 +39,8 @@ pub struct TraceFileConfig {
     pub counters: Option<Box<dyn CounterSource>>,
     /// How often counters are read. Default: a second.
     pub counter_interval: Duration,
-    /// Is told what a person should know. Default: nobody is.
+    /// Is told what a person should know, on the thread that writes. One that panics is as good as one that has spoken.
+    /// Default: nobody is.
     pub on_notice: Arc<dyn Fn(&TraceFileNotice) + Send + Sync>,
 }
 
@@ -112,16 +113,17 @@ pub enum TraceFileError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TraceFileNotice {
-    /// Events cannot be written. It is said once, until they can be again.
+    /// Events cannot be written. It is said once, until they can be again, and at most once a minute.
     Failing {
         /// Where.
         path: PathBuf,
         /// Why.
         error: std::io::Error,
     },
-    /// Events are written again, or it is the end.
+    /// Events are missing, and others are written, or it is the end. It is said at once, then every minute while it goes
+    /// on, once it is over, and at the end.
     Lost {
-        /// Events that are missing.
+        /// How many, since it was said last.
         events: u64,
     },
 }

@@ -6,6 +6,7 @@
 //! takes; so the first two slices of each open span are kept back until then, for up to about a second.
 
 mod open;
+mod pen;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -15,6 +16,8 @@ use ringlight_collector::record::{LogRecord, Record, Slice, SpanRecord, ThreadNa
 use ringlight_model::{CallsiteRegistry, Severity, SpanId};
 
 use open::{Kept, Live, Log, Opened, time_of};
+pub(crate) use pen::Buffer;
+use pen::Pen;
 
 use crate::format::{Event, Flow, Format, Ids, Time};
 use crate::meaning::{Args, Callsites, message, span_name};
@@ -30,10 +33,6 @@ const WAITING_BYTES_MAX: usize = 4 << 20;
 const LOOKS_KEPT: u64 = 4;
 /// Spans that closed last, as far as they are told apart by the lowest bits of their ids.
 const CLOSED: usize = 4096;
-/// Bytes that wait to be written at most.
-pub(crate) const BUFFER_BYTES_MAX: usize = 4 << 20;
-/// Bytes of a buffer that are kept for what is drawn next.
-const BUFFER_BYTES_KEPT: usize = 1 << 20;
 /// Threads whose names are kept for the next file: one more takes the place of that which was in a span longest ago.
 const THREADS_MAX: usize = 4096;
 
@@ -43,6 +42,8 @@ pub(crate) struct Drawing {
     include_args: bool,
     callsites: Callsites,
     threads: HashMap<u64, Thread, RandomState>,
+    /// Whether names of threads may be missing in the file.
+    are_names_lost: bool,
     /// The thread that was in a span last, if that is noted of it; zero if not.
     noted: u64,
     /// What came last, if it is all there is of its span: the span itself mostly comes next.
@@ -60,21 +61,6 @@ pub(crate) struct Drawing {
     looks: u64,
 }
 
-/// Draws events into the buffer.
-struct Pen {
-    format: Format,
-    buffer: Buffer,
-}
-
-/// What is to be written.
-#[derive(Debug, Default)]
-pub(crate) struct Buffer {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) events: u64,
-    /// Events that found no room.
-    pub(crate) dropped: u64,
-}
-
 /// A thread that has a name.
 struct Thread {
     name: String,
@@ -88,36 +74,6 @@ impl std::fmt::Debug for Drawing {
     }
 }
 
-impl Pen {
-    #[inline]
-    fn draw(&mut self, event: &Event<'_>) {
-        let Buffer {
-            bytes,
-            events,
-            dropped,
-        } = &mut self.buffer;
-        if bytes.len() >= BUFFER_BYTES_MAX {
-            *dropped += 1;
-        } else {
-            *events += 1;
-            self.format.event(bytes, event);
-        }
-    }
-}
-
-impl Buffer {
-    /// The same, of which nothing is to be written any more, and the memory.
-    pub(crate) fn emptied(mut self) -> Self {
-        self.bytes.clear();
-        self.bytes.shrink_to(BUFFER_BYTES_KEPT);
-        Self {
-            bytes: self.bytes,
-            events: 0,
-            dropped: 0,
-        }
-    }
-}
-
 impl Drawing {
     pub(crate) fn new(format: Format, include_args: bool) -> Self {
         Self {
@@ -128,6 +84,7 @@ impl Drawing {
                 buffer: Buffer::default(),
             },
             threads: HashMap::default(),
+            are_names_lost: false,
             noted: 0,
             last: None,
             live: HashMap::default(),
@@ -138,9 +95,21 @@ impl Drawing {
         }
     }
 
-    /// Takes what is to be written, and goes on with an empty buffer.
+    /// Takes what is to be written, and goes on with an empty buffer. Where names of threads were lost, it begins with all
+    /// of them, beyond its bound.
     pub(crate) fn take(&mut self, empty: Buffer) -> Buffer {
-        std::mem::replace(&mut self.pen.buffer, empty)
+        let mut buffer = std::mem::replace(&mut self.pen.buffer, empty);
+        if !buffer.bytes.is_empty() && std::mem::take(&mut self.are_names_lost) {
+            let mut names = Vec::new();
+            self.name_threads(&mut names);
+            buffer.bytes.splice(0..0, names);
+        }
+        buffer
+    }
+
+    /// What was taken was not written.
+    pub(crate) fn note_lost(&mut self) {
+        self.are_names_lost = true;
     }
 
     pub(crate) fn len_bytes(&self) -> usize {
@@ -151,11 +120,15 @@ impl Drawing {
     pub(crate) fn beginning(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.pen.format.begin(&mut out);
+        self.name_threads(&mut out);
+        out
+    }
+
+    fn name_threads(&self, out: &mut Vec<u8>) {
         for (thread, Thread { name, .. }) in &self.threads {
             let thread = *thread;
-            (self.pen.format).event(&mut out, &Event::Thread { thread, name });
+            (self.pen.format).event(out, &Event::Thread { thread, name });
         }
-        out
     }
 
     /// How a file ends.
@@ -165,13 +138,11 @@ impl Drawing {
         out
     }
 
+    /// Its name is no event that is lost where it finds no room: it comes later.
     pub(crate) fn thread(&mut self, thread: &ThreadName<'_>) {
         let name = thread.name.to_str();
         let thread = thread.thread;
-        self.pen.draw(&Event::Thread {
-            thread,
-            name: &name,
-        });
+        self.are_names_lost |= !self.pen.draw_name(thread, &name);
         if self.threads.len() >= THREADS_MAX && !self.threads.contains_key(&thread) {
             // It takes less time than to start a thread.
             let oldest = self.threads.iter().min_by_key(|(_, thread)| thread.seen);

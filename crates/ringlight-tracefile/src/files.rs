@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -71,14 +71,31 @@ impl Names {
     }
 }
 
+/// Where the bytes of a file go.
+pub(crate) trait Medium: io::Write + std::fmt::Debug + Send {
+    /// Cuts off what is behind so many bytes.
+    ///
+    /// # Errors
+    /// It is still there.
+    fn set_len(&self, len_bytes: u64) -> io::Result<()>;
+}
+
+impl Medium for File {
+    fn set_len(&self, len_bytes: u64) -> io::Result<()> {
+        Self::set_len(self, len_bytes)
+    }
+}
+
 /// A file that is being written.
 #[derive(Debug)]
 pub(crate) struct Output {
-    file: File,
+    pub(crate) file: Box<dyn Medium>,
     pub(crate) path: PathBuf,
     /// Bytes in it that are whole events.
     pub(crate) len_bytes: u64,
     pub(crate) since: Instant,
+    /// Whether an event that was written in part may be at its end: nothing is to follow that.
+    pub(crate) is_torn: bool,
 }
 
 impl Output {
@@ -106,10 +123,11 @@ impl Output {
             }
         };
         let mut output = Self {
-            file,
+            file: Box::new(file),
             path,
             len_bytes: 0,
             since: now,
+            is_torn: false,
         };
         if let Err(error) = output.append(beginning) {
             // A file without a beginning is none.
@@ -120,7 +138,7 @@ impl Output {
         Ok(output)
     }
 
-    /// Appends all of it, or nothing: what is in the file stays whole.
+    /// Appends all of it, or nothing: what is in the file stays whole, unless it [is torn](Self::is_torn) afterwards.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self.file.write_all(bytes) {
             Ok(()) => {
@@ -128,7 +146,7 @@ impl Output {
                 Ok(())
             }
             Err(error) => {
-                let _ = self.file.set_len(self.len_bytes);
+                self.is_torn |= self.file.set_len(self.len_bytes).is_err();
                 Err(error)
             }
         }

@@ -4,7 +4,8 @@
 //! on the collector's thread into memory, and a thread of its own writes that to a file several times a second. What
 //! has been written stays whole whatever becomes of the process: there is no end that a file needs.
 //!
-//! - A span that was on one thread for all of its life is a slice of that thread, with its fields.
+//! - A span that was on one thread for all of its life, but for a hundredth of it or 5 µs, is a slice of that thread, with
+//!   its fields.
 //! - A span that was not, such as a future that a runtime polls, is a slice wherever a thread was in it, which are shown
 //!   to follow each other, and a track of its own for its life, with its fields.
 //! - A span that another thread was in than that which opened it is shown to follow from there.
@@ -13,7 +14,8 @@
 //! - What a [`CounterSource`] reads is a track for each counter.
 //!
 //! Nothing waits for the disk. 4 MiB of events wait to be written at most; what finds no room there, or none on the
-//! disk, is counted, and a [`TraceFileNotice`] tells of it once, and once more when it goes on.
+//! disk, is counted, and a [`TraceFileNotice`] tells of it: at once, every minute while it goes on, and when it is over. Names of
+//! threads that were among it are written again.
 //!
 //! It must not know where records come from.
 //!

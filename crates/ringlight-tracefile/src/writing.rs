@@ -1,10 +1,12 @@
 //! The thread that writes, and what it shares with the one that draws.
+//!
+//! The drawing is with one of them at a time: it is [`Lent`] to the collector's during a pass over the rings.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ringlight_collector::mark_thread;
+use ringlight_collector::{Lent, mark_thread};
 use ringlight_model::CallsiteRegistry;
 
 use crate::config::{CounterSource, TraceFileConfig, TraceFileError, TraceFileNotice};
@@ -16,72 +18,58 @@ use crate::format::{Format, Process};
 const INTERVAL: Duration = Duration::from_millis(250);
 const FILE_BYTES_MIN: u64 = 64 * 1024;
 const FILE_TIME_MIN: Duration = Duration::from_secs(1);
+/// How long a person is told no more of something, though it goes on.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+/// It is over when nothing has been lost for as long.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// What both threads share.
-///
-/// The drawing is with one of them at a time: with the collector's during a pass over the rings.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    drawing: Lent<Box<Drawing>>,
     state: Mutex<State>,
     /// There is much to write; it is over; all is written.
     changed: Condvar,
-    /// The drawing is there again.
-    is_back: Condvar,
 }
 
+#[derive(Debug, Default)]
 struct State {
-    /// Not there during a pass over the rings.
-    drawing: Option<Box<Drawing>>,
-    /// Whether the thread that writes waits for the end of the pass.
-    is_awaited: bool,
     is_roused: bool,
     is_over: bool,
     is_written: bool,
 }
 
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
-            .field("is_over", &self.is_over)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A drawing that was left in the middle is an event short.
+        // All of it is whole at any time.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The drawing, for a pass over the rings; to be [given back](Self::give_back).
     pub(crate) fn borrow_drawing(&self) -> Option<Box<Drawing>> {
-        self.lock().drawing.take()
+        self.drawing.borrow()
     }
 
     /// Gives the drawing back at the end of a pass, and rouses the thread if so much is to be written.
     pub(crate) fn give_back(&self, drawing: Box<Drawing>, rouse_bytes: usize) {
-        let mut state = self.lock();
-        if drawing.len_bytes() >= rouse_bytes && !state.is_roused {
-            state.is_roused = true;
-            self.changed.notify_all();
-        }
-        state.drawing = Some(drawing);
-        if std::mem::take(&mut state.is_awaited) {
-            self.is_back.notify_all();
+        let is_much = drawing.len_bytes() >= rouse_bytes;
+        self.drawing.give_back(drawing);
+        if is_much {
+            let mut state = self.lock();
+            if !std::mem::replace(&mut state.is_roused, true) {
+                self.changed.notify_all();
+            }
         }
     }
 
-    /// Calls with the drawing, at the end of the pass that goes on, which takes some milliseconds.
-    fn with_drawing<R>(&self, call: impl FnOnce(&mut Drawing) -> R) -> R {
-        let mut state = self.lock();
-        loop {
-            if let Some(drawing) = &mut state.drawing {
-                return call(drawing);
-            }
-            state.is_awaited = true;
-            let waited = self.is_back.wait(state);
-            state = waited.unwrap_or_else(PoisonError::into_inner);
-        }
+    /// Calls with the drawing: at once, or at the end of the pass that goes on, which takes some milliseconds. What panics
+    /// there gives nothing.
+    fn with_drawing<R: Default + Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut Drawing) -> R + Send + 'static,
+    ) -> R {
+        let answer = (self.drawing).ask(Duration::MAX, |drawing| call(drawing));
+        answer.unwrap_or_default()
     }
 
     /// Has everything written, and waits for it, for so long.
@@ -151,15 +139,9 @@ fn prepare(
         source,
     })?;
     let shared = Arc::new(Shared {
-        state: Mutex::new(State {
-            drawing: Some(Box::new(drawing)),
-            is_awaited: false,
-            is_roused: false,
-            is_over: false,
-            is_written: false,
-        }),
+        drawing: Lent::new(Box::new(drawing)),
+        state: Mutex::default(),
         changed: Condvar::new(),
-        is_back: Condvar::new(),
     });
     Ok(Writing {
         shared,
@@ -175,7 +157,9 @@ fn prepare(
         looked_at: now,
         on_notice: config.on_notice,
         is_failing: false,
+        told: Told::default(),
         lost: 0,
+        lost_at: now,
     })
 }
 
@@ -195,9 +179,22 @@ struct Writing {
     counters_at: Option<Instant>,
     looked_at: Instant,
     on_notice: Arc<dyn Fn(&TraceFileNotice) + Send + Sync>,
+    /// Whether the last writing failed.
     is_failing: bool,
+    told: Told,
     /// Events that are missing, and of which nobody was told.
     lost: u64,
+    /// When the last of them came to be.
+    lost_at: Instant,
+}
+
+/// What a person was told, and when.
+#[derive(Debug, Default)]
+struct Told {
+    failing_at: Option<Instant>,
+    lost_at: Option<Instant>,
+    /// Whether they still take it that it fails.
+    believes_failing: bool,
 }
 
 /// Says that all is written, however the thread ends.
@@ -231,18 +228,20 @@ impl Writing {
         self.look(is_over, now);
         let buffer = self.shared.with_drawing(|drawing| drawing.take(empty));
         self.write(&buffer, now);
+        self.tell_lost(now);
         buffer.emptied()
     }
 
     /// Has what waits drawn that has waited long enough.
     fn look(&mut self, is_over: bool, now: Instant) {
-        let callsites = &self.callsites;
+        let callsites = Arc::clone(&self.callsites);
         if is_over {
             self.shared
-                .with_drawing(|drawing| drawing.finish(callsites));
+                .with_drawing(move |drawing| drawing.finish(&callsites));
         } else if now.saturating_duration_since(self.looked_at) >= INTERVAL {
             self.looked_at = now;
-            self.shared.with_drawing(|drawing| drawing.look(callsites));
+            self.shared
+                .with_drawing(move |drawing| drawing.look(&callsites));
         }
     }
 
@@ -262,7 +261,7 @@ impl Writing {
             counters
         }));
         self.counters = reading.ok();
-        self.shared.with_drawing(|drawing| {
+        self.shared.with_drawing(move |drawing| {
             for (name, unit, value) in read {
                 drawing.counter(&name, &unit, time, value);
             }
@@ -270,7 +269,7 @@ impl Writing {
     }
 
     fn write(&mut self, buffer: &Buffer, now: Instant) {
-        self.lost += buffer.dropped;
+        self.note_lost(buffer.dropped, now);
         if self.is_full(buffer.bytes.len(), now) {
             self.rotate();
         }
@@ -278,14 +277,28 @@ impl Writing {
             return;
         }
         match self.append(&buffer.bytes, now) {
-            Ok(()) => {
-                self.is_failing = false;
-                self.tell_lost();
-            }
+            Ok(()) => self.is_failing = false,
             Err(error) => {
-                self.lost += buffer.events;
-                self.tell_failing(error);
+                self.is_failing = true;
+                self.note_lost(buffer.events, now);
+                self.shared.with_drawing(Drawing::note_lost);
+                self.tell_failing(error, now);
+                self.leave_torn();
             }
+        }
+    }
+
+    fn note_lost(&mut self, events: u64, now: Instant) {
+        if events > 0 {
+            self.lost += events;
+            self.lost_at = now;
+        }
+    }
+
+    /// Leaves a file as it is whose end could not be mended. The next one is begun where there is something to write.
+    fn leave_torn(&mut self) {
+        if self.output.take_if(|output| output.is_torn).is_some() {
+            self.prune();
         }
     }
 
@@ -316,6 +329,10 @@ impl Writing {
     /// Ends the file. The next one is begun where there is something to write.
     fn rotate(&mut self) {
         self.end_file();
+        self.prune();
+    }
+
+    fn prune(&mut self) {
         let (limit, more) = (self.directory_bytes_max, self.file_bytes_max);
         files::prune(&mut self.names, limit, more);
     }
@@ -330,23 +347,46 @@ impl Writing {
 
     fn finish(&mut self) {
         self.end_file();
-        self.tell_lost();
-    }
-
-    fn tell_failing(&mut self, error: std::io::Error) {
-        if !std::mem::replace(&mut self.is_failing, true) {
-            let path = self.output.as_ref().map(|output| output.path.clone());
-            let path = path.unwrap_or_else(|| self.names.directory().to_owned());
-            (self.on_notice)(&TraceFileNotice::Failing { path, error });
+        if self.lost > 0 {
+            self.tell(&TraceFileNotice::Lost { events: self.lost });
         }
     }
 
-    fn tell_lost(&mut self) {
-        let events = std::mem::take(&mut self.lost);
-        if events > 0 {
-            (self.on_notice)(&TraceFileNotice::Lost { events });
+    /// Tells that it cannot be written, unless that is known, or was said just now.
+    fn tell_failing(&mut self, error: std::io::Error, now: Instant) {
+        if self.told.believes_failing || !is_due(self.told.failing_at, now) {
+            return;
         }
+        self.told.believes_failing = true;
+        self.told.failing_at = Some(now);
+        let path = self.output.as_ref().map(|output| output.path.clone());
+        let path = path.unwrap_or_else(|| self.names.directory().to_owned());
+        self.tell(&TraceFileNotice::Failing { path, error });
     }
+
+    /// Tells what is missing, where it can be written: at once, every minute while it goes on, and once it is over.
+    fn tell_lost(&mut self, now: Instant) {
+        if self.is_failing {
+            return;
+        }
+        let is_over = now.saturating_duration_since(self.lost_at) >= QUIET;
+        if self.lost > 0 && (is_over || is_due(self.told.lost_at, now)) {
+            let events = std::mem::take(&mut self.lost);
+            self.told.lost_at = Some(now);
+            self.tell(&TraceFileNotice::Lost { events });
+        }
+        self.told.believes_failing &= self.lost > 0;
+    }
+
+    /// Whoever is told may panic.
+    fn tell(&self, notice: &TraceFileNotice) {
+        let _ = catch_unwind(AssertUnwindSafe(|| (self.on_notice)(notice)));
+    }
+}
+
+/// Whether a person may be told again of what they were told then.
+fn is_due(told_at: Option<Instant>, now: Instant) -> bool {
+    told_at.is_none_or(|at| now.saturating_duration_since(at) >= TELL_AGAIN)
 }
 
 #[cfg(test)]

@@ -38,7 +38,8 @@ impl CounterSource for Counters {
             process.read(each);
         }
         for group in groups() {
-            let name = format!("channel {}", group.name());
+            // Channels of several types may have one name.
+            let name = format!("channel {} ({})", group.name(), group.kind().as_str());
             each(&name, "messages", group.queue_depth() as f64);
         }
     }

@@ -8,11 +8,13 @@
 )]
 
 mod child;
+mod packets;
 
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use packets::packets;
 use ringlight::{Builder, ManualTime, TraceFileConfig};
 use ringlight_collector::record::{Item, KeyRef, Record, ValueRef};
 use ringlight_model::CallsiteRegistry;
@@ -373,11 +375,15 @@ fn counters_are_tracks_of_their_own() {
         let (sender, _receiver) = ringlight::channel::mpsc::named("orders", 8);
         sender.try_send(1).unwrap();
         sender.try_send(2).unwrap();
+        // Another one of that name, in which nothing is.
+        let _other = ringlight::channel::oneshot::named::<u8>("orders");
         // Those that are read first may be of before, and those last of after.
         wait_for(directory, "\"messages\":2", 2);
     });
-    let waiting = of(&events, "C", "channel orders");
+    let waiting = of(&events, "C", "channel orders (mpsc)");
     assert!(waiting.iter().any(|one| one["args"]["messages"] == 2));
+    let other = of(&events, "C", "channel orders (oneshot)");
+    assert!(!other.is_empty() && other.iter().all(|one| one["args"]["messages"] == 0));
     if cfg!(target_os = "linux") {
         let memory = of(&events, "C", "memory");
         assert!(memory[0]["args"]["bytes"].as_f64().unwrap() > 100_000.0);
@@ -554,33 +560,86 @@ fn only_the_user_may_read_them() {
     assert_eq!(mode(&file.path()), 0o600);
 }
 
-#[test]
-fn after_kill_9_a_file_has_all_but_the_last_moment() {
+/// The file of a process that was killed once its file had a span.
+fn file_after_kill_9(format: &str, has_span: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().to_str().unwrap();
     let child = child::start(
         &mut Command::new(child::program("endings")),
         "signal",
-        &[("RINGLIGHT_TRACE_DIR", path)],
+        &[
+            ("RINGLIGHT_TRACE_DIR", path),
+            ("RINGLIGHT_TRACE_FORMAT", format),
+        ],
     );
     let until = Instant::now() + LONG;
-    let has_slice = || {
-        files(directory.path())
-            .iter()
-            .any(|file| !of(&events(file), "X", "ending").is_empty())
-    };
-    while !has_slice() {
+    while !files(directory.path()).iter().any(|file| has_span(file)) {
         assert!(Instant::now() < until, "the slice is not written");
         std::thread::sleep(Duration::from_millis(20));
     }
     child::signal(child.id(), "KILL");
     child::end(child);
-    let files = files(directory.path());
-    let events = events(&files[0]);
+    files(directory.path()).remove(0)
+}
+
+#[test]
+fn after_kill_9_a_file_has_all_but_the_last_moment() {
+    let has_span = |file: &[u8]| !of(&events(file), "X", "ending").is_empty();
+    let file = file_after_kill_9("json", has_span);
+    let events = events(&file);
     assert_eq!(of(&events, "X", "ending").len(), 1);
     assert_eq!(of(&events, "i", "about to end \u{1b}[31m in red").len(), 1);
     // There was nobody to end the array; viewers do not ask for it.
-    assert!(!files[0].ends_with(b"]\n"));
+    assert!(!file.ends_with(b"]\n"));
+}
+
+#[test]
+fn after_kill_9_all_whole_packets_of_a_file_can_be_read() {
+    // `TracePacket`, `TrackEvent`, `TrackDescriptor` and `ThreadDescriptor`.
+    const TRACK_EVENT: u64 = 11;
+    const TRACK_DESCRIPTOR: u64 = 60;
+    const TYPE: u64 = 9;
+    const TRACK: u64 = 11;
+    const NAME: u64 = 23;
+    const UUID: u64 = 1;
+    const THREAD: u64 = 4;
+    const THREAD_NAME: u64 = 5;
+    const SLICE_BEGIN: u64 = 1;
+    const SLICE_END: u64 = 2;
+    const INSTANT: u64 = 3;
+
+    let tracks_of = |file: &[u8], kind: u64, name: Option<&str>| -> Vec<u64> {
+        let packets = packets(file).into_iter();
+        let events = packets.filter_map(|packet| packet.message(TRACK_EVENT));
+        let found = events.filter(|event| {
+            event.whole(TYPE) == Some(kind) && (name.is_none() || event.text(NAME) == name)
+        });
+        found.map(|event| event.whole(TRACK).unwrap()).collect()
+    };
+    let has_span = |file: &[u8]| !tracks_of(file, SLICE_BEGIN, Some("ending")).is_empty();
+    let file = file_after_kill_9("perfetto", has_span);
+    let begun = tracks_of(&file, SLICE_BEGIN, Some("ending"));
+    let thread = begun[0];
+    assert!(tracks_of(&file, SLICE_END, None).contains(&thread));
+    let logged = tracks_of(&file, INSTANT, Some("about to end \u{1b}[31m in red"));
+    assert_eq!(logged, [thread]);
+    // Whose it is stands in the file, and before it.
+    let all = packets(&file);
+    let named = all.iter().position(|packet| {
+        let track = packet.message(TRACK_DESCRIPTOR);
+        let track = track.filter(|track| track.whole(UUID) == Some(thread));
+        let thread = track.and_then(|track| track.message(THREAD));
+        thread.is_some_and(|thread| thread.text(THREAD_NAME) == Some("main"))
+    });
+    let used = all.iter().position(|packet| {
+        let event = packet.message(TRACK_EVENT);
+        event.is_some_and(|event| event.whole(TRACK) == Some(thread))
+    });
+    assert!(named.unwrap() < used.unwrap());
+    // Wherever it is cut off, what is whole before that is there.
+    for cut in 0..file.len().min(2_000) {
+        assert!(packets(&file[..file.len() - cut]).len() <= all.len());
+    }
 }
 
 #[test]

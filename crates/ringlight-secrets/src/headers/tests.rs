@@ -1,5 +1,5 @@
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
@@ -124,6 +124,17 @@ async fn a_secret_that_changes_is_noticed() {
     script.then([Text("a=2")]);
     pass(60).await;
     assert_eq!(value(&headers.current().unwrap()), "2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_told_may_panic() {
+    let script = Script::new([Error(Unavailable), Text("a=1")]);
+    let headers = SecretHeaders::from_source(script)
+        .on_notice(|_| resume_unwind(Box::new(())))
+        .build();
+    assert!(headers.get().await.is_err());
+    pass(120).await;
+    assert_eq!(value(&headers.current().unwrap()), "1");
 }
 
 #[tokio::test(start_paused = true)]

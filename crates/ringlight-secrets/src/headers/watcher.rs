@@ -1,5 +1,6 @@
 //! The task that asks the source, and what it shares with who wants the headers.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -87,9 +88,10 @@ impl Shared {
         ended.ok().and_then(|attempts| attempts.error.clone())
     }
 
+    /// A hook that panics is as good as one that has spoken.
     fn say(&self, notice: &SecretNotice) {
         if let Some(hook) = &self.on_notice {
-            hook(notice);
+            let _ = catch_unwind(AssertUnwindSafe(|| hook(notice)));
         }
     }
 

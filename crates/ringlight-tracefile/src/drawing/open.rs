@@ -93,10 +93,10 @@ impl Time {
     }
 }
 
-/// Whether a slice is all of a span's life, but for a moment before and after.
+/// Whether a slice is all of a span's life, but for a moment before and after, or a hundredth of it.
 fn covers(slice: Time, life: Time) -> bool {
-    /// What opening and closing a span may take.
-    const MOMENT_NANOS: u64 = 20_000;
+    /// What opening and closing a span may take, and dropping a future.
+    const MOMENT_NANOS: u64 = 5_000;
     let rest = life.length().saturating_sub(slice.length());
-    rest <= MOMENT_NANOS.max(life.length() / 10)
+    rest <= MOMENT_NANOS.max(life.length() / 100)
 }

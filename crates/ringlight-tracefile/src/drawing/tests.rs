@@ -2,6 +2,7 @@ use ringlight_collector::record::{ItemWriter, Key, LogHeader, SpanHeader, copy_w
 use ringlight_model::{Callsite, CallsiteId, CallsiteKind, TraceId};
 use serde_json::Value;
 
+use super::pen::BUFFER_BYTES_MAX;
 use super::*;
 use crate::TraceFileFormat;
 use crate::format::Process;
@@ -132,6 +133,29 @@ fn what_dropping_a_future_takes_is_no_slice_of_its_own() {
         let expected = [
             "X3 1000", "s3 1000", &second, &follows, "b0 900+", "e0 62200",
         ];
+        assert_eq!(drawn.events(), expected);
+    }
+}
+
+#[test]
+fn a_slice_that_is_shorter_than_its_span_is_none_of_its_life() {
+    const MS: u64 = 1_000_000;
+    for (slice, life, is_whole) in [
+        ((9 * MS, 100 * MS), (0, 100 * MS), false),
+        ((MS, 100 * MS), (0, 100 * MS), true),
+        ((MS, 100 * MS - 1), (0, 100 * MS), false),
+        // Opening and closing takes its time.
+        ((3_000, 6_000), (0, 8_000), true),
+        ((3_000, 6_000), (0, 8_001), false),
+    ] {
+        let mut drawn = Drawn::new();
+        drawn.slice(1, (3, 0), slice);
+        drawn.span(1, ROOT, life);
+        let mut expected = vec![format!("X3 {}+", slice.0)];
+        if !is_whole {
+            expected.push(format!("b0 {}+", life.0));
+            expected.push(format!("e0 {}", life.1));
+        }
         assert_eq!(drawn.events(), expected);
     }
 }
@@ -339,6 +363,28 @@ fn a_file_begins_with_the_threads_that_were_in_spans_last() {
     let is_there = |thread| beginning.contains(&format!("\"worker {thread}\""));
     assert!(is_there(1) && is_there(102) && is_there(THREADS_MAX + 100));
     assert!((2..102).all(|thread| !is_there(thread)));
+}
+
+#[test]
+fn a_name_that_finds_no_room_comes_with_what_is_written_next() {
+    let mut drawn = Drawn::new();
+    let full = BUFFER_BYTES_MAX;
+    drawn.drawing.pen.buffer.bytes.resize(full, b' ');
+    let bytes = ThreadName::to_bytes(3, "late");
+    drawn.drawing.thread(&ThreadName::parse(&bytes).unwrap());
+    let mut named = || {
+        drawn.slice(1, (3, 0), (10, 90));
+        drawn.span(1, ROOT, (9, 91));
+        let buffer = drawn.drawing.take(Buffer::default());
+        let text = String::from_utf8(buffer.bytes).unwrap();
+        (
+            text.find("\"late\"").is_some_and(|at| at < 100),
+            buffer.dropped,
+        )
+    };
+    // The name is not among what is missing.
+    assert_eq!(named(), (true, 1));
+    assert_eq!(named(), (false, 0));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Perfetto's trace packets. None of them needs another but those at the beginning of the file, so that files can be
-//! cut off, and begun, anywhere between two.
+//! Perfetto's trace packets. None of them needs another but those at the beginning of the file and those that name
+//! threads, which come again where one may have been lost, so that files can be cut off, and begun, anywhere between two.
 //!
 //! Source: `perfetto/protos/perfetto/trace/`: `trace_packet.proto`, `clock_snapshot.proto`,
 //! `track_event/track_event.proto`, `track_event/track_descriptor.proto`, `track_event/debug_annotation.proto`.

@@ -305,6 +305,16 @@ async fn a_channel_without_a_name_is_called_by_its_place() {
     check(&name, (2, 0, 2), &[]);
 }
 
+#[test]
+fn channels_that_are_opened_on_one_line_are_counted_together() {
+    let ends = [mpsc::channel(1), mpsc::channel(1)];
+    let name = format!("{}:{}", file!(), line!() - 1);
+    for (sender, _) in &ends {
+        sender.try_send(()).unwrap();
+    }
+    check(&name, (2, 0, 2), &[]);
+}
+
 #[tokio::test]
 async fn oneshots_are_sent_received_or_dropped() {
     let (sender, receiver) = oneshot::named("once");

@@ -82,13 +82,13 @@ impl Reporter {
         }
     }
 
-    /// Measures how late a runtime was, if that is known.
+    /// Measures how late a runtime was, where that is known by now.
     #[cfg(feature = "otel")]
     pub(super) fn lag(&self, runtime: &Watched) {
-        if let Some(lag) = runtime.probe.take_lag()
-            && let Some(instruments) = &self.instruments
-        {
-            instruments.lag(runtime, lag);
+        while let Some(lag) = runtime.probe.take_lag(&runtime.handle) {
+            if let Some(instruments) = &self.instruments {
+                instruments.lag(runtime, lag);
+            }
         }
     }
 

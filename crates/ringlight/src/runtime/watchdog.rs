@@ -124,7 +124,7 @@ impl Watchdog {
             self.reporter.lag(&seen.runtime);
             if now.duration_since(seen.probed) >= PROBE_INTERVAL {
                 seen.probed = now;
-                seen.runtime.probe.wake();
+                seen.runtime.probe.wake(&seen.runtime.handle);
             }
         }
         if self.blocked_after.is_zero() {

@@ -3,9 +3,8 @@
 //! A sink adds up what the collector's thread drains, before tail sampling: a span's time is the one its record has, so
 //! that no clock is read for it. The thread that reads metrics takes what has been added up.
 //!
-//! The table of series is with one of the two threads at a time. The collector's takes it with the first span of a pass
-//! over the rings and puts it back at the end of the pass, so that it takes a lock once a pass and not once a span. Who
-//! comes to read during a pass is given what there is at its end: in a flood the next pass begins at once.
+//! The table of series is with one of the two threads at a time: it is [`Lent`] to the collector's during a pass over the
+//! rings, and who comes to read then is given what there is at its end.
 
 mod histogram;
 mod meaning;
@@ -17,17 +16,16 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry_sdk::metrics::Temporality;
 use ringlight_clock::wall_unix_nano;
-use ringlight_collector::RecordSink;
 use ringlight_collector::record::Record;
+use ringlight_collector::{Lent, RecordSink};
 use ringlight_model::CallsiteRegistry;
 
 use crate::controls;
-use crate::sync::unpoisoned;
 #[cfg(feature = "prometheus")]
 pub(in crate::metrics) use histogram::{Histogram, SCALE};
 #[cfg(feature = "prometheus")]
@@ -46,7 +44,7 @@ const PASS_MAX: Duration = Duration::from_secs(5);
 /// What has been added up, for whoever reads it.
 #[derive(Debug)]
 pub(crate) struct SpanMetrics {
-    shared: Arc<Shared>,
+    table: Arc<Lent<Box<Table>>>,
     is_delta: bool,
     /// Since when it is added up.
     since_unix_nano: u64,
@@ -73,90 +71,14 @@ pub(in crate::metrics) struct Reading {
     pub(in crate::metrics) time_unix_nano: u64,
 }
 
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    is_read: Condvar,
-}
-
-/// How series are read.
-#[derive(Debug, Clone, Copy)]
-enum How {
-    /// They begin anew.
-    Take,
-    /// They go on, with other exemplars.
-    Copy,
-    /// They stay as they are.
-    #[cfg(feature = "prometheus")]
-    Look,
-}
-
-impl How {
-    fn read(self, table: &mut Table) -> Vec<Series> {
-        match self {
-            Self::Take => table.take(),
-            Self::Copy => table.copy(),
-            #[cfg(feature = "prometheus")]
-            Self::Look => table.look(),
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// Not there during a pass over the rings.
-    table: Option<Box<Table>>,
-    /// How somebody reads who waits for the end of the pass.
-    awaited: Option<How>,
-    /// What was read for them then.
-    series: Option<Vec<Series>>,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        unpoisoned(self.state.lock())
-    }
-
-    /// What is in the table, at the end of the pass that goes on, if that comes in time.
-    fn read(&self, how: How) -> Option<Vec<Series>> {
-        let mut state = self.lock();
-        if let Some(table) = &mut state.table {
-            return Some(how.read(table));
-        }
-        state.awaited = Some(how);
-        let waits = |state: &mut State| state.awaited.is_some();
-        let waited = self.is_read.wait_timeout_while(state, PASS_MAX, waits);
-        let (mut state, _) = unpoisoned(waited);
-        state.awaited = None;
-        state.series.take()
-    }
-
-    /// Puts the table back.
-    fn end_pass(&self, mut table: Box<Table>) {
-        let mut state = self.lock();
-        if let Some(how) = state.awaited.take() {
-            state.series = Some(how.read(&mut table));
-            self.is_read.notify_all();
-        }
-        state.table = Some(table);
-    }
-}
-
 impl SpanMetrics {
     /// Nothing so far.
     pub(crate) fn new(wanted: Wanted, has_exemplars: bool) -> Self {
         let is_delta = wanted
             .sent
             .is_some_and(|sent| sent != Temporality::Cumulative);
-        let state = State {
-            table: Some(Box::new(Table::new(has_exemplars))),
-            ..State::default()
-        };
         Self {
-            shared: Arc::new(Shared {
-                state: Mutex::new(state),
-                is_read: Condvar::new(),
-            }),
+            table: Arc::new(Lent::new(Box::new(Table::new(has_exemplars)))),
             is_delta,
             since_unix_nano: wall_unix_nano(),
             #[cfg(feature = "prometheus")]
@@ -167,7 +89,7 @@ impl SpanMetrics {
     /// What adds spans, which stand for as many as the sampling says.
     pub(crate) fn sink(&self, controls: &Arc<controls::Shared>) -> Box<dyn RecordSink> {
         Box::new(SpanSink {
-            shared: Arc::clone(&self.shared),
+            lent: Arc::clone(&self.table),
             table: None,
             controls: Arc::clone(controls),
         })
@@ -176,9 +98,11 @@ impl SpanMetrics {
     /// What has been added up since the start, or since the last time. `None` while it cannot be had.
     pub(in crate::metrics) fn read(&mut self) -> Option<Reading> {
         let is_delta = self.is_delta;
-        let series = self.shared.read(match is_delta {
-            true => How::Take,
-            false => How::Copy,
+        let series = self.table.ask(PASS_MAX, move |table| match is_delta {
+            // They begin anew.
+            true => table.take(),
+            // They go on, with other exemplars.
+            false => table.copy(),
         })?;
         #[cfg(feature = "prometheus")]
         if let Some(total) = &mut self.total {
@@ -201,7 +125,7 @@ impl SpanMetrics {
     /// What has been added up since the start, which changes nothing. `None` while it cannot be had.
     #[cfg(feature = "prometheus")]
     pub(in crate::metrics) fn look(&self) -> Option<Vec<Series>> {
-        let series = self.shared.read(How::Look)?;
+        let series = self.table.ask(PASS_MAX, |table| table.look())?;
         Some(match &self.total {
             None => series,
             Some(total) => total.with(&series),
@@ -212,7 +136,7 @@ impl SpanMetrics {
 /// Adds up spans on the collector's thread.
 #[derive(Debug)]
 struct SpanSink {
-    shared: Arc<Shared>,
+    lent: Arc<Lent<Box<Table>>>,
     /// During a pass over the rings that has shown it a span.
     table: Option<Box<Table>>,
     controls: Arc<controls::Shared>,
@@ -222,7 +146,7 @@ impl RecordSink for SpanSink {
     fn record(&mut self, record: &Record<'_>, callsites: &CallsiteRegistry) {
         let Record::Span(span) = record else { return };
         if self.table.is_none() {
-            self.table = self.shared.lock().table.take();
+            self.table = self.lent.borrow();
         }
         if let Some(table) = &mut self.table {
             let weight = self.controls.sampling.weight(span.trace_id());
@@ -232,7 +156,7 @@ impl RecordSink for SpanSink {
 
     fn flush(&mut self) {
         if let Some(table) = self.table.take() {
-            self.shared.end_pass(table);
+            self.lent.give_back(table);
         }
     }
 }

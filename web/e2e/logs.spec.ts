@@ -170,3 +170,64 @@ test('paused, the list stands still and counts what arrives, and goes on with it
   await sendOne('the fourth');
   await expect(rows).toHaveCount(4);
 });
+
+test('the list goes on by itself after failures, with all that came meanwhile', async ({ page, request }) => {
+  const mark = hex(8);
+  const sendOne = (body: string) => {
+    const attributes = [{ key: 'mark', value: { stringValue: mark } }];
+    const record = { timeUnixNano: `${Date.now()}000000`, body: { stringValue: body }, attributes };
+    return send(request, 'logs', { resourceLogs: [{ scopeLogs: [{ logRecords: [record] }] }] });
+  };
+  // A defect, and an answer that breaks off.
+  const faults = [
+    { status: 500, json: { error: { code: 'internal', message: 'a wheel came off' } } },
+    { status: 200, contentType: 'application/json', body: '{"logs": [{"time_unix_nano": "1' },
+  ] as const;
+  let failing = true;
+  let failed = 0;
+  await page.route('**/api/v1/logs?*', async (route) => {
+    if (failing) await route.fulfill(faults[failed++ % 2]);
+    else await route.fallback();
+  });
+  const rows = page.locator('[data-row]');
+  const notice = page.getByRole('status').filter({ hasText: 'Not up to date.' });
+  const q = encodeURIComponent(`{ .mark = "${mark}" }`);
+  await sendOne('before');
+  // The first answer of all, where the time has an end, and later ones where it has none.
+  const now = Date.now();
+  await page.goto(`/logs?q=${q}&from=${now - 60_000}&to=${now + 60_000}`);
+  await expect(notice).toContainText(/came off|broke off/);
+  failing = false;
+  await expect(rows).toHaveText([/before/]);
+  await expect(notice).toHaveCount(0);
+
+  await page.goto(`/logs?q=${q}`);
+  await expect(rows).toHaveText([/before/]);
+  failing = true;
+  failed = 0;
+  await expect(notice).toContainText(/came off|broke off/);
+  await expect.poll(() => failed).toBeGreaterThan(2);
+  await expect(rows).toHaveText([/before/]);
+  await sendOne('meanwhile');
+  failing = false;
+  await expect(rows).toHaveText([/meanwhile/, /before/]);
+  await expect(notice).toHaveCount(0);
+  await sendOne('after');
+  await expect(rows).toHaveText([/after/, /meanwhile/, /before/]);
+});
+
+test('a filter that is refused is not asked for again', async ({ page }) => {
+  await page.clock.install();
+  let asked = 0;
+  page.on('request', (request) => {
+    if (new URL(request.url()).pathname === '/api/v1/logs') asked += 1;
+  });
+  await page.goto(`/logs?q=${encodeURIComponent('{ severity >> warn }')}`);
+  await expect(page.locator('form').getByRole('alert')).toBeVisible();
+  expect(asked).toBe(1);
+  await page.clock.runFor(60_000);
+  expect(asked).toBe(1);
+  // One that is right is followed.
+  await page.locator('form .examples').getByRole('button').first().click();
+  await expect.poll(() => asked).toBeGreaterThan(3);
+});

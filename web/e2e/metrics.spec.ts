@@ -1,4 +1,4 @@
-import { expect, test, type APIRequestContext } from '@playwright/test';
+import { expect, test, type APIRequestContext, type Page } from '@playwright/test';
 
 import type { MetricOverview } from '../src/lib/api/types';
 import { hex, send, watch } from './support';
@@ -161,4 +161,83 @@ test('an exemplar has the unit of what was measured, wherever it is drawn', asyn
     expect(await open.isVisible()).toBe(true);
   }).toPass({ timeout: 15_000 });
   expect(complaints).toEqual([]);
+});
+
+/** A chart with an exemplar at the lower edge of its plot, and where that is; data come every few seconds. */
+async function withExemplar(page: Page, request: APIRequestContext) {
+  const name = `dragged.${hex(4)}`;
+  const point = {
+    startTimeUnixNano: millis(1_500_000),
+    timeUnixNano: millis(1_150_000),
+    count: '600',
+    sum: 60,
+    bucketCounts: ['600', '0'],
+    explicitBounds: [0.5],
+    exemplars: [{ timeUnixNano: millis(1_200_000), asDouble: 0.25, traceId: hex(16), spanId: hex(8) }],
+  };
+  const histogram = { aggregationTemporality: 1, dataPoints: [point] };
+  await sendMetrics(request, 'shop', { name, unit: 's', histogram });
+  // A scale that hardly moves with new data.
+  const start = Date.now() - 3_600_000;
+  await page.goto(`/metrics?name=${name}&agg=rate&from=${start}`);
+  const plot = page.locator('.u-over');
+  await expect(plot).toBeVisible();
+  const { x: left, y: top, width, height } = (await plot.boundingBox())!;
+  const [right, middle, bottom] = [left + width, top + height / 2, top + height];
+  const open = page.getByText('250 ms, open its trace');
+  const find = async (from: number, to: number) => {
+    let at = from;
+    await expect(async () => {
+      for (at = from; at < to; at += 6) {
+        await page.mouse.move(at, bottom - 2);
+        if (await open.isVisible()) return;
+      }
+      expect(await open.isVisible()).toBe(true);
+    }).toPass({ timeout: 15_000 });
+    return at;
+  };
+  return { name, start, left, right, middle, bottom, find, at: await find(left + 4, right) };
+}
+
+const ends = (page: Page) =>
+  ['from', 'to'].map((key) => Number(new URL(page.url()).searchParams.get(key))) as [number, number];
+
+test('a drag over the chart is a time range, and opens no trace where it ends', async ({ page, request }) => {
+  const { start, left, right, middle, bottom, at, find } = await withExemplar(page, request);
+  // From the middle of the plot to the exemplar at its lower edge, and a little below.
+  await page.mouse.move(at - 120, middle);
+  await page.mouse.down();
+  await page.mouse.move(at + 11, bottom - 2, { steps: 4 });
+  await page.mouse.move(at + 11, bottom + 4);
+  await page.mouse.up();
+  await expect(page).toHaveURL(/\/metrics\?.*&to=\d+/);
+  const [from, to] = ends(page);
+  expect(from).toBeGreaterThan(start);
+  expect(to).toBeGreaterThan(from);
+  expect(to).toBeLessThan(Date.now() - 600_000);
+
+  // The new range is drawn: the exemplar is at its end, and a part of the chart is a part of it.
+  await find(right - 80, right);
+  await page.mouse.move(left + 200, middle);
+  await page.mouse.down();
+  await page.mouse.move(left + 300, middle, { steps: 4 });
+  await page.mouse.up();
+  const [first, last] = ends(page);
+  expect(first).toBeGreaterThan(from);
+  expect(last).toBeLessThan(to);
+});
+
+test('a drag over the chart outlives new data', async ({ page, request }) => {
+  const { name, right, middle, at, find } = await withExemplar(page, request);
+  await page.mouse.move(at - 120, middle);
+  await page.mouse.down();
+  await page.mouse.move(at - 60, middle, { steps: 4 });
+  const fresh = await page.waitForResponse((response) => response.url().includes(`/metrics/${name}`));
+  await fresh.finished();
+  await page.evaluate(() => new Promise((done) => setTimeout(done)));
+  await page.mouse.move(at + 11, middle, { steps: 4 });
+  await page.mouse.up();
+  await expect(page).toHaveURL(/\/metrics\?.*&to=\d+/);
+  // To the end of the drag, not to where it was when data came.
+  await find(right - 80, right);
 });

@@ -135,3 +135,35 @@ test('what allocates most is found among many operations that take longer', asyn
   await expect(allocations.locator('tbody').getByRole('row').first()).toContainText('greedy');
   await expect(allocations).toContainText('Operations that allocated less are not shown.');
 });
+
+test('what keeps most of what it allocates is found by sorting', async ({ page, request }) => {
+  const service = `worker-${hex(4)}`;
+  const resource = { attributes: [text('service.name', service)] };
+  const start = Date.now() - 2000;
+  const span = (name: string, bytes: number, net: number) => ({
+    traceId: hex(16),
+    spanId: hex(8),
+    name,
+    startTimeUnixNano: `${start}000000`,
+    endTimeUnixNano: `${start + 1}000000`,
+    attributes: [int('alloc.bytes', bytes), int('alloc.net_bytes', net)],
+  });
+  const spans = [
+    span('greedy', 1 << 20, -2048),
+    span('keeper', 4096, 3072),
+    span('keeper', 4096, 3072),
+    span('tidy', 1 << 15, 0),
+  ];
+  await send(request, 'traces', { resourceSpans: [{ resource, scopeSpans: [{ spans }] }] });
+  await page.goto(`/runtime?service=${service}`);
+  const allocations = page.getByRole('region', { name: 'Allocations by span' });
+  const names = allocations.locator('tbody').getByRole('link');
+  await expect(names).toHaveText(['greedy', 'tidy', 'keeper']);
+  await allocations.getByRole('button', { name: 'Net' }).click();
+  await expect(names).toHaveText(['keeper', 'tidy', 'greedy']);
+  await expect(allocations.getByRole('row', { name: /keeper/ })).toContainText('6 KiB');
+  await expect(page).toHaveURL(/sort=alloc\.net_bytes/);
+  await page.reload();
+  await expect(allocations.getByRole('button', { name: 'Net' })).toHaveAttribute('aria-pressed', 'true');
+  await expect(names).toHaveText(['keeper', 'tidy', 'greedy']);
+});

@@ -1,5 +1,7 @@
 import { untrack } from 'svelte';
 
+import { pauseAfter } from './pause';
+
 /** One clock for every "12 s ago" on the page. */
 class Clock {
   now = $state(Date.now());
@@ -15,10 +17,14 @@ class Clock {
 export const clock = new Clock();
 
 /**
- * Calls `task` now and then `pauseMs` after each end of it, while the page is visible; never twice at once.
+ * Calls `task` now and again after each end of it, while the page is visible; never twice at once. The pause is
+ * `pauseMs` at least, or what a function makes of how long the round took.
  * Returns the function that stops it and aborts the request under way.
  */
-export function poll(task: (signal: AbortSignal) => Promise<void>, pauseMs: number): () => void {
+export function poll(
+  task: (signal: AbortSignal) => Promise<void>,
+  pauseMs: number | ((tookMs: number) => number),
+): () => void {
   const controller = new AbortController();
   const { signal } = controller;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -28,8 +34,8 @@ export function poll(task: (signal: AbortSignal) => Promise<void>, pauseMs: numb
     if (signal.aborted) return;
     const start = performance.now();
     if (!document.hidden) await task(signal).catch(() => undefined);
-    // At most a quarter of the backend's time is spent on asking it again.
-    const pause = Math.max(pauseMs, 3 * (performance.now() - start));
+    const tookMs = performance.now() - start;
+    const pause = typeof pauseMs === 'number' ? pauseAfter(tookMs, pauseMs) : pauseMs(tookMs);
     if (!signal.aborted) timer = setTimeout(() => void round(), pause);
   }
 

@@ -32,6 +32,9 @@ function backend(newest: () => number) {
   };
 }
 
+const fail = (status: number) => () =>
+  Promise.reject(new ApiError(status, { code: 'x', message: `${status}` }));
+
 const ids = (feed: Feed<Row>) => feed.rows.map(({ id }) => id).join(' ');
 
 describe('a feed', () => {
@@ -122,14 +125,90 @@ describe('a feed', () => {
   });
 
   test('an outage keeps the rows, a refused query empties the list, a busy backend is asked again', async () => {
-    const fail = (status: number) => () => Promise.reject(new ApiError(status, { code: 'x', message: 'no' }));
     await feed.refresh(fail(0), false);
     await feed.refresh(fail(503), false);
     expect([ids(feed), feed.problem]).toEqual(['10 9 8 7', null]);
     await feed.load(fail(0));
     expect([ids(feed), feed.problem]).toEqual(['10 9 8 7', null]);
     await feed.load(fail(400));
-    expect([ids(feed), feed.problem?.message]).toEqual(['', 'no']);
+    expect([ids(feed), feed.problem?.message]).toEqual(['', '400']);
+  });
+
+  test.each([0, 429, 500, 502, 503])(
+    'failures with %d are said while they last, and nothing is missing afterwards',
+    async (status) => {
+      const rounds = [() => Promise.reject(new TypeError('cut')), fail(status)];
+      for (const round of rounds) await feed.refresh(round, false);
+      expect([ids(feed), feed.problem, feed.trouble?.message]).toEqual(['10 9 8 7', null, `${status}`]);
+      newest = 12;
+      await feed.refresh(source.fetch, false);
+      expect([ids(feed), feed.trouble]).toEqual(['12 11 10 9 8 7', null]);
+      // More than a page: the rest is behind "load more".
+      await feed.refresh(fail(status), false);
+      newest = 40;
+      await feed.refresh(source.fetch, false);
+      await feed.more(source.more);
+      expect(ids(feed)).toBe('40 39 38 37 36 35 34 33');
+    },
+  );
+
+  test('rows that wait outlast failures', async () => {
+    newest = 12;
+    await feed.refresh(source.fetch, true);
+    await feed.refresh(fail(500), true);
+    newest = 13;
+    await feed.refresh(source.fetch, true);
+    expect([ids(feed), feed.waiting]).toEqual(['10 9 8 7', 3]);
+    feed.release();
+    expect(ids(feed)).toBe('13 12 11 10 9 8 7');
+  });
+
+  test('a backend that is busy once is not worth a word', async () => {
+    await feed.refresh(fail(503), false);
+    expect(feed.trouble).toBeNull();
+  });
+
+  test('what is refused is no trouble that passes', async () => {
+    await feed.refresh(fail(500), false);
+    await feed.refresh(fail(403), false);
+    expect([feed.problem?.message, feed.trouble]).toEqual(['403', null]);
+    await feed.load(fail(500));
+    expect([feed.problem, feed.trouble?.message]).toEqual([null, '500']);
+  });
+
+  test('pauses grow while attempts fail', async () => {
+    const pauses = [];
+    for (let round = 0; round < 6; round += 1) {
+      pauses.push(feed.pauseMs(500));
+      await feed.refresh(fail(500), false);
+    }
+    expect(pauses).toEqual([500, 1000, 2000, 4000, 5000, 5000]);
+    expect(feed.pauseMs(7000)).toBe(7000);
+    await feed.refresh(source.fetch, false);
+    expect(feed.pauseMs(500)).toBe(500);
+  });
+
+  test('a search that failed is answered by a later round, without rows of the one before', async () => {
+    feed.leave('before');
+    await feed.load(fail(500));
+    expect([ids(feed), feed.unanswered, feed.loading]).toEqual(['10 9 8 7', true, false]);
+    // What is on the screen belongs to another search.
+    await feed.more(source.more);
+    feed.leave('after');
+    expect(ids(feed)).toBe('10 9 8 7');
+    const other = backend(() => 9);
+    await feed.refresh(fail(0), false);
+    await feed.refresh(other.fetch, true);
+    expect([ids(feed), feed.next, feed.unanswered]).toEqual(['9 8 7 6', '6', false]);
+    expect(other.asked).toEqual([null]);
+    expect(feed.restore('after')).toBe(false);
+  });
+
+  test('"load more" that fails says so and stops nothing else', async () => {
+    await feed.more(() => Promise.reject(new ApiError(400, { code: 'x', message: 'no such cursor' })));
+    expect([feed.moreProblem?.message, feed.problem, feed.trouble]).toEqual(['no such cursor', null, null]);
+    await feed.more(source.more);
+    expect([ids(feed), feed.moreProblem]).toEqual(['10 9 8 7 6 5 4 3', null]);
   });
 
   test('a request that was given up changes nothing', async () => {

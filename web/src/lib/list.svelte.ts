@@ -3,6 +3,7 @@ import { untrack } from 'svelte';
 import { poll } from './clock.svelte';
 import { Feed, type FeedPage } from './feed.svelte';
 import { keysOf } from './merge';
+import { pauseAfter } from './pause';
 import { bounds, isOpenEnded, rangeFrom, rangeParams } from './range';
 import { router } from './router.svelte';
 import { Attention, rowKeys } from './rows';
@@ -58,6 +59,8 @@ export class List<T> {
   /** Whether anything new can come. */
   readonly #follows = $derived(isOpenEnded(this.range));
   readonly live = $derived(this.#follows && !this.#paused);
+  /** A search that failed in passing is tried again, also where nothing new can come. */
+  readonly #asks: boolean = $derived.by(() => this.#follows || this.feed.unanswered);
   /** All that decides which rows there are; a change of it is another search. */
   readonly #searchKey: string = $derived.by(() =>
     JSON.stringify([this.#options.name, ...Object.values(this.#decisive())]),
@@ -78,7 +81,7 @@ export class List<T> {
     $effect(() => {
       // Another search is another list to follow.
       void this.#searchKey;
-      return this.#follows ? this.#follow(this.#paused) : undefined;
+      return this.#asks ? this.#follow(this.#paused) : undefined;
     });
     $effect(() => {
       const common: Bindings = {
@@ -123,14 +126,20 @@ export class List<T> {
   }
 
   #follow(paused: boolean): () => void {
+    const usualMs = paused ? PAUSED_REFRESH_MS : REFRESH_MS;
     return untrack(() =>
       poll(
         async (signal) => {
+          // What was refused would be refused again, until something else is asked for.
           if (this.feed.loading || this.feed.problem) return;
           const holds = paused || this.attention.holds(this.element) || (this.#options.holds?.() ?? false);
           await this.feed.refresh((since) => this.#fetch(null, signal, since), holds);
         },
-        paused ? PAUSED_REFRESH_MS : REFRESH_MS,
+        // An attempt that failed late says nothing about what an answer costs.
+        (tookMs) => {
+          const pauseMs = this.feed.pauseMs(usualMs);
+          return pauseMs > usualMs ? pauseMs : pauseAfter(tookMs, usualMs);
+        },
       ),
     );
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Operation, Operations } from './api/types';
-import { counted, extent, filterOf, measured, sumOf, totalOf } from './operations';
+import { counted, extent, filterOf, leastOf, measured, sumOf, totalOf } from './operations';
 import { duration } from './format';
 import { filled, linePath, lineText } from './sparkline';
 
@@ -72,6 +72,32 @@ describe('operations over time', () => {
     expect(filterOf(operation({ name: 'say "hi"' }))).toBe(
       '{ resource.service.name = "shop" && name = "say \\"hi\\"" && kind = server }',
     );
+  });
+
+  it.each([
+    [0, '0ns'],
+    [31, '31ns'],
+    [999, '999ns'],
+    [12_345, '12.3us'],
+    [8_799_999, '8.79ms'],
+    [889_192_448, '889ms'],
+    [1_050_000_000, '1.05s'],
+    [7_214_000_000_000, '7210s'],
+  ])('are searched for from %d ns on as %s', (nanos, literal) => {
+    expect(filterOf(operation(), nanos)).toBe(
+      `{ resource.service.name = "shop" && name = "GET /" && kind = server && duration >= ${literal} }`,
+    );
+  });
+
+  it.each([
+    // The middle of a bucket and its lowest number.
+    [20, 20],
+    [65, 64],
+    [897_581_056, 889_192_448],
+    [545_259_520, 536_870_912],
+  ])('whose quantile is %d took %d at least, and little less is asked for', (middle, lowest) => {
+    expect(leastOf(middle)).toBeLessThanOrEqual(lowest);
+    expect(leastOf(middle)).toBeGreaterThan(lowest * 0.98);
   });
 });
 

@@ -54,9 +54,32 @@ export function sumOf(operations: readonly Operation[]): {
   };
 }
 
-/** A filter that finds the spans of an operation. */
-export function filterOf({ service, name, kind }: Operation): string {
-  return `{ resource.service.name = ${quote(service)} && name = ${quote(name)} && kind = ${kind} }`;
+/** A filter that finds the spans of an operation; those alone that took so long or longer, where that is given. */
+export function filterOf({ service, name, kind }: Operation, leastNanos?: number): string {
+  const slow = leastNanos === undefined ? '' : ` && duration >= ${literalOf(leastNanos)}`;
+  return `{ resource.service.name = ${quote(service)} && name = ${quote(name)} && kind = ${kind}${slow} }`;
+}
+
+/**
+ * What the spans took at least that a quantile is the duration of. It is the middle of a bucket, a sixty-fourth above
+ * the lowest number of it at most; the spans in it may all be shorter than the quantile.
+ */
+export function leastOf(quantileNanos: number): number {
+  return Math.ceil(quantileNanos - quantileNanos / 64);
+}
+
+const UNITS = [
+  [1e9, 's'],
+  [1e6, 'ms'],
+  [1e3, 'us'],
+] as const;
+
+/** A duration as the filter language writes it, rounded down to three digits. */
+function literalOf(nanos: number): string {
+  const digit = 10 ** Math.max(0, String(nanos).length - 3);
+  const least = Math.floor(nanos / digit) * digit;
+  const [size, unit] = UNITS.find(([size]) => least >= size) ?? [1, 'ns'];
+  return `${least / size}${unit}`;
 }
 
 /** The sum of an attribute, and how much it is for each span of the operation. */

@@ -133,10 +133,7 @@ export function titleOf(name: string, prefix: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/**
- * Attributes that say what was allocated: in a span itself, and with everything within it. Operations are sorted by
- * the first.
- */
+/** Attributes that say what was allocated: in a span itself, and with everything within it. */
 export const ALLOCATIONS = [
   'alloc.bytes',
   'alloc.count',
@@ -149,6 +146,16 @@ export const ALLOCATIONS = [
   'dealloc.total.count',
   'dealloc.total.bytes',
 ] as const;
+
+/** What operations can be sorted by, the default first. */
+export const ALLOCATION_ORDERS = ['alloc.bytes', 'alloc.net_bytes'] as const;
+
+export type AllocationOrder = (typeof ALLOCATION_ORDERS)[number];
+
+/** What to ask for: operations are sorted by the first. */
+export function allocationsBy(order: AllocationOrder): string[] {
+  return [order, ...ALLOCATIONS.filter((key) => key !== order)];
+}
 
 /** What is shown of a service while a trace went on. */
 export const MEANWHILE: readonly string[] = [

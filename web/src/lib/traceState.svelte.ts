@@ -24,14 +24,15 @@ export class TraceState {
 
   /** True while the trace may still grow. */
   get growing(): boolean {
-    if (this.problem && this.problem.code !== 'unreachable') return this.#missing;
+    if (this.problem) return this.#mayCome;
     if (!this.tree || this.tree.count > REFRESH_SPANS_MAX) return false;
     if (countOf(this.tree, 'in_progress') > 0) return true;
     const end = Number(this.tree.startUnixNano / 1_000_000n) + this.tree.duration / 1e6;
     return Date.now() - end < YOUNG_MS;
   }
 
-  #missing = false;
+  /** Whether what was not answered may be answered later: it is missing so far, or the fault is not in the question. */
+  #mayCome = false;
 
   async load(signal: AbortSignal): Promise<void> {
     try {
@@ -48,13 +49,14 @@ export class TraceState {
       const isOpen = this.tree?.open.includes(1) ?? false;
       if (isOpen || trace.spans.length !== this.tree?.count) this.tree = buildTree(trace);
       this.problem = null;
-      this.#missing = false;
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof ApiError) {
-        if (!error.unreachable || !this.tree) this.problem = error.body;
-        this.#missing = error.status === 404;
+        this.#mayCome = error.status === 404 || error.passing;
+        // What is on the screen is still true.
+        if (!error.passing || !this.tree) this.problem = error.body;
       } else {
+        this.#mayCome = false;
         this.problem = { code: 'client', message: error instanceof Error ? error.message : String(error) };
       }
     }

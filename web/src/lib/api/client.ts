@@ -14,7 +14,7 @@ import type {
   TypedValue,
 } from './types';
 
-/** An answer of the API that is not a success. `status` 0 means that there was no answer. */
+/** An answer of the API that is not a success. `status` 0 means that there was no answer, or not all of it. */
 export class ApiError extends Error {
   readonly status: number;
   readonly body: ErrorBody;
@@ -28,6 +28,11 @@ export class ApiError extends Error {
 
   get unreachable(): boolean {
     return this.status === 0;
+  }
+
+  /** Whether the same question may be answered later: the fault is not in what was asked. */
+  get passing(): boolean {
+    return this.status < 400 || this.status >= 500 || this.status === 408 || this.status === 429;
   }
 }
 
@@ -64,7 +69,12 @@ async function request<T>(path: string, params: Params = {}, signal?: AbortSigna
   }
   watcher(true);
   if (!response.ok) throw new ApiError(response.status, await errorBody(response));
-  return (await response.json()) as T;
+  try {
+    return (await response.json()) as T;
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError(0, { code: 'cut', message: 'The answer of the backend broke off.' });
+  }
 }
 
 async function errorBody(response: Response): Promise<ErrorBody> {

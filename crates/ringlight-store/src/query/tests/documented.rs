@@ -1,9 +1,10 @@
-//! The guide: what it shows is a query, or the error it shows.
+//! The guides: what they show is a query, or the error they show.
 
 use super::super::{Query, QuerySignal};
 use super::{logs, traces};
 
 const GUIDE: &str = include_str!("../../../../../docs/query-language.md");
+const PLAYBOOK: &str = include_str!("../../../../../docs/profiling-playbook.md");
 
 /// The fenced blocks of a language.
 fn blocks(language: &str) -> Vec<&'static str> {
@@ -21,6 +22,16 @@ fn every_example_of_the_guide_is_a_query() {
     assert!(about_spans.len() >= 8 && about_logs.len() >= 2);
     about_spans.iter().for_each(|text| drop(traces(text)));
     about_logs.iter().for_each(|text| drop(logs(text)));
+}
+
+#[test]
+fn what_the_playbook_searches_logs_for_is_a_query() {
+    let searches = PLAYBOOK.split("**Logs**: `").skip(1);
+    let queries: Vec<&str> = searches
+        .map(|rest| rest.split('`').next().unwrap())
+        .collect();
+    assert!(queries.len() >= 2, "{queries:?}");
+    queries.iter().for_each(|text| drop(logs(text)));
 }
 
 #[test]

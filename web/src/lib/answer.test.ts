@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+
+import { Answer } from './answer.svelte';
+import { ApiError } from './api/client';
+
+const { signal } = new AbortController();
+
+test.each([
+  [0, 3000],
+  [500, 3000],
+  [503, 3000],
+  [400, 3_600_000],
+])('about a time that has an end, after %d is asked again in %d ms', async (status, pause) => {
+  const answer = new Answer<string>();
+  await answer.ask(() => Promise.reject(new ApiError(status, { code: 'x', message: '' })), signal);
+  expect(answer.pause(3000, false)(10)).toBe(pause);
+  await answer.ask(() => Promise.resolve('whole'), signal);
+  expect(answer.pause(3000, false)(10)).toBe(3_600_000);
+  expect(answer.pause(3000, true)(2000)).toBe(6000);
+});

@@ -373,6 +373,13 @@ pub const SETTINGS: &[Setting] = &[
          and nothing is sent to the endpoint of this file (feature `profiling`)",
     ),
     setting(
+        "pyroscope_endpoint",
+        "",
+        Shape::Url,
+        "none",
+        "Where profiles go. This version takes none, and says so",
+    ),
+    setting(
         "trace_dir",
         "RINGLIGHT_TRACE_DIR",
         Shape::Path,

@@ -77,6 +77,7 @@ propagators = ["baggage", "tracecontext"]
 redact = "standard"
 redact_keys = ["card", "*.token"]
 backend = "otlp"
+pyroscope_endpoint = "http://pyroscope:4040"
 trace_dir = "/var/traces"
 trace_format = "perfetto"
 trace_file_size = "1MiB"
@@ -241,9 +242,14 @@ fn everything_a_file_may_say_is_done() {
     // A build without a feature says that, too.
     let mut warnings = found.warnings;
     warnings.retain(|warning| !warning.contains("the feature `"));
-    let [warning] = &warnings[..] else {
+    let [profiles, warning] = &warnings[..] else {
         panic!("{warnings:?}");
     };
+    assert!(
+        profiles.starts_with("`pyroscope_endpoint` in ")
+            && profiles.ends_with(" is ignored: this version takes no profiles"),
+        "{profiles}"
+    );
     let mut lines = EVERYTHING.lines();
     let line = 1 + lines
         .position(|line| line.starts_with("spool_dir"))

@@ -104,7 +104,8 @@
 //! | `RINGLIGHT_SPOOL_DIR` | directory in which what cannot be sent is kept, also for the next process; default: in memory, 512 KiB; see [`SpoolConfig`] |
 //! | `RINGLIGHT_SPOOL_MODE` | what is kept there: `overflow`, what cannot be sent (the default), or `always`, everything before it is sent; see [`SpoolMode`] |
 //! | `RINGLIGHT_SPOOL_SIZE_LIMIT`, `RINGLIGHT_SPOOL_MAX_AGE` | how much is kept for a destination, such as `500MiB`, and for how long, such as `12h`; default `1GiB` and `3d` |
-//! | `RINGLIGHT_TRACE_DIR` | directory for trace files that Perfetto opens (feature `profiling`); default: none; see [`Builder::trace_file`] |
+//! | `RINGLIGHT_REPORT_INTERVAL` | how often the backend is told of the ledger and of open spans, such as `30s`; `0s`: never; default `2s` |
+//! | `RINGLIGHT_TRACE_DIR` | directory for trace files that Perfetto opens (feature `profiling`); default: none; see `Builder::trace_file` |
 //! | `RINGLIGHT_TRACE_FORMAT`, `RINGLIGHT_TRACE_FILE_SIZE`, `RINGLIGHT_TRACE_DIR_SIZE_LIMIT`, `RINGLIGHT_INCLUDE_ARGS` | `json` (the default) or `perfetto`; how large a file becomes, default `64MiB`; how large all become, default `1GiB`; `false`: without fields |
 //! | `RINGLIGHT_BUSY_TIMES` | `true`: spans have `busy_ns` and `idle_ns` (feature `profiling`) |
 //! | `RINGLIGHT_WATCH_CURRENT_RUNTIME`, `RINGLIGHT_BLOCKED_WORKER_AFTER` | `false`: the runtime of tokio that telemetry is started in is not watched; after how long in one task a worker counts as blocked, default `100ms` (feature `profiling`) |

@@ -241,8 +241,13 @@ impl Settings {
         };
         #[cfg(feature = "otel")]
         let metrics = metrics::metrics(&mut reader, inputs.metrics, is_disabled);
-        if let Some((_, origin)) = reader.in_file("pyroscope_endpoint").filter(|_| !is_disabled) {
-            reader.say(format!("{origin} is ignored: this version takes no profiles"));
+        if let Some((_, origin)) = reader
+            .in_file("pyroscope_endpoint")
+            .filter(|_| !is_disabled)
+        {
+            reader.say(format!(
+                "{origin} is ignored: this version takes no profiles"
+            ));
         }
         let from_environment = sampler(&mut reader);
         let sampler = inputs.sampler.or(from_environment).unwrap_or_default();

@@ -110,16 +110,21 @@ impl Steps {
     }
 }
 
-/// The target folder, which an environment variable or a configuration file may have moved.
-fn target(root: &Path) -> Result<PathBuf, String> {
+/// What cargo knows of the workspace, `option` being one more for `cargo metadata`.
+pub(crate) fn metadata(root: &Path, option: &str) -> Result<serde_json::Value, String> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .args(["metadata", "--format-version", "1", option])
         .current_dir(root)
         .stderr(Stdio::inherit())
         .output()
         .map_err(|e| format!("`cargo metadata` does not start: {e}"))?;
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
-        .map_err(|e| format!("`cargo metadata` is not understood: {e}"))?;
+    serde_json::from_slice(&output.stdout)
+        .map_err(|e| format!("`cargo metadata` is not understood: {e}"))
+}
+
+/// The target folder, which an environment variable or a configuration file may have moved.
+fn target(root: &Path) -> Result<PathBuf, String> {
+    let metadata = metadata(root, "--no-deps")?;
     let target = metadata["target_directory"].as_str();
     Ok(target
         .ok_or("`cargo metadata` names no target folder")?

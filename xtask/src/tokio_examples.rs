@@ -5,9 +5,9 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::step::{Outcome, Steps};
+use crate::step::{Outcome, Steps, metadata};
 
 /// The modules of `tokio::sync` that `ringlight::channel` stands in for.
 const MODULES: [&str; 4] = ["broadcast", "mpsc", "oneshot", "watch"];
@@ -64,14 +64,7 @@ struct Tokio {
 
 impl Tokio {
     fn find(root: &Path) -> Result<Self, String> {
-        let output = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version", "1", "--locked"])
-            .current_dir(root)
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|e| format!("`cargo metadata` does not start: {e}"))?;
-        let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
-            .map_err(|e| format!("`cargo metadata` is not understood: {e}"))?;
+        let metadata = metadata(root, "--locked")?;
         let packages = metadata["packages"].as_array().into_iter().flatten();
         let mut found = packages.filter(|package| package["name"] == "tokio");
         let (Some(package), None) = (found.next(), found.next()) else {

@@ -332,7 +332,8 @@ impl Builder {
         self
     }
 
-    /// One more destination, beside the one for OTLP.
+    /// One more destination, beside the one for OTLP. As to that one, nothing goes there where telemetry is turned off
+    /// (`OTEL_SDK_DISABLED`, `enabled = false`).
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};
@@ -578,6 +579,9 @@ impl Builder {
         let mut settings = Settings::resolve(self.inputs)?;
         let mut destinations = self.destinations;
         let routes = connect(&mut settings, &mut destinations)?;
+        if settings.is_disabled {
+            destinations.clear();
+        }
         settings.tell_warnings();
         let service = service_name(&settings.pipeline.resource.attributes);
         let sampling = HeadSampling::new(service.clone(), settings.sampler, self.sampling_rules);
@@ -618,6 +622,8 @@ impl Builder {
             exported_logs,
             sinks: has_sinks,
             span_events: self.span_events,
+            #[cfg(feature = "profiling-alloc")]
+            allocations: !settings.is_disabled,
         };
 
         let mut sinks = self.sinks;
@@ -665,6 +671,11 @@ impl Builder {
             #[cfg(feature = "otel")]
             metrics.as_ref().map(|metrics| metrics.provider.clone()),
         );
+        #[cfg(feature = "profiling")]
+        if settings.is_disabled {
+            // Whoever asks for it, none is watched.
+            runtimes.end();
+        }
         let telemetry = running(
             pipeline,
             (self.shutdown_timeout, settings.panic_backtrace),

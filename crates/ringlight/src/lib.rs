@@ -91,7 +91,7 @@
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | what the service is called, and more about it |
 //! | `OTEL_RESOURCE_DETECTORS` | what finds out where the process runs: some of `host`, `os`, `process`, `process_arguments`, `container`, `k8s`, separated by commas, or `all` (the default: all but the arguments) or `none`; see [`ResourceDetector`] |
 //! | `RINGLIGHT_REDACT`, `RINGLIGHT_REDACT_KEYS` | `standard`: what is secret or personal is masked; further keys of attributes, separated by commas, `*` for any text; see [`Redaction`] |
-//! | `OTEL_SDK_DISABLED` | `true`: nothing is exported |
+//! | `OTEL_SDK_DISABLED` | `true`: nothing is exported, also not to destinations of the code, and nothing is measured or watched: log lines are left, and sinks of the code |
 //! | `OTEL_TRACES_EXPORTER`, `OTEL_LOGS_EXPORTER`, `OTEL_METRICS_EXPORTER` | `none` turns a signal off; `otlp` without any endpoint means `http://localhost:4318`; `prometheus` (feature of that name), for metrics, serves them, and sends none unless `otlp` is named, too |
 //! | `OTEL_EXPORTER_PROMETHEUS_HOST`, `OTEL_EXPORTER_PROMETHEUS_PORT` | where they are served; default `localhost` and 9464 |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | where to send everything; over HTTP, `/v1/traces` and so on are appended |

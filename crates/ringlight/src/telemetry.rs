@@ -155,6 +155,9 @@ impl Telemetry {
     /// of it; see [`runtime`](crate::runtime). The one that telemetry was started in is watched already, and to watch
     /// one twice is to watch it once.
     ///
+    /// Where telemetry is turned off (`OTEL_SDK_DISABLED`, `enabled = false` in the [file](crate::settings)) or has ended, none is
+    /// watched.
+    ///
     /// Runtimes are told apart by `tokio.runtime.id`, and by `tokio.runtime.name` where they have a name
     /// (`tokio::runtime::Builder::name`).
     #[cfg(feature = "profiling")]

@@ -150,6 +150,8 @@ impl fmt::Debug for Changes {
 /// What the inputs come to.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    /// Nothing leaves the process and nothing is measured: log lines alone are left, and sinks of the program's own.
+    pub(crate) is_disabled: bool,
     /// `None` where nothing is exported.
     pub(crate) routes: Option<Routes>,
     /// For all of them.
@@ -219,16 +221,21 @@ impl Settings {
         };
         #[cfg(feature = "profiling")]
         let traces = traces::traces(&mut reader, inputs.traces, is_disabled);
-        #[cfg(not(feature = "profiling"))]
-        traces::warn_of_what_is_missing(&mut reader);
         #[cfg(feature = "profiling")]
         let runtime = runtime::runtime(&mut reader, &inputs.runtime);
         #[cfg(not(feature = "profiling"))]
-        runtime::warn_of_what_is_missing(&mut reader);
+        if !is_disabled {
+            traces::warn_of_what_is_missing(&mut reader);
+            runtime::warn_of_what_is_missing(&mut reader);
+        }
+        let console = match is_disabled {
+            true => ConsoleInput::Impossible,
+            false => inputs.console,
+        };
         #[cfg(feature = "tokio-console")]
-        let console = runtime::console(&mut reader, inputs.console)?;
+        let console = runtime::console(&mut reader, console)?;
         #[cfg(not(feature = "tokio-console"))]
-        runtime::warn_of_no_console(&mut reader, inputs.console);
+        runtime::warn_of_no_console(&mut reader, console);
         #[cfg(feature = "otel")]
         let secret_headers = match (&routes, inputs.secret_headers) {
             (None, _) => None,
@@ -274,7 +281,9 @@ impl Settings {
         let after = effective::of_pipeline(&pipeline).into_iter();
         let changed = after.filter(|now| !before.contains(now));
         let changed_by_code = changed.map(|(key, _)| key).collect();
-        if pipeline.spool.is_none() && !is_disabled {
+        if is_disabled {
+            pipeline.spool = None;
+        } else if pipeline.spool.is_none() {
             spool::warn_of_what_needs_a_directory(&mut reader);
         }
         // One that the code asks for is an error where it cannot be used, when the pipeline starts.
@@ -294,6 +303,7 @@ impl Settings {
         resource.attributes.append(further);
         pipeline.resource.attributes = resource::attributes(&mut reader, resource);
         Ok(Self {
+            is_disabled,
             routes,
             #[cfg(feature = "otel")]
             secret_headers,

@@ -194,7 +194,7 @@ pub const SETTINGS: &[Setting] = &[
         "OTEL_SDK_DISABLED",
         Shape::Truth,
         "true",
-        "Whether anything leaves the process; log lines are written in any case. The variable says the opposite",
+        "Whether anything leaves the process, is measured or watched; log lines are written in any case. The variable says the opposite",
     )
     .kin(),
     setting(

@@ -74,6 +74,7 @@
 //! | variable | what it does |
 //! |---|---|
 //! | `RINGLIGHT_CONFIG_FILE` | a file with settings, in place of `ringlight.toml` in the directory the process runs in; `none`: no file |
+//! | `RINGLIGHT_RELOAD_ON_HANGUP` | `true`: SIGHUP has the file read again, rather than end the process; see [`Builder::reload_on_hangup`] |
 //! | `OTLP_ENDPOINT` | where to send traces, logs and metrics, such as `http://localhost:4317`; gRPC unless the port is 4318 or the protocol is given below |
 //! | `RUST_LOG` | what is recorded: directives such as `info,my_crate=debug,hyper=off`; default `info` |
 //! | `RUST_LOG_LINES`, `RUST_LOG_LOGS`, `RUST_LOG_TRACES` | the same for one output: log lines, exported log records, spans; default `RUST_LOG`; see [`Output`] |

@@ -59,7 +59,7 @@ pub(crate) use otlp::{CERTIFICATE_CODE, CLIENT_CERTIFICATE_CODE, Origin, Route, 
 pub use otlp::{Compression, Protocol};
 #[cfg(feature = "otel")]
 pub(crate) use otlp::{has_query, path};
-pub(crate) use reload::{Changeable, OfCode, Reloader, Watch};
+pub(crate) use reload::{Changeable, Hangup, OfCode, Reloader, Watch};
 pub use reload::{ReloadError, Reloaded};
 pub use resource::ResourceDetector;
 pub(crate) use resource::ResourceInputs;
@@ -75,6 +75,7 @@ pub(crate) use traces::TraceInputs;
 pub(crate) struct Inputs {
     pub(crate) environment: Environment,
     pub(crate) config_file: Option<PathBuf>,
+    pub(crate) reload_on_hangup: Option<bool>,
     pub(crate) argument_endpoint: Option<String>,
     pub(crate) endpoint: Option<String>,
     /// Nothing of this process is recorded, so what keeps it from being sent does not apply.
@@ -177,6 +178,8 @@ pub(crate) struct Settings {
     pub(crate) pipeline: CollectorConfig,
     /// The file that was read, if there is one.
     pub(crate) file: Option<Arc<ConfigFile>>,
+    /// Whether it is read again at SIGHUP.
+    pub(crate) reloads_on_hangup: bool,
     redaction: redaction::Said,
     /// To be shown to a person.
     pub(crate) warnings: Vec<String>,
@@ -246,8 +249,14 @@ impl Settings {
             }
             (Some(_), None) => secrets::headers(&mut reader, inputs.is_relay)?,
         };
+        #[cfg(all(feature = "otel", feature = "profiling"))]
+        let metrics_interval = inputs.metrics.interval;
         #[cfg(feature = "otel")]
         let metrics = metrics::metrics(&mut reader, inputs.metrics, is_disabled);
+        #[cfg(all(feature = "otel", feature = "profiling"))]
+        if routes.as_ref().is_some_and(|to| to.metrics.is_some()) {
+            metrics::warn_of_intervals(&mut reader, &metrics, metrics_interval.is_some());
+        }
         if let Some((_, origin)) = reader
             .in_file("pyroscope_endpoint")
             .filter(|_| !is_disabled)
@@ -267,6 +276,8 @@ impl Settings {
         let lines = lines::lines(&mut reader, &inputs.lines);
         let panic_backtrace =
             (inputs.panic_backtrace).unwrap_or_else(|| panic_backtrace(&mut reader));
+        let reloads_on_hangup =
+            (inputs.reload_on_hangup).unwrap_or_else(|| reader.truth("RINGLIGHT_RELOAD_ON_HANGUP"));
         let mut pipeline = inputs.pipeline;
         batching(&mut reader, &mut pipeline);
         let redaction = redaction::Said::of(&mut reader);
@@ -328,6 +339,7 @@ impl Settings {
             build_warnings: reader.build_warnings,
             ignored: reader.ignored,
             file: file.map(Arc::new),
+            reloads_on_hangup,
             redaction,
             changed_by_code,
         })

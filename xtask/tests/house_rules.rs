@@ -671,6 +671,49 @@ fn every_known_fault_has_a_test_that_names_it() {
     );
 }
 
+/// What is wrong with the blocks of Rust in a Markdown text, with their lines. A viewer of Markdown shows the lines that rustdoc hides,
+/// and whoever copies a block wants it to compile: each is a whole program. Those that are not compiled may be a part of one.
+fn faults_of_examples(text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut lines = (1..).zip(text.lines().map(str::trim));
+    while let Some((number, fence)) = lines.next() {
+        let Some(language) = fence.strip_prefix("```") else {
+            continue;
+        };
+        let block: Vec<_> = lines
+            .by_ref()
+            .take_while(|(_, line)| *line != "```")
+            .collect();
+        if !language.starts_with("rust") {
+            continue;
+        }
+        let hidden = block
+            .iter()
+            .filter(|(_, line)| *line == "#" || line.starts_with("# "));
+        faults.extend(hidden.map(|(number, _)| format!("{number}: a hidden line")));
+        if !language.contains("ignore") && !block.iter().any(|(_, line)| line.contains("fn main("))
+        {
+            faults.push(format!("{number}: no `fn main`"));
+        }
+    }
+    faults
+}
+
+#[test]
+fn examples_in_markdown_compile_as_they_are_shown() {
+    let example = "```rust\nfn main() {\n    # let a = 1;\n    #\n}\n```\n```rust,no_run\nrun();\n```\n\
+                   ```toml\n# a comment\n```\n```rust\n#[test]\nfn main() {}\n```\n";
+    let faults = ["3: a hidden line", "4: a hidden line", "7: no `fn main`"];
+    assert_eq!(faults_of_examples(example), faults);
+
+    let mut offenders = Vec::new();
+    for path in files(&[".md"]) {
+        let faults = faults_of_examples(&read(&path)).into_iter();
+        offenders.extend(faults.map(|fault| format!("{}:{fault}", path.display())));
+    }
+    assert_none("examples that cannot be copied", &offenders);
+}
+
 #[test]
 fn links_between_documents_resolve() {
     let mut offenders = Vec::new();

@@ -132,3 +132,8 @@ fn recounted(
     }
     memory
 }
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -40,3 +40,8 @@ pub use state::{
     CLIENTS_KEPT, Client, Listener, REFUSALS_KEPT, Refusal, RefusalReason, ServerState,
     SignalCounts,
 };
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

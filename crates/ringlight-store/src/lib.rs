@@ -99,3 +99,8 @@ pub use types::{
     LogEntry, LogPage, LogSearch, Run, SearchStats, ServiceSummary, StoreStats, Trace, TracePage,
     TraceSearch, TraceSpan, TraceSummary, ValueSearch, ValueType,
 };
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -361,7 +361,7 @@ pub fn builder() -> Builder {
 #[doc = include_str!("../../../README.md")]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/channels.md"))]
 #[cfg_attr(feature = "clap", doc = include_str!("../../../docs/configuration.md"))]
-#[doc = include_str!("../../../docs/delivery.md")]
+#[cfg_attr(feature = "otel", doc = include_str!("../../../docs/delivery.md"))]
 #[doc = include_str!("../../../docs/instrument.md")]
 #[cfg_attr(all(feature = "fmt", feature = "log"), doc = include_str!("../../../docs/logs.md"))]
 #[doc = include_str!("../../../docs/overhead.md")]

@@ -401,6 +401,8 @@ fn features(steps: &mut Steps) -> Outcome {
             "--test",
             "allocations_per_span",
             "--test",
+            "allocations_traced",
+            "--test",
             "prometheus",
             "--test",
             "secrets",

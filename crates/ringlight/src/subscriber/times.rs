@@ -10,6 +10,8 @@ use ringlight_collector::Recorder;
 use ringlight_collector::record::Slice;
 use ringlight_model::CallsiteId;
 
+use crate::uncounted::uncounted;
+
 use super::RinglightSubscriber;
 use super::attention::set_timed;
 use super::numbers::Numbers;
@@ -67,7 +69,8 @@ impl RinglightSubscriber {
         let is_in = |thread: &Thread| thread.entered.since(self.number, parent).is_some();
         let is_in_parent = parent != SlotId::NO_PARENT && with_thread(is_in);
         slot.set_opener(match is_in_parent {
-            true => self.recorder.thread_number(),
+            // It gives the thread its ring, if this is the first that is heard of it.
+            true => uncounted(|| self.recorder.thread_number()),
             false => 0,
         });
     }
@@ -105,7 +108,7 @@ impl RinglightSubscriber {
         if timing.slices {
             let context = slot.context();
             let start_unix_nano = slot.time_of(clock, since);
-            self.recorder.record_slice(&Slice {
+            let slice = Slice {
                 callsite: CallsiteId::new(slot.callsite()),
                 trace_id: context.trace_id(),
                 span_id: context.span_id(),
@@ -113,7 +116,8 @@ impl RinglightSubscriber {
                 opened_by: slot.take_opener(),
                 start_unix_nano,
                 end_unix_nano: start_unix_nano.saturating_add(nanos),
-            });
+            };
+            uncounted(|| self.recorder.record_slice(&slice));
         }
     }
 

@@ -43,7 +43,7 @@
 //! # A full channel
 //!
 //! A sender that finds no place says so on the span it is in: `channel.fill_ratio` is 1, and after the wait
-//! `channel.backpressure_latency_us` how long it was. At most once a second and name there is an event, a warning with the
+//! `channel.backpressure_latency_us` how long it was. At most once a minute and name there is an event, a warning with the
 //! target `ringlight::channel` that has both, `channel.name`, `channel.capacity`, and how many waits before it had none
 //! (`channel.unreported`).
 //!

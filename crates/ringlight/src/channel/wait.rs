@@ -14,8 +14,8 @@ use crate::RinglightSubscriber;
 /// The target of events and spans.
 pub(super) const TARGET: &str = "ringlight::channel";
 
-/// A channel's events are at least so far apart.
-const EVENT_INTERVAL: Duration = Duration::from_secs(1);
+/// A channel's events are at least so far apart: that senders wait is what a bound is for, and metrics say how often.
+const EVENT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A sender that found a channel full. The wait ends when this is dropped, also where the sending is given up.
 pub(super) struct Wait {
@@ -200,21 +200,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_an_event_a_second_which_says_how_many_there_were_not() {
+    fn there_is_an_event_a_minute_which_says_how_many_there_were_not() {
         let events = Events::default();
-        let at = |millis| events.next_at(Duration::from_millis(millis));
-        for (millis, unreported) in [
+        let at = |seconds| events.next_at(Duration::from_secs(seconds));
+        for (seconds, unreported) in [
             (0, Some(0)),
             (0, None),
-            (500, None),
-            (999, None),
-            (1000, Some(3)),
-            (1999, None),
-            // A second after the last event, not the last wait.
-            (2000, Some(1)),
-            (60_000, Some(0)),
+            (1, None),
+            (59, None),
+            (60, Some(3)),
+            (119, None),
+            // A minute after the last event, not the last wait.
+            (120, Some(1)),
+            (3_600, Some(0)),
         ] {
-            assert_eq!(at(millis), unreported, "at {millis} ms");
+            assert_eq!(at(seconds), unreported, "after {seconds} s");
         }
     }
 }

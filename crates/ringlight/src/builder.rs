@@ -539,7 +539,7 @@ impl Builder {
     /// takes it, such as into `tracing::dispatcher::with_default`.
     ///
     /// # Errors
-    /// As [`init`](Self::init), except for [`InitError::AlreadyInitialized`].
+    /// As [`init`](Self::init), except for [`InitError::AlreadyInitialized`] and [`InitError::OtherSubscriber`].
     pub fn build(mut self) -> Result<(Dispatch, Telemetry), InitError> {
         let layers = self.beside.take();
         let (subscriber, telemetry, console) = self.start()?;
@@ -578,7 +578,7 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// As [`init`](Self::init), except for [`InitError::AlreadyInitialized`].
+    /// As [`init`](Self::init), except for [`InitError::AlreadyInitialized`] and [`InitError::OtherSubscriber`].
     pub fn layer<S>(
         mut self,
     ) -> Result<(impl Layer<S> + Send + Sync + use<S>, Telemetry), InitError>
@@ -763,8 +763,7 @@ impl Builder {
         let (dispatch, telemetry) = self.build()?;
         #[cfg(feature = "otel")]
         let globals = crate::otel::Globals::of(&dispatch, interop, telemetry.meter_provider());
-        tracing_core::dispatcher::set_global_default(dispatch)
-            .map_err(|_| InitError::AlreadyInitialized)?;
+        tracing_core::dispatcher::set_global_default(dispatch).map_err(|_| already_set())?;
         // What another thread met for the first time since the subscriber is known, and before it was the process's, is of
         // no interest to anybody so far, and would never be.
         tracing_core::callsite::rebuild_interest_cache();
@@ -778,6 +777,15 @@ impl Builder {
         }
         crate::last_words::arrange(&Arc::downgrade(&telemetry.shared));
         Ok(telemetry)
+    }
+}
+
+/// Why there is no place for the global subscriber.
+fn already_set() -> InitError {
+    let is_ours = |dispatch: &Dispatch| RinglightSubscriber::behind(dispatch).is_some();
+    match tracing_core::dispatcher::get_default(is_ours) {
+        true => InitError::AlreadyInitialized,
+        false => InitError::OtherSubscriber,
     }
 }
 

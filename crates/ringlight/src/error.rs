@@ -22,13 +22,19 @@ use crate::filter::{ALLOWED, BadDirective};
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
-    /// This process already has a global subscriber.
+    /// Ringlight is this process's global subscriber already.
+    #[error(
+        "Ringlight is initialized already; hint: call `ringlight::init` or `Builder::init` once, at the start of `main`, and keep \
+         what it returns until the end"
+    )]
+    AlreadyInitialized,
+    /// This process already has another global subscriber.
     #[error(
         "another `tracing` subscriber is installed already; hint: `ringlight::init` replaces it: \
          remove `tracing_subscriber::fmt::init()` or whatever set it, and call `ringlight::init` \
          once, at the start of `main`; layers go to `ringlight::builder().beside(..)`"
     )]
-    AlreadyInitialized,
+    OtherSubscriber,
     /// An endpoint cannot be used.
     #[error("{origin}: {reason}; hint: {hint}")]
     Endpoint {

@@ -62,7 +62,7 @@ impl Filter {
             } else {
                 directive
                     .parse::<Targets>()
-                    .map_err(|error| error.to_string())
+                    .map_err(|error| no_level(directive).unwrap_or_else(|| error.to_string()))
             };
             match parsed {
                 Ok(parsed) => {
@@ -131,10 +131,24 @@ impl Default for Filter {
     }
 }
 
+/// What is wrong with the level of a target, if that is what is wrong with a directive.
+fn no_level(directive: &str) -> Option<String> {
+    let (_, level) = directive.rsplit_once('=')?;
+    let level = level.trim();
+    if level.parse::<LevelFilter>().is_ok() {
+        return None;
+    }
+    Some(match slip_of_level(&level.to_ascii_lowercase()) {
+        Some(meant) => format!("`{level}` is no level, was `{meant}` meant?"),
+        None => format!("`{level}` is no level"),
+    })
+}
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// The level that a single word is meant to be which is almost one. As a target, which it would be
 /// otherwise, it would have nothing else recorded.
 fn meant_level(directive: &str) -> Option<&'static str> {
-    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let word = directive.to_ascii_lowercase();
     if LEVELS.contains(&word.as_str()) {
         return None;
@@ -142,6 +156,13 @@ fn meant_level(directive: &str) -> Option<&'static str> {
     match word.as_str() {
         // Almost levels, and what crates and modules are called.
         "warp" | "tracer" | "traces" | "errors" => None,
+        word => slip_of_level(word),
+    }
+}
+
+/// The level that a word in lower case is almost.
+fn slip_of_level(word: &str) -> Option<&'static str> {
+    match word {
         "warning" => Some("warn"),
         "err" => Some("error"),
         _ => LEVELS

@@ -46,8 +46,8 @@ fn a_second_init_is_a_clear_error() {
     telemetry();
     let error = ringlight::init().unwrap_err();
     assert!(matches!(error, InitError::AlreadyInitialized));
-    let text = "another `tracing` subscriber is installed already";
-    let hint = "hint: `ringlight::init` replaces it: remove `tracing_subscriber::fmt::init()`";
+    let text = "Ringlight is initialized already";
+    let hint = "hint: call `ringlight::init` or `Builder::init` once, at the start of `main`";
     assert!(error.to_string().starts_with(&format!("{text}; {hint}")));
     // As a `main` that returns it prints it.
     assert!(format!("{error:?}").starts_with(&format!("{text}\n{hint}")));

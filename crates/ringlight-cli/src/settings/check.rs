@@ -32,7 +32,12 @@ pub(super) fn run(mut files: Vec<PathBuf>, console: Console) -> Result<ExitCode,
                     console.error(&error);
                 }
                 failed = Some(match error {
-                    InitError::Config(error) => tell(&error, console),
+                    InitError::Config(error) => {
+                        for warning in &error.warnings {
+                            console.warning(warning);
+                        }
+                        tell(&error, console)
+                    }
                     other => explained(&other),
                 });
             }

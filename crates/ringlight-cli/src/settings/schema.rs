@@ -41,10 +41,14 @@ fn property(setting: &Setting) -> Value {
     property
 }
 
+/// A name or an address, one of version 6 in brackets, and a port up to 65535.
+const HOST_AND_PORT: &str = "^([^\\s/:\\[\\]@?#]+|\\[[0-9A-Fa-f:.]+\\]):0*([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$";
+
 fn of_shape(shape: Shape) -> Value {
     match shape {
         Shape::Truth => json!({"type": "boolean"}),
         Shape::Url => json!({"type": "string", "pattern": "^https?://[^/?#@]+([/?#].*)?$"}),
+        Shape::HostPort => json!({"type": "string", "pattern": HOST_AND_PORT}),
         Shape::Word(words) => json!({"enum": words}),
         Shape::Words([]) => {
             json!({"type": "array", "items": {"type": "string", "pattern": "\\S"}})
@@ -159,6 +163,18 @@ mod tests {
                 vec!["\" \"".to_owned(), "1".to_owned()]
             }
             Shape::Url => texts(&["h:4317", "https://a:b@h"]),
+            Shape::HostPort => texts(&[
+                "9464",
+                "x",
+                ":1",
+                "h:",
+                "h:x",
+                "h:65536",
+                "h:+1",
+                "a:b:1",
+                "[::1]",
+                "http://h:1",
+            ]),
             Shape::Word(_) => texts(&["no such word"]),
             Shape::Words([]) => vec!["[\" \"]".to_owned(), "[1]".to_owned()],
             Shape::Words(_) => vec!["[\"no such word\"]".to_owned()],
@@ -202,6 +218,9 @@ mod tests {
             "redact_keys = [\"a\"]",
             "otlp_endpoint = \"http://h:4317\"",
             "otlp_endpoint = \"https://h/x?y\"",
+            "prometheus_address = \"localhost:0\"",
+            "prometheus_address = \"0.0.0.0:65535\"",
+            "tokio_console_bind = \"[::1]:6669\"",
             "resource_attributes = { a = 1, b = \"c\" }",
         ] {
             both.check_line(line, true);

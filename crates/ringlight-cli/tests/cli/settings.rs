@@ -222,6 +222,25 @@ fn several_files_are_checked_and_the_good_ones_named() {
     );
 }
 
+#[test]
+fn a_value_that_cannot_work_is_an_error_and_warnings_are_told_beside_it() {
+    let dir = written(
+        "[telemetry]\npyroscope_endpoint = \"http://h:4040\"\nprometheus_address = \"9464\"\n\
+         tokio_console_bind = \"x\"\n",
+    );
+    let check = here(dir.path()).args(["config", "check"]).output();
+    let (stdout, stderr) = ended(&check.unwrap(), 1);
+    assert_eq!(stdout, "");
+    let allowed =
+        "hint: allowed is `host:port`, such as `\"localhost:9464\"` or `\"0.0.0.0:9464\"`";
+    let told = format!(
+        "warning: `pyroscope_endpoint` in ringlight.toml:2 is ignored: this version takes no profiles\n\
+         error: ringlight.toml:3: `prometheus_address` is `\"9464\"`\n{allowed}\n\
+         error: ringlight.toml:4: `tokio_console_bind` is `\"x\"`\n{allowed}\n"
+    );
+    assert_eq!(stderr, told);
+}
+
 /// Secrets, directories and features are those of the service, which runs elsewhere, as somebody else, or already.
 #[test]
 fn what_is_the_services_own_is_neither_asked_for_nor_touched() {

@@ -9,6 +9,8 @@ use opentelemetry_sdk::metrics::Temporality;
 use super::declared::Declared;
 use super::environment::Reader;
 use super::otlp::metrics_exporters;
+#[cfg(feature = "prometheus")]
+use super::setting::is_host_and_port;
 use super::units;
 #[cfg(feature = "prometheus")]
 use crate::metrics::Scraped;
@@ -114,7 +116,7 @@ fn prometheus(
             (address, origin.to_string())
         }
     };
-    if is_address(&address) {
+    if is_host_and_port(&address) {
         return Some(Scraped::At { address, setting });
     }
     reader.say(format!(
@@ -134,12 +136,6 @@ fn who_says_where(reader: &Reader<'_>) -> String {
     let place = |file: &Declared| names.into_iter().find_map(|name| file.place(name));
     let place = reader.declared().and_then(place);
     place.unwrap_or_else(|| "`OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT`".to_owned())
-}
-
-#[cfg(feature = "prometheus")]
-fn is_address(address: &str) -> bool {
-    (address.rsplit_once(':'))
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 #[cfg(not(feature = "prometheus"))]

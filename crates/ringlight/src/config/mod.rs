@@ -198,12 +198,29 @@ impl Settings {
     /// A directive given in code is not understood, or the file, or where a secret comes from; an endpoint of the program
     /// or the file cannot be used; `tokio-console` is asked for in code and cannot be had.
     pub(crate) fn resolve(inputs: Inputs) -> Result<Self, InitError> {
-        let environment = inputs.environment.clone();
         // A relay is no service: the file where it happens to run is that of one.
         let file = match inputs.is_relay {
             true => None,
-            false => ConfigFile::find(inputs.config_file.as_deref(), &environment)?,
+            false => ConfigFile::find(inputs.config_file.as_deref(), &inputs.environment)?,
         };
+        let Some(mut refused) = file.as_ref().and_then(ConfigFile::refused) else {
+            return Self::with_file(inputs, file);
+        };
+        // Who looks at a file wants to know all there is to say of it.
+        if inputs.is_look
+            && let Ok(rest) = Self::with_file(inputs, file)
+        {
+            refused.warnings = rest.warnings;
+            refused
+                .warnings
+                .retain(|warning| !rest.build_warnings.contains(warning));
+        }
+        Err(refused.into())
+    }
+
+    /// Puts the inputs together, with what is right in the file.
+    fn with_file(inputs: Inputs, file: Option<ConfigFile>) -> Result<Self, InitError> {
+        let environment = inputs.environment.clone();
         let mut reader = Reader::with_file(&environment, file.as_ref());
         let deprecated = file.iter().flat_map(|file| &file.warnings);
         let declared = environment.declared().into_iter();

@@ -41,6 +41,8 @@ pub enum Shape {
     Path,
     /// `http://host:port` or `https://host:port`, without credentials.
     Url,
+    /// `host:port`, the host a name or an address.
+    HostPort,
     /// One of these words.
     Word(&'static [&'static str]),
     /// An array of these words, or of any texts if there are none here.
@@ -68,6 +70,7 @@ impl Shape {
             Self::Truth => matches!(text, "true" | "false"),
             Self::Text | Self::Path => !text.trim().is_empty(),
             Self::Url => is_address(text),
+            Self::HostPort => is_host_and_port(text),
             Self::Word(words) => words.contains(&text),
             Self::Words(words) => {
                 words.is_empty() && !text.trim().is_empty() || words.contains(&text)
@@ -96,6 +99,23 @@ fn is_address(text: &str) -> bool {
     })
 }
 
+/// A name or an address, one of version 6 in brackets, and a port.
+pub(super) fn is_host_and_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let in_brackets = (host.strip_prefix('[')).and_then(|host| host.strip_suffix(']'));
+    let is_host = match in_brackets {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            let is_wrong = |c: char| c.is_whitespace() || "/:[]@?#".contains(c);
+            !host.is_empty() && !host.contains(is_wrong)
+        }
+    };
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    is_host && is_number && port.parse::<u16>().is_ok()
+}
+
 /// What is allowed, as errors and the reference say it.
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,6 +126,7 @@ impl fmt::Display for Shape {
             Self::Url => f.write_str(
                 "an address such as `\"http://localhost:4317\"`, without credentials",
             ),
+            Self::HostPort => f.write_str("`host:port`, such as `\"localhost:9464\"` or `\"0.0.0.0:9464\"`"),
             Self::Word(words) => quoted(words, " or ", f),
             Self::Words([]) => f.write_str("an array of texts"),
             Self::Words(words) => {
@@ -454,9 +475,9 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "tokio_console_bind",
         "TOKIO_CONSOLE_BIND",
-        Shape::Text,
+        Shape::HostPort,
         "`127.0.0.1:6669`",
-        "Where `tokio-console` connects to, `host:port`",
+        "Where `tokio-console` connects to",
     ),
     setting(
         "otlp_endpoint",
@@ -584,9 +605,9 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "prometheus_address",
         "OTEL_METRICS_EXPORTER",
-        Shape::Text,
+        Shape::HostPort,
         "nowhere",
-        "Where metrics are served for Prometheus, `host:port` (feature `prometheus`). The variable names `prometheus`, and `OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT` say where",
+        "Where metrics are served for Prometheus (feature `prometheus`). The variable names `prometheus`, and `OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT` say where",
     )
     .kin(),
     setting(

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 /// What [`size`] takes.
-pub(super) const SIZES: &str = "a size in `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB` or `GB`";
+pub(super) const SIZES: &str =
+    "a size, a whole number of `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB` or `GB`";
 
 /// What [`duration`] takes.
-pub(super) const DURATIONS: &str = "a time in `ms`, `s`, `m`, `h` or `d`";
+pub(super) const DURATIONS: &str = "a time, a whole number of `ms`, `s`, `m`, `h` or `d`";
 
 /// Bytes; a number without a unit is bytes, too.
 pub(super) fn size(text: &str) -> Option<u64> {

@@ -120,3 +120,22 @@ fn a_slip_of_the_finger_is_no_target() {
         assert!(filter.is_some() && bad.is_empty(), "{target}: {bad:?}");
     }
 }
+
+#[test]
+fn a_slip_in_the_level_of_a_target_is_told_as_one() {
+    let check = |directive: &str, expected: &str| {
+        let (filter, bad) = Filter::parse_any(directive);
+        assert!(filter.is_none());
+        assert_eq!(bad[0].reason, expected, "{directive}");
+    };
+    check("shop=debg", "`debg` is no level, was `debug` meant?");
+    check("shop=Warning", "`Warning` is no level, was `warn` meant?");
+    check(
+        "shop::db = traces",
+        "`traces` is no level, was `trace` meant?",
+    );
+    check("shop=loud", "`loud` is no level");
+    // The level is right, and something else is not.
+    let (_, bad) = Filter::parse_any("a=b=info");
+    assert!(!bad[0].reason.contains("is no level"), "{bad:?}");
+}

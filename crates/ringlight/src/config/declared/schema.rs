@@ -47,6 +47,8 @@ pub(super) fn read(path: PathBuf, variables: &Environment) -> Result<Declared, C
     Err(ConfigError {
         path: reader.declared.path,
         problems: reader.problems,
+        warnings: Vec::new(),
+        checked_by: None,
     })
 }
 

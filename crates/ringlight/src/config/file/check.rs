@@ -6,7 +6,7 @@ use std::path::Path;
 use ringlight_model::Value;
 use toml_edit::{Document, Item, TableLike};
 
-use super::{ConfigError, ConfigFile, ConfigProblem, Entry, FILE_NAME};
+use super::{ConfigFile, ConfigProblem, Entry, FILE_NAME};
 use crate::config::effective::without_secrets;
 use crate::config::old::OLD_SECTIONS;
 use crate::config::setting::{self, SETTINGS, Setting, Shape};
@@ -30,18 +30,17 @@ const OF_SECRETS: [&str; 8] = [
 /// What settings are called elsewhere, too unlike for a slip of the finger.
 const OTHER_NAMES: [(&str, &str); 2] = [("log_level", "filter"), ("rust_log", "filter")];
 
-/// Checks a whole file.
-///
-/// # Errors
-/// With everything that is wrong with it, in the order of its lines.
-pub(super) fn file(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
+/// The most names that are listed in a hint.
+const LISTED_MAX: usize = 16;
+
+/// Checks a whole file: what is right in it, and everything that is wrong, in the order of its lines.
+pub(super) fn file(path: &Path, text: &str) -> ConfigFile {
     let mut check = Check {
         text,
         file: ConfigFile {
             path: path.to_owned(),
             ..ConfigFile::default()
         },
-        problems: Vec::new(),
     };
     match Document::parse(text) {
         Ok(document) => check.document(document.as_table(), is_ours_alone(path)),
@@ -54,14 +53,9 @@ pub(super) fn file(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
             );
         }
     }
-    if check.problems.is_empty() {
-        return Ok(check.file);
-    }
-    check.problems.sort_by_key(|problem| problem.line);
-    Err(ConfigError {
-        path: path.to_owned(),
-        problems: check.problems,
-    })
+    let mut file = check.file;
+    file.problems.sort_by_key(|problem| problem.line);
+    file
 }
 
 /// Another file may be the application's own, in which other tables are none of our business.
@@ -72,7 +66,6 @@ pub(in crate::config) fn is_ours_alone(path: &Path) -> bool {
 pub(super) struct Check<'a> {
     text: &'a str,
     pub(super) file: ConfigFile,
-    problems: Vec<ConfigProblem>,
 }
 
 impl Check<'_> {
@@ -162,7 +155,7 @@ impl Check<'_> {
         let meant = other.map(|(_, meant)| meant);
         let hint = match meant.or(nearest.map(|(_, known)| known)) {
             Some(meant) => format!("did you mean `{meant}`?"),
-            None => format!("known are `{}`", known.join("`, `")),
+            None => hint_of_prefix(&lower, known),
         };
         self.problem(span, format!("`{key}` is not a setting"), hint);
     }
@@ -259,7 +252,7 @@ impl Check<'_> {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        self.problems.push(ConfigProblem {
+        self.file.problems.push(ConfigProblem {
             line: Some(self.line(span)),
             message: message.into(),
             hint: hint.into(),
@@ -272,6 +265,28 @@ impl Check<'_> {
             .iter()
             .filter(|byte| **byte == b'\n')
             .count()
+    }
+}
+
+/// The names that begin with the words that this one is, or begins with: `otlp` and `otlp_url` lead to all `otlp_*`; without any,
+/// those there are, or where they are listed if they are many.
+fn hint_of_prefix(key: &str, known: &[&str]) -> String {
+    let first = key.split(['_', '.', '-']).next().unwrap_or(key);
+    let alike: Vec<_> = known
+        .iter()
+        .filter(|known| {
+            known
+                .strip_prefix(first)
+                .is_some_and(|rest| rest.starts_with('_'))
+        })
+        .copied()
+        .collect();
+    if !alike.is_empty() {
+        return format!("settings that begin like it are `{}`", alike.join("`, `"));
+    }
+    match known.len() {
+        0..=LISTED_MAX => format!("known are `{}`", known.join("`, `")),
+        _ => "`ringlight config schema` and docs/configuration.md have all there are".to_owned(),
     }
 }
 

@@ -11,6 +11,10 @@ pub struct ConfigError {
     pub path: PathBuf,
     /// All that is wrong with it, at least one.
     pub problems: Vec<ConfigProblem>,
+    /// What else is to be said of it, each with a hint where there is something to do.
+    pub warnings: Vec<String>,
+    /// The command that tells all of it, with the file as its argument.
+    pub(in crate::config) checked_by: Option<&'static str>,
 }
 
 /// One thing that is wrong. No value is shown that may be a secret.
@@ -46,9 +50,15 @@ impl ConfigError {
             ),
             hint: named_by.hint.to_owned(),
         };
+        Self::of_one(path, problem)
+    }
+
+    fn of_one(path: &Path, problem: ConfigProblem) -> Self {
         Self {
             path: path.to_owned(),
             problems: vec![problem],
+            warnings: Vec::new(),
+            checked_by: None,
         }
     }
 }
@@ -62,10 +72,7 @@ impl ConfigError {
             message,
             hint: hint.to_owned(),
         };
-        Self {
-            path: path.to_owned(),
-            problems: vec![problem],
-        }
+        Self::of_one(path, problem)
     }
 }
 
@@ -87,10 +94,14 @@ impl fmt::Display for ConfigError {
             return write!(f, "{}: cannot be used", self.path.display());
         };
         f.write_str(&first.at(&self.path))?;
-        match self.problems.len() - 1 {
+        let more = self.problems.len() - 1;
+        match more {
             0 => {}
             1 => f.write_str(", and one more problem")?,
             more => write!(f, ", and {more} more problems")?,
+        }
+        if let Some(command) = self.checked_by.filter(|_| more > 0) {
+            write!(f, ", which `{command} {}` tells", self.path.display())?;
         }
         write!(f, "; hint: {}", first.hint)
     }

@@ -49,6 +49,8 @@ pub(crate) struct ConfigFile {
     pub(super) attributes: Vec<(String, Value<'static>)>,
     /// What a person should write otherwise.
     pub(super) warnings: Vec<String>,
+    /// What is wrong with it, which is not among the entries.
+    problems: Vec<ConfigProblem>,
 }
 
 /// One setting.
@@ -64,16 +66,17 @@ pub(super) struct Entry {
 
 impl ConfigFile {
     /// The file that applies: the one the code names, the one the variable does, or the one that lies where the process
-    /// runs, unless the environment is a fixed one, which stands for the process's surroundings.
+    /// runs, unless the environment is a fixed one, which stands for the process's surroundings. It may be
+    /// [wrong](Self::refused) in places.
     ///
     /// # Errors
-    /// A file that is named is not there; one cannot be read, or is not understood.
+    /// A file that is named is not there, or cannot be read.
     pub(super) fn find(
         named: Option<&Path>,
         environment: &Environment,
     ) -> Result<Option<Self>, ConfigError> {
         if let Some(path) = named {
-            return Self::read(path).map(Some);
+            return Self::read_as(path, BY_PROGRAM).map(Some);
         }
         match environment.get(FILE_VARIABLE).as_deref().map(str::trim) {
             Some("none") => return Ok(None),
@@ -84,15 +87,30 @@ impl ConfigFile {
         if environment.is_fixed() || !path.exists() {
             return Ok(None);
         }
-        Self::read(path).map(Some)
+        Self::read_as(path, BY_PROGRAM).map(Some)
     }
 
+    /// A file with which nothing is wrong.
+    ///
+    /// # Errors
+    /// It cannot be read, or something is wrong with it.
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
-        Self::read_as(path, BY_PROGRAM)
+        let file = Self::read_as(path, BY_PROGRAM)?;
+        file.refused().map_or(Ok(file), Err)
     }
 
     fn read_as(path: &Path, named_by: NamedBy) -> Result<Self, ConfigError> {
-        check::file(path, &text_of(path, named_by)?)
+        Ok(check::file(path, &text_of(path, named_by)?))
+    }
+
+    /// What is wrong with it, if anything is.
+    pub(super) fn refused(&self) -> Option<ConfigError> {
+        (!self.problems.is_empty()).then(|| ConfigError {
+            path: self.path.clone(),
+            problems: self.problems.clone(),
+            warnings: self.warnings.clone(),
+            checked_by: Some("ringlight config check"),
+        })
     }
 
     /// Its path, as it was named.

@@ -468,11 +468,11 @@ fn what_is_wrong_is_told_with_line_key_value_and_what_is_allowed() {
     );
     check_line(
         "batch_delay = \"2 parsecs\"",
-        "2: `batch_delay` is `\"2 parsecs\"`; hint: allowed is a time in `ms`, `s`, `m`, `h` or `d`, from `\"1ms\"` to `\"1h\"`",
+        "2: `batch_delay` is `\"2 parsecs\"`; hint: allowed is a time, a whole number of `ms`, `s`, `m`, `h` or `d`, from `\"1ms\"` to `\"1h\"`",
     );
     check_line(
         "spool_size_limit = \"1KiB\"",
-        "2: `spool_size_limit` is `\"1KiB\"`; hint: allowed is a size in `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB` or `GB`, at least `\"1MiB\"`",
+        "2: `spool_size_limit` is `\"1KiB\"`; hint: allowed is a size, a whole number of `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB` or `GB`, at least `\"1MiB\"`",
     );
     check_line(
         "propagators = [\"baggage\", \"xray\"]",
@@ -490,8 +490,7 @@ fn what_is_wrong_is_told_with_line_key_value_and_what_is_allowed() {
     );
     check_line(
         "filter = \"x=loud\"",
-        "2: `filter` has the directive `x=loud`: error parsing level filter: expected one of \"off\", \"error\", \
-         \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5; hint: allowed is directives such as \
+        "2: `filter` has the directive `x=loud`: `loud` is no level; hint: allowed is directives such as \
          `\"info,my_crate=debug\"`, with the levels `off`, `error`, `warn`, `info`, `debug` and `trace`",
     );
     check_line(
@@ -557,13 +556,24 @@ fn what_is_wrong_is_told_with_line_key_value_and_what_is_allowed() {
             "1: `telemetry` is a table, not a boolean; hint: write `[telemetry]` on a line of its own, and the settings below it",
         ],
     );
-    let unknown = &problems("ringlight.toml", "[telemetry]\nfrobnicate = 1")[0];
-    assert!(
-        unknown.starts_with(
-            "2: `frobnicate` is not a setting; hint: known are `enabled`, `reload_on_hangup`, `service_name`"
-        ),
-        "{unknown}"
+    check_line(
+        "frobnicate = 1",
+        "2: `frobnicate` is not a setting; hint: `ringlight config schema` and docs/configuration.md have all there are",
     );
+    let of_table = "[telemetry]\n[telemetry.otlp]\nendpoint = \"http://localhost:4317\"\n";
+    let found = &problems("ringlight.toml", of_table)[..];
+    let start = "2: `otlp` is not a setting; hint: settings that begin like it are `otlp_endpoint`, `otlp_protocol`, ";
+    assert!(found.len() == 1 && found[0].starts_with(start), "{found:?}");
+    assert!(!found[0].contains("`enabled`"), "{found:?}");
+    for (setting, bad) in [("prometheus_address", "9464"), ("tokio_console_bind", "x")] {
+        check_line(
+            &format!("{setting} = \"{bad}\""),
+            &format!(
+                "2: `{setting}` is `\"{bad}\"`; hint: allowed is `host:port`, such as `\"localhost:9464\"` or \
+                 `\"0.0.0.0:9464\"`"
+            ),
+        );
+    }
     for broken in [
         "[telemetry\n",
         "[telemetry]\na = \n",
@@ -625,9 +635,16 @@ fn a_file_that_cannot_be_read_is_named() {
     )
     .unwrap();
     let error = told(&path);
-    assert!(error.ends_with(
-        "latin.toml:2: `sample_rate` is `2`, and 2 more problems; hint: allowed is a number from 0 to 1"
-    ), "{error}");
+    assert!(
+        error.ends_with("latin.toml` tells; hint: allowed is a number from 0 to 1"),
+        "{error}"
+    );
+    assert!(
+        error.contains(
+            "latin.toml:2: `sample_rate` is `2`, and 2 more problems, which `ringlight config check "
+        ),
+        "{error}"
+    );
 }
 
 #[test]

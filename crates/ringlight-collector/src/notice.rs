@@ -214,11 +214,15 @@ impl fmt::Display for Notice {
                 reason,
                 records,
             } => {
-                let (records, cause) = (counted(*records), cause(*reason));
-                match destination {
-                    Some(name) => write!(f, "dropped {records} for {name} so far: {cause}"),
-                    None => write!(f, "dropped {records} so far: {cause}"),
+                write!(f, "dropped {}", counted(*records))?;
+                if let Some(name) = destination {
+                    write!(f, " for {name}")?;
                 }
+                // After the end come no more of these.
+                if *reason != DropReason::Shutdown {
+                    f.write_str(" so far")?;
+                }
+                write!(f, ": {}", cause(*reason))
             }
             Self::LeftOnDisk {
                 destination,
@@ -325,5 +329,40 @@ impl fmt::Debug for Notices {
         } else {
             "Notices(silent)"
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dropped_at_the_end_is_all_there_is() {
+        let check = |destination: Option<&str>, reason, expected: &str| {
+            let notice = Notice::Dropped {
+                destination: destination.map(str::to_owned),
+                reason,
+                records: 2,
+            };
+            assert_eq!(notice.to_string(), expected);
+        };
+        let end = "the end came before they could be delivered";
+        let (shutdown, full) = (DropReason::Shutdown, DropReason::TooLarge);
+        check(None, shutdown, &format!("dropped 2 records: {end}"));
+        check(
+            Some("a"),
+            shutdown,
+            &format!("dropped 2 records for a: {end}"),
+        );
+        check(
+            None,
+            full,
+            "dropped 2 records so far: larger than a ring takes",
+        );
+        check(
+            Some("a"),
+            full,
+            "dropped 2 records for a so far: larger than a ring takes",
+        );
     }
 }

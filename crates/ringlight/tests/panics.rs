@@ -60,6 +60,13 @@ fn the_pan_falls() {
     panic!("the pan fell: {}", 7);
 }
 
+/// Panics in the standard library.
+#[inline(never)]
+fn the_shelf_is_short() {
+    let shelf = std::hint::black_box(Vec::<u8>::new());
+    std::hint::black_box(shelf[3]);
+}
+
 fn catch(body: impl FnOnce()) {
     assert!(panic::catch_unwind(AssertUnwindSafe(body)).is_err());
 }
@@ -87,19 +94,20 @@ fn a_panic_is_recorded_as_an_exception_where_it_came_up() {
     catch(|| drop(info_span!("a span", field = ?Panics)));
     catch(|| panic::panic_any(7));
     catch(|| panic::resume_unwind(Box::new(8)));
+    catch(the_shelf_is_short);
     let ledger = telemetry.shutdown(LONG);
 
     let seen = backend.stop();
     let logs = seen.log_records();
     let logs: Vec<_> = logs.iter().collect();
     // Neither that of the sink nor that which no hook is told of.
-    assert_eq!(logs.len(), 5, "{logs:?}");
-    assert_eq!(TOLD.load(Ordering::Relaxed), 6);
+    assert_eq!(logs.len(), 6, "{logs:?}");
+    assert_eq!(TOLD.load(Ordering::Relaxed), 7);
     assert!(ledger.balances());
     let spans = seen.spans();
     let span = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
 
-    let [first, second, event, of_span, any] = logs[..] else {
+    let [first, second, event, of_span, any, of_index] = logs[..] else {
         panic!("{logs:?}");
     };
     let (unwound, caught) = (span("unwound"), span("caught"));
@@ -140,4 +148,7 @@ fn a_panic_is_recorded_as_an_exception_where_it_came_up() {
     }
     assert_eq!(attribute(any, "exception.message"), None);
     assert!(body(any).starts_with("panicked at "));
+    let stacktrace = text(attribute(of_index, "exception.stacktrace"));
+    let first_line = stacktrace.lines().next().unwrap();
+    assert!(first_line.contains("the_shelf_is_short"), "{stacktrace}");
 }

@@ -402,3 +402,33 @@ fn a_line_for_machines() {
     );
     assert_eq!(found.matches('\n').count(), 1);
 }
+
+#[test]
+fn what_a_panic_says_is_in_a_line_for_people_once() {
+    let panic = |message: &str, says: &str| {
+        let mut items = Vec::new();
+        let mut writer = ItemWriter::new(&mut items, 40);
+        let _ = writer.text(Key::Field(0), message);
+        let _ = writer.text(Key::Name("exception.message"), says);
+        let header = LogHeader::new(CallsiteId::new(1), Severity::ERROR, 0);
+        let mut bytes = vec![0; 48 + items.len() * 8];
+        copy_words(header.to_words().into_iter().chain(items), &mut bytes);
+        bytes
+    };
+    let same = panic("panicked at src/pan.rs:12: the pan fell", "the pan fell");
+    for style in [
+        Style::Text { colour: false },
+        Style::Pretty { colour: false },
+    ] {
+        let text = written(style, std::slice::from_ref(&same));
+        assert_eq!(text.matches("the pan fell").count(), 1, "{text}");
+        let text = written(style, &[panic("the cook fell", "the pan fell")]);
+        assert!(text.contains("exception.message"), "{text}");
+    }
+    // Programs look for it under its name.
+    let json = written(Style::Json, &[same]);
+    assert!(
+        json.contains("\"exception.message\":\"the pan fell\""),
+        "{json}"
+    );
+}

@@ -16,6 +16,9 @@ pub(super) const BOLD: &str = "\u{1b}[1m";
 /// A field whose text has lines of its own, in semantic conventions.
 const STACKTRACE: &str = "exception.stacktrace";
 
+/// What an exception says, in semantic conventions. The message of a panic ends with it.
+const EXCEPTION_MESSAGE: &str = "exception.message";
+
 /// Appends a line, without its line feed: time, level, enclosing spans with their
 /// fields, target, message, fields, trace id. The stack trace of an exception follows on lines of its own.
 pub(super) fn write(out: &mut String, line: &Line<'_>, colour: bool) {
@@ -100,11 +103,23 @@ pub(super) fn write_stacktrace(out: &mut String, line: &Line<'_>, paint: &Paint)
     Ok(())
 }
 
-/// The other fields.
+/// The other fields, without what an exception says that the message ends with.
 pub(super) fn short_fields<'a>(
     line: &Line<'a>,
 ) -> impl Iterator<Item = (Cow<'a, str>, ValueRef<'a>)> {
-    line.fields().filter(|(name, _)| name != STACKTRACE)
+    line.fields().filter(move |(name, value)| match &**name {
+        STACKTRACE => false,
+        EXCEPTION_MESSAGE => !is_end_of_message(line, *value),
+        _ => true,
+    })
+}
+
+fn is_end_of_message(line: &Line<'_>, value: ValueRef<'_>) -> bool {
+    let ValueRef::Text(text) = value else {
+        return false;
+    };
+    let message = line.message().filter(|message| !message.cut && !text.cut);
+    message.is_some_and(|message| message.to_str().ends_with(&*text.to_str()))
 }
 
 pub(super) fn write_field(

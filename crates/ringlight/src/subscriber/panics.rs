@@ -62,7 +62,11 @@ pub(crate) fn record(info: &PanicHookInfo<'_>, wants_backtrace: impl FnOnce() ->
     }
     uncounted(|| {
         let backtrace = wants_backtrace().then(|| Backtrace::force_capture().to_string());
-        let stacktrace = backtrace.as_deref().map(shortened);
+        let shown = match wants_all_frames() {
+            true => bounded,
+            false => shortened,
+        };
+        let stacktrace = backtrace.as_deref().map(shown);
         let (text, message) = (text(info), info.payload_as_str());
         let thread = std::thread::current();
         let name = thread.name();
@@ -94,34 +98,54 @@ fn dispatch(values: &[&dyn Value; 7]) {
     Event::dispatch(&METADATA, &METADATA.fields().value_set(&pairs));
 }
 
+/// Whether somebody wants all frames of a backtrace, as the standard library has it.
+fn wants_all_frames() -> bool {
+    std::env::var_os("RUST_BACKTRACE").is_some_and(|wanted| wanted == "full")
+}
+
 /// The part of a backtrace that is the program's: without what leads from the panic to here, and without what
-/// leads to `main` or to the beginning of the thread.
+/// leads to `main` or to the beginning of the thread. It begins with a function of the program, or of a library it uses, not with
+/// one of the standard library that panicked in its name.
 fn shortened(backtrace: &str) -> &str {
     let mut start = 0;
     let mut end = backtrace.len();
     let mut at = 0;
+    let mut is_before_program = false;
+    // Where the machinery of panics is over: what comes then is kept if all of it is the standard library's.
+    let mut after_panicking = 0;
     let mut is_panicking = false;
     for line in backtrace.split_inclusive('\n') {
         let symbol = frame(line);
-        let is_entry = symbol.is_some_and(|s| s.contains("rust_begin_unwind"));
-        let is_of_panic = symbol.is_none_or(is_of_panic);
-        if is_entry || is_panicking && is_of_panic {
-            is_panicking = true;
-            start = at + line.len();
-        } else {
-            is_panicking = false;
-        }
         if symbol.is_some_and(|s| s.contains("__rust_begin_short_backtrace")) {
             end = at;
             break;
         }
         at += line.len();
+        if symbol.is_some_and(|s| s.contains("rust_begin_unwind")) {
+            (is_before_program, is_panicking) = (true, true);
+        } else if let Some(symbol) = symbol {
+            is_before_program &= is_of_std(symbol);
+            is_panicking &= is_of_panic(symbol);
+        }
+        if is_before_program {
+            start = at;
+        }
+        if is_panicking {
+            after_panicking = at;
+        }
     }
-    let kept = &backtrace[start.min(end)..end];
-    if kept.len() <= BACKTRACE_BYTES_MAX {
-        return kept;
+    if start >= end {
+        start = after_panicking.min(end);
     }
-    let kept = &kept[..kept.floor_char_boundary(BACKTRACE_BYTES_MAX)];
+    bounded(&backtrace[start..end])
+}
+
+/// As many whole lines as are recorded.
+fn bounded(backtrace: &str) -> &str {
+    if backtrace.len() <= BACKTRACE_BYTES_MAX {
+        return backtrace;
+    }
+    let kept = &backtrace[..backtrace.floor_char_boundary(BACKTRACE_BYTES_MAX)];
     kept.rfind('\n').map_or(kept, |at| &kept[..=at])
 }
 
@@ -133,6 +157,22 @@ fn frame(line: &str) -> Option<&str> {
         .bytes()
         .all(|byte| byte.is_ascii_digit())
         .then_some(symbol)
+}
+
+/// Whether a function is the standard library's: `core::option::expect_failed`, `<usize as core::slice::index::SliceIndex<[T]>>::index`.
+/// One of a trait is whoever's type it is for, and a primitive type is nobody's.
+fn is_of_std(symbol: &str) -> bool {
+    let is_in_std = |path: &str| {
+        let path = path.trim_start_matches(['<', '&', '*', '[', '(']);
+        ["core::", "std::", "alloc::"]
+            .iter()
+            .any(|name| path.starts_with(name))
+    };
+    let Some((of_type, of_trait)) = symbol.strip_prefix('<').and_then(|s| s.split_once(" as "))
+    else {
+        return is_in_std(symbol);
+    };
+    is_in_std(of_type) || !of_type.contains("::") && is_in_std(of_trait)
 }
 
 /// Whether a function is one of those that code calls in order to panic.
@@ -213,20 +253,30 @@ mod tests {
             "   3: core::panicking::panic_fmt",
             "   4: core::option::expect_failed",
             "             at /rustc/1/library/core/src/option.rs:1:1",
-            "   5: shop::pay",
+            "   5: core::option::Option<T>::expect",
+            "   6: <usize as core::slice::index::SliceIndex<[T]>>::index",
+            "   7: <alloc::vec::Vec<T,A> as core::ops::index::Index<I>>::index",
+            "             at /rustc/1/library/alloc/src/vec/mod.rs:1:1",
+            "   8: <shop::Pan as core::ops::drop::Drop>::drop",
             "             at ./src/pay.rs:7:9",
-            "   6: core::panicking::not_at_the_beginning",
-            "   7: std::sys::backtrace::__rust_begin_short_backtrace",
-            "   8: main",
+            "   9: core::ptr::drop_in_place<shop::Pan>",
+            "  10: core::panicking::not_at_the_beginning",
+            "  11: std::sys::backtrace::__rust_begin_short_backtrace",
+            "  12: main",
             "",
         ];
         let whole = frames.join("\n");
-        let expected = [frames[8], frames[9], frames[10], ""].join("\n");
+        let expected = format!("{}\n", frames[12..16].join("\n"));
         assert_eq!(shortened(&whole), expected);
-        assert_eq!(shortened(frames[8]), frames[8]);
-        let long = format!("{}\n", frames[8]).repeat(2_000);
+        // A function of the standard library that runs as a thread.
+        let of_std_alone = [&frames[..6], &frames[8..9], &frames[16..]]
+            .concat()
+            .join("\n");
+        assert_eq!(shortened(&of_std_alone), format!("{}\n", frames[8]));
+        assert_eq!(shortened(frames[12]), frames[12]);
+        let long = format!("{}\n", frames[12]).repeat(2_000);
         let cut = shortened(&long);
-        let line_bytes = frames[8].len() + 1;
+        let line_bytes = frames[12].len() + 1;
         assert_eq!(cut.len(), BACKTRACE_BYTES_MAX / line_bytes * line_bytes);
     }
 }

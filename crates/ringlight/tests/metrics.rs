@@ -740,6 +740,32 @@ fn the_process_is_among_the_metrics() {
     assert_eq!(modes, [mode("system"), mode("user")]);
 }
 
+/// However young the reading before is.
+#[cfg(all(feature = "profiling", target_os = "linux"))]
+#[test]
+fn the_last_reading_of_the_process_is_of_the_end() {
+    const THREADS: usize = 50;
+    let backend = Backend::start();
+    let (_, telemetry) = builder(&backend, &[]).build().unwrap();
+    telemetry.flush(LONG).unwrap();
+    let threads: Vec<_> = (0..THREADS)
+        .map(|_| std::thread::spawn(std::thread::park))
+        .collect();
+    telemetry.shutdown(LONG);
+    for thread in threads {
+        thread.thread().unpark();
+        thread.join().unwrap();
+    }
+    let metrics = of_scopes(&backend.stop(), |name| name == "ringlight.process");
+    let counts = metrics.iter().filter(|m| m.name == "process.thread.count");
+    let counts: Vec<_> = counts.map(|metric| int(&points(metric)[0])).collect();
+    let [first, last] = counts[..] else {
+        panic!("{counts:?}");
+    };
+    // Other tests have threads, too.
+    assert!(last >= first + THREADS as i64 / 2, "{counts:?}");
+}
+
 /// Of the time between two readings, which are a second apart.
 #[cfg(all(feature = "profiling", target_os = "linux"))]
 #[test]

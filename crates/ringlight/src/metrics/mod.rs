@@ -290,7 +290,11 @@ fn provider(
     is_sent: bool,
     is_scraped: bool,
 ) -> (MeterProvider, reader::Readings) {
-    let readings = reader::Readings::new(config.temporality, is_sent, is_scraped);
+    #[cfg_attr(
+        not(all(feature = "profiling", target_os = "linux")),
+        expect(unused_mut, reason = "nothing is added")
+    )]
+    let mut readings = reader::Readings::new(config.temporality, is_sent, is_scraped);
     let mut builder = SdkMeterProvider::builder()
         // What the process says about itself is the pipeline's.
         .with_resource(Resource::builder_empty().build());
@@ -327,7 +331,9 @@ fn provider(
     }
     let meter = |scope| opentelemetry::metrics::MeterProvider::meter(&provider, scope);
     #[cfg(all(feature = "profiling", target_os = "linux"))]
-    process::register(&meter(process::SCOPE), config.process_interval);
+    {
+        readings.process = process::register(&meter(process::SCOPE), config.process_interval);
+    }
     provider.overflows.register(&meter(overflows::SCOPE));
     (provider, readings)
 }

@@ -27,6 +27,18 @@ struct Last {
     reading: Reading,
     /// Of all processors, by the kernel and without.
     utilization: Option<(f64, f64)>,
+    /// Whether it is no longer what is asked for, however young it is.
+    is_over: bool,
+}
+
+/// What the process uses, as it was read last.
+pub(super) struct Process(Arc<Shared>);
+
+impl Process {
+    /// Has it read anew with the next export: what is exported at the end is to be what it came to.
+    pub(super) fn renew(&self) {
+        unpoisoned(self.0.last.lock()).is_over = true;
+    }
 }
 
 impl Shared {
@@ -36,10 +48,15 @@ impl Shared {
         let now = Instant::now();
         let age = last.at.map(|at| now.saturating_duration_since(at));
         // Exports are not quite the interval apart.
-        if age.is_none_or(|age| age >= self.interval.mul_f64(0.9))
+        let is_due = age.is_none_or(|age| age >= self.interval.mul_f64(0.9));
+        if (is_due || last.is_over)
             && let Some(reading) = self.source.read()
         {
-            last.utilization = age.and_then(|age| utilization(&last.reading, &reading, age));
+            last.is_over = false;
+            // Over a shorter time it says little.
+            if is_due {
+                last.utilization = age.and_then(|age| utilization(&last.reading, &reading, age));
+            }
             last.reading = reading;
             last.at = Some(now);
         }
@@ -61,11 +78,9 @@ fn utilization(before: &Reading, after: &Reading, time: Duration) -> Option<(f64
 }
 
 /// Adds the metrics of the process to a meter, read at most once an interval. Nothing is added where the kernel says
-/// nothing.
-pub(super) fn register(meter: &Meter, interval: Duration) {
-    let Some(source) = Source::open() else {
-        return;
-    };
+/// nothing: `None`.
+pub(super) fn register(meter: &Meter, interval: Duration) -> Option<Process> {
+    let source = Source::open()?;
     let shared = Arc::new(Shared {
         source,
         interval,
@@ -74,6 +89,7 @@ pub(super) fn register(meter: &Meter, interval: Duration) {
     times(meter, &shared);
     memory(meter, &shared);
     counts(meter, &shared);
+    Some(Process(shared))
 }
 
 fn mode(name: &'static str) -> [KeyValue; 1] {

@@ -30,6 +30,9 @@ pub(super) struct Readings {
     sent: Option<Arc<ManualReader>>,
     /// The same one where both want what there is since the start: measurements are then aggregated once.
     scraped: Option<Arc<ManualReader>>,
+    /// What the process uses, which is read less often.
+    #[cfg(all(feature = "profiling", target_os = "linux"))]
+    pub(super) process: Option<super::process::Process>,
 }
 
 impl Readings {
@@ -43,7 +46,12 @@ impl Readings {
             Some(sent) if temporality == Temporality::Cumulative => Arc::clone(sent),
             _ => reader(Temporality::Cumulative),
         });
-        Self { sent, scraped }
+        Self {
+            sent,
+            scraped,
+            #[cfg(all(feature = "profiling", target_os = "linux"))]
+            process: None,
+        }
     }
 
     /// For the SDK.
@@ -192,11 +200,11 @@ impl Work {
             let left = next.saturating_duration_since(Instant::now());
             match commands.recv_timeout(left) {
                 Ok(Command::Read(answer)) => {
-                    self.read();
+                    self.read_now();
                     let _ = answer.try_send(());
                 }
                 Ok(Command::End(answer)) => {
-                    self.read();
+                    self.read_now();
                     let _ = answer.try_send(());
                     return;
                 }
@@ -212,6 +220,15 @@ impl Work {
                 next = Instant::now() + interval;
             }
         }
+    }
+
+    /// Reads what there is at this moment, and sends it: the process may end after it.
+    fn read_now(&mut self) {
+        #[cfg(all(feature = "profiling", target_os = "linux"))]
+        if let Some(process) = &self.readings.process {
+            process.renew();
+        }
+        self.read();
     }
 
     /// Reads and sends.

@@ -1,7 +1,5 @@
 //! Where another subscriber is the process's already, it is said so, and what to do about it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use ringlight::InitError;
 
 #[test]

@@ -214,7 +214,7 @@ test('what was left out on purpose is not told as lost', async ({ page, request 
     delivery: null,
   });
   const clients = [
-    pipeline('sampled', { tail_sampled: 1200, filtered: 34 }),
+    pipeline('frugal', { tail_sampled: 1200, filtered: 34 }),
     pipeline('losing', { tail_sampled: 5, queue_full: 7 }),
   ];
   await page.route('**/api/v1/status', async (route) => {
@@ -224,10 +224,10 @@ test('what was left out on purpose is not told as lost', async ({ page, request 
   await page.goto('/health');
   const summary = (service: string) =>
     page.locator('#cost').getByRole('listitem').filter({ hasText: service }).locator('summary');
-  await expect(summary('sampled')).toHaveText('Threads, 1,234 left out as asked');
+  await expect(summary('frugal')).toHaveText('Threads, 1,234 left out as asked');
   await expect(summary('losing')).toHaveText('Threads, 7 records dropped, 5 left out as asked');
   await expect(page.getByRole('main')).not.toContainText('Clients dropped');
-  for (const service of ['sampled', 'losing']) await summary(service).click();
+  for (const service of ['frugal', 'losing']) await summary(service).click();
   const wrong = page.locator('#cost td.error-text');
   await expect(wrong).toHaveCount(1);
   await expect(wrong).toContainText('queue full: 7');

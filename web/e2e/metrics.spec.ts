@@ -115,7 +115,7 @@ test('series are filtered by the values of their attributes, and the address say
 
   // By typing, with what this metric has.
   const bar = page.getByRole('combobox', { name: 'Filter' });
-  const options = page.getByRole('option');
+  const options = page.getByRole('listbox', { name: 'Suggestions' }).getByRole('option');
   await bar.click();
   await expect(options.first()).toContainText('point.http.route');
   await bar.fill('{ point.http.route = ');
@@ -165,9 +165,24 @@ test('an answer that does not come is told, asked for again, and shown once it c
     asked += 1;
     if (!hanging) await route.fallback();
   });
+  let lists = 0;
+  page.on(
+    'response',
+    (response) => (lists += Number(new URL(response.url()).pathname === '/api/v1/metrics')),
+  );
+  const listed = (times: number) =>
+    expect(async () => {
+      await page.clock.runFor(5000);
+      expect(lists).toBeGreaterThanOrEqual(times);
+    }).toPass();
   const from = Date.now() - 60_000;
   await page.goto(`/metrics?name=${name}&from=${from}&to=${from + 120_000}`);
-  await expect.poll(() => asked).toBe(1);
+  await expect.poll(() => asked).toBeGreaterThan(0);
+  await listed(1);
+  // However often the list beside it is asked for again, one question waits for its answer.
+  const before = asked;
+  await listed(lists + 2);
+  expect(asked).toBe(before);
   await page.clock.runFor(61_000);
   const notice = page.getByRole('status').filter({ hasText: 'Not up to date.' });
   await expect(notice).toContainText('The backend did not answer within 60 seconds.');
@@ -175,7 +190,6 @@ test('an answer that does not come is told, asked for again, and shown once it c
   await page.clock.runFor(6000);
   await expect(page.getByRole('row')).toHaveCount(2);
   await expect(notice).toHaveCount(0);
-  expect(asked).toBe(2);
 });
 
 test('a metric that comes with both temporalities is one', async ({ page, request }) => {

@@ -231,6 +231,7 @@ test('what was left out on purpose is not told as lost', async ({ page, request 
   const wrong = page.locator('#cost td.error-text');
   await expect(wrong).toHaveCount(1);
   await expect(wrong).toContainText('queue full: 7');
+  await expect(page.locator('#cost .reason.muted')).toHaveText([/tail/, /filtered/, /tail/]);
 });
 
 test('what is passed on is accounted for, and what waits is said', async ({ page, request }) => {

@@ -256,6 +256,9 @@ describe('series', () => {
     const sparse = series([10, 1], [70, 2], [130, 3], [250, 4]);
     expect(columns(answer('avg', 300, sparse))[0]).toEqual([10, 70, 130, 190, 250]);
     expect(columns(answer('avg', 60))).toEqual([[]]);
+    // Every twelve seconds in steps of ten.
+    const uneven = series([0, 1], [10, 1], [20, 1], [30, 1], [40, 1], [60, 1], [70, 1]);
+    expect(columns(answer('avg', 80, uneven))[0]).toEqual([0, 10, 20, 30, 40, 60, 70]);
   });
 
   it('end with the last step that is over, where steps are added up', () => {

@@ -243,12 +243,14 @@ export function columns(data: MetricData): (number | null | undefined)[][] {
     }));
     // A time without any point is a gap, not a line from one side to the other; but what is measured less often than
     // there are steps has none.
-    const usual = Math.max(data.step_nano / 1e9, usualDistance(points.map(({ second }) => second)));
+    const step = data.step_nano / 1e9;
+    const usual = Math.max(step, usualDistance(points.map(({ second }) => second)));
     const line = new Map<number, number | null>();
     const gaps: [number, number][] = [];
     points.forEach(({ second, value }, index) => {
       const before = points[index - 1]?.second ?? second;
-      if (second - before > 1.5 * usual) {
+      // What is measured a little less often than there are steps is in some of them and not in the next.
+      if (second - before > Math.max(1.5 * usual, 2 * step)) {
         line.set(before + usual, null);
         gaps.push([before, second]);
       }

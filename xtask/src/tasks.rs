@@ -99,8 +99,7 @@ const NODE_IS_NEW_ENOUGH: &str = "const [major, minor] = process.versions.node.s
 fn prerequisites() -> Outcome {
     for_interop()?;
     valgrind()?;
-    for_secrets()?;
-    require(&chromium().to_string_lossy(), "apt-get install chromium")
+    for_secrets()
 }
 
 /// What runs the SDKs and servers of others.
@@ -115,6 +114,7 @@ fn for_interop() -> Outcome {
          hint: install Node.js 20.19, 22.13, or 24 and later",
     )?;
     require("npm", "install npm, which comes with Node.js")?;
+    require(&chromium().to_string_lossy(), "apt-get install chromium")?;
     require("/usr/bin/prometheus", "apt-get install prometheus")?;
     require("python3", "apt-get install python3 python3-venv")?;
     succeeds(
@@ -123,7 +123,7 @@ fn for_interop() -> Outcome {
     )
 }
 
-fn chromium() -> PathBuf {
+pub(crate) fn chromium() -> PathBuf {
     std::env::var_os("RINGLIGHT_CHROMIUM").map_or_else(|| "chromium".into(), PathBuf::from)
 }
 

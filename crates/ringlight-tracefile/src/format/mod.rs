@@ -20,7 +20,7 @@ pub enum TraceFileFormat {
     /// Source: "Trace Event Format", the Chromium project.
     #[default]
     Json,
-    /// Perfetto's protobuf: `.pftrace`, SMALLER.
+    /// Perfetto's protobuf: `.pftrace`, half as large.
     ///
     /// Source: `perfetto/protos/perfetto/trace/trace_packet.proto`.
     Perfetto,

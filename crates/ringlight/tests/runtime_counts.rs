@@ -14,6 +14,7 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint, number_data_point};
 use ringlight::{LogFormat, Signal};
 use ringlight_testing::{Backend, Seen};
+use tokio::net::UdpSocket;
 use tokio::runtime::{Builder, RuntimeMetrics};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -130,8 +131,8 @@ fn attributes(metric: &Metric, key: &str) -> BTreeSet<String> {
     points(metric).iter().map(of_point).collect()
 }
 
-/// Work of every kind that is counted.
-async fn work() {
+/// Work of every kind that is counted, and sockets that are still open after it.
+async fn work() -> [UdpSocket; 2] {
     // Woken from outside of the runtime, and by the worker itself, of whose queue some are stolen and some find no room.
     let parent = tokio::spawn(async {
         let children: Vec<_> = (0..1_000)
@@ -158,12 +159,18 @@ async fn work() {
     for held in held {
         held.await.unwrap();
     }
-    let [one, other] = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
-    let to = one.local_addr().unwrap();
-    one.set_nonblocking(true).unwrap();
-    let one = tokio::net::UdpSocket::from_std(one).unwrap();
-    other.send_to(b"a", to).unwrap();
-    one.recv(&mut [0; 1]).await.unwrap();
+    for _ in 0..50 {
+        UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    }
+    let [sender, receiver] = [
+        UdpSocket::bind("127.0.0.1:0"),
+        UdpSocket::bind("127.0.0.1:0"),
+    ];
+    let [sender, receiver] = [sender.await.unwrap(), receiver.await.unwrap()];
+    let to = receiver.local_addr().unwrap();
+    sender.send_to(b"a", to).await.unwrap();
+    receiver.recv(&mut [0; 1]).await.unwrap();
+    [sender, receiver]
 }
 
 /// Each lies between what tokio says itself before and after.
@@ -184,7 +191,7 @@ fn all_that_tokio_counts_is_measured() {
         .build()
         .unwrap();
     telemetry.watch_runtime(runtime.handle());
-    runtime.block_on(async { tokio::spawn(work()).await.unwrap() });
+    let _open = runtime.block_on(async { tokio::spawn(work()).await.unwrap() });
 
     let deadline = Instant::now() + LONG;
     while runtime.metrics().num_idle_blocking_threads() < 3 {

@@ -99,8 +99,7 @@ const NODE_IS_NEW_ENOUGH: &str = "const [major, minor] = process.versions.node.s
 fn prerequisites() -> Outcome {
     for_interop()?;
     valgrind()?;
-    for_secrets()?;
-    require(&chromium().to_string_lossy(), "apt-get install chromium")
+    for_secrets()
 }
 
 /// What runs the SDKs and servers of others.
@@ -115,6 +114,7 @@ fn for_interop() -> Outcome {
          hint: install Node.js 20.19, 22.13, or 24 and later",
     )?;
     require("npm", "install npm, which comes with Node.js")?;
+    require(&chromium().to_string_lossy(), "apt-get install chromium")?;
     require("/usr/bin/prometheus", "apt-get install prometheus")?;
     require("python3", "apt-get install python3 python3-venv")?;
     succeeds(
@@ -123,7 +123,7 @@ fn for_interop() -> Outcome {
     )
 }
 
-fn chromium() -> PathBuf {
+pub(crate) fn chromium() -> PathBuf {
     std::env::var_os("RINGLIGHT_CHROMIUM").map_or_else(|| "chromium".into(), PathBuf::from)
 }
 
@@ -149,17 +149,35 @@ fn rust(steps: &mut Steps) -> Outcome {
         "tests",
         &["test", "--quiet", "--workspace", "--no-fail-fast"],
     )?;
-    steps.run(
-        "documentation",
-        Command::new(env!("CARGO"))
-            .args(["doc", "--quiet", "--workspace", "--no-deps"])
-            .env("RUSTDOCFLAGS", "--deny warnings"),
-    )?;
+    documentation(steps)?;
     models(steps)?;
     soak_for(steps, &["--seconds", "25"])?;
     instructions::run(steps, false)?;
     console(steps)?;
     benchmark(steps)
+}
+
+/// Of everything, and of the facade alone: beside the others it has features that not every service enables, so that what is
+/// linked there may not be in another's documentation.
+fn documentation(steps: &mut Steps) -> Outcome {
+    let facade = ["--package", "ringlight"];
+    for (title, package) in [
+        ("documentation", &["--workspace"][..]),
+        ("documentation of the facade", &facade),
+        (
+            "documentation of the facade without features",
+            &[&facade[..], &["--no-default-features"]].concat(),
+        ),
+    ] {
+        steps.run(
+            title,
+            Command::new(env!("CARGO"))
+                .args(["doc", "--quiet", "--no-deps"])
+                .args(package)
+                .env("RUSTDOCFLAGS", "--deny warnings"),
+        )?;
+    }
+    Ok(())
 }
 
 /// Random work against a backend that fails at random, for as long as the arguments say.

@@ -391,7 +391,7 @@ pub const SETTINGS: &[Setting] = &[
         "RINGLIGHT_TRACE_FORMAT",
         Shape::Word(&["json", "perfetto"]),
         "`json`",
-        "What they are written as: Trace Event Format or Perfetto's own, a sixth smaller",
+        "What they are written as: Trace Event Format or Perfetto's own, half as large",
     ),
     setting(
         "trace_file_size",

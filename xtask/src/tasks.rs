@@ -349,6 +349,13 @@ fn features(steps: &mut Steps) -> Outcome {
         let title = format!("command with feature `{feature}`");
         steps.cargo(&title, &[&command[..], &rest].concat())?;
     }
+    // And one that the sample applications do.
+    for package in ["ringlight-app-agent", "ringlight-app-streaming"] {
+        let title = format!("{package} with feature `tokio-console`");
+        let lint = ["clippy", "--quiet", "--package", package];
+        let rest = ["--features", "tokio-console", "--", "--deny", "warnings"];
+        steps.cargo(&title, &[&lint[..], &rest].concat())?;
+    }
     // By themselves, since the facade brings TLS, and the command zstd: that nothing goes out in the clear instead.
     steps.cargo(
         "tests of the exporters without TLS and zstd",

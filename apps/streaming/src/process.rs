@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How much louder or quieter than usual, in deviations, counts as a change.
-const SCORE_MIN: f64 = 6.0;
+pub(crate) const SCORE_MIN: f64 = 6.0;
 
 /// What is remembered of a stream between its chunks.
 #[derive(Debug)]

@@ -117,6 +117,7 @@ span_link_count_limit = 4
 event_attribute_count_limit = 5
 link_attribute_count_limit = 6
 prometheus_address = "localhost:9000"
+reload_on_hangup = true
 "#;
 
 #[test]
@@ -168,6 +169,7 @@ fn everything_a_file_may_say_is_done() {
     assert_eq!(of_file, expected);
     let others = (found.panic_backtrace, found.filters.audit());
     assert_eq!(others, (false, Some("trail".into())));
+    assert!(found.reloads_on_hangup);
     assert_eq!(found.sampler, Sampler::trace_id_ratio(0.25).parent_based());
     assert_eq!(found.overhead_budget.unwrap().to_string(), "2%");
     assert_eq!(format!("{:?}", found.formats), "[Baggage, TraceContext]");
@@ -394,6 +396,61 @@ fn the_process_is_read_once_a_second_at_most() {
     );
 }
 
+#[cfg(all(feature = "otel", feature = "profiling"))]
+#[test]
+fn who_wants_to_know_of_the_process_more_often_than_metrics_are_sent_is_told() {
+    let variable = "OTEL_METRIC_EXPORT_INTERVAL";
+    let check = |file: &str, variables: &[(&str, &str)], expected: Option<&str>| {
+        let endpoint = ("OTLP_ENDPOINT", "http://h:4317");
+        let variables = [&[endpoint][..], variables].concat();
+        let (dir, path) = written("ringlight.toml", &format!("[telemetry]\n{file}\n"));
+        let found = Settings::resolve(inputs(&path, &variables)).unwrap();
+        let directory = format!("{}/", dir.path().display());
+        let told: Vec<_> = (found.warnings.iter())
+            .map(|told| told.replace(&directory, ""))
+            .collect();
+        match (expected, &told[..]) {
+            (None, []) => {}
+            (Some(expected), [told]) => {
+                let start = told
+                    .split_once("ringlight.toml:2 is `")
+                    .map(|(_, rest)| rest);
+                let start =
+                    start.and_then(|rest| rest.split_once("; hint: `metric_export_interval`"));
+                let (said, _) = start.unwrap_or_else(|| panic!("{told}"));
+                let (seconds, by) = expected.split_once(' ').unwrap();
+                let what = "what the process uses is read when metrics are sent, every";
+                assert_eq!(said, format!("{seconds}`, and {what} {by}"));
+            }
+            _ => panic!("{file}: {told:?}"),
+        }
+    };
+    check("system_metrics_interval_secs = 5", &[], None);
+    check("system_metrics_interval_secs = 9", &[], None);
+    check("metric_export_interval = \"60s\"", &[], None);
+    check(
+        "system_metrics_interval_secs = 2",
+        &[],
+        Some("2 5s by default"),
+    );
+    let both = "system_metrics_interval_secs = 5\nmetric_export_interval = \"60s\"";
+    check(
+        both,
+        &[],
+        Some("5 1m by `metric_export_interval` in ringlight.toml:3"),
+    );
+    check(
+        both,
+        &[(variable, "6000")],
+        Some(&format!("5 6s by `{variable}`")),
+    );
+    // Prometheus asks when it likes.
+    let served = format!("{both}\nprometheus_address = \"localhost:9000\"");
+    if cfg!(feature = "prometheus") {
+        check(&served, &[], None);
+    }
+}
+
 #[test]
 fn headers_and_tokens_are_refused_with_the_reason_and_never_shown() {
     for line in [
@@ -569,7 +626,7 @@ fn what_is_wrong_is_told_with_line_key_value_and_what_is_allowed() {
     let unknown = &problems("ringlight.toml", "[telemetry]\nfrobnicate = 1")[0];
     assert!(
         unknown.starts_with(
-            "2: `frobnicate` is not a setting; hint: known are `enabled`, `service_name`"
+            "2: `frobnicate` is not a setting; hint: known are `enabled`, `reload_on_hangup`, `service_name`"
         ),
         "{unknown}"
     );

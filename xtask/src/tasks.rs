@@ -299,7 +299,12 @@ fn benchmark(steps: &mut Steps) -> Outcome {
             "warnings",
         ],
     )?;
-    cargo("bench-compare: tests", &["test", "--quiet"], &[])
+    // The applications have no tests.
+    cargo(
+        "bench-compare: tests",
+        &["test", "--quiet", "--workspace"],
+        &["--exclude", "bench-features"],
+    )
 }
 
 /// The facade alone, without what its features bring: each must compile by itself.

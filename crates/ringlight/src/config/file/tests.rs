@@ -51,6 +51,7 @@ fn problems(name: &str, text: &str) -> Vec<String> {
     problems.into_iter().map(shown).collect()
 }
 
+<<<<<<< HEAD
 const EVERYTHING: &str = r#"
 [telemetry]
 enabled = true
@@ -119,6 +120,10 @@ link_attribute_count_limit = 6
 prometheus_address = "localhost:9000"
 reload_on_hangup = true
 "#;
+=======
+/// Every setting there is.
+const EVERYTHING: &str = include_str!("tests/everything.toml");
+>>>>>>> 267606780637278a1225c3171686f295b6ccd620
 
 #[test]
 fn everything_a_file_may_say_is_done() {

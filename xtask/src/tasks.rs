@@ -201,6 +201,8 @@ fn models(steps: &mut Steps) -> Outcome {
     )?;
     let test = [&ring[..], &["--test", "loom"]].concat();
     cargo("model checks of the ring", "test", &test)?;
+    let clock = ["--package", "ringlight-clock", "--lib", "anchor"];
+    cargo("model check of the clock", "test", &clock)?;
     let threads = [
         "--package",
         "ringlight-context",

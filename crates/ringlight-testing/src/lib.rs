@@ -12,6 +12,7 @@
 mod answer;
 mod backend;
 mod disk;
+mod otlp;
 mod received;
 mod reply;
 mod request;
@@ -19,6 +20,7 @@ mod tls;
 
 pub use backend::{Backend, PATIENCE, Speech};
 pub use disk::{DiskOperation, FaultDisk};
+pub use otlp::{attribute, body, int, named, points, text, text_of};
 pub use received::{Received, Seen, wholes};
 pub use reply::{Code, Reply};
 pub use request::Format;

@@ -119,10 +119,15 @@ impl<const COUNT: usize> Places<COUNT> {
         if self.taken_count.load(Ordering::Relaxed) >= COUNT {
             return None;
         }
-        let (index, place) = self.places.iter().enumerate().find(|(_, place)| {
-            // Relaxed, first, so as not to write to every place. Acquire pairs with the `Release` in
-            // `give_back`: the place is as it was left.
-            !place.is_taken.load(Ordering::Relaxed) && !place.is_taken.swap(true, Ordering::Acquire)
+        let mut places = self.places.iter().enumerate();
+        let (index, place) = places.find(|(_, place)| {
+            // Relaxed, first, so as to have no more than one place to itself. Acquire pairs with the `Release` in `give_back`: the
+            // place is as it was left. Relaxed where it fails: nothing is read of a place that another thread has.
+            !place.is_taken.load(Ordering::Relaxed)
+                && place
+                    .is_taken
+                    .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok()
         })?;
         self.taken_count.fetch_add(1, Ordering::Relaxed);
         self.used.fetch_max(index + 1, Ordering::Relaxed);

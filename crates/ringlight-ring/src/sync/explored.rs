@@ -116,7 +116,7 @@ macro_rules! atomics {
 }
 
 atomics! {
-    AtomicBool of bool: load store swap;
+    AtomicBool of bool: load store swap compare_exchange;
     AtomicU8 of u8: swap compare_exchange;
     AtomicU32 of u32: load store;
     AtomicU64 of u64: load store fetch_add fetch_update;

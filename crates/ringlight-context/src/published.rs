@@ -121,7 +121,7 @@ impl<const COUNT: usize> Places<COUNT> {
         }
         let mut places = self.places.iter().enumerate();
         let (index, place) = places.find(|(_, place)| {
-            // Relaxed, first, so as to have no more than one place to itself. Acquire pairs with the `Release` in `give_back`: the
+            // Relaxed, first, so that those that are taken are left alone. Acquire pairs with the `Release` in `give_back`: the
             // place is as it was left. Relaxed where it fails: nothing is read of a place that another thread has.
             !place.is_taken.load(Ordering::Relaxed)
                 && place

@@ -377,6 +377,23 @@ fn features(steps: &mut Steps) -> Outcome {
             "builder::outputs",
         ],
     )?;
+    // Without `profiling`, which the workspace's own applications ask for.
+    for features in ["", "otel"] {
+        steps.cargo(
+            &format!("tests of channels that are tokio's, with features `{features}`"),
+            &[
+                "test",
+                "--quiet",
+                "--package",
+                "ringlight",
+                "--no-default-features",
+                "--features",
+                features,
+                "--test",
+                "channel_api",
+            ],
+        )?;
+    }
     // Tests of features that nothing in the workspace asks for.
     steps.cargo(
         "tests of the facade with all features",

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, number_data_point};
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -134,14 +135,15 @@ fn a_wait_is_told_on_the_span_it_is_in_and_in_an_event_now_and_then() {
     let seen = seen(|| {
         let (sender, mut receiver) = mpsc::named("jobs", 1);
         sender.try_send(0).unwrap();
-        info_span!("undeclared").in_scope(|| {
+        info_span!("undeclared").in_scope(|| wait_once(&sender, &mut receiver));
+        info_span!("declared", channel.fill_ratio = Empty).in_scope(|| {
             for _ in 0..3 {
                 wait_once(&sender, &mut receiver);
             }
         });
-        info_span!("declared", channel.fill_ratio = Empty).in_scope(|| {
-            wait_once(&sender, &mut receiver);
-        });
+        // So that whatever was told before is that long ago, and the last wait is told with all that were not.
+        std::thread::sleep(Duration::from_secs(1));
+        info_span!("last").in_scope(|| wait_once(&sender, &mut receiver));
         info_span!("free").in_scope(|| {
             receiver.try_recv().unwrap();
             sender.try_send(0).unwrap();
@@ -149,35 +151,44 @@ fn a_wait_is_told_on_the_span_it_is_in_and_in_an_event_now_and_then() {
     });
     let spans = seen.spans();
     let span = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
-    for name in ["undeclared", "declared"] {
+    let full = Some(Value::DoubleValue(1.0));
+    let waited_us = |name: &str| {
         let attributes = &span(name).attributes;
-        let full = Some(Value::DoubleValue(1.0));
         assert_eq!(attribute(attributes, "channel.fill_ratio"), full);
-        let waited = attribute(attributes, "channel.backpressure_latency_us");
-        assert!(matches!(waited, Some(Value::DoubleValue(_))), "{waited:?}");
-    }
+        match attribute(attributes, "channel.backpressure_latency_us") {
+            Some(Value::DoubleValue(waited)) => waited,
+            other => panic!("{other:?}"),
+        }
+    };
+    waited_us("declared");
     assert_eq!(
         attribute(&span("free").attributes, "channel.fill_ratio"),
         None
     );
 
     let events = seen.log_records();
-    let first = &events[0];
-    assert_eq!(first.span_id, span("undeclared").span_id);
-    assert_eq!(attribute(&first.attributes, "channel.name"), text("jobs"));
-    assert_eq!(
-        attribute(&first.attributes, "channel.capacity"),
-        Some(Value::IntValue(1))
-    );
-    // As many as there were seconds meanwhile.
-    let told =
-        events.iter().map(
-            |event| match attribute(&event.attributes, "channel.unreported") {
-                Some(Value::IntValue(unreported)) => unreported + 1,
-                other => panic!("{other:?}"),
-            },
-        );
-    assert!(told.sum::<i64>() <= 4);
+    let int = |event: &LogRecord, key: &str| match attribute(&event.attributes, key) {
+        Some(Value::IntValue(value)) => value,
+        other => panic!("{key}: {other:?}"),
+    };
+    for event in &events {
+        assert_eq!(attribute(&event.attributes, "channel.name"), text("jobs"));
+        assert_eq!(int(event, "channel.capacity"), 1);
+        assert_eq!(attribute(&event.attributes, "channel.fill_ratio"), full);
+    }
+    let [first, .., last] = &events[..] else {
+        panic!("{events:?}");
+    };
+    // The only wait of its span, which has the same number.
+    for (event, name) in [(first, "undeclared"), (last, "last")] {
+        assert_eq!(event.span_id, span(name).span_id);
+        let waited = int(event, "channel.backpressure_latency_us");
+        assert_eq!(waited as f64, waited_us(name));
+    }
+    assert_eq!(int(first, "channel.unreported"), 0);
+    // Those between are told one by one if the machine stood still for a second, else by the last.
+    let told = events.iter().map(|e| int(e, "channel.unreported") + 1);
+    assert_eq!(told.sum::<i64>(), 5);
 }
 
 #[test]

@@ -187,6 +187,36 @@ fn durations_are_within_five_percent_of_manual_timing() {
     assert_eq!(durations[&internal("part")].count, parts);
 }
 
+/// A span is measured by the times that it has anyway.
+#[test]
+fn spans_that_are_measured_read_the_clock_no_more_often() {
+    let readings = |measured: bool| {
+        let clock = Clock::manual(ManualTime::default());
+        let before = ManualTime::readings_here();
+        let mut during = 0;
+        let (seen, _) = received(
+            &[],
+            |builder| builder.clock(clock).span_metrics(measured),
+            |_| {
+                // Where a thread begins to record, it reads more.
+                drop(info_span!("first"));
+                let before = ManualTime::readings_here();
+                for _ in 0..100 {
+                    let span = info_span!("request", otel.status_code = "error");
+                    span.in_scope(|| info_span!("step").in_scope(|| tracing::info!("done")));
+                }
+                during = ManualTime::readings_here() - before;
+            },
+        );
+        assert_eq!(scopes(&seen, "ringlight.spans").is_empty(), !measured);
+        (during, ManualTime::readings_here() - before)
+    };
+    let (during, all) = readings(true);
+    // Two for each span, one for each event.
+    assert_eq!(during, 100 * (2 * 2 + 1));
+    assert_eq!((during, all), readings(false));
+}
+
 #[test]
 fn calls_and_durations_are_apart_by_name_kind_and_status() {
     let times = ManualTime::default();

@@ -8,10 +8,13 @@ use crate::common::{Backend, FREE_PORTS, ringlight, run, text, until, wait};
 const APPLICATIONS: [&str; 2] = ["streaming", "agent"];
 
 /// Metrics that each of them has.
-const METRICS: [&str; 9] = [
+const METRICS: [&str; 12] = [
     "channel.sent",
     "process.cpu.time",
+    "process.cpu.utilization",
     "process.memory.usage",
+    "process.thread.count",
+    "process.unix.file_descriptor.count",
     "tokio.runtime.lag",
     "tokio.worker.busy_duration",
     "traces.span.metrics.busy",

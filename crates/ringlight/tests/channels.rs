@@ -79,7 +79,7 @@ fn channels_have_the_five_metrics() {
         std::mem::forget((sender, receiver));
     });
     let metrics = seen.metrics(|scope| scope == "ringlight.channel");
-    let metric = |name| ringlight_testing::named(&metrics, name);
+    let metric = |name: &str| ringlight_testing::named(&metrics, name);
     let all = |name: &str, channel: &str| {
         let metric = metric(name);
         assert_eq!(metric.unit, "{message}");

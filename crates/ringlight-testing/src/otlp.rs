@@ -21,10 +21,6 @@ pub fn attribute(attributes: &[KeyValue], key: &str) -> Option<Value> {
 
 /// A text as [`attribute`] returns it.
 #[must_use]
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "it is compared with what may be missing"
-)]
 pub fn text(text: &str) -> Option<Value> {
     Some(Value::StringValue(text.to_owned()))
 }

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use ringlight::collector::CallsiteRegistry;
 use ringlight::collector::record::{Item, KeyRef, Record, ValueRef};
-use ringlight::{Builder, LogFormat, RecordSink, Signal, Telemetry};
+use ringlight::{Builder, LogFormat, RecordSink, Telemetry};
 use ringlight_testing::{Backend, Seen, attribute, text};
 use tokio::runtime::{Builder as Runtimes, Runtime};
 use tracing::dispatcher::with_default;

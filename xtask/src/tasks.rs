@@ -260,7 +260,7 @@ fn console(steps: &mut Steps) -> Outcome {
     for (title, names) in [
         (
             "runtimes with what tokio tells of them",
-            &["--test", "watched_runtimes"][..],
+            &["--test", "watched_runtimes", "--test", "runtime_counts"][..],
         ),
         ("the console's place", &unit),
     ] {

@@ -188,6 +188,52 @@ test('what observing costs is shown, and threads unfold', async ({ page, request
   await expect(threads.getByRole('row').filter({ hasText: 'traces' }).first()).toBeVisible();
 });
 
+test('what was left out on purpose is not told as lost', async ({ page, request }) => {
+  await someTrace(request);
+  const pipeline = (service: string, dropped: Record<string, number>): ClientLedger => ({
+    service,
+    instance: `${service}-1`,
+    started_unix_nano: `${Date.now()}000000`,
+    last_report_unix_nano: `${Date.now()}000000`,
+    final: false,
+    signals: {},
+    negative_durations: 0,
+    unmatched_exits: 0,
+    stored: {},
+    threads: [
+      {
+        kind: 'pipeline',
+        name: '',
+        id: 0,
+        ring_used_bytes: 0,
+        signals: { traces: { submitted: 0, dropped } },
+      },
+    ],
+    ring_bytes: 0,
+    cost: null,
+    delivery: null,
+  });
+  const clients = [
+    pipeline('frugal', { tail_sampled: 1200, filtered: 34 }),
+    pipeline('losing', { tail_sampled: 5, queue_full: 7 }),
+  ];
+  await page.route('**/api/v1/status', async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, json: { ...((await response.json()) as Status), clients } });
+  });
+  await page.goto('/health');
+  const summary = (service: string) =>
+    page.locator('#cost').getByRole('listitem').filter({ hasText: service }).locator('summary');
+  await expect(summary('frugal')).toHaveText('Threads, 1,234 left out as asked');
+  await expect(summary('losing')).toHaveText('Threads, 7 records dropped, 5 left out as asked');
+  await expect(page.getByRole('main')).not.toContainText('Clients dropped');
+  for (const service of ['frugal', 'losing']) await summary(service).click();
+  const wrong = page.locator('#cost td.error-text');
+  await expect(wrong).toHaveCount(1);
+  await expect(wrong).toContainText('queue full: 7');
+  await expect(page.locator('#cost .reason.muted')).toHaveText([/tail/, /filtered/, /tail/]);
+});
+
 test('what is passed on is accounted for, and what waits is said', async ({ page, request }) => {
   const complaints = watch(page);
   await someTrace(request);

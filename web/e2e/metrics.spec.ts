@@ -68,7 +68,7 @@ test('menus show what the address asks for, whether it is in them or not', async
   await page.getByRole('combobox', { name: 'A line for each' }).selectOption('by process');
   await expect(page).toHaveURL(/by=resource\.service\.instance\.id/);
   await expect(by).toHaveText('by process');
-  await page.goto('/metrics?service=nobody&agg=p42');
+  await page.goto(`/metrics?agg=p42&q=${encodeURIComponent('{ resource.service.name = "nobody" }')}`);
   await expect(chosen('Service')).toHaveText('nobody');
   await expect(chosen('Aggregation')).toHaveText('p42');
 });
@@ -84,6 +84,114 @@ async function sendMetrics(request: APIRequestContext, service: string, ...metri
   const resource = { attributes: [{ key: 'service.name', value: { stringValue: service } }] };
   await send(request, 'metrics', { resourceMetrics: [{ resource, scopeMetrics: [{ metrics }] }] });
 }
+
+/** A gauge with a point for each route. */
+function routes(name: string, values: Record<string, number>): object {
+  const dataPoints = Object.entries(values).map(([route, value]) => ({
+    timeUnixNano: millis(5000),
+    asInt: String(value),
+    attributes: [{ key: 'http.route', value: { stringValue: route } }],
+  }));
+  return { name, gauge: { dataPoints } };
+}
+
+test('series are filtered by the values of their attributes, and the address says by which', async ({
+  page,
+  request,
+}) => {
+  const complaints = watch(page);
+  const mark = hex(4);
+  const name = `open.${mark}`;
+  await sendMetrics(request, 'shop', routes(name, { '/orders': 5, '/carts': 70 }));
+  await sendMetrics(
+    request,
+    'till',
+    routes(name, { '/orders': 900 }),
+    routes(`other.${mark}`, { '/other': 1 }),
+  );
+  await page.goto(`/metrics?name=${name}&agg=max`);
+  const newest = page.getByRole('row').nth(1).getByRole('cell').nth(1);
+  await expect(newest).toHaveText('900');
+
+  // By typing, with what this metric has.
+  const bar = page.getByRole('combobox', { name: 'Filter' });
+  const options = page.getByRole('listbox', { name: 'Suggestions' }).getByRole('option');
+  await bar.click();
+  await expect(options.first()).toContainText('point.http.route');
+  await bar.fill('{ point.http.route = ');
+  await expect(options).toHaveText([/^\/carts/, /^\/orders/]);
+  await options.filter({ hasText: '/carts' }).click();
+  await page.keyboard.type('}');
+  await bar.press('Enter');
+  await expect(newest).toHaveText('70');
+  expect(new URL(page.url()).searchParams.get('q')).toBe('{ point.http.route = "/carts" }');
+  await page.reload();
+  await expect(bar).toHaveValue('{ point.http.route = "/carts" }');
+  await expect(newest).toHaveText('70');
+
+  // By a menu and by a line of the table, which edit the same text.
+  await page.getByRole('button', { name: 'Clear the filter' }).click();
+  await page.getByRole('combobox', { name: 'A line for each' }).selectOption('by http.route');
+  await expect(page.getByRole('link', { name: 'http.route = /carts' })).toBeVisible();
+  await page.getByRole('link', { name: 'http.route = /orders' }).click();
+  await expect(bar).toHaveValue('{ point.http.route = "/orders" }');
+  await expect(newest).toHaveText('900');
+  await page.getByRole('combobox', { name: 'Service' }).selectOption('shop');
+  await expect(bar).toHaveValue('{ resource.service.name = "shop" && point.http.route = "/orders" }');
+  await expect(newest).toHaveText('5');
+  await expect(page.getByRole('row')).toHaveCount(2);
+
+  // What leaves nothing, and what cannot be read.
+  await page.goto(`/metrics?name=${name}&q=${encodeURIComponent('{ point.http.route = "/none" }')}`);
+  await page.getByRole('button', { name: 'Without the filter' }).click();
+  await expect(page.getByRole('row')).toHaveCount(2);
+  await bar.fill('{ point.http.route = }');
+  await bar.press('Enter');
+  await expect(page.getByRole('alert')).toContainText('at character');
+  await expect(page.getByRole('alert')).toHaveCount(1);
+  expect(complaints).toEqual([]);
+});
+
+test('an answer that does not come is told, asked for again, and shown once it comes', async ({
+  page,
+  request,
+}) => {
+  await page.clock.install();
+  const name = `slow.${hex(4)}`;
+  await sendMetrics(request, 'shop', routes(name, { '/orders': 5 }));
+  let asked = 0;
+  let hanging = true;
+  await page.route(`**/api/v1/metrics/${name}?*`, async (route) => {
+    asked += 1;
+    if (!hanging) await route.fallback();
+  });
+  let lists = 0;
+  page.on(
+    'response',
+    (response) => (lists += Number(new URL(response.url()).pathname === '/api/v1/metrics')),
+  );
+  const listed = (times: number) =>
+    expect(async () => {
+      await page.clock.runFor(5000);
+      expect(lists).toBeGreaterThanOrEqual(times);
+    }).toPass();
+  const from = Date.now() - 60_000;
+  await page.goto(`/metrics?name=${name}&from=${from}&to=${from + 120_000}`);
+  await expect.poll(() => asked).toBeGreaterThan(0);
+  await listed(1);
+  // However often the list beside it is asked for again, one question waits for its answer.
+  const before = asked;
+  await listed(lists + 2);
+  expect(asked).toBe(before);
+  await page.clock.runFor(61_000);
+  const notice = page.getByRole('status').filter({ hasText: 'Not up to date.' });
+  await expect(notice).toContainText('The backend did not answer within 60 seconds.');
+  hanging = false;
+  // The next attempt may have begun before.
+  await page.clock.runFor(70_000);
+  await expect(page.getByRole('row')).toHaveCount(2);
+  await expect(notice).toHaveCount(0);
+});
 
 test('a metric that comes with both temporalities is one', async ({ page, request }) => {
   const complaints = watch(page);

@@ -7,7 +7,9 @@ const int = (key: string, value: number) => ({ key, value: { intValue: String(va
 
 /** What a service with channels, a watched runtime and an allocator that counts would send. */
 async function sendRuntime(request: APIRequestContext, service: string): Promise<string> {
-  const resource = { attributes: [text('service.name', service)] };
+  const resource = {
+    attributes: [text('service.name', service), text('service.instance.id', `${service}-1`)],
+  };
   const now = Date.now();
   const at = (millis: number) => `${now - millis}000000`;
   const gauge = (name: string, unit: string, value: number, attributes: object[]) => ({
@@ -18,6 +20,7 @@ async function sendRuntime(request: APIRequestContext, service: string): Promise
     },
   });
   const scopeMetrics = [
+    { metrics: [gauge('orders.open', '{order}', 41, [])] },
     { scope: { name: 'ringlight.runtime' }, metrics: [gauge('tokio.alive_tasks', '{task}', 7, [])] },
     {
       scope: { name: 'ringlight.channel' },
@@ -100,6 +103,12 @@ test('a span says what was allocated in it, and a trace what its process was doi
 }) => {
   const service = `worker-${hex(4)}`;
   const traceId = await sendRuntime(request, service);
+  const other = {
+    attributes: [text('service.name', service), text('service.instance.id', `${service}-2`)],
+  };
+  const dataPoints = [{ timeUnixNano: `${Date.now() - 7000}000000`, asInt: '9001' }];
+  const metrics = [{ name: 'orders.open', unit: '{order}', gauge: { dataPoints } }];
+  await send(request, 'metrics', { resourceMetrics: [{ resource: other, scopeMetrics: [{ metrics }] }] });
   await page.goto(`/traces/${traceId}`);
   await expect(page.getByRole('tree')).toBeVisible();
   await page.keyboard.press('ArrowDown');
@@ -113,6 +122,13 @@ test('a span says what was allocated in it, and a trace what its process was doi
   const meanwhile = page.getByRole('region', { name: 'Meanwhile' });
   await expect(meanwhile).toContainText('Messages in the channel');
   await expect(meanwhile).toContainText('3');
+  // What the application measures itself, too: of this process alone, here and behind the link.
+  await expect(meanwhile.getByRole('link', { name: /orders\.open/ })).toContainText('41');
+  await meanwhile.getByRole('link', { name: /orders\.open/ }).click();
+  await expect(page.getByRole('combobox', { name: 'Filter' })).toHaveValue(
+    `{ resource.service.instance.id = "${service}-1" && resource.service.name = "${service}" }`,
+  );
+  await expect(page.getByRole('row').nth(1)).toContainText('41');
 });
 
 test('what allocates most is found among many operations that take longer', async ({ page, request }) => {

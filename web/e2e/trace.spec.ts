@@ -61,6 +61,21 @@ test('a span shows its attributes with their types, and a value leads to a searc
   await expect(page.locator('[data-row]').first()).toBeVisible();
 });
 
+test('a span that starts with its trace says so in words', async ({ page, request }) => {
+  const summary = await someTrace(request, '{ rootName = "agent.turn" && name = "tool.execute" }');
+  const trace = await wholeTrace(request, summary.trace_id);
+  const root = trace.spans.find(({ parent_span_id: parent }) => parent === '')!;
+  const inner = trace.spans.find(({ name }) => name === 'tool.execute')!;
+  await page.goto(`/traces/${trace.trace_id}?span=${root.span_id}`);
+  const starts = page
+    .getByRole('complementary', { name: 'Selected span' })
+    .locator('dt', { hasText: 'Starts at' })
+    .locator('+ dd');
+  await expect(starts).toHaveText('the start');
+  await page.goto(`/traces/${trace.trace_id}?span=${inner.span_id}`);
+  await expect(starts).toHaveText(/^\+[\d.]+ .?s$/);
+});
+
 test('zooming by wheel, key and drag changes the part on display, and back restores it', async ({
   page,
   request,

@@ -149,17 +149,35 @@ fn rust(steps: &mut Steps) -> Outcome {
         "tests",
         &["test", "--quiet", "--workspace", "--no-fail-fast"],
     )?;
-    steps.run(
-        "documentation",
-        Command::new(env!("CARGO"))
-            .args(["doc", "--quiet", "--workspace", "--no-deps"])
-            .env("RUSTDOCFLAGS", "--deny warnings"),
-    )?;
+    documentation(steps)?;
     models(steps)?;
     soak_for(steps, &["--seconds", "25"])?;
     instructions::run(steps, false)?;
     console(steps)?;
     benchmark(steps)
+}
+
+/// Of everything, and of the facade alone: beside the others it has features that not every service enables, so that what is
+/// linked there may not be in another's documentation.
+fn documentation(steps: &mut Steps) -> Outcome {
+    let facade = ["--package", "ringlight"];
+    for (title, package) in [
+        ("documentation", &["--workspace"][..]),
+        ("documentation of the facade", &facade),
+        (
+            "documentation of the facade without features",
+            &[&facade[..], &["--no-default-features"]].concat(),
+        ),
+    ] {
+        steps.run(
+            title,
+            Command::new(env!("CARGO"))
+                .args(["doc", "--quiet", "--no-deps"])
+                .args(package)
+                .env("RUSTDOCFLAGS", "--deny warnings"),
+        )?;
+    }
+    Ok(())
 }
 
 /// Random work against a backend that fails at random, for as long as the arguments say.

@@ -337,6 +337,8 @@ pub struct AttributeSearch<'a> {
     /// Of spans ([`Signal::Traces`]), log records ([`Signal::Logs`]) or data points
     /// ([`Signal::Metrics`]).
     pub signal: Signal,
+    /// Of the metrics of this name alone; makes no difference to other signals.
+    pub metric: Option<&'a str>,
     /// What the key begins with.
     pub prefix: &'a str,
     /// Keys wanted at most, from 1 to 1000.
@@ -349,6 +351,8 @@ pub struct ValueSearch<'a> {
     /// Of spans ([`Signal::Traces`]), log records ([`Signal::Logs`]) or data points
     /// ([`Signal::Metrics`]).
     pub signal: Signal,
+    /// Of the metrics of this name alone; makes no difference to other signals.
+    pub metric: Option<&'a str>,
     /// Where the key is looked for; `None` is everywhere.
     pub scope: Option<KeyScope>,
     /// The key, or the name of an intrinsic as the query language writes it.

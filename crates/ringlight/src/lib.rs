@@ -37,7 +37,7 @@
 //!
 //! Spans can also be made and submitted without `tracing`: see [`collector`].
 //!
-//! **Metrics** of the OpenTelemetry API go the same way: see [`metrics`].
+//! **Metrics** of the OpenTelemetry API go the same way: see `metrics`.
 //!
 //! To take a trace over into another task, process or machine, see [`TraceContext`]; with baggage and
 //! trace state, the module `otel`.
@@ -110,7 +110,7 @@
 //! | `RINGLIGHT_BUSY_TIMES` | `true`: spans have `busy_ns` and `idle_ns` (feature `profiling`) |
 //! | `RINGLIGHT_WATCH_CURRENT_RUNTIME`, `RINGLIGHT_BLOCKED_WORKER_AFTER` | `false`: the runtime of tokio that telemetry is started in is not watched; after how long in one task a worker counts as blocked, default `100ms` (feature `profiling`) |
 //! | `RINGLIGHT_TOKIO_CONSOLE`, `TOKIO_CONSOLE_BIND` | `true`: `tokio-console` sees tasks (feature `tokio-console`); where it connects to, default `127.0.0.1:6669` |
-//! | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two exports of metrics; default 5 000; see [`metrics`] |
+//! | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two exports of metrics; default 5 000; see `metrics` |
 //! | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `cumulative` (the default), `delta` or `lowmemory` |
 //! | `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION` | `explicit_bucket_histogram` (the default) or `base2_exponential_bucket_histogram` |
 //! | `OTEL_METRICS_EXEMPLAR_FILTER` | which measurements may become exemplars: `trace_based` (the default), `always_on` or `always_off` |

@@ -18,7 +18,7 @@ export const clock = new Clock();
 
 /**
  * Calls `task` now and again after each end of it, while the page is visible; never twice at once. The pause is
- * `pauseMs` at least, or what a function makes of how long the round took.
+ * `pauseMs` at least, and no longer after a round that failed, or what a function makes of how long the round took.
  * Returns the function that stops it and aborts the request under way.
  */
 export function poll(
@@ -33,9 +33,11 @@ export function poll(
     timer = undefined;
     if (signal.aborted) return;
     const start = performance.now();
-    if (!document.hidden) await task(signal).catch(() => undefined);
+    let hasFailed = false;
+    if (!document.hidden) await task(signal).catch(() => (hasFailed = true));
     const tookMs = performance.now() - start;
-    const pause = typeof pauseMs === 'number' ? pauseAfter(tookMs, pauseMs) : pauseMs(tookMs);
+    const atLeast = (leastMs: number) => (hasFailed ? leastMs : pauseAfter(tookMs, leastMs));
+    const pause = typeof pauseMs === 'number' ? atLeast(pauseMs) : pauseMs(tookMs);
     if (!signal.aborted) timer = setTimeout(() => void round(), pause);
   }
 

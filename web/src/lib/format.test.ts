@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { ago, bytes, count, duration, percent, plural, shown, timeMark } from './format';
+import { ago, bytes, count, duration, offset, percent, plural, shown, timeMark } from './format';
 
 describe('duration', () => {
   test.each([
@@ -67,3 +67,16 @@ test('a list says how much of everything it is', () => {
   expect(shown(100, 'trace', false)).toBe('The newest 100 traces');
   expect(shown(1, 'trace', false)).toBe('The newest trace');
 });
+
+test.each([
+  [0, 'the start'],
+  [1_200_000, '+1.2 ms'],
+  [-3000, '-3 µs'],
+])('%d ns after the start of a trace is %s', (nanos, text) => expect(offset(nanos)).toBe(text));
+
+test.each([
+  [1_000_500, 2, '1.0005 ms'],
+  [61_250e6, 2, '1 m 01.25 s'],
+  [3_599_999e6, 0, '1 h 00 m'],
+  [90_061e9, 2, '1 d 01 h 01 m 01 s'],
+])('%d ns with %d more digits is %s', (nanos, more, text) => expect(duration(nanos, more)).toBe(text));

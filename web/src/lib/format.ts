@@ -5,17 +5,26 @@ const DURATION_UNITS: readonly [number, string][] = [
   [1, 'ns'],
 ];
 
-/** Three significant digits with a unit: `0 ns`, `12.3 µs`, `1.05 s`, `2 m 05 s`, `3 h 07 m`. */
-export function duration(nanos: number): string {
+/**
+ * Three significant digits with a unit: `0 ns`, `12.3 µs`, `1.05 s`, `2 m 05 s`, `3 h 07 m`; with as many `more` where
+ * that is too few, of which those of minutes, hours and days show smaller units first.
+ */
+export function duration(nanos: number, more = 0): string {
   if (!Number.isFinite(nanos)) return '?';
   const sign = nanos < 0 ? '-' : '';
   const size = Math.abs(nanos);
-  if (size >= 60e9) return sign + longDuration(Math.round(size / 1e9));
+  if (size >= 60e9) return sign + longDuration(size / 1e9, more);
   const [factor, unit] = DURATION_UNITS.find(([factor]) => size >= factor) ?? [1, 'ns'];
-  const text = significant(size / factor);
+  const text = significant(size / factor, more);
   // Rounding may reach the next unit: 999.96 µs is 1 ms.
   if (text === '1000' && factor < 1e9) return duration(Math.sign(nanos) * factor * 1000);
   return `${sign}${text} ${unit}`;
+}
+
+/** When in a trace, after its start: `the start`, `+1.2 ms`, `-3 µs`. */
+export function offset(nanos: number): string {
+  if (nanos === 0) return 'the start';
+  return `${nanos < 0 ? '' : '+'}${duration(nanos)}`;
 }
 
 /** A point in time on a scale with marks `step` apart: as many digits as tell two marks from each other. */
@@ -26,17 +35,30 @@ export function timeMark(nanos: number, step: number): string {
   return `${(nanos / factor).toFixed(digits)} ${unit}`;
 }
 
-function significant(value: number): string {
-  if (value >= 100) return String(Math.round(value));
-  return String(Number(value.toFixed(value >= 10 ? 1 : 2)));
+function significant(value: number, more = 0): string {
+  const decimals = value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return String(Number(value.toFixed(decimals + more)));
 }
 
-function longDuration(seconds: number): string {
+/** Days to seconds, of which two are shown, and one for each of `more`; what is left of these are decimals. */
+function longDuration(size: number, more: number): string {
+  const rounded = Math.round(size);
+  const first = rounded >= 86_400 ? 0 : rounded >= 3600 ? 1 : 2;
+  const decimals = Math.max(0, first + 2 + more - LONG_UNITS.length);
+  const seconds = Number(size.toFixed(decimals));
   const two = (value: number) => String(value).padStart(2, '0');
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} m ${two(seconds % 60)} s`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${two(Math.floor(seconds / 60) % 60)} m`;
-  return `${Math.floor(seconds / 86_400)} d ${two(Math.floor(seconds / 3600) % 24)} h`;
+  const [whole, decimal] = (seconds % 60).toFixed(decimals).split('.');
+  const last = decimal === undefined ? two(Number(whole)) : `${two(Number(whole))}.${decimal}`;
+  const parts = [
+    String(Math.floor(seconds / 86_400)),
+    two(Math.floor(seconds / 3600) % 24),
+    two(Math.floor(seconds / 60) % 60),
+    last,
+  ].map((text, place) => `${place === first ? String(Number(text)) : text} ${LONG_UNITS[place]}`);
+  return parts.slice(first, first + 2 + more).join(' ');
 }
+
+const LONG_UNITS = ['d', 'h', 'm', 's'] as const;
 
 const grouped = new Intl.NumberFormat('en-US');
 
@@ -55,8 +77,8 @@ export function shown(value: number, one: string, all: boolean): string {
   return `${all ? 'All' : 'The newest'} ${plural(value, one)}`;
 }
 
-/** Binary units, three significant digits. */
-export function bytes(value: number): string {
+/** Binary units, three significant digits, and as many `more`. */
+export function bytes(value: number, more = 0): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   let size = value;
   let unit = 0;
@@ -64,12 +86,12 @@ export function bytes(value: number): string {
     size /= 1024;
     unit += 1;
   }
-  return `${unit === 0 ? String(size) : significant(size)} ${units[unit]}`;
+  return `${unit === 0 ? String(size) : significant(size, more)} ${units[unit]}`;
 }
 
 /** Bytes that may be less than none, or a mean of them. */
-export function signedBytes(value: number): string {
-  return `${value < 0 ? '-' : ''}${bytes(Math.round(Math.abs(value)))}`;
+export function signedBytes(value: number, more = 0): string {
+  return `${value < 0 ? '-' : ''}${bytes(Math.round(Math.abs(value)), more)}`;
 }
 
 /** How long ago, coarse enough to stay readable while it counts. */

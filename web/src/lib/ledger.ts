@@ -7,10 +7,14 @@ export function sum(counts: Record<string, number>): number {
   return Object.values(counts).reduce((total, value) => total + value, 0);
 }
 
-/** What was dropped against the will of whoever runs it: not what tail sampling and rules were asked to leave out. */
+/** Whether a record that is dropped for this reason is left out as asked, by tail sampling or rules: nothing is lost. */
+export function isAsked(reason: string): boolean {
+  return reason === 'tail_sampled' || reason === 'filtered';
+}
+
+/** What was dropped against the will of whoever runs it. */
 export function againstWill(dropped: Record<string, number>): number {
-  const { tail_sampled: notSampled = 0, filtered = 0 } = dropped;
-  return sum(dropped) - notSampled - filtered;
+  return Object.entries(dropped).reduce((lost, [reason, value]) => lost + (isAsked(reason) ? 0 : value), 0);
 }
 
 /** What came to a client: what its process recorded, and what an earlier one had left on disk. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
-import type { MetricData } from './api/types';
-import { nearTime } from './meanwhile';
+import type { Metric, MetricData, MetricOverview } from './api/types';
+import { instanceOf, lanesOf, nearTime, ofProcess } from './meanwhile';
 
 function data(...points: [number, number][]): MetricData {
   return {
@@ -42,4 +42,57 @@ test('the value nearest to a time is read, unless it is far away', () => {
   expect(nearTime(data([100, 1024]), 300)).toBeNull();
   expect(nearTime(data(), 300)).toBeNull();
   expect(nearTime({ ...data(), series: [] }, 300)).toBeNull();
+});
+
+test('of a service there is what is known of its process, then a few gauges and counters of its own', () => {
+  const overview = (name: string, part: Partial<Metric> = {}, services = ['shop']): MetricOverview => ({
+    metric: { ...data().metric, name, ...part },
+    series_count: 1,
+    services,
+    scopes: name.startsWith('traces.') ? ['ringlight.spans'] : [],
+    attribute_keys: [],
+    last_unix_nano: '1',
+  });
+  const counter = { kind: 'sum', is_monotonic: true } as const;
+  const all = [
+    overview('cart.added', counter),
+    overview('cart.duration', { kind: 'histogram' }),
+    overview('cart.removed', counter),
+    overview('cart.size'),
+    overview('jobs.open', { kind: 'sum' }),
+    overview('process.memory.usage'),
+    overview('process.thread.count'),
+    overview('traces.span.calls'),
+    overview('till.open', {}, ['till']),
+    overview('tokio.alive_tasks'),
+  ];
+  const names = (service: string) => lanesOf(all, service).map(({ metric }) => metric.name);
+  expect(names('shop')).toEqual([
+    'process.memory.usage',
+    'tokio.alive_tasks',
+    'cart.size',
+    'jobs.open',
+    'cart.added',
+  ]);
+  expect(names('till')).toEqual(['till.open']);
+});
+
+test('a process is told from others of its service where the trace says one', () => {
+  const resource = (service: string, instance?: string) => ({
+    service,
+    attributes: instance ? [{ key: 'service.instance.id', type: 'string' as const, value: instance }] : [],
+    dropped_attributes_count: 0,
+  });
+  const resources = [
+    resource('shop', 'a'),
+    resource('shop', 'a'),
+    resource('till', 'b'),
+    resource('till', 'c'),
+  ];
+  const of = (service: string) => instanceOf({ resources: [...resources, resource('old')] }, service);
+  expect(['shop', 'till', 'old', 'none'].map(of)).toEqual(['a', '', '', '']);
+  expect(ofProcess('shop', 'a')).toBe(
+    '{ resource.service.instance.id = "a" && resource.service.name = "shop" }',
+  );
+  expect(ofProcess('shop', '')).toBe('{ resource.service.name = "shop" }');
 });

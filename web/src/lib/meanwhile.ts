@@ -1,6 +1,9 @@
-import type { MetricData } from './api/types';
-import { metricValue, wholePoints } from './metrics';
+import type { MetricData, MetricOverview, Trace } from './api/types';
+import { metricKey, metricValue, ofService, wholePoints } from './metrics';
 import { secondsOf } from './operations';
+import { setCondition } from './query/edit';
+import { quote } from './query/lexer';
+import { PARTS, wantedOf, type Wanted } from './runtime';
 import type { Point } from './sparkline';
 
 /** What a metric was like around a time. */
@@ -31,4 +34,53 @@ export function nearTime(data: MetricData, second: number): Reading | null {
   );
   if (nearest === null || distance(nearest) > STEPS_MAX * step) return null;
   return { points, gap: STEPS_MAX * step, text: metricValue(data.metric, data.aggregation, nearest.y) };
+}
+
+/** Metrics of a process and its runtime that are shown of a service while a trace went on. */
+const KNOWN: readonly string[] = [
+  'process.cpu.time',
+  'process.memory.usage',
+  'tokio.runtime.lag',
+  'tokio.alive_tasks',
+  'channel.queue_depth',
+];
+
+/** So many of an application's own gauges and counters are shown beside them. */
+const OWN_MAX = 3;
+
+/** What is shown of a service while a trace went on: what is known of its process, then what it measures itself. */
+export function lanesOf(metrics: readonly MetricOverview[], service: string): Wanted[] {
+  const known = PARTS.flatMap((part) => wantedOf(part, metrics, service));
+  const names = new Set(known.map(({ metric }) => metric.name));
+  const own = metrics
+    .filter(({ metric: { name, kind }, scopes, services }) => {
+      // What the client library measures of itself or makes of spans has a scope of its own.
+      const isOwn = !names.has(name) && !scopes.some((scope) => scope.startsWith('ringlight.'));
+      return isOwn && services.includes(service) && (kind === 'gauge' || kind === 'sum');
+    })
+    .map(({ metric }) => metric)
+    // A level says more about a moment than a count.
+    .sort((a, b) => Number(a.is_monotonic) - Number(b.is_monotonic) || (a.name < b.name ? -1 : 1))
+    .slice(0, OWN_MAX)
+    .map((metric): Wanted => ({ key: metricKey(metric), metric, title: metric.name, agg: '', by: '' }));
+  return [...known.filter(({ metric }) => KNOWN.includes(metric.name)), ...own];
+}
+
+const INSTANCE = 'service.instance.id';
+
+/** The process that made the spans of a service in a trace; empty where it is not said, or there were several. */
+export function instanceOf({ resources }: Pick<Trace, 'resources'>, service: string): string {
+  const instances = new Set(
+    resources
+      .filter((resource) => resource.service === service)
+      .map(({ attributes }) => String(attributes.find(({ key }) => key === INSTANCE)?.value ?? '')),
+  );
+  const [only = ''] = instances;
+  return instances.size === 1 ? only : '';
+}
+
+/** A condition of the filter language that a service made it, in one process if that is not empty. */
+export function ofProcess(service: string, instance: string): string {
+  const condition = ofService(service);
+  return instance === '' ? condition : setCondition(condition, `resource.${INSTANCE}`, '=', quote(instance));
 }

@@ -15,6 +15,7 @@ import {
   metricValue,
   ofService,
   seriesLabel,
+  onlyLine,
   tickTime,
   unitLabel,
   withAsked,
@@ -89,7 +90,7 @@ describe('values of metrics', () => {
   });
 
   it('shortens large numbers', () => {
-    expect([0, 7, 9999, 10_000, 1_234_567, -2.5e9].map(compact)).toEqual([
+    expect([0, 7, 9999, 10_000, 1_234_567, -2.5e9].map((value) => compact(value))).toEqual([
       '0',
       '7',
       '9999',
@@ -97,6 +98,59 @@ describe('values of metrics', () => {
       '1.23 M',
       '-2.5 G',
     ]);
+  });
+});
+
+describe('the marks of a scale', () => {
+  const HOUR = 3600;
+  const DAY = 24 * HOUR;
+  it.each<[Metric['kind'], string, Aggregation, number[], string[]]>([
+    ['gauge', 's', 'avg', [0.001, 0.001001, 0.001002], ['1 ms', '1.001 ms', '1.002 ms']],
+    ['gauge', 's', 'avg', [2, 2.002, 2.004], ['2 s', '2.002 s', '2.004 s']],
+    ['gauge', 's', 'avg', [60, 60.5, 61], ['1 m 00.0 s', '1 m 00.5 s', '1 m 01.0 s']],
+    ['gauge', 's', 'avg', [HOUR, HOUR + 20], ['1 h 00 m 00 s', '1 h 00 m 20 s']],
+    ['gauge', 's', 'avg', [DAY, DAY + 1800], ['1 d 00 h 00 m', '1 d 00 h 30 m']],
+    ['gauge', 's', 'avg', [DAY, DAY + 0.5], ['1 d 00 h 00 m 00.0 s', '1 d 00 h 00 m 00.5 s']],
+    ['gauge', 'By', 'avg', [1_048_576, 1_048_592, 1_048_608], ['1 MiB', '1.000015 MiB', '1.000031 MiB']],
+    ['sum', '{request}', 'rate', [12_340, 12_345, 12_350], ['12.34 k/s', '12.345 k/s', '12.35 k/s']],
+    ['gauge', '{task}', 'avg', [250, 250.2, 250.4], ['250', '250.2', '250.4']],
+    ['gauge', 'By', 'avg', [1, 2, 3], ['1 B', '2 B', '3 B']],
+    ['gauge', '1', 'avg', [1, 1.025, 1.05], ['1', '1.025', '1.05']],
+    ['gauge', '1', 'avg', [0.5, 0.50001], ['0.5', '0.50001']],
+  ])('of a %s in %s as %s tell neighbours apart: %j', (kind, unit, aggregation, marks, texts) => {
+    expect(axisMarks(metric(kind, unit), aggregation, marks)).toEqual(texts);
+  });
+
+  it('has no more digits than needed, and ends where doubles do', () => {
+    const marks = [1, null, 1.5, 2];
+    expect(axisMarks(metric('gauge', '1'), 'avg', marks)).toEqual(['1', '', '1.5', '2']);
+    expect(axisMarks(metric('gauge', '1'), 'avg', [1, 1 + Number.EPSILON])).toEqual(['1', '1']);
+  });
+});
+
+describe('a line alone', () => {
+  const label = (key: string, type: 'string' | 'int' | 'array', value: string | number | []) =>
+    ({ key, type, value }) as const;
+  it.each([
+    [
+      '',
+      'point.http.route',
+      [label('point.http.route', 'string', '/a"b')],
+      '{ point.http.route = "/a\\"b" }',
+    ],
+    ['', 'http.status', [label('http.status', 'int', 200)], '{ .http.status = 200 }'],
+    ['', 'point.odd key', [label('point.odd key', 'string', 'x')], '{ point."odd key" = "x" }'],
+    [
+      '{ resource.service.name = "shop" }',
+      'point.a, resource.b',
+      [label('point.a', 'string', 'x')],
+      '{ resource.b = nil && point.a = "x" && resource.service.name = "shop" }',
+    ],
+    ['{ point.a = "y" }', 'point.a', [label('point.a', 'string', 'x')], '{ point.a = "x" }'],
+    ['{ point.a = "y" }', '', [], null],
+    ['', 'point.a', [label('point.a', 'array', [])], null],
+  ])('of those filtered by %j and divided by %s', (filter, by, labels, expected) => {
+    expect(onlyLine(filter, by, labels)).toBe(expected);
   });
 });
 
@@ -202,6 +256,9 @@ describe('series', () => {
     const sparse = series([10, 1], [70, 2], [130, 3], [250, 4]);
     expect(columns(answer('avg', 300, sparse))[0]).toEqual([10, 70, 130, 190, 250]);
     expect(columns(answer('avg', 60))).toEqual([[]]);
+    // Every twelve seconds in steps of ten.
+    const uneven = series([0, 1], [10, 1], [20, 1], [30, 1], [40, 1], [60, 1], [70, 1]);
+    expect(columns(answer('avg', 80, uneven))[0]).toEqual([0, 10, 20, 30, 40, 60, 70]);
   });
 
   it('end with the last step that is over, where steps are added up', () => {
@@ -230,6 +287,10 @@ describe('series', () => {
   it('have marks as precise as these are apart', () => {
     const noon = new Date(2026, 10, 29, 12, 5, 7).getTime() / 1000;
     expect([1, 60, 86_400].map((apart) => tickTime(noon, apart))).toEqual(['12:05:07', '12:05', '11-29']);
+    expect([noon, noon + 0.25].map((second) => tickTime(second, 0.25))).toEqual([
+      '12:05:07.000',
+      '12:05:07.250',
+    ]);
     const midnight = new Date(2026, 10, 29).getTime() / 1000;
     expect(tickTime(midnight, 3600)).toBe('11-29');
   });

@@ -1,7 +1,9 @@
 import type { Aggregation, Attribute, Metric, MetricData, MetricOverview, MetricSeries } from './api/types';
 import { duration, signedBytes } from './format';
+import { setCondition, setService } from './query/edit';
+import { fieldName, literal } from './query/lexer';
 import { nanosOf } from './time';
-import { keyOf, visible } from './values';
+import { isComparable, keyOf, visible } from './values';
 
 const AGGREGATIONS: Record<Aggregation, string> = {
   rate: 'a second',
@@ -96,35 +98,54 @@ export function counts(metric: Metric, aggregation: Aggregation): boolean {
   return aggregation === 'rate' && metric.kind !== 'sum';
 }
 
-/** A value of a metric for people: with its unit, and a second where it is a rate. */
-export function metricValue(metric: Metric, aggregation: Aggregation, value: number): string {
+/** A value of a metric for people: with its unit, and a second where it is a rate; three digits and `more`. */
+export function metricValue(metric: Metric, aggregation: Aggregation, value: number, more = 0): string {
   if (!Number.isFinite(value)) return '?';
   const each = aggregation === 'rate' ? '/s' : '';
-  if (counts(metric, aggregation)) return `${compact(value)}${each}`;
+  if (counts(metric, aggregation)) return `${compact(value, more)}${each}`;
   const { unit } = metric;
   const seconds = SECONDS[unit];
   if (seconds !== undefined) {
     // Time that is spent a second is a part of one core, worker or thread.
-    if (aggregation === 'rate') return `${compact(value * seconds * 100)} %`;
-    return duration(value * seconds * 1e9);
+    if (aggregation === 'rate') return `${compact(value * seconds * 100, more)} %`;
+    return duration(value * seconds * 1e9, more);
   }
   if (unit === 'By' || unit === 'KiBy' || unit === 'MiBy') {
     const factor = unit === 'By' ? 1 : unit === 'KiBy' ? 1024 : 1024 * 1024;
-    return `${signedBytes(value * factor)}${each}`;
+    return `${signedBytes(value * factor, more)}${each}`;
   }
-  if (unit === '1' && isPart(metric.name)) return `${compact(value * 100)} %`;
+  if (unit === '1' && isPart(metric.name)) return `${compact(value * 100, more)} %`;
   const plain = unit === '1' ? '' : /^\{.*\}$/.test(unit) ? '' : ` ${unit}`;
-  return `${compact(value)}${plain}${each}`;
+  return `${compact(value, more)}${plain}${each}`;
 }
 
-/** The marks of a chart's scale of values. Zero is without a unit: it would have the smallest, whatever the others have. */
+/** Digits beyond three that are tried for the marks of a scale: doubles have no more. */
+const MORE_MAX = 12;
+
+/**
+ * The marks of a chart's scale of values, with as many digits as show how far each is from the next. Zero is without a
+ * unit: it would have the smallest, whatever the others have.
+ */
 export function axisMarks(
   metric: Metric,
   aggregation: Aggregation,
   marks: readonly (number | null)[],
 ): string[] {
-  const text = (mark: number) => (mark === 0 ? '0' : metricValue(metric, aggregation, mark));
-  return marks.map((mark) => (mark === null ? '' : text(mark)));
+  const text = (mark: number, more: number) =>
+    mark === 0 ? '0' : metricValue(metric, aggregation, mark, more);
+  const pairs = marks.slice(1).flatMap((mark, place) => {
+    const before = marks[place] ?? null;
+    return mark === null || before === null || mark === before ? [] : [[before, mark] as const];
+  });
+  /** Whether a mark can be told from a value that is this part of the way to the next one away. */
+  const tells = (part: number) => (more: number) =>
+    pairs.every(([a, b]) =>
+      [a, b].every((mark) => text(mark, more) !== text(mark + (b - a) * part * (mark === a ? 1 : -1), more)),
+    );
+  const tried = Array.from({ length: MORE_MAX + 1 }, (_, more) => more);
+  // A quarter, so that a rounded mark is near its place; what is counted in whole bytes may have no quarter.
+  const more = tried.find(tells(1 / 4)) ?? tried.find(tells(1)) ?? 0;
+  return marks.map((mark) => (mark === null ? '' : text(mark, more)));
 }
 
 /** Whether a metric without a dimension is a part of a whole, by its name; others are mostly counts of things. */
@@ -148,23 +169,23 @@ export function unitLabel(unit: string): string {
   return unit === 'By' ? 'bytes' : unit.replace(/^\{(.*)\}$/, '$1');
 }
 
-/** Three significant digits, thousands as `k`, millions as `M`. */
-export function compact(value: number): string {
+/** Three significant digits and `more`, thousands as `k`, millions as `M`. */
+export function compact(value: number, more = 0): string {
   const size = Math.abs(value);
   for (const [factor, suffix] of [
     [1e9, 'G'],
     [1e6, 'M'],
     [1e4, 'k'],
   ] as const) {
-    if (size >= factor) return `${digits(value / (suffix === 'k' ? 1e3 : factor))} ${suffix}`;
+    if (size >= factor) return `${digits(value / (suffix === 'k' ? 1e3 : factor), more)} ${suffix}`;
   }
-  return digits(value);
+  return digits(value, more);
 }
 
-function digits(value: number): string {
+function digits(value: number, more: number): string {
   const size = Math.abs(value);
-  if (size >= 100 || Number.isInteger(value)) return String(Math.round(value));
-  return String(Number(value.toPrecision(3)));
+  if (size >= 100 || Number.isInteger(value)) return String(Number(value.toFixed(more)));
+  return String(Number(value.toPrecision(3 + more)));
 }
 
 /** What tells one series from the others, if there are any. */
@@ -196,13 +217,17 @@ export function wholePoints(series: MetricSeries, data: MetricData): MetricSerie
 
 /** A mark of the time axis, as precise as the marks are apart (in seconds). */
 export function tickTime(second: number, apart: number): string {
-  const date = new Date(second * 1000);
+  const date = new Date(Math.round(second * 1000));
   const two = (value: number) => String(value).padStart(2, '0');
   const day = `${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   const time = `${two(date.getHours())}:${two(date.getMinutes())}`;
   if (apart >= 86_400) return day;
   if (apart >= 3600 && date.getHours() === 0) return day;
-  return apart >= 60 ? time : `${time}:${two(date.getSeconds())}`;
+  if (apart >= 60) return time;
+  // A double of seconds has no exact thousandths.
+  const millis = Math.round(second * 1000) % 1000;
+  const part = apart >= 1 ? '' : `.${String(millis).padStart(3, '0')}`;
+  return `${time}:${two(date.getSeconds())}${part}`;
 }
 
 /**
@@ -218,12 +243,14 @@ export function columns(data: MetricData): (number | null | undefined)[][] {
     }));
     // A time without any point is a gap, not a line from one side to the other; but what is measured less often than
     // there are steps has none.
-    const usual = Math.max(data.step_nano / 1e9, usualDistance(points.map(({ second }) => second)));
+    const step = data.step_nano / 1e9;
+    const usual = Math.max(step, usualDistance(points.map(({ second }) => second)));
     const line = new Map<number, number | null>();
     const gaps: [number, number][] = [];
     points.forEach(({ second, value }, index) => {
       const before = points[index - 1]?.second ?? second;
-      if (second - before > 1.5 * usual) {
+      // What is measured a little less often than there are steps is in some of them and not in the next.
+      if (second - before > Math.max(1.5 * usual, 2 * step)) {
         line.set(before + usual, null);
         gaps.push([before, second]);
       }
@@ -248,7 +275,28 @@ function usualDistance(times: readonly number[]): number {
   return distances.sort((a, b) => a - b)[Math.floor(distances.length / 2)] ?? 0;
 }
 
+/**
+ * A filter that also leaves the other lines of a metric out, of one that is divided by the attributes `by` as the API
+ * takes them; null where the language cannot compare with what tells them apart.
+ */
+export function onlyLine(filter: string, by: string, labels: readonly Attribute[]): string | null {
+  if (by.trim() === '' || !labels.every(isComparable)) return null;
+  return by
+    .split(',')
+    .map((key) => key.trim())
+    .reduce((text, key) => {
+      const label = labels.find((one) => one.key === key);
+      const [, scope = '', bare = key] = /^(point|resource)\.(.*)$/.exec(key) ?? [];
+      return setCondition(
+        text,
+        fieldName(scope, bare),
+        '=',
+        label ? literal(label.type, label.value) : 'nil',
+      );
+    }, filter);
+}
+
 /** A condition of the filter language that a service made it. */
 export function ofService(service: string): string {
-  return service === '' ? '' : `{ resource.service.name = ${JSON.stringify(service)} }`;
+  return setService('', service || null);
 }

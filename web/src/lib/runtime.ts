@@ -156,12 +156,3 @@ export type AllocationOrder = (typeof ALLOCATION_ORDERS)[number];
 export function allocationsBy(order: AllocationOrder): string[] {
   return [order, ...ALLOCATIONS.filter((key) => key !== order)];
 }
-
-/** What is shown of a service while a trace went on. */
-export const MEANWHILE: readonly string[] = [
-  'process.cpu.time',
-  'process.memory.usage',
-  'tokio.runtime.lag',
-  'tokio.alive_tasks',
-  'channel.queue_depth',
-];

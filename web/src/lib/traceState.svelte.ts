@@ -15,6 +15,8 @@ export class TraceState {
   logs: LogRecord[] = $state.raw([]);
   moreLogs = $state(false);
   problem: ErrorBody | null = $state.raw(null);
+  /** Why the last attempt failed, if the next one may succeed and what is on the screen is still true. */
+  trouble: ErrorBody | null = $state.raw(null);
   loading = $state(true);
   readonly #id: string;
 
@@ -49,12 +51,13 @@ export class TraceState {
       const isOpen = this.tree?.open.includes(1) ?? false;
       if (isOpen || trace.spans.length !== this.tree?.count) this.tree = buildTree(trace);
       this.problem = null;
+      this.trouble = null;
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof ApiError) {
         this.#mayCome = error.status === 404 || error.passing;
-        // What is on the screen is still true.
         if (!error.passing || !this.tree) this.problem = error.body;
+        else this.trouble = error.body;
       } else {
         this.#mayCome = false;
         this.problem = { code: 'client', message: error instanceof Error ? error.message : String(error) };

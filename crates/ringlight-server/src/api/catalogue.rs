@@ -18,6 +18,7 @@ use super::{Context, Effort};
 const COMPLETIONS_DEFAULT: usize = 100;
 const COMPLETIONS_MAX: usize = 1000;
 const PREFIX_CHARS_MAX: usize = 256;
+const METRIC_CHARS_MAX: usize = 1024;
 
 /// The services something is stored of.
 #[derive(Debug, Serialize, ToSchema)]
@@ -212,6 +213,7 @@ pub(super) enum SignalName {
     tag = "catalogue",
     params(
         ("signal" = inline(Option<SignalName>), Query, description = "Of which records. Default `traces`."),
+        ("metric" = Option<String>, Query, max_length = 1024, description = "Of the series of the metrics of this name alone; with `signal=metrics`. Default of all metrics."),
         ("prefix" = Option<String>, Query, max_length = 256, description = "What the key begins with."),
         ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Keys wanted at most. Default 100."),
     ),
@@ -224,13 +226,15 @@ pub(super) async fn attributes(
     Shared(context): Shared<Arc<Context>>,
     call: Call,
 ) -> Result<Response, ApiError> {
-    let params = call.params(&["signal", "prefix", "limit"])?;
+    let params = call.params(&["signal", "metric", "prefix", "limit"])?;
     let signal = signal(&params)?;
+    let metric = metric(&params, signal)?;
     let prefix = params.bounded("prefix", PREFIX_CHARS_MAX)?.to_owned();
     let limit = params.limit(COMPLETIONS_DEFAULT, COMPLETIONS_MAX)?;
     call.answer(&context, Effort::Lookup, move |store| {
         let found = store.attributes(&AttributeSearch {
             signal,
+            metric: metric.as_deref(),
             prefix: &prefix,
             limit,
         });
@@ -266,6 +270,7 @@ pub(super) struct AttributeValues<'a> {
     params(
         ("key" = String, Path, description = "The key, or the name of an intrinsic."),
         ("signal" = inline(Option<SignalName>), Query, description = "Of which records. Default `traces`."),
+        ("metric" = Option<String>, Query, max_length = 1024, description = "Of the series of the metrics of this name alone; with `signal=metrics`. Default of all metrics."),
         ("scope" = inline(Option<ScopeName>), Query, description = "Where the key is looked for. Default everywhere."),
         ("prefix" = Option<String>, Query, max_length = 256, description = "What the value, as text, begins with."),
         ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Values wanted at most. Default 100."),
@@ -280,14 +285,16 @@ pub(super) async fn values(
     Path(key): Path<String>,
     call: Call,
 ) -> Result<Response, ApiError> {
-    let params = call.params(&["signal", "scope", "prefix", "limit"])?;
+    let params = call.params(&["signal", "metric", "scope", "prefix", "limit"])?;
     let signal = signal(&params)?;
+    let metric = metric(&params, signal)?;
     let scope = params.choice("scope", ScopeName::deserialize)?;
     let prefix = params.bounded("prefix", PREFIX_CHARS_MAX)?.to_owned();
     let limit = params.limit(COMPLETIONS_DEFAULT, COMPLETIONS_MAX)?;
     call.answer(&context, Effort::Search, move |store| {
         let found = store.attribute_values(&ValueSearch {
             signal,
+            metric: metric.as_deref(),
             scope,
             key: &key,
             prefix: &prefix,
@@ -307,4 +314,19 @@ fn signal(params: &Params) -> Result<Signal, ApiError> {
         SignalName::Logs => Signal::Logs,
         SignalName::Metrics => Signal::Metrics,
     })
+}
+
+fn metric(params: &Params, signal: Signal) -> Result<Option<String>, ApiError> {
+    let name = params.bounded("metric", METRIC_CHARS_MAX)?;
+    if name.is_empty() {
+        return Ok(None);
+    }
+    if signal != Signal::Metrics {
+        return Err(ApiError::parameter(
+            "metric",
+            name,
+            "nothing without `signal=metrics`",
+        ));
+    }
+    Ok(Some(name.to_owned()))
 }

@@ -193,6 +193,10 @@ fn values(path: &str, parameter: &Json) -> (Vec<String>, Vec<String>) {
             vec![],
         ),
         (_, "name") => (strings(&["http.server.duration"]), vec![]),
+        (_, "metric") => (
+            strings(&["", "http.server.duration", "nothing"]),
+            vec!["x".repeat(1025)],
+        ),
         (_, "service") => (strings(&["", "shop", "nobody"]), vec!["x".repeat(1025)]),
         (_, "kind") => (strings(&["", "histogram"]), strings(&["counter", "Gauge"])),
         (_, "unit") => (strings(&["s"]), vec!["x".repeat(1025)]),
@@ -257,6 +261,9 @@ async fn every_path_parameter_and_answer_is_as_described() {
                 // What sorts by an attribute wants to know by which.
                 _ if (name, value) == ("sort", "attribute") => {
                     format!("{target}?sort=attribute&attributes=text")
+                }
+                _ if name == "metric" => {
+                    format!("{target}?signal=metrics&metric={}", encoded(value))
                 }
                 _ => format!("{target}?{name}={}", encoded(value)),
             };

@@ -250,6 +250,48 @@ async fn keys_and_values_of_series_are_completed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_and_values_are_those_of_one_metric_where_it_is_named() {
+    let backend = with_metrics().await;
+    let answer = async |target: &str| backend.json(&format!("/api/v1/attributes{target}")).await;
+    let keys = async |metric: &str| {
+        let found = answer(&format!("?signal=metrics&metric={metric}")).await;
+        let keys = found["attributes"].as_array().unwrap().clone();
+        let of_series = keys.into_iter().filter(|key| key["scope"] != "intrinsic");
+        of_series
+            .map(|key| key["key"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(keys("orders").await, ["service.name", "kind"]);
+    assert_eq!(keys("depth").await, ["service.name"]);
+    assert!(keys("nothing").await.is_empty());
+    for (target, expected) in [
+        ("kind/values?signal=metrics&metric=orders", json!(1)),
+        ("kind/values?signal=metrics&metric=depth", json!(0)),
+        (
+            "service.name/values?signal=metrics&scope=resource&metric=depth",
+            json!(2),
+        ),
+        (
+            "service.name/values?signal=metrics&scope=resource&metric=nothing",
+            json!(0),
+        ),
+    ] {
+        let found = answer(&format!("/{target}")).await;
+        assert_eq!(
+            json!(found["values"].as_array().unwrap().len()),
+            expected,
+            "{target}"
+        );
+    }
+    for target in ["?metric=orders", "/kind/values?signal=logs&metric=orders"] {
+        let reply = backend.get(&format!("/api/v1/attributes{target}")).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{target}");
+        let hint = &reply.json()["error"]["hint"];
+        assert_eq!(hint, "allowed is nothing without `signal=metrics`");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_stored_of_metrics_is_counted() {
     let backend = with_metrics().await;
     let status = backend.json("/api/v1/status").await;

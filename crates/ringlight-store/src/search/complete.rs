@@ -9,6 +9,7 @@ use super::source::{Loader, Source};
 use crate::block::filter::FilterScope;
 use crate::block::section::{Section, SectionSet};
 use crate::query::Intrinsic;
+use crate::series::Series;
 use crate::state::Shared;
 use crate::table::{Attributes, LogTable, Owners, SpanTable, Table, Texts};
 use crate::{AttributeKey, AttributeSearch, KeyScope, ValueSearch, ValueType};
@@ -70,7 +71,7 @@ pub(crate) fn attributes(shared: &Shared, search: &AttributeSearch<'_>) -> Vec<A
         found.extend(known.cloned());
     }
     match search.signal {
-        Signal::Metrics => add_series_keys(&mut found, shared, search.prefix),
+        Signal::Metrics => add_series_keys(&mut found, shared, search),
         Signal::Logs => {
             for chunk in shared.snapshot::<LogTable>().chunks {
                 let table = &chunk.table;
@@ -123,14 +124,25 @@ fn add_resource_keys(found: &mut BTreeSet<AttributeKey>, owners: &Owners) {
     }
 }
 
-fn add_series_keys(found: &mut BTreeSet<AttributeKey>, shared: &Shared, prefix: &str) {
+fn is_of(series: &Series, metric: Option<&str>) -> bool {
+    metric.is_none_or(|wanted| series.metric.name == wanted)
+}
+
+fn add_series_keys(
+    found: &mut BTreeSet<AttributeKey>,
+    shared: &Shared,
+    search: &AttributeSearch<'_>,
+) {
     for (_, known) in shared.series().iter() {
         let series = &known.series;
+        if !is_of(series, search.metric) {
+            continue;
+        }
         let of_points = series.attributes.iter().map(|kv| (KeyScope::Point, kv));
         let of_resource = series.resource.attributes.iter();
         let of_resource = of_resource.map(|kv| (KeyScope::Resource, kv));
         for (scope, attribute) in of_points.chain(of_resource) {
-            if found.len() < SERIES_KEYS_MAX && attribute.key.starts_with(prefix) {
+            if found.len() < SERIES_KEYS_MAX && attribute.key.starts_with(search.prefix) {
                 found.insert(AttributeKey {
                     scope,
                     key: attribute.key.clone().into_owned(),
@@ -148,7 +160,9 @@ pub(crate) fn attribute_values(shared: &Shared, search: &ValueSearch<'_>) -> Vec
         limit: search.limit.clamp(1, 1000),
         found: BTreeMap::new(),
     };
-    if search.key == "service.name" && search.scope == Some(KeyScope::Resource) {
+    let is_of_one_metric = search.signal == Signal::Metrics && search.metric.is_some();
+    if search.key == "service.name" && search.scope == Some(KeyScope::Resource) && !is_of_one_metric
+    {
         // Known of all records.
         for service in super::services(shared) {
             let count = match search.signal {
@@ -175,6 +189,9 @@ fn collect_of_series(shared: &Shared, search: &ValueSearch<'_>, values: &mut Val
     let is_in = |scope| search.scope.is_none_or(|wanted| wanted == scope);
     for (_, known) in shared.series().iter() {
         let series = &known.series;
+        if !is_of(series, search.metric) {
+            continue;
+        }
         let lists = [
             (KeyScope::Point, &series.attributes),
             (KeyScope::Resource, &series.resource.attributes),

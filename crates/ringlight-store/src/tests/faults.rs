@@ -355,6 +355,7 @@ fn fault_30_a_million_values_a_huge_attribute_and_many_keys_are_stored_and_found
     assert!(wanted.stats.blocks_read <= 8, "{:?}", wanted.stats);
     let values = store.attribute_values(&crate::ValueSearch {
         signal: Signal::Traces,
+        metric: None,
         scope: None,
         key: "user",
         prefix: "user-99",
@@ -377,6 +378,7 @@ fn fault_30_a_million_values_a_huge_attribute_and_many_keys_are_stored_and_found
     check();
     let keys = store.attributes(&crate::AttributeSearch {
         signal: Signal::Traces,
+        metric: None,
         prefix: "key-",
         limit: 1_000_000,
     });

@@ -183,6 +183,7 @@ fn values_are_offered() {
         let check = |scope, key: &str, expected: &[&str]| {
             let values = store.attribute_values(&ValueSearch {
                 signal: Signal::Logs,
+                metric: None,
                 scope,
                 key,
                 prefix: "",

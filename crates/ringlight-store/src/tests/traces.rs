@@ -386,6 +386,7 @@ fn keys_and_values_are_offered() {
     in_head_and_blocks(fill, |store| {
         let keys = store.attributes(&AttributeSearch {
             signal: Signal::Traces,
+            metric: None,
             prefix: "",
             limit: 100,
         });
@@ -407,6 +408,7 @@ fn keys_and_values_are_offered() {
         let check = |scope, key: &str, prefix: &str, expected: &[&str]| {
             let values = store.attribute_values(&ValueSearch {
                 signal: Signal::Traces,
+                metric: None,
                 scope,
                 key,
                 prefix,

@@ -9,6 +9,7 @@ mod declared;
 mod effective;
 mod environment;
 mod file;
+mod headers;
 mod lines;
 #[cfg(feature = "otel")]
 mod metrics;
@@ -217,6 +218,8 @@ impl Settings {
         } else {
             otlp::routes(&mut reader, &inputs)?
         };
+        #[cfg(feature = "otel")]
+        let mut routes = routes;
         #[cfg(feature = "profiling")]
         let traces = traces::traces(&mut reader, inputs.traces, is_disabled);
         #[cfg(not(feature = "profiling"))]
@@ -230,14 +233,21 @@ impl Settings {
         #[cfg(not(feature = "tokio-console"))]
         runtime::warn_of_no_console(&mut reader, inputs.console);
         #[cfg(feature = "otel")]
-        let secret_headers = match (&routes, inputs.secret_headers) {
+        let secret_headers = match (&mut routes, inputs.secret_headers) {
             (None, _) => None,
-            (Some(_), Some(given)) => Some(given),
-            (Some(_), None) if inputs.is_look => {
-                secrets::look(&reader)?;
-                None
+            (Some(routes), Some(given)) => {
+                secrets::give_to_all(routes);
+                Some(given)
             }
-            (Some(_), None) => secrets::headers(&mut reader, inputs.is_relay)?,
+            (Some(routes), None) => {
+                secrets::withhold_from_others(&mut reader, routes);
+                if inputs.is_look {
+                    secrets::look(&reader)?;
+                    None
+                } else {
+                    secrets::headers(&mut reader, inputs.is_relay)?
+                }
+            }
         };
         #[cfg(feature = "otel")]
         let metrics = metrics::metrics(&mut reader, inputs.metrics, is_disabled);

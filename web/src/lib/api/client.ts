@@ -49,21 +49,68 @@ export function watchReachability(callback: Watcher): void {
   watcher = callback;
 }
 
-async function request<T>(path: string, params: Params = {}, signal?: AbortSignal): Promise<T> {
-  const search = new URLSearchParams();
+/**
+ * How long an answer may take, in milliseconds: of a look-up longer than it may wait for its turn in the backend, of a
+ * search longer than a reader has patience for.
+ */
+export const LOOKUP_MAX_MS = 20_000;
+export const SEARCH_MAX_MS = 60_000;
+
+const SOONER = 'A shorter time or a narrower filter is answered sooner.';
+
+function timedOut(maxMs: number): ApiError {
+  const message = `The backend did not answer within ${maxMs / 1000} seconds.`;
+  return new ApiError(0, {
+    code: 'timeout',
+    message,
+    ...(maxMs === SEARCH_MAX_MS ? { hint: SOONER } : {}),
+  });
+}
+
+/** Asks for what may take as long as a search. */
+function searched<T>(path: string, params: Params, signal?: AbortSignal): Promise<T> {
+  return request(path, params, signal, SEARCH_MAX_MS);
+}
+
+async function request<T>(
+  path: string,
+  params: Params = {},
+  given?: AbortSignal,
+  maxMs = LOOKUP_MAX_MS,
+): Promise<T> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), maxMs);
+  const giveUp = () => late.abort();
+  if (given?.aborted) giveUp();
+  given?.addEventListener('abort', giveUp);
+  try {
+    return await ask<T>(path, params, late.signal);
+  } catch (error) {
+    if (!late.signal.aborted || given?.aborted) throw error;
+    // A search may be what takes so long; a look-up that is not answered says that nothing is.
+    if (maxMs === LOOKUP_MAX_MS) watcher(false);
+    throw timedOut(maxMs);
+  } finally {
+    clearTimeout(timer);
+    given?.removeEventListener('abort', giveUp);
+  }
+}
+
+async function ask<T>(path: string, params: Params, signal: AbortSignal): Promise<T> {
+  const given = new URLSearchParams();
   for (const [key, value] of Object.entries(params)) {
     const isGiven = value !== null && value !== undefined && (value !== '' || key === MAY_BE_EMPTY);
-    if (isGiven) search.set(key, String(value));
+    if (isGiven) given.set(key, String(value));
   }
-  const suffix = search.size > 0 ? `?${search}` : '';
+  const suffix = given.size > 0 ? `?${given}` : '';
   let response: Response;
   try {
     response = await fetch(`/api/v1/${path}${suffix}`, {
       headers: { accept: 'application/json' },
-      ...(signal ? { signal } : {}),
+      signal,
     });
   } catch (error) {
-    if (signal?.aborted) throw error;
+    if (signal.aborted) throw error;
     watcher(false);
     throw new ApiError(0, { code: 'unreachable', message: 'The backend does not answer.' });
   }
@@ -72,7 +119,7 @@ async function request<T>(path: string, params: Params = {}, signal?: AbortSigna
   try {
     return (await response.json()) as T;
   } catch (error) {
-    if (signal?.aborted) throw error;
+    if (signal.aborted) throw error;
     throw new ApiError(0, { code: 'cut', message: 'The answer of the backend broke off.' });
   }
 }
@@ -100,10 +147,11 @@ export const api = {
   status: (signal?: AbortSignal) => request<Status>('status', {}, signal),
   services: async () => (await request<{ services: Service[] }>('services')).services,
   runs: async () => (await request<{ runs: Run[] }>('runs')).runs,
-  traces: (search: Search, signal?: AbortSignal) => request<TracePage>('traces', { ...search }, signal),
-  trace: (id: string, signal?: AbortSignal) => request<Trace>(`traces/${encodeURIComponent(id)}`, {}, signal),
+  traces: (search: Search, signal?: AbortSignal) => searched<TracePage>('traces', { ...search }, signal),
+  trace: (id: string, signal?: AbortSignal) =>
+    searched<Trace>(`traces/${encodeURIComponent(id)}`, {}, signal),
   logs: (search: Search & { trace_id?: string; span_id?: string }, signal?: AbortSignal) =>
-    request<LogPage>('logs', { ...search }, signal),
+    searched<LogPage>('logs', { ...search }, signal),
   metrics: async (signal?: AbortSignal) =>
     (await request<{ metrics: MetricOverview[] }>('metrics', {}, signal)).metrics,
   metric: (
@@ -121,7 +169,7 @@ export const api = {
       step?: number | null;
     },
     signal?: AbortSignal,
-  ) => request<MetricData>(`metrics/${encodeURIComponent(name)}`, { ...search, limit: 20 }, signal),
+  ) => searched<MetricData>(`metrics/${encodeURIComponent(name)}`, { ...search, limit: 20 }, signal),
   operations: (
     search: {
       from: string | null;
@@ -135,15 +183,14 @@ export const api = {
       limit?: number;
     },
     signal?: AbortSignal,
-  ) => request<Operations>('operations', search, signal),
-  attributes: async (signalName: string, prefix: string, limit: number, signal?: AbortSignal) =>
-    (await request<{ attributes: Field[] }>('attributes', { signal: signalName, prefix, limit }, signal))
-      .attributes,
+  ) => searched<Operations>('operations', search, signal),
+  attributes: async (params: { signal: string; metric: string; limit: number }, signal?: AbortSignal) =>
+    (await request<{ attributes: Field[] }>('attributes', params, signal)).attributes,
   values: async (
     key: string,
-    params: { signal: string; scope: string; prefix: string; limit: number },
+    params: { signal: string; metric: string; scope: string; prefix: string; limit: number },
     signal?: AbortSignal,
   ) =>
-    (await request<{ values: TypedValue[] }>(`attributes/${encodeURIComponent(key)}/values`, params, signal))
+    (await searched<{ values: TypedValue[] }>(`attributes/${encodeURIComponent(key)}/values`, params, signal))
       .values,
 };

@@ -287,7 +287,7 @@ export interface LogPage {
   stats?: ScanStats;
 }
 
-export type FieldScope = 'intrinsic' | 'span' | 'resource' | 'event' | 'log';
+export type FieldScope = 'intrinsic' | 'span' | 'resource' | 'event' | 'log' | 'point';
 
 export interface Field {
   scope: FieldScope;

@@ -64,7 +64,7 @@ function isValue(token: Token | undefined): boolean {
 
 /** Splits `resource.service.name` into what the API wants to know. Without a scope it is an intrinsic or any scope. */
 export function splitField(field: string): { scope: string; key: string } {
-  const match = /^(span|resource|event|log)\.(.*)$/.exec(field);
+  const match = /^(span|resource|event|log|point)\.(.*)$/.exec(field);
   const scope = match?.[1];
   const key = match?.[2] ?? field.replace(/^\./, '');
   const bare = key.startsWith('"') ? key.replace(/^"|"$/g, '') : key;

@@ -130,6 +130,7 @@ describe('what may stand at the cursor, marked by |', () => {
       quoted: true,
     });
     expect(splitField('resource.service.name')).toEqual({ scope: 'resource', key: 'service.name' });
+    expect(splitField('point.http.route')).toEqual({ scope: 'point', key: 'http.route' });
     expect(splitField('.any')).toEqual({ scope: '', key: 'any' });
     expect(splitField('rootName')).toEqual({ scope: 'intrinsic', key: 'rootName' });
   });
@@ -142,6 +143,7 @@ test('plain words become a filter, a filter stays as it is', () => {
   expect(plainTextFilter('GET /', 'traces')).toBe('{ name =~ "(?is).*GET /.*" }');
   expect(plainTextFilter('{ status = error }', 'traces')).toBeNull();
   expect(plainTextFilter('  ', 'traces')).toBeNull();
+  expect(plainTextFilter('orders', 'metrics')).toBeNull();
 });
 
 test('a pasted id is a trace or a span', () => {

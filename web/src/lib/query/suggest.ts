@@ -1,6 +1,7 @@
 import { api } from '../api/client';
 import type { Field, SignalName, TypedValue } from '../api/types';
 import { expectationAt, OPERATOR_MEANING, operatorsFor, splitField, type Expectation } from './complete';
+import { keyOf } from '../values';
 import { fieldName, literal, quote } from './lexer';
 
 export interface Suggestion {
@@ -14,6 +15,7 @@ export interface Suggestion {
 
 const LIMIT = 40;
 const FRESH_MS = 5000;
+const KEPT_MAX = 8;
 const cache = new Map<string, { at: number; fields: Field[] }>();
 
 /** Intrinsics are always offered, also before the first record tells the backend about them. */
@@ -41,14 +43,29 @@ const KEYWORD_VALUES: Record<string, readonly string[]> = {
 
 const DURATION_EXAMPLES = ['1ms', '10ms', '100ms', '1s', '10s'] as const;
 
-async function fieldsOf(signal: SignalName, abort: AbortSignal): Promise<Field[]> {
-  const cached = cache.get(signal);
+/** What a filter is for: records of a signal, or the series of one metric. */
+export interface Subject {
+  signal: SignalName;
+  /** Its name; empty for all records. */
+  metric: string;
+}
+
+async function fieldsOf(subject: Subject, abort: AbortSignal): Promise<Field[]> {
+  const { signal, metric } = subject;
+  const key = keyOf(signal, metric);
+  const cached = cache.get(key);
   if (cached && Date.now() - cached.at < FRESH_MS) return cached.fields;
   const known = (INTRINSICS[signal] ?? []).map(([key, type]): Field => ({ scope: 'intrinsic', key, type }));
   const names = new Set(known.map((field) => field.key));
-  const told = await api.attributes(signal, '', 1000, abort);
-  const fields = [...known, ...told.filter((field) => field.scope !== 'intrinsic' || !names.has(field.key))];
-  cache.set(signal, { at: Date.now(), fields });
+  const told = await api.attributes({ ...subject, limit: 1000 }, abort);
+  const others = told.filter((field) => field.scope !== 'intrinsic' || !names.has(field.key));
+  // What tells the series of a metric apart is on their points, as a rule.
+  const fields = [
+    ...known,
+    ...others.sort((a, b) => Number(b.scope === 'point') - Number(a.scope === 'point')),
+  ];
+  for (const oldest of [...cache.keys()].slice(0, -KEPT_MAX)) cache.delete(oldest);
+  cache.set(key, { at: Date.now(), fields });
   return fields;
 }
 
@@ -56,17 +73,17 @@ async function fieldsOf(signal: SignalName, abort: AbortSignal): Promise<Field[]
 export async function suggest(
   text: string,
   cursor: number,
-  signal: SignalName,
+  subject: Subject,
   abort: AbortSignal,
 ): Promise<Suggestion[]> {
   const expected = expectationAt(text, cursor);
   switch (expected.kind) {
     case 'field':
-      return fieldSuggestions(await fieldsOf(signal, abort), expected, text);
+      return fieldSuggestions(await fieldsOf(subject, abort), expected, text);
     case 'operator':
-      return operatorSuggestions(await fieldsOf(signal, abort), expected, text, cursor);
+      return operatorSuggestions(await fieldsOf(subject, abort), expected, text, cursor);
     case 'value':
-      return valueSuggestions(expected, signal, abort);
+      return valueSuggestions(expected, subject, abort);
     case 'connector':
       return connectorSuggestions(text, cursor, expected);
     case 'nothing':
@@ -123,7 +140,7 @@ function operatorSuggestions(
 
 async function valueSuggestions(
   expected: Extract<Expectation, { kind: 'value' }>,
-  signal: SignalName,
+  subject: Subject,
   abort: AbortSignal,
 ): Promise<Suggestion[]> {
   const place = { start: expected.start, end: expected.end };
@@ -143,7 +160,7 @@ async function valueSuggestions(
     }));
   }
   const { scope, key } = splitField(expected.field);
-  const values = await api.values(key, { signal, scope, prefix: expected.prefix, limit: LIMIT }, abort);
+  const values = await api.values(key, { ...subject, scope, prefix: expected.prefix, limit: LIMIT }, abort);
   return values.filter(isScalar).map((value) => ({
     label: String(value.value),
     detail: value.type,
@@ -185,6 +202,8 @@ export function traceIdIn(text: string): string | null {
  * record without a body shows its `error`, so that is searched, too.
  */
 export function plainTextFilter(text: string, signal: SignalName): string | null {
+  // A series has no text that plain words could be meant for.
+  if (signal === 'metrics') return null;
   const trimmed = text.trim();
   if (/^[0-9a-f]{16}$/i.test(trimmed)) return `{ span:id = ${quote(trimmed.toLowerCase())} }`;
   if (trimmed === '' || /[{}=<>|&]/.test(trimmed)) return null;

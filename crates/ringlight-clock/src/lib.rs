@@ -26,8 +26,9 @@
 
 mod anchor;
 mod source;
+mod sync;
 
-#[cfg(test)]
+#[cfg(all(test, not(ringlight_loom)))]
 mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

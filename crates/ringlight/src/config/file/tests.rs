@@ -51,79 +51,8 @@ fn problems(name: &str, text: &str) -> Vec<String> {
     problems.into_iter().map(shown).collect()
 }
 
-<<<<<<< HEAD
-const EVERYTHING: &str = r#"
-[telemetry]
-enabled = true
-service_name = "shop"
-resource_attributes = { team = "b", "deployment.environment.name" = "production", weight = 3, is_old = false, part = 0.5 }
-resource_detectors = ["host", "k8s"]
-filter = "info,shop=debug"
-filter_lines = "warn"
-filter_logs = "error"
-filter_traces = "debug"
-log_format = "json"
-log_color = "always"
-log_spans = false
-log_file = "shop.jsonl"
-log_file_format = "pretty"
-log_file_rotation = "hourly"
-log_file_size_limit = "1MiB"
-log_files_kept = 2
-panic_backtrace = false
-audit_target = "trail"
-sample_rate = 0.25
-overhead_budget = "2%"
-propagators = ["baggage", "tracecontext"]
-redact = "standard"
-redact_keys = ["card", "*.token"]
-backend = "otlp"
-pyroscope_endpoint = "http://pyroscope:4040"
-trace_dir = "/var/traces"
-trace_format = "perfetto"
-trace_file_size = "1MiB"
-trace_dir_size_limit = "5MiB"
-include_args = false
-busy_times = true
-watch_current_runtime = false
-blocked_worker_after = "2s"
-tokio_console = false
-tokio_console_bind = "localhost:7000"
-otlp_endpoint = "https://collector:4317"
-otlp_protocol = "http/json"
-otlp_compression = "gzip"
-otlp_timeout = "3s"
-otlp_certificate = "ca.pem"
-otlp_client_certificate = "client.pem"
-otlp_client_key = "client.key"
-otlp_headers_file = "/run/secrets/otlp"
-otlp_headers_optional = true
-metric_export_interval = "2s"
-system_metrics_interval_secs = 7
-metric_temporality = "delta"
-metric_histograms = "base2_exponential_bucket_histogram"
-metric_exemplars = "always_off"
-span_metrics = true
-batch_delay = "50ms"
-report_interval = "30s"
-batch_records_max = 100
-spool_dir = "/dev/null/spool"
-spool_mode = "always"
-spool_size_limit = "500MiB"
-spool_max_age = "12h"
-attribute_count_limit = 1
-attribute_value_length_limit = 2
-span_event_count_limit = 3
-span_link_count_limit = 4
-event_attribute_count_limit = 5
-link_attribute_count_limit = 6
-prometheus_address = "localhost:9000"
-reload_on_hangup = true
-"#;
-=======
 /// Every setting there is.
 const EVERYTHING: &str = include_str!("tests/everything.toml");
->>>>>>> 267606780637278a1225c3171686f295b6ccd620
 
 #[test]
 fn everything_a_file_may_say_is_done() {

@@ -28,7 +28,8 @@ mod anchor;
 mod source;
 mod sync;
 
-#[cfg(all(test, not(ringlight_loom)))]
+#[cfg(test)]
+#[cfg(not(ringlight_loom))]
 mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -196,8 +196,7 @@ fn soak_for(steps: &mut Steps, args: &[&str]) -> Outcome {
     steps.run("soak", command.args(args).stderr(Stdio::null()))
 }
 
-/// The ring and the slots of open spans as the model checker sees them, which is other code than every
-/// other build has.
+/// Lock-free code as the model checker sees it, which is other code than every other build has.
 fn models(steps: &mut Steps) -> Outcome {
     let target = steps.target().join("loom");
     let mut cargo = |title: &str, task: &str, rest: &[&str]| {
@@ -220,16 +219,32 @@ fn models(steps: &mut Steps) -> Outcome {
     )?;
     let test = [&ring[..], &["--test", "loom"]].concat();
     cargo("model checks of the ring", "test", &test)?;
-    let slots = [
+    let clock = ["--package", "ringlight-clock", "--lib", "anchor"];
+    cargo("model check of the clock", "test", &clock)?;
+    let threads = [
+        "--package",
+        "ringlight-context",
+        "--lib",
+        "published::model",
+    ];
+    cargo("model checks of published threads", "test", &threads)?;
+    let spans_and_channels = [
         "--package",
         "ringlight",
         "--no-default-features",
         "--features",
         "profiling-alloc",
         "--lib",
+        "--",
         "slab::model",
+        "twins::model",
+        "channel::model",
     ];
-    cargo("model checks of the slots", "test", &slots)
+    cargo(
+        "model checks of open spans and channels",
+        "test",
+        &spans_and_channels,
+    )
 }
 
 /// Beside the console, which exists only where tokio is built to have spans for its tasks.
@@ -299,7 +314,12 @@ fn benchmark(steps: &mut Steps) -> Outcome {
             "warnings",
         ],
     )?;
-    cargo("bench-compare: tests", &["test", "--quiet"], &[])
+    // The applications have no tests.
+    cargo(
+        "bench-compare: tests",
+        &["test", "--quiet", "--workspace"],
+        &["--exclude", "bench-features"],
+    )
 }
 
 /// The facade alone, without what its features bring: each must compile by itself.

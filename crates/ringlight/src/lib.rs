@@ -371,7 +371,7 @@ pub fn builder() -> Builder {
 #[cfg_attr(feature = "profiling-alloc", doc = include_str!("../../../docs/allocations.md"))]
 #[cfg_attr(feature = "profiling-alloc", doc = include_str!("../../../docs/profiling-playbook.md"))]
 #[cfg_attr(all(feature = "age", feature = "vault"), doc = include_str!("../../../docs/secrets.md"))]
-#[cfg_attr(feature = "otel", doc = include_str!("../../../docs/metrics.md"))]
+#[cfg_attr(feature = "prometheus", doc = include_str!("../../../docs/metrics.md"))]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/migration.md"))]
 #[cfg_attr(all(feature = "profiling", feature = "tokio-console"), doc = include_str!("../../../docs/runtime.md"))]
 struct Readmes;

@@ -12,12 +12,12 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::{Metric, number_data_point};
 use opentelemetry_proto::tonic::trace::v1::Span;
+use ringlight::LogFormat;
 use ringlight::channel::{RecvInSpan as _, mpsc, named, oneshot};
-use ringlight::{LogFormat, Signal};
-use ringlight_testing::{Backend, Seen};
+use ringlight_testing::{Backend, Seen, attribute, int, points, text};
 use tracing::dispatcher::with_default;
 use tracing::field::Empty;
 use tracing::info_span;
@@ -40,44 +40,18 @@ fn seen(body: impl FnOnce()) -> Seen {
     backend.stop()
 }
 
-fn metric(seen: &Seen, name: &str) -> Metric {
-    let requests = seen.requests.iter().filter(|r| r.signal == Signal::Metrics);
-    let resources = requests.flat_map(|request| request.metrics().resource_metrics);
-    let scopes = resources.flat_map(|resource| resource.scope_metrics);
-    let scopes =
-        scopes.filter(|metrics| metrics.scope.as_ref().unwrap().name == "ringlight.channel");
-    let mut metrics = scopes.flat_map(|scope| scope.metrics);
-    metrics.find(|metric| metric.name == name).unwrap()
-}
-
-fn attribute(attributes: &[KeyValue], key: &str) -> Option<Value> {
-    let found = attributes.iter().find(|attribute| attribute.key == key)?;
-    found.value.clone()?.value
-}
-
-fn text(value: &str) -> Option<Value> {
-    Some(Value::StringValue(value.to_owned()))
-}
-
 /// The values of a metric for the channel of a name, with the reason if there is one.
 fn values(metric: &Metric, channel: &str) -> Vec<(Option<Value>, i64)> {
-    let points = match metric.data.clone().unwrap() {
-        Data::Gauge(gauge) => gauge.data_points,
-        Data::Sum(sum) => {
-            assert!(sum.is_monotonic);
-            sum.data_points
-        }
-        other => panic!("{other:?}"),
-    };
+    if let Some(Data::Sum(sum)) = &metric.data {
+        assert!(sum.is_monotonic);
+    }
+    let points = points(metric);
     let of_channel =
         |attributes: &[KeyValue]| attribute(attributes, "channel.name") == text(channel);
     let points = points.iter().filter(|point| of_channel(&point.attributes));
     let values = points.map(|point| {
         let reason = attribute(&point.attributes, "channel.drop_reason");
-        match point.value {
-            Some(number_data_point::Value::AsInt(value)) => (reason, value),
-            other => panic!("{other:?}"),
-        }
+        (reason, int(point))
     });
     values.collect()
 }
@@ -104,8 +78,10 @@ fn channels_have_the_five_metrics() {
         drop(answered);
         std::mem::forget((sender, receiver));
     });
+    let metrics = seen.metrics(|scope| scope == "ringlight.channel");
+    let metric = |name: &str| ringlight_testing::named(&metrics, name);
     let all = |name: &str, channel: &str| {
-        let metric = metric(&seen, name);
+        let metric = metric(name);
         assert_eq!(metric.unit, "{message}");
         values(&metric, channel)
     };
@@ -117,7 +93,7 @@ fn channels_have_the_five_metrics() {
     assert_eq!(all("channel.queue_depth", "answers"), [(None, 0)]);
     assert_eq!(all("channel.dropped", "answers"), [(text("unread"), 1)]);
 
-    let latency = metric(&seen, "channel.backpressure_latency");
+    let latency = metric("channel.backpressure_latency");
     assert_eq!(latency.unit, "s");
     let Some(Data::Histogram(histogram)) = latency.data else {
         panic!("{latency:?}");

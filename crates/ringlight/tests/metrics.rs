@@ -16,7 +16,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use ringlight::metrics::{Instrument, Stream};
 use ringlight::{Builder, LogFormat, Signal, Telemetry, TraceContext};
-use ringlight_testing::{Backend, Reply, Seen};
+use ringlight_testing::{Backend, Reply, Seen, attribute, int, named, points};
 use tracing::dispatcher::with_default;
 use tracing::info_span;
 
@@ -32,48 +32,9 @@ fn builder(backend: &Backend, variables: &[(&str, &str)]) -> Builder {
         .metric_export_interval(Duration::from_secs(3600))
 }
 
-/// The metrics of these scopes.
-fn of_scopes(seen: &Seen, wanted: impl Fn(&str) -> bool) -> Vec<Metric> {
-    let requests = seen.requests.iter().filter(|r| r.signal == Signal::Metrics);
-    let resources = requests.flat_map(|request| request.metrics().resource_metrics);
-    let scopes = resources.flat_map(|resource| resource.scope_metrics);
-    let scopes = scopes.filter(|metrics| wanted(&metrics.scope.as_ref().unwrap().name));
-    scopes.flat_map(|scope| scope.metrics).collect()
-}
-
 /// Those that a test makes, without the ledger and the process.
 fn metrics(seen: &Seen) -> Vec<Metric> {
-    of_scopes(seen, |name| !name.starts_with("ringlight"))
-}
-
-fn named(metrics: &[Metric], name: &str) -> Metric {
-    let mut found = metrics.iter().filter(|metric| metric.name == name);
-    let metric = found.next().unwrap_or_else(|| panic!("no `{name}`"));
-    assert!(found.next().is_none(), "`{name}` is there twice");
-    metric.clone()
-}
-
-fn points(metric: &Metric) -> Vec<NumberDataPoint> {
-    match metric.data.clone().unwrap() {
-        Data::Gauge(gauge) => gauge.data_points,
-        Data::Sum(sum) => sum.data_points,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn int(point: &NumberDataPoint) -> i64 {
-    match point.value {
-        Some(number_data_point::Value::AsInt(value)) => value,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn attribute(
-    attributes: &[opentelemetry_proto::tonic::common::v1::KeyValue],
-    key: &str,
-) -> Option<Value> {
-    let attribute = attributes.iter().find(|attribute| attribute.key == key)?;
-    attribute.value.clone()?.value
+    seen.metrics(|name| !name.starts_with("ringlight"))
 }
 
 /// What arrives of the metrics that `body` makes.
@@ -91,7 +52,7 @@ fn received(
     let seen = backend.stop();
     let account = ledger.account(Signal::Metrics);
     // All but the ledger's own, with what the process uses, where that is among them.
-    let sent = of_scopes(&seen, |name| name != "ringlight");
+    let sent = seen.metrics(|name| name != "ringlight");
     let points: usize = sent.iter().map(points_count).sum();
     assert_eq!(account.exported, points as u64);
     assert_eq!(account.exported, account.submitted);
@@ -529,7 +490,7 @@ fn fault_30_a_million_values_of_an_attribute_are_as_many_sets_as_there_may_be_an
     for times in 0..3 {
         telemetry.flush(LONG).unwrap();
         let seen = backend.seen();
-        let of_shop = of_scopes(&seen, |name| name == "shop");
+        let of_shop = seen.metrics(|name| name == "shop");
         let points = points(of_shop.last().unwrap());
         assert_eq!(points.len(), 2001);
         assert_eq!(points.iter().map(int).sum::<i64>(), VALUES);
@@ -542,7 +503,7 @@ fn fault_30_a_million_values_of_an_attribute_are_as_many_sets_as_there_may_be_an
         assert!(largest < Some(512 << 10), "{largest:?}");
 
         // As it was before this export.
-        let counted = of_scopes(&seen, |name| name == "ringlight.metrics");
+        let counted = seen.metrics(|name| name == "ringlight.metrics");
         assert_eq!(counted.len(), times);
         if let Some(counted) = counted.last() {
             assert_eq!(counted.name, "ringlight.metrics.overflow");
@@ -705,7 +666,7 @@ fn the_process_is_among_the_metrics() {
     let (_, telemetry) = builder(&backend, &[]).build().unwrap();
     telemetry.flush(LONG).unwrap();
     telemetry.shutdown(LONG);
-    let metrics = of_scopes(&backend.stop(), |name| name == "ringlight.process");
+    let metrics = backend.stop().metrics(|name| name == "ringlight.process");
     // Two exports at once share one reading, which has nothing to be compared with.
     let names: std::collections::BTreeSet<_> = metrics.iter().map(|metric| &*metric.name).collect();
     let expected = [
@@ -777,7 +738,7 @@ fn the_second_reading_of_the_process_says_how_much_of_the_processors_it_uses() {
     let backend = Backend::start();
     let builder = builder(&backend, &[]).config_file(file);
     let (_, telemetry) = builder.build().unwrap();
-    let of_process = || of_scopes(&backend.seen(), |name| name == "ringlight.process");
+    let of_process = || backend.seen().metrics(|name| name == "ringlight.process");
     let began = std::time::Instant::now();
     telemetry.flush(LONG).unwrap();
     let first = of_process();

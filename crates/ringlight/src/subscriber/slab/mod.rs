@@ -46,14 +46,12 @@ use ringlight_collector::record::{Head, ItemWriter, SPAN_HEADER_WORDS, WORD_BYTE
 use ringlight_model::{SpanId, StatusCode, TraceId};
 use tracing_core::span::Id;
 
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, unpoisoned};
+use crate::sync::{AtomicU64, IS_MODEL, Mutex, MutexGuard, Ordering, unpoisoned};
 
 #[cfg(feature = "profiling-alloc")]
 pub(super) use allocated::Allocated;
 pub(super) use items::SlotItems;
 pub(super) use snapshot::Seen;
-
-const IS_MODEL: bool = cfg!(all(test, ringlight_loom));
 
 /// Words of items a slot holds itself; further ones go to the heap. With them a slot fills 512
 /// bytes, 64 more with the feature `profiling`, and 128 more where allocations are counted. (A model takes as few as it can do with, and of the next two as well.)

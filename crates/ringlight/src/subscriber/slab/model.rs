@@ -15,26 +15,13 @@ use ringlight_model::{SpanKind, StatusCode};
 
 use super::super::annotate::OpenItems as _;
 use super::snapshot::Seen;
-use crate::sync::{AtomicU64, Ordering};
-
 use super::{
     CALLSITE, PARENT, SPAN, START, Slab, Slot, SlotId, SpanContext, TRACE_HIGH, TRACE_LOW,
 };
-
-/// Preemptions an execution may have. All defects put into the code on purpose (each of the orderings
-/// weakened, each of the checks left out) showed with two; three take a minute.
-const PREEMPTIONS_MAX: usize = 3;
+use crate::sync::{AtomicU64, Ordering, model};
 
 /// The slot of the models.
 const INDEX: u32 = 1;
-
-fn model(run: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    // `LOOM_MAX_PREEMPTIONS` says otherwise.
-    builder.preemption_bound.get_or_insert(PREEMPTIONS_MAX);
-    builder.max_branches = 10_000;
-    builder.check(run);
-}
 
 fn slab() -> Arc<Slab> {
     let slab = Slab::new(Clock::monotonic());

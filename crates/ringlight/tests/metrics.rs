@@ -717,7 +717,7 @@ fn the_last_reading_of_the_process_is_of_the_end() {
         thread.thread().unpark();
         thread.join().unwrap();
     }
-    let metrics = of_scopes(&backend.stop(), |name| name == "ringlight.process");
+    let metrics = backend.stop().metrics(|name| name == "ringlight.process");
     let counts = metrics.iter().filter(|m| m.name == "process.thread.count");
     let counts: Vec<_> = counts.map(|metric| int(&points(metric)[0])).collect();
     let [first, last] = counts[..] else {

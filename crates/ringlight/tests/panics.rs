@@ -131,7 +131,7 @@ fn a_panic_is_recorded_as_an_exception_where_it_came_up() {
     }
     assert_eq!(attribute(&any.attributes, "exception.message"), None);
     assert!(body(any).starts_with("panicked at "));
-    let stacktrace = text(attribute(of_index, "exception.stacktrace"));
+    let stacktrace = text_of(&of_index.attributes, "exception.stacktrace");
     let first_line = stacktrace.lines().next().unwrap();
     assert!(first_line.contains("the_shelf_is_short"), "{stacktrace}");
 }

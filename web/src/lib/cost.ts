@@ -8,9 +8,9 @@ export function memoryBytes({ memory }: ClientCost): number {
 
 /** `85 ns a span, 0.4 % of one core, 2.1 MiB`; a share that spans are not part of yet is told as the least it may be. */
 export function costLine(cost: ClientCost): string {
-  const isKnown = cost.span_nano !== null;
-  const span = isKnown ? `${duration(cost.span_nano)} a span` : 'cost of spans not known yet';
-  const core = `${isKnown ? '' : 'without it '}${percent(cost.core_ratio, 1)} of one core`;
+  const { span_nano: nanos } = cost;
+  const span = nanos === null ? 'cost of spans not known yet' : `${duration(nanos)} a span`;
+  const core = `${nanos === null ? 'without it ' : ''}${percent(cost.core_ratio, 1)} of one core`;
   return `${span}, ${core}, ${bytes(memoryBytes(cost))}`;
 }
 

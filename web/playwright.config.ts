@@ -2,14 +2,16 @@ import { defineConfig } from '@playwright/test';
 
 import { chromiumPath, CHROMIUM_FLAGS } from './scripts/chromium';
 
-const url = process.env['RINGLIGHT_URL'];
-if (!url) throw new Error('RINGLIGHT_URL is not set; it is the address a running `ringlight demo` prints');
-
 const script = process.env['RINGLIGHT_SCRIPT'];
+
+const url = process.env['RINGLIGHT_URL'];
+if (!url && script !== 'perfetto')
+  throw new Error('RINGLIGHT_URL is not set; it is the address a running `ringlight demo` prints');
 
 export default defineConfig({
   testDir: './e2e',
-  // Not tests: `npm run screenshots` makes the pictures of the documentation, `npm run frames` measures the waterfall.
+  // No tests of the page: `npm run screenshots` makes the pictures of the documentation, `npm run frames` measures the
+  // waterfall, and `npm run perfetto` opens trace files in Perfetto.
   ...(script ? { testMatch: `${script}.ts` } : {}),
   outputDir: './test-results',
   forbidOnly: true,
@@ -20,7 +22,7 @@ export default defineConfig({
   expect: { timeout: 15_000 },
   reporter: [['list']],
   use: {
-    baseURL: url,
+    ...(url ? { baseURL: url } : {}),
     viewport: { width: 1280, height: 800 },
     screenshot: 'only-on-failure',
     launchOptions: { executablePath: chromiumPath(), args: CHROMIUM_FLAGS },

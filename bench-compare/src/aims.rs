@@ -2,9 +2,12 @@
 
 use std::fmt::Write as _;
 
+use bench_workload::{Channels, Exchange};
+
 use crate::{
     backend::Search,
     features::{Case, OVER_BASE, ROWS, Row},
+    pairs::{Around, NS_OVER, OVER_TOKIO, PAIR_CASES, PARSE_CASES, PERCENT_OVER},
     plan::{
         OWN_DELIVERED_SPAN, OWN_SPAN, REQUEST, Subject, THREADS_AIMED, UNSAMPLED, threads_case,
     },
@@ -199,6 +202,7 @@ fn aims(results: &Results) -> Vec<Aim> {
         record_aims(results),
         lasting_aims(results),
         feature_aims(results),
+        pair_aims(results),
         deliver_aims(results),
         ship_aims(results),
         own_aims(results),
@@ -295,6 +299,32 @@ fn feature_aims(results: &Results) -> Vec<Aim> {
         }))
     };
     ROWS.iter().filter_map(of_row).flatten().collect()
+}
+
+/// What counting may cost where nothing else is done: a message in a channel, memory while JSON is parsed.
+fn pair_aims(results: &Results) -> Vec<Aim> {
+    let of_exchange = |exchange: Exchange| {
+        let over = results.find(Channels::Ringlight.name(), exchange.name(), OVER_TOKIO);
+        let what = format!("a message: {}, CPU over tokio's, %", exchange.what());
+        Aim::at_most(1.0, what).is(over.map(Measured::of), 1)
+    };
+    let of_parsing = |around: Around| {
+        let over = results.find(around.name(), PARSE_CASES[2], PERCENT_OVER);
+        let bare = results.find(around.name(), PAIR_CASES[2], NS_OVER);
+        let bare = bare.map_or_else(String::new, |figure| {
+            format!(
+                "; {} ns an allocation with its deallocation",
+                number(figure.median, 2)
+            )
+        });
+        let what = format!(
+            "parsing JSON in a span, allocations counted around {}, CPU over the same uncounted, %{bare}",
+            around.name()
+        );
+        Aim::at_most(2.0, what).is(over.map(Measured::of), 1)
+    };
+    let exchanges = Exchange::ALL.into_iter().map(of_exchange);
+    exchanges.chain(Around::ALL.map(of_parsing)).collect()
 }
 
 fn deliver_aims(results: &Results) -> Vec<Aim> {

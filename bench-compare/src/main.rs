@@ -3,7 +3,7 @@
 //!
 //! `record` measures what a span costs the thread that records it, `unsampled` what one does that is
 //! turned away, `threads` what several threads pay that record together; `deliver` measures what a
-//! delivered span costs the process, `ship` what compression, batches and the spool do to that, `axum` what a request costs a service, `features` what each feature of the product costs two applications; `backend` measures the product's backend: how quickly it starts,
+//! delivered span costs the process, `ship` what compression, batches and the spool do to that, `axum` what a request costs a service, `features` what each feature of the product costs two applications, `channels` what a message costs beside tokio's, `allocations` what counting them costs; `backend` measures the product's backend: how quickly it starts,
 //! takes in, shows and finds spans, and what it takes for that. See `README.md` for how.
 
 mod aims;
@@ -15,6 +15,7 @@ mod features;
 mod machine;
 mod meter;
 mod pacer;
+mod pairs;
 mod parent;
 mod plan;
 mod report;
@@ -36,6 +37,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::{
     features::Binaries,
     machine::Machine,
+    pairs::{AllocationPrograms, ChannelProgram},
     parent::Runner,
     plan::{Delivery, Keeping, Packing, Sampling, Shape, Shipping, Sizes, Subject},
     results::Results,
@@ -78,6 +80,10 @@ enum Bench {
     Axum,
     /// CPU time of two applications with each feature, by itself and with all others; builds them first.
     Features,
+    /// CPU time and instructions of a message, in tokio's channels and in those that count; builds them first.
+    Channels,
+    /// CPU time of allocating and of parsing JSON, with allocations counted and without; builds it first.
+    Allocations,
     /// CPU and bytes of a delivered span by compression, batch and spool; the log on disk.
     Ship,
     /// What the backend costs and how quickly it answers; builds it first.
@@ -244,6 +250,31 @@ fn play(role: Role) -> Result<()> {
     }
 }
 
+/// What is measured and is not this program, built as far as it is asked for.
+struct Programs {
+    backend: Option<PathBuf>,
+    applications: Option<Binaries>,
+    channels: Option<ChannelProgram>,
+    allocations: Option<AllocationPrograms>,
+}
+
+impl Programs {
+    fn build(asked: Bench) -> Result<Self> {
+        fn made<T>(is_asked: bool, make: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+            is_asked.then(make).transpose()
+        }
+        Ok(Self {
+            backend: made(asked.includes(Bench::Backend), backend::build)?,
+            applications: made(asked.includes(Bench::Features), Binaries::build)?,
+            channels: made(asked.includes(Bench::Channels), ChannelProgram::build)?,
+            allocations: made(
+                asked.includes(Bench::Allocations),
+                AllocationPrograms::build,
+            )?,
+        })
+    }
+}
+
 fn measure(arguments: &Arguments) -> Result<ExitCode> {
     let sizes = if arguments.quick {
         Sizes::QUICK
@@ -256,14 +287,7 @@ fn measure(arguments: &Arguments) -> Result<ExitCode> {
         machine: Machine::look(),
         ..Results::default()
     };
-    let binary = bench
-        .includes(Bench::Backend)
-        .then(backend::build)
-        .transpose()?;
-    let applications = bench
-        .includes(Bench::Features)
-        .then(Binaries::build)
-        .transpose()?;
+    let programs = Programs::build(bench)?;
     let mut runner = Runner::start(sizes, &mut results)?;
     if bench.includes(Bench::Record) {
         runner.record()?;
@@ -277,7 +301,7 @@ fn measure(arguments: &Arguments) -> Result<ExitCode> {
     if bench.includes(Bench::Axum) {
         runner.requests()?;
     }
-    if let Some(applications) = &applications {
+    if let Some(applications) = &programs.applications {
         runner.features(applications)?;
     }
     if bench.includes(Bench::Deliver) {
@@ -287,8 +311,14 @@ fn measure(arguments: &Arguments) -> Result<ExitCode> {
         runner.ship()?;
     }
     drop(runner);
-    if let Some(binary) = binary {
-        backend::measure(&binary, &sizes.backend, &mut results)?;
+    if let Some(channels) = &programs.channels {
+        channels.measure(&sizes.pairs, &mut results)?;
+    }
+    if let Some(allocations) = &programs.allocations {
+        allocations.measure(&sizes.pairs, &mut results)?;
+    }
+    if let Some(binary) = &programs.backend {
+        backend::measure(binary, &sizes.backend, &mut results)?;
     }
     if arguments.json {
         for figure in &results.figures {

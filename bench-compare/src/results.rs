@@ -9,11 +9,11 @@ use crate::{machine::Machine, stats::Estimate, subjects::Account};
 /// One line of results.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Figure {
-    /// `record`, `unsampled`, `threads`, `axum`, `features`, `deliver`, `ship` or `backend`.
+    /// `record`, `unsampled`, `threads`, `axum`, `features`, `channels`, `allocations`, `deliver`, `ship` or `backend`.
     pub(crate) bench: String,
-    /// Whom it is about; in `features`, what is on.
+    /// Whom it is about; in `features`, what is on, in `allocations`, around which allocator.
     pub(crate) subject: String,
-    /// Shape, number of threads, way of producing, or part of the backend.
+    /// Shape, number of threads, way of producing, kind of channel, or part of the backend.
     pub(crate) case: String,
     /// What `median`, `low` and `high` count.
     pub(crate) unit: String,

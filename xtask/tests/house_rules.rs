@@ -477,6 +477,112 @@ fn named_tests(text: &str) -> (usize, Vec<String>) {
     (tests.len(), missing.map(str::to_owned).collect())
 }
 
+/// Whether a source names a crate: its path, or all of it in a `use`.
+fn names_crate(source: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    source.match_indices(name).any(|(at, _)| {
+        let (before, after) = (&source[..at], &source[at + name.len()..]);
+        // `::name` is a crate, `module::name` is not.
+        let path = before.strip_suffix("::").unwrap_or(before);
+        if path.ends_with(|c: char| is_part(c) || c == '.') {
+            return false;
+        }
+        let used = before.ends_with("use ") || before.ends_with("extern crate ");
+        after.starts_with("::") || used && !after.starts_with(is_part)
+    })
+}
+
+/// Dependencies that no source names, each with what it is there for.
+const UNNAMED_DEPENDENCIES: &[(&str, &str)] = &[];
+
+/// Outside of tests a dependency is named where the crate itself is, in tests wherever the package has Rust.
+#[test]
+fn every_dependency_is_used() {
+    assert!(names_crate("use log;\nfn f() {}", "log"));
+    assert!(names_crate("fn f() { ::log::info!(1) }", "log"));
+    assert!(!names_crate(
+        "use crate::log::f; let log = a.log::<u8>(); logs::f()",
+        "log"
+    ));
+
+    let sources: Vec<_> = files(&[".rs"])
+        .into_iter()
+        .map(|path| (read(&path), path))
+        .collect();
+    let mut offenders = Vec::new();
+    for package in packages() {
+        for dependency in package.manifest["dependencies"].as_array().unwrap() {
+            let name = dependency["name"].as_str().unwrap();
+            let folder = match dependency["kind"].as_str() {
+                Some("dev") => package.folder.clone(),
+                Some("build") => package.folder.join("build.rs"),
+                _ => package.folder.join("src"),
+            };
+            let renamed = dependency["rename"].as_str().unwrap_or(name);
+            let in_code = renamed.replace('-', "_");
+            let mut of_package = sources.iter().filter(|(_, path)| path.starts_with(&folder));
+            let is_used = of_package.any(|(source, _)| names_crate(source, &in_code));
+            let is_excepted = UNNAMED_DEPENDENCIES.contains(&(&package.name, name));
+            if is_used == is_excepted {
+                let kind = dependency["kind"].as_str().unwrap_or("all builds");
+                offenders.push(format!("{}: {name} ({kind})", package.name));
+            }
+        }
+    }
+    assert_none("dependencies that nothing uses", &offenders);
+}
+
+/// Public async functions of the applications that are no span.
+const WITHOUT_SPAN: &[(&str, &str)] = &[
+    // These last as long as the process: a span of theirs would be told at its end.
+    ("apps/agent/src/app.rs", "run"),
+    ("apps/agent/src/model.rs", "serve"),
+    ("apps/harness/src/stop.rs", "requested"),
+    ("apps/streaming/src/app.rs", "run"),
+    // These are its beginning and its end, of which nothing else is part.
+    ("apps/agent/src/agent.rs", "finish"),
+    ("apps/agent/src/agent.rs", "start"),
+    // It is asked for the same list at every step of a turn, which has a span.
+    ("apps/agent/src/tools/mod.rs", "definitions"),
+];
+
+#[test]
+fn public_async_functions_of_the_applications_are_spans() {
+    let mut without = Vec::new();
+    let mut count = 0;
+    for path in files(&[".rs"]) {
+        let Ok(path) = path.strip_prefix(root()) else {
+            continue;
+        };
+        if !path.starts_with("apps") || !path.components().any(|part| part.as_os_str() == "src") {
+            continue;
+        }
+        let source = read(&root().join(path));
+        let lines: Vec<_> = source.lines().map(str::trim).collect();
+        for (number, line) in lines.iter().enumerate() {
+            let Some(rest) = line.strip_prefix("pub async fn ") else {
+                continue;
+            };
+            count += 1;
+            let above = lines[..number].iter().rev();
+            let mut above = above.take_while(|line| !line.is_empty() && **line != "}");
+            if !above.any(|line| line.starts_with("#[") && line.contains("instrument")) {
+                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+                let name = &rest[..end.unwrap_or(rest.len())];
+                without.push((path.to_str().unwrap().to_owned(), name.to_owned()));
+            }
+        }
+    }
+    assert!(count > WITHOUT_SPAN.len(), "none were found");
+    without.sort();
+    let mut expected: Vec<_> = WITHOUT_SPAN
+        .iter()
+        .map(|(path, name)| ((*path).to_owned(), (*name).to_owned()))
+        .collect();
+    expected.sort();
+    assert_eq!(without, expected, "those that are no span, on the left");
+}
+
 /// Every invariant has its number, in order, and names the tests or models that hold it.
 #[test]
 fn invariants_are_numbered_and_name_tests_that_exist() {

@@ -9,7 +9,7 @@ use ringlight_app_harness::{RunArgs, Stop};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use crate::{Agent, Channel, Session, TurnOutcome, model};
+use crate::{Agent, Channel, Session, TurnOutcome, metrics, model};
 
 /// Turns of a session that may fail one after another before it gives up.
 const FAILURES_MAX: u32 = 20;
@@ -67,7 +67,7 @@ impl Work {
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
     let build = ringlight::build_info!();
-    ringlight_app_harness::run("agent", build, &args.run, async |stop| {
+    ringlight_app_harness::run("agent", build, &args.run, metrics::view, async |stop| {
         let work = run(args, stop).await?;
         Ok(serde_json::to_value(work)?)
     })

@@ -4,8 +4,25 @@ use std::sync::OnceLock;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram};
+use ringlight::Builder;
+use ringlight::metrics::{Aggregation, Instrument, Stream};
 
 use crate::upkeep::TurnMetrics;
+
+const DURATION: &str = "agent.turn.duration";
+
+/// Has the durations of turns in buckets that suit how long the stand-in models think, which whoever measures turns does not
+/// know: the SDK's own are for milliseconds.
+pub(crate) fn view(telemetry: Builder) -> Builder {
+    telemetry.metric_view(|instrument: &Instrument| {
+        let seconds = Stream::builder().with_aggregation(Aggregation::ExplicitBucketHistogram {
+            boundaries: vec![0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0],
+            record_min_max: true,
+        });
+        // Boundaries that rise are always taken.
+        (instrument.name() == DURATION).then(|| seconds.build().ok())?
+    })
+}
 
 /// The instruments of the agent.
 struct Instruments {
@@ -21,10 +38,9 @@ fn instruments() -> &'static Instruments {
         let meter = opentelemetry::global::meter("agent");
         Instruments {
             duration: meter
-                .f64_histogram("agent.turn.duration")
+                .f64_histogram(DURATION)
                 .with_description("How long turns took.")
                 .with_unit("s")
-                .with_boundaries(vec![0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0])
                 .build(),
             input_tokens: meter
                 .u64_counter("agent.input.tokens")

@@ -105,7 +105,8 @@ pub struct Args {
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
     let build = ringlight::build_info!();
-    ringlight_app_harness::run("model", build, &args.run, async |stop| {
+    let tune = std::convert::identity;
+    ringlight_app_harness::run("model", build, &args.run, tune, async |stop| {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
         let listener = TcpListener::bind(address).await.map_err(|error| {
             format!("cannot listen on {address}: {error}; hint: `--port 0` takes a free port")

@@ -1,8 +1,9 @@
 //! What the sample applications share: their common arguments, how they stop, how they start and
 //! shut down telemetry, how they tell errors, and the line they print at the end.
 //!
-//! It guarantees that an application ends on a deadline and on SIGINT, SIGTERM or SIGHUP (or, if
-//! asked, when its standard input closes instead), and that telemetry is shut down before the
+//! It guarantees that an application ends on a deadline and on SIGINT or SIGTERM, on a terminal on
+//! SIGHUP too (or, if asked, when its standard input closes instead), that elsewhere SIGHUP has the file of settings read
+//! again, and that telemetry is shut down before the
 //! closing report is printed, so that the report's ledger is final.
 //!
 //! It must not know what an application does.
@@ -12,6 +13,7 @@ mod causes;
 mod duration;
 mod report;
 mod run;
+mod settings;
 mod stop;
 
 pub use causes::with_causes;

@@ -2,12 +2,14 @@
 
 use std::error::Error;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ringlight::{BuildInfo, OverflowPolicy, Redaction, Signal};
+use ringlight::{BuildInfo, Builder, OverflowPolicy, Redaction, Signal};
 
-use crate::stop::first_reason;
+use crate::settings::RunSettings;
+use crate::stop::{first_reason, is_on_terminal};
 use crate::{AccountReport, Report, Stop, parse_duration, print_json_line};
 
 /// How long a thread waits for room when telemetry cannot keep up, before it drops a record.
@@ -26,6 +28,11 @@ pub struct RunArgs {
     #[arg(long, value_parser = duration_argument, value_name = "DURATION")]
     pub duration: Option<Duration>,
 
+    /// File with settings: of this process in `[run]` (`workers`), of its telemetry in `[telemetry]`, of which levels,
+    /// sampling and redaction change with the file, and at SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
     /// Where telemetry goes.
     #[command(flatten)]
     pub telemetry: ringlight::TelemetryArgs,
@@ -43,14 +50,21 @@ fn duration_argument(text: &str) -> Result<Duration, String> {
 /// Starts telemetry, runs `app` until a reason to stop comes or it ends by itself, shuts telemetry
 /// down and prints the [`Report`]. That it was told to stop, and by what, is an audit record.
 ///
-/// `build` says which build of the application runs: only its own crate can tell. `app` gets a [`Stop`] and should return soon after it is requested; what it returns becomes
+/// `build` says which build of the application runs: only its own crate can tell. `tune` adds to telemetry what is the
+/// application's own, such as views of its metrics. `app` gets a [`Stop`] and should return soon after it is requested; what it returns becomes
 /// [`Report::work`]. The exit code is 0, or 1 when `app` failed or the report could not be printed.
-pub fn run<F, Fut>(service: &str, build: BuildInfo, args: &RunArgs, app: F) -> ExitCode
+pub fn run<F, Fut>(
+    service: &str,
+    build: BuildInfo,
+    args: &RunArgs,
+    tune: impl FnOnce(Builder) -> Builder,
+    app: F,
+) -> ExitCode
 where
     F: FnOnce(Stop) -> Fut,
     Fut: Future<Output = Result<serde_json::Value, Box<dyn Error + Send + Sync>>>,
 {
-    match try_run(service, build, args, app) {
+    match try_run(service, build, args, tune, app) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let message = error.to_string();
@@ -69,12 +83,17 @@ fn try_run<F, Fut>(
     service: &str,
     build: BuildInfo,
     args: &RunArgs,
+    tune: impl FnOnce(Builder) -> Builder,
     app: F,
 ) -> Result<(), Box<dyn Error + Send + Sync>>
 where
     F: FnOnce(Stop) -> Fut,
     Fut: Future<Output = Result<serde_json::Value, Box<dyn Error + Send + Sync>>>,
 {
+    let settings = match &args.config {
+        Some(file) => RunSettings::read(file)?,
+        None => RunSettings::default(),
+    };
     let instance = instance_id();
     let builder = ringlight::builder()
         .service_name(service)
@@ -83,13 +102,19 @@ where
         .overflow(OverflowPolicy::BlockFor(OVERFLOW_WAIT))
         .redact(Redaction::standard())
         .span_metrics(true)
+        // On a terminal that is closed there is nobody to change anything for.
+        .reload_on_hangup(!is_on_terminal())
         .args(&args.telemetry);
+    let builder = match &args.config {
+        Some(file) => builder.config_file(file),
+        None => builder,
+    };
     #[cfg(feature = "profiling")]
     let builder = builder.busy_times(true);
-    let telemetry = builder.init()?;
+    let telemetry = tune(builder).init()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .name(service)
-        .worker_threads(2)
+        .worker_threads(settings.workers)
         .enable_all()
         .build()?;
     #[cfg(feature = "profiling")]

@@ -1,7 +1,7 @@
 //! Asking an application to stop.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{IsTerminal as _, Read};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -59,6 +59,12 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Whether a person runs the application on a terminal, which ends it when it is closed. Elsewhere SIGHUP is a word to
+/// read the settings again, and telemetry's.
+pub(crate) fn is_on_terminal() -> bool {
+    std::io::stdin().is_terminal()
+}
+
 /// Waits for the first reason to stop: the deadline, and standard input's end or a signal.
 ///
 /// An application that stops when its standard input closes leaves signals to the process that
@@ -72,7 +78,16 @@ pub(crate) async fn first_reason(
     // Taken over in either case: by default, each would end the process.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+    let mut hangup = match is_on_terminal() {
+        true => Some(signal(SignalKind::hangup())?),
+        false => None,
+    };
+    let terminal_closed = async {
+        match &mut hangup {
+            Some(hangup) => hangup.recv().await,
+            None => std::future::pending().await,
+        }
+    };
     let deadline = async {
         match duration {
             Some(duration) => tokio::time::sleep(duration).await,
@@ -84,7 +99,7 @@ pub(crate) async fn first_reason(
         () = stdin_closed(), if until_stdin_closes => Reason::StdinClosed,
         _ = interrupt.recv(), if !until_stdin_closes => Reason::Signal("SIGINT"),
         _ = terminate.recv(), if !until_stdin_closes => Reason::Signal("SIGTERM"),
-        _ = hangup.recv(), if !until_stdin_closes => Reason::Signal("SIGHUP"),
+        _ = terminal_closed, if !until_stdin_closes => Reason::Signal("SIGHUP"),
     })
 }
 

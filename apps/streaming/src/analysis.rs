@@ -18,8 +18,11 @@ pub struct Analysis {
 ///
 /// Goertzel's recurrence for each of the first 48 frequencies; the signal's mean is taken out
 /// first. No samples give no dominant frequency and a share of 0.
+///
+/// What a stream carries may be what somebody said: of the samples the span has that there are some, and none of them.
 #[ringlight::instrument(
-    skip_all,
+    skip(stream_id),
+    redact(samples),
     fields(stream_id = %stream_id, chunk_len = samples.len() * 2, analysis.dominant, analysis.share)
 )]
 #[cfg_attr(

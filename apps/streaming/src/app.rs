@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::process::run_shard;
 use crate::scheduler::run_scheduler;
 use crate::source::run_source;
-use crate::{SourceConfig, StreamId, bounded};
+use crate::{SourceConfig, StreamId, bounded, metrics};
 
 /// Places in the channel of a shard.
 const SHARD_PLACES: usize = 64;
@@ -99,7 +99,7 @@ impl Counters {
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
     let build = ringlight::build_info!();
-    ringlight_app_harness::run("streaming", build, &args.run, async |stop| {
+    ringlight_app_harness::run("streaming", build, &args.run, metrics::view, async |stop| {
         let work = run(args, stop).await?;
         Ok(serde_json::to_value(work)?)
     })

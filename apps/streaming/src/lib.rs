@@ -6,9 +6,10 @@
 //! with the stream's previous chunk, keep statistics over a window, and [`schedule`] an analysis
 //! where the signal changed. A scheduler runs the analyses, most urgent first.
 //!
-//! Every public async function is a span with `stream_id` and `chunk_len`; those at a channel carry
-//! its fill ratio, and a full channel is reported as a backpressure event. Some chunks arrive
-//! damaged or out of order; each is an error or a warning on its span.
+//! Every public async function but [`run`], which lasts as long as the application, is a span with
+//! `stream_id` and `chunk_len`; those at a channel carry its fill ratio, and a full channel is
+//! reported as a backpressure event. Some chunks arrive damaged or out of order; each is an error or
+//! a warning on its span.
 //!
 //! It guarantees that no chunk is lost between source and shard (a full channel holds the source
 //! back), and that processing a chunk allocates nothing that grows with the number of chunks.
@@ -20,6 +21,7 @@ mod analysis;
 mod app;
 mod channel;
 mod chunk;
+mod compare;
 mod metrics;
 mod process;
 mod scheduler;
@@ -30,7 +32,8 @@ pub use analysis::{Analysis, analyze};
 pub use app::{Args, Work, main, run};
 pub use channel::bounded;
 pub use chunk::{Chunk, ChunkBuilder, ChunkError, Samples, StreamId};
-pub use process::{Difference, StreamState, compare, process_message, process_stream};
+pub use compare::{Difference, compare};
+pub use process::{StreamState, process_message, process_stream};
 pub use scheduler::{Job, JobQueue, Priority, schedule};
 pub use source::SourceConfig;
 pub use statistics::Window;

@@ -4,6 +4,26 @@ use std::sync::OnceLock;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram};
+use ringlight::Builder;
+use ringlight::metrics::{Aggregation, Instrument, Stream};
+
+use crate::process::SCORE_MIN;
+
+const LOUDNESS: &str = "streaming.loudness.score";
+
+/// Has the scores of loudness in buckets around the one from which on a stream counts as changed, which whoever measures
+/// scores does not know.
+pub(crate) fn view(telemetry: Builder) -> Builder {
+    let boundaries = [0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 3.0].map(|part| part * SCORE_MIN);
+    telemetry.metric_view(move |instrument: &Instrument| {
+        let scores = Stream::builder().with_aggregation(Aggregation::ExplicitBucketHistogram {
+            boundaries: boundaries.to_vec(),
+            record_min_max: true,
+        });
+        // Boundaries that rise are always taken.
+        (instrument.name() == LOUDNESS).then(|| scores.build().ok())?
+    })
+}
 
 /// The instruments of the application.
 struct Instruments {
@@ -30,10 +50,9 @@ fn instruments() -> &'static Instruments {
                 .with_boundaries([64, 256, 1024, 4096, 16_384, 65_536].map(f64::from).into())
                 .build(),
             loudness: meter
-                .f64_histogram("streaming.loudness.score")
+                .f64_histogram(LOUDNESS)
                 .with_description("How unusual the loudness of chunks was, in deviations.")
                 .with_unit("1")
-                .with_boundaries(vec![0.5, 1.0, 2.0, 4.0, 6.0, 10.0, 20.0])
                 .build(),
         }
     })

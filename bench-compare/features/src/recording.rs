@@ -4,7 +4,10 @@ use std::{fs, io, path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
 use bench_workload::{Outcome, SignalOutcome, Telemetry, process_cpu_ns, resident_max_mib};
-use ringlight::{Builder, LedgerSnapshot, LogFile, LogFormat, OverflowPolicy, Signal};
+use ringlight::{
+    Builder, HashKey, LedgerSnapshot, LogFile, LogFormat, OverflowPolicy, Redaction, Replacement,
+    Signal,
+};
 use tokio::runtime::Handle;
 
 use crate::Features;
@@ -14,6 +17,14 @@ const METRICS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Far more than what is left takes.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The attributes that are hashed: nearly every span has the first in the streaming application, the second in the service.
+const HASHED: [&str; 2] = ["stream_id", "route"];
+
+/// Turns off the modules of the streaming application in which every span is of `#[ringlight::instrument]`.
+#[cfg(feature = "profiling")]
+const UNINSTRUMENTED: &str =
+    "info,ringlight_app_streaming::analysis=off,ringlight_app_streaming::compare=off";
 
 /// What records in this process.
 pub(crate) struct Recording {
@@ -58,6 +69,11 @@ impl Recording {
                 if !ledger.balances() {
                     bail!("the ledger does not balance: {ledger:?}");
                 }
+                outcome.redacted = telemetry
+                    .processing_counts()
+                    .iter()
+                    .map(|rule| rule.count)
+                    .sum();
                 outcome.spans = of_signal(&ledger, Signal::Traces);
                 outcome.logs = of_signal(&ledger, Signal::Logs);
                 #[cfg(feature = "profiling")]
@@ -84,6 +100,11 @@ fn start_ringlight(features: &Features, runtime: &Handle) -> Result<ringlight::T
     let is = |one| all || telemetry == one;
     let exporter = |wanted| if wanted { "otlp" } else { "none" };
     let records = exporter(telemetry.sends_records());
+    let format = if telemetry.writes_stderr() {
+        LogFormat::Text
+    } else {
+        LogFormat::Off
+    };
     let mut builder = ringlight::builder()
         .environment([
             ("RINGLIGHT_CONFIG_FILE", "none"),
@@ -92,7 +113,7 @@ fn start_ringlight(features: &Features, runtime: &Handle) -> Result<ringlight::T
             ("OTEL_METRICS_EXPORTER", exporter(telemetry.sends_metrics())),
         ])
         .service_name("bench-features")
-        .log_format(LogFormat::Off)
+        .log_format(format)
         // Nothing is lost, so that everything is paid for.
         .overflow(OverflowPolicy::Block)
         .metric_export_interval(METRICS_INTERVAL)
@@ -103,14 +124,42 @@ fn start_ringlight(features: &Features, runtime: &Handle) -> Result<ringlight::T
     if is(Telemetry::LogFile) {
         builder = builder.log_file(LogFile::new(features.dir.join("lines.json")));
     }
+    if telemetry == Telemetry::LogPretty {
+        let mut file = LogFile::new(features.dir.join("lines.txt"));
+        file.format = LogFormat::Pretty;
+        builder = builder.log_file(file);
+    }
+    if let Some(redaction) = redaction(telemetry)? {
+        builder = builder.redact(redaction);
+    }
     let telemetry = of_profiling(builder, features)?.init()?;
     watch(&telemetry, features.telemetry, runtime);
     Ok(telemetry)
 }
 
+/// What is replaced before it leaves.
+fn redaction(telemetry: Telemetry) -> Result<Option<Redaction>> {
+    let standard = Redaction::standard();
+    Ok(match telemetry {
+        Telemetry::Redaction => Some(standard),
+        Telemetry::RedactionHash => {
+            let key = HashKey::new("a key that all services have")?;
+            let with_hash = |redaction: Redaction, attribute| {
+                redaction.key(attribute, Replacement::Hash(key.clone()))
+            };
+            Some(HASHED.into_iter().fold(standard, with_hash))
+        }
+        _ => None,
+    })
+}
+
 #[cfg(feature = "profiling")]
 fn of_profiling(mut builder: Builder, features: &Features) -> Result<Builder> {
-    use ringlight::{TraceFileConfig, TraceFileFormat};
+    use bench_workload::Part;
+    use ringlight::{
+        TraceFileConfig, TraceFileFormat,
+        metrics::{Aggregation, Stream},
+    };
 
     let telemetry = features.telemetry;
     let format = match telemetry {
@@ -126,6 +175,21 @@ fn of_profiling(mut builder: Builder, features: &Features) -> Result<Builder> {
     if telemetry.serves_metrics() {
         builder = builder.prometheus(features.prometheus.to_string());
     }
+    let untold = Part::ALL
+        .into_iter()
+        .filter(|part| !telemetry.tells_of(*part));
+    let untold: Vec<&str> = untold.map(Part::scope).collect();
+    if telemetry.sends_metrics() && !untold.is_empty() {
+        // Nobody asks for what goes nowhere.
+        builder = builder.metric_view(move |instrument| {
+            let is_untold = untold.contains(&instrument.scope().name());
+            let dropped = || Stream::builder().with_aggregation(Aggregation::Drop);
+            is_untold.then(|| dropped().build().ok()).flatten()
+        });
+    }
+    if telemetry == Telemetry::OtlpUninstrumented {
+        builder = builder.default_filter(UNINSTRUMENTED);
+    }
     let busy_times = matches!(telemetry, Telemetry::BusyTimes | Telemetry::All);
     Ok(builder.busy_times(busy_times))
 }
@@ -133,9 +197,14 @@ fn of_profiling(mut builder: Builder, features: &Features) -> Result<Builder> {
 #[cfg(not(feature = "profiling"))]
 fn of_profiling(builder: Builder, features: &Features) -> Result<Builder> {
     match features.telemetry {
-        Telemetry::Otlp | Telemetry::LogFile | Telemetry::Metrics | Telemetry::SpanMetrics => {
-            Ok(builder)
-        }
+        Telemetry::Otlp
+        | Telemetry::Redaction
+        | Telemetry::RedactionHash
+        | Telemetry::LogFile
+        | Telemetry::LogText
+        | Telemetry::LogPretty
+        | Telemetry::Metrics
+        | Telemetry::SpanMetrics => Ok(builder),
         other => bail!("{other:?} takes a build with the feature `profiling`"),
     }
 }
@@ -143,7 +212,7 @@ fn of_profiling(builder: Builder, features: &Features) -> Result<Builder> {
 /// The runtime is watched where there are metrics to tell of it.
 #[cfg(feature = "profiling")]
 fn watch(recording: &ringlight::Telemetry, telemetry: Telemetry, runtime: &Handle) {
-    if telemetry.sends_metrics() || telemetry.serves_metrics() {
+    if telemetry.tells_of(bench_workload::Part::Runtime) {
         recording.watch_runtime(runtime);
     }
 }

@@ -91,6 +91,41 @@ fn a_feature_has_its_aim_in_each_way_of_working() {
 }
 
 #[test]
+fn counting_has_its_aim_where_nothing_else_is_done() {
+    let mut results = Results::default();
+    let mut add = |subject, case, unit, value: f64| {
+        let figure = Figure::new("", subject, (case, unit), Estimate::of(&[value]), (0, 0));
+        results.figures.push(figure);
+    };
+    add("ringlight", Exchange::Oneshot.name(), OVER_TOKIO, 2.1);
+    add("glibc", PARSE_CASES[2], PERCENT_OVER, 1.0);
+    add("glibc", PAIR_CASES[2], NS_OVER, 0.3);
+    let table = table(&results);
+    let ends = |what: &str| {
+        let row = table.lines().find(|line| line.contains(what));
+        row.and_then(|row| row.split_once(", %")).unwrap().1
+    };
+    let messages = table.lines().filter(|line| line.contains("a message: "));
+    assert_eq!(messages.count(), Exchange::ALL.len());
+    assert_eq!(
+        ends("oneshot, opened"),
+        " | <= 1 | 2.1 | **missed** by 110.0 % |"
+    );
+    assert_eq!(
+        ends("broadcast"),
+        " | <= 1 | - | not measured in this run |"
+    );
+    assert_eq!(
+        ends("around glibc"),
+        "; 0.30 ns an allocation with its deallocation | <= 2 | 1.0 | met |"
+    );
+    assert_eq!(
+        ends("around mimalloc"),
+        " | <= 2 | - | not measured in this run |"
+    );
+}
+
+#[test]
 fn an_own_figure_is_compared_with_what_is_not_tracings() {
     let mut results = Results::default();
     let mut add = |subject, unit, value: f64| {

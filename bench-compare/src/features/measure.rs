@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, fs, io::Write as _, path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
-use bench_workload::{Cores, Outcome, SignalOutcome, Telemetry};
+use bench_workload::{Cores, Outcome, Part, SignalOutcome, Telemetry};
 
 use super::{
-    BINARY, BINARY_SIZE, Binaries, Build, Case, OFF, OVER_BASE, OVER_OFF, PACED_RATE, RESIDENT,
-    ROWS, Row, SLICES_DROPPED,
+    BINARY, BINARY_SIZE, Binaries, Build, Case, LINES_DROPPED, OFF, OVER_BASE, OVER_OFF,
+    PACED_RATE, RESIDENT, ROWS, Row, SLICES_DROPPED,
     scrape::{Scraper, free_address},
 };
 use crate::{
@@ -22,8 +22,12 @@ use crate::{
 /// One of these is what a sample is of.
 type Key = (Case, &'static str);
 
-/// What follows the number in a notice of the product.
-const MISSING: &str = " events are missing in the trace files";
+/// What follows the number in a notice of the product: of trace files, of lines on stderr and of those in a file.
+const EVENTS_MISSING: [&str; 1] = [" events are missing in the trace files"];
+const LINES_MISSING: [&str; 2] = [
+    " log lines were not written",
+    " lines of the log file were not written",
+];
 
 /// The name of a process in what differed.
 const BENCH: &str = "features";
@@ -74,17 +78,19 @@ impl Runner<'_> {
         let (spans, name) = ((own.produced, own.delivered), case.name());
         self.push(row, (name, case.cpu_unit()), &own.us_cpu, spans);
         self.push(row, (name, RESIDENT), &own.resident_mib, spans);
-        if own.slices_dropped.iter().any(|count| *count > 0.0) {
-            self.push(row, (name, SLICES_DROPPED), &own.slices_dropped, spans);
+        for (unit, counts) in [
+            (SLICES_DROPPED, &own.slices_dropped),
+            (LINES_DROPPED, &own.lines_dropped),
+        ] {
+            if counts.iter().any(|count| *count > 0.0) {
+                self.push(row, (name, unit), counts, spans);
+            }
         }
         if row.name != OFF {
             self.push(row, (name, OVER_OFF), &own.percent_over(of(OFF)?), spans);
-            self.push(
-                row,
-                (name, OVER_BASE),
-                &own.percent_over(of(row.base)?),
-                spans,
-            );
+            if let Ok(base) = of(row.base) {
+                self.push(row, (name, OVER_BASE), &own.percent_over(base), spans);
+            }
         }
         Ok(())
     }
@@ -100,9 +106,9 @@ impl Runner<'_> {
         row: &Row,
         case: Case,
     ) -> Result<(Outcome, Received)> {
-        // Only the service's records have a shape to compare them with.
-        self.server
-            .reset((case == Case::Axum).then_some(Shape::Request))?;
+        // Only the service's records have a shape to compare them with, and not where they are changed.
+        let has_shape = case == Case::Axum && row.telemetry != Telemetry::RedactionHash;
+        self.server.reset(has_shape.then_some(Shape::Request))?;
         let prometheus = free_address()?;
         let scratch = Scratch::new()?;
         let (files, said) = (Scratch::dir()?.join("files"), Scratch::dir()?.join("said"));
@@ -138,9 +144,14 @@ impl Runner<'_> {
         };
         let scrapes = scraper.map(Scraper::end).transpose()?;
         let said = fs::read_to_string(said)?;
-        std::io::stderr().write_all(said.as_bytes())?;
+        if row.telemetry.writes_stderr() {
+            outcome.written_bytes += said.len() as u64;
+        } else {
+            std::io::stderr().write_all(said.as_bytes())?;
+        }
         drop(scratch);
-        outcome.slices_dropped += events_missing(&said);
+        outcome.slices_dropped += missing(&said, &EVENTS_MISSING);
+        outcome.lines_dropped += missing(&said, &LINES_MISSING);
         let received = self.server.report()?;
         let what = format!("{BENCH} {} {}", case.name(), row.name);
         for difference in differences(row, case, units, &outcome, &received, scrapes) {
@@ -158,13 +169,13 @@ impl Runner<'_> {
     }
 }
 
-/// What the file lacks because the disk was slow, which only the notices on stderr tell.
-fn events_missing(said: &str) -> u64 {
-    let counts = said.lines().filter_map(|line| {
-        let (count, _) = line.split_once(MISSING)?;
-        count.rsplit(' ').next()?.parse::<u64>().ok()
-    });
-    counts.sum()
+/// What a file lacks because the disk was slow, which only the notices on stderr tell.
+fn missing(said: &str, notices: &[&str]) -> u64 {
+    let of_line = |line: &str| {
+        let before = notices.iter().find_map(|notice| line.split_once(notice));
+        before?.0.rsplit(' ').next()?.parse::<u64>().ok()
+    };
+    said.lines().filter_map(of_line).sum()
 }
 
 fn chunks(units: u64) -> [String; 2] {
@@ -224,8 +235,22 @@ fn differences(
             received.metrics_requests
         ));
     }
-    if telemetry.writes_files() != (outcome.written_bytes > 0) {
-        differences.push(format!("{} bytes written to files", outcome.written_bytes));
+    for part in Part::ALL {
+        let scope = part.scope();
+        let is_sent = telemetry.sends_metrics() && row.tells_of(part, case);
+        if is_sent != received.metric_scopes.contains(scope) {
+            differences.push(format!(
+                "`{scope}` should {}be among {:?}",
+                if is_sent { "" } else { "not " },
+                received.metric_scopes
+            ));
+        }
+    }
+    if (telemetry.writes_files() || telemetry.writes_stderr()) != (outcome.written_bytes > 0) {
+        differences.push(format!("{} bytes written", outcome.written_bytes));
+    }
+    if (telemetry == Telemetry::RedactionHash) != (outcome.redacted > 0) {
+        differences.push(format!("{} values replaced", outcome.redacted));
     }
     if scrapes == Some(0) {
         differences.push("metrics were never answered".to_owned());
@@ -239,6 +264,7 @@ struct Samples {
     us_cpu: Vec<f64>,
     resident_mib: Vec<f64>,
     slices_dropped: Vec<f64>,
+    lines_dropped: Vec<f64>,
     produced: u64,
     delivered: u64,
 }
@@ -248,6 +274,7 @@ impl Samples {
         self.us_cpu.push(outcome.cpu_ns as f64 / 1e3 / units as f64);
         self.resident_mib.push(outcome.resident_mib);
         self.slices_dropped.push(outcome.slices_dropped as f64);
+        self.lines_dropped.push(outcome.lines_dropped as f64);
         self.produced += outcome.spans.submitted;
         self.delivered += received.spans;
     }
@@ -281,18 +308,25 @@ mod tests {
             chunks: 5,
             spans: records,
             logs: records,
-            written_bytes: u64::from(telemetry.writes_files()),
+            written_bytes: u64::from(telemetry.writes_files() || telemetry.writes_stderr()),
+            redacted: u64::from(telemetry == Telemetry::RedactionHash),
             ..Outcome::default()
         };
+        let row = ROWS.iter().find(|row| row.telemetry == telemetry).unwrap();
+        let case = Case::StreamingFlat;
+        let parts = Part::ALL
+            .into_iter()
+            .filter(|part| row.tells_of(*part, case));
+        let scopes = parts.map(|part| part.scope().to_owned());
         let mut received = Received {
             spans: 8 * sends,
             logs: 8 * sends,
             metrics_requests: u64::from(telemetry.sends_metrics()),
+            metric_scopes: scopes.filter(|_| telemetry.sends_metrics()).collect(),
             ..Received::default()
         };
         change(&mut outcome, &mut received);
-        let row = ROWS.iter().find(|row| row.telemetry == telemetry).unwrap();
-        let found = differences(row, Case::StreamingFlat, 5, &outcome, &received, None);
+        let found = differences(row, case, 5, &outcome, &received, None);
         assert_eq!(found.len(), expected, "{telemetry:?}: {found:?}");
     }
 
@@ -303,6 +337,7 @@ mod tests {
             check(*telemetry, |outcome, _| outcome.chunks = 4, 1);
             check(*telemetry, |outcome, _| outcome.written_bytes ^= 1, 1);
             check(*telemetry, |_, received| received.metrics_requests ^= 1, 1);
+            check(*telemetry, |outcome, _| outcome.redacted ^= 1, 1);
         }
         check(Telemetry::Otlp, |_, received| received.spans = 7, 1);
         check(Telemetry::Otlp, |outcome, _| outcome.logs.dropped = 3, 1);
@@ -311,13 +346,40 @@ mod tests {
     }
 
     #[test]
+    fn metrics_that_were_not_asked_for_are_told() {
+        let scope = Part::Runtime.scope().to_owned();
+        let with = |_: &mut Outcome, received: &mut Received| {
+            received.metric_scopes.insert(scope.clone());
+        };
+        check(Telemetry::ProcessMetrics, with, 1);
+        check(Telemetry::RuntimeMetrics, with, 0);
+        let without = |_: &mut Outcome, received: &mut Received| received.metric_scopes.clear();
+        check(Telemetry::ProcessMetrics, without, 1);
+        check(Telemetry::OwnMetrics, without, 0);
+    }
+
+    #[test]
     fn what_a_file_lacks_is_read_from_what_the_product_says() {
         let product = include_str!("../../../crates/ringlight-tracefile/src/config.rs");
-        assert!(product.contains(&format!("{{events}}{MISSING}")));
-        let said =
-            format!("ringlight: 291{MISSING}, since\nsomething else\nringlight: 9{MISSING}\n");
-        assert_eq!(events_missing(&said), 300);
-        assert_eq!(events_missing(""), 0);
+        assert!(product.contains(&format!("{{events}}{}", EVENTS_MISSING[0])));
+        let said = format!(
+            "ringlight: 291{}, since\nsomething else\nringlight: 9{}\n",
+            EVENTS_MISSING[0], EVENTS_MISSING[0]
+        );
+        assert_eq!(missing(&said, &EVENTS_MISSING), 300);
+        assert_eq!(missing(&said, &LINES_MISSING), 0);
+        assert_eq!(missing("", &EVENTS_MISSING), 0);
+    }
+
+    #[test]
+    fn what_lines_lack_is_read_from_what_the_product_says() {
+        let writer = include_str!("../../../crates/ringlight/src/writer.rs");
+        assert!(writer.contains("\"{lost_count} {} were not written"));
+        let said = format!(
+            "ringlight: 5{}: the output\nringlight: 7{}: the output",
+            LINES_MISSING[0], LINES_MISSING[1]
+        );
+        assert_eq!(missing(&said, &LINES_MISSING), 12);
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::{interval, number};
+use super::{cell, interval, number};
 use crate::{
     features::{
-        BINARY, BINARY_SIZE, Build, Case, OFF, OVER_BASE, OVER_OFF, PACED_RATE, RESIDENT, ROWS,
-        Row, SLICES_DROPPED,
+        BINARY, BINARY_SIZE, Build, Case, LINES_DROPPED, OFF, OVER_BASE, OVER_OFF, PACED_RATE,
+        RESIDENT, ROWS, Row, SLICES_DROPPED,
     },
-    results::{Figure, Results},
+    results::Results,
 };
 
 /// What a process takes of a core, where it is paced.
@@ -42,7 +42,33 @@ pub(super) fn costs(results: &Results) -> String {
             cells.join(" | ")
         );
     }
-    text.push_str(&slices(results));
+    text.push_str(&missing(results));
+    text
+}
+
+/// What features cost over the row that has all but them.
+pub(super) fn additions(results: &Results) -> String {
+    let mut text = String::from(
+        "CPU time of the whole process, per cent over the row that has all but that feature. Those of which it is laid down \
+         what they may cost are in the next table.\n\n",
+    );
+    header(&mut text, "| | over |", &[]);
+    let is_shown = |row: &&Row| row.is_feature() && row.base != OFF && row.ceiling.is_none();
+    for row in ROWS.iter().filter(is_shown) {
+        let cells = Case::ALL.map(|case| cell(results.find(row, case.name(), OVER_BASE), 1));
+        let _ = writeln!(
+            text,
+            "| `{}` | `{}` | {} |",
+            row.name,
+            row.base,
+            cells.join(" | ")
+        );
+    }
+    text.push_str(
+        "\nOne feature of Cargo, `profiling`, has counted channels and `#[ringlight::instrument]`, so that no build has either \
+         alone: `otlp-profiling` over `otlp-channels` is what the spans of instrumented functions cost, `channels` what counting does. `tokio-console` has \
+         no row: it sees tasks only in a program that is built with `--cfg tokio_unstable`, which changes tokio itself.\n",
+    );
     text
 }
 
@@ -69,8 +95,10 @@ pub(super) fn limits(results: &Results) -> String {
         );
     }
     text.push_str(
-        "\n`system-metrics` has the channels' own cost in it on the streaming application, since one build has both. The \
-         aim of `allocations` is about parsing JSON: [allocations.md](../allocations.md) has that.\n",
+        "\nThe ceiling for the system's metrics is about those of the process: `process-metrics`, over the same build without \
+         them. `system-metrics` is held against it as well, with all that a build with `profiling` counts and tells: the process, the runtime, and on \
+         the streaming application its channels. What counting costs where nothing else is done is in [Channels](#channels) and \
+         [Counted allocations](#counted-allocations); the aims for both are about that.\n",
     );
     text
 }
@@ -133,27 +161,32 @@ pub(super) fn allocators(results: &Results) -> String {
     text
 }
 
-/// The rows whose trace files are not whole, which makes them look cheaper than they are.
-fn slices(results: &Results) -> String {
+/// The rows whose files are not whole, which makes them look cheaper than they are.
+fn missing(results: &Results) -> String {
     let mut text = String::new();
     for (case, row) in Case::ALL
         .iter()
         .flat_map(|case| ROWS.iter().map(move |row| (case, row)))
     {
-        if let Some(figure) = results.find(row, case.name(), SLICES_DROPPED) {
-            let _ = writeln!(
-                text,
-                "- `{}`, {}: {} slices and events a process",
-                row.name,
-                case.title(),
-                interval(figure, 0)
-            );
+        for (unit, what) in [
+            (SLICES_DROPPED, "slices and events"),
+            (LINES_DROPPED, "log lines"),
+        ] {
+            if let Some(figure) = results.find(row, case.name(), unit) {
+                let _ = writeln!(
+                    text,
+                    "- `{}`, {}: {} {what} a process",
+                    row.name,
+                    case.title(),
+                    interval(figure, 0)
+                );
+            }
         }
     }
     if text.is_empty() {
         return text;
     }
-    format!("\nNot everything was drawn, which makes it look cheaper than it is:\n\n{text}")
+    format!("\nNot everything was written, which makes it look cheaper than it is:\n\n{text}")
 }
 
 /// Columns of text, then one of numbers for each case, and others.
@@ -173,14 +206,10 @@ fn header(text: &mut String, first: &str, last: &[&str]) {
     );
 }
 
-fn cell(figure: Option<&Figure>, decimals: usize) -> String {
-    figure.map_or_else(|| "-".to_owned(), |figure| interval(figure, decimals))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::Estimate;
+    use crate::{results::Figure, stats::Estimate};
 
     #[test]
     fn what_is_over_its_limit_is_marked() {

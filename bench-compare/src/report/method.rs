@@ -5,7 +5,7 @@ use crate::{
         PAGE_TRACES, SLOW_ONE_IN,
         data::{FAILED_ONE_IN, FIRST_ROUTE_ONE_IN, ROUTES_COUNT, SPANS_PER_TRACE},
     },
-    plan::{BackendSizes, FeatureSizes, Sizes},
+    plan::{BackendSizes, FeatureSizes, PairSizes, Sizes},
     requests::load::CONNECTIONS_COUNT,
 };
 
@@ -90,6 +90,7 @@ fn lasting_method(sizes: &Sizes) -> String {
          `record`. `fmt-json` is `tracing-subscriber`'s: two lines a request into `/dev/null`, no spans \
          delivered. Whole requests are compared: each event has to have the ids and the number of its span.\n\
          {}\
+         {}\
          - What Ringlight says of its own cost is what `Telemetry::cost` has at the end of the same processes \
          (`docs/overhead.md` says what is in it): the mean of the spans it timed itself, in `record`; that \
          for all of them and the CPU time of its collector, in `deliver`. It does not see what `tracing` does before it calls, \
@@ -99,6 +100,7 @@ fn lasting_method(sizes: &Sizes) -> String {
         sizes.requests_processes,
         number(sizes.requests as f64, 0),
         features_method(&sizes.features),
+        pairs_method(&sizes.pairs),
     )
 }
 
@@ -110,13 +112,27 @@ fn features_method(sizes: &FeatureSizes) -> String {
          each round beginning with another row: what is over another row is reckoned round by round, and the median of that is \
          told. CPU time of the whole process from before the first chunk or request until everything is delivered and written. Rings \
          that are full are waited for, so that nothing is dropped; slices of trace files never wait, nor does what is drawn while the disk is slow: what a file lacks is told. Each row is a build with no more Cargo features than it \
-         takes, and the system's allocator. Metrics are sent and scraped every second. The counting server \
+         takes, and the system's allocator. Metrics are sent and scraped every second; what one row tells of and another one does not is left out by \
+         a view, which has nobody ask for it. Log lines for \
+         people and redaction are not measured at the usual rate, parts of the metrics not on the service, and what tells the cost of channels from that of functions flat out alone. The counting server \
          is on any core beside the streaming application. Whatever was not sent, not served or not written, and whatever was though it was not asked for, \
          fails the bench.\n",
         number(sizes.flat_chunks as f64, 0),
         number(sizes.paced_chunks as f64, 0),
         number(sizes.requests as f64, 0),
         sizes.processes,
+    )
+}
+
+fn pairs_method(sizes: &PairSizes) -> String {
+    format!(
+        "- `channels`: 20 000 messages a turn, tokio's channels and those that count taking turns, {} rounds for each kind of channel, each round \
+         beginning with the other one; in a runtime of one thread, where two are not named, around mimalloc. A sample is the median of a process's rounds; {} processes, since \
+         where things come to lie in memory is worth some per cent and another in each. Instructions are callgrind's, of a process of 3 turns less one of 1; of two threads \
+         it has none, since how often they wait for each other is chance.\n\
+         - `allocations`: the allocator that counts and the one it is around taking turns, where JSON is parsed under a switch that both pass, {} rounds of 100 000 pairs and of 20 \
+         documents each, in {} processes for each allocator. *In a span* is with the thread's ledger of allocations open, as entering a span does; recording is not in it.\n",
+        sizes.channel_rounds, sizes.processes, sizes.allocation_rounds, sizes.processes,
     )
 }
 

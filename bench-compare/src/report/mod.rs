@@ -2,15 +2,15 @@
 
 mod features;
 mod method;
+mod pairs;
+mod shipping;
 
 use std::fmt::Write as _;
 
 use crate::{
     aims,
-    plan::{
-        BATCHES, Delivery, Keeping, Packing, REQUEST, Shape, Subject, THREADS, THREADS_AIMED,
-        UNSAMPLED, threads_case,
-    },
+    pairs::{ALLOCATIONS, CHANNELS},
+    plan::{Delivery, REQUEST, Shape, Subject, THREADS, THREADS_AIMED, UNSAMPLED, threads_case},
     results::{Figure, Results},
     ship,
 };
@@ -59,8 +59,23 @@ pub(crate) fn tables(results: &Results) -> String {
             "What each feature costs",
             &features::costs(results),
         );
+        section(
+            &mut text,
+            "What features cost over others",
+            &features::additions(results),
+        );
         section(&mut text, "What it may cost", &features::limits(results));
         section(&mut text, "Allocators", &features::allocators(results));
+    }
+    if results.has_bench(CHANNELS) {
+        section(&mut text, "Channels", &pairs::channels(results));
+    }
+    if results.has_bench(ALLOCATIONS) {
+        section(
+            &mut text,
+            "Counted allocations",
+            &pairs::allocations(results),
+        );
     }
     if results.has_bench("deliver") {
         section(
@@ -100,19 +115,23 @@ pub(crate) fn tables(results: &Results) -> String {
         section(
             text,
             "Client CPU by compression, ns a delivered span",
-            &packing_table(results, ship::CPU, 0),
+            &shipping::packing(results, ship::CPU, 0),
         );
-        section(text, "Bytes on the wire, a span", &batches_table(results));
+        section(
+            text,
+            "Bytes on the wire, a span",
+            &shipping::batches(results),
+        );
         section(
             text,
             "Client CPU with a spool, ns a delivered span",
-            &keeping_table(results),
+            &shipping::keeping(results),
         );
-        section(text, "The log on disk", &log_table(results));
+        section(text, "The log on disk", &shipping::log(results));
         section(
             text,
             "What a kill loses with a spool in `overflow`, ms of spans",
-            &window_table(results),
+            &shipping::window(results),
         );
     }
     if results.has_bench("backend") {
@@ -318,81 +337,6 @@ fn backend_table(results: &Results) -> String {
     text
 }
 
-fn packing_table(results: &Results, unit: &str, decimals: usize) -> String {
-    let cases = Packing::ALL.map(Packing::name);
-    let subjects = [Subject::Ringlight, Subject::OpentelemetrySdk];
-    table(&cases, &subjects, |subject, case| {
-        let figure = results.find(subject, case, unit)?;
-        Some(interval(figure, decimals))
-    })
-}
-
-fn batches_table(results: &Results) -> String {
-    let mut text = format!(
-        "| spans a batch | {} |\n|---|---:|---:|---:|\n",
-        Packing::ALL.map(Packing::name).join(" | ")
-    );
-    for spans in BATCHES {
-        let cells = Packing::ALL.map(|packing| {
-            let case = format!("{}-{spans}", packing.name());
-            let figure = results.find(Subject::Ringlight, &case, ship::WIRE);
-            figure.map_or_else(|| "-".to_owned(), |figure| interval(figure, 1))
-        });
-        let _ = writeln!(
-            text,
-            "| {} | {} |",
-            number(spans as f64, 0),
-            cells.join(" | ")
-        );
-    }
-    text
-}
-
-fn keeping_table(results: &Results) -> String {
-    // Without a spool it is the case without compression.
-    let case = |keeping| match keeping {
-        Keeping::Off => Packing::None.name(),
-        keeping => keeping.name(),
-    };
-    let columns = Keeping::ALL.map(Keeping::name);
-    table(&columns, &[Subject::Ringlight], |subject, column| {
-        let keeping = Keeping::ALL.into_iter().find(|k| k.name() == column)?;
-        let figure = results.find(subject, case(keeping), ship::CPU)?;
-        Some(interval(figure, 0))
-    })
-}
-
-fn window_table(results: &Results) -> String {
-    let mut text = "| | lost |\n|---|---:|\n".to_owned();
-    for (case, what) in ship::window::SHOWN {
-        if let Some(figure) = results.find(Subject::Ringlight, case, ship::window::LOST) {
-            let _ = writeln!(text, "| {what} | {} |", interval(figure, 0));
-        }
-    }
-    text
-}
-
-fn log_table(results: &Results) -> String {
-    let mut text = "Batches of 256 KiB.\n\n| | MB a second | MB a second of CPU time | ms in all \
-                    |\n|---|---:|---:|---:|\n"
-        .to_owned();
-    for (case, what) in ship::log::CASES {
-        let cell = |unit, decimals| {
-            let figure = results.find(Subject::Ringlight, case, unit);
-            figure.map_or_else(|| "-".to_owned(), |figure| interval(figure, decimals))
-        };
-        let (wall, cpu) = (ship::log::WALL_RATE, ship::log::CPU_RATE);
-        let ms = cell(ship::log::WALL_TIME, 0);
-        let _ = writeln!(
-            text,
-            "| {what} | {} | {} | {ms} |",
-            cell(wall, 0),
-            cell(cpu, 0)
-        );
-    }
-    text
-}
-
 /// Subjects down, cases across; a row or column without any figure is left out.
 fn table(
     cases: &[&str],
@@ -436,11 +380,17 @@ fn interval(figure: &Figure, decimals: usize) -> String {
     }
 }
 
+/// The same where it was measured.
+fn cell(figure: Option<&Figure>, decimals: usize) -> String {
+    figure.map_or_else(|| "-".to_owned(), |figure| interval(figure, decimals))
+}
+
 /// With thin spaces between thousands, as the numbers get long.
 pub(crate) fn number(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
-    let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
-    let mut grouped = String::new();
+    let (sign, digits) = text.split_at(usize::from(text.starts_with('-')));
+    let (whole, fraction) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
+    let mut grouped = sign.to_owned();
     for (index, digit) in whole.chars().enumerate() {
         let left = whole.len() - index;
         if index > 0 && left.is_multiple_of(3) {
@@ -533,4 +483,18 @@ fn lost_while_recording(results: &Results) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_set_apart_and_signs_are_no_digits() {
+        let check = |value, decimals, expected: &str| assert_eq!(number(value, decimals), expected);
+        check(1_234_567.0, 0, "1 234 567");
+        check(999.95, 2, "999.95");
+        check(-100.0, 0, "-100");
+        check(-1_234.56, 1, "-1 234.6");
+    }
 }

@@ -10,12 +10,30 @@ pub enum Telemetry {
     Off,
     /// Traces and logs over OTLP.
     Otlp,
+    /// The same, without spans of functions with `#[ringlight::instrument]`, by a directive of the filter.
+    OtlpUninstrumented,
+    /// Traces and logs over OTLP, in which the usual rules look for what is secret or personal, and find nothing.
+    Redaction,
+    /// The same, and one attribute of nearly every span is replaced by a keyed hash.
+    RedactionHash,
     /// Log lines, as JSON in a file.
     LogFile,
+    /// Log lines for people, one an event, on stderr.
+    LogText,
+    /// Log lines for people, several an event, in a file.
+    LogPretty,
     /// Metrics over OTLP, every second: the application's own, and in a build with `profiling` those of the process,
     /// of the runtime and of channels.
     Metrics,
-    /// Those, and metrics of spans.
+    /// The application's own alone, also in a build with `profiling`.
+    OwnMetrics,
+    /// Those, and the metrics of the process.
+    ProcessMetrics,
+    /// The application's own, and the metrics of the runtime, which is watched.
+    RuntimeMetrics,
+    /// The application's own, and the metrics of channels.
+    ChannelMetrics,
+    /// The metrics of [`Metrics`](Self::Metrics), and metrics of spans.
     SpanMetrics,
     /// The metrics of [`Metrics`](Self::Metrics), where somebody asks for them.
     Prometheus,
@@ -25,7 +43,7 @@ pub enum Telemetry {
     TraceJson,
     /// Trace files of Perfetto.
     TracePerfetto,
-    /// All of the above, the trace file as JSON.
+    /// All of it together: OTLP, log lines and the trace file as JSON, all metrics, sent and served, busy times.
     All,
     /// A file of `tracing-chrome`.
     Chrome,
@@ -35,13 +53,30 @@ impl Telemetry {
     /// Whether spans and log records are sent.
     #[must_use]
     pub fn sends_records(self) -> bool {
-        matches!(self, Self::Otlp | Self::BusyTimes | Self::All)
+        matches!(
+            self,
+            Self::Otlp
+                | Self::OtlpUninstrumented
+                | Self::Redaction
+                | Self::RedactionHash
+                | Self::BusyTimes
+                | Self::All
+        )
     }
 
     /// Whether metrics are sent.
     #[must_use]
     pub fn sends_metrics(self) -> bool {
-        matches!(self, Self::Metrics | Self::SpanMetrics | Self::All)
+        matches!(
+            self,
+            Self::Metrics
+                | Self::OwnMetrics
+                | Self::ProcessMetrics
+                | Self::RuntimeMetrics
+                | Self::ChannelMetrics
+                | Self::SpanMetrics
+                | Self::All
+        )
     }
 
     /// Whether metrics are there to be asked for.
@@ -50,13 +85,62 @@ impl Telemetry {
         matches!(self, Self::Prometheus | Self::All)
     }
 
+    /// Whether these are among the metrics of a build with `profiling`.
+    #[must_use]
+    pub fn tells_of(self, part: Part) -> bool {
+        match self {
+            Self::OwnMetrics => false,
+            Self::ProcessMetrics => part == Part::Process,
+            Self::RuntimeMetrics => part == Part::Runtime,
+            Self::ChannelMetrics => part == Part::Channels,
+            _ => self.sends_metrics() || self.serves_metrics(),
+        }
+    }
+
     /// Whether files are written.
     #[must_use]
     pub fn writes_files(self) -> bool {
         matches!(
             self,
-            Self::LogFile | Self::TraceJson | Self::TracePerfetto | Self::All | Self::Chrome
+            Self::LogFile
+                | Self::LogPretty
+                | Self::TraceJson
+                | Self::TracePerfetto
+                | Self::All
+                | Self::Chrome
         )
+    }
+
+    /// Whether log lines are written to stderr.
+    #[must_use]
+    pub fn writes_stderr(self) -> bool {
+        self == Self::LogText
+    }
+}
+
+/// What the product has metrics of by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// What the process uses.
+    Process,
+    /// What tokio's runtime does.
+    Runtime,
+    /// What goes through channels.
+    Channels,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Process, Self::Runtime, Self::Channels];
+
+    /// The scope of these metrics.
+    #[must_use]
+    pub fn scope(self) -> &'static str {
+        match self {
+            Self::Process => "ringlight.process",
+            Self::Runtime => "ringlight.runtime",
+            Self::Channels => "ringlight.channel",
+        }
     }
 }
 
@@ -73,9 +157,13 @@ pub struct Outcome {
     pub spans: SignalOutcome,
     /// What became of log records.
     pub logs: SignalOutcome,
+    /// Values and parts of texts that were replaced.
+    pub redacted: u64,
     /// Slices of trace files that found no room.
     pub slices_dropped: u64,
-    /// Bytes in the files that were written.
+    /// Log lines that found no room, which only notices on stderr tell, to whoever reads that.
+    pub lines_dropped: u64,
+    /// Bytes in the files that were written, and on stderr.
     pub written_bytes: u64,
 }
 

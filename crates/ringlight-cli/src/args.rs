@@ -110,8 +110,13 @@ Exit codes:
   2  the command line is wrong";
 
 const CONFIG_MIGRATE_HELP: &str = "\
-Example:
+Examples:
+  ringlight config migrate --dry-run
   ringlight config migrate ringlight.toml
+
+The new file is written beside the old one and put in its place once it has turned out to say
+the same. Each change is told: on standard output, or, with `--dry-run`, on standard error, since
+standard output has the new text then. A file without such sections is left as it is.
 
 Exit codes:
   0  the file is as it should be now, or was before

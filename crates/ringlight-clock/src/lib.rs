@@ -26,8 +26,10 @@
 
 mod anchor;
 mod source;
+mod sync;
 
 #[cfg(test)]
+#[cfg(not(ringlight_loom))]
 mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,5 +1,6 @@
 //! What is read: the counter, the system's clocks, or what a test says.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -49,6 +50,23 @@ impl ManualTime {
         self.0.monotonic_nano.fetch_add(nanos, Ordering::Relaxed);
         self.0.unix_nano.fetch_add(nanos, Ordering::Relaxed);
     }
+
+    /// How often the calling thread has read the monotonic time of any clock of this kind, with which a test can say what
+    /// something costs.
+    #[must_use]
+    pub fn readings_here() -> u64 {
+        READINGS.get()
+    }
+
+    fn read(&self) -> u64 {
+        READINGS.set(READINGS.get() + 1);
+        self.0.monotonic_nano.load(Ordering::Relaxed)
+    }
+}
+
+thread_local! {
+    /// How often the thread has read a monotonic time that is set by hand.
+    static READINGS: Cell<u64> = const { Cell::new(0) };
 }
 
 impl Source {
@@ -60,7 +78,7 @@ impl Source {
                 // Not `as_nanos`: its 128 bits cost more than they are worth in 584 years.
                 passed.as_secs() * 1_000_000_000 + u64::from(passed.subsec_nanos())
             }
-            Self::Manual(time) => time.0.monotonic_nano.load(Ordering::Relaxed),
+            Self::Manual(time) => time.read(),
         }
     }
 

@@ -204,8 +204,13 @@ impl Accounts {
     }
 
     /// Spans came out of the rings that ended before they began, and go on without a duration.
-    pub(crate) fn negative_durations(&self, spans: u64) {
+    pub(crate) fn add_negative_durations(&self, spans: u64) {
         self.books().negative_durations += spans;
+    }
+
+    /// How many spans ended before they began.
+    pub(crate) fn negative_durations(&self) -> u64 {
+        self.books().negative_durations
     }
 
     /// Records came out of the rings and went no further.

@@ -303,7 +303,7 @@ impl Inbox {
         }
         let negative = std::mem::take(&mut self.negative_durations);
         if negative > 0 {
-            self.accounts.negative_durations(negative);
+            self.accounts.add_negative_durations(negative);
         }
         let unsent = std::mem::take(&mut self.unsent);
         if unsent > 0 {

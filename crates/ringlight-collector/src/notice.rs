@@ -97,6 +97,12 @@ pub enum Notice {
         /// How many so far.
         slices: u64,
     },
+    /// Spans ended before they began, by the times they were recorded with, and go on without a duration. Said as of records
+    /// that are dropped.
+    NegativeDurations {
+        /// How many so far.
+        spans: u64,
+    },
     /// Trace files have something to say: that they cannot be written, or what is missing in them.
     TraceFile {
         /// What.
@@ -236,6 +242,11 @@ impl fmt::Display for Notice {
                 f,
                 "{slices} slices are missing in trace files so far, since rings were full; spans and log records are not \
                  among them; hint: raise `ring_bits`"
+            ),
+            Self::NegativeDurations { spans } => write!(
+                f,
+                "spans that end before they begin, {spans} so far: they are sent with a duration of zero; hint: look for \
+                 times that are given by hand, by a clock that may be set back"
             ),
             Self::TraceFile { message }
             | Self::LogFile { message }

@@ -37,6 +37,7 @@
 #![forbid(unsafe_code)]
 
 mod published;
+mod sync;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -315,7 +316,7 @@ pub fn add_realloc(bytes_before: usize, bytes_after: usize) {
     });
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(ringlight_loom)))]
 mod tests {
     use super::*;
 

@@ -12,14 +12,19 @@
 //!
 //! # Limits
 //! - [`THREADS_MAX`] threads have a place at a time; where others are is not seen.
-//! - Who reads while a thread writes may see parts of two spans. The count tells: it is another one when read again.
+//! - Who reads while a thread writes may see parts of two spans: of the one that is counted, and of the next, which is being
+//!   written. The count tells: it is another one as soon as that is done, and is so already where more than one was written.
 //!   A handler on the thread itself, which interrupts the writing, sees what it sees: who records must know what
 //!   it is asked about, or say that it does not.
 
+#[cfg(all(test, ringlight_loom))]
+mod model;
+
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
+
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// Threads that have a place at a time. Places take 128 bytes each, of memory that is there when it is first written.
 pub const THREADS_MAX: usize = 1024;
@@ -37,6 +42,7 @@ pub struct PublishedSpan {
 
 /// The place of a thread. Only that thread writes to it while it has it, but for [`note`](Self::note).
 #[derive(Debug)]
+#[cfg_attr(all(test, ringlight_loom), derive(Default))]
 #[repr(align(128))]
 pub struct PublishedThread {
     changes: AtomicU64,
@@ -48,9 +54,13 @@ pub struct PublishedThread {
     thread: Mutex<Option<Thread>>,
 }
 
+#[cfg(not(all(test, ringlight_loom)))]
 static PLACES: Places<THREADS_MAX> = Places::new();
+#[cfg(all(test, ringlight_loom))]
+static PLACES: std::sync::LazyLock<Places<THREADS_MAX>> = std::sync::LazyLock::new(Places::new);
+
 /// How many want to see. Relaxed: who reads it late begins to publish a little later.
-static WATCHES: AtomicUsize = AtomicUsize::new(0);
+static WATCHES: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
 /// All places.
 #[derive(Debug)]
@@ -69,6 +79,7 @@ thread_local! {
 }
 
 impl<const COUNT: usize> Places<COUNT> {
+    #[cfg(not(all(test, ringlight_loom)))]
     const fn new() -> Self {
         Self {
             places: [const { PublishedThread::new() }; COUNT],
@@ -77,15 +88,46 @@ impl<const COUNT: usize> Places<COUNT> {
         }
     }
 
+    #[cfg(all(test, ringlight_loom))]
+    fn new() -> Self {
+        Self {
+            places: std::array::from_fn(|_| PublishedThread::default()),
+            used: AtomicUsize::new(0),
+            taken_count: AtomicUsize::new(0),
+        }
+    }
+
+    /// Takes a place for the calling thread, if there is one.
+    fn publish(&self, note: impl FnOnce() -> u64) -> Option<&PublishedThread> {
+        let place = self.take()?;
+        place.set_note(note());
+        place.set(0, 0);
+        *place.lock() = Some(std::thread::current());
+        Some(place)
+    }
+
+    /// Gives back the place of the calling thread.
+    fn withdraw(&self, place: &PublishedThread) {
+        place.set(0, 0);
+        place.set_note(0);
+        *place.lock() = None;
+        self.give_back(place);
+    }
+
     /// Takes a place, if there is one.
     fn take(&self) -> Option<&PublishedThread> {
         if self.taken_count.load(Ordering::Relaxed) >= COUNT {
             return None;
         }
-        let (index, place) = self.places.iter().enumerate().find(|(_, place)| {
-            // Relaxed, first, so as not to write to every place. Acquire pairs with the `Release` in
-            // `give_back`: the place is as it was left.
-            !place.is_taken.load(Ordering::Relaxed) && !place.is_taken.swap(true, Ordering::Acquire)
+        let mut places = self.places.iter().enumerate();
+        let (index, place) = places.find(|(_, place)| {
+            // Relaxed, first, so that those that are taken are left alone. Acquire pairs with the `Release` in `give_back`: the
+            // place is as it was left. Relaxed where it fails: nothing is read of a place that another thread has.
+            !place.is_taken.load(Ordering::Relaxed)
+                && place
+                    .is_taken
+                    .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok()
         })?;
         self.taken_count.fetch_add(1, Ordering::Relaxed);
         self.used.fetch_max(index + 1, Ordering::Relaxed);
@@ -109,6 +151,7 @@ impl<const COUNT: usize> Places<COUNT> {
 }
 
 impl PublishedThread {
+    #[cfg(not(all(test, ringlight_loom)))]
     const fn new() -> Self {
         Self {
             changes: AtomicU64::new(0),
@@ -122,9 +165,9 @@ impl PublishedThread {
 
     #[inline]
     fn set(&self, recorder: u64, span: u64) {
-        // Relaxed: the count is stored behind them.
-        self.recorder.store(recorder, Ordering::Relaxed);
-        self.span.store(span, Ordering::Relaxed);
+        // Both pair with an `Acquire` in `span`: who sees one of them sees the count before.
+        self.recorder.store(recorder, Ordering::Release);
+        self.span.store(span, Ordering::Release);
         // Relaxed, and not one operation: nobody else writes.
         let changes = self.changes.load(Ordering::Relaxed).wrapping_add(1);
         // Pairs with the `Acquire` in `span`: who sees this count sees the span, or a later one.
@@ -138,9 +181,10 @@ impl PublishedThread {
         let changes = self.changes.load(Ordering::Acquire);
         PublishedSpan {
             changes,
-            // Relaxed: if they are of a later span, the count is another one the next time.
-            recorder: self.recorder.load(Ordering::Relaxed),
-            span: self.span.load(Ordering::Relaxed),
+            // Both pair with a `Release` in `set`: if they are not of the next span but of a later one, the count is another
+            // one the next time.
+            recorder: self.recorder.load(Ordering::Acquire),
+            span: self.span.load(Ordering::Acquire),
         }
     }
 
@@ -200,10 +244,7 @@ pub fn publish_thread(note: impl FnOnce() -> u64) -> Option<&'static PublishedTh
     if let Some(place) = published_here() {
         return Some(place);
     }
-    let place = PLACES.take()?;
-    place.set_note(note());
-    place.set(0, 0);
-    *place.lock() = Some(std::thread::current());
+    let place = PLACES.publish(note)?;
     let _ = HERE.try_with(|here| here.set(Some(place)));
     Some(place)
 }
@@ -211,10 +252,7 @@ pub fn publish_thread(note: impl FnOnce() -> u64) -> Option<&'static PublishedTh
 /// Gives back the place of the calling thread, if it has one.
 pub fn withdraw_thread() {
     if let Some(place) = HERE.try_with(Cell::take).ok().flatten() {
-        place.set(0, 0);
-        place.set_note(0);
-        *place.lock() = None;
-        PLACES.give_back(place);
+        PLACES.withdraw(place);
     }
 }
 
@@ -241,7 +279,7 @@ pub fn published_threads() -> impl Iterator<Item = (usize, &'static PublishedThr
     PLACES.taken()
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(ringlight_loom)))]
 mod tests {
     use std::sync::mpsc::channel;
 

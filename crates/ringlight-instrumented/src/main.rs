@@ -1,7 +1,8 @@
-//! Functions with `#[ringlight::instrument]`, of each kind there is, in a program that does not depend on `tracing`.
+//! Functions with `#[ringlight::instrument]`, of each kind there is, in a program that does not depend on `tracing`, starts
+//! telemetry that goes nowhere, and has a channel.
 //!
-//! It is built with the feature `profiling` and without, and the binary searched for the names given here. What the
-//! functions give is the exit code, so that none of them is optimized away.
+//! It is built with the feature `profiling`, without, and with what there is more, and the binary searched for the names given
+//! here and those of modules. What the functions give is the exit code, so that none of them is optimized away.
 #![forbid(unsafe_code)]
 
 use std::hint::black_box;
@@ -10,7 +11,13 @@ use std::process::ExitCode;
 use std::task::{Context, Poll, Waker};
 
 #[global_allocator]
+#[cfg(not(feature = "everything"))]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[global_allocator]
+#[cfg(feature = "everything")]
+static ALLOCATOR: ringlight::RinglightAllocator<mimalloc::MiMalloc> =
+    ringlight::RinglightAllocator::new(mimalloc::MiMalloc);
 
 #[derive(Debug)]
 struct Counter(u8);
@@ -45,6 +52,13 @@ fn boxed(count: u8) -> Pin<Box<dyn Future<Output = u8>>> {
 }
 
 fn main() -> ExitCode {
+    let nothing: [(&str, &str); 0] = [];
+    let builder = ringlight::builder().environment(nothing);
+    let telemetry = builder.log_format(ringlight::LogFormat::Off).build();
+    let (sender, mut receiver) = ringlight::channel::mpsc::named::<u8>("channel", 1);
+    if telemetry.is_err() || sender.try_send(1).is_err() || receiver.try_recv().is_err() {
+        return ExitCode::FAILURE;
+    }
     let mut counter = Counter(black_box(1));
     let mut sum = counter.add(2);
     sum += parse(black_box("4")).unwrap_or(0);

@@ -1,10 +1,11 @@
-//! With the feature `profiling` off, nothing of a span is in a binary.
+//! With the feature `profiling` off, nothing of a span is in a binary, and nothing of any feature that is off.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
 
 use serde_json::Value;
 
@@ -22,11 +23,40 @@ const NAMES: [&str; 6] = [
 const CALLSITE: &str = "__CALLSITE";
 const METADATA: &str = "META";
 
-/// Builds the program, optimized as this says, and gives the binary with its symbols.
+/// What the feature `profiling` brings, as it is in symbols, however those are mangled: of a module its path, each part behind
+/// its length.
+const OF_PROFILING: [&str; 6] = [
+    "ringlight_context",
+    "ringlight_tracefile",
+    "9ringlight7channel4wait",
+    "9ringlight7channel6counts",
+    "9ringlight7process",
+    "9ringlight7runtime",
+];
+
+/// What other features bring.
+const OF_OTHERS: [&str; 11] = [
+    "console_subscriber",
+    "ringlight_alloc",
+    "ringlight_export",
+    "ringlight_secrets",
+    "13opentelemetry",
+    "17opentelemetry_sdk",
+    "9ringlight10log_bridge",
+    "9ringlight4otel",
+    "9ringlight5lines",
+    "9ringlight7metrics7process",
+    "9ringlight7metrics10prometheus",
+];
+
+/// Builds the program, optimized as this says, and gives the texts of the binary with its symbols.
 ///
 /// What it depends on is built as for every other test, and so has mostly been built already: nothing of it is looked
 /// for. All of it is in the lock file.
-fn build(features: &str, opt_level: u8) -> Vec<u8> {
+fn build(features: &str, opt_level: u8) -> String {
+    // All of them have one place.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock();
     let profile = "profile.dev.package.ringlight-instrumented.opt-level";
     let output = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--locked", "--config"])
@@ -47,22 +77,12 @@ fn build(features: &str, opt_level: u8) -> Vec<u8> {
     // The functions give the same either way.
     let code = Command::new(&binary).status().unwrap().code();
     assert_eq!(code, Some(3 + 4 + 8 + 16));
-    std::fs::read(binary).unwrap()
-}
-
-/// How often a text is in a binary.
-fn count(binary: &[u8], text: &str) -> usize {
-    let text = text.as_bytes();
-    binary
-        .windows(text.len())
-        .filter(|found| *found == text)
-        .count()
+    String::from_utf8_lossy(&std::fs::read(binary).unwrap()).into_owned()
 }
 
 /// How many callsites the program itself has by its symbols, not what it depends on.
-fn callsites(binary: &[u8]) -> usize {
-    let names = binary.split(|byte| *byte == 0);
-    let names = names.filter_map(|name| str::from_utf8(name).ok());
+fn callsites(binary: &str) -> usize {
+    let names = binary.split('\0');
     let is_it = |name: &&str| {
         let is_callsite = name.contains(CALLSITE) && !name.contains(METADATA);
         is_callsite && name.contains("ringlight_instrumented")
@@ -78,15 +98,34 @@ fn off_nothing_of_a_span_is_in_the_binary() {
         let on = build("profiling", opt_level);
         // Else the search would find nothing anywhere.
         for name in NAMES {
-            assert!(count(&on, name) > 0, "`{name}` is not there when it is on");
+            assert!(on.contains(name), "`{name}` is not there when it is on");
         }
         // One for each span, and one each for `ret` and `err`.
         assert_eq!(callsites(&on), 6, "on, at level {opt_level}");
 
         let off = build("", opt_level);
         for name in NAMES {
-            assert_eq!(count(&off, name), 0, "`{name}` is there when it is off");
+            assert!(!off.contains(name), "`{name}` is there when it is off");
         }
         assert_eq!(callsites(&off), 0, "off, at level {opt_level}");
+    }
+}
+
+/// In code that is not optimized, which leaves out no more than what nothing leads to.
+#[test]
+fn nothing_of_a_feature_that_is_off_is_in_the_binary() {
+    let [off, on, everything] = ["", "profiling", "everything"].map(|features| build(features, 0));
+    for name in OF_PROFILING {
+        assert!(on.contains(name), "`{name}` is not there when it is on");
+        assert!(!off.contains(name), "`{name}` is there when it is off");
+    }
+    for name in OF_OTHERS {
+        assert!(
+            everything.contains(name),
+            "`{name}` is not there when it is on"
+        );
+        for (binary, features) in [(&off, "nothing"), (&on, "`profiling`")] {
+            assert!(!binary.contains(name), "`{name}` is there with {features}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::{Metric, ScopeMetrics};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use ringlight_model::{LedgerSnapshot, Signal};
 use ringlight_otlp::ledger_report;
@@ -134,6 +135,27 @@ impl Seen {
         self.taken(Signal::Logs)
             .flat_map(Received::log_records)
             .collect()
+    }
+
+    /// What was sent as metrics of the scopes whose names are `wanted`, request by request, however it was answered.
+    #[must_use]
+    pub fn scopes(&self, wanted: impl Fn(&str) -> bool) -> Vec<ScopeMetrics> {
+        let of_metrics = |request: &&Received| request.signal == Signal::Metrics;
+        let requests = self.requests.iter().filter(of_metrics);
+        let resources = requests.flat_map(|request| request.metrics().resource_metrics);
+        let scopes = resources.flat_map(|resource| resource.scope_metrics);
+        let is_wanted = |scope: &ScopeMetrics| {
+            let name = scope.scope.as_ref().map(|scope| scope.name.as_str());
+            wanted(name.unwrap_or_default())
+        };
+        scopes.filter(is_wanted).collect()
+    }
+
+    /// The metrics of those [scopes](Self::scopes).
+    #[must_use]
+    pub fn metrics(&self, wanted: impl Fn(&str) -> bool) -> Vec<Metric> {
+        let scopes = self.scopes(wanted).into_iter();
+        scopes.flat_map(|scope| scope.metrics).collect()
     }
 
     /// How many spans there are of each name, in the requests that were taken.

@@ -3,7 +3,8 @@
 //! A span whose life is one stretch of time on one thread is a slice of that thread. Any other one, such as a future
 //! that a runtime polls, is a slice for each stretch, which are shown to follow each other, and a track of its own for
 //! its life. Which of the two it is is known when it closes, or when a thread is in it once more than dropping a future
-//! takes; so the first two slices of each open span are kept back until then, for up to about a second.
+//! takes; so the first two slices of each open span are kept back until then, for up to about a second, and the last
+//! one after that, since it may be that.
 
 mod open;
 mod pen;
@@ -15,7 +16,7 @@ use foldhash::fast::RandomState;
 use ringlight_collector::record::{LogRecord, Record, Slice, SpanRecord, ThreadName};
 use ringlight_model::{CallsiteRegistry, Severity, SpanId};
 
-use open::{Kept, Live, Log, Opened, time_of};
+use open::{Kept, Live, Log, Opened, covers, time_of};
 pub(crate) use pen::Buffer;
 use pen::Pen;
 
@@ -42,7 +43,7 @@ pub(crate) struct Drawing {
     include_args: bool,
     callsites: Callsites,
     threads: HashMap<u64, Thread, RandomState>,
-    /// Whether names of threads may be missing in the file.
+    /// Whether names, of threads and others, may be missing in the file.
     are_names_lost: bool,
     /// The thread that was in a span last, if that is noted of it; zero if not.
     noted: u64,
@@ -75,10 +76,10 @@ impl std::fmt::Debug for Drawing {
 }
 
 impl Drawing {
-    pub(crate) fn new(format: Format, include_args: bool) -> Self {
+    pub(crate) fn new(mut format: Format, include_args: bool) -> Self {
         Self {
             include_args,
-            callsites: Callsites::new(&format),
+            callsites: Callsites::new(&mut format),
             pen: Pen {
                 format,
                 buffer: Buffer::default(),
@@ -95,12 +96,13 @@ impl Drawing {
         }
     }
 
-    /// Takes what is to be written, and goes on with an empty buffer. Where names of threads were lost, it begins with all
-    /// of them, beyond its bound.
+    /// Takes what is to be written, and goes on with an empty buffer. Where names were lost, it begins with all of them,
+    /// beyond its bound.
     pub(crate) fn take(&mut self, empty: Buffer) -> Buffer {
         let mut buffer = std::mem::replace(&mut self.pen.buffer, empty);
         if !buffer.bytes.is_empty() && std::mem::take(&mut self.are_names_lost) {
             let mut names = Vec::new();
+            self.pen.format.names(&mut names);
             self.name_threads(&mut names);
             buffer.bytes.splice(0..0, names);
         }
@@ -117,14 +119,14 @@ impl Drawing {
     }
 
     /// How a file begins: with what is known by now.
-    pub(crate) fn beginning(&self) -> Vec<u8> {
+    pub(crate) fn beginning(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         self.pen.format.begin(&mut out);
         self.name_threads(&mut out);
         out
     }
 
-    fn name_threads(&self, out: &mut Vec<u8>) {
+    fn name_threads(&mut self, out: &mut Vec<u8>) {
         for (thread, Thread { name, .. }) in &self.threads {
             let thread = *thread;
             (self.pen.format).event(out, &Event::Thread { thread, name });
@@ -191,17 +193,19 @@ impl Drawing {
         live.seen = self.looks;
         let logs = live.logs_in(slice);
         match &mut live.kept {
-            Some(kept) if kept.second.is_some() => {
-                live.is_drawn = true;
-                let kept = live.kept.take();
-                self.draw_some(kept, registry);
-                self.draw_slice(slice, Flow::Later, registry);
+            Some(kept) if live.before.is_none() && kept.second.is_none() => {
+                kept.second = Some(*slice);
             }
-            Some(kept) => kept.second = Some(*slice),
-            None if live.is_drawn => self.draw_slice(slice, Flow::Later, registry),
-            None => {
-                live.opened = Opened::of(slice);
-                live.kept = Some(Kept::new(*slice));
+            Some(kept) => {
+                let drawn = std::mem::replace(kept, Kept::new(*slice));
+                let before = live.before.replace(drawn.last());
+                self.draw_kept(drawn, before.is_some(), registry);
+            }
+            none => {
+                *none = Some(Kept::new(*slice));
+                if live.before.is_none() {
+                    live.opened = Opened::of(slice);
+                }
             }
         }
         for log in logs {
@@ -214,14 +218,13 @@ impl Drawing {
     fn put_last_by(&mut self, registry: &CallsiteRegistry) {
         let Some(kept) = self.last.take() else { return };
         if self.has_closed(kept.first.span_id) {
-            return self.draw_some(Some(kept), registry);
+            return self.draw_kept(kept, false, registry);
         }
         self.make_room(kept.first.span_id, registry);
+        let seen = self.looks;
         let live = Live {
-            opened: Opened::of(&kept.first),
-            kept: Some(kept),
-            seen: self.looks,
-            ..Live::default()
+            seen,
+            ..Live::of(kept)
         };
         self.live.insert(kept.first.span_id, live);
     }
@@ -243,7 +246,9 @@ impl Drawing {
                 if self.live.get(&span).is_some_and(|live| live.seen == seen)
                     && let Some(live) = self.live.remove(&span)
                 {
-                    self.draw_some(live.kept, registry);
+                    if let Some(kept) = live.kept {
+                        self.draw_kept(kept, live.before.is_some(), registry);
+                    }
                     for log in live.logs {
                         self.draw_kept_log(&log, None, registry);
                     }
@@ -283,13 +288,10 @@ impl Drawing {
         let id = span.span_id();
         self.closed[Self::closed_place(id)] = id;
         let last = self.last.take_if(|last| last.first.span_id == id);
-        let (kept, opened, logs) = match last {
-            Some(kept) => (Some(kept), Opened::of(&kept.first), Vec::new()),
-            None if self.live.is_empty() => (None, None, Vec::new()),
-            None => {
-                let live = self.live.remove(&id).unwrap_or_default();
-                (live.kept, live.opened, live.logs)
-            }
+        let live = match last {
+            Some(kept) => Live::of(kept),
+            None if self.live.is_empty() => Live::default(),
+            None => self.live.remove(&id).unwrap_or_default(),
         };
         let life = Time {
             start: span.start_unix_nano(),
@@ -300,14 +302,20 @@ impl Drawing {
             span: id,
             parent: span.parent_span_id(),
         };
-        let opened = opened.filter(|_| ids.parent.is_valid());
-        let whole = kept.as_ref().and_then(|kept| kept.whole(life));
-        if whole.is_none() && kept.is_some_and(|kept| kept.second.is_some()) {
-            self.draw_some(kept, registry);
+        let opened = live.opened.filter(|_| ids.parent.is_valid());
+        // The only slice there is shows all that is known of the span.
+        let is_several = live.before.is_some();
+        let kept = live.kept.and_then(|kept| kept.without_drop(live.before));
+        let only = kept.filter(|kept| !is_several && kept.second.is_none());
+        let is_whole = only.is_some_and(|kept| covers(time_of(&kept.first), life));
+        if only.is_none()
+            && let Some(kept) = kept
+        {
+            self.draw_kept(kept, is_several, registry);
         }
 
         let Self { pen, callsites, .. } = self;
-        let known = callsites.get(span.callsite(), registry, &pen.format);
+        let known = callsites.get(span.callsite(), registry, &mut pen.format);
         let name = span_name(span, known);
         let label = known.label_or(name.as_deref());
         let args = if self.include_args {
@@ -315,9 +323,7 @@ impl Drawing {
         } else {
             Args::NONE
         };
-        if let Some(Kept { first, second }) = &kept
-            && (whole.is_some() || second.is_none())
-        {
+        if let Some(Kept { first, .. }) = &only {
             pen.draw(&Event::Slice {
                 thread: first.thread,
                 label,
@@ -327,7 +333,7 @@ impl Drawing {
                 args,
             });
         }
-        if whole.is_none() {
+        if !is_whole {
             pen.draw(&Event::Life {
                 label,
                 time: life,
@@ -343,7 +349,7 @@ impl Drawing {
                 span: id,
             });
         }
-        for log in logs {
+        for log in live.logs {
             self.draw_kept_log(&log, None, registry);
         }
     }
@@ -394,25 +400,27 @@ impl Drawing {
             let Some(live) = self.live.get_mut(&span) else {
                 continue;
             };
-            live.is_drawn |= live.kept.is_some();
-            let (kept, logs) = (live.kept.take(), std::mem::take(&mut live.logs));
-            self.draw_some(kept, registry);
+            let logs = std::mem::take(&mut live.logs);
+            if let Some(kept) = live.kept.take() {
+                let before = live.before.replace(kept.last());
+                self.draw_kept(kept, before.is_some(), registry);
+            }
             for log in logs {
                 self.draw_kept_log(&log, None, registry);
             }
         }
         // One that has been entered may be so again, which is then shown to follow. One of which there were only log
         // records is remembered for nothing.
-        self.live.retain(|_, live| !old(live) || live.is_drawn);
+        self.live
+            .retain(|_, live| !old(live) || live.before.is_some());
     }
 
-    /// Draws slices that were kept back, now that there are several of the span, or it has been open for long.
-    fn draw_some(&mut self, kept: Option<Kept>, registry: &CallsiteRegistry) {
-        let Some(Kept { first, second }) = kept else {
-            return;
-        };
-        self.draw_slice(&first, Flow::First, registry);
-        if let Some(second) = second {
+    /// Draws slices that were kept back, of which there are several, or whose span has been open for long; whether some
+    /// have been drawn before.
+    fn draw_kept(&mut self, kept: Kept, is_later: bool, registry: &CallsiteRegistry) {
+        let flow = if is_later { Flow::Later } else { Flow::First };
+        self.draw_slice(&kept.first, flow, registry);
+        if let Some(second) = kept.second {
             self.draw_slice(&second, Flow::Later, registry);
         }
     }
@@ -420,7 +428,7 @@ impl Drawing {
     /// Draws a slice of a span of which no more is known than where it is in the source.
     fn draw_slice(&mut self, slice: &Slice, flow: Flow, registry: &CallsiteRegistry) {
         let Self { pen, callsites, .. } = self;
-        let known = callsites.get(Some(slice.callsite), registry, &pen.format);
+        let known = callsites.get(Some(slice.callsite), registry, &mut pen.format);
         pen.draw(&Event::Slice {
             thread: slice.thread,
             label: known.label(),
@@ -445,7 +453,7 @@ impl Drawing {
 
     fn draw_log(&mut self, log: &LogRecord<'_>, thread: Option<u64>, registry: &CallsiteRegistry) {
         let Self { pen, callsites, .. } = self;
-        let known = callsites.get(log.callsite(), registry, &pen.format);
+        let known = callsites.get(log.callsite(), registry, &mut pen.format);
         let name = message(log, known);
         let ids = log.span_id().is_valid();
         pen.draw(&Event::Instant {

@@ -190,6 +190,22 @@ pub(crate) fn now_unix_nano() -> u64 {
     since.map_or(0, |since| since.as_nanos() as u64)
 }
 
+/// Since the machine was started, if it tells.
+#[cfg(target_os = "linux")]
+pub(crate) fn now_boot_nano() -> Option<u64> {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let (seconds, nanos) = (
+        u64::try_from(now.tv_sec).ok()?,
+        u64::try_from(now.tv_nsec).ok()?,
+    );
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) const fn now_boot_nano() -> Option<u64> {
+    None
+}
+
 /// `20261130T014500.123Z`: such names are in the order of their times.
 fn timestamp(unix_nano: u64) -> String {
     let millis = unix_nano / 1_000_000;

@@ -30,7 +30,7 @@ struct Field {
 }
 
 impl Field {
-    fn new(kind: CallsiteKind, name: &'static str, format: &Format) -> Self {
+    fn new(kind: CallsiteKind, name: &'static str, format: &mut Format) -> Self {
         let role = FieldRole::of(kind, name);
         let name = match role {
             FieldRole::Attribute | FieldRole::StatusCode | FieldRole::SpanKind => {
@@ -57,7 +57,7 @@ fn distinct(name: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 impl Known {
-    fn new(callsite: Arc<Callsite>, format: &Format) -> Self {
+    fn new(callsite: Arc<Callsite>, format: &mut Format) -> Self {
         let fields = callsite.fields.iter();
         let fields: Box<[_]> = fields
             .map(|name| Field::new(callsite.kind, name, format))
@@ -116,7 +116,7 @@ pub(crate) struct Callsites {
 }
 
 impl Callsites {
-    pub(crate) fn new(format: &Format) -> Self {
+    pub(crate) fn new(format: &mut Format) -> Self {
         let none = Callsite {
             kind: CallsiteKind::Span,
             name: "span",
@@ -141,7 +141,7 @@ impl Callsites {
         &mut self,
         id: Option<CallsiteId>,
         registry: &CallsiteRegistry,
-        format: &Format,
+        format: &mut Format,
     ) -> &Known {
         let Some(id) = id else {
             return &self.known[0];
@@ -162,7 +162,7 @@ impl Callsites {
     }
 
     #[cold]
-    fn index(&mut self, id: CallsiteId, registry: &CallsiteRegistry, format: &Format) -> usize {
+    fn index(&mut self, id: CallsiteId, registry: &CallsiteRegistry, format: &mut Format) -> usize {
         if let Some(&index) = self.by_id.get(&id) {
             return index;
         }

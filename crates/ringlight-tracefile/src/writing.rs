@@ -115,14 +115,16 @@ fn prepare(
     config: TraceFileConfig,
     callsites: Arc<CallsiteRegistry>,
 ) -> Result<Writing, TraceFileError> {
+    let zero_unix_nano = files::now_unix_nano();
     let process = Process {
         pid: std::process::id(),
         name: config.process,
-        zero_unix_nano: files::now_unix_nano(),
+        zero_unix_nano,
+        zero_boot_nano: files::now_boot_nano().unwrap_or(zero_unix_nano),
     };
     let extension = config.format.extension();
     let mut names = Names::new(config.directory, config.session, extension);
-    let drawing = Drawing::new(Format::new(config.format, process), config.include_args);
+    let mut drawing = Drawing::new(Format::new(config.format, process), config.include_args);
     let file_bytes_max = config.file_bytes_max.max(FILE_BYTES_MIN);
     let now = Instant::now();
     let made = files::make_directory(names.directory()).and_then(|()| {

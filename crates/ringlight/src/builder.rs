@@ -175,6 +175,28 @@ impl Builder {
         self
     }
 
+    /// Whether the file of settings is read again when the process is sent SIGHUP, as services do that an operator changes
+    /// while they run. What came of it is told on stderr within a second, with or without
+    /// [`watch_config_file`](Self::watch_config_file). Default: as `RINGLIGHT_RELOAD_ON_HANGUP` or `reload_on_hangup` in the
+    /// [file](crate::settings) says, else no, and SIGHUP does what it does without telemetry: by default, it ends the
+    /// process.
+    ///
+    /// The signal then no longer ends the process, whether or not there is a file, and not after the end of telemetry
+    /// either. Handlers of the program's own go on: those of `signal-hook` and tokio in any case, others if they were there
+    /// first. Where the process was started with SIGHUP ignored, as by `nohup`, it stays so, and that is told; that can be
+    /// seen on Linux alone. A program that wants its end at SIGHUP, such as one on a terminal, does not ask for this.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), ringlight::InitError> {
+    /// let _telemetry = ringlight::builder().reload_on_hangup(true).init()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reload_on_hangup(mut self, reload: bool) -> Self {
+        self.inputs.reload_on_hangup = Some(reload);
+        self
+    }
+
     /// What is recorded where `RUST_LOG` is not set: directives such as `info,my_crate=debug`.
     /// Default: `info`.
     pub fn default_filter(mut self, directives: impl Into<String>) -> Self {
@@ -332,7 +354,8 @@ impl Builder {
         self
     }
 
-    /// One more destination, beside the one for OTLP.
+    /// One more destination, beside the one for OTLP. As to that one, nothing goes there where telemetry is turned off
+    /// (`OTEL_SDK_DISABLED`, `enabled = false`).
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};
@@ -578,6 +601,9 @@ impl Builder {
         let mut settings = Settings::resolve(self.inputs)?;
         let mut destinations = self.destinations;
         let routes = connect(&mut settings, &mut destinations)?;
+        if settings.is_disabled {
+            destinations.clear();
+        }
         settings.tell_warnings();
         let service = service_name(&settings.pipeline.resource.attributes);
         let sampling = HeadSampling::new(service.clone(), settings.sampler, self.sampling_rules);
@@ -618,6 +644,8 @@ impl Builder {
             exported_logs,
             sinks: has_sinks,
             span_events: self.span_events,
+            #[cfg(feature = "profiling-alloc")]
+            allocations: !settings.is_disabled,
         };
 
         let mut sinks = self.sinks;
@@ -665,6 +693,11 @@ impl Builder {
             #[cfg(feature = "otel")]
             metrics.as_ref().map(|metrics| metrics.provider.clone()),
         );
+        #[cfg(feature = "profiling")]
+        if settings.is_disabled {
+            // Whoever asks for it, none is watched.
+            runtimes.end();
+        }
         let telemetry = running(
             pipeline,
             (self.shutdown_timeout, settings.panic_backtrace),
@@ -675,9 +708,8 @@ impl Builder {
             #[cfg(feature = "profiling")]
             runtimes,
         );
-        if self.watches_config_file {
-            telemetry.watch_config_file(notices.clone());
-        }
+        let on_hangup = settings.reloads_on_hangup;
+        telemetry.watch_config_file(self.watches_config_file, on_hangup, &notices);
         let console = Console {
             #[cfg(feature = "tokio-console")]
             place: settings.console.map(|address| (address, notices)),

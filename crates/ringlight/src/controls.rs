@@ -158,26 +158,19 @@ impl Controls {
     /// start. Other settings that have changed are named in the answer, and take effect with the next start.
     ///
     /// A change is seen without this, within two seconds, unless
-    /// [`Builder::watch_config_file`](crate::Builder::watch_config_file) says otherwise. This is for who wants it at once,
-    /// or at a signal. It blocks for as long as the file takes to be read; not to be called from a signal handler, but from
-    /// the thread that learns of the signal:
+    /// [`Builder::watch_config_file`](crate::Builder::watch_config_file) says otherwise, and at SIGHUP where
+    /// [`Builder::reload_on_hangup`](crate::Builder::reload_on_hangup) asks for it. This is for who wants it at once, such as
+    /// an endpoint for operators. It blocks for as long as the file takes to be read, and is not for a signal handler.
     ///
     /// ```no_run
-    /// use signal_hook::consts::SIGHUP;
-    /// use signal_hook::iterator::Signals;
-    ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let telemetry = ringlight::init()?;
     /// let controls = telemetry.controls();
-    /// let mut signals = Signals::new([SIGHUP])?;
-    /// std::thread::spawn(move || {
-    ///     for _ in signals.forever() {
-    ///         match controls.reload() {
-    ///             Ok(reloaded) => eprintln!("{reloaded}"),
-    ///             Err(error) => eprintln!("settings stay as they are: {error}"),
-    ///         }
-    ///     }
-    /// });
+    /// // ... somebody asks for it ...
+    /// match controls.reload() {
+    ///     Ok(reloaded) => println!("{reloaded}"),
+    ///     Err(error) => println!("settings stay as they are: {error}"),
+    /// }
     /// # Ok(())
     /// # }
     /// ```

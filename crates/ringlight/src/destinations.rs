@@ -201,7 +201,9 @@ fn config(route: &Route, shared: Shared<'_>) -> OtlpConfig {
     for (name, value) in &route.headers {
         config = config.header(name, value);
     }
-    if let Some(secret) = shared.secret {
+    if let Some(secret) = shared.secret
+        && route.stands_in_for.is_none()
+    {
         config = config.headers_from(secret.clone());
     }
     if let Some((certificate, _)) = &route.tls_files.certificate {
@@ -314,6 +316,7 @@ mod tests {
             origin: Origin::Variable("TEST".to_owned()),
             headers: Vec::new(),
             headers_origin: Origin::Variable("TEST_HEADERS".to_owned()),
+            stands_in_for: None,
             compression: Compression::None,
             tls_files: TlsFiles::default(),
         })
@@ -383,6 +386,24 @@ mod tests {
             .into();
         let header = "a header of `TEST_HEADERS` is ignored: header `host` cannot be sent";
         check(with_header, &[header]);
+    }
+
+    #[test]
+    fn a_secret_stays_with_the_endpoint_it_is_for() {
+        let secret = SecretHeaders::from_source(ringlight_secrets::FileSecret::new("/of/variable"));
+        let secret = secret.build();
+        let shared = Shared {
+            secret: Some(&secret),
+            notices: &Notices::default(),
+        };
+        let check = |ignored: Option<&str>, is_sent: bool| {
+            let mut route = route("http://a:4317", false, Protocol::Grpc).unwrap();
+            route.stands_in_for = ignored.map(str::to_owned);
+            let config = format!("{:?}", config(&route, shared));
+            assert_eq!(config.contains("/of/variable"), is_sent, "{config}");
+        };
+        check(None, true);
+        check(Some("OTLP_ENDPOINT"), false);
     }
 
     #[test]

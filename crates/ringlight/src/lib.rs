@@ -37,7 +37,7 @@
 //!
 //! Spans can also be made and submitted without `tracing`: see [`collector`].
 //!
-//! **Metrics** of the OpenTelemetry API go the same way: see [`metrics`].
+//! **Metrics** of the OpenTelemetry API go the same way: see `metrics`.
 //!
 //! To take a trace over into another task, process or machine, see [`TraceContext`]; with baggage and
 //! trace state, the module `otel`.
@@ -74,6 +74,7 @@
 //! | variable | what it does |
 //! |---|---|
 //! | `RINGLIGHT_CONFIG_FILE` | a file with settings, in place of `ringlight.toml` in the directory the process runs in; `none`: no file |
+//! | `RINGLIGHT_RELOAD_ON_HANGUP` | `true`: SIGHUP has the file read again, rather than end the process; see [`Builder::reload_on_hangup`] |
 //! | `OTLP_ENDPOINT` | where to send traces, logs and metrics, such as `http://localhost:4317`; gRPC unless the port is 4318 or the protocol is given below |
 //! | `RUST_LOG` | what is recorded: directives such as `info,my_crate=debug,hyper=off`; default `info` |
 //! | `RUST_LOG_LINES`, `RUST_LOG_LOGS`, `RUST_LOG_TRACES` | the same for one output: log lines, exported log records, spans; default `RUST_LOG`; see [`Output`] |
@@ -91,7 +92,7 @@
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | what the service is called, and more about it |
 //! | `OTEL_RESOURCE_DETECTORS` | what finds out where the process runs: some of `host`, `os`, `process`, `process_arguments`, `container`, `k8s`, separated by commas, or `all` (the default: all but the arguments) or `none`; see [`ResourceDetector`] |
 //! | `RINGLIGHT_REDACT`, `RINGLIGHT_REDACT_KEYS` | `standard`: what is secret or personal is masked; further keys of attributes, separated by commas, `*` for any text; see [`Redaction`] |
-//! | `OTEL_SDK_DISABLED` | `true`: nothing is exported |
+//! | `OTEL_SDK_DISABLED` | `true`: nothing is exported, also not to destinations of the code, and nothing is measured or watched: log lines are left, and sinks of the code |
 //! | `OTEL_TRACES_EXPORTER`, `OTEL_LOGS_EXPORTER`, `OTEL_METRICS_EXPORTER` | `none` turns a signal off; `otlp` without any endpoint means `http://localhost:4318`; `prometheus` (feature of that name), for metrics, serves them, and sends none unless `otlp` is named, too |
 //! | `OTEL_EXPORTER_PROMETHEUS_HOST`, `OTEL_EXPORTER_PROMETHEUS_PORT` | where they are served; default `localhost` and 9464 |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | where to send everything; over HTTP, `/v1/traces` and so on are appended |
@@ -110,7 +111,7 @@
 //! | `RINGLIGHT_BUSY_TIMES` | `true`: spans have `busy_ns` and `idle_ns` (feature `profiling`) |
 //! | `RINGLIGHT_WATCH_CURRENT_RUNTIME`, `RINGLIGHT_BLOCKED_WORKER_AFTER` | `false`: the runtime of tokio that telemetry is started in is not watched; after how long in one task a worker counts as blocked, default `100ms` (feature `profiling`) |
 //! | `RINGLIGHT_TOKIO_CONSOLE`, `TOKIO_CONSOLE_BIND` | `true`: `tokio-console` sees tasks (feature `tokio-console`); where it connects to, default `127.0.0.1:6669` |
-//! | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two exports of metrics; default 5 000; see [`metrics`] |
+//! | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two exports of metrics; default 5 000; see `metrics` |
 //! | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `cumulative` (the default), `delta` or `lowmemory` |
 //! | `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION` | `explicit_bucket_histogram` (the default) or `base2_exponential_bucket_histogram` |
 //! | `OTEL_METRICS_EXEMPLAR_FILTER` | which measurements may become exemplars: `trace_based` (the default), `always_on` or `always_off` |
@@ -370,7 +371,7 @@ pub fn builder() -> Builder {
 #[cfg_attr(feature = "profiling-alloc", doc = include_str!("../../../docs/allocations.md"))]
 #[cfg_attr(feature = "profiling-alloc", doc = include_str!("../../../docs/profiling-playbook.md"))]
 #[cfg_attr(all(feature = "age", feature = "vault"), doc = include_str!("../../../docs/secrets.md"))]
-#[cfg_attr(feature = "otel", doc = include_str!("../../../docs/metrics.md"))]
+#[cfg_attr(feature = "prometheus", doc = include_str!("../../../docs/metrics.md"))]
 #[cfg_attr(feature = "otel", doc = include_str!("../../../docs/migration.md"))]
 #[cfg_attr(all(feature = "profiling", feature = "tokio-console"), doc = include_str!("../../../docs/runtime.md"))]
 struct Readmes;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use ringlight_collector::{FlushError, Notices, Pipeline, RegisterError, RuleCount, SpanProducer};
 use ringlight_model::{CostSnapshot, DeliverySnapshot, LedgerSnapshot, ThreadLedger};
 
-use crate::config::Watch;
+use crate::config::{Hangup, Watch};
 use crate::controls::Controls;
 #[cfg(feature = "otel")]
 use crate::metrics::{MeterProvider, Metrics};
@@ -155,6 +155,9 @@ impl Telemetry {
     /// of it; see [`runtime`](crate::runtime). The one that telemetry was started in is watched already, and to watch
     /// one twice is to watch it once.
     ///
+    /// Where telemetry is turned off (`OTEL_SDK_DISABLED`, `enabled = false` in the [file](crate::settings)) or has ended, none is
+    /// watched.
+    ///
     /// Runtimes are told apart by `tokio.runtime.id`, and by `tokio.runtime.name` where they have a name
     /// (`tokio::runtime::Builder::name`).
     #[cfg(feature = "profiling")]
@@ -162,12 +165,25 @@ impl Telemetry {
         self.shared.runtimes.watch(runtime);
     }
 
-    /// Sees changes of the file of settings from now on, if there is one.
-    pub(crate) fn watch_config_file(&self, notices: Notices) {
-        if let Some(reloader) = &self.shared.controls.reloader {
-            let watch = Watch::start(Arc::clone(reloader), notices);
-            *unpoisoned(self.shared.watch.lock()) = watch;
-        }
+    /// From now on reads the file of settings again, if there is one: when it changes, and at SIGHUP, as far as either
+    /// is wanted.
+    pub(crate) fn watch_config_file(
+        &self,
+        looks_at_file: bool,
+        reloads_on_hangup: bool,
+        notices: &Notices,
+    ) {
+        let hangup = match reloads_on_hangup.then(Hangup::listen).transpose() {
+            Ok(hangup) => hangup,
+            Err(reason) => {
+                let message = format!("settings are not read again at SIGHUP: {reason}");
+                crate::notice::of_settings(notices, message);
+                None
+            }
+        };
+        let reloader = self.shared.controls.reloader.clone();
+        let watch = Watch::start(reloader, looks_at_file, hangup, notices.clone());
+        *unpoisoned(self.shared.watch.lock()) = watch;
     }
 
     /// A producer of spans that are made without `tracing`, into the same pipeline. Whoever makes a

@@ -4,24 +4,15 @@
 
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use ringlight::{
     Builder, LogFile, LogFormat, RecordPattern, Redaction, Sampler, Signal, Telemetry,
 };
-use ringlight_testing::Backend;
+use ringlight_testing::{Backend, body};
 use tracing::{Dispatch, debug, error, info, info_span};
 use tracing_subscriber::layer::{Identity, SubscriberExt as _};
 
 const LONG: Duration = Duration::from_secs(20);
-
-fn body(log: &LogRecord) -> &str {
-    match log.body.as_ref().and_then(|body| body.value.as_ref()) {
-        Some(Value::StringValue(text)) => text,
-        other => panic!("{other:?}"),
-    }
-}
 
 fn check(start: fn(Builder) -> (Dispatch, Telemetry), target: Option<&str>, expected: &[&str]) {
     let backend = Backend::start();

@@ -340,14 +340,14 @@ programs!(of_ringlight, ringlight::channel);
 /// Those with names compile the same way in either build.
 #[tokio::test]
 async fn channels_with_names() {
-    use ringlight::channel::{RecvInSpan as _, broadcast, mpsc, named, oneshot, watch};
+    use ringlight::channel::{broadcast, mpsc, named, oneshot, watch};
 
     let (sender, mut receiver) = mpsc::named("jobs", 4);
     sender.send(1).await.unwrap();
     assert_eq!(receiver.recv().await, Some(1));
     let (sender, mut receiver) = mpsc::named_unbounded("jobs");
     sender.send(1).unwrap();
-    assert_eq!(receiver.recv_in_span().await.unwrap().0, 1);
+    assert_eq!(receiver.recv().await, Some(1));
     let (sender, receiver) = oneshot::named("answer");
     sender.send(1).unwrap();
     assert_eq!(receiver.await, Ok(1));
@@ -360,12 +360,26 @@ async fn channels_with_names() {
 
     let (sender, mut receiver) = named("jobs").spans().fill_ratio().mpsc(4);
     sender.send(1).await.unwrap();
-    let received = tokio::spawn(async move { receiver.recv_in_span().await.unwrap().0 });
-    assert_eq!(received.await.unwrap(), 1);
+    assert_eq!(receiver.recv().await, Some(1));
     let _ = named("jobs").mpsc_unbounded::<u8>();
     let _ = named("answer").spans().oneshot::<u8>();
     let _ = named("settings").watch(0);
     let _ = named("events").broadcast::<u8>(4);
+}
+
+/// So does what a received value brings along, which futures of ours take on.
+#[cfg(any(feature = "otel", feature = "profiling"))]
+#[tokio::test]
+async fn values_are_received_in_a_span() {
+    use ringlight::channel::{RecvInSpan as _, mpsc, named};
+
+    let (sender, mut receiver) = mpsc::named_unbounded("jobs");
+    sender.send(1).unwrap();
+    assert_eq!(receiver.recv_in_span().await.unwrap().0, 1);
+    let (sender, mut receiver) = named("jobs").spans().mpsc(4);
+    sender.send(1).await.unwrap();
+    let received = tokio::spawn(async move { receiver.recv_in_span().await.unwrap().0 });
+    assert_eq!(received.await.unwrap(), 1);
 }
 
 /// Off means off: no type of ours is between.

@@ -8,41 +8,19 @@
 use std::process::Command;
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::number_data_point;
+use ringlight::LogFormat;
 use ringlight::channel::{mpsc, oneshot};
-use ringlight::{LogFormat, Signal};
-use ringlight_testing::{Backend, Seen};
+use ringlight_testing::{Backend, Seen, int, named, points, text_of};
 use tracing::dispatcher::with_default;
 
 const LONG: Duration = Duration::from_secs(20);
 
-fn text(attributes: &[KeyValue], key: &str) -> String {
-    let found = attributes.iter().find(|attribute| attribute.key == key);
-    match found.unwrap().value.clone().unwrap().value {
-        Some(Value::StringValue(text)) => text,
-        other => panic!("{other:?}"),
-    }
-}
-
 /// Name, type and value of each point of a counter.
-fn points(seen: &Seen, name: &str) -> Vec<(String, String, i64)> {
-    let requests = seen.requests.iter().filter(|r| r.signal == Signal::Metrics);
-    let resources = requests.flat_map(|request| request.metrics().resource_metrics);
-    let scopes = resources.flat_map(|resource| resource.scope_metrics);
-    let mut metrics = scopes.flat_map(|scope| scope.metrics);
-    let metric = metrics.find(|metric| metric.name == name).unwrap();
-    let Some(Data::Sum(sum)) = metric.data else {
-        panic!("{metric:?}");
-    };
-    let points = sum.data_points.iter().map(|point| {
-        let Some(number_data_point::Value::AsInt(value)) = point.value else {
-            panic!("{point:?}");
-        };
-        let [name, kind] = ["channel.name", "channel.type"].map(|key| text(&point.attributes, key));
-        (name, kind, value)
+fn counted(seen: &Seen, name: &str) -> Vec<(String, String, i64)> {
+    let metric = named(&seen.metrics(|scope| scope == "ringlight.channel"), name);
+    let points = points(&metric).into_iter().map(|point| {
+        let of = |key| text_of(&point.attributes, key);
+        (of("channel.name"), of("channel.type"), int(&point))
     });
     points.collect()
 }
@@ -84,7 +62,7 @@ fn names_beyond_256_are_counted_together_by_type() {
     assert!(ledger.balances(), "{ledger}");
     let seen = backend.stop();
     for metric in ["channel.sent", "channel.received"] {
-        let points = points(&seen, metric);
+        let points = counted(&seen, metric);
         let count = |name: &str, kind: &str| {
             let mut found = points.iter().filter(|(n, k, _)| n == name && k == kind);
             let count = found.next().map(|(.., count)| *count);

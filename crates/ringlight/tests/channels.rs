@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::{Metric, number_data_point};
 use opentelemetry_proto::tonic::trace::v1::Span;
+use ringlight::LogFormat;
 use ringlight::channel::{RecvInSpan as _, mpsc, named, oneshot};
-use ringlight::{LogFormat, Signal};
-use ringlight_testing::{Backend, Seen};
+use ringlight_testing::{Backend, Seen, attribute, int, points, text};
 use tracing::dispatcher::with_default;
 use tracing::field::Empty;
 use tracing::info_span;
@@ -39,44 +40,18 @@ fn seen(body: impl FnOnce()) -> Seen {
     backend.stop()
 }
 
-fn metric(seen: &Seen, name: &str) -> Metric {
-    let requests = seen.requests.iter().filter(|r| r.signal == Signal::Metrics);
-    let resources = requests.flat_map(|request| request.metrics().resource_metrics);
-    let scopes = resources.flat_map(|resource| resource.scope_metrics);
-    let scopes =
-        scopes.filter(|metrics| metrics.scope.as_ref().unwrap().name == "ringlight.channel");
-    let mut metrics = scopes.flat_map(|scope| scope.metrics);
-    metrics.find(|metric| metric.name == name).unwrap()
-}
-
-fn attribute(attributes: &[KeyValue], key: &str) -> Option<Value> {
-    let found = attributes.iter().find(|attribute| attribute.key == key)?;
-    found.value.clone()?.value
-}
-
-fn text(value: &str) -> Option<Value> {
-    Some(Value::StringValue(value.to_owned()))
-}
-
 /// The values of a metric for the channel of a name, with the reason if there is one.
 fn values(metric: &Metric, channel: &str) -> Vec<(Option<Value>, i64)> {
-    let points = match metric.data.clone().unwrap() {
-        Data::Gauge(gauge) => gauge.data_points,
-        Data::Sum(sum) => {
-            assert!(sum.is_monotonic);
-            sum.data_points
-        }
-        other => panic!("{other:?}"),
-    };
+    if let Some(Data::Sum(sum)) = &metric.data {
+        assert!(sum.is_monotonic);
+    }
+    let points = points(metric);
     let of_channel =
         |attributes: &[KeyValue]| attribute(attributes, "channel.name") == text(channel);
     let points = points.iter().filter(|point| of_channel(&point.attributes));
     let values = points.map(|point| {
         let reason = attribute(&point.attributes, "channel.drop_reason");
-        match point.value {
-            Some(number_data_point::Value::AsInt(value)) => (reason, value),
-            other => panic!("{other:?}"),
-        }
+        (reason, int(point))
     });
     values.collect()
 }
@@ -103,8 +78,10 @@ fn channels_have_the_five_metrics() {
         drop(answered);
         std::mem::forget((sender, receiver));
     });
+    let metrics = seen.metrics(|scope| scope == "ringlight.channel");
+    let metric = |name: &str| ringlight_testing::named(&metrics, name);
     let all = |name: &str, channel: &str| {
-        let metric = metric(&seen, name);
+        let metric = metric(name);
         assert_eq!(metric.unit, "{message}");
         values(&metric, channel)
     };
@@ -116,7 +93,7 @@ fn channels_have_the_five_metrics() {
     assert_eq!(all("channel.queue_depth", "answers"), [(None, 0)]);
     assert_eq!(all("channel.dropped", "answers"), [(text("unread"), 1)]);
 
-    let latency = metric(&seen, "channel.backpressure_latency");
+    let latency = metric("channel.backpressure_latency");
     assert_eq!(latency.unit, "s");
     let Some(Data::Histogram(histogram)) = latency.data else {
         panic!("{latency:?}");
@@ -134,14 +111,15 @@ fn a_wait_is_told_on_the_span_it_is_in_and_in_an_event_now_and_then() {
     let seen = seen(|| {
         let (sender, mut receiver) = mpsc::named("jobs", 1);
         sender.try_send(0).unwrap();
-        info_span!("undeclared").in_scope(|| {
+        info_span!("undeclared").in_scope(|| wait_once(&sender, &mut receiver));
+        info_span!("declared", channel.fill_ratio = Empty).in_scope(|| {
             for _ in 0..3 {
                 wait_once(&sender, &mut receiver);
             }
         });
-        info_span!("declared", channel.fill_ratio = Empty).in_scope(|| {
-            wait_once(&sender, &mut receiver);
-        });
+        // So that whatever was told before is that long ago, and the last wait is told with all that were not.
+        std::thread::sleep(Duration::from_secs(1));
+        info_span!("last").in_scope(|| wait_once(&sender, &mut receiver));
         info_span!("free").in_scope(|| {
             receiver.try_recv().unwrap();
             sender.try_send(0).unwrap();
@@ -149,35 +127,44 @@ fn a_wait_is_told_on_the_span_it_is_in_and_in_an_event_now_and_then() {
     });
     let spans = seen.spans();
     let span = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
-    for name in ["undeclared", "declared"] {
+    let full = Some(Value::DoubleValue(1.0));
+    let waited_us = |name: &str| {
         let attributes = &span(name).attributes;
-        let full = Some(Value::DoubleValue(1.0));
         assert_eq!(attribute(attributes, "channel.fill_ratio"), full);
-        let waited = attribute(attributes, "channel.backpressure_latency_us");
-        assert!(matches!(waited, Some(Value::DoubleValue(_))), "{waited:?}");
-    }
+        match attribute(attributes, "channel.backpressure_latency_us") {
+            Some(Value::DoubleValue(waited)) => waited,
+            other => panic!("{other:?}"),
+        }
+    };
+    waited_us("declared");
     assert_eq!(
         attribute(&span("free").attributes, "channel.fill_ratio"),
         None
     );
 
     let events = seen.log_records();
-    let first = &events[0];
-    assert_eq!(first.span_id, span("undeclared").span_id);
-    assert_eq!(attribute(&first.attributes, "channel.name"), text("jobs"));
-    assert_eq!(
-        attribute(&first.attributes, "channel.capacity"),
-        Some(Value::IntValue(1))
-    );
-    // As many as there were seconds meanwhile.
-    let told =
-        events.iter().map(
-            |event| match attribute(&event.attributes, "channel.unreported") {
-                Some(Value::IntValue(unreported)) => unreported + 1,
-                other => panic!("{other:?}"),
-            },
-        );
-    assert!(told.sum::<i64>() <= 4);
+    let int = |event: &LogRecord, key: &str| match attribute(&event.attributes, key) {
+        Some(Value::IntValue(value)) => value,
+        other => panic!("{key}: {other:?}"),
+    };
+    for event in &events {
+        assert_eq!(attribute(&event.attributes, "channel.name"), text("jobs"));
+        assert_eq!(int(event, "channel.capacity"), 1);
+        assert_eq!(attribute(&event.attributes, "channel.fill_ratio"), full);
+    }
+    let [first, .., last] = &events[..] else {
+        panic!("{events:?}");
+    };
+    // The only wait of its span, which has the same number.
+    for (event, name) in [(first, "undeclared"), (last, "last")] {
+        assert_eq!(event.span_id, span(name).span_id);
+        let waited = int(event, "channel.backpressure_latency_us");
+        assert_eq!(waited as f64, waited_us(name));
+    }
+    assert_eq!(int(first, "channel.unreported"), 0);
+    // Those between are told one by one if the machine stood still for a second, else by the last.
+    let told = events.iter().map(|e| int(e, "channel.unreported") + 1);
+    assert_eq!(told.sum::<i64>(), 5);
 }
 
 #[test]

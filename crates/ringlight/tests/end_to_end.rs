@@ -4,14 +4,14 @@
 
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use ringlight::collector::{SpanContext, SpanTemplate};
 use ringlight::{Builder, LogFormat, Protocol, Signal, Telemetry, TraceContext};
-use ringlight_testing::Backend;
+use ringlight_testing::{Backend, attribute, text};
 use tracing::{Dispatch, error, info, info_span};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -26,17 +26,6 @@ fn builder(backend: &Backend) -> Builder {
 
 fn started(backend: &Backend) -> (Dispatch, Telemetry) {
     builder(backend).build().unwrap()
-}
-
-fn text(value: &str) -> Option<Value> {
-    Some(Value::StringValue(value.to_owned()))
-}
-
-fn attribute(attributes: &[KeyValue], key: &str) -> Option<Value> {
-    let mut found = attributes.iter().filter(|kv| kv.key == key);
-    let value = found.next()?.value.clone()?.value;
-    assert!(found.next().is_none(), "{key} is there twice");
-    value
 }
 
 /// Two spans and two events, with values of every type.

@@ -5,24 +5,11 @@ use std::time::Duration;
 
 use log::kv::{self, Source, VisitSource};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use ringlight::{LogFormat, Signal};
-use ringlight_testing::Backend;
+use ringlight_testing::{Backend, attribute, body, text_of};
 use tracing::info_span;
 
 const LONG: Duration = Duration::from_secs(20);
-
-fn text(value: Option<&Value>) -> &str {
-    match value {
-        Some(Value::StringValue(text)) => text,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn attribute<'a>(log: &'a LogRecord, key: &str) -> Option<&'a Value> {
-    let attribute = log.attributes.iter().find(|found| found.key == key)?;
-    attribute.value.as_ref()?.value.as_ref()
-}
 
 /// What logs while it is shown, with pairs and without.
 struct Noisy;
@@ -116,18 +103,24 @@ fn records_of_log_have_their_own_target_place_and_pairs() {
         &logs[0]
     };
     let log = of("shop::cart");
-    assert_eq!(
-        text(log.body.as_ref().and_then(|b| b.value.as_ref())),
-        "put in"
-    );
+    assert_eq!(body(log), "put in");
     assert_eq!(log.severity_text, "DEBUG");
     assert_eq!(log.span_id, seen.spans()[0].span_id);
-    assert_eq!(attribute(log, "count"), Some(&Value::IntValue(3)));
-    assert_eq!(attribute(log, "ratio"), Some(&Value::DoubleValue(0.5)));
-    assert_eq!(attribute(log, "is_new"), Some(&Value::BoolValue(true)));
-    assert_eq!(text(attribute(log, "user")), "ann");
-    assert!(text(attribute(log, "code.file.path")).ends_with("tests/log_crate.rs"));
-    assert!(attribute(log, "code.line.number").is_some());
+    assert_eq!(
+        attribute(&log.attributes, "count"),
+        Some(Value::IntValue(3))
+    );
+    assert_eq!(
+        attribute(&log.attributes, "ratio"),
+        Some(Value::DoubleValue(0.5))
+    );
+    assert_eq!(
+        attribute(&log.attributes, "is_new"),
+        Some(Value::BoolValue(true))
+    );
+    assert_eq!(text_of(&log.attributes, "user"), "ann");
+    assert!(text_of(&log.attributes, "code.file.path").ends_with("tests/log_crate.rs"));
+    assert!(attribute(&log.attributes, "code.line.number").is_some());
     let keys = log
         .attributes
         .iter()

@@ -16,7 +16,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use ringlight::metrics::{Instrument, Stream};
 use ringlight::{Builder, LogFormat, Signal, Telemetry, TraceContext};
-use ringlight_testing::{Backend, Reply, Seen};
+use ringlight_testing::{Backend, Reply, Seen, attribute, int, named, points};
 use tracing::dispatcher::with_default;
 use tracing::info_span;
 
@@ -32,48 +32,9 @@ fn builder(backend: &Backend, variables: &[(&str, &str)]) -> Builder {
         .metric_export_interval(Duration::from_secs(3600))
 }
 
-/// The metrics of these scopes.
-fn of_scopes(seen: &Seen, wanted: impl Fn(&str) -> bool) -> Vec<Metric> {
-    let requests = seen.requests.iter().filter(|r| r.signal == Signal::Metrics);
-    let resources = requests.flat_map(|request| request.metrics().resource_metrics);
-    let scopes = resources.flat_map(|resource| resource.scope_metrics);
-    let scopes = scopes.filter(|metrics| wanted(&metrics.scope.as_ref().unwrap().name));
-    scopes.flat_map(|scope| scope.metrics).collect()
-}
-
 /// Those that a test makes, without the ledger and the process.
 fn metrics(seen: &Seen) -> Vec<Metric> {
-    of_scopes(seen, |name| !name.starts_with("ringlight"))
-}
-
-fn named(metrics: &[Metric], name: &str) -> Metric {
-    let mut found = metrics.iter().filter(|metric| metric.name == name);
-    let metric = found.next().unwrap_or_else(|| panic!("no `{name}`"));
-    assert!(found.next().is_none(), "`{name}` is there twice");
-    metric.clone()
-}
-
-fn points(metric: &Metric) -> Vec<NumberDataPoint> {
-    match metric.data.clone().unwrap() {
-        Data::Gauge(gauge) => gauge.data_points,
-        Data::Sum(sum) => sum.data_points,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn int(point: &NumberDataPoint) -> i64 {
-    match point.value {
-        Some(number_data_point::Value::AsInt(value)) => value,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn attribute(
-    attributes: &[opentelemetry_proto::tonic::common::v1::KeyValue],
-    key: &str,
-) -> Option<Value> {
-    let attribute = attributes.iter().find(|attribute| attribute.key == key)?;
-    attribute.value.clone()?.value
+    seen.metrics(|name| !name.starts_with("ringlight"))
 }
 
 /// What arrives of the metrics that `body` makes.
@@ -91,7 +52,7 @@ fn received(
     let seen = backend.stop();
     let account = ledger.account(Signal::Metrics);
     // All but the ledger's own, with what the process uses, where that is among them.
-    let sent = of_scopes(&seen, |name| name != "ringlight");
+    let sent = seen.metrics(|name| name != "ringlight");
     let points: usize = sent.iter().map(points_count).sum();
     assert_eq!(account.exported, points as u64);
     assert_eq!(account.exported, account.submitted);
@@ -515,6 +476,50 @@ fn views_rename_and_leave_out_and_too_many_sets_are_one() {
     assert_eq!(keys, ["kept"]);
 }
 
+/// The limit that a metric has by default. What is beyond is one set, and each export that was like this is counted.
+#[test]
+fn fault_30_a_million_values_of_an_attribute_are_as_many_sets_as_there_may_be_and_one() {
+    const VALUES: i64 = 1_000_000;
+    let backend = Backend::start();
+    let (_, telemetry) = builder(&backend, &[]).build().unwrap();
+    let meter = telemetry.meter_provider().unwrap().meter("shop");
+    let orders = meter.u64_counter("orders").build();
+    for user in 0..VALUES {
+        orders.add(1, &[KeyValue::new("user", user)]);
+    }
+    for times in 0..3 {
+        telemetry.flush(LONG).unwrap();
+        let seen = backend.seen();
+        let of_shop = seen.metrics(|name| name == "shop");
+        let points = points(of_shop.last().unwrap());
+        assert_eq!(points.len(), 2001);
+        assert_eq!(points.iter().map(int).sum::<i64>(), VALUES);
+        let mut beyond = points
+            .iter()
+            .filter(|point| attribute(&point.attributes, "otel.metric.overflow").is_some());
+        assert_eq!(beyond.next().map(int), Some(VALUES - 2000));
+        assert!(beyond.next().is_none());
+        let largest = seen.requests.iter().map(|request| request.body.len()).max();
+        assert!(largest < Some(512 << 10), "{largest:?}");
+
+        // As it was before this export.
+        let counted = seen.metrics(|name| name == "ringlight.metrics");
+        assert_eq!(counted.len(), times);
+        if let Some(counted) = counted.last() {
+            assert_eq!(counted.name, "ringlight.metrics.overflow");
+            let [point] = &self::points(counted)[..] else {
+                panic!("{counted:?}");
+            };
+            assert_eq!(int(point), times as i64);
+            for (key, value) in [("metric", "orders"), ("scope", "shop")] {
+                let value = Some(Value::StringValue(value.to_owned()));
+                assert_eq!(attribute(&point.attributes, key), value);
+            }
+        }
+    }
+    telemetry.shutdown(LONG);
+}
+
 #[test]
 fn a_callback_that_panics_ends_itself_alone() {
     let metrics = received(
@@ -661,7 +666,7 @@ fn the_process_is_among_the_metrics() {
     let (_, telemetry) = builder(&backend, &[]).build().unwrap();
     telemetry.flush(LONG).unwrap();
     telemetry.shutdown(LONG);
-    let metrics = of_scopes(&backend.stop(), |name| name == "ringlight.process");
+    let metrics = backend.stop().metrics(|name| name == "ringlight.process");
     // Two exports at once share one reading, which has nothing to be compared with.
     let names: std::collections::BTreeSet<_> = metrics.iter().map(|metric| &*metric.name).collect();
     let expected = [
@@ -694,4 +699,48 @@ fn the_process_is_among_the_metrics() {
     modes.sort_unstable();
     let mode = |mode: &str| format!("{:?}", Some(Value::StringValue(mode.to_owned())));
     assert_eq!(modes, [mode("system"), mode("user")]);
+}
+
+/// Of the time between two readings, which are a second apart.
+#[cfg(all(feature = "profiling", target_os = "linux"))]
+#[test]
+fn the_second_reading_of_the_process_says_how_much_of_the_processors_it_uses() {
+    const NAME: &str = "process.cpu.utilization";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ringlight.toml");
+    std::fs::write(&file, "[telemetry]\nsystem_metrics_interval_secs = 1\n").unwrap();
+    let backend = Backend::start();
+    let builder = builder(&backend, &[]).config_file(file);
+    let (_, telemetry) = builder.build().unwrap();
+    let of_process = || backend.seen().metrics(|name| name == "ringlight.process");
+    let began = std::time::Instant::now();
+    telemetry.flush(LONG).unwrap();
+    let first = of_process();
+    assert!(first.iter().all(|metric| metric.name != NAME), "{first:?}");
+    // Busy, so that there is something to be seen.
+    while began.elapsed() < Duration::from_secs(1) {
+        std::hint::black_box(first.len());
+    }
+    telemetry.flush(LONG).unwrap();
+    let utilization = named(&of_process(), NAME);
+    telemetry.shutdown(LONG);
+    assert_eq!(utilization.unit, "1");
+    let shares: std::collections::BTreeMap<_, _> = points(&utilization)
+        .iter()
+        .map(
+            |point| match (attribute(&point.attributes, "cpu.mode"), point.value) {
+                (
+                    Some(Value::StringValue(mode)),
+                    Some(number_data_point::Value::AsDouble(share)),
+                ) => (mode, share),
+                other => panic!("{other:?}"),
+            },
+        )
+        .collect();
+    let modes: Vec<_> = shares.keys().map(String::as_str).collect();
+    assert_eq!(modes, ["system", "user"]);
+    for (mode, share) in &shares {
+        assert!((0.0..=1.0).contains(share), "{mode}: {share}");
+    }
+    assert!(shares["user"] > 0.0, "{shares:?}");
 }

@@ -18,11 +18,11 @@ use opentelemetry::{
     Array, Context, InstrumentationScope, KeyValue, StringValue, TraceFlags, Value, global,
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Received;
-use opentelemetry_proto::tonic::common::v1::{self as received, AnyValue, ArrayValue};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue};
 use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span};
 use ringlight::otel::SpanExt as _;
 use ringlight::{LogFormat, Telemetry, TraceContext};
-use ringlight_testing::Backend;
+use ringlight_testing::{Backend, attribute, text};
 use tracing::{Instrument as _, info, info_span};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -337,17 +337,6 @@ fn array(values: impl IntoIterator<Item = Received>) -> Received {
     Received::ArrayValue(ArrayValue {
         values: values.into_iter().map(value).collect(),
     })
-}
-
-fn attribute(attributes: &[received::KeyValue], key: &str) -> Option<Received> {
-    let mut found = attributes.iter().filter(|kv| kv.key == key);
-    let value = found.next()?.value.clone()?.value;
-    assert!(found.next().is_none(), "{key} is there twice");
-    value
-}
-
-fn text(text: &str) -> Option<Received> {
-    Some(Received::StringValue(text.to_owned()))
 }
 
 #[test]

@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex};
 
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::trace::{
     Event, Link, Span as _, SpanContext, Status, TraceContextExt as _, TraceState, Tracer as _,
 };
 use opentelemetry::{Context, KeyValue, StringValue, TraceFlags};
-use ringlight::otel::{Propagator, SpanExt as _, Tracer};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value};
+use ringlight::otel::{Propagator, SpanExt as _, Tracer, TracerProvider};
 use ringlight::{LogFormat, RecordSink};
 use ringlight_collector::record::Record;
 use ringlight_model::CallsiteRegistry;
@@ -346,4 +348,98 @@ fn fault_37_thousands_of_members_in_a_request_are_bounded() {
     let context = Propagator::current().extract_with_context(&Context::new(), &headers);
     let state = context.span().span_context().trace_state().header();
     assert_eq!(state, members(32).join(","));
+}
+
+/// By the limits that hold where none are set.
+#[test]
+fn fault_30_megabytes_of_text_and_thousands_of_attributes_are_cut() {
+    const TEXT_MAX: usize = 32_768;
+    let text = "x".repeat(10 << 20);
+    let backend = Backend::start();
+    let builder = ringlight::builder()
+        .environment([("", ""); 0])
+        .otlp_endpoint(backend.url())
+        .log_format(LogFormat::Off);
+    let (dispatch, telemetry) = builder.build().unwrap();
+    let tracer = TracerProvider::of(&dispatch).unwrap().tracer("tested");
+    with_default(&dispatch, || {
+        info_span!("field", text);
+        info_span!("set").set_attribute("text", text.clone());
+        tracer
+            .start("api")
+            .set_attribute(KeyValue::new("text", text.clone()));
+        info!(text, "log");
+        info_span!("name", otel.name = text);
+        info!("{text}");
+
+        let many = info_span!("many set");
+        let mut many_of_api = tracer.start("many of api");
+        for n in 0..10_000 {
+            many.set_attribute(format!("k{n}"), n);
+            many_of_api.set_attribute(KeyValue::new(format!("k{n}"), n));
+        }
+        let attributes = (0..10_000).map(|n| KeyValue::new(format!("k{n}"), n));
+        drop(
+            tracer
+                .span_builder("many at once")
+                .with_attributes(attributes)
+                .start(&tracer),
+        );
+    });
+    let ledger = telemetry.shutdown(received::LONG);
+    assert!(ledger.balances(), "{ledger}");
+    let seen = backend.stop();
+    seen.assert_agrees_with(&ledger);
+
+    let spans = seen.spans();
+    let span = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+    let is_cut = |text: &str| {
+        assert!(
+            text.ends_with('\u{2026}') && text.len() > TEXT_MAX / 2,
+            "{}",
+            text.len()
+        );
+        assert!(
+            text.len() <= TEXT_MAX + '\u{2026}'.len_utf8(),
+            "{}",
+            text.len()
+        );
+    };
+    let is_value_cut = |value: Option<&AnyValue>| match value.and_then(|any| any.value.as_ref()) {
+        Some(Value::StringValue(text)) => is_cut(text),
+        other => panic!("{other:?}"),
+    };
+    for name in ["field", "set", "api"] {
+        let mut attributes = span(name).attributes.iter();
+        let attribute = attributes
+            .find(|attribute| attribute.key == "text")
+            .unwrap();
+        is_value_cut(attribute.value.as_ref());
+    }
+    is_cut(
+        &spans
+            .iter()
+            .find(|span| span.name.starts_with('x'))
+            .unwrap()
+            .name,
+    );
+    let logs = seen.log_records();
+    assert_eq!(logs.len(), 2);
+    is_value_cut(
+        logs[0]
+            .attributes
+            .iter()
+            .find(|a| a.key == "text")
+            .unwrap()
+            .value
+            .as_ref(),
+    );
+    is_value_cut(logs[1].body.as_ref());
+    for name in ["many set", "many of api", "many at once"] {
+        let span = span(name);
+        assert_eq!(span.attributes.len(), 128, "{name}");
+        assert_eq!(span.dropped_attributes_count, 10_000 - 128, "{name}");
+    }
+    let bytes: usize = seen.requests.iter().map(|request| request.body.len()).sum();
+    assert!(bytes < 512 << 10, "{bytes}");
 }

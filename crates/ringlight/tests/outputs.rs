@@ -6,12 +6,10 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use ringlight::{Builder, Output, OverflowPolicy, Signal, Telemetry};
-use ringlight_testing::Backend;
+use ringlight_testing::{Backend, body};
 use tracing::{Dispatch, debug, debug_span, error, info, info_span, warn};
 use tracing_subscriber::layer::{Identity, SubscriberExt as _};
 
@@ -65,13 +63,6 @@ const MODES: [Start; 3] = [
         (Dispatch::new(stack), telemetry)
     },
 ];
-
-fn body(log: &LogRecord) -> &str {
-    match log.body.as_ref().and_then(|body| body.value.as_ref()) {
-        Some(Value::StringValue(text)) => text,
-        other => panic!("{other:?}"),
-    }
-}
 
 fn span<'a>(spans: &'a [Span], name: &str) -> &'a Span {
     spans.iter().find(|span| span.name == name).unwrap()

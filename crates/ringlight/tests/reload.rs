@@ -128,30 +128,6 @@ fn a_file_that_is_not_watched_is_read_again_when_somebody_asks() {
     assert_eq!(reloaded.held, ["redact"]);
 }
 
-/// As the guide has it.
-#[test]
-fn a_program_reads_its_file_again_at_a_signal() {
-    use signal_hook::consts::SIGHUP;
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("shop.toml");
-    std::fs::write(&file, "[telemetry]\nfilter = \"info\"\n").unwrap();
-    let started = started(&file, false);
-    let mut signals = signal_hook::iterator::Signals::new([SIGHUP]).unwrap();
-    let controls = started.telemetry.controls();
-    let (tell, told) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        for _ in signals.forever() {
-            tell.send(controls.reload()).unwrap();
-        }
-    });
-    std::fs::write(&file, "[telemetry]\nfilter = \"debug\"\n").unwrap();
-    assert!(!started.lines().contains("looked closely"));
-    signal_hook::low_level::raise(SIGHUP).unwrap();
-    let reloaded = told.recv_timeout(LONG).unwrap().unwrap();
-    assert_eq!(reloaded.in_effect, ["filter"]);
-    assert!(started.lines().contains("looked closely"));
-}
-
 /// The threads that watch a file. Of their names the system keeps fifteen letters.
 #[cfg(target_os = "linux")]
 fn watching_threads() -> usize {

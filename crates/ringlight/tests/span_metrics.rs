@@ -14,8 +14,7 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{
-    ExponentialHistogramDataPoint, Metric, NumberDataPoint, ScopeMetrics, exemplar,
-    number_data_point,
+    ExponentialHistogramDataPoint, ScopeMetrics, exemplar,
 };
 use ringlight::collector::SpanTemplate;
 use ringlight::{
@@ -23,7 +22,7 @@ use ringlight::{
     TraceContext,
 };
 use ringlight_model::LedgerSnapshot;
-use ringlight_testing::{Backend, Seen};
+use ringlight_testing::{Backend, Seen, int, named};
 use tracing::dispatcher::with_default;
 use tracing::{info_span, trace_span};
 
@@ -59,22 +58,6 @@ fn received(
     (backend.stop(), ledger)
 }
 
-/// What the scope of span metrics was in each request that has it.
-fn scopes(seen: &Seen, name: &str) -> Vec<ScopeMetrics> {
-    let requests = seen.requests.iter().filter(|r| r.signal == Signal::Metrics);
-    let resources = requests.flat_map(|request| request.metrics().resource_metrics);
-    let scopes = resources.flat_map(|resource| resource.scope_metrics);
-    let scopes = scopes.filter(|metrics| metrics.scope.as_ref().unwrap().name == name);
-    scopes.collect()
-}
-
-fn named<'a>(scope: &'a ScopeMetrics, name: &str) -> &'a Metric {
-    let mut found = scope.metrics.iter().filter(|metric| metric.name == name);
-    let metric = found.next().unwrap_or_else(|| panic!("no `{name}`"));
-    assert!(found.next().is_none(), "`{name}` is there twice");
-    metric
-}
-
 /// Attributes as one text.
 fn text(attributes: &[KeyValue]) -> String {
     let value = |one: &KeyValue| match one.value.clone().unwrap().value.unwrap() {
@@ -87,16 +70,9 @@ fn text(attributes: &[KeyValue]) -> String {
     texts.collect::<Vec<_>>().join(" ")
 }
 
-fn int(point: &NumberDataPoint) -> i64 {
-    match point.value {
-        Some(number_data_point::Value::AsInt(value)) => value,
-        other => panic!("{other:?}"),
-    }
-}
-
 /// How many spans there were of each set.
 fn calls(scope: &ScopeMetrics) -> BTreeMap<String, i64> {
-    let Some(Data::Sum(sum)) = &named(scope, CALLS).data else {
+    let Some(Data::Sum(sum)) = named(&scope.metrics, CALLS).data else {
         panic!("no sum");
     };
     assert!(sum.is_monotonic);
@@ -108,7 +84,7 @@ fn calls(scope: &ScopeMetrics) -> BTreeMap<String, i64> {
 
 /// The distribution of each set.
 fn histograms(scope: &ScopeMetrics, name: &str) -> BTreeMap<String, ExponentialHistogramDataPoint> {
-    let metric = named(scope, name);
+    let metric = named(&scope.metrics, name);
     assert_eq!(metric.unit, "ns");
     let Some(Data::ExponentialHistogram(histogram)) = metric.data.clone() else {
         panic!("no exponential histogram");
@@ -126,7 +102,7 @@ fn internal(name: &str) -> String {
 
 /// The one request there is.
 fn one(seen: &Seen) -> ScopeMetrics {
-    let [scope] = &scopes(seen, "ringlight.spans")[..] else {
+    let [scope] = &seen.scopes(|name| name == "ringlight.spans")[..] else {
         panic!("not one");
     };
     scope.clone()
@@ -185,6 +161,39 @@ fn durations_are_within_five_percent_of_manual_timing() {
         .sum();
     assert!((by_buckets / sum - 1.0).abs() < 0.05, "{by_buckets} {sum}");
     assert_eq!(durations[&internal("part")].count, parts);
+}
+
+/// A span is measured by the times that it has anyway.
+#[test]
+fn spans_that_are_measured_read_the_clock_no_more_often() {
+    let readings = |measured: bool| {
+        let clock = Clock::manual(ManualTime::default());
+        let before = ManualTime::readings_here();
+        let mut during = 0;
+        let (seen, _) = received(
+            &[],
+            |builder| builder.clock(clock).span_metrics(measured),
+            |_| {
+                // Where a thread begins to record, it reads more.
+                drop(info_span!("first"));
+                let before = ManualTime::readings_here();
+                for _ in 0..100 {
+                    let span = info_span!("request", otel.status_code = "error");
+                    span.in_scope(|| info_span!("step").in_scope(|| tracing::info!("done")));
+                }
+                during = ManualTime::readings_here() - before;
+            },
+        );
+        assert_eq!(
+            seen.scopes(|name| name == "ringlight.spans").is_empty(),
+            !measured
+        );
+        (during, ManualTime::readings_here() - before)
+    };
+    let (during, all) = readings(true);
+    // Two for each span, one for each event.
+    assert_eq!(during, 100 * (2 * 2 + 1));
+    assert_eq!((during, all), readings(false));
 }
 
 #[test]
@@ -297,14 +306,14 @@ fn a_flush_has_every_span_that_has_ended_and_deltas_are_those_since_the_last_tim
                 work(50);
             },
         );
-        let scopes = scopes(&seen, "ringlight.spans");
+        let scopes = seen.scopes(|name| name == "ringlight.spans");
         let [first, last] = &scopes[..] else {
             panic!("{} requests", scopes.len());
         };
         let counts = [first, last].map(|scope| calls(scope)[&internal("work")]);
         assert_eq!(counts, expected);
         let points = [first, last].map(|scope| {
-            let Some(Data::Sum(sum)) = &named(scope, CALLS).data else {
+            let Some(Data::Sum(sum)) = named(&scope.metrics, CALLS).data else {
                 panic!("no sum");
             };
             assert_eq!(sum.aggregation_temporality, number);
@@ -352,7 +361,7 @@ fn what_the_tail_sampler_leaves_out_is_counted_once_as_all_is_and_the_ledger_is_
     ];
     assert_eq!(calls(&scope), BTreeMap::from(expected));
     let (seen, without) = run(false);
-    assert!(scopes(&seen, "ringlight.spans").is_empty());
+    assert!(seen.scopes(|name| name == "ringlight.spans").is_empty());
     for signal in [Signal::Traces, Signal::Logs] {
         assert_eq!(ledger.account(signal), without.account(signal));
     }
@@ -430,7 +439,10 @@ fn what_is_measured_by_hand_stays_beside_them() {
                 .in_scope(|| duration.record(7.0, &[]));
         },
     );
-    let Some(Data::Histogram(by_hand)) = scopes(&seen, "by hand")[0].metrics[0].data.clone() else {
+    let Some(Data::Histogram(by_hand)) = seen.scopes(|name| name == "by hand")[0].metrics[0]
+        .data
+        .clone()
+    else {
         panic!("no histogram");
     };
     assert_eq!(by_hand.data_points[0].sum, Some(7.0));

@@ -10,6 +10,7 @@
 mod child;
 mod packets;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -198,11 +199,13 @@ fn a_future_is_its_polls_and_a_life_of_its_own() {
         });
     });
     let polls = of(&events, "X", "job");
-    // Dropping the future enters its span once more.
     assert!(polls.len() >= 4, "{events:#?}");
     let (begin, end) = (one(&events, "b", "job"), one(&events, "e", "job"));
     assert_eq!(begin["args"]["id"], 5);
-    assert_eq!((&begin["id"], &begin["cat"]), (&end["id"], &end["cat"]));
+    // Viewers draw those of a process with it, and others apart.
+    let id = &begin["id2"]["local"];
+    assert!(id.is_string() && begin.get("id").is_none());
+    assert_eq!((id, &begin["cat"]), (&end["id2"]["local"], &end["cat"]));
     for poll in &polls {
         let (start, finish) = time(poll);
         assert!(time(begin).0 <= start + 0.001 && finish <= time(end).0 + 0.001);
@@ -220,7 +223,7 @@ fn a_future_is_its_polls_and_a_life_of_its_own() {
     }
     // The polls are shown to follow each other.
     let chain: Vec<_> = (events.iter())
-        .filter(|event| event["name"] == "follows" && event["id"] == begin["id"])
+        .filter(|event| event["name"] == "follows" && event["id"] == *id)
         .map(|event| event["ph"].as_str().unwrap())
         .collect();
     assert_eq!(chain.first(), Some(&"s"));
@@ -595,12 +598,17 @@ fn after_kill_9_a_file_has_all_but_the_last_moment() {
 
 #[test]
 fn after_kill_9_all_whole_packets_of_a_file_can_be_read() {
-    // `TracePacket`, `TrackEvent`, `TrackDescriptor` and `ThreadDescriptor`.
+    // `TracePacket`, `TrackEvent`, `InternedData`, `EventName`, `TrackDescriptor` and `ThreadDescriptor`.
     const TRACK_EVENT: u64 = 11;
+    const INTERNED_DATA: u64 = 12;
     const TRACK_DESCRIPTOR: u64 = 60;
     const TYPE: u64 = 9;
+    const NAME_IID: u64 = 10;
     const TRACK: u64 = 11;
     const NAME: u64 = 23;
+    const EVENT_NAMES: u64 = 2;
+    const IID: u64 = 1;
+    const TEXT: u64 = 2;
     const UUID: u64 = 1;
     const THREAD: u64 = 4;
     const THREAD_NAME: u64 = 5;
@@ -609,12 +617,26 @@ fn after_kill_9_all_whole_packets_of_a_file_can_be_read() {
     const INSTANT: u64 = 3;
 
     let tracks_of = |file: &[u8], kind: u64, name: Option<&str>| -> Vec<u64> {
-        let packets = packets(file).into_iter();
-        let events = packets.filter_map(|packet| packet.message(TRACK_EVENT));
-        let found = events.filter(|event| {
-            event.whole(TYPE) == Some(kind) && (name.is_none() || event.text(NAME) == name)
-        });
-        found.map(|event| event.whole(TRACK).unwrap()).collect()
+        let mut names = HashMap::new();
+        let mut tracks = Vec::new();
+        for packet in packets(file) {
+            let interned = packet.message(INTERNED_DATA);
+            let said = (interned.iter()).flat_map(|data| data.messages(EVENT_NAMES));
+            names.extend(said.map(|name| {
+                let text = name.text(TEXT).unwrap();
+                (name.whole(IID).unwrap(), text.to_owned())
+            }));
+            let Some(event) = packet.message(TRACK_EVENT) else {
+                continue;
+            };
+            // What an event refers to stands before it.
+            let known = event.whole(NAME_IID).map(|iid| names[&iid].as_str());
+            let own = known.or_else(|| event.text(NAME));
+            if event.whole(TYPE) == Some(kind) && (name.is_none() || own == name) {
+                tracks.push(event.whole(TRACK).unwrap());
+            }
+        }
+        tracks
     };
     let has_span = |file: &[u8]| !tracks_of(file, SLICE_BEGIN, Some("ending")).is_empty();
     let file = file_after_kill_9("perfetto", has_span);

@@ -13,8 +13,8 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use ringlight::collector::CallsiteRegistry;
 use ringlight::collector::record::{Item, KeyRef, Record, ValueRef};
-use ringlight::{Builder, LogFormat, RecordSink, Signal, Telemetry};
-use ringlight_testing::{Backend, Seen};
+use ringlight::{Builder, LogFormat, RecordSink, Telemetry};
+use ringlight_testing::{Backend, Seen, attribute, text};
 use tokio::runtime::{Builder as Runtimes, Runtime};
 use tracing::dispatcher::with_default;
 use tracing::{Dispatch, Instrument as _, info_span};
@@ -351,30 +351,16 @@ fn the_runtime_it_starts_in_is_watched_unless_told_otherwise() {
 /// Points of the metrics of runtimes: by name, the attributes of each point.
 fn points(seen: &Seen) -> BTreeMap<String, Vec<Vec<KeyValue>>> {
     let mut points = BTreeMap::<_, Vec<_>>::new();
-    let requests = seen.requests.iter().filter(|r| r.signal == Signal::Metrics);
-    let resources = requests.flat_map(|request| request.metrics().resource_metrics);
-    for scope in resources.flat_map(|resource| resource.scope_metrics) {
-        if scope.scope.unwrap().name != "ringlight.runtime" {
-            continue;
-        }
-        for metric in scope.metrics {
-            let of: Vec<_> = match metric.data.unwrap() {
-                Data::Gauge(data) => data.data_points.into_iter().map(|p| p.attributes).collect(),
-                Data::Sum(data) => data.data_points.into_iter().map(|p| p.attributes).collect(),
-                Data::Histogram(data) => {
-                    data.data_points.into_iter().map(|p| p.attributes).collect()
-                }
-                other => panic!("{other:?}"),
-            };
-            points.entry(metric.name).or_default().extend(of);
-        }
+    for metric in seen.metrics(|scope| scope == "ringlight.runtime") {
+        let of: Vec<_> = match metric.data.unwrap() {
+            Data::Gauge(data) => data.data_points.into_iter().map(|p| p.attributes).collect(),
+            Data::Sum(data) => data.data_points.into_iter().map(|p| p.attributes).collect(),
+            Data::Histogram(data) => data.data_points.into_iter().map(|p| p.attributes).collect(),
+            other => panic!("{other:?}"),
+        };
+        points.entry(metric.name).or_default().extend(of);
     }
     points
-}
-
-fn value(attributes: &[KeyValue], key: &str) -> Option<Value> {
-    let found = attributes.iter().find(|attribute| attribute.key == key)?;
-    found.value.clone()?.value
 }
 
 #[test]
@@ -410,7 +396,7 @@ fn runtimes_are_measured_and_told_apart() {
     let runtimes = |name: &str| -> BTreeSet<_> {
         let of = points[name].iter();
         of.map(|at| {
-            let Some(Value::StringValue(id)) = value(at, "tokio.runtime.id") else {
+            let Some(Value::StringValue(id)) = attribute(at, "tokio.runtime.id") else {
                 panic!("{at:?}");
             };
             id
@@ -432,8 +418,8 @@ fn runtimes_are_measured_and_told_apart() {
                 format!(
                     "{:?}",
                     (
-                        value(at, "tokio.runtime.id"),
-                        value(at, "tokio.worker.index")
+                        attribute(at, "tokio.runtime.id"),
+                        attribute(at, "tokio.worker.index")
                     )
                 )
             })
@@ -441,10 +427,9 @@ fn runtimes_are_measured_and_told_apart() {
         assert_eq!(workers.len(), 3, "{name}: {workers:?}");
     }
     for name in ["tokio.worker.blocked", "tokio.worker.blocked_duration"] {
-        let text = |text: &str| Some(Value::StringValue(text.to_owned()));
         let found = points[name].iter().any(|at| {
-            value(at, "span.name") == text("blocking")
-                && value(at, "tokio.runtime.name") == text("jobs")
+            attribute(at, "span.name") == text("blocking")
+                && attribute(at, "tokio.runtime.name") == text("jobs")
         });
         assert!(found, "{name}: {:?}", points[name]);
     }

@@ -118,13 +118,14 @@ impl StreamedAnswer {
 }
 
 impl LlmClient {
-    /// As [`Self::chat`], and sends the text of the answer to `tokens` as it comes.
+    /// As [`Self::chat`], and sends the text of the answer to `tokens` as it comes. What was said is in no span.
     ///
     /// # Errors
     /// No answer, after the last attempt, or one that broke off.
     #[ringlight::instrument(
         name = "llm.chat_stream",
-        skip_all,
+        skip(self, tools, tokens),
+        redact(messages),
         fields(
             gen_ai.operation.name = "chat",
             gen_ai.provider.name = self.provider.as_str(),

@@ -28,19 +28,23 @@ pub(super) fn run(
     let text = std::fs::read_to_string(&file).map_err(|error| cannot("read", &file, &error))?;
     let new = rewrite(&file, &text)
         .map_err(|error| CliError::new(Exit::Failure, format!("{}: {error}", file.display())))?;
-    if new.changes.is_empty() {
-        return print(&format!(
-            "{}: nothing to do, it has no sections of earlier versions\n",
-            file.display()
-        ));
-    }
     let changes = new.changes.iter();
     let changes: String = changes
         .map(|change| format!("{}: {change}\n", file.display()))
         .collect();
+    let told = match new.changes.is_empty() {
+        true => format!(
+            "{}: nothing to do, it has no sections of earlier versions\n",
+            file.display()
+        ),
+        false => changes,
+    };
     if is_dry {
-        console.line(changes.trim_end());
+        console.line(told.trim_end());
         return print(&new.text);
+    }
+    if new.changes.is_empty() {
+        return print(&told);
     }
     let replacement =
         Replacement::beside(&file).map_err(|error| cannot("write beside", &file, &error))?;
@@ -55,7 +59,7 @@ pub(super) fn run(
     replacement
         .take_place()
         .map_err(|error| cannot("replace", &file, &error))?;
-    print(&changes)
+    print(&told)
 }
 
 /// What a file comes to, without variables.

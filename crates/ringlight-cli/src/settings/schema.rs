@@ -70,6 +70,8 @@ fn of_shape(shape: Shape) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use toml_edit::{Document, Item, Value as Toml};
+
     use super::*;
 
     #[test]
@@ -86,72 +88,129 @@ mod tests {
         );
     }
 
-    #[test]
-    fn the_schema_and_the_reader_agree() {
-        let validator = jsonschema::validator_for(&schema()).unwrap();
-        let check = |line: &str, document: Value, expected: bool| {
+    /// Whether settings are right, asked of both.
+    struct Both(jsonschema::Validator);
+
+    impl Both {
+        fn new() -> Self {
+            Self(jsonschema::validator_for(&schema()).unwrap())
+        }
+
+        #[track_caller]
+        fn check(&self, file: &str, expected: bool) {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("ringlight.toml");
-            std::fs::write(&path, format!("[telemetry]\n{line}\n")).unwrap();
+            std::fs::write(&path, file).unwrap();
             let builder = ringlight::builder().environment([("", ""); 0]);
             let read = builder.config_file(path).effective_settings();
-            assert_eq!(read.is_ok(), expected, "{line}: {read:?}");
-            let valid = validator.is_valid(&json!({ "telemetry": document }));
-            assert_eq!(valid, expected, "{document}");
-        };
-        check("enabled = true", json!({"enabled": true}), true);
-        check("enabled = 1", json!({"enabled": 1}), false);
-        check("sample_rate = 1", json!({"sample_rate": 1}), true);
-        check("sample_rate = 1.1", json!({"sample_rate": 1.1}), false);
-        check("service_name = \"a\"", json!({"service_name": "a"}), true);
-        check("service_name = \" \"", json!({"service_name": " "}), false);
-        check("servicename = \"a\"", json!({"servicename": "a"}), false);
-        check("batch_delay = \"2s\"", json!({"batch_delay": "2s"}), true);
-        check("batch_delay = \"2\"", json!({"batch_delay": "2"}), false);
-        check(
-            "batch_records_max = 0",
-            json!({"batch_records_max": 0}),
-            false,
-        );
-        check(
-            "overhead_budget = \"2%\"",
-            json!({"overhead_budget": "2%"}),
-            true,
-        );
-        check(
-            "overhead_budget = \"2\"",
-            json!({"overhead_budget": "2"}),
-            false,
-        );
-        check(
-            "spool_mode = \"never\"",
-            json!({"spool_mode": "never"}),
-            false,
-        );
-        check(
-            "propagators = [\"b3\"]",
-            json!({"propagators": ["b3"]}),
-            true,
-        );
-        check(
-            "propagators = [\"b4\"]",
-            json!({"propagators": ["b4"]}),
-            false,
-        );
-        check("redact_keys = [\"a\"]", json!({"redact_keys": ["a"]}), true);
-        check("redact_keys = [1]", json!({"redact_keys": [1]}), false);
-        for (address, expected) in [
-            ("http://h:4317", true),
-            ("https://h/x?y", true),
-            ("h:4317", false),
-            ("https://a:b@h", false),
-        ] {
-            let line = format!("otlp_endpoint = \"{address}\"");
-            check(&line, json!({ "otlp_endpoint": address }), expected);
+            assert_eq!(read.is_ok(), expected, "{file}: {read:?}");
+            let document = json_of(Document::parse(file).unwrap().as_item());
+            let error = self.0.validate(&document).err();
+            assert_eq!(error.is_none(), expected, "{file}: {error:?}");
         }
-        let table = json!({"resource_attributes": {"a": 1, "b": "c"}});
-        check("resource_attributes = { a = 1, b = \"c\" }", table, true);
-        let nested = json!({"resource_attributes": {"a": {"b": "c"}}});
-        check("resource_attributes = { a = { b = \"c\" } }", nested, false);
+
+        #[track_caller]
+        fn check_line(&self, line: &str, expected: bool) {
+            self.check(&format!("[telemetry]\n{line}\n"), expected);
+        }
+    }
+
+    /// TOML as an editor that has a JSON Schema for it sees it.
+    fn json_of(item: &Item) -> Value {
+        if let Some(table) = item.as_table_like() {
+            let members = table.iter();
+            return members
+                .map(|(key, item)| (key.to_owned(), json_of(item)))
+                .collect();
+        }
+        match item.as_value().unwrap() {
+            Toml::String(text) => text.value().as_str().into(),
+            Toml::Integer(number) => (*number.value()).into(),
+            Toml::Float(number) => (*number.value()).into(),
+            Toml::Boolean(truth) => (*truth.value()).into(),
+            Toml::Array(items) => items
+                .iter()
+                .map(|value| json_of(&Item::Value(value.clone())))
+                .collect(),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn the_schema_takes_every_setting_that_the_reader_takes() {
+        let everything = include_str!("../../../ringlight/src/config/file/tests/everything.toml");
+        let both = Both::new();
+        both.check(everything, true);
+        for key in [
+            "otlp_headers_age_file",
+            "otlp_headers_age_identity_file",
+            "otlp_headers_vault_key",
+        ] {
+            both.check_line(&format!("{key} = \"a\""), true);
+        }
+    }
+
+    /// What is not of a shape, in ways that a schema can tell.
+    fn not_of(shape: Shape) -> Vec<String> {
+        let texts = |texts: &[&str]| texts.iter().map(|text| format!("\"{text}\"")).collect();
+        let mut wrong: Vec<String> = match shape {
+            Shape::Truth => vec!["\"true\"".to_owned(), "1".to_owned()],
+            Shape::Text | Shape::Path | Shape::Directives => {
+                vec!["\" \"".to_owned(), "1".to_owned()]
+            }
+            Shape::Url => texts(&["h:4317", "https://a:b@h"]),
+            Shape::Word(_) => texts(&["no such word"]),
+            Shape::Words([]) => vec!["[\" \"]".to_owned(), "[1]".to_owned()],
+            Shape::Words(_) => vec!["[\"no such word\"]".to_owned()],
+            Shape::Whole(least, most) => {
+                let below = least.checked_sub(1).map(|number| number.to_string());
+                let around = [below, Some((most + 1).to_string()), Some("1.5".to_owned())];
+                around.into_iter().flatten().collect()
+            }
+            Shape::Ratio => vec!["1.1".to_owned(), "-0.1".to_owned()],
+            Shape::Time(..) => texts(&["2", "soon", "2 weeks"]),
+            Shape::Size(_) => texts(&["large", "1XB"]),
+            Shape::Percentage => texts(&["2", "%"]),
+            Shape::Table => texts(&["a=b"]),
+            other => panic!("{other:?} is not known here"),
+        };
+        // Of no shape.
+        wrong.push("{ a = [] }".to_owned());
+        wrong
+    }
+
+    #[test]
+    fn what_is_of_another_shape_is_refused_by_the_schema_and_the_reader() {
+        let both = Both::new();
+        for setting in SETTINGS {
+            for wrong in not_of(setting.shape) {
+                both.check_line(&format!("{} = {wrong}", setting.key), false);
+            }
+        }
+    }
+
+    #[test]
+    fn the_schema_and_the_reader_agree() {
+        let both = Both::new();
+        for line in [
+            "enabled = true",
+            "sample_rate = 1",
+            "service_name = \"a\"",
+            "batch_delay = \"2s\"",
+            "overhead_budget = \"2%\"",
+            "propagators = [\"b3\"]",
+            "redact_keys = [\"a\"]",
+            "otlp_endpoint = \"http://h:4317\"",
+            "otlp_endpoint = \"https://h/x?y\"",
+            "resource_attributes = { a = 1, b = \"c\" }",
+        ] {
+            both.check_line(line, true);
+        }
+        for line in [
+            "servicename = \"a\"",
+            "resource_attributes = { a = { b = \"c\" } }",
+        ] {
+            both.check_line(line, false);
+        }
     }
 }

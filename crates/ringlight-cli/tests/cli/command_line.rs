@@ -63,6 +63,28 @@ fn help_is_data_with_an_example_and_the_exit_codes() {
     assert_eq!(run(&[]).status.code(), Some(2));
 }
 
+/// Adds what `--help` says of a command, and then of those below it.
+fn add_to_reference(command: &str, reference: &mut String) {
+    let args = command.split_whitespace().chain(["--help"]);
+    let help = text(&run(&args.collect::<Vec<_>>()).stdout);
+    let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+    reference.push_str(&format!(
+        "\n## `{}`\n\n```text\n{}\n```\n",
+        format!("ringlight {command}").trim_end(),
+        help.join("\n").trim_end()
+    ));
+    let below = help.iter().skip_while(|line| **line != "Commands:").skip(1);
+    let below = below.take_while(|line| !line.is_empty());
+    // What a name stands for goes on in lines that begin further in.
+    let names = below.filter_map(|line| {
+        line.strip_prefix("  ")
+            .filter(|line| !line.starts_with(' '))
+    });
+    for name in names.filter_map(|line| line.split_whitespace().next()) {
+        add_to_reference(format!("{command} {name}").trim_start(), reference);
+    }
+}
+
 /// The reference is what `--help` says, word for word.
 #[test]
 fn the_reference_is_what_help_says() {
@@ -73,27 +95,7 @@ fn the_reference_is_what_help_says() {
          writes it\nanew. Data goes to standard output, everything else to standard error; an error \
          is one line and a\n`hint:` line.\n",
     );
-    for command in [
-        "",
-        "up",
-        "demo",
-        "check",
-        "config",
-        "config show",
-        "config check",
-        "config schema",
-        "completions",
-    ] {
-        let mut args: Vec<&str> = command.split_whitespace().collect();
-        args.push("--help");
-        let help = text(&run(&args).stdout);
-        let help: Vec<&str> = help.lines().map(str::trim_end).collect();
-        reference.push_str(&format!(
-            "\n## `{}`\n\n```text\n{}\n```\n",
-            format!("ringlight {command}").trim_end(),
-            help.join("\n").trim_end()
-        ));
-    }
+    add_to_reference("", &mut reference);
     if std::env::var_os("RINGLIGHT_UPDATE").is_some() {
         std::fs::write(path, &reference).unwrap();
     }

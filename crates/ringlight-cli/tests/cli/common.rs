@@ -1,7 +1,7 @@
 //! Running the real binary, and talking to it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Once};
@@ -197,6 +197,12 @@ pub(crate) fn request(
         .and_then(|code| code.parse().ok())
         .ok_or_else(broken)?;
     Ok((status, answer[end + 4..].to_vec()))
+}
+
+/// A port that nobody has at present.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {

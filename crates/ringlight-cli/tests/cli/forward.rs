@@ -11,8 +11,8 @@ use ringlight_otlp::json;
 use serde_json::Value as Json;
 
 use crate::common::{
-    Backend, FREE_PORTS, PATIENCE, gzip, request, ringlight, send_trace, spans_of, text, until,
-    wait,
+    Backend, FREE_PORTS, PATIENCE, free_port, gzip, request, ringlight, send_trace, spans_of, text,
+    until, wait,
 };
 use crate::open_spans::telemetry;
 
@@ -27,11 +27,6 @@ fn behind(data_dir: &Path, port: u16) -> Backend {
     let port = port.to_string();
     let flags = ["--grpc-port", "0", "--ui-port", "0", "--http-port", &port];
     Backend::start(data_dir, &flags)
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 fn url(address: SocketAddr) -> String {

@@ -303,11 +303,12 @@ fn an_old_file_is_rewritten_in_its_place_and_the_changes_are_told() {
     let (_, stderr) = ended(&run(&["check"]), 0);
     assert_eq!(stderr, "");
 
-    let (stdout, _) = ended(&run(&["migrate", "ringlight.toml"]), 0);
-    assert_eq!(
-        stdout,
-        "ringlight.toml: nothing to do, it has no sections of earlier versions\n"
-    );
+    let nothing = "ringlight.toml: nothing to do, it has no sections of earlier versions\n";
+    let (stdout, stderr) = ended(&run(&["migrate", "ringlight.toml"]), 0);
+    assert_eq!((stdout.as_str(), stderr.as_str()), (nothing, ""));
+    // What is printed is the text also where that is the old one.
+    let (stdout, stderr) = ended(&run(&["migrate", "--dry-run"]), 0);
+    assert_eq!((stdout.as_str(), stderr.as_str()), (expected, nothing));
 }
 
 #[test]

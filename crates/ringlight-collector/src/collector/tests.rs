@@ -219,6 +219,13 @@ fn record(producer: &mut RingProducer) {
     push(producer, Signal::Traces, header.to_words());
 }
 
+/// A span that ends before it begins.
+fn record_backwards(producer: &mut RingProducer) {
+    let mut header = SpanHeader::new(CallsiteId::new(0), TraceId::new(1), SpanId::new(2));
+    (header.start_unix_nano, header.end_unix_nano) = (1_000, 999);
+    push(producer, Signal::Traces, header.to_words());
+}
+
 /// A span of a trace that nothing else belongs to, its local root or a child.
 fn record_span(producer: &mut RingProducer, number: u64, parent: u64, status: StatusCode) {
     let callsite = CallsiteId::new(0);
@@ -324,6 +331,39 @@ async fn drops_are_told_every_minute_while_they_go_on_and_once_they_are_over() {
         matches!(told[..], [1..=2, 60..=63, 120..=124, 150]),
         "{told:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn spans_that_end_before_they_begin_are_told_every_minute_and_once_it_is_over() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let mut config = config(BATCH_DELAY);
+    config.notices = Notices::new(move |notice| match notice {
+        Notice::NegativeDurations { spans } => tell.lock().unwrap().push(*spans),
+        other => panic!("{other}"),
+    });
+    let (rig, sender) = rig(config);
+    let mut producer = sender.register().unwrap();
+    run_beside(rig, async |_| {
+        // As long as nothing is wrong, nothing is said.
+        for _ in 0..10 {
+            record(&mut producer);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert!(told.lock().unwrap().is_empty());
+        for _ in 0..100 {
+            record(&mut producer);
+            record_backwards(&mut producer);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        for _ in 0..30 {
+            record(&mut producer);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    })
+    .await;
+    let told = told.lock().unwrap();
+    assert!(matches!(told[..], [1..=2, 60..=63, 100]), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

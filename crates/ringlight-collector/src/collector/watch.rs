@@ -25,7 +25,7 @@ const QUIET: Duration = Duration::from_secs(5);
 pub(super) const COST_LOOK: Duration = Duration::from_secs(1);
 
 /// Tells a person that records are dropped: of each reason at once, then every minute while it goes on,
-/// once it is over, and at the end. And, once, that threads find no ring.
+/// once it is over, and at the end. The same of spans that end before they begin. And, once, that threads find no ring.
 pub(super) struct Drops {
     accounts: Arc<Accounts>,
     shared: Arc<Shared>,
@@ -39,6 +39,8 @@ pub(super) struct Drops {
     told: HashMap<(Option<usize>, DropReason), Option<Told>>,
     /// The same of slices.
     told_slices: Option<Told>,
+    /// The same of spans that ended before they began.
+    told_negative: Option<Told>,
     look_at: Instant,
 }
 
@@ -95,6 +97,7 @@ impl Drops {
             notices,
             told: HashMap::new(),
             told_slices: None,
+            told_negative: None,
             look_at: Instant::now() + DROPS_LOOK,
         }
     }
@@ -149,6 +152,10 @@ impl Drops {
         let slices = self.shared.slices_dropped();
         if Told::is_news(&mut self.told_slices, slices, now, &is_due) {
             self.notices.send(&Notice::SlicesDropped { slices });
+        }
+        let spans = self.accounts.negative_durations();
+        if Told::is_news(&mut self.told_negative, spans, now, &is_due) {
+            self.notices.send(&Notice::NegativeDurations { spans });
         }
         for (destination, reason) in self.subjects() {
             let records = match destination {

@@ -245,7 +245,8 @@ impl Drop for Post<'_> {
             self.accounts.lost(Signal::Traces, self.malformed, reason);
         }
         if self.negative_durations > 0 {
-            self.accounts.negative_durations(self.negative_durations);
+            self.accounts
+                .add_negative_durations(self.negative_durations);
         }
     }
 }

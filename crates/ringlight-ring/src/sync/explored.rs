@@ -51,6 +51,18 @@ macro_rules! method {
             self.0.fetch_add(value, order)
         }
     };
+    (fetch_sub $value:ty) => {
+        pub fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
+            take_turn();
+            self.0.fetch_sub(value, order)
+        }
+    };
+    (fetch_max $value:ty) => {
+        pub fn fetch_max(&self, value: $value, order: Ordering) -> $value {
+            take_turn();
+            self.0.fetch_max(value, order)
+        }
+    };
     (fetch_or $value:ty) => {
         pub fn fetch_or(&self, value: $value, order: Ordering) -> $value {
             take_turn();
@@ -90,7 +102,7 @@ macro_rules! method {
 
 macro_rules! atomics {
     ($($name:ident of $value:ty: $($method:ident)*;)*) => {$(
-        #[derive(Debug)]
+        #[derive(Debug, Default)]
         pub struct $name(loom::sync::atomic::$name);
 
         impl $name {
@@ -104,8 +116,9 @@ macro_rules! atomics {
 }
 
 atomics! {
-    AtomicBool of bool: load store swap;
+    AtomicBool of bool: load store swap compare_exchange;
     AtomicU8 of u8: swap compare_exchange;
+    AtomicU32 of u32: load store;
     AtomicU64 of u64: load store fetch_add fetch_update;
-    AtomicUsize of usize: load store swap fetch_or fetch_and compare_exchange;
+    AtomicUsize of usize: load store swap fetch_add fetch_sub fetch_max fetch_or fetch_and compare_exchange;
 }

@@ -4,7 +4,7 @@ use ringlight_collector::record::Slice;
 
 use crate::format::Time;
 
-/// The slices of a span that are kept back.
+/// The slices of a span that are kept back: the first two, or one of them, or the last one where some have been drawn.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kept {
     pub(super) first: Slice,
@@ -15,8 +15,8 @@ pub(super) struct Kept {
 #[derive(Default)]
 pub(super) struct Live {
     pub(super) kept: Option<Kept>,
-    /// Whether slices have been drawn, as some of several.
-    pub(super) is_drawn: bool,
+    /// The last of the slices that have been drawn, as some of several.
+    pub(super) before: Option<Slice>,
     /// Who opened it, if that was another thread than the one that was in it first, and that one and since when.
     pub(super) opened: Option<Opened>,
     /// What was logged in it and waits for the slice it belongs to.
@@ -56,21 +56,45 @@ impl Kept {
         }
     }
 
-    /// The span closes: its slice, if it is shown as one. What comes after that is next to nothing, as where a future is
-    /// dropped that was polled once.
+    pub(super) fn last(&self) -> Slice {
+        self.second.unwrap_or(self.first)
+    }
+
+    /// The span closes: they, but for the last one if that is next to nothing and comes at once after the one before it,
+    /// as where a future is dropped that has ended.
     #[inline]
-    pub(super) fn whole(&self, life: Time) -> Option<&Slice> {
-        /// What dropping a future that has ended takes at most.
-        const NOTHING_NANOS: u64 = 2_000;
-        let is_nothing = |second: Slice| {
-            second.thread == self.first.thread && time_of(&second).length() <= NOTHING_NANOS
-        };
-        let is_whole = covers(time_of(&self.first), life) && self.second.is_none_or(is_nothing);
-        is_whole.then_some(&self.first)
+    pub(super) fn without_drop(self, before: Option<Slice>) -> Option<Self> {
+        match self.second {
+            Some(second) if is_drop(&second, &self.first) => Some(Self::new(self.first)),
+            Some(_) => Some(self),
+            None => (!before.is_some_and(|before| is_drop(&self.first, &before))).then_some(self),
+        }
     }
 }
 
+/// What opening and closing a span may take, and dropping a future.
+const MOMENT_NANOS: u64 = 5_000;
+
+fn is_drop(slice: &Slice, before: &Slice) -> bool {
+    /// What dropping a future that has ended takes at most.
+    const NOTHING_NANOS: u64 = 2_000;
+    let since = (slice.start_unix_nano).saturating_sub(before.end_unix_nano);
+    slice.thread == before.thread
+        && since <= MOMENT_NANOS
+        && time_of(slice).length() <= NOTHING_NANOS
+}
+
 impl Live {
+    /// One of which nothing else is known.
+    #[inline]
+    pub(super) fn of(kept: Kept) -> Self {
+        Self {
+            opened: Opened::of(&kept.first),
+            kept: Some(kept),
+            ..Self::default()
+        }
+    }
+
     /// Those of the log records that are of this slice.
     #[inline]
     pub(super) fn logs_in(&mut self, slice: &Slice) -> Vec<Log> {
@@ -94,9 +118,7 @@ impl Time {
 }
 
 /// Whether a slice is all of a span's life, but for a moment before and after, or a hundredth of it.
-fn covers(slice: Time, life: Time) -> bool {
-    /// What opening and closing a span may take, and dropping a future.
-    const MOMENT_NANOS: u64 = 5_000;
+pub(super) fn covers(slice: Time, life: Time) -> bool {
     let rest = life.length().saturating_sub(slice.length());
     rest <= MOMENT_NANOS.max(life.length() / 100)
 }

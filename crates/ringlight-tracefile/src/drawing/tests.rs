@@ -33,6 +33,7 @@ impl Drawn {
             pid: 1,
             name: String::new(),
             zero_unix_nano: 0,
+            zero_boot_nano: 0,
         };
         let format = Format::new(TraceFileFormat::Json, process);
         Self {
@@ -163,25 +164,45 @@ fn a_slice_that_is_shorter_than_its_span_is_none_of_its_life() {
 #[test]
 fn slices_of_a_span_follow_each_other_however_many_there_are() {
     let mut drawn = Drawn::new();
-    for poll in 0..3 {
+    for poll in 0..4 {
         drawn.slice(1, (3, 0), (poll * 100_000, poll * 100_000 + 10));
-        // Nothing is known of it until it is polled for the third time.
-        assert_eq!(drawn.drawing.len_bytes() > 0, poll == 2);
+        // Nothing is known of it until it is polled for the third time, and the last one is kept back.
+        let expected: &[&str] = match poll {
+            2 => &["X3 0", "s3 0", "X3 100000", "t3 100000"],
+            3 => &["X3 200000", "t3 200000"],
+            _ => &[],
+        };
+        assert_eq!(drawn.events(), expected);
     }
-    let expected = [
-        "X3 0",
-        "s3 0",
-        "X3 100000",
-        "t3 100000",
-        "X3 200000",
-        "t3 200000",
-    ];
-    assert_eq!(drawn.events(), expected);
-    drawn.slice(1, (4, 0), (300_000, 300_010));
-    assert_eq!(drawn.events(), ["X4 300000", "t4 300000"]);
     drawn.span(1, ROOT, (0, 300_020));
-    assert_eq!(drawn.events(), ["b0 0+", "e0 300020"]);
+    let expected = ["X3 300000", "t3 300000", "b0 0+", "e0 300020"];
+    assert_eq!(drawn.events(), expected);
     assert!(drawn.drawing.live.is_empty());
+}
+
+#[test]
+fn what_dropping_a_future_takes_that_was_polled_often_is_no_slice_either() {
+    // The last poll was at 200 to 210 us, on thread 3.
+    for (slice, thread, is_drop) in [
+        ((211_000, 213_000), 3, true),
+        ((211_000, 213_001), 3, false),
+        ((215_001, 215_002), 3, false),
+        ((211_000, 213_000), 4, false),
+    ] {
+        for polls in [1, 2, 3, 5] {
+            let mut drawn = Drawn::new();
+            for poll in (0..polls).rev() {
+                let start = 200_000 - poll * 20_000;
+                drawn.slice(1, (3, 0), (start, start + 10_000));
+            }
+            drawn.slice(1, (thread, 0), slice);
+            drawn.span(1, ROOT, (0, 220_000));
+            let events = drawn.events();
+            let slices = events.iter().filter(|event| event.starts_with('X'));
+            let expected = polls + u64::from(!is_drop);
+            assert_eq!(slices.count() as u64, expected, "{events:?}");
+        }
+    }
 }
 
 #[test]
@@ -196,6 +217,7 @@ fn what_an_open_span_keeps_back_is_drawn_after_a_while() {
     // It is still known that there was one.
     drawn.look(100);
     drawn.slice(1, (3, 0), (30, 40));
+    drawn.look(LOOKS_KEPT + 1);
     assert_eq!(drawn.events(), ["X3 30", "t3 30"]);
 }
 
@@ -236,7 +258,8 @@ fn who_opened_a_span_leads_to_its_first_slice() {
     drawn.slice(2, (4, 0), (500, 600));
     drawn.events();
     drawn.span(2, 9, (20, 601));
-    assert_eq!(drawn.events(), ["b0 20+", "e0 601", "s3 20", "f4 100"]);
+    let expected = ["X4 500", "t4 500", "b0 20+", "e0 601", "s3 20", "f4 100"];
+    assert_eq!(drawn.events(), expected);
     // Nobody was in the parent of a root.
     drawn.slice(6, (4, 3), (100, 200));
     drawn.span(6, ROOT, (99, 201));
@@ -276,7 +299,6 @@ fn the_span_that_came_up_longest_ago_makes_room() {
     let mut drawn = full_of_lost_spans();
     // The oldest comes up again.
     drawn.slice(1, (3, 0), (20, 30));
-    assert_eq!(drawn.events(), ["X3 20", "t3 20"]);
     for span in 0..LIVE_MAX as u64 + 9 {
         drawn.look(u64::from(span % 4096 == 0));
         drawn.slice(1_000_000 + span, (3, 0), (5, 6));

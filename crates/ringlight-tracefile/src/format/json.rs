@@ -40,17 +40,7 @@ fn about_process(out: &mut Vec<u8>, process: &Process, what: &str, key: &str, te
 
 pub(super) fn event(out: &mut Vec<u8>, process: &Process, event: &Event<'_>) {
     match event {
-        Event::Thread { thread, name } => {
-            let pid = process.pid;
-            put(
-                out,
-                format_args!(
-                    r#"{{"ph":"M","pid":{pid},"tid":{thread},"name":"thread_name","args":{{"name":"#
-                ),
-            );
-            string(out, name);
-            out.extend_from_slice(b"}},\n");
-        }
+        Event::Thread { thread, name } => self::thread(out, process, *thread, name),
         Event::Slice {
             thread,
             label,
@@ -69,13 +59,8 @@ pub(super) fn event(out: &mut Vec<u8>, process: &Process, event: &Event<'_>) {
                 Flow::First => b's',
                 Flow::Later => b't',
             };
-            flow(
-                out,
-                process,
-                ("follows", phase),
-                (*thread, time.start),
-                ids.span,
-            );
+            let at = (*thread, time.start);
+            flow(out, process, ("follows", phase), at, ids.span);
         }
         Event::Life {
             label,
@@ -85,7 +70,10 @@ pub(super) fn event(out: &mut Vec<u8>, process: &Process, event: &Event<'_>) {
         } => {
             for (phase, at) in [(b'b', time.start), (b'e', time.end)] {
                 head(out, process, phase, 0, *label, at);
-                flow_id(out, ids.span);
+                // One of the process: those that are anybody's are shown apart from it.
+                out.extend_from_slice(br#","id2":{"local":"#);
+                hex_of(out, ids.span);
+                out.push(b'}');
                 if phase == b'b' {
                     arguments(out, Some(ids), args, None);
                 }
@@ -110,10 +98,9 @@ pub(super) fn event(out: &mut Vec<u8>, process: &Process, event: &Event<'_>) {
             args,
         } => {
             head(out, process, b'i', thread.unwrap_or(0), *label, *time);
-            put(
-                out,
-                format_args!(r#","s":"{}""#, if thread.is_some() { "t" } else { "p" }),
-            );
+            let scope: &[u8] = if thread.is_some() { b"t" } else { b"p" };
+            out.extend_from_slice(br#","s":"#);
+            quoted(out, scope);
             let ids = ids.map(|(trace, span)| Ids {
                 trace,
                 span,
@@ -127,20 +114,41 @@ pub(super) fn event(out: &mut Vec<u8>, process: &Process, event: &Event<'_>) {
             unit,
             time,
             value,
-        } => {
-            let label = Label {
-                name,
-                category: "counter",
-                drawn: None,
-            };
-            head(out, process, b'C', 0, label, *time);
-            out.extend_from_slice(br#","args":{"#);
-            string(out, unit);
-            out.push(b':');
-            number(out, *value);
-            out.extend_from_slice(b"}},\n");
-        }
+        } => counter(out, process, *time, (name, unit), *value),
     }
+}
+
+fn thread(out: &mut Vec<u8>, process: &Process, thread: u64, name: &str) {
+    let pid = process.pid;
+    put(
+        out,
+        format_args!(
+            r#"{{"ph":"M","pid":{pid},"tid":{thread},"name":"thread_name","args":{{"name":"#
+        ),
+    );
+    string(out, name);
+    out.extend_from_slice(b"}},\n");
+}
+
+/// Viewers call it by its name and the unit, one behind the other.
+fn counter(
+    out: &mut Vec<u8>,
+    process: &Process,
+    time: u64,
+    (name, unit): (&str, &str),
+    value: f64,
+) {
+    let label = Label {
+        name,
+        category: "counter",
+        drawn: None,
+    };
+    head(out, process, b'C', 0, label, time);
+    out.extend_from_slice(br#","args":{"#);
+    string(out, if name.ends_with(unit) { "count" } else { unit });
+    out.push(b':');
+    number(out, value);
+    out.extend_from_slice(b"}},\n");
 }
 
 /// What is the same in each event of a name and category.
@@ -188,15 +196,16 @@ fn flow(
     if phase == b'f' {
         out.extend_from_slice(br#","bp":"e""#);
     }
-    flow_id(out, span);
+    out.extend_from_slice(br#","id":"#);
+    hex_of(out, span);
     out.extend_from_slice(b"},\n");
 }
 
 /// What events that belong together have in common: the number of their span.
-fn flow_id(out: &mut Vec<u8>, span: SpanId) {
+fn hex_of(out: &mut Vec<u8>, span: SpanId) {
     let digits = hex_digits(span.get());
     let zeros = span.get().leading_zeros() as usize / 4;
-    out.extend_from_slice(br#","id":"0x"#);
+    out.extend_from_slice(br#""0x"#);
     out.extend_from_slice(&digits[zeros.min(digits.len() - 1)..]);
     out.push(b'"');
 }
@@ -399,10 +408,7 @@ mod tests {
         }
         assert_eq!(drawn(|out| micros(out, 1_000_000_007)), "1000000.007");
         assert_eq!(drawn(|out| micros(out, 90)), "0.090");
-        assert_eq!(
-            drawn(|out| flow_id(out, SpanId::new(0xa0b))),
-            r#","id":"0xa0b""#
-        );
+        assert_eq!(drawn(|out| hex_of(out, SpanId::new(0xa0b))), r#""0xa0b""#);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub enum TraceFileFormat {
     /// Source: "Trace Event Format", the Chromium project.
     #[default]
     Json,
-    /// Perfetto's protobuf: `.pftrace`, a sixth smaller.
+    /// Perfetto's protobuf: `.pftrace`, half as large.
     ///
     /// Source: `perfetto/protos/perfetto/trace/trace_packet.proto`.
     Perfetto,
@@ -70,6 +70,18 @@ pub(crate) struct Process {
     pub(crate) name: String,
     /// Where JSON's times begin, Unix nanoseconds: its numbers are not precise enough for absolute ones.
     pub(crate) zero_unix_nano: u64,
+    /// The same time in nanoseconds since the machine was started; where that is not known, Unix nanoseconds.
+    pub(crate) zero_boot_nano: u64,
+}
+
+impl Process {
+    /// Nanoseconds since the machine was started, of Unix nanoseconds.
+    #[inline]
+    const fn boot_nano(&self, unix_nano: u64) -> u64 {
+        unix_nano
+            .saturating_add(self.zero_boot_nano)
+            .saturating_sub(self.zero_unix_nano)
+    }
 }
 
 /// Whose a slice is.
@@ -194,47 +206,69 @@ pub(crate) enum Flow {
 /// One of the formats, for one process.
 #[derive(Debug)]
 pub(crate) struct Format {
-    kind: TraceFileFormat,
+    kind: Kind,
     process: Process,
 }
 
+/// Which one, and what it knows.
+#[derive(Debug)]
+enum Kind {
+    Json,
+    Perfetto(perfetto::Names),
+}
+
 impl Format {
-    pub(crate) const fn new(kind: TraceFileFormat, process: Process) -> Self {
+    pub(crate) fn new(format: TraceFileFormat, process: Process) -> Self {
+        let kind = match format {
+            TraceFileFormat::Json => Kind::Json,
+            TraceFileFormat::Perfetto => Kind::Perfetto(perfetto::Names::new()),
+        };
         Self { kind, process }
     }
 
     /// How a file begins.
-    pub(crate) fn begin(&self, out: &mut Vec<u8>) {
-        match self.kind {
-            TraceFileFormat::Json => json::begin(out, &self.process),
-            TraceFileFormat::Perfetto => perfetto::begin(out, &self.process),
+    pub(crate) fn begin(&mut self, out: &mut Vec<u8>) {
+        match &self.kind {
+            Kind::Json => json::begin(out, &self.process),
+            Kind::Perfetto(_) => perfetto::begin(out, &self.process),
+        }
+        self.names(out);
+    }
+
+    /// All names that events refer to, some of which may have been lost.
+    pub(crate) fn names(&mut self, out: &mut Vec<u8>) {
+        if let Kind::Perfetto(names) = &mut self.kind {
+            names.write_all(out);
         }
     }
 
     /// An event, which means the same in every file.
-    pub(crate) fn event(&self, out: &mut Vec<u8>, event: &Event<'_>) {
-        match self.kind {
-            TraceFileFormat::Json => json::event(out, &self.process, event),
-            TraceFileFormat::Perfetto => perfetto::event(out, &self.process, event),
+    pub(crate) fn event(&mut self, out: &mut Vec<u8>, event: &Event<'_>) {
+        match &mut self.kind {
+            Kind::Json => json::event(out, &self.process, event),
+            Kind::Perfetto(names) => {
+                names.write_new(out);
+                perfetto::event(out, &self.process, event);
+            }
         }
     }
 
     /// What a label looks like in an event: the same every time, so that it need not be drawn each time.
-    pub(crate) fn label(&self, name: &str, category: &str) -> Fragment {
+    pub(crate) fn label(&mut self, name: &str, category: &str) -> Fragment {
         let mut out = Vec::new();
-        match self.kind {
-            TraceFileFormat::Json => json::label(&mut out, name, category),
-            TraceFileFormat::Perfetto => perfetto::label(&mut out, name, category),
+        match &mut self.kind {
+            Kind::Json => json::label(&mut out, name, category),
+            Kind::Perfetto(names) => names.label(&mut out, name, category),
         }
         Fragment::new(out)
     }
 
     /// What the name of an argument looks like, likewise.
-    pub(crate) fn arg_name(&self, name: &str) -> Fragment {
+    pub(crate) fn arg_name(&mut self, name: &str) -> Fragment {
         let mut out = Vec::new();
-        match self.kind {
-            TraceFileFormat::Json => json::arg_name(&mut out, name),
-            TraceFileFormat::Perfetto => perfetto::arg_name(&mut out, name),
+        match &mut self.kind {
+            Kind::Json => json::arg_name(&mut out, name),
+            Kind::Perfetto(names) => names.arg_name(&mut out, name),
         }
         Fragment::new(out)
     }
@@ -242,8 +276,8 @@ impl Format {
     /// How a file ends that is not cut off.
     pub(crate) fn end(&self, out: &mut Vec<u8>) {
         match self.kind {
-            TraceFileFormat::Json => json::end(out, &self.process),
-            TraceFileFormat::Perfetto => {}
+            Kind::Json => json::end(out, &self.process),
+            Kind::Perfetto(_) => {}
         }
     }
 }

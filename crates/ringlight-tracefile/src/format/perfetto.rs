@@ -1,8 +1,11 @@
 //! Perfetto's trace packets. None of them needs another but those at the beginning of the file and those that name
-//! threads, which come again where one may have been lost, so that files can be cut off, and begun, anywhere between two.
+//! something, which come again where one may have been lost, so that files can be cut off, and begun, anywhere between two.
 //!
 //! Source: `perfetto/protos/perfetto/trace/`: `trace_packet.proto`, `clock_snapshot.proto`,
 //! `track_event/track_event.proto`, `track_event/track_descriptor.proto`, `track_event/debug_annotation.proto`.
+
+mod fields;
+mod names;
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 
@@ -11,7 +14,11 @@ use ringlight_model::SpanId;
 
 use crate::meaning::Args;
 
-use super::{ArgName, Event, Flow, Ids, Label, Process, elements, hex, hex_digits};
+use super::{ArgName, Event, Flow, Ids, Label, Process, Time, elements, hex, hex_digits};
+
+use fields::{Fields, Size, varint_len};
+pub(super) use names::Names;
+use names::{COMMON_TEXT_AT, Common, common_annotation};
 
 // `Trace`.
 const PACKET: u32 = 1;
@@ -20,7 +27,7 @@ const CLOCK_SNAPSHOT: u32 = 6;
 const TIMESTAMP: u32 = 8;
 const SEQUENCE_ID: u32 = 10;
 const TRACK_EVENT: u32 = 11;
-const TIMESTAMP_CLOCK_ID: u32 = 58;
+const SEQUENCE_FLAGS: u32 = 13;
 const TRACK_DESCRIPTOR: u32 = 60;
 // `ClockSnapshot`, and its `Clock`.
 const CLOCKS: u32 = 1;
@@ -40,8 +47,10 @@ const TID: u32 = 2;
 const THREAD_NAME: u32 = 5;
 const UNIT_NAME: u32 = 6;
 // `TrackEvent`.
+const CATEGORY_IIDS: u32 = 3;
 const DEBUG_ANNOTATIONS: u32 = 4;
 const TYPE: u32 = 9;
+const NAME_IID: u32 = 10;
 const TRACK_UUID: u32 = 11;
 const CATEGORIES: u32 = 22;
 const NAME: u32 = 23;
@@ -61,6 +70,10 @@ const SLICE_END: u64 = 2;
 const INSTANT: u64 = 3;
 const VALUE: u64 = 4;
 
+/// `SEQ_INCREMENTAL_STATE_CLEARED` and `SEQ_NEEDS_INCREMENTAL_STATE`, which is what [`Names`] has.
+const CLEARS_STATE: u64 = 1;
+const NEEDS_STATE: u64 = 2;
+
 /// `BUILTIN_CLOCK_REALTIME` and `BUILTIN_CLOCK_BOOTTIME`.
 const REALTIME: u64 = 1;
 const BOOTTIME: u64 = 6;
@@ -73,17 +86,23 @@ const PROCESS_TRACK: u64 = 1;
 const THREAD_TRACKS: u64 = PROCESS_TRACK + 1;
 const COUNTER_TRACKS: u64 = 1 << 63;
 
+/// How a file begins, but for what it knows by name.
 pub(super) fn begin(out: &mut Vec<u8>, process: &Process) {
-    // The clock of the machine since it was started is what Perfetto reckons in: here, both show the same.
+    // Times are those of the machine since it was started, as in what else Perfetto records: so several files, one
+    // behind the other, are one trace.
     packet(out, Size::Short, None, |packet| {
         packet.message(CLOCK_SNAPSHOT, |snapshot| {
-            for clock in [REALTIME, BOOTTIME] {
+            let clocks = [
+                (REALTIME, process.zero_unix_nano),
+                (BOOTTIME, process.boot_nano(process.zero_unix_nano)),
+            ];
+            for (clock, time) in clocks {
                 snapshot.message(CLOCKS, |fields| {
                     fields.whole(CLOCK_ID, clock);
-                    fields.whole(CLOCK_TIMESTAMP, process.zero_unix_nano);
+                    fields.whole(CLOCK_TIMESTAMP, time);
                 });
             }
-            snapshot.whole(PRIMARY_CLOCK, REALTIME);
+            snapshot.whole(PRIMARY_CLOCK, BOOTTIME);
         });
     });
     track(out, PROCESS_TRACK, |track| {
@@ -94,16 +113,10 @@ pub(super) fn begin(out: &mut Vec<u8>, process: &Process) {
     });
 }
 
+/// An event, of which the file knows the names.
 pub(super) fn event(out: &mut Vec<u8>, process: &Process, event: &Event<'_>) {
     match event {
-        Event::Thread { thread, name } => track(out, thread_track(*thread), |track| {
-            track.whole(PARENT_UUID, PROCESS_TRACK);
-            track.message(THREAD, |fields| {
-                fields.whole(PID, process.pid.into());
-                fields.whole(TID, *thread);
-                fields.text(THREAD_NAME, name);
-            });
-        }),
+        Event::Thread { thread, name } => self::thread(out, process, *thread, name),
         Event::Slice {
             thread,
             label,
@@ -113,14 +126,12 @@ pub(super) fn event(out: &mut Vec<u8>, process: &Process, event: &Event<'_>) {
             args,
         } => {
             let track = thread_track(*thread);
-            track_event(out, time.start, SLICE_BEGIN, track, |fields| {
+            let flow = (*flow != Flow::None).then_some(ids.span);
+            slice(out, process, track, *time, |fields| {
                 fields.label(*label);
                 fields.arguments(Some(ids), args, None);
-                if *flow != Flow::None {
-                    fields.fixed(FLOW_IDS, ids.span.get());
-                }
+                fields.flow(flow);
             });
-            track_event_end(out, time.end, track);
         }
         Event::Life {
             label,
@@ -133,11 +144,10 @@ pub(super) fn event(out: &mut Vec<u8>, process: &Process, event: &Event<'_>) {
                 track.whole(PARENT_UUID, PROCESS_TRACK);
                 track.text(TRACK_NAME, label.name);
             });
-            track_event(out, time.start, SLICE_BEGIN, uuid, |fields| {
+            slice(out, process, uuid, *time, |fields| {
                 fields.label(*label);
                 fields.arguments(Some(ids), args, None);
             });
-            track_event_end(out, time.end, uuid);
         }
         Event::Handover {
             from: (thread, time),
@@ -145,9 +155,10 @@ pub(super) fn event(out: &mut Vec<u8>, process: &Process, event: &Event<'_>) {
             label,
             span,
         } => {
-            track_event(out, *time, INSTANT, thread_track(*thread), |fields| {
+            let (time, track) = (process.boot_nano(*time), thread_track(*thread));
+            track_event(out, time, INSTANT, track, |fields| {
                 fields.label(*label);
-                fields.fixed(FLOW_IDS, span.get());
+                fields.flow(Some(*span));
             });
         }
         Event::Instant {
@@ -159,13 +170,13 @@ pub(super) fn event(out: &mut Vec<u8>, process: &Process, event: &Event<'_>) {
             args,
         } => {
             let track = thread.map_or(PROCESS_TRACK, thread_track);
-            track_event(out, *time, INSTANT, track, |fields| {
+            let ids = ids.map(|(trace, span)| Ids {
+                trace,
+                span,
+                parent: SpanId::INVALID,
+            });
+            track_event(out, process.boot_nano(*time), INSTANT, track, |fields| {
                 fields.label(*label);
-                let ids = ids.map(|(trace, span)| Ids {
-                    trace,
-                    span,
-                    parent: SpanId::INVALID,
-                });
                 fields.arguments(ids.as_ref(), args, Some(level));
             });
         }
@@ -174,31 +185,48 @@ pub(super) fn event(out: &mut Vec<u8>, process: &Process, event: &Event<'_>) {
             unit,
             time,
             value,
-        } => {
-            let hasher = BuildHasherDefault::<DefaultHasher>::default();
-            let uuid = hasher.hash_one(name) | COUNTER_TRACKS;
-            track(out, uuid, |track| {
-                track.whole(PARENT_UUID, PROCESS_TRACK);
-                track.text(TRACK_NAME, name);
-                track.message(COUNTER, |fields| fields.text(UNIT_NAME, unit));
-            });
-            track_event(out, *time, VALUE, uuid, |fields| {
-                fields.double(DOUBLE_COUNTER_VALUE, *value);
-            });
-        }
+        } => counter(out, process.boot_nano(*time), (name, unit), *value),
     }
 }
 
-/// What is the same in each event of a name and category.
-pub(super) fn label(out: &mut Vec<u8>, name: &str, category: &str) {
-    let mut fields = Fields(out);
-    fields.text(CATEGORIES, category);
-    fields.text(NAME, name);
+fn thread(out: &mut Vec<u8>, process: &Process, thread: u64, name: &str) {
+    track(out, thread_track(thread), |track| {
+        track.whole(PARENT_UUID, PROCESS_TRACK);
+        track.message(THREAD, |fields| {
+            fields.whole(PID, process.pid.into());
+            fields.whole(TID, thread);
+            fields.text(THREAD_NAME, name);
+        });
+    });
 }
 
-/// What comes before the value of an argument, within its message.
-pub(super) fn arg_name(out: &mut Vec<u8>, name: &str) {
-    Fields(out).text(ANNOTATION_NAME, name);
+/// From when to when there is something on a track.
+#[inline]
+fn slice(
+    out: &mut Vec<u8>,
+    process: &Process,
+    track: u64,
+    time: Time,
+    fill: impl FnOnce(&mut Fields<'_>),
+) {
+    track_event(out, process.boot_nano(time.start), SLICE_BEGIN, track, fill);
+    let end = process.boot_nano(time.end);
+    packet(out, Size::Short, Some(end), |packet| {
+        packet.message(TRACK_EVENT, |event| event.kind_and_track(SLICE_END, track));
+    });
+}
+
+fn counter(out: &mut Vec<u8>, time: u64, (name, unit): (&str, &str), value: f64) {
+    let hasher = BuildHasherDefault::<DefaultHasher>::default();
+    let uuid = hasher.hash_one(name) | COUNTER_TRACKS;
+    track(out, uuid, |track| {
+        track.whole(PARENT_UUID, PROCESS_TRACK);
+        track.text(TRACK_NAME, name);
+        track.message(COUNTER, |fields| fields.text(UNIT_NAME, unit));
+    });
+    track_event(out, time, VALUE, uuid, |fields| {
+        fields.double(DOUBLE_COUNTER_VALUE, value);
+    });
 }
 
 const fn thread_track(thread: u64) -> u64 {
@@ -209,7 +237,6 @@ fn packet(out: &mut Vec<u8>, size: Size, time: Option<u64>, fill: impl FnOnce(&m
     Fields(out).message_of(PACKET, size, |packet| {
         if let Some(time) = time {
             packet.whole(TIMESTAMP, time);
-            packet.whole(TIMESTAMP_CLOCK_ID, REALTIME);
         }
         packet.whole(SEQUENCE_ID, SEQUENCE);
         fill(packet);
@@ -234,111 +261,40 @@ fn track_event(
     fill: impl FnOnce(&mut Fields<'_>),
 ) {
     packet(out, Size::Long, Some(time), |packet| {
+        packet.whole(SEQUENCE_FLAGS, NEEDS_STATE);
         packet.message_of(TRACK_EVENT, Size::Long, |event| {
-            event.whole(TYPE, kind);
-            event.whole(TRACK_UUID, track);
+            event.kind_and_track(kind, track);
             fill(event);
         });
     });
 }
 
-/// The end of what began on a track last.
-fn track_event_end(out: &mut Vec<u8>, time: u64, track: u64) {
-    packet(out, Size::Short, Some(time), |packet| {
-        packet.message(TRACK_EVENT, |event| {
-            event.whole(TYPE, SLICE_END);
-            event.whole(TRACK_UUID, track);
-        });
-    });
-}
-
-/// What a message is likely to take: one that takes something else is moved.
-#[derive(Debug, Clone, Copy)]
-enum Size {
-    /// Below 128 bytes.
-    Short,
-    /// Below 16 KiB.
-    Long,
-}
-
-/// The fields of a message, appended to the bytes.
-struct Fields<'a>(&'a mut Vec<u8>);
-
-/// Bytes of a number in as many as it takes.
-const fn varint_len(value: u64) -> usize {
-    (value | 1).ilog2() as usize / 7 + 1
-}
-
 impl Fields<'_> {
-    #[inline]
-    fn varint(&mut self, value: u64) {
-        if value < 0x80 {
-            return self.0.push(value as u8);
-        }
-        let mut bytes = [0; 10];
-        let len = varint_len(value);
-        write_varint(&mut bytes[..len], value);
-        self.0.extend_from_slice(&bytes[..len]);
-    }
-
-    #[inline]
-    fn whole(&mut self, field: u32, value: u64) {
-        self.varint(u64::from(field << 3));
-        self.varint(value);
-    }
-
-    fn fixed(&mut self, field: u32, value: u64) {
-        self.varint(u64::from(field << 3 | 1));
-        self.0.extend_from_slice(&value.to_le_bytes());
-    }
-
-    fn double(&mut self, field: u32, value: f64) {
-        self.fixed(field, value.to_bits());
-    }
-
-    #[inline]
-    fn text(&mut self, field: u32, text: &str) {
-        self.varint(u64::from(field << 3 | 2));
-        self.varint(text.len() as u64);
-        self.0.extend_from_slice(text.as_bytes());
-    }
-
-    /// A message in the message. Its length stands before it, in as many bytes as it takes.
-    #[inline]
-    fn message(&mut self, field: u32, fill: impl FnOnce(&mut Fields<'_>)) {
-        self.message_of(field, Size::Short, fill);
-    }
-
-    #[inline]
-    fn message_of(&mut self, field: u32, size: Size, fill: impl FnOnce(&mut Fields<'_>)) {
-        let guessed = match size {
-            Size::Short => 1,
-            Size::Long => 2,
-        };
-        self.varint(u64::from(field << 3 | 2));
-        let length_at = self.0.len();
-        self.0.extend_from_slice(&[0; 2][..guessed]);
-        fill(&mut Fields(self.0));
-        let length = (self.0.len() - length_at - guessed) as u64;
-        let len = varint_len(length);
-        if len != guessed {
-            let place = length_at..length_at + guessed;
-            self.0.splice(place, std::iter::repeat_n(0, len));
-        }
-        write_varint(&mut self.0[length_at..length_at + len], length);
+    fn kind_and_track(&mut self, kind: u64, track: u64) {
+        self.whole(TYPE, kind);
+        self.whole(TRACK_UUID, track);
     }
 
     fn label(&mut self, label: Label<'_>) {
-        match label.drawn {
-            Some(drawn) => drawn.write(self.0),
-            None => self::label(self.0, label.name, label.category),
+        if let Some(drawn) = label.drawn {
+            return drawn.write(self.0);
+        }
+        self.text(CATEGORIES, label.category);
+        self.text(NAME, label.name);
+    }
+
+    /// What events that follow each other have in common: the number of their span.
+    fn flow(&mut self, span: Option<SpanId>) {
+        if let Some(span) = span {
+            self.fixed(FLOW_IDS, span.get());
         }
     }
 
     fn arguments(&mut self, ids: Option<&Ids>, args: &Args<'_>, level: Option<&str>) {
         if let Some(level) = level {
-            self.annotation(ArgName::Text("level"), |fields| {
-                fields.text(STRING_VALUE, level)
+            self.message(DEBUG_ANNOTATIONS, |fields| {
+                fields.common_name(Common::Level);
+                fields.text(STRING_VALUE, level);
             });
         }
         args.each(|name, value| match (name, value) {
@@ -367,21 +323,22 @@ impl Fields<'_> {
 
     /// Ids as annotations, which are long: put together at once, since a place for each digit is known.
     fn ids(&mut self, ids: &Ids) {
-        const TRACE_AT: usize = 14;
-        const SPAN_AT: usize = 13;
-        const PARENT_AT: usize = 20;
-        let mut trace = annotation_of::<{ TRACE_AT + 32 }>("trace_id", TRACE_AT);
+        const fn annotation<const BYTES: usize>(name: Common) -> [u8; BYTES] {
+            common_annotation(DEBUG_ANNOTATIONS, name, STRING_VALUE)
+        }
+        let mut trace = annotation::<{ COMMON_TEXT_AT + 32 }>(Common::TraceId);
         let number = ids.trace.get();
-        trace[TRACE_AT..][..16].copy_from_slice(&hex_digits((number >> 64) as u64));
-        trace[TRACE_AT + 16..].copy_from_slice(&hex_digits(number as u64));
+        trace[COMMON_TEXT_AT..][..16].copy_from_slice(&hex_digits((number >> 64) as u64));
+        trace[COMMON_TEXT_AT + 16..].copy_from_slice(&hex_digits(number as u64));
         self.0.extend_from_slice(&trace);
-        let mut span = annotation_of::<{ SPAN_AT + 16 }>("span_id", SPAN_AT);
-        span[SPAN_AT..].copy_from_slice(&hex_digits(ids.span.get()));
-        self.0.extend_from_slice(&span);
+        let mut short = |name, id: SpanId| {
+            let mut bytes = annotation::<{ COMMON_TEXT_AT + 16 }>(name);
+            bytes[COMMON_TEXT_AT..].copy_from_slice(&hex_digits(id.get()));
+            self.0.extend_from_slice(&bytes);
+        };
+        short(Common::SpanId, ids.span);
         if ids.parent.is_valid() {
-            let mut parent = annotation_of::<{ PARENT_AT + 16 }>("parent_span_id", PARENT_AT);
-            parent[PARENT_AT..].copy_from_slice(&hex_digits(ids.parent.get()));
-            self.0.extend_from_slice(&parent);
+            short(Common::ParentSpanId, ids.parent);
         }
     }
 
@@ -389,7 +346,7 @@ impl Fields<'_> {
         self.message(DEBUG_ANNOTATIONS, |fields| {
             match name {
                 ArgName::Drawn(name) => name.write(fields.0),
-                ArgName::Text(name) => arg_name(fields.0, name),
+                ArgName::Text(name) => fields.text(ANNOTATION_NAME, name),
             }
             fill(fields);
         });
@@ -409,70 +366,5 @@ impl Fields<'_> {
                 }
             }
         }
-    }
-}
-
-/// A number into as many bytes as it takes.
-#[inline]
-fn write_varint(bytes: &mut [u8], value: u64) {
-    let mut rest = value;
-    let Some((last, before)) = bytes.split_last_mut() else {
-        return;
-    };
-    for byte in before {
-        *byte = rest as u8 | 0x80;
-        rest >>= 7;
-    }
-    *last = rest as u8;
-}
-
-/// An annotation with a text from `text_at` on that is yet to be filled in; all of its lengths are below 128.
-const fn annotation_of<const BYTES: usize>(name: &str, text_at: usize) -> [u8; BYTES] {
-    let mut bytes = [0; BYTES];
-    bytes[0] = (DEBUG_ANNOTATIONS << 3 | 2) as u8;
-    bytes[1] = (BYTES - 2) as u8;
-    bytes[2] = (ANNOTATION_NAME << 3 | 2) as u8;
-    bytes[3] = name.len() as u8;
-    let mut at = 0;
-    while at < name.len() {
-        bytes[4 + at] = name.as_bytes()[at];
-        at += 1;
-    }
-    bytes[text_at - 2] = (STRING_VALUE << 3 | 2) as u8;
-    bytes[text_at - 1] = (BYTES - text_at) as u8;
-    bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_of_any_length_says_how_long_it_is() {
-        for length in [0, 1, 126, 127, 128, 129, 16_383, 16_384, 70_000] {
-            for size in [Size::Short, Size::Long] {
-                let mut out = vec![9];
-                Fields(&mut out).message_of(1, size, |fields| {
-                    fields.0.resize(fields.0.len() + length, 7);
-                });
-                let mut expected = vec![9, 1 << 3 | 2];
-                let mut rest = length;
-                while rest >= 0x80 {
-                    expected.push(rest as u8 | 0x80);
-                    rest >>= 7;
-                }
-                expected.push(rest as u8);
-                expected.resize(expected.len() + length, 7);
-                assert_eq!(out, expected, "{length}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_number_takes_as_many_bytes_as_its_bits() {
-        for bit in 0..64 {
-            assert_eq!(varint_len(1 << bit), bit / 7 + 1);
-        }
-        assert_eq!((varint_len(0), varint_len(u64::MAX)), (1, 10));
     }
 }

@@ -4,12 +4,40 @@
 """
 
 import sys
+import time
 from pathlib import Path
 from collections import Counter, defaultdict
 
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as pb
 
 TrackEvent = pb.TrackEvent
+
+
+class Names:
+    """What names stand for, which are said once, before whatever is called so."""
+
+    def __init__(self):
+        self.categories, self.events, self.args = {}, {}, {}
+
+    def learn(self, packet):
+        if packet.sequence_flags & pb.TracePacket.SEQ_INCREMENTAL_STATE_CLEARED:
+            self.__init__()
+        data = packet.interned_data
+        for known, said in (
+            (self.categories, data.event_categories),
+            (self.events, data.event_names),
+            (self.args, data.debug_annotation_names),
+        ):
+            known.update({entry.iid: entry.name for entry in said})
+
+    def fill_in(self, event):
+        """The same event, with names instead of numbers."""
+        event.categories.extend(self.categories[iid] for iid in event.category_iids)
+        if event.name_iid:
+            event.name = self.events[event.name_iid]
+        for annotation in event.debug_annotations:
+            if annotation.name_iid:
+                annotation.name = self.args[annotation.name_iid]
 
 
 def value_of(annotation):
@@ -22,13 +50,17 @@ def main(path):
     trace = pb.Trace()
     with open(path, "rb") as file:
         assert trace.ParseFromString(file.read()) > 0
-    unknown = [p for p in trace.packet if len(p.WhichOneof("data") or "") == 0]
+    unknown = [p for p in trace.packet if not p.WhichOneof("data") and not p.HasField("interned_data")]
     assert not unknown, unknown
+    said = Names()
 
     clocks = [p.clock_snapshot for p in trace.packet if p.HasField("clock_snapshot")]
-    assert len(clocks) == 1 and clocks[0].primary_trace_clock == pb.BUILTIN_CLOCK_REALTIME
+    assert len(clocks) == 1 and clocks[0].primary_trace_clock == pb.BUILTIN_CLOCK_BOOTTIME
     assert {c.clock_id for c in clocks[0].clocks} == {pb.BUILTIN_CLOCK_REALTIME, pb.BUILTIN_CLOCK_BOOTTIME}
-    began = clocks[0].clocks[0].timestamp
+    (began,) = (c.timestamp for c in clocks[0].clocks if c.clock_id == pb.BUILTIN_CLOCK_BOOTTIME)
+    assert 0 < time.clock_gettime_ns(time.CLOCK_BOOTTIME) - began < 600 * 10**9, began
+    (unix,) = (c.timestamp for c in clocks[0].clocks if c.clock_id == pb.BUILTIN_CLOCK_REALTIME)
+    assert 0 < time.time_ns() - unix < 600 * 10**9, unix
 
     tracks = {}
     for packet in trace.packet:
@@ -44,12 +76,14 @@ def main(path):
     by_track, counters = defaultdict(list), defaultdict(list)
     names, flows = Counter(), defaultdict(list)
     for packet in trace.packet:
+        said.learn(packet)
         if not packet.HasField("track_event"):
             continue
-        assert packet.timestamp_clock_id == pb.BUILTIN_CLOCK_REALTIME
         assert began <= packet.timestamp < began + 60 * 10**9
         event = packet.track_event
         assert event.track_uuid in tracks, event
+        assert packet.sequence_flags == (pb.TracePacket.SEQ_NEEDS_INCREMENTAL_STATE if event.name_iid else packet.sequence_flags)
+        said.fill_in(event)
         if event.type == TrackEvent.TYPE_COUNTER:
             track = tracks[event.track_uuid]
             assert track.HasField("counter") and track.counter.unit_name, track

@@ -164,6 +164,25 @@ mod tests {
         assert_eq!(warnings("false"), [""; 0]);
     }
 
+    /// Nothing answers, so no port is open, however it was asked for.
+    #[test]
+    fn what_is_off_has_no_console() {
+        let place = |disabled: &'static str, asks: fn(Builder) -> Builder| {
+            let said = [
+                ("OTEL_SDK_DISABLED", disabled),
+                ("RINGLIGHT_TOKIO_CONSOLE", "true"),
+                ("TOKIO_CONSOLE_BIND", "127.0.0.1:0"),
+            ];
+            let (_, _telemetry, console) = asks(builder(&said)).start().unwrap();
+            console.place.map(|(address, _)| address.port())
+        };
+        assert_eq!(place("true", |builder| builder), None);
+        assert_eq!(place("true", Builder::tokio_console), None);
+        if cfg!(tokio_unstable) {
+            assert_eq!(place("false", |builder| builder), Some(0));
+        }
+    }
+
     #[cfg(tokio_unstable)]
     #[test]
     fn an_address_must_be_one() {

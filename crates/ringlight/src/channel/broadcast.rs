@@ -3,7 +3,6 @@
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::broadcast;
 
@@ -11,6 +10,7 @@ use super::counts::{DropReason, Group, Kind};
 use super::named::Options;
 use super::numbers::{Spread, add_alone};
 use super::sources::{Counted, Registered, Source};
+use crate::sync::{AtomicU64, Ordering};
 
 pub use tokio::sync::broadcast::error;
 

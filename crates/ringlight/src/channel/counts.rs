@@ -1,18 +1,18 @@
 //! What is counted of channels, by name: sums that outlive the channels, so that nothing is lost with one.
 
 use std::panic::Location;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use super::numbers::Number;
 use super::sources::{Counted, Sources};
 use super::spans::SpansOfOne;
 use super::table::Table;
-use crate::sync::unpoisoned;
+use crate::sync::{IS_MODEL, Mutex, MutexGuard, unpoisoned};
 use crate::uncounted::uncounted;
 
 /// Names that are counted apart. What comes beyond is counted together, by the type of the channel.
-const GROUPS_MAX: usize = 256;
+const GROUPS_MAX: usize = if IS_MODEL { 3 } else { 256 };
 
 /// Groups there may be, with those that count what comes beyond.
 pub(super) const GROUPS_COUNT: usize = GROUPS_MAX + Kind::COUNT;
@@ -39,7 +39,7 @@ pub(crate) enum DropReason {
 impl DropReason {
     pub(crate) const ALL: [Self; 4] = [Self::Full, Self::Unread, Self::Lagged, Self::Overwritten];
 
-    #[cfg(any(feature = "otel", test))]
+    #[cfg(any(feature = "otel", all(test, not(ringlight_loom))))]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
@@ -97,84 +97,96 @@ pub(crate) struct Group {
     spans: OnceLock<SpansOfOne>,
 }
 
-/// All groups, in the order in which they came. They are never removed.
-static GROUPS: [OnceLock<Group>; GROUPS_COUNT] = [const { OnceLock::new() }; GROUPS_COUNT];
+/// All groups there are, and where they are found.
+#[derive(Debug)]
+#[cfg_attr(all(test, ringlight_loom), derive(Default))]
+pub(super) struct Groups {
+    /// In the order in which they came. They are never removed.
+    all: [OnceLock<Group>; GROUPS_COUNT],
+    /// How many there are. Held while one is looked for and made.
+    count: Mutex<usize>,
+    /// By the place where their channels are opened.
+    places: Table,
+    /// By a hash of their names.
+    names: Table,
+}
 
-/// How many groups there are. Held while one is looked for and made.
-static COUNT: Mutex<usize> = Mutex::new(0);
+#[cfg(not(all(test, ringlight_loom)))]
+static GROUPS: Groups = Groups::new();
+#[cfg(all(test, ringlight_loom))]
+static GROUPS: std::sync::LazyLock<Groups> = std::sync::LazyLock::new(Groups::default);
 
 /// All groups there are.
 pub(crate) fn groups() -> impl Iterator<Item = &'static Group> {
-    GROUPS.iter().map_while(OnceLock::get)
+    GROUPS.iter()
 }
 
-/// Groups by the place where their channels are opened.
-static PLACES: Table = Table::new();
-
-/// Groups by a hash of their names.
-static NAMES: Table = Table::new();
-
-impl Group {
-    /// The group of this name.
-    #[inline]
-    pub(super) fn of(kind: Kind, origin: Origin<'_>) -> &'static Self {
-        match GROUPS[Self::index_of(kind, origin)].get() {
-            Some(group) => group,
-            None => Self::find_or_make(kind, origin),
+impl Groups {
+    #[cfg(not(all(test, ringlight_loom)))]
+    const fn new() -> Self {
+        Self {
+            all: [const { OnceLock::new() }; GROUPS_COUNT],
+            count: Mutex::new(0),
+            places: Table::new(),
+            names: Table::new(),
         }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Group> {
+        self.all.iter().map_while(OnceLock::get)
     }
 
     /// Where the group of this name is among all groups.
     #[inline]
-    pub(super) fn index_of(kind: Kind, origin: Origin<'_>) -> usize {
+    pub(super) fn index_of(&self, kind: Kind, origin: Origin<'_>) -> usize {
         match origin {
-            Origin::Place(place) => match PLACES.get_first(place_key(kind, place)) {
+            Origin::Place(place) => match self.places.index_at_home(place_key(kind, place)) {
                 Some(index) => index,
-                None => Self::index_of_place(kind, place),
+                None => self.index_of_place(kind, place),
             },
-            Origin::Name(name) => Self::index_of_name(kind, name),
+            Origin::Name(name) => self.index_of_name(kind, name),
         }
     }
 
     #[cold]
-    fn index_of_place(kind: Kind, place: &'static Location<'static>) -> usize {
-        match PLACES.get(place_key(kind, place)) {
+    fn index_of_place(&self, kind: Kind, place: &'static Location<'static>) -> usize {
+        match self.places.get(place_key(kind, place)) {
             Some(index) => index,
-            None => Self::find_or_make(kind, Origin::Place(place)).index,
+            None => self.find_or_make(kind, Origin::Place(place)).index,
         }
     }
 
     #[inline(never)]
-    fn index_of_name(kind: Kind, name: &str) -> usize {
+    fn index_of_name(&self, kind: Kind, name: &str) -> usize {
         let origin = Origin::Name(name);
-        let index = NAMES.get(name_key(kind, name));
-        let group = index.and_then(|index| GROUPS[index].get());
+        let index = self.names.get(name_key(kind, name));
+        let group = index.and_then(|index| self.all[index].get());
         // Another name may have the same key.
         match group.filter(|group| group.is(kind, origin)) {
             Some(group) => group.index,
-            None => Self::find_or_make(kind, origin).index,
+            None => self.find_or_make(kind, origin).index,
         }
     }
 
     #[cold]
-    fn find_or_make(kind: Kind, origin: Origin<'_>) -> &'static Self {
-        let mut count = unpoisoned(COUNT.lock());
-        let find = |origin| groups().find(|group| group.is(kind, origin));
-        let named = || groups().filter(|group| !group.is_beyond()).count();
+    fn find_or_make(&self, kind: Kind, origin: Origin<'_>) -> &Group {
+        let mut count = unpoisoned(self.count.lock());
+        let find = |origin| self.iter().find(|group| group.is(kind, origin));
+        let named = || self.iter().filter(|group| !group.is_beyond()).count();
         if let Some(group) = find(origin) {
-            group.remember(origin);
+            self.remember(group, origin);
             return group;
         }
         if named() < GROUPS_MAX {
-            let group = Self::make(&mut count, kind, origin);
-            group.remember(origin);
+            let group = self.make(&mut count, kind, origin);
+            self.remember(group, origin);
             return group;
         }
         let beyond = Origin::Name(BEYOND);
         if let Some(group) = find(beyond) {
             return group;
         }
-        let group = Self::make(&mut count, kind, beyond);
+        let group = self.make(&mut count, kind, beyond);
         drop(count);
         crate::notice::say(format_args!(
             "more than {GROUPS_MAX} names of channels: others are counted together as `{BEYOND}`"
@@ -182,18 +194,18 @@ impl Group {
         group
     }
 
-    /// Makes it be found at once the next time. The caller has the lock of the groups.
-    fn remember(&self, origin: Origin<'_>) {
+    /// Makes a group be found at once the next time. The caller has the lock.
+    fn remember(&self, group: &Group, origin: Origin<'_>) {
         let (table, key) = match origin {
-            Origin::Place(place) => (&PLACES, place_key(self.kind, place)),
-            Origin::Name(name) => (&NAMES, name_key(self.kind, name)),
+            Origin::Place(place) => (&self.places, place_key(group.kind, place)),
+            Origin::Name(name) => (&self.names, name_key(group.kind, name)),
         };
         if table.get(key).is_none() {
-            table.insert(key, self.index);
+            table.insert(key, group.index);
         }
     }
 
-    fn make(count: &mut usize, kind: Kind, origin: Origin<'_>) -> &'static Self {
+    fn make(&self, count: &mut usize, kind: Kind, origin: Origin<'_>) -> &Group {
         let (name, place) = match origin {
             Origin::Name(name) => (uncounted(|| shortened(name).into()), None),
             Origin::Place(place) => {
@@ -203,7 +215,7 @@ impl Group {
         };
         let index = *count;
         *count += 1;
-        GROUPS[index].get_or_init(|| Self {
+        self.all[index].get_or_init(|| Group {
             index,
             kind,
             name,
@@ -213,6 +225,23 @@ impl Group {
             events: super::wait::Events::default(),
             spans: OnceLock::new(),
         })
+    }
+}
+
+impl Group {
+    /// The group of this name.
+    #[inline]
+    pub(super) fn of(kind: Kind, origin: Origin<'_>) -> &'static Self {
+        match Self::at(Self::index_of(kind, origin)) {
+            Some(group) => group,
+            None => GROUPS.find_or_make(kind, origin),
+        }
+    }
+
+    /// Where the group of this name is among all groups.
+    #[inline]
+    pub(super) fn index_of(kind: Kind, origin: Origin<'_>) -> usize {
+        GROUPS.index_of(kind, origin)
     }
 
     fn is(&self, kind: Kind, origin: Origin<'_>) -> bool {
@@ -252,8 +281,9 @@ impl Group {
     }
 
     /// The group of an [index](Self::index_of).
+    #[inline]
     pub(super) fn at(index: usize) -> Option<&'static Self> {
-        GROUPS[index].get()
+        GROUPS.all[index].get()
     }
 
     /// Of channels of a single value that have spans.

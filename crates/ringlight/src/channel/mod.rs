@@ -66,6 +66,8 @@ mod blocking;
 pub mod broadcast;
 #[cfg(feature = "profiling")]
 pub(crate) mod counts;
+#[cfg(all(test, feature = "profiling", ringlight_loom))]
+mod model;
 #[cfg(feature = "profiling")]
 pub mod mpsc;
 mod named;
@@ -83,7 +85,7 @@ mod sources;
 mod spans;
 #[cfg(feature = "profiling")]
 mod table;
-#[cfg(all(test, feature = "profiling"))]
+#[cfg(all(test, feature = "profiling", not(ringlight_loom)))]
 mod tests;
 #[cfg(feature = "profiling")]
 pub(crate) mod wait;

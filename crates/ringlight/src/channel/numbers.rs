@@ -2,17 +2,15 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::sync::unpoisoned;
+use crate::sync::{AtomicU64, IS_MODEL, Mutex, Ordering, unpoisoned};
 use crate::uncounted::uncounted;
 
 /// Numbers on a sheet.
 pub(super) const NUMBERS_COUNT: usize = 2 * super::counts::GROUPS_COUNT;
 
 /// Threads with a sheet of their own at one time; the others share one. With 4 KiB each, one MiB at most.
-const SHEETS_MAX: usize = 256;
+const SHEETS_MAX: usize = if IS_MODEL { 1 } else { 256 };
 
 /// Threads that have a number of their own in a [`Spread`].
 const SPREAD_COUNT: usize = 32;
@@ -39,38 +37,94 @@ thread_local! {
 /// What one thread has counted, on cache lines of its own. Written by that thread alone, without a locked instruction, and
 /// read by whoever reads metrics; a value may be some messages old. All of it `Relaxed`: numbers that nothing else
 /// depends on.
+#[derive(Debug)]
 #[repr(align(128))]
-struct Sheet([AtomicU64; NUMBERS_COUNT]);
+#[cfg_attr(all(test, ringlight_loom), derive(Default))]
+pub(super) struct Sheet(pub(super) [AtomicU64; NUMBERS_COUNT]);
 
 impl Sheet {
+    #[cfg(not(all(test, ringlight_loom)))]
     const fn new() -> Self {
         Self([const { AtomicU64::new(0) }; NUMBERS_COUNT])
     }
+
+    #[cfg(all(test, ringlight_loom))]
+    fn new() -> Self {
+        Self::default()
+    }
 }
 
-/// All sheets there are, and whether a thread has them. They are never freed, and go from thread to thread with what is
-/// on them; the lock hands that over.
-static SHEETS: Mutex<Vec<(&'static Sheet, bool)>> = Mutex::new(Vec::new());
+/// All sheets there are.
+#[derive(Debug)]
+#[cfg_attr(all(test, ringlight_loom), derive(Default))]
+pub(super) struct Sheets {
+    /// With whether a thread has them. They are never freed, and go from thread to thread with what is on them; the lock
+    /// hands that over.
+    owned: Mutex<Vec<(&'static Sheet, bool)>>,
+    /// Of all threads without a sheet, which add by locked instructions.
+    shared: Sheet,
+}
 
-/// Of all threads without a sheet, which add by locked instructions.
-static SHARED: Sheet = Sheet::new();
+#[cfg(not(all(test, ringlight_loom)))]
+static SHEETS: Sheets = Sheets::new();
+#[cfg(all(test, ringlight_loom))]
+static SHEETS: std::sync::LazyLock<Sheets> = std::sync::LazyLock::new(Sheets::default);
 
-/// A thread's hold on the sheet at this place.
-struct Lease(usize);
+impl Sheets {
+    #[cfg(not(all(test, ringlight_loom)))]
+    const fn new() -> Self {
+        Self {
+            owned: Mutex::new(Vec::new()),
+            shared: Sheet::new(),
+        }
+    }
 
-impl Lease {
-    fn take() -> Self {
-        let mut sheets = unpoisoned(SHEETS.lock());
+    /// A sheet for the calling thread alone, and its place, unless other threads have all there may be.
+    pub(super) fn take(&self) -> Option<(&'static Sheet, usize)> {
+        let mut sheets = unpoisoned(self.owned.lock());
         let free = sheets.iter().position(|(_, is_taken)| !is_taken);
         let place = free.unwrap_or(sheets.len());
         if place == SHEETS_MAX {
-            return Self(NONE);
+            return None;
         }
         if place == sheets.len() {
             sheets.push((Box::leak(Box::new(Sheet::new())), false));
         }
         let (sheet, is_taken) = &mut sheets[place];
         *is_taken = true;
+        Some((*sheet, place))
+    }
+
+    /// The thread that has the sheet at this place writes on it no more.
+    pub(super) fn give_back(&self, place: usize) {
+        if let Some((_, is_taken)) = unpoisoned(self.owned.lock()).get_mut(place) {
+            *is_taken = false;
+        }
+    }
+
+    /// Adds to a number for a thread without a sheet.
+    pub(super) fn add_shared(&self, index: usize, count: u64) {
+        self.shared.0[index].fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn sum(&self, index: usize) -> u64 {
+        let sheets = unpoisoned(self.owned.lock());
+        let sheets = sheets.iter().map(|(sheet, _)| *sheet);
+        sheets
+            .chain([&self.shared])
+            .map(|sheet| sheet.0[index].load(Ordering::Relaxed))
+            .sum()
+    }
+}
+
+/// A thread's hold on the sheet at this place.
+struct Lease(usize);
+
+impl Lease {
+    fn take() -> Self {
+        let Some((sheet, place)) = SHEETS.take() else {
+            return Self(NONE);
+        };
         SHEET.set(&sheet.0);
         Self(place)
     }
@@ -80,9 +134,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         SHEET.set(&[]);
         PLACE.set(NONE);
-        if let Some((_, is_taken)) = unpoisoned(SHEETS.lock()).get_mut(self.0) {
-            *is_taken = false;
-        }
+        SHEETS.give_back(self.0);
     }
 }
 
@@ -155,19 +207,12 @@ impl Number {
         let index = self.index();
         match SHEET.get().get(index) {
             Some(part) => add_alone(part, count),
-            None => {
-                SHARED.0[index].fetch_add(count, Ordering::Relaxed);
-            }
+            None => SHEETS.add_shared(index, count),
         }
     }
 
     pub(super) fn sum(self) -> u64 {
-        let index = self.index();
-        let sheets = unpoisoned(SHEETS.lock());
-        let sheets = sheets.iter().map(|(sheet, _)| *sheet).chain([&SHARED]);
-        sheets
-            .map(|sheet| sheet.0[index].load(Ordering::Relaxed))
-            .sum()
+        SHEETS.sum(self.index())
     }
 }
 
@@ -223,7 +268,7 @@ pub(super) fn add_alone(number: &AtomicU64, count: u64) {
     number.store(before.wrapping_add(count), Ordering::Relaxed);
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(ringlight_loom)))]
 mod tests {
     use std::sync::atomic::AtomicBool;
 

@@ -170,7 +170,7 @@ impl SpansOfOne {
         self.names.received(carried, Some(0))
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(ringlight_loom)))]
     pub(super) fn carried_count(&self) -> usize {
         unpoisoned(self.carried.lock()).len()
     }

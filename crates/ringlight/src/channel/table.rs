@@ -1,14 +1,15 @@
 //! A table of what never changes once it is there, which is looked up without a lock.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use crate::sync::{AtomicU32, AtomicUsize, IS_MODEL, Ordering};
 
 /// Almost twice as many as there are groups.
-const SLOTS_COUNT: usize = 512;
+const SLOTS_COUNT: usize = if IS_MODEL { 2 } else { 512 };
 
 /// Slots a key may be in.
-const PROBES_COUNT: usize = 8;
+const PROBES_COUNT: usize = if IS_MODEL { 2 } else { 8 };
 
 #[derive(Debug)]
+#[cfg_attr(all(test, ringlight_loom), derive(Default))]
 struct Slot {
     /// 0 as long as it is free, and then never another one. Stored with `Release` after `index`, and loaded with `Acquire`
     /// before that.
@@ -18,6 +19,7 @@ struct Slot {
 }
 
 impl Slot {
+    #[cfg(not(all(test, ringlight_loom)))]
     const fn new() -> Self {
         Self {
             key: AtomicUsize::new(0),
@@ -34,9 +36,11 @@ impl Slot {
 
 /// Numbers by key. A key that finds no place near where it belongs is left out, and so is 0.
 #[derive(Debug)]
+#[cfg_attr(all(test, ringlight_loom), derive(Default))]
 pub(super) struct Table([Slot; SLOTS_COUNT]);
 
 impl Table {
+    #[cfg(not(all(test, ringlight_loom)))]
     pub(super) const fn new() -> Self {
         Self([const { Slot::new() }; SLOTS_COUNT])
     }
@@ -47,9 +51,9 @@ impl Table {
         &self.0[((key >> 3) + probe) % SLOTS_COUNT]
     }
 
-    /// If the key is where it belongs.
+    /// If the key is in the first slot it may be in.
     #[inline]
-    pub(super) fn get_first(&self, key: usize) -> Option<usize> {
+    pub(super) fn index_at_home(&self, key: usize) -> Option<usize> {
         self.slot(key, 0).index_of(key)
     }
 
@@ -67,7 +71,7 @@ impl Table {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(ringlight_loom)))]
 mod tests {
     use super::*;
 

@@ -116,7 +116,12 @@ impl Events {
     /// the event is made, so that one that fills a channel itself does not make another.
     fn next(&self) -> Option<u64> {
         static BEGAN: OnceLock<Instant> = OnceLock::new();
-        let now = BEGAN.get_or_init(Instant::now).elapsed().as_nanos() as u64;
+        self.next_at(BEGAN.get_or_init(Instant::now).elapsed())
+    }
+
+    /// The same so long after the first wait in the process.
+    fn next_at(&self, now: Duration) -> Option<u64> {
+        let now = now.as_nanos() as u64;
         let next = self.next_nanos.load(Ordering::Relaxed);
         let later = now + EVENT_INTERVAL.as_nanos() as u64;
         let claim = || {
@@ -187,5 +192,29 @@ pub(crate) mod latency {
             KeyValue::new("channel.name", group.name().to_owned()),
             KeyValue::new("channel.type", group.kind().as_str()),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_an_event_a_second_which_says_how_many_there_were_not() {
+        let events = Events::default();
+        let at = |millis| events.next_at(Duration::from_millis(millis));
+        for (millis, unreported) in [
+            (0, Some(0)),
+            (0, None),
+            (500, None),
+            (999, None),
+            (1000, Some(3)),
+            (1999, None),
+            // A second after the last event, not the last wait.
+            (2000, Some(1)),
+            (60_000, Some(0)),
+        ] {
+            assert_eq!(at(millis), unreported, "at {millis} ms");
+        }
     }
 }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::poll_fn;
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, ready};
 
 use tokio::sync::watch;
@@ -14,6 +13,7 @@ use super::counts::{DropReason, Group, Kind};
 use super::named::Options;
 use super::numbers::{Number, add_alone};
 use super::sources::{Counted, Registered, Source};
+use crate::sync::{AtomicU64, Ordering};
 
 pub use tokio::sync::watch::{Ref, error};
 

@@ -231,6 +231,8 @@ impl Said {
         if inputs.console == ConsoleInput::Wanted {
             add("tokio_console", Some("true".to_owned()), code.clone());
         }
+        let reload = inputs.reload_on_hangup.map(|reload| reload.to_string());
+        add("reload_on_hangup", reload, code.clone());
         // Filters of the code are defaults: see `Trail::last`.
         add("filter", inputs.default_directives.clone(), code.clone());
         for (output, directives) in &inputs.output_directives {

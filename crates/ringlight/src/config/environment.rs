@@ -64,6 +64,9 @@ pub(super) struct Reader<'a> {
     pub(super) build_warnings: Vec<String>,
     /// The variables whose values are not understood.
     pub(super) ignored: BTreeSet<String>,
+    /// Those that are not used although they are understood.
+    #[cfg(feature = "otel")]
+    forgotten: BTreeSet<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -82,6 +85,8 @@ impl<'a> Reader<'a> {
             warnings: Vec::new(),
             build_warnings: Vec::new(),
             ignored: BTreeSet::new(),
+            #[cfg(feature = "otel")]
+            forgotten: BTreeSet::new(),
         }
     }
 
@@ -97,9 +102,20 @@ impl<'a> Reader<'a> {
 
     /// What a variable says.
     pub(super) fn variable(&self, name: &str) -> Option<String> {
+        #[cfg(feature = "otel")]
+        if self.forgotten.contains(name) {
+            return None;
+        }
         self.environment
             .get(name)
             .map(|text| text.trim().to_owned())
+    }
+
+    /// Goes on as though a variable were not set.
+    #[cfg(feature = "otel")]
+    pub(super) fn forget(&mut self, name: &str) {
+        self.ignored.insert(name.to_owned());
+        self.forgotten.insert(name.to_owned());
     }
 
     /// What the file says of a setting, and where.

@@ -156,9 +156,11 @@ fn warn_of_prometheus(reader: &mut Reader<'_>) {
     }
 }
 
+const INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
+
 fn interval(reader: &mut Reader<'_>) -> Option<Duration> {
     let allowed = "1 to 3600000 (milliseconds)";
-    let by_variable = reader.number("OTEL_METRIC_EXPORT_INTERVAL", allowed, |ms| {
+    let by_variable = reader.number(INTERVAL, allowed, |ms| {
         (1..=3_600_000)
             .contains(&ms)
             .then(|| Duration::from_millis(ms))
@@ -178,6 +180,36 @@ fn process_interval(reader: &mut Reader<'_>) -> Option<Duration> {
         ));
     }
     Some(Duration::from_secs(seconds.max(1)))
+}
+
+/// Warns where the file wants to know more often what the process uses than metrics are sent: it is read with all others,
+/// which have one point each time. `in_code`: how often they are sent, the code says.
+#[cfg(feature = "profiling")]
+pub(super) fn warn_of_intervals(reader: &mut Reader<'_>, config: &MetricsConfig, in_code: bool) {
+    let interval = config.interval;
+    // Prometheus has it read as often as it asks.
+    #[cfg(feature = "prometheus")]
+    if config.prometheus.is_some() {
+        return;
+    }
+    let Some((seconds, origin)) = reader
+        .in_file("system_metrics_interval_secs")
+        .filter(|_| config.process_interval < interval)
+    else {
+        return;
+    };
+    let by_variable = reader.variable(INTERVAL).is_some() && !reader.ignored.contains(INTERVAL);
+    let said = match reader.in_file("metric_export_interval") {
+        _ if in_code => "by `Builder::metric_export_interval`".to_owned(),
+        _ if by_variable => format!("by {}", reader.variable_origin(INTERVAL)),
+        Some((_, origin)) => format!("by {origin}"),
+        None => "by default".to_owned(),
+    };
+    let interval = units::written(interval);
+    reader.say(format!(
+        "{origin} is `{seconds}`, and what the process uses is read when metrics are sent, every {interval} {said}; hint: \
+         `metric_export_interval` of as many seconds sends all of them as often"
+    ));
 }
 
 /// What is asked for and is not in this build.

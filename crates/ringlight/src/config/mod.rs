@@ -9,6 +9,7 @@ mod declared;
 mod effective;
 mod environment;
 mod file;
+mod headers;
 mod lines;
 #[cfg(feature = "otel")]
 mod metrics;
@@ -59,7 +60,7 @@ pub(crate) use otlp::{CERTIFICATE_CODE, CLIENT_CERTIFICATE_CODE, Origin, Route, 
 pub use otlp::{Compression, Protocol};
 #[cfg(feature = "otel")]
 pub(crate) use otlp::{has_query, path};
-pub(crate) use reload::{Changeable, OfCode, Reloader, Watch};
+pub(crate) use reload::{Changeable, Hangup, OfCode, Reloader, Watch};
 pub use reload::{ReloadError, Reloaded};
 pub use resource::ResourceDetector;
 pub(crate) use resource::ResourceInputs;
@@ -75,6 +76,7 @@ pub(crate) use traces::TraceInputs;
 pub(crate) struct Inputs {
     pub(crate) environment: Environment,
     pub(crate) config_file: Option<PathBuf>,
+    pub(crate) reload_on_hangup: Option<bool>,
     pub(crate) argument_endpoint: Option<String>,
     pub(crate) endpoint: Option<String>,
     /// Nothing of this process is recorded, so what keeps it from being sent does not apply.
@@ -150,6 +152,8 @@ impl fmt::Debug for Changes {
 /// What the inputs come to.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    /// Nothing leaves the process and nothing is measured: log lines alone are left, and sinks of the program's own.
+    pub(crate) is_disabled: bool,
     /// `None` where nothing is exported.
     pub(crate) routes: Option<Routes>,
     /// For all of them.
@@ -175,6 +179,8 @@ pub(crate) struct Settings {
     pub(crate) pipeline: CollectorConfig,
     /// The file that was read, if there is one.
     pub(crate) file: Option<Arc<ConfigFile>>,
+    /// Whether it is read again at SIGHUP.
+    pub(crate) reloads_on_hangup: bool,
     redaction: redaction::Said,
     /// To be shown to a person.
     pub(crate) warnings: Vec<String>,
@@ -217,30 +223,50 @@ impl Settings {
         } else {
             otlp::routes(&mut reader, &inputs)?
         };
+        #[cfg(feature = "otel")]
+        let mut routes = routes;
         #[cfg(feature = "profiling")]
         let traces = traces::traces(&mut reader, inputs.traces, is_disabled);
-        #[cfg(not(feature = "profiling"))]
-        traces::warn_of_what_is_missing(&mut reader);
         #[cfg(feature = "profiling")]
         let runtime = runtime::runtime(&mut reader, &inputs.runtime);
         #[cfg(not(feature = "profiling"))]
-        runtime::warn_of_what_is_missing(&mut reader);
-        #[cfg(feature = "tokio-console")]
-        let console = runtime::console(&mut reader, inputs.console)?;
-        #[cfg(not(feature = "tokio-console"))]
-        runtime::warn_of_no_console(&mut reader, inputs.console);
-        #[cfg(feature = "otel")]
-        let secret_headers = match (&routes, inputs.secret_headers) {
-            (None, _) => None,
-            (Some(_), Some(given)) => Some(given),
-            (Some(_), None) if inputs.is_look => {
-                secrets::look(&reader)?;
-                None
-            }
-            (Some(_), None) => secrets::headers(&mut reader, inputs.is_relay)?,
+        if !is_disabled {
+            traces::warn_of_what_is_missing(&mut reader);
+            runtime::warn_of_what_is_missing(&mut reader);
+        }
+        let console = match is_disabled {
+            true => ConsoleInput::Impossible,
+            false => inputs.console,
         };
+        #[cfg(feature = "tokio-console")]
+        let console = runtime::console(&mut reader, console)?;
+        #[cfg(not(feature = "tokio-console"))]
+        runtime::warn_of_no_console(&mut reader, console);
+        #[cfg(feature = "otel")]
+        let secret_headers = match (&mut routes, inputs.secret_headers) {
+            (None, _) => None,
+            (Some(routes), Some(given)) => {
+                secrets::give_to_all(routes);
+                Some(given)
+            }
+            (Some(routes), None) => {
+                secrets::withhold_from_others(&mut reader, routes);
+                if inputs.is_look {
+                    secrets::look(&reader)?;
+                    None
+                } else {
+                    secrets::headers(&mut reader, inputs.is_relay)?
+                }
+            }
+        };
+        #[cfg(all(feature = "otel", feature = "profiling"))]
+        let metrics_interval = inputs.metrics.interval;
         #[cfg(feature = "otel")]
         let metrics = metrics::metrics(&mut reader, inputs.metrics, is_disabled);
+        #[cfg(all(feature = "otel", feature = "profiling"))]
+        if routes.as_ref().is_some_and(|to| to.metrics.is_some()) {
+            metrics::warn_of_intervals(&mut reader, &metrics, metrics_interval.is_some());
+        }
         if let Some((_, origin)) = reader
             .in_file("pyroscope_endpoint")
             .filter(|_| !is_disabled)
@@ -260,6 +286,8 @@ impl Settings {
         let lines = lines::lines(&mut reader, &inputs.lines);
         let panic_backtrace =
             (inputs.panic_backtrace).unwrap_or_else(|| panic_backtrace(&mut reader));
+        let reloads_on_hangup =
+            (inputs.reload_on_hangup).unwrap_or_else(|| reader.truth("RINGLIGHT_RELOAD_ON_HANGUP"));
         let mut pipeline = inputs.pipeline;
         batching(&mut reader, &mut pipeline);
         let redaction = redaction::Said::of(&mut reader);
@@ -274,7 +302,9 @@ impl Settings {
         let after = effective::of_pipeline(&pipeline).into_iter();
         let changed = after.filter(|now| !before.contains(now));
         let changed_by_code = changed.map(|(key, _)| key).collect();
-        if pipeline.spool.is_none() && !is_disabled {
+        if is_disabled {
+            pipeline.spool = None;
+        } else if pipeline.spool.is_none() {
             spool::warn_of_what_needs_a_directory(&mut reader);
         }
         // One that the code asks for is an error where it cannot be used, when the pipeline starts.
@@ -294,6 +324,7 @@ impl Settings {
         resource.attributes.append(further);
         pipeline.resource.attributes = resource::attributes(&mut reader, resource);
         Ok(Self {
+            is_disabled,
             routes,
             #[cfg(feature = "otel")]
             secret_headers,
@@ -318,6 +349,7 @@ impl Settings {
             build_warnings: reader.build_warnings,
             ignored: reader.ignored,
             file: file.map(Arc::new),
+            reloads_on_hangup,
             redaction,
             changed_by_code,
         })

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use ringlight_model::Signal;
 
 use super::environment::Reader;
+use super::headers::headers;
 use super::{Inputs, upper};
 use crate::InitError;
 
@@ -112,6 +113,10 @@ pub(crate) struct Route {
     pub(crate) origin: Origin,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) headers_origin: Origin,
+    /// The variable with an endpoint for which the file's, or none that is named, stands in here. Whatever secret variables
+    /// name is for that one.
+    #[cfg(feature = "otel")]
+    pub(crate) stands_in_for: Option<String>,
     pub(crate) compression: Compression,
     pub(crate) tls_files: TlsFiles,
 }
@@ -129,6 +134,16 @@ pub(crate) struct Routes {
 
 #[cfg(feature = "otel")]
 impl Routes {
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Route> {
+        let of_signals = [
+            &mut self.traces,
+            &mut self.logs,
+            &mut self.metrics,
+            &mut self.profiles,
+        ];
+        of_signals.into_iter().flatten()
+    }
+
     pub(crate) const fn of(&self, signal: Signal) -> Option<&Route> {
         match signal {
             Signal::Traces => self.traces.as_ref(),
@@ -143,7 +158,6 @@ const ARGUMENT: Origin = Origin::Application("--otlp-endpoint");
 const CODE: Origin = Origin::Application("`otlp_endpoint` in code");
 /// The code of who makes a relay has it from somewhere else, such as `--forward`.
 const RELAY: Origin = Origin::Application("the endpoint that is passed on to");
-const HEADERS_CODE: Origin = Origin::Application("`otlp_header` in code");
 pub(crate) const CERTIFICATE_CODE: Origin = Origin::Application("`otlp_certificate` in code");
 pub(crate) const CLIENT_CERTIFICATE_CODE: Origin =
     Origin::Application("`otlp_client_certificate` in code");
@@ -247,30 +261,74 @@ fn route(
     signal: Signal,
     asked_for: bool,
 ) -> Result<Option<Route>, InitError> {
-    let Some((named, protocol)) = place(reader, inputs, signal, asked_for)? else {
+    let Some(place) = place(reader, inputs, signal, asked_for)? else {
         return Ok(None);
     };
-    let (headers, headers_origin) = headers(reader, inputs, signal);
+    let (headers, headers_origin) = headers(reader, inputs, signal, &place);
+    #[cfg(feature = "otel")]
+    let stands_in_for = place.stands_in_for(Level::All).map(str::to_owned);
+    let (named, protocol) = (place.named, place.protocol);
     let compression = compression(reader, inputs, signal);
     let tls_files = tls_files(reader, inputs, signal);
     Ok(Some(Route {
         endpoint: named.endpoint,
-        own: named.own,
+        own: named.level == Level::Signal,
         protocol,
         origin: named.origin,
         headers,
         headers_origin,
+        #[cfg(feature = "otel")]
+        stands_in_for,
         compression,
         tls_files,
     }))
+}
+
+/// Who names something, in the order in which they hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// The command line or the code.
+    Program,
+    /// A variable for this signal.
+    Signal,
+    /// A variable for all signals.
+    All,
+    File,
+    /// Nobody does.
+    Default,
 }
 
 /// An endpoint, and who names it.
 struct Named {
     endpoint: String,
     origin: Origin,
-    /// It is this signal's own.
-    own: bool,
+    level: Level,
+}
+
+/// The endpoint that holds for a signal.
+pub(super) struct Place {
+    named: Named,
+    protocol: Protocol,
+    /// The variables before it with an endpoint that cannot be used.
+    ignored: Vec<(Level, String)>,
+}
+
+impl Place {
+    /// Who names it.
+    pub(super) const fn origin(&self) -> &Origin {
+        &self.named.origin
+    }
+
+    /// The ignored variable whose endpoint was the one that variables of a level were set beside. What authenticates there
+    /// is nobody else's business: variables for all signals are set beside any of the variables, those for one signal also
+    /// beside that signal's alone.
+    pub(super) fn stands_in_for(&self, level: Level) -> Option<&str> {
+        let is_elsewhere = self.named.level > Level::All;
+        let mut ignored = self.ignored.iter();
+        let (_, name) =
+            ignored.find(|(of, _)| is_elsewhere || *of == level && level == Level::Signal)?;
+        Some(name)
+    }
 }
 
 /// The first endpoint that can be used, and its protocol. A variable with one that cannot be is ignored.
@@ -279,13 +337,13 @@ fn place(
     inputs: &Inputs,
     signal: Signal,
     asked_for: bool,
-) -> Result<Option<(Named, Protocol)>, InitError> {
+) -> Result<Option<Place>, InitError> {
     let mut found = None;
-    let mut ignored = Vec::new();
+    let mut refused = Vec::new();
     for mut named in named(reader, inputs, signal, asked_for) {
         let protocol = protocol(reader, inputs, signal, &named.endpoint, &named.origin);
-        let is_specified =
-            named.own || named.origin == Origin::Variable(GENERIC_ENDPOINT.to_owned());
+        let is_specified = named.level == Level::Signal
+            || named.origin == Origin::Variable(GENERIC_ENDPOINT.to_owned());
         if is_specified && protocol == Protocol::Grpc && !named.endpoint.contains("://") {
             let scheme = if is_insecure(reader, signal) {
                 "http"
@@ -299,7 +357,7 @@ fn place(
             break;
         };
         match named.origin {
-            Origin::Variable(name) => ignored.push((name, reason)),
+            Origin::Variable(name) => refused.push((named.level, name, reason)),
             origin => return Err(InitError::endpoint(&origin, reason)),
         }
     }
@@ -307,33 +365,38 @@ fn place(
         Some((named, _)) => format!("{} holds", named.origin),
         None => "nothing is sent there".to_owned(),
     };
-    for (name, reason) in ignored {
+    let mut ignored = Vec::new();
+    for (level, name, reason) in refused {
         reader.say(format!("`{name}` is ignored: {reason}; {instead}"));
-        reader.ignored.insert(name);
+        reader.ignored.insert(name.clone());
+        ignored.push((level, name));
     }
-    Ok(found)
+    Ok(found.map(|(named, protocol)| Place {
+        named,
+        protocol,
+        ignored,
+    }))
 }
 
 /// The endpoints of a signal, in the order in which they hold.
 fn named(reader: &Reader<'_>, inputs: &Inputs, signal: Signal, asked_for: bool) -> Vec<Named> {
-    let for_all = |(endpoint, origin)| Named {
-        endpoint,
-        origin,
-        own: false,
+    let by_program = |endpoint: &String, origin| {
+        vec![Named {
+            endpoint: endpoint.clone(),
+            origin,
+            level: Level::Program,
+        }]
     };
     if let Some(endpoint) = &inputs.argument_endpoint {
-        return vec![for_all((endpoint.clone(), ARGUMENT))];
+        return by_program(endpoint, ARGUMENT);
     }
     if let Some(endpoint) = &inputs.endpoint {
-        let origin = if inputs.is_relay { RELAY } else { CODE };
-        return vec![for_all((endpoint.clone(), origin))];
+        return by_program(endpoint, if inputs.is_relay { RELAY } else { CODE });
     }
     let own_name = format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", upper(signal));
-    let own = reader.variable(&own_name).map(|endpoint| Named {
-        endpoint,
-        origin: reader.variable_origin(&own_name),
-        own: true,
-    });
+    let own = reader
+        .variable(&own_name)
+        .map(|endpoint| (endpoint, reader.variable_origin(&own_name)));
     let variable = |name: &str| {
         let endpoint = reader.variable(name)?;
         Some((endpoint, Origin::Variable(name.to_owned())))
@@ -342,20 +405,29 @@ fn named(reader: &Reader<'_>, inputs: &Inputs, signal: Signal, asked_for: bool) 
         let name = format!("OTEL_{}_EXPORTER", upper(signal));
         (DEFAULT_ENDPOINT.to_owned(), Origin::Variable(name))
     });
-    let others = [
-        variable(OWN_VARIABLE),
-        variable(GENERIC_ENDPOINT),
-        in_file(reader),
-        default,
+    let all = [
+        (Level::Signal, own),
+        (Level::All, variable(OWN_VARIABLE)),
+        (Level::All, variable(GENERIC_ENDPOINT)),
+        (Level::File, in_file(reader)),
+        (Level::Default, default),
     ];
-    let others = others.into_iter().flatten().map(for_all);
-    own.into_iter().chain(others).collect()
+    let all = all.into_iter().filter_map(|(level, named)| {
+        let (endpoint, origin) = named?;
+        Some(Named {
+            endpoint,
+            origin,
+            level,
+        })
+    });
+    all.collect()
 }
 
 /// Why nothing can be sent to an endpoint, as far as that shows without a connection.
 #[cfg(feature = "otel")]
 fn flaw(named: &Named, protocol: Protocol) -> Option<String> {
-    let checked = crate::destinations::check_address(protocol, &named.endpoint, named.own);
+    let checked =
+        crate::destinations::check_address(protocol, &named.endpoint, named.level == Level::Signal);
     checked.err().map(|error| error.to_string())
 }
 
@@ -491,37 +563,6 @@ fn protocol(
 fn named_protocol(reader: &mut Reader<'_>, name: &str) -> Option<Protocol> {
     const NAMES: &str = "`grpc`, `http/protobuf` or `http/json`";
     reader.choice(name, NAMES, Protocol::from_name)
-}
-
-/// The headers, and who named them.
-fn headers(
-    reader: &mut Reader<'_>,
-    inputs: &Inputs,
-    signal: Signal,
-) -> (Vec<(String, String)>, Origin) {
-    if !inputs.headers.is_empty() {
-        return (inputs.headers.clone(), HEADERS_CODE);
-    }
-    let per_signal = format!("OTEL_EXPORTER_OTLP_{}_HEADERS", upper(signal));
-    let own = header_pairs(reader, &per_signal);
-    if own.is_empty() {
-        let name = "OTEL_EXPORTER_OTLP_HEADERS";
-        (header_pairs(reader, name), reader.variable_origin(name))
-    } else {
-        (own, reader.variable_origin(&per_signal))
-    }
-}
-
-/// The pairs of a variable. JSON, which a secret may be, is not shown.
-fn header_pairs(reader: &mut Reader<'_>, name: &str) -> Vec<(String, String)> {
-    if reader.text(name).is_some_and(|text| text.starts_with('{')) {
-        reader.say(format!(
-            "`{name}` is ignored: it is JSON, not `key=value` pairs; hint: JSON goes into a file that \
-             `RINGLIGHT_OTLP_HEADERS_FILE` names, see docs/secrets.md"
-        ));
-        return Vec::new();
-    }
-    reader.pairs(name)
 }
 
 /// The path in an address, if it names one; without the query, which may hold a token.

@@ -5,6 +5,8 @@
 use ringlight_secrets::{FileSecret, SecretErrorKind, SecretHeadersBuilder};
 
 use super::environment::Reader;
+use super::headers::withhold;
+use super::otlp::Routes;
 use crate::InitError;
 
 const FILE: &str = "RINGLIGHT_OTLP_HEADERS_FILE";
@@ -13,6 +15,34 @@ const AGE_FILE: &str = "RINGLIGHT_OTLP_HEADERS_AGE_FILE";
 const AGE_IDENTITIES: &str = "RINGLIGHT_OTLP_HEADERS_AGE_IDENTITY_FILE";
 const VAULT: &str = "RINGLIGHT_OTLP_HEADERS_VAULT";
 const OPTIONAL: &str = "RINGLIGHT_OTLP_HEADERS_OPTIONAL";
+
+/// Settles which endpoints a secret is not for that variables name: those that stand in for the one the variables were set
+/// beside. Where that is all of them, it is as though the variables were not set.
+pub(super) fn withhold_from_others(reader: &mut Reader<'_>, routes: &mut Routes) {
+    let mut set = vec![FILE, AGE_FILE, VAULT];
+    set.retain(|name| reader.variable(name).is_some());
+    for route in routes.all_mut() {
+        if let Some(ignored) = &route.stands_in_for {
+            for name in &set {
+                withhold(reader, name, ignored, &route.origin);
+            }
+        }
+    }
+    let is_for_none = routes.all_mut().all(|route| route.stands_in_for.is_some());
+    if is_for_none {
+        set.drain(..).for_each(|name| reader.forget(name));
+    }
+    if set.is_empty() {
+        give_to_all(routes);
+    }
+}
+
+/// A secret that no variable names is for every endpoint.
+pub(super) fn give_to_all(routes: &mut Routes) {
+    routes
+        .all_mut()
+        .for_each(|route| route.stands_in_for = None);
+}
 
 /// The headers that variables name a source of. Of a relay, which may wait long for something to send, a file that is not
 /// there is said at once.

@@ -194,9 +194,16 @@ pub const SETTINGS: &[Setting] = &[
         "OTEL_SDK_DISABLED",
         Shape::Truth,
         "true",
-        "Whether anything leaves the process; log lines are written in any case. The variable says the opposite",
+        "Whether anything leaves the process, is measured or watched; log lines are written in any case. The variable says the opposite",
     )
     .kin(),
+    setting(
+        "reload_on_hangup",
+        "RINGLIGHT_RELOAD_ON_HANGUP",
+        Shape::Truth,
+        "false",
+        "Whether SIGHUP has the file read again, rather than end the process",
+    ),
     setting(
         "service_name",
         "OTEL_SERVICE_NAME",
@@ -391,7 +398,7 @@ pub const SETTINGS: &[Setting] = &[
         "RINGLIGHT_TRACE_FORMAT",
         Shape::Word(&["json", "perfetto"]),
         "`json`",
-        "What they are written as: Trace Event Format or Perfetto's own, a sixth smaller",
+        "What they are written as: Trace Event Format or Perfetto's own, half as large",
     ),
     setting(
         "trace_file_size",
@@ -551,7 +558,7 @@ pub const SETTINGS: &[Setting] = &[
         "",
         Shape::Whole(0, 3_600),
         "5",
-        "Seconds that a reading of what the process uses may be old, 1 at least (feature `profiling`)",
+        "Seconds that a reading of what the process uses may be old, 1 at least; it is read no more often than metrics are sent or scraped (feature `profiling`)",
     ),
     setting(
         "metric_temporality",

@@ -59,7 +59,7 @@ pub(crate) struct Traces {
     pub(crate) include_args: bool,
 }
 
-/// `is_disabled`: nothing is to come of this process.
+/// `is_disabled`: nothing is to come of this process, so there is no file and the clock is read for nobody.
 #[cfg(feature = "profiling")]
 pub(super) fn traces(reader: &mut Reader<'_>, inputs: TraceInputs, is_disabled: bool) -> Traces {
     let busy_times = inputs.busy_times.or_else(|| reader.said_truth(BUSY_TIMES));
@@ -80,7 +80,7 @@ pub(super) fn traces(reader: &mut Reader<'_>, inputs: TraceInputs, is_disabled: 
     }
     Traces {
         file: file.filter(|_| !is_disabled),
-        busy_times: busy_times.unwrap_or(false),
+        busy_times: busy_times.unwrap_or(false) && !is_disabled,
         include_args,
     }
 }

@@ -40,7 +40,8 @@
 //! `process.cpu.time` and `.utilization`, `process.memory.usage` and `.virtual`, `process.thread.count`,
 //! `process.unix.file_descriptor.count`, `process.paging.faults`, `process.context_switches`, `process.disk.io`,
 //! `process.uptime`. They are read from the kernel, at each export but no more often than every five seconds
-//! (`system_metrics_interval_secs` in a [file](crate::settings), one second at least).
+//! (`system_metrics_interval_secs` in a [file](crate::settings), one second at least; where that is less than the time
+//! between two exports, a warning says so).
 //!
 //! # Channels
 //!

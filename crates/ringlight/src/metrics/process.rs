@@ -50,7 +50,8 @@ impl Shared {
 fn utilization(before: &Reading, after: &Reading, time: Duration) -> Option<(f64, f64)> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let available = time.as_secs_f64() * processors as f64;
-    let share = |before: f64, after: f64| (after - before).max(0.0) / available;
+    // What the kernel counts is later or earlier than the time by some milliseconds.
+    let share = |before: f64, after: f64| ((after - before) / available).clamp(0.0, 1.0);
     (available > 0.0).then(|| {
         (
             share(before.user_seconds, after.user_seconds),
@@ -252,6 +253,8 @@ mod tests {
         let (user, system) = utilization(&reading(1.0, 5.0), &reading(2.0, 5.5), time).unwrap();
         assert!((user * processors - 0.5).abs() < 1e-9);
         assert!((system * processors - 0.25).abs() < 1e-9);
+        let (user, system) = utilization(&reading(1.0, 5.0), &reading(1e3, 4.9), time).unwrap();
+        assert_eq!((user, system), (1.0, 0.0));
         assert_eq!(
             utilization(&reading(1.0, 1.0), &reading(1.0, 1.0), Duration::ZERO),
             None

@@ -22,20 +22,7 @@
 //! `tokio.runtime.id`, `tokio.runtime.name` where the runtime has a name, and `tokio.worker.index` for those of single
 //! workers.
 //!
-//! | metric | |
-//! |---|---|
-//! | `tokio.workers`, `tokio.alive_tasks`, `tokio.global_queue_depth` | |
-//! | `tokio.worker.busy_duration`, `tokio.worker.park_count` | of each worker |
-//! | `tokio.runtime.lag` | histogram: how long a task that is ready waits until it runs, measured ten times a second |
-//! | `tokio.worker.blocked` | how often a worker was blocked, by `span.name` where a span did it |
-//! | `tokio.worker.blocked_duration` | histogram: for how long |
-//!
-//! With `--cfg tokio_unstable` also `tokio.blocking_threads`, `.idle_blocking_threads`, `.blocking_queue_depth`,
-//! `.spawned_tasks_count`, `.remote_schedules`, `.budget_forced_yields`, `tokio.io_driver.fd_registrations`,
-//! `.fd_deregistrations`, `.fd_readies`, and of each worker
-//! `tokio.worker.polls`, `.mean_poll_time`, `.local_queue_depth`, `.local_schedules`, `.task_steals`,
-//! `.steal_operations`, `.overflows`, `.noops`; `tokio.worker.poll_time`, by `tokio.poll_time.bucket`, where the
-//! runtime counts it.
+//! `docs/runtime.md` lists all of them, with units, and what `--cfg tokio_unstable` adds.
 //!
 //! # Blocked workers
 //!

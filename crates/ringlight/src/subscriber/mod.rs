@@ -159,6 +159,9 @@ pub(crate) struct Outputs {
     pub(crate) sinks: bool,
     /// Spans have the events in them, too.
     pub(crate) span_events: bool,
+    /// Spans have what was allocated in them, if that is counted.
+    #[cfg(feature = "profiling-alloc")]
+    pub(crate) allocations: bool,
 }
 
 impl Outputs {
@@ -194,7 +197,7 @@ impl RinglightSubscriber {
         recorder.set_on_look(measure::note_next);
         let audit = controls.filters().audit();
         #[cfg(feature = "profiling-alloc")]
-        let allocations = (outputs.spans)
+        let allocations = (outputs.spans && outputs.allocations)
             .then(|| allocations::names(recorder.notices()))
             .flatten();
         Self {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use ringlight::RecordSink;
-use ringlight_collector::record::{Item, KeyRef, Record, ValueRef};
+use ringlight::collector::record::{Item, KeyRef, Record, ValueRef};
 use ringlight_model::{CallsiteRegistry, SpanId, StatusCode};
 
 /// Everything that came out of the rings.

@@ -55,10 +55,16 @@ impl<'a> Message<'a> {
     }
 
     pub(crate) fn message(&self, field: u64) -> Option<Self> {
-        match self.value(field)? {
+        self.messages(field).next()
+    }
+
+    /// All messages of a repeated field.
+    pub(crate) fn messages(&self, field: u64) -> impl Iterator<Item = Self> {
+        let all = self.0.iter().filter(move |(number, _)| *number == field);
+        all.filter_map(|(_, value)| match value {
             Value::Whole(_) => None,
             Value::Bytes(bytes) => Some(Self::parse(bytes)),
-        }
+        })
     }
 }
 

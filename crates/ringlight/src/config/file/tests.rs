@@ -51,73 +51,8 @@ fn problems(name: &str, text: &str) -> Vec<String> {
     problems.into_iter().map(shown).collect()
 }
 
-const EVERYTHING: &str = r#"
-[telemetry]
-enabled = true
-service_name = "shop"
-resource_attributes = { team = "b", "deployment.environment.name" = "production", weight = 3, is_old = false, part = 0.5 }
-resource_detectors = ["host", "k8s"]
-filter = "info,shop=debug"
-filter_lines = "warn"
-filter_logs = "error"
-filter_traces = "debug"
-log_format = "json"
-log_color = "always"
-log_spans = false
-log_file = "shop.jsonl"
-log_file_format = "pretty"
-log_file_rotation = "hourly"
-log_file_size_limit = "1MiB"
-log_files_kept = 2
-panic_backtrace = false
-audit_target = "trail"
-sample_rate = 0.25
-overhead_budget = "2%"
-propagators = ["baggage", "tracecontext"]
-redact = "standard"
-redact_keys = ["card", "*.token"]
-backend = "otlp"
-pyroscope_endpoint = "http://pyroscope:4040"
-trace_dir = "/var/traces"
-trace_format = "perfetto"
-trace_file_size = "1MiB"
-trace_dir_size_limit = "5MiB"
-include_args = false
-busy_times = true
-watch_current_runtime = false
-blocked_worker_after = "2s"
-tokio_console = false
-tokio_console_bind = "localhost:7000"
-otlp_endpoint = "https://collector:4317"
-otlp_protocol = "http/json"
-otlp_compression = "gzip"
-otlp_timeout = "3s"
-otlp_certificate = "ca.pem"
-otlp_client_certificate = "client.pem"
-otlp_client_key = "client.key"
-otlp_headers_file = "/run/secrets/otlp"
-otlp_headers_optional = true
-metric_export_interval = "2s"
-system_metrics_interval_secs = 7
-metric_temporality = "delta"
-metric_histograms = "base2_exponential_bucket_histogram"
-metric_exemplars = "always_off"
-span_metrics = true
-batch_delay = "50ms"
-report_interval = "30s"
-batch_records_max = 100
-spool_dir = "/dev/null/spool"
-spool_mode = "always"
-spool_size_limit = "500MiB"
-spool_max_age = "12h"
-attribute_count_limit = 1
-attribute_value_length_limit = 2
-span_event_count_limit = 3
-span_link_count_limit = 4
-event_attribute_count_limit = 5
-link_attribute_count_limit = 6
-prometheus_address = "localhost:9000"
-"#;
+/// Every setting there is.
+const EVERYTHING: &str = include_str!("tests/everything.toml");
 
 #[test]
 fn everything_a_file_may_say_is_done() {
@@ -168,6 +103,7 @@ fn everything_a_file_may_say_is_done() {
     assert_eq!(of_file, expected);
     let others = (found.panic_backtrace, found.filters.audit());
     assert_eq!(others, (false, Some("trail".into())));
+    assert!(found.reloads_on_hangup);
     assert_eq!(found.sampler, Sampler::trace_id_ratio(0.25).parent_based());
     assert_eq!(found.overhead_budget.unwrap().to_string(), "2%");
     assert_eq!(format!("{:?}", found.formats), "[Baggage, TraceContext]");
@@ -394,6 +330,61 @@ fn the_process_is_read_once_a_second_at_most() {
     );
 }
 
+#[cfg(all(feature = "otel", feature = "profiling"))]
+#[test]
+fn who_wants_to_know_of_the_process_more_often_than_metrics_are_sent_is_told() {
+    let variable = "OTEL_METRIC_EXPORT_INTERVAL";
+    let check = |file: &str, variables: &[(&str, &str)], expected: Option<&str>| {
+        let endpoint = ("OTLP_ENDPOINT", "http://h:4317");
+        let variables = [&[endpoint][..], variables].concat();
+        let (dir, path) = written("ringlight.toml", &format!("[telemetry]\n{file}\n"));
+        let found = Settings::resolve(inputs(&path, &variables)).unwrap();
+        let directory = format!("{}/", dir.path().display());
+        let told: Vec<_> = (found.warnings.iter())
+            .map(|told| told.replace(&directory, ""))
+            .collect();
+        match (expected, &told[..]) {
+            (None, []) => {}
+            (Some(expected), [told]) => {
+                let start = told
+                    .split_once("ringlight.toml:2 is `")
+                    .map(|(_, rest)| rest);
+                let start =
+                    start.and_then(|rest| rest.split_once("; hint: `metric_export_interval`"));
+                let (said, _) = start.unwrap_or_else(|| panic!("{told}"));
+                let (seconds, by) = expected.split_once(' ').unwrap();
+                let what = "what the process uses is read when metrics are sent, every";
+                assert_eq!(said, format!("{seconds}`, and {what} {by}"));
+            }
+            _ => panic!("{file}: {told:?}"),
+        }
+    };
+    check("system_metrics_interval_secs = 5", &[], None);
+    check("system_metrics_interval_secs = 9", &[], None);
+    check("metric_export_interval = \"60s\"", &[], None);
+    check(
+        "system_metrics_interval_secs = 2",
+        &[],
+        Some("2 5s by default"),
+    );
+    let both = "system_metrics_interval_secs = 5\nmetric_export_interval = \"60s\"";
+    check(
+        both,
+        &[],
+        Some("5 1m by `metric_export_interval` in ringlight.toml:3"),
+    );
+    check(
+        both,
+        &[(variable, "6000")],
+        Some(&format!("5 6s by `{variable}`")),
+    );
+    // Prometheus asks when it likes.
+    let served = format!("{both}\nprometheus_address = \"localhost:9000\"");
+    if cfg!(feature = "prometheus") {
+        check(&served, &[], None);
+    }
+}
+
 #[test]
 fn headers_and_tokens_are_refused_with_the_reason_and_never_shown() {
     for line in [
@@ -569,7 +560,7 @@ fn what_is_wrong_is_told_with_line_key_value_and_what_is_allowed() {
     let unknown = &problems("ringlight.toml", "[telemetry]\nfrobnicate = 1")[0];
     assert!(
         unknown.starts_with(
-            "2: `frobnicate` is not a setting; hint: known are `enabled`, `service_name`"
+            "2: `frobnicate` is not a setting; hint: known are `enabled`, `reload_on_hangup`, `service_name`"
         ),
         "{unknown}"
     );

@@ -4,6 +4,7 @@
 //! what has changed is applied: what [`Controls`](crate::Controls) were told stays until the file says something else
 //! about the same.
 
+mod hangup;
 mod watch;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ use crate::controls;
 use crate::filter::{Filters, Output};
 use crate::sampling::Sampler;
 use crate::sync::unpoisoned;
+pub(crate) use hangup::Hangup;
 pub(crate) use watch::Watch;
 
 /// What the code says of settings that can be changed.

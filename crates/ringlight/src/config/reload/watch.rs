@@ -1,4 +1,4 @@
-//! Looks whether the file has changed.
+//! Looks whether the file has changed, or SIGHUP says to read it.
 //!
 //! By what the system says of the file, every second, on a thread of its own: the collector's must not wait for a file
 //! system that hangs, nor for the lock under which `tracing` asks all callsites again, which it shares with the
@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use ringlight_collector::{Notice, Notices};
 
-use super::Reloader;
+use super::{Hangup, ReloadError, Reloader};
 
 /// How long a change goes unseen at most, twice.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -22,15 +22,28 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Looks from now on whether the file has changed. That the system has no thread to give is told: everything else works without.
-    pub(crate) fn start(reloader: Arc<Reloader>, notices: Notices) -> Option<Self> {
+    /// Looks from now on whether the file, if there is one, has changed, unless that is not wanted, and whether it is
+    /// to be read because of SIGHUP. That the system has no thread to give is told: everything else works without.
+    pub(crate) fn start(
+        reloader: Option<Arc<Reloader>>,
+        looks_at_file: bool,
+        hangup: Option<Hangup>,
+        notices: Notices,
+    ) -> Option<Self> {
         let (stop, stopped) = channel();
-        let mut watcher = Watcher::new(reloader);
+        let watched = reloader.as_ref().filter(|_| looks_at_file);
+        let mut watcher = watched.map(|reloader| Watcher::new(Arc::clone(reloader)));
+        if watcher.is_none() && hangup.is_none() {
+            return None;
+        }
         let tell = move |message| notices.send(&Notice::Settings { message });
         let tell_of_thread = tell.clone();
         let looks = move || {
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(INTERVAL) {
-                if let Some(said) = watcher.look() {
+                if hangup.as_ref().is_some_and(Hangup::take) {
+                    tell(reread(reloader.as_deref()));
+                }
+                if let Some(said) = watcher.as_mut().and_then(Watcher::look) {
                     tell(said);
                 }
             }
@@ -40,11 +53,23 @@ impl Watch {
             Ok(_) => Some(Self { _stop: stop }),
             Err(error) => {
                 tell_of_thread(format!(
-                    "changes of the file of settings will not be seen: {error}"
+                    "the file of settings will not be read again: {error}"
                 ));
                 None
             }
         }
+    }
+}
+
+/// Reads the file because somebody says so, who is told what came of it in any case.
+fn reread(reloader: Option<&Reloader>) -> String {
+    let reloaded = match reloader {
+        Some(reloader) => reloader.reload().map_err(ReloadError::from),
+        None => Err(ReloadError::NoFile),
+    };
+    match reloaded {
+        Ok(reloaded) => reloaded.to_string(),
+        Err(error) => format!("settings stay as they are: {error}"),
     }
 }
 

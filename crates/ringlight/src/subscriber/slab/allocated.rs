@@ -8,7 +8,7 @@
 
 use ringlight_context::Counts;
 
-use super::{GENERATION_MASK, LOW_MASK, Slot, SlotId};
+use super::{GENERATION_MASK, Slot, SlotId};
 use crate::sync::{AtomicU64, Mutex, Ordering, unpoisoned};
 
 /// The sums of one slot.
@@ -50,9 +50,10 @@ impl Slot {
         let sums = &self.sums;
         let mut allocated = unpoisoned(sums.allocated.lock());
         // Relaxed: if a later span has sums here, its opening is before them, and they are before this by the
-        // lock. If it has none yet, what is added now is taken for none of its own.
+        // lock. If it has none yet, what is added now is taken for none of its own. References are not asked for: whoever
+        // has the id has seen it published, after which the slot is not free in this generation.
         let state = self.state.load(Ordering::Relaxed);
-        if state & GENERATION_MASK != generation || state & LOW_MASK == 0 {
+        if state & GENERATION_MASK != generation {
             return;
         }
         // Relaxed, both: under the lock.

@@ -7,8 +7,8 @@
 //! - the id is published with a `Release` store of the slot's state, which whoever uses the id
 //!   `Acquire`s, so the words written before are seen;
 //! - after that, items change only under the slot's lock;
-//! - the last reference is dropped by one thread, which sees all earlier drops (`AcqRel`) and then
-//!   owns the slot again.
+//! - the last reference is dropped by one thread, which sees all earlier drops (`Release` and `Acquire`)
+//!   and then owns the slot again.
 //!
 //! The collector reads slots as well, though it holds no reference to their spans, and so does whoever asks
 //! for what is around a span, or about one whose id is all it has: see [`snapshot`]. For their sake the
@@ -46,14 +46,12 @@ use ringlight_collector::record::{Head, ItemWriter, SPAN_HEADER_WORDS, WORD_BYTE
 use ringlight_model::{SpanId, StatusCode, TraceId};
 use tracing_core::span::Id;
 
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, unpoisoned};
+use crate::sync::{AtomicU64, IS_MODEL, Mutex, MutexGuard, Ordering, unpoisoned};
 
 #[cfg(feature = "profiling-alloc")]
 pub(super) use allocated::Allocated;
 pub(super) use items::SlotItems;
 pub(super) use snapshot::Seen;
-
-const IS_MODEL: bool = cfg!(all(test, ringlight_loom));
 
 /// Words of items a slot holds itself; further ones go to the heap. With them a slot fills 512
 /// bytes, 64 more with the feature `profiling`, and 128 more where allocations are counted. (A model takes as few as it can do with, and of the next two as well.)
@@ -90,6 +88,9 @@ const GUEST: u64 = 1 << 62;
 const MEASURED: u64 = 1 << 61;
 /// Beside [`MEASURED`]: the measurement does not count.
 const TRIAL: u64 = 1 << 60;
+/// In the state of a slot that is free: no id that is looked for has it. The generation is then the next span's, whose id may
+/// be known before its publishing is seen: an id that comes by a plain word brings nothing along.
+const FREE: u64 = GUEST;
 const GENERATION_MASK: u64 = !(LOW_MASK | UNSAMPLED | GUEST | MEASURED | TRIAL);
 /// In every id, and in the state of every slot: amid the generation, which is counted past it.
 ///
@@ -264,7 +265,7 @@ pub(super) struct Slot {
 impl Slot {
     fn new() -> Self {
         Self {
-            state: AtomicU64::new(OWN | 1 << LOW_BITS),
+            state: AtomicU64::new(FREE | OWN | 1 << LOW_BITS),
             started: AtomicU64::new(0),
             parent: AtomicU64::new(0),
             len: AtomicU64::new(0),
@@ -412,7 +413,7 @@ impl Slot {
         let added = self
             .state
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
-                let live = state & !LOW_MASK == id.0 & !LOW_MASK && state & LOW_MASK != 0;
+                let live = state & !LOW_MASK == id.0 & !LOW_MASK;
                 let sum = (state & LOW_MASK) + u64::from(count);
                 (live && state & LOW_MASK < LOW_MASK)
                     .then_some(state & !LOW_MASK | sum.min(LOW_MASK))
@@ -437,11 +438,11 @@ impl Slot {
     #[cold]
     pub(super) fn drop_references(&self, id: SlotId, count: u32) -> bool {
         let given = u64::from(count);
-        // Release, so that the last one out sees what was done under this reference; Acquire, since this
-        // may find that it is the last one. Each pairs with the other, here and in `drop_reference`.
+        // Release, so that the last one out sees what was done under this reference. Acquire where nothing is
+        // changed, as that may be because it is the last one. Each pairs with the other, here and in `drop_reference`.
         let dropped = self
             .state
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
+            .fetch_update(Ordering::Release, Ordering::Acquire, |state| {
                 let live = state & !LOW_MASK == id.0 & !LOW_MASK;
                 let count = state & LOW_MASK;
                 // The last references stay counted until the slot is released.
@@ -621,9 +622,8 @@ impl Slot {
 
     /// Forgets items of a slot that will not be published after all.
     pub(super) fn discard(&self) {
+        // Those in the slot itself are forgotten when the next span is opened in it.
         self.lock_spill().clear();
-        // Release pairs with the `Acquire` of a snapshot, as every store of the length does.
-        self.len.store(0, Ordering::Release);
     }
 
     /// Puts a free slot into a generation.
@@ -646,7 +646,7 @@ impl Slot {
         // thread, so that it is before the words of the next span, which a snapshot acquires.
         let generation = self.state.load(Ordering::Relaxed) & GENERATION_MASK;
         let next = generation.wrapping_add(1 << LOW_BITS) & GENERATION_MASK;
-        self.state.store(next | OWN, Ordering::Relaxed);
+        self.state.store(next | OWN | FREE, Ordering::Relaxed);
     }
 }
 
@@ -709,8 +709,7 @@ impl Slab {
     #[inline]
     pub(super) fn slot(&self, id: SlotId) -> Option<&Slot> {
         let slot = self.slot_at(id.index())?;
-        // Pairs with the `Release` store in `Slot::publish`. A slot that is free is of a generation
-        // that no id has yet.
+        // Pairs with the `Release` store in `Slot::publish`. No id is that of a slot that is free.
         let state = slot.state.load(Ordering::Acquire);
         (state & !LOW_MASK == id.0 & !LOW_MASK).then_some(slot)
     }

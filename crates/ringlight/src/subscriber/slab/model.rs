@@ -18,21 +18,10 @@ use super::snapshot::Seen;
 use super::{
     CALLSITE, PARENT, SPAN, START, Slab, Slot, SlotId, SpanContext, TRACE_HIGH, TRACE_LOW,
 };
-
-/// Preemptions an execution may have. All defects put into the code on purpose (each of the orderings
-/// weakened, each of the checks left out) showed with two; three take a minute.
-const PREEMPTIONS_MAX: usize = 3;
+use crate::sync::{AtomicU64, Ordering, model};
 
 /// The slot of the models.
 const INDEX: u32 = 1;
-
-fn model(run: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    // `LOOM_MAX_PREEMPTIONS` says otherwise.
-    builder.preemption_bound.get_or_insert(PREEMPTIONS_MAX);
-    builder.max_branches = 10_000;
-    builder.check(run);
-}
 
 fn slab() -> Arc<Slab> {
     let slab = Slab::new(Clock::monotonic());
@@ -108,6 +97,86 @@ fn a_span_is_closed_and_another_opened_in_its_slot() {
     });
 }
 
+/// The same while the other one is marked as measured, and no more: who finds it by either state has what was published
+/// before.
+#[test]
+fn a_span_is_closed_and_a_measured_one_opened_in_its_slot() {
+    for is_unmarked in [false, true] {
+        model(move || {
+            let slab = slab();
+            let first = open(slab.slot_at(INDEX).unwrap(), 1);
+            let of_owner = Arc::clone(&slab);
+            let owner = thread::spawn(move || {
+                let slot = of_owner.slot_at(INDEX).unwrap();
+                close(slot, first);
+                let id = slot.mark_measured(open(slot, 2), false);
+                if is_unmarked {
+                    slot.unmark_measured(id);
+                }
+            });
+            if let Some(seen) = slab.slot_at(INDEX).unwrap().seen(INDEX) {
+                let number = if seen.id == first { 1 } else { 2 };
+                assert_eq!(seen.started, Reading::from_bits(number));
+            }
+            owner.join().unwrap();
+        });
+    }
+}
+
+/// An id may come from another thread by a plain word, as that of the span it is in does, and then brings nothing of its
+/// span along.
+#[test]
+fn a_span_is_read_by_an_id_that_brings_nothing_along() {
+    model(|| {
+        let slab = slab();
+        let first = open(slab.slot_at(INDEX).unwrap(), 1);
+        let published = Arc::new(AtomicU64::new(first.get()));
+        let (of_owner, by_owner) = (Arc::clone(&slab), Arc::clone(&published));
+        let owner = thread::spawn(move || {
+            let slot = of_owner.slot_at(INDEX).unwrap();
+            close(slot, first);
+            // Relaxed, as its load: that is what is tried.
+            by_owner.store(open(slot, 2).get(), Ordering::Relaxed);
+        });
+        let id = SlotId::from_u64(published.load(Ordering::Relaxed));
+        let number = if id == first { 1 } else { 2 };
+        if let Some(slot) = slab.slot(id) {
+            if let Some((callsite, _)) = slot.place_of(id) {
+                assert_eq!(callsite, number);
+            }
+            if let Some(words) = slot.snapshot(id, 0) {
+                assert_eq!((words[SPAN], words.len()), (number, SPAN_HEADER_WORDS + 2));
+            }
+        }
+        owner.join().unwrap();
+    });
+}
+
+/// A span that is given up before it is published leaves nothing in a snapshot of the one that had its slot.
+#[test]
+fn a_span_is_closed_and_another_given_up_in_its_slot() {
+    model(|| {
+        let slab = slab();
+        let first = open(slab.slot_at(INDEX).unwrap(), 1);
+        let of_owner = Arc::clone(&slab);
+        let owner = thread::spawn(move || {
+            let slot = of_owner.slot_at(INDEX).unwrap();
+            close(slot, first);
+            slot.open(2, SlotId::NO_PARENT, SpanContext::NONE);
+            let mut items = slot.items_unpublished();
+            let _ = ItemWriter::new(&mut items, 64).text(Key::Field(0), "given up");
+            items.finish();
+            slot.discard();
+        });
+        if let Some((seen, Some(words))) = look(&slab) {
+            assert_eq!(seen.id, first);
+            assert_eq!(words.len(), SPAN_HEADER_WORDS + 2);
+        }
+        owner.join().unwrap();
+        assert!(look(&slab).is_none());
+    });
+}
+
 /// What is asked of a span by its id alone is told of that span or not at all, whenever it closes and
 /// another takes its slot.
 #[test]
@@ -123,6 +192,9 @@ fn a_span_that_nobody_holds_is_read_by_its_id() {
         });
         let context = slab.slot(first).and_then(|slot| slot.context_of(first));
         let place = slab.slot(first).and_then(|slot| slot.place_of(first));
+        let start = slab
+            .slot(first)
+            .and_then(|slot| slot.start_unix_nano(first));
         let second = owner.join().unwrap();
         let of = |number| SpanContext {
             trace_high: number,
@@ -135,7 +207,9 @@ fn a_span_that_nobody_holds_is_read_by_its_id() {
             place.is_none_or(|found| found == (1, parent(1))),
             "{place:?}"
         );
+        assert!(start.is_none_or(|found| found == 1), "{start:?}");
         let slot = slab.slot_at(INDEX).unwrap();
+        assert_eq!(slot.start_unix_nano(second), Some(2));
         assert_eq!(slot.context_of(second), Some(of(2)));
         assert_eq!(slot.place_of(second), Some((2, parent(2))));
     });
@@ -168,6 +242,73 @@ fn a_span_is_edited_and_closed() {
         let record = owner.join().unwrap();
         assert_eq!(record[8 * (SPAN_HEADER_WORDS + 1)], 2);
         assert!(look(&slab).is_none());
+    });
+}
+
+/// The same of a text, whose length, whole words and last bytes are each stored by themselves.
+#[test]
+fn a_text_of_a_span_is_edited() {
+    // Longer than those that are written by few words.
+    const TEXTS: [&str; 2] = ["aaaaaaaaaaaaaaaaA", "bbbbbbbbbbbbbbbbBB"];
+    let items_of = |text: &'static str| {
+        let slab = slab();
+        let slot = slab.slot_at(INDEX).unwrap();
+        let mut items = slot.items_unpublished();
+        let _ = ItemWriter::new(&mut items, 64).text(Key::Field(0), text);
+        items.finish();
+        let words = SPAN_HEADER_WORDS..slot.record_words();
+        words.map(|at| slot.word(at)).collect::<Vec<_>>()
+    };
+    model(move || {
+        let slab = slab();
+        let expected = TEXTS.map(items_of);
+        let id = open(slab.slot_at(INDEX).unwrap(), 0);
+        let write = |slot: &Slot, text| {
+            let mut items = slot.items_locked();
+            items.remove_item(|head| item_field(head) == Some(0));
+            let _ = ItemWriter::new(&mut items, 64).text(Key::Field(0), text);
+            items.finish();
+        };
+        write(slab.slot_at(INDEX).unwrap(), TEXTS[0]);
+        let of_owner = Arc::clone(&slab);
+        let owner = thread::spawn(move || write(of_owner.slot_at(INDEX).unwrap(), TEXTS[1]));
+        if let Some((seen, Some(words))) = look(&slab) {
+            assert_eq!(seen.id, id);
+            let items = &words[SPAN_HEADER_WORDS..];
+            assert!(expected.iter().any(|text| text == items), "{items:x?}");
+        }
+        owner.join().unwrap();
+    });
+}
+
+/// What two threads add at the same time, each before it gives up its reference, is all in what is closed.
+#[test]
+fn a_span_is_edited_on_two_threads_and_closed_by_the_last() {
+    model(|| {
+        let slab = slab();
+        let id = open(slab.slot_at(INDEX).unwrap(), 0);
+        slab.slot_at(INDEX).unwrap().add_reference(id);
+        let add = move |slab: &Slab, number: u64| {
+            let slot = slab.slot_at(INDEX).unwrap();
+            let mut items = slot.items_locked();
+            let _ = ItemWriter::new(&mut items, 64).u64(Key::Field(number as u16), number);
+            items.finish();
+            slot.drop_reference(id).then(|| {
+                let mut record = vec![0; 8 * slot.record_words()];
+                slot.copy_record(&mut record);
+                slot.retire();
+                record
+            })
+        };
+        let of_other = Arc::clone(&slab);
+        let other = thread::spawn(move || add(&of_other, 1));
+        let here = add(&slab, 2);
+        let there = other.join().unwrap();
+        assert!(here.is_none() != there.is_none(), "one of them is the last");
+        let record = here.or(there).unwrap();
+        assert_eq!(record.len(), 8 * (SPAN_HEADER_WORDS + 6));
+        let added = [3, 5].map(|at| record[8 * (SPAN_HEADER_WORDS + at)]);
+        assert!(added == [1, 2] || added == [2, 1], "{added:?}");
     });
 }
 

@@ -87,9 +87,10 @@ impl Slot {
     /// Whether the slot is still that of this span. To be asked after the words were loaded.
     #[inline]
     fn is_still(&self, id: SlotId) -> bool {
-        // Relaxed: ordered by the `Acquire` loads of the words before.
+        // Relaxed: ordered by the `Acquire` loads of the words before. References are not asked for: no id is that
+        // of a slot that is free.
         let state = self.state.load(Ordering::Relaxed);
-        state & !LOW_MASK == id.0 & !LOW_MASK && state & LOW_MASK != 0
+        state & !LOW_MASK == id.0 & !LOW_MASK
     }
 
     /// The record of a span that is still open, as if it ended `open_for_nano` after its start. Nothing
@@ -145,8 +146,9 @@ impl Slot {
     }
 
     fn try_copy(&self, id: SlotId, words: &mut SlotWords) -> Copied {
-        // Acquire, as in `seen`.
-        if self.state.load(Ordering::Acquire) & !LOW_MASK != id.0 & !LOW_MASK {
+        // Relaxed: whoever has the id has acquired the state, in `seen` or `Slab::slot`. This saves the copy where
+        // the span has closed; whether it has is asked after it.
+        if !self.is_still(id) {
             return Copied::Closed;
         }
         // Acquire pairs with the `Release` in `SlotItems::finish`: the words are at least those that the

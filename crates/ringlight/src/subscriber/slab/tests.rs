@@ -110,3 +110,17 @@ fn a_snapshot_waits_for_nobody() {
     slot.items_locked().finish();
     assert!(slot.snapshot(id, 7).is_some());
 }
+
+/// Of a span that is not recorded only its ids are written down.
+#[test]
+fn a_span_that_is_not_recorded_shows_nothing_of_the_one_that_had_its_slot() {
+    let slab = slab();
+    let slot = slab.slot_at(INDEX).unwrap();
+    let recorded = open(slot, &["of the one before"]);
+    assert!(slot.drop_reference(recorded));
+    slot.retire();
+    slot.open(0, SlotId::NO_PARENT, SpanContext::NONE);
+    let id = slot.publish_unsampled(INDEX, 10);
+    let shown = slot.show_to_log(id, |_, items| assert_eq!(items, [0; 0]));
+    assert_eq!(shown, Some(None));
+}

@@ -270,6 +270,8 @@ impl<M: Mode> RecordingIn<M> {
             exported_logs: true,
             sinks: false,
             span_events: false,
+            #[cfg(feature = "profiling-alloc")]
+            allocations: true,
         };
         let sampling = HeadSampling::new("test".to_owned(), sampler, Vec::new());
         let filter = Filter::parse(directives).0;

@@ -1,34 +1,58 @@
-//! What is measured: CPU time of the thread, by rounds in which the ways to allocate take turns, in one process
-//! and so one layout of the program.
-#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
-#![expect(
-    clippy::expect_used,
-    reason = "a benchmark may stop when its set-up fails"
-)]
+//! An allocator that counts beside the same that does not: CPU time of the thread, in one process and so one layout of
+//! the program.
+#![expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::Result;
+use bench_workload::{AllocationRun, Turns, thread_cpu_ns};
+use clap::Parser;
 use ringlight_alloc::RinglightAllocator;
 use ringlight_context::switch;
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
-const ROUNDS_COUNT: usize = 101;
+use crate::print_line;
+
 const PAIRS_COUNT: u32 = 100_000;
 const PARSES_COUNT: u32 = 20;
 
+/// Measures what counting costs around an allocator.
+#[derive(Debug, Parser)]
+pub struct Arguments {
+    /// How often each way has its turn.
+    rounds: usize,
+}
+
+impl Arguments {
+    /// Measures and prints.
+    ///
+    /// # Errors
+    /// Nobody reads standard output.
+    pub fn run<A: GlobalAlloc>(&self, global: &Switched<A>) -> Result<()> {
+        let pair = pairs(self.rounds, &global.plain, &global.counting);
+        let text = document();
+        print_line(&AllocationRun {
+            pair,
+            json: json(self.rounds, global, &text),
+            document_bytes: text.len(),
+            document_allocations: allocations(global, &text),
+        })
+    }
+}
+
 /// An allocator that counts, or does not.
-pub(crate) struct Switched<A> {
+pub struct Switched<A> {
     plain: A,
     counting: RinglightAllocator<A>,
     is_counting: AtomicBool,
 }
 
 impl<A> Switched<A> {
-    pub(crate) const fn new(plain: A, inner: A) -> Self {
+    /// The same allocator, twice.
+    pub const fn new(plain: A, inner: A) -> Self {
         Self {
             plain,
             counting: RinglightAllocator::new(inner),
@@ -86,23 +110,14 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Switched<A> {
     }
 }
 
-/// Measures and prints.
-pub(crate) fn report<A: GlobalAlloc>(global: &Switched<A>) {
-    pairs(&global.plain, &global.counting);
-    json(global);
-}
-
 /// An allocation of 64 bytes and its deallocation.
-fn pairs(plain: &impl GlobalAlloc, counting: &impl GlobalAlloc) {
-    let [plain, outside, inside] = rounds(&mut [
+fn pairs(rounds: usize, plain: &impl GlobalAlloc, counting: &impl GlobalAlloc) -> Turns {
+    let mut ways: [&mut dyn FnMut() -> f64; 3] = [
         &mut || timed(PAIRS_COUNT, || pair(plain)),
         &mut || timed(PAIRS_COUNT, || pair(counting)),
         &mut || in_span(|| timed(PAIRS_COUNT, || pair(counting))),
-    ]);
-    println!("64 bytes allocated and freed, ns:");
-    print_row("not counted", &plain, &plain);
-    print_row("counting, outside of spans", &outside, &plain);
-    print_row("counting, in a span", &inside, &plain);
+    ];
+    Turns::take(rounds, &mut ways)
 }
 
 #[inline]
@@ -115,36 +130,33 @@ fn pair<A: GlobalAlloc>(allocator: &A) {
 }
 
 /// A document that is parsed to a `serde_json::Value`, which is dropped.
-fn json<A>(global: &Switched<A>) {
-    let text = document();
-    let parse = || {
-        let value: Value = serde_json::from_str(black_box(&text)).expect("it is JSON");
-        drop(black_box(value));
-    };
-    let counting = |is_counting| global.is_counting.store(is_counting, Ordering::Relaxed);
+fn json<A>(rounds: usize, global: &Switched<A>, text: &str) -> Turns {
     let run = |is_counting| {
-        counting(is_counting);
-        let nanos = timed(PARSES_COUNT, parse);
-        counting(false);
+        global.is_counting.store(is_counting, Ordering::Relaxed);
+        let nanos = timed(PARSES_COUNT, || parse(text));
+        global.is_counting.store(false, Ordering::Relaxed);
         nanos
     };
-    let [plain, outside, inside] =
-        rounds(&mut [&mut || run(false), &mut || run(true), &mut || {
+    let mut ways: [&mut dyn FnMut() -> f64; 3] =
+        [&mut || run(false), &mut || run(true), &mut || {
             in_span(|| run(true))
-        }]);
-    counting(true);
+        }];
+    Turns::take(rounds, &mut ways)
+}
+
+fn parse(text: &str) {
+    let value: Option<Value> = serde_json::from_str(black_box(text)).ok();
+    drop(black_box(value));
+}
+
+/// How often memory is allocated for it.
+fn allocations<A>(global: &Switched<A>, text: &str) -> u64 {
+    global.is_counting.store(true, Ordering::Relaxed);
     let _ = switch(true);
-    parse();
+    parse(text);
     let counts = switch(false).unwrap_or_default();
-    counting(false);
-    println!(
-        "{} KiB of JSON parsed and dropped ({} allocations), ns:",
-        text.len() / 1024,
-        counts.alloc_count
-    );
-    print_row("not counted", &plain, &plain);
-    print_row("counting, outside of spans", &outside, &plain);
-    print_row("counting, in a span", &inside, &plain);
+    global.is_counting.store(false, Ordering::Relaxed);
+    counts.alloc_count
 }
 
 /// Objects with texts, numbers, lists and objects in them, as an API answers with.
@@ -152,13 +164,13 @@ fn document() -> String {
     let mut text = String::from("[");
     for id in 0..200_u32 {
         let comma = if id == 0 { "" } else { "," };
-        write!(
+        // Writing to a string does not fail.
+        let _ = write!(
             text,
             r#"{comma}{{"id":{id},"name":"customer number {id}","active":{},"balance":{}.25,"#,
             id % 3 == 0,
             id * 7
-        )
-        .expect("a text takes what is written");
+        );
         text.push_str(r#""tags":["new","wholesale","north"],"address":{"street":"1 Long Street","#);
         text.push_str(r#""city":"Springfield","location":[47.37,8.54]},"note":null}"#);
     }
@@ -175,50 +187,38 @@ fn in_span<R>(body: impl FnOnce() -> R) -> R {
 
 /// Nanoseconds of CPU time that one run takes, of so many.
 fn timed(count: u32, run: impl Fn()) -> f64 {
-    let began = cpu_nanos();
+    let began_ns = thread_cpu_ns();
     for _ in 0..count {
         run();
     }
-    (cpu_nanos() - began) as f64 / f64::from(count)
+    (thread_cpu_ns() - began_ns) as f64 / f64::from(count)
 }
 
-fn cpu_nanos() -> i64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec * 1_000_000_000 + time.tv_nsec
-}
+#[cfg(test)]
+mod tests {
+    use std::alloc::System;
 
-/// What each way takes, round by round. Each round begins with another one.
-fn rounds<const N: usize>(ways: &mut [&mut dyn FnMut() -> f64; N]) -> [Vec<f64>; N] {
-    let mut taken = [const { Vec::new() }; N];
-    for round in 0..ROUNDS_COUNT {
-        for turn in 0..N {
-            let way = (round + turn) % N;
-            taken[way].push(ways[way]());
-        }
+    use super::*;
+
+    #[test]
+    fn the_document_is_json_and_allocates() {
+        let text = document();
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value.as_array().map(Vec::len), Some(200));
     }
-    taken
-}
 
-/// The median, and that of the ratios to `plain` in the same round, with its 95 % confidence interval.
-fn print_row(name: &str, taken: &[f64], plain: &[f64]) {
-    let sorted = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values
-    };
-    let nanos = sorted(taken.to_vec());
-    let ratios = sorted(taken.iter().zip(plain).map(|(a, b)| a / b).collect());
-    let middle = ROUNDS_COUNT / 2;
-    // By order statistics: the binomial distribution of the ranks.
-    let spread = (0.98 * (ROUNDS_COUNT as f64).sqrt()).ceil() as usize;
-    println!(
-        "  {name:<27} {:>10.2}   {:>+6.2} % [{:+.2}, {:+.2}]",
-        nanos[middle],
-        percent(ratios[middle]),
-        percent(ratios[middle - spread]),
-        percent(ratios[middle + spread]),
-    );
-}
-
-fn percent(ratio: f64) -> f64 {
-    (ratio - 1.0) * 100.0
+    #[test]
+    fn each_way_is_measured_in_each_round() {
+        let global = Switched::new(System, System);
+        for turns in [
+            pairs(2, &global.plain, &global.counting),
+            json(2, &global, &document()),
+        ] {
+            assert_eq!(turns.ways_ns.len(), 3);
+            for way_ns in &turns.ways_ns {
+                assert!(way_ns.len() == 2 && way_ns.iter().all(|ns| *ns > 0.0));
+            }
+        }
+        assert!(!global.is_counting());
+    }
 }

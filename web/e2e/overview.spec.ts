@@ -85,10 +85,16 @@ test('nothing in the time says what to do, and a narrow window shows cards', asy
   await page.setViewportSize({ width: 390, height: 800 });
   await page.getByRole('button', { name: 'Everything of the last 7 days' }).click();
   await expect(page.locator('[data-row]').first()).toBeVisible();
-  // Also in windows between that and a wide one.
-  for (const width of [390, 780, 941, 1081]) {
+  // All pages are in sight there.
+  const links = page.getByRole('navigation', { name: 'Pages' }).getByRole('link');
+  await expect(links).toHaveCount(6);
+  for (const link of await links.all()) await expect(link).toBeInViewport({ ratio: 0.95 });
+  // Also in windows between that and a wide one, which have a table.
+  for (const width of [390, 721, 900, 1001, 1081]) {
     await page.setViewportSize({ width, height: 800 });
     await expectNoSidewaysScroll(page);
+    const cell = page.getByRole('row').nth(1).getByRole('cell').nth(3);
+    await expect(cell).toHaveCSS('display', width < 720 ? 'flex' : 'table-cell');
   }
 });
 

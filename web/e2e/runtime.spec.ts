@@ -19,9 +19,29 @@ async function sendRuntime(request: APIRequestContext, service: string): Promise
       dataPoints: [10_000, 5000].map((ago) => ({ timeUnixNano: at(ago), asInt: String(value), attributes })),
     },
   });
+  /** One of a minute, which is a part of one in each step. */
+  const blocked = (name: string) => ({
+    name,
+    unit: '{block}',
+    sum: {
+      aggregationTemporality: 1,
+      isMonotonic: true,
+      dataPoints: [
+        {
+          startTimeUnixNano: at(90_000),
+          timeUnixNano: at(30_000),
+          asInt: '1',
+          attributes: [text('span.name', 'resize')],
+        },
+      ],
+    },
+  });
   const scopeMetrics = [
     { metrics: [gauge('orders.open', '{order}', 41, [])] },
-    { scope: { name: 'ringlight.runtime' }, metrics: [gauge('tokio.alive_tasks', '{task}', 7, [])] },
+    {
+      scope: { name: 'ringlight.runtime' },
+      metrics: [gauge('tokio.alive_tasks', '{task}', 7, []), blocked('tokio.worker.blocked')],
+    },
     {
       scope: { name: 'ringlight.channel' },
       metrics: [gauge('channel.queue_depth', '{message}', 3, [text('channel.name', 'jobs')])],
@@ -63,7 +83,9 @@ test('what there is of process, runtime, channels and allocations is drawn', asy
   await page.goto(`/runtime?service=${service}`);
   const tasks = page.getByRole('article', { name: 'Tasks alive' });
   await expect(tasks.locator('canvas')).toBeVisible();
-  await expect(tasks).toContainText('7');
+  await expect(tasks.getByRole('listitem')).toHaveText(new RegExp(`${service}\\s*7`));
+  const blocked = page.getByRole('article', { name: 'Workers blocked, by span' });
+  await expect(blocked.getByRole('listitem')).toHaveText(/resize\s*1 in this time/);
   const depth = page.getByRole('article', { name: 'Messages in the channel' });
   await expect(depth.getByRole('listitem')).toHaveText(/jobs\s*3/);
   const allocations = page.getByRole('region', { name: 'Allocations by span' });

@@ -1,6 +1,6 @@
 import { expect, test } from '@playwright/test';
 
-import { logs, paintedPixels, someTrace, watch, wholeTrace } from './support';
+import { hex, logs, paintedPixels, send, someTrace, watch, wholeTrace } from './support';
 
 test('the waterfall draws, and the keyboard walks through it', async ({ page, request }) => {
   const complaints = watch(page);
@@ -152,4 +152,41 @@ test('a trace that is not there says so', async ({ page }) => {
   await page.goto(`/traces/${'f'.repeat(32)}`);
   await expect(page.getByRole('alert')).toContainText('f'.repeat(32));
   await expect(page.getByRole('link', { name: 'All traces' })).toBeVisible();
+});
+
+test('a late span does not stretch what is seen of a trace', async ({ page, request }) => {
+  const traceId = hex(16);
+  const rootId = hex(8);
+  const lateId = hex(8);
+  const start = BigInt(Date.now() - 60_000) * 1_000_000n;
+  const span = (spanId: string, name: string, from: number, to: number) => ({
+    traceId,
+    spanId,
+    parentSpanId: spanId === rootId ? '' : rootId,
+    name,
+    startTimeUnixNano: (start + BigInt(from)).toString(),
+    endTimeUnixNano: (start + BigInt(to)).toString(),
+  });
+  const spans = [
+    span(rootId, 'turn', 0, 537e6),
+    span(hex(8), 'plan', 1e6, 300e6),
+    span(lateId, 'channel.recv', 4460e6, 4460e6 + 2700),
+  ];
+  await send(request, 'traces', {
+    resourceSpans: [{ resource: { attributes: [] }, scopeSpans: [{ spans }] }],
+  });
+  await page.goto(`/traces/${traceId}`);
+  const shown = page.getByRole('slider', { name: /^Part of the trace/ });
+  await expect(shown).toHaveAttribute('aria-valuetext', '0 ns to 558 ms');
+  await expect(page.getByText('4.46 s, root 537 ms')).toBeVisible();
+  const all = page.getByRole('button', { name: '1 span comes later, up to 4.46 s: show all' });
+  await all.click();
+  await expect(shown).toHaveAttribute('aria-valuetext', '0 ns to 4.46 s');
+  await expect(page).toHaveURL(/zoom=all/);
+  await page.reload();
+  await expect(shown).toHaveAttribute('aria-valuetext', '0 ns to 4.46 s');
+  await expect(all).toHaveCount(0);
+  // Who asks for the late span sees it.
+  await page.goto(`/traces/${traceId}?span=${lateId}`);
+  await expect(shown).toHaveAttribute('aria-valuetext', '0 ns to 4.46 s');
 });

@@ -71,14 +71,19 @@ impl Durations {
         counts.filter(|&(_, count)| count > 0)
     }
 
-    /// The number that so many thousandths of all are not above, nearest rank; `None` if there are none.
-    pub(crate) fn quantile(&self, per_mille: u64) -> Option<u64> {
+    /// The number that so many thousandths of all are not above, nearest rank; `None` if there are none. `highest` is
+    /// the highest of them, which is the answer where its rank is asked for, and which no answer is above.
+    pub(crate) fn quantile(&self, per_mille: u64, highest: u64) -> Option<u64> {
         let total: u64 = self.counts.iter().sum();
         let rank = (u128::from(total) * u128::from(per_mille)).div_ceil(1000);
+        if total > 0 && rank >= u128::from(total) {
+            return Some(highest);
+        }
         let mut seen = 0_u128;
         self.buckets().find_map(|(bucket, count)| {
             seen += u128::from(count);
-            (seen >= rank).then(|| middle_of(bucket))
+            // The middle of the last bucket may lie above all that is in it.
+            (seen >= rank).then(|| middle_of(bucket).min(highest))
         })
     }
 
@@ -104,7 +109,7 @@ mod tests {
 
     #[test]
     fn nothing_has_no_quantile() {
-        assert_eq!(Durations::default().quantile(500), None);
+        assert_eq!(Durations::default().quantile(500, 0), None);
     }
 
     proptest! {
@@ -133,8 +138,10 @@ mod tests {
             numbers.sort_unstable();
             let rank = (numbers.len() as u64 * per_mille).div_ceil(1000) as usize;
             let exact = numbers[rank - 1];
-            let found = all.quantile(per_mille).unwrap();
+            let highest = numbers[numbers.len() - 1];
+            let found = all.quantile(per_mille, highest).unwrap();
             prop_assert!(found.abs_diff(exact) <= exact / 64, "{} for {}", found, exact);
+            prop_assert!(found <= highest && (found == highest || rank < numbers.len()));
         }
     }
 }

@@ -158,7 +158,8 @@ pub struct MetricAnswer {
     pub aggregation: Aggregation,
     /// A series for each combination of attributes, sorted by these.
     pub series: Vec<MetricSeries>,
-    /// Combinations that are left out since there are too many.
+    /// Combinations that are left out since there are too many; those without a point since the time asked for
+    /// began go first.
     pub series_left_out: u64,
     /// What the search cost.
     pub stats: SearchStats,

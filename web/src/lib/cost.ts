@@ -6,10 +6,12 @@ export function memoryBytes({ memory }: ClientCost): number {
   return memory.rings_bytes + memory.buffers_bytes + memory.open_spans_bytes;
 }
 
-/** `85 ns a span, 0.4 % of one core, 2.1 MiB`. */
+/** `85 ns a span, 0.4 % of one core, 2.1 MiB`; a share that spans are not part of yet is told as the least it may be. */
 export function costLine(cost: ClientCost): string {
-  const span = cost.span_nano === null ? 'no span measured yet' : `${duration(cost.span_nano)} a span`;
-  return `${span}, ${percent(cost.core_ratio, 1)} of one core, ${bytes(memoryBytes(cost))}`;
+  const { span_nano: nanos } = cost;
+  const span = nanos === null ? 'cost of spans not known yet' : `${duration(nanos)} a span`;
+  const core = `${nanos === null ? 'without it ' : ''}${percent(cost.core_ratio, 1)} of one core`;
+  return `${span}, ${core}, ${bytes(memoryBytes(cost))}`;
 }
 
 /** What else there is to say about it, each a few words. */

@@ -10,15 +10,20 @@ import {
   exemplarValue,
   findMetric,
   hasOwnUnit,
+  lonePoints,
   metricKey,
   metricParams,
   metricValue,
+  offeredAggregations,
   ofService,
   seriesLabel,
   onlyLine,
   tickTime,
+  totalOf,
+  totalText,
   unitLabel,
   withAsked,
+  withPoints,
 } from './metrics';
 
 function metric(kind: Metric['kind'], unit: string): Metric {
@@ -216,7 +221,19 @@ describe('what an address asks for', () => {
     expect(withAsked(['a', 'b'], 'b')).toEqual(['a', 'b']);
     expect(withAsked(['a', 'b'], 'c')).toEqual(['a', 'b', 'c']);
     expect(withAsked(['a', 'b'], '')).toEqual(['a', 'b']);
-    expect(['p50', 'p42', 'toString'].map(aggregationLabel)).toEqual(['p50 (median)', 'p42', 'toString']);
+    const labels = ['p50', 'p42', 'toString'].map((name) => aggregationLabel(name));
+    expect(labels).toEqual(['p50 (median)', 'p42', 'toString']);
+  });
+
+  it('offers no number of reports where it reads like what was counted', () => {
+    const aggregations: Aggregation[] = ['rate', 'sum', 'count'];
+    const offered = (kind: Metric['kind'], grows: boolean) =>
+      offeredAggregations({ ...metric(kind, ''), is_monotonic: grows, aggregations });
+    expect(offered('sum', true)).toEqual(['rate', 'sum']);
+    expect(offered('sum', false)).toEqual(aggregations);
+    expect(offered('histogram', false)).toEqual(aggregations);
+    const kinds = ['sum', 'gauge', 'histogram'] as const;
+    expect(kinds.map((kind) => aggregationLabel('count', kind))).toEqual(['reports', 'reports', 'number']);
   });
 });
 
@@ -259,6 +276,52 @@ describe('series', () => {
     // Every twelve seconds in steps of ten.
     const uneven = series([0, 1], [10, 1], [20, 1], [30, 1], [40, 1], [60, 1], [70, 1]);
     expect(columns(answer('avg', 80, uneven))[0]).toEqual([0, 10, 20, 30, 40, 60, 70]);
+  });
+
+  it('join nothing over steps in which nothing came, where steps are added up', () => {
+    const orders = series([10, 65], [70, 20], [130, 36]);
+    expect(columns(answer('sum', 300, orders))[1]).toEqual([65, null, 20, null, 36]);
+  });
+
+  it('have points that no line leads to or from', () => {
+    expect(lonePoints([1, null, 2, 3, null, 4, undefined, 5, null, undefined, 6])).toEqual([0, 10]);
+    expect(lonePoints([undefined, 0, undefined])).toEqual([1]);
+    expect(lonePoints([1, 2])).toEqual([]);
+    expect(lonePoints([null, undefined])).toEqual([]);
+  });
+
+  it('come to a total where their steps are parts of it', () => {
+    const line = series([10, 1.5], [20, 2]);
+    const total = (aggregation: Aggregation, part: Partial<Metric> = {}) => {
+      const data = answer(aggregation, 25, line);
+      return totalOf(line, { ...data, metric: { ...data.metric, ...part } });
+    };
+    expect(total('sum')).toBe(3.5);
+    expect(total('rate')).toBe(35);
+    expect(total('rate', { kind: 'histogram' })).toBe(35);
+    expect(total('count', { kind: 'histogram' })).toBe(3.5);
+    // Reports of a counter, values of what may shrink, and means are no parts of anything.
+    expect([total('count'), total('sum', { is_monotonic: false }), total('avg')]).toEqual([null, null, null]);
+  });
+
+  it.each<[Metric['kind'], string, Aggregation, number, string]>([
+    ['sum', '{order}', 'rate', 12_465.8, '12,466'],
+    ['sum', '', 'sum', 0.337, '0.34'],
+    ['sum', 'By', 'rate', 2048, '2 KiB'],
+    ['sum', 's', 'sum', 1.5, '1.5 s'],
+    ['histogram', 's', 'rate', 12_345, '12,345'],
+    ['histogram', 's', 'sum', 0.25, '250 ms'],
+  ])('of a %s in %s as %s with a total of %d say %s', (kind, unit, aggregation, total, text) => {
+    expect(totalText(metric(kind, unit), aggregation, total)).toBe(text);
+  });
+
+  it('that have nothing in the time asked for are counted, not shown', () => {
+    const exemplar = { time_unix_nano: '1', value: 1, trace_id: 'a', span_id: 'b', attributes: [] };
+    const full = series([10, 1]);
+    const example = { ...series(), exemplars: [exemplar] };
+    const { shown, empty } = withPoints(answer('avg', 40, series(), full, series(), example));
+    expect(shown.series).toEqual([full, example]);
+    expect(empty).toBe(2);
   });
 
   it('end with the last step that is over, where steps are added up', () => {

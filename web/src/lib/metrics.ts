@@ -1,5 +1,5 @@
 import type { Aggregation, Attribute, Metric, MetricData, MetricOverview, MetricSeries } from './api/types';
-import { duration, signedBytes } from './format';
+import { count as grouped, duration, signedBytes } from './format';
 import { setCondition, setService } from './query/edit';
 import { fieldName, literal } from './query/lexer';
 import { nanosOf } from './time';
@@ -19,10 +19,17 @@ const AGGREGATIONS: Record<Aggregation, string> = {
 };
 
 /** An aggregation in words; one that is not known, which an address may name, as it stands there. */
-export function aggregationLabel(aggregation: string): string {
+export function aggregationLabel(aggregation: string, kind?: Metric['kind']): string {
+  // Of what is reported as a number these are the points, whatever was counted by them.
+  if (aggregation === 'count' && (kind === 'sum' || kind === 'gauge')) return 'reports';
   return Object.hasOwn(AGGREGATIONS, aggregation)
     ? AGGREGATIONS[aggregation as Aggregation]
     : visible(aggregation);
+}
+
+/** What the menu of aggregations offers: without the number of reports of a counter, which reads like what it counted. */
+export function offeredAggregations({ aggregations, kind, is_monotonic: grows }: Metric): Aggregation[] {
+  return aggregations.filter((aggregation) => !(aggregation === 'count' && kind === 'sum' && grows));
 }
 
 /** What a menu offers, and what the address asks for where that is none of it: a menu shows what is asked. */
@@ -199,6 +206,9 @@ export function shortLabel(labels: readonly Attribute[]): string {
   return labels.map(({ value }) => visible(String(value))).join(' · ');
 }
 
+/** Exemplars of a line that an answer has at most: the newest, one for each step. */
+export const EXEMPLARS_MAX = 100;
+
 /** What is added up over a step says too little while that is not over. */
 const OF_WHOLE_STEPS: readonly Aggregation[] = ['rate', 'sum', 'count'];
 
@@ -213,6 +223,41 @@ export function wholePoints(series: MetricSeries, data: MetricData): MetricSerie
   const to = nanosOf(data.to_unix_nano);
   const end = (to < reported ? to : reported) - BigInt(data.step_nano);
   return series.points.filter(({ time_unix_nano: time }) => nanosOf(time) <= end);
+}
+
+/** An answer without the series that have nothing in the time asked for, and how many these are. */
+export function withPoints(data: MetricData): { shown: MetricData; empty: number } {
+  const series = data.series.filter(({ points, exemplars }) => points.length + exemplars.length > 0);
+  return { shown: { ...data, series }, empty: data.series.length - series.length };
+}
+
+/** Whether the steps are parts of what came, which together are all of it. */
+function addsUp({ aggregation, metric }: MetricData): boolean {
+  const adds =
+    metric.kind === 'sum' ? metric.is_monotonic && aggregation !== 'count' : metric.kind !== 'gauge';
+  return adds && OF_WHOLE_STEPS.includes(aggregation);
+}
+
+/**
+ * What came in all the time asked for: of a counter what was added to it, of a distribution how many values, or their
+ * sum. Null where what is shown does not add up.
+ */
+export function totalOf(series: MetricSeries, data: MetricData): number | null {
+  const { aggregation, metric } = data;
+  const adds =
+    metric.kind === 'sum' ? metric.is_monotonic && aggregation !== 'count' : metric.kind !== 'gauge';
+  if (!adds || !OF_WHOLE_STEPS.includes(aggregation)) return null;
+  const each = aggregation === 'rate' ? data.step_nano / 1e9 : 1;
+  return series.points.reduce((sum, { value }) => sum + value * each, 0);
+}
+
+/** A total for people: what is counted in whole, and not as a rate. */
+export function totalText(metric: Metric, aggregation: Aggregation, total: number): string {
+  const counted = aggregation !== 'sum' && metric.kind !== 'sum';
+  const isScaled = metric.unit in SECONDS || /^([KM]i)?By$/.test(metric.unit);
+  if (!counted && isScaled) return metricValue(metric, 'sum', total);
+  // Parts come of points whose time is only partly in what was asked for.
+  return grouped(Number(total.toFixed(Math.abs(total) >= 100 ? 0 : 2)));
 }
 
 /** A mark of the time axis, as precise as the marks are apart (in seconds). */
@@ -242,9 +287,9 @@ export function columns(data: MetricData): (number | null | undefined)[][] {
       value,
     }));
     // A time without any point is a gap, not a line from one side to the other; but what is measured less often than
-    // there are steps has none.
+    // there are steps has none. What adds up has been spread over the steps it came in: in the others there was nothing.
     const step = data.step_nano / 1e9;
-    const usual = Math.max(step, usualDistance(points.map(({ second }) => second)));
+    const usual = addsUp(data) ? step : Math.max(step, usualDistance(points.map(({ second }) => second)));
     const line = new Map<number, number | null>();
     const gaps: [number, number][] = [];
     points.forEach(({ second, value }, index) => {
@@ -266,6 +311,13 @@ export function columns(data: MetricData): (number | null | undefined)[][] {
   const column = ({ line, gaps }: (typeof lines)[number]) =>
     all.map((time) => line.get(time) ?? (isGap(gaps, time) ? null : undefined));
   return [all, ...lines.map(column)];
+}
+
+/** Places of a column that no line leads to or from: a point of its own has to show them. */
+export function lonePoints(column: readonly (number | null | undefined)[]): number[] {
+  const known = column.flatMap((value, place) => (value === undefined ? [] : [{ value, place }]));
+  const isGap = (at: number) => (known[at]?.value ?? null) === null;
+  return known.flatMap(({ place }, at) => (!isGap(at) && isGap(at - 1) && isGap(at + 1) ? [place] : []));
 }
 
 /** The median distance between times; 0 of fewer than three, which tell of no habit. */

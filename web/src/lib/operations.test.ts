@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Operation, Operations } from './api/types';
 import { counted, extent, filterOf, leastOf, measured, sumOf, totalOf } from './operations';
 import { duration } from './format';
-import { filled, linePath, lineText } from './sparkline';
+import { filled, linePath, lineText, lonePlaces } from './sparkline';
 
 const nanos = (second: number) => `${second}000000000`;
 
@@ -119,9 +119,11 @@ describe('lines', () => {
       { x: 8, y: 4 },
       { x: 9, y: 4 },
     ];
-    expect(linePath(points, box, 2)).toBe('M0.0 0.0h0.01M80.0 0.0L90.0 0.0');
-    expect(linePath([{ x: 3, y: 0 }], { ...box, most: 0 })).toBe('M30.0 20.0h0.01');
-    expect(linePath([], box)).toBe('');
+    expect(linePath(points, box, 2)).toBe('M0.0 0.0M80.0 0.0L90.0 0.0');
+    expect(lonePlaces(points, box, 2)).toEqual([{ right: 0, down: 0 }]);
+    expect(lonePlaces([{ x: 3, y: 0 }], { ...box, most: 0 })).toEqual([{ right: 30, down: 20 }]);
+    expect(lonePlaces(points, box)).toEqual([]);
+    expect([linePath([], box), lonePlaces([], box)]).toEqual(['', []]);
   });
 
   it('are filled up to an end', () => {

@@ -64,6 +64,14 @@ export function lineColor(index: number, shade: Shade): string {
   return colors[index % colors.length] ?? colors[0];
 }
 
+/** Strokes of lines beyond the colours, which would look alike: lengths of what is drawn and what is not. */
+const DASHES: readonly (readonly number[])[] = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
+
+/** The stroke of a line of a chart, which tells it from the one before it of the same colour; empty for a solid one. */
+export function lineDash(index: number): readonly number[] {
+  return DASHES[Math.floor(index / DARK.length) % DASHES.length] ?? [];
+}
+
 /** The colour a name stands for. */
 function slotOf(name: string): number {
   let hash = 0;

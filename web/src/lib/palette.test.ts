@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { registerServices, serviceColor } from './palette.svelte';
+import { lineColor, lineDash, registerServices, serviceColor } from './palette.svelte';
 
 const NAMES = ['agent', 'model', 'streaming', 'shop', 'checkout', 'frontend', 'db', 'api', 'mail', 'search'];
 
@@ -18,4 +18,13 @@ test('beyond the colours there are, a service has the one its name stands for, a
   const before = serviceColor('billing', 'light');
   registerServices([...NAMES, 'billing']);
   expect(serviceColor('billing', 'light')).toBe(before);
+});
+
+test('lines of a chart look different, also where there are more of them than colours', () => {
+  const looks = Array.from(
+    { length: 40 },
+    (_, index) => `${lineColor(index, 'dark')} ${lineDash(index).join()}`,
+  );
+  expect(new Set(looks).size).toBe(looks.length);
+  expect(lineDash(9)).toEqual([]);
 });

@@ -15,23 +15,38 @@ export interface Box {
   height: number;
 }
 
-function place({ x, y }: Point, box: Box): string {
-  const right = box.to > box.from ? ((x - box.from) / (box.to - box.from)) * box.width : 0;
-  const down = box.most > 0 ? box.height * (1 - Math.min(1, y / box.most)) : box.height;
-  return `${right.toFixed(1)} ${down.toFixed(1)}`;
+function place({ x, y }: Point, box: Box): { right: number; down: number } {
+  return {
+    right: box.to > box.from ? ((x - box.from) / (box.to - box.from)) * box.width : 0,
+    down: box.most > 0 ? box.height * (1 - Math.min(1, y / box.most)) : box.height,
+  };
+}
+
+/** Whether a point is joined to the one before it. */
+function isJoined(points: readonly Point[], index: number, gap: number): boolean {
+  const [before, point] = [points[index - 1], points[index]];
+  return before !== undefined && point !== undefined && point.x - before.x <= gap;
 }
 
 /** The line; points that are further apart than `gap` are not joined. */
 export function linePath(points: readonly Point[], box: Box, gap = Infinity): string {
   return points
     .map((point, index) => {
-      const [before, after] = [points[index - 1], points[index + 1]];
-      const joined = before !== undefined && point.x - before.x <= gap;
-      // A line of no length is drawn as a dot, with round ends.
-      const alone = !joined && !(after !== undefined && after.x - point.x <= gap);
-      return `${joined ? 'L' : 'M'}${place(point, box)}${alone ? 'h0.01' : ''}`;
+      const { right, down } = place(point, box);
+      return `${isJoined(points, index, gap) ? 'L' : 'M'}${right.toFixed(1)} ${down.toFixed(1)}`;
     })
     .join('');
+}
+
+/** Where points are that the line does not lead to or from; it shows nothing of them. */
+export function lonePlaces(
+  points: readonly Point[],
+  box: Box,
+  gap = Infinity,
+): { right: number; down: number }[] {
+  const alone = (_: Point, index: number) =>
+    !isJoined(points, index, gap) && !isJoined(points, index + 1, gap);
+  return points.filter(alone).map((point) => place(point, box));
 }
 
 /** Values at every step from `first` on, zero where nothing is known: what is not counted did not happen. */

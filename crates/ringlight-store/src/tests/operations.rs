@@ -112,6 +112,32 @@ fn operations_have_their_figures_and_examples() {
     });
 }
 
+/// The middle of the bucket that a single span of these 400 ms is in is 398 ms.
+#[test]
+fn quantiles_of_the_longest_span_are_its_duration() {
+    let fill = |store: &Store| {
+        add(store, "shop", &[lasting(400 * MS, span(1, 1, "get", T0))]);
+        let late = T0 + 10 * SECOND;
+        add(
+            store,
+            "shop",
+            &[
+                lasting(400 * MS, span(2, 1, "pay", T0)),
+                lasting(90 * MS, span(3, 1, "pay", late)),
+            ],
+        );
+    };
+    in_head_and_blocks(fill, |store| {
+        let answer = ask(store, &asking(20));
+        let get = operation(&answer, "get");
+        assert_eq!([get.p50_nano, get.p95_nano, get.p99_nano], [400 * MS; 3]);
+        let pay = operation(&answer, "pay");
+        assert_eq!([pay.p95_nano, pay.p99_nano], [400 * MS; 2]);
+        let steps: Vec<_> = pay.steps.iter().map(|step| step.p95_nano).collect();
+        assert_eq!(steps, [400 * MS, 90 * MS]);
+    });
+}
+
 #[test]
 fn blocks_answer_without_being_read() {
     let directory = tempfile::tempdir().unwrap();

@@ -53,15 +53,21 @@ export function ticks(view: View, count: number): number[] {
   return result;
 }
 
-/** `12.5-80` in nanoseconds, for the address; empty for the whole trace. */
-export function viewToText(view: View, duration: number): string {
-  if (isFull(view, duration)) return '';
+/** The whole trace in an address, of one that opens with a part of it. */
+const ALL = 'all';
+
+/** `12-80` in nanoseconds, for the address; empty for what is shown at `first`, `all` for the whole trace if that is a part. */
+export function viewToText(view: View, duration: number, first = fullView(duration)): string {
+  if (Math.round(view.from) === first.from && Math.round(view.to) === first.to) return '';
+  if (isFull(view, duration)) return isFull(first, duration) ? '' : ALL;
   return `${Math.round(view.from)}-${Math.round(view.to)}`;
 }
 
-export function viewFromText(text: string | null, duration: number): View {
+/** The part of a trace that an address says, or what is shown at `first`. */
+export function viewFromText(text: string | null, duration: number, first = fullView(duration)): View {
+  if (text === ALL) return fullView(duration);
   const match = /^(\d+)-(\d+)$/.exec(text ?? '');
-  if (!match) return fullView(duration);
+  if (!match) return first;
   const view = { from: Number(match[1]), to: Number(match[2]) };
-  return view.to > view.from ? clampView(view, duration) : fullView(duration);
+  return view.to > view.from ? clampView(view, duration) : first;
 }

@@ -15,6 +15,7 @@ import {
   stateText,
   visibleRows,
 } from './tree';
+import { firstView, lateSpans, rootDuration } from './late';
 import { clampView, fullView, isFull, pan, ticks, viewFromText, viewToText, zoom } from './view';
 
 const EPOCH = 1_795_166_107_348_123_456n;
@@ -239,6 +240,12 @@ describe('the view', () => {
     expect(viewToText({ from: 10.4, to: 99.6 }, 1000)).toBe('10-100');
     expect(viewFromText('10-100', 1000)).toEqual({ from: 10, to: 100 });
     expect(viewToText(fullView(1000), 1000)).toBe('');
+    // Of one that opens with a part of it, the whole has a word.
+    const first = { from: 0, to: 100 };
+    expect(viewToText({ from: 0, to: 100.3 }, 1000, first)).toBe('');
+    expect(viewToText(fullView(1000), 1000, first)).toBe('all');
+    expect(viewFromText('all', 1000, first)).toEqual(fullView(1000));
+    expect(viewFromText(null, 1000, first)).toEqual(first);
     for (const text of [null, '', 'x', '9-1', '-5-10'])
       expect(viewFromText(text, 1000)).toEqual(fullView(1000));
   });
@@ -247,5 +254,45 @@ describe('the view', () => {
     expect(ticks({ from: 0, to: 1000 }, 5)).toEqual([0, 200, 400, 600, 800, 1000]);
     expect(ticks({ from: 130, to: 170 }, 4)).toEqual([130, 140, 150, 160, 170]);
     expect(ticks({ from: 5, to: 5 }, 4)).toEqual([]);
+  });
+});
+
+describe('late spans', () => {
+  const root = { id: 'a', for: 500 };
+  const inner = { id: 'b', parent: 'a', at: 100, for: 300 };
+
+  test('are left out of sight at first where they stretch a trace', () => {
+    const tree = buildTree(trace([root, inner, { id: 'c', parent: 'a', at: 4460, for: 3 }]));
+    expect([rootDuration(tree), tree.duration]).toEqual([500, 4463]);
+    expect(lateSpans(tree)).toEqual({ count: 1, from: 500, to: 4463 });
+    expect(firstView(tree, lateSpans(tree))).toEqual({ from: 0, to: 520 });
+    expect(firstView(tree, null)).toEqual(fullView(4463));
+  });
+
+  test.each<[string, Brief[]]>([
+    ['there are none', [root, inner]],
+    ['what began within the root goes on', [root, { id: 'c', parent: 'a', at: 400, for: 4000 }]],
+    [
+      'what follows the root follows at once',
+      [root, { ...inner, at: 450, for: 900 }, { id: 'c', at: 1200, for: 900 }],
+    ],
+    ['what comes later is most of the trace', [root, { id: 'c', parent: 'a', at: 900, for: 4000 }]],
+    ['it is not much later', [root, { id: 'c', parent: 'a', at: 700, for: 3 }]],
+    [
+      'the root has not ended',
+      [
+        { ...root, state: 'in_progress' },
+        { id: 'c', parent: 'a', at: 4460, for: 3 },
+      ],
+    ],
+    [
+      'the root is not here',
+      [
+        { ...root, parent: 'z' },
+        { id: 'c', parent: 'a', at: 4460, for: 3 },
+      ],
+    ],
+  ])('are none where %s', (_, spans) => {
+    expect(lateSpans(buildTree(trace(spans)))).toBeNull();
   });
 });

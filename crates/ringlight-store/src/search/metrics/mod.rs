@@ -227,7 +227,8 @@ impl Chosen {
             left_out: groups.len().saturating_sub(limit) as u64,
         };
         let mut places: HashMap<Fingerprint, usize, RandomState> = HashMap::default();
-        for (group, (labels, members)) in groups.into_values().take(limit).enumerate() {
+        let groups = chosen_of(groups.into_values().collect(), limit, search.from_unix_nano);
+        for (group, (labels, members)) in groups.into_iter().enumerate() {
             chosen.labels.push(labels);
             for member in members {
                 let place = *places.entry(member.fingerprint).or_insert_with(|| {
@@ -243,6 +244,29 @@ impl Chosen {
         }
         Ok(chosen)
     }
+}
+
+/// So many of the groups at most, in their order. Those go first that were not seen since the time asked for
+/// began, and have nothing to tell of it.
+fn chosen_of(
+    groups: Vec<(Labels, Vec<Named>)>,
+    limit: usize,
+    from_unix_nano: u64,
+) -> Vec<(Labels, Vec<Named>)> {
+    let is_recent = |members: &[Named]| {
+        let mut members = members.iter();
+        members.any(|named| named.last_unix_nano >= from_unix_nano)
+    };
+    let recent = groups.iter().filter(|(_, members)| is_recent(members));
+    let mut room = limit.saturating_sub(recent.count());
+    let chosen = groups.into_iter().filter(|(_, members)| {
+        is_recent(members) || {
+            let fits = room > 0;
+            room = room.saturating_sub(1);
+            fits
+        }
+    });
+    chosen.take(limit).collect()
 }
 
 /// A series of the name asked for.

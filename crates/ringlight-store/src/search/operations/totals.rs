@@ -31,6 +31,7 @@ pub(super) struct Candidate {
 struct Step {
     count: u64,
     error_count: u64,
+    longest_nano: u64,
     durations: Durations,
 }
 
@@ -68,9 +69,9 @@ impl Total {
     }
 
     pub(super) fn quantile(&self, per_mille: u64) -> u64 {
-        let found = self.durations.quantile(per_mille).unwrap_or(0);
-        // The middle of the last bucket may lie above all that is in it.
-        found.min(self.longest_nano)
+        self.durations
+            .quantile(per_mille, self.longest_nano)
+            .unwrap_or(0)
     }
 
     /// The span that is nearest to the median, of those kept in mind.
@@ -87,11 +88,7 @@ impl Total {
                 time_unix_nano: *time_unix_nano,
                 count: step.count,
                 error_count: step.error_count,
-                p95_nano: step
-                    .durations
-                    .quantile(950)
-                    .unwrap_or(0)
-                    .min(self.longest_nano),
+                p95_nano: step.durations.quantile(950, step.longest_nano).unwrap_or(0),
             })
             .collect()
     }
@@ -115,6 +112,7 @@ impl Total {
         let step = self.step(step.0, step.1);
         step.count = step.count.saturating_add(count);
         step.error_count = step.error_count.saturating_add(window.error_count);
+        step.longest_nano = step.longest_nano.max(window.longest_nano);
         for &(bucket, count) in &window.durations {
             step.durations.add(bucket, count);
         }
@@ -170,6 +168,7 @@ impl Total {
             let known = self.step(number, time_unix_nano);
             known.count = known.count.saturating_add(step.count);
             known.error_count = known.error_count.saturating_add(step.error_count);
+            known.longest_nano = known.longest_nano.max(step.longest_nano);
             known.durations.add_all(&step.durations);
         }
         if let Some(longest) = other.longest {

@@ -209,6 +209,36 @@ fn counters_of_several_processes_are_followed_one_by_one() {
     assert_eq!((answer.series.len(), answer.series_left_out), (1, 1));
 }
 
+/// Processes come and go: those that are gone must not keep those out that run.
+#[test]
+fn series_of_an_earlier_time_are_left_out_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(config(directory.path()));
+    for (process, seconds) in [("a", 0), ("b", 100), ("c", 1), ("d", 105), ("e", 2)] {
+        let point = point(seconds, &int(7));
+        add(&store, process, &gauge("threads", &[point]));
+    }
+    let found = |limit: usize| {
+        let search = MetricSearch {
+            from_unix_nano: T0 + 100 * SECOND,
+            to_unix_nano: T0 + 110 * SECOND - 1,
+            limit,
+            ..asking_by("threads", Max, 10, &["service.name"])
+        };
+        let answer = answer(&store, &search);
+        let names = answer
+            .series
+            .iter()
+            .map(|one| one.labels[0].value.to_string());
+        (names.collect::<Vec<_>>(), answer.series_left_out)
+    };
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(found(1), (names(&["b"]), 4));
+    assert_eq!(found(2), (names(&["b", "d"]), 3));
+    assert_eq!(found(3), (names(&["a", "b", "d"]), 2));
+    assert_eq!(found(5), (names(&["a", "b", "c", "d", "e"]), 0));
+}
+
 #[test]
 fn a_sum_that_may_shrink_is_as_it_is() {
     let directory = tempfile::tempdir().unwrap();

@@ -79,7 +79,7 @@ impl Drawing {
     pub(crate) fn new(mut format: Format, include_args: bool) -> Self {
         Self {
             include_args,
-            callsites: Callsites::new(&mut format),
+            callsites: Callsites::new(&mut format, include_args),
             pen: Pen {
                 format,
                 buffer: Buffer::default(),

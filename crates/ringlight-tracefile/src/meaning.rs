@@ -30,7 +30,8 @@ struct Field {
 }
 
 impl Field {
-    fn new(kind: CallsiteKind, name: &'static str, format: &mut Format) -> Self {
+    /// What it is shown as is asked of the format, if it is shown.
+    fn new(kind: CallsiteKind, name: &'static str, format: Option<&mut Format>) -> Self {
         let role = FieldRole::of(kind, name);
         let name = match role {
             FieldRole::Attribute | FieldRole::StatusCode | FieldRole::SpanKind => {
@@ -39,7 +40,8 @@ impl Field {
             FieldRole::StatusMessage => Some(STATUS_MESSAGE.into()),
             FieldRole::SpanName | FieldRole::Body => None,
         };
-        let shown = name.map(|name| format.arg_name(&name));
+        let shown = name.zip(format);
+        let shown = shown.map(|(name, format)| format.arg_name(&name));
         Self { role, shown }
     }
 }
@@ -57,10 +59,10 @@ fn distinct(name: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 impl Known {
-    fn new(callsite: Arc<Callsite>, format: &mut Format) -> Self {
+    fn new(callsite: Arc<Callsite>, format: &mut Format, shows_args: bool) -> Self {
         let fields = callsite.fields.iter();
         let fields: Box<[_]> = fields
-            .map(|name| Field::new(callsite.kind, name, format))
+            .map(|name| Field::new(callsite.kind, name, shows_args.then_some(&mut *format)))
             .collect();
         Self {
             label: format.label(callsite.name, category(&callsite)),
@@ -108,6 +110,7 @@ const RECENT: usize = 64;
 /// Callsites met so far: as many as the program's source has.
 #[derive(Debug)]
 pub(crate) struct Callsites {
+    shows_args: bool,
     /// The first one is that of records that have none.
     known: Vec<Known>,
     by_id: HashMap<CallsiteId, usize, RandomState>,
@@ -116,7 +119,7 @@ pub(crate) struct Callsites {
 }
 
 impl Callsites {
-    pub(crate) fn new(format: &mut Format) -> Self {
+    pub(crate) fn new(format: &mut Format, shows_args: bool) -> Self {
         let none = Callsite {
             kind: CallsiteKind::Span,
             name: "span",
@@ -129,7 +132,8 @@ impl Callsites {
             fields: Vec::new(),
         };
         Self {
-            known: vec![Known::new(Arc::new(none), format)],
+            shows_args,
+            known: vec![Known::new(Arc::new(none), format, shows_args)],
             by_id: HashMap::default(),
             recent: [None; RECENT],
         }
@@ -169,7 +173,8 @@ impl Callsites {
         let Some(callsite) = registry.lookup(id) else {
             return 0;
         };
-        self.known.push(Known::new(callsite, format));
+        self.known
+            .push(Known::new(callsite, format, self.shows_args));
         let index = self.known.len() - 1;
         self.by_id.insert(id, index);
         index

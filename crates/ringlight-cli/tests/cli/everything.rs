@@ -58,7 +58,7 @@ fn both_applications_use_all_of_it() {
     let traces = directory.path().join("traces");
     let mut command = ringlight();
     command
-        .args(["demo", "--json", "--rate", "400", "--data-dir"])
+        .args(["demo", "--json", "--rate", "100", "--data-dir"])
         .arg(directory.path().join("data"))
         .arg("--trace-dir")
         .arg(&traces)

@@ -21,7 +21,8 @@ const USAGE: &str = "\
 usage: cargo xtask <task>
 
 tasks:
-  test         everything CI runs: format, lints, tests, documentation, web, browser
+  test         everything CI runs: format, lints, tests, documentation, web, browser; `--no-fail-fast` goes on after what
+               fails
   test-rust    only the Rust part of it
   test-web     only the web and browser part of it
   interop      stock OpenTelemetry SDKs against the backend, the client against the servers of others, tokio's
@@ -37,7 +38,7 @@ command that installs what it cannot.";
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
     let outcome = match task.as_str() {
-        "test" => tasks::test(),
+        "test" => tasks::test(std::env::args().nth(2).as_deref() == Some("--no-fail-fast")),
         "test-rust" => tasks::test_rust(),
         "test-web" => tasks::test_web(),
         "interop" => tasks::interop(std::env::args().nth(2).as_deref() == Some("--all")),

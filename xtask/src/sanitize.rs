@@ -47,8 +47,7 @@ pub(crate) fn run() -> Outcome {
                 ),
         )?;
     }
-    steps.summary();
-    Ok(())
+    steps.finish()
 }
 
 /// The machine's own target, asked of the compiler that is needed.

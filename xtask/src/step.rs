@@ -19,6 +19,8 @@ pub(crate) struct Steps {
     target: PathBuf,
     count: Count,
     done: Vec<(String, u64)>,
+    /// What failed, where that does not end the task.
+    failed: Option<Vec<String>>,
 }
 
 /// What a task ends with: a sentence for the person who called it.
@@ -35,7 +37,14 @@ impl Steps {
             target,
             count: Count::default(),
             done: Vec::new(),
+            failed: None,
         })
+    }
+
+    /// Goes on after a step that failed, if asked: the task fails at its end.
+    pub(crate) fn keep_going(mut self, is_asked: bool) -> Self {
+        self.failed = is_asked.then(Vec::new);
+        self
     }
 
     /// The root of the workspace.
@@ -90,18 +99,31 @@ impl Steps {
         self.done
             .push((title.to_owned(), began.elapsed().as_secs()));
         if status.success() {
-            Ok(())
-        } else {
-            self.summary();
-            Err(format!(
-                "{title} failed ({status})\nhint: run it alone: {}",
-                shown(command)
-            ))
+            return Ok(());
+        }
+        let failure = format!(
+            "{title} failed ({status})\nhint: run it alone: {}",
+            shown(command)
+        );
+        if let Some(failed) = &mut self.failed {
+            eprintln!("\nerror: {failure}");
+            failed.push(failure);
+            return Ok(());
+        }
+        self.summary();
+        Err(failure)
+    }
+
+    /// Ends the task: prints how long each step took and the line that counts the tests, and tells what failed.
+    pub(crate) fn finish(self) -> Outcome {
+        self.summary();
+        match self.failed {
+            Some(failed) if !failed.is_empty() => Err(failed.join("\n\n")),
+            _ => Ok(()),
         }
     }
 
-    /// Prints how long each step took and the line that counts the tests.
-    pub(crate) fn summary(&self) {
+    fn summary(&self) {
         println!("\n==> summary");
         for (title, seconds) in &self.done {
             println!("{seconds:>5} s  {title}");

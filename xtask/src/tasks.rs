@@ -8,15 +8,14 @@ use crate::step::{Outcome, Steps, require, succeeds};
 use crate::{instructions, interop};
 
 /// Everything CI runs.
-pub(crate) fn test() -> Outcome {
+pub(crate) fn test(keeps_going: bool) -> Outcome {
     prerequisites()?;
-    let mut steps = Steps::new()?;
+    let mut steps = Steps::new()?.keep_going(keeps_going);
     rust(&mut steps)?;
     web(&mut steps)?;
     interop::steps(&mut steps, false)?;
     browser(&mut steps)?;
-    steps.summary();
-    Ok(())
+    steps.finish()
 }
 
 /// The Rust part alone.
@@ -25,8 +24,7 @@ pub(crate) fn test_rust() -> Outcome {
     for_secrets()?;
     let mut steps = Steps::new()?;
     rust(&mut steps)?;
-    steps.summary();
-    Ok(())
+    steps.finish()
 }
 
 /// The web and browser part alone.
@@ -36,8 +34,7 @@ pub(crate) fn test_web() -> Outcome {
     web(&mut steps)?;
     steps.cargo("build the binary", &["build", "--quiet"])?;
     browser(&mut steps)?;
-    steps.summary();
-    Ok(())
+    steps.finish()
 }
 
 /// With the clients and servers of others; with all of them, if asked.
@@ -46,8 +43,7 @@ pub(crate) fn interop(all: bool) -> Outcome {
     let mut steps = Steps::new()?;
     steps.cargo("build the binary", &["build", "--quiet"])?;
     interop::steps(&mut steps, all)?;
-    steps.summary();
-    Ok(())
+    steps.finish()
 }
 
 /// What recording costs in instructions.

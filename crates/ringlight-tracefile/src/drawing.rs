@@ -182,8 +182,7 @@ impl Drawing {
             && last.first.span_id == slice.span_id
             && last.second.is_none()
         {
-            last.second = Some(*slice);
-            return;
+            return last.add(slice);
         }
         self.put_last_by(registry);
         let Some(live) = self.live.get_mut(&slice.span_id) else {
@@ -193,9 +192,7 @@ impl Drawing {
         live.seen = self.looks;
         let logs = live.logs_in(slice);
         match &mut live.kept {
-            Some(kept) if live.before.is_none() && kept.second.is_none() => {
-                kept.second = Some(*slice);
-            }
+            Some(kept) if live.before.is_none() && kept.second.is_none() => kept.add(slice),
             Some(kept) => {
                 let drawn = std::mem::replace(kept, Kept::new(*slice));
                 let before = live.before.replace(drawn.last());

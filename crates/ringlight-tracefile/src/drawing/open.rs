@@ -56,6 +56,15 @@ impl Kept {
         }
     }
 
+    /// Adds a second one. One thread's may come before the other's, though it was later.
+    #[inline]
+    pub(super) fn add(&mut self, slice: &Slice) {
+        self.second = Some(*slice);
+        if slice.start_unix_nano < self.first.start_unix_nano {
+            self.second = Some(std::mem::replace(&mut self.first, *slice));
+        }
+    }
+
     pub(super) fn last(&self) -> Slice {
         self.second.unwrap_or(self.first)
     }

@@ -181,6 +181,16 @@ fn slices_of_a_span_follow_each_other_however_many_there_are() {
 }
 
 #[test]
+fn of_two_threads_the_slice_that_began_first_is_the_first() {
+    let mut drawn = Drawn::new();
+    for (thread, start) in [(4, 100_000), (3, 0), (4, 200_000)] {
+        drawn.slice(1, (thread, 0), (start, start + 10));
+    }
+    let expected = ["X3 0", "s3 0", "X4 100000", "t4 100000"];
+    assert_eq!(drawn.events(), expected);
+}
+
+#[test]
 fn what_dropping_a_future_takes_that_was_polled_often_is_no_slice_either() {
     // The last poll was at 200 to 210 us, on thread 3.
     for (slice, thread, is_drop) in [

@@ -18,11 +18,11 @@ use super::*;
 use crate::TailSampling;
 use crate::accounts::Counted;
 use crate::config::RetryConfig;
+use crate::control::Answer;
 use crate::export::{
     EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed,
 };
 use crate::notice::{Notice, Notices};
-use crate::pipeline::Answer;
 use crate::record::{Head, LogHeader, Record, SpanHeader, copy_words};
 use crate::requests::Requests;
 

@@ -8,6 +8,8 @@ use opentelemetry_sdk::metrics::Temporality;
 #[cfg(feature = "prometheus")]
 use super::declared::Declared;
 use super::environment::Reader;
+#[cfg(feature = "profiling")]
+use super::otlp::Routes;
 use super::otlp::metrics_exporters;
 #[cfg(feature = "prometheus")]
 use super::setting::is_host_and_port;
@@ -155,12 +157,7 @@ fn warn_of_prometheus(reader: &mut Reader<'_>) {
 const INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
 
 fn interval(reader: &mut Reader<'_>) -> Option<Duration> {
-    let allowed = "1 to 3600000 (milliseconds)";
-    let by_variable = reader.number(INTERVAL, allowed, |ms| {
-        (1..=3_600_000)
-            .contains(&ms)
-            .then(|| Duration::from_millis(ms))
-    });
+    let by_variable = reader.millis(INTERVAL);
     let in_file = reader.in_file("metric_export_interval");
     by_variable.or_else(|| units::duration(&in_file?.0))
 }
@@ -179,9 +176,17 @@ fn process_interval(reader: &mut Reader<'_>) -> Option<Duration> {
 }
 
 /// Warns where the file wants to know more often what the process uses than metrics are sent: it is read with all others,
-/// which have one point each time. `in_code`: how often they are sent, the code says.
+/// which have one point each time. `in_code`: how often they are sent, if the code says so.
 #[cfg(feature = "profiling")]
-pub(super) fn warn_of_intervals(reader: &mut Reader<'_>, config: &MetricsConfig, in_code: bool) {
+pub(super) fn warn_of_intervals(
+    reader: &mut Reader<'_>,
+    config: &MetricsConfig,
+    in_code: Option<Duration>,
+    routes: Option<&Routes>,
+) {
+    if routes.is_none_or(|to| to.metrics.is_none()) {
+        return;
+    }
     let interval = config.interval;
     // Prometheus has it read as often as it asks.
     #[cfg(feature = "prometheus")]
@@ -196,7 +201,7 @@ pub(super) fn warn_of_intervals(reader: &mut Reader<'_>, config: &MetricsConfig,
     };
     let by_variable = reader.variable(INTERVAL).is_some() && !reader.ignored.contains(INTERVAL);
     let said = match reader.in_file("metric_export_interval") {
-        _ if in_code => "by `Builder::metric_export_interval`".to_owned(),
+        _ if in_code.is_some() => "by `Builder::metric_export_interval`".to_owned(),
         _ if by_variable => format!("by {}", reader.variable_origin(INTERVAL)),
         Some((_, origin)) => format!("by {origin}"),
         None => "by default".to_owned(),

@@ -15,6 +15,7 @@ mod lines;
 mod metrics;
 mod old;
 mod otlp;
+mod process;
 mod redaction;
 mod reload;
 mod resource;
@@ -248,6 +249,7 @@ impl Settings {
         let runtime = runtime::runtime(&mut reader, &inputs.runtime);
         #[cfg(not(feature = "profiling"))]
         if !is_disabled {
+            process::warn_of_what_is_missing(&mut reader);
             traces::warn_of_what_is_missing(&mut reader);
             runtime::warn_of_what_is_missing(&mut reader);
         }

@@ -11,7 +11,7 @@ use ringlight_tracefile::TraceFileConfig;
 use super::environment::Reader;
 use super::otlp::Origin;
 #[cfg(feature = "profiling")]
-use super::units;
+use super::{process, units};
 
 const DIR: &str = "RINGLIGHT_TRACE_DIR";
 const BUSY_TIMES: &str = "RINGLIGHT_BUSY_TIMES";
@@ -109,6 +109,9 @@ fn file_in(reader: &mut Reader<'_>, directory: PathBuf) -> TraceFileConfig {
     }
     if let Some(bytes) = reader.choice(DIR_SIZE_LIMIT, SIZES, size) {
         file.directory_bytes_max = bytes;
+    }
+    if let Some(interval) = process::interval(reader) {
+        file.counter_interval = interval;
     }
     file
 }

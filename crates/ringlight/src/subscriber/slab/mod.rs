@@ -68,6 +68,10 @@ pub(crate) const OPEN_SPANS_MAX: usize = CHUNK_SLOTS * CHUNKS_MAX - 1;
 /// Words of items a span can have, heap included (64 KiB).
 pub(super) const ITEM_WORDS_MAX: usize = 8192;
 // Parts of the word with the length of a slot's items.
+/// The first slice of a span is yet to say who opened it.
+#[cfg(feature = "profiling")]
+const UNSAID: u64 = 1 << 63;
+
 const EDITS_SHIFT: u32 = 32;
 const EDITS_MASK: u64 = !0 << EDITS_SHIFT;
 /// Heap words a slot keeps for its next span.
@@ -251,8 +255,7 @@ pub(super) struct Slot {
     /// Nanoseconds that threads were in the span; zero while the slot is free.
     #[cfg(feature = "profiling")]
     busy_nanos: AtomicU64,
-    /// The thread that opened the span, where slices are to say so; zero after the first one, and where it was not in the
-    /// span's parent.
+    /// What the first slice of the span says of where it comes from, with [`UNSAID`]; zero after it.
     #[cfg(feature = "profiling")]
     opener: AtomicU64,
     /// What was allocated in the span.
@@ -551,25 +554,26 @@ impl Slot {
         SlotId(self.parent.load(Ordering::Relaxed))
     }
 
-    /// Says which thread opened the span, whose id nobody else knows yet.
+    /// Says which thread opened the span, whose id nobody else knows yet; zero if that is not to be said.
     #[cfg(feature = "profiling")]
     #[inline]
     pub(super) fn set_opener(&self, thread: u64) {
         // Relaxed: whoever is given the id to use it elsewhere is given this with it.
-        self.opener.store(thread, Ordering::Relaxed);
+        self.opener.store(thread | UNSAID, Ordering::Relaxed);
     }
 
-    /// Which thread opened the span, for the first who asks.
+    /// Which thread opened the span, for the first who asks; `None` for others.
     #[cfg(feature = "profiling")]
     #[inline]
-    pub(super) fn take_opener(&self) -> u64 {
+    pub(super) fn take_opener(&self) -> Option<u64> {
         // Relaxed, both: it is used alone. Of two threads that leave the span for the first time at once, both may have
         // it, and both say the same.
-        let thread = self.opener.load(Ordering::Relaxed);
-        if thread != 0 {
-            self.opener.store(0, Ordering::Relaxed);
+        let opener = self.opener.load(Ordering::Relaxed);
+        if opener == 0 {
+            return None;
         }
-        thread
+        self.opener.store(0, Ordering::Relaxed);
+        Some(opener & !UNSAID)
     }
 
     /// Words of the whole record.

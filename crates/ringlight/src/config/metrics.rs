@@ -11,6 +11,8 @@ use super::environment::Reader;
 #[cfg(feature = "profiling")]
 use super::otlp::Routes;
 use super::otlp::metrics_exporters;
+#[cfg(feature = "profiling")]
+use super::process;
 #[cfg(feature = "prometheus")]
 use super::setting::is_host_and_port;
 use super::units;
@@ -60,17 +62,13 @@ pub(super) fn metrics(
     if !is_disabled {
         warn_of_prometheus(reader);
     }
-    #[cfg(not(feature = "profiling"))]
-    if !is_disabled {
-        warn_of_process(reader);
-    }
     let default = MetricsConfig::default();
     MetricsConfig {
         interval: (inputs.interval)
             .or_else(|| interval(reader))
             .unwrap_or(default.interval),
         #[cfg(feature = "profiling")]
-        process_interval: process_interval(reader).unwrap_or(default.process_interval),
+        process_interval: process::interval(reader).unwrap_or(default.process_interval),
         temporality: temporality(reader).unwrap_or(default.temporality),
         exponential_histograms: has_exponential_histograms(reader),
         exemplars: exemplars(reader).unwrap_or(default.exemplars),
@@ -162,21 +160,8 @@ fn interval(reader: &mut Reader<'_>) -> Option<Duration> {
     by_variable.or_else(|| units::duration(&in_file?.0))
 }
 
-/// Below a second it is a second, since reading costs something.
-#[cfg(feature = "profiling")]
-fn process_interval(reader: &mut Reader<'_>) -> Option<Duration> {
-    let (seconds, origin) = reader.in_file("system_metrics_interval_secs")?;
-    let seconds: u64 = seconds.parse().ok()?;
-    if seconds == 0 {
-        reader.say(format!(
-            "{origin} is `0`, which is taken for 1, the least there is"
-        ));
-    }
-    Some(Duration::from_secs(seconds.max(1)))
-}
-
-/// Warns where the file wants to know more often what the process uses than metrics are sent: it is read with all others,
-/// which have one point each time. `in_code`: how often they are sent, if the code says so.
+/// Warns where the file wants to know more often what the process uses than metrics are sent: for these it is read with all
+/// others, which have one point each time. `in_code`: how often they are sent, if the code says so.
 #[cfg(feature = "profiling")]
 pub(super) fn warn_of_intervals(
     reader: &mut Reader<'_>,
@@ -194,7 +179,7 @@ pub(super) fn warn_of_intervals(
         return;
     }
     let Some((seconds, origin)) = reader
-        .in_file("system_metrics_interval_secs")
+        .in_file(process::KEY)
         .filter(|_| config.process_interval < interval)
     else {
         return;
@@ -208,17 +193,9 @@ pub(super) fn warn_of_intervals(
     };
     let interval = units::written(interval);
     reader.say(format!(
-        "{origin} is `{seconds}`, and what the process uses is read when metrics are sent, every {interval} {said}; hint: \
+        "{origin} is `{seconds}`, and for metrics what the process uses is read when they are sent, every {interval} {said}; hint: \
          `metric_export_interval` of as many seconds sends all of them as often"
     ));
-}
-
-/// What is asked for and is not in this build.
-#[cfg(not(feature = "profiling"))]
-fn warn_of_process(reader: &mut Reader<'_>) {
-    if let Some((_, origin)) = reader.in_file("system_metrics_interval_secs") {
-        reader.say_without(&origin.to_string(), "profiling");
-    }
 }
 
 fn temporality(reader: &mut Reader<'_>) -> Option<Temporality> {

@@ -19,6 +19,7 @@ mod metrics;
 mod old;
 mod otlp;
 mod pipeline;
+mod process;
 mod propagators;
 mod redaction;
 mod reload;

@@ -10,6 +10,8 @@ use ringlight_secrets::SecretHeadersBuilder;
 use super::environment::Reader;
 use super::filters::filters;
 use super::pipeline::pipeline;
+#[cfg(not(feature = "profiling"))]
+use super::process;
 use super::propagators::formats;
 use super::sampler::sampler;
 use super::{
@@ -214,6 +216,7 @@ fn is_disabled(reader: &mut Reader<'_>, inputs: &Inputs) -> bool {
 #[cfg(not(feature = "profiling"))]
 fn warn_of_no_profiling(reader: &mut Reader<'_>, is_disabled: bool) {
     if !is_disabled {
+        process::warn_of_what_is_missing(reader);
         traces::warn_of_what_is_missing(reader);
         runtime::warn_of_what_is_missing(reader);
     }

@@ -12,6 +12,8 @@ use super::environment::Reader;
 #[cfg(feature = "profiling")]
 use super::limits::TRACE_BYTES_LEAST;
 use super::otlp::Origin;
+#[cfg(feature = "profiling")]
+use super::process;
 
 const DIR: &str = "RINGLIGHT_TRACE_DIR";
 const BUSY_TIMES: &str = "RINGLIGHT_BUSY_TIMES";
@@ -103,6 +105,9 @@ fn file_in(reader: &mut Reader<'_>, directory: PathBuf) -> TraceFileConfig {
     }
     if let Some(bytes) = reader.size(DIR_SIZE_LIMIT, TRACE_BYTES_LEAST, "64MiB") {
         file.directory_bytes_max = bytes;
+    }
+    if let Some(interval) = process::interval(reader) {
+        file.counter_interval = interval;
     }
     file
 }

@@ -378,8 +378,8 @@ pub const SETTINGS: &[Setting] = &[
         "system_metrics_interval_secs",
         "",
         Shape::Whole(0, 3_600),
-        "5",
-        "Seconds that a reading of what the process uses may be old, 1 at least; it is read no more often than metrics are sent or scraped (feature `profiling`)",
+        "5; in trace files 1",
+        "Seconds that a reading of what the process uses may be old, 1 at least. Metrics have it no more often than they are sent or scraped, the counters of trace files that the code does not open as often as this says (feature `profiling`)",
     ),
     setting(
         "metric_temporality",

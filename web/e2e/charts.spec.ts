@@ -1,6 +1,6 @@
 import { expect, test, type APIRequestContext, type Page } from '@playwright/test';
 
-import { hex, send } from './support';
+import { hex, send, watch } from './support';
 
 const now = Date.now();
 const nanos = (ago: number) => `${now - ago}000000`;
@@ -32,7 +32,8 @@ async function paintedLine(page: Page): Promise<number> {
     const { data } = canvas.getContext('2d')!.getImageData(left!, top!, width!, height!);
     let painted = 0;
     for (let at = 0; at < data.length; at += 4) {
-      if (data[at + 3]! > 100 && Math.abs(data[at]! - data[at + 2]!) > 60) painted += 1;
+      const pixel = data.slice(at, at + 3);
+      if (data[at + 3]! > 100 && Math.max(...pixel) - Math.min(...pixel) > 40) painted += 1;
     }
     return painted;
   });
@@ -97,4 +98,50 @@ test('exemplars beyond the scale are at its edge, and the page says which are kn
   await plot.hover({ position: { x: x(180_000), y: 2 } });
   await expect(page.getByText('8 s, open its trace')).toBeVisible();
   await expect(page.getByText(/^Diamonds are the newest 100 examples of a line/)).toBeVisible();
+});
+
+/** A level that was measured every five seconds of the last minute, with the same value. */
+function level(name: string, value: number): object {
+  const dataPoints = Array.from({ length: 12 }, (_, step) => ({
+    timeUnixNano: nanos(step * 5000),
+    asInt: String(value),
+  }));
+  return { name, unit: '{order}', gauge: { dataPoints } };
+}
+
+test('what lines are worth at the time under the pointer is said beside it', async ({ page, request }) => {
+  const complaints = watch(page);
+  const name = `orders.${hex(4)}`;
+  await sendMetric(request, 'shop', level(name, 41));
+  await sendMetric(request, 'till', level(name, 7));
+  const until = now + 60_000;
+  await page.goto(`/metrics?name=${name}&by=resource.service.name&from=${now - 120_000}&to=${until}`);
+  const plot = page.locator('.u-over');
+  const tip = page.locator('.chart .tip');
+  await expect(plot).toBeVisible();
+  await expect(tip).toHaveCount(0);
+  const { width } = (await plot.boundingBox())!;
+  await plot.hover({ position: { x: width / 2, y: 60 } });
+  await expect(tip).toHaveText(/\d\d:\d\d:\d\d\s*service\.name = shop\s*41\s*service\.name = till\s*7/);
+  await page.mouse.move(0, 0);
+  await expect(tip).toHaveCount(0);
+  expect(complaints).toEqual([]);
+});
+
+test('charts of the runtime show the time that the pointer is at in one of them', async ({
+  page,
+  request,
+}) => {
+  const service = `worker-${hex(4)}`;
+  await sendMetric(request, service, level('process.thread.count', 9));
+  await sendMetric(request, service, level('process.memory.usage', 4096));
+  await page.goto(`/runtime?service=${service}&last=5m`);
+  const [one, other] = ['Threads', 'Memory in use'].map((name) => page.getByRole('article', { name }));
+  await expect(other!.locator('canvas')).toBeVisible();
+  const plot = one!.locator('.u-over');
+  const { width } = (await plot.boundingBox())!;
+  await plot.hover({ position: { x: width * 0.9, y: 30 } });
+  await expect(one!.locator('.tip')).toContainText('9');
+  await expect(other!.locator('.u-cursor-x')).toBeVisible();
+  await expect(other!.locator('.tip')).toHaveCount(0);
 });

@@ -297,11 +297,38 @@ test('a page that does not exist names those that do', async ({ page }) => {
   await expect(page.getByRole('main').getByRole('link', { name: 'Traces' })).toBeVisible();
 });
 
+test('in a narrow window every figure is in sight, with its heading', async ({ page, request }) => {
+  await someTrace(request);
+  await page.goto('/health');
+  const row = (table: string, name: string) =>
+    page.locator(table).getByRole('row').filter({ hasText: name }).first();
+  const ledger = row('#clients', 'streaming');
+  await expect(ledger).toContainText('balanced');
+  const headings = await page.locator('#clients th').allTextContents();
+  await page.setViewportSize({ width: 420, height: 800 });
+  for (const table of await page.locator('main .scroll').all()) {
+    if (!(await table.isVisible())) continue;
+    expect(await table.evaluate((element) => element.scrollWidth - element.clientWidth)).toBe(0);
+  }
+  // What the row is about needs none.
+  const labels = await ledger
+    .getByRole('cell')
+    .evaluateAll((cells) => cells.map((cell) => cell.dataset['label'] ?? ''));
+  expect(labels).toEqual(['', ...headings.slice(1)]);
+  const width = 420 / 2;
+  for (const cell of await row('#signals', 'Traces').getByRole('cell').all()) {
+    const box = (await cell.boundingBox())!;
+    expect(box.x + box.width).toBeLessThanOrEqual(420);
+    expect(box.width).toBeLessThan(width);
+    expect(await cell.evaluate((element) => getComputedStyle(element, '::before').content)).not.toBe('none');
+  }
+});
+
 test('a table that is cut says that there is more of it', async ({ page, request }) => {
   await someTrace(request);
-  await page.setViewportSize({ width: 420, height: 800 });
+  await page.setViewportSize({ width: 740, height: 800 });
   await page.goto('/health');
-  const table = page.locator('#signals .scroll');
+  const table = page.locator('#clients .scroll');
   await expect(table).toBeVisible();
   expect(await table.evaluate((element) => element.scrollWidth > element.clientWidth)).toBe(true);
   await expect(table).toHaveCSS('background-attachment', 'local, local, scroll, scroll');

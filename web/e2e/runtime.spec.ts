@@ -37,7 +37,14 @@ async function sendRuntime(request: APIRequestContext, service: string): Promise
     },
   });
   const scopeMetrics = [
-    { metrics: [gauge('orders.open', '{order}', 41, [])] },
+    {
+      metrics: [
+        gauge('orders.open', '{order}', 41, []),
+        gauge('orders.packed', '{order}', 5, []),
+        gauge('orders.paid', '{order}', 9, []),
+        gauge('orders.shipped', '{order}', 12, []),
+      ],
+    },
     {
       scope: { name: 'ringlight.runtime' },
       metrics: [gauge('tokio.alive_tasks', '{task}', 7, []), blocked('tokio.worker.blocked')],
@@ -119,6 +126,41 @@ test('the processes of the demo are there, side by side, in a narrow window, too
   await expectNoSidewaysScroll(page);
 });
 
+test('lines of services have the colours that the services have elsewhere', async ({ page, request }) => {
+  await expect(async () => {
+    expect((await request.get('/api/v1/metrics/process.memory.usage')).ok()).toBe(true);
+  }).toPass({ timeout: 60_000 });
+  await page.goto('/overview?all=1');
+  const color = async (service: string) => {
+    const mark = page.locator('.service', { hasText: service }).first().locator('.mark');
+    return mark.evaluate((element) => getComputedStyle(element).backgroundColor);
+  };
+  await expect(page.locator('.service', { hasText: 'agent' }).first()).toBeVisible();
+  const colors = { agent: await color('agent'), streaming: await color('streaming') };
+  expect(colors.agent).not.toBe(colors.streaming);
+  const lineColor = (chart: string, line: string) =>
+    page
+      .getByRole('article', { name: chart })
+      .getByRole('listitem')
+      .filter({ hasText: line })
+      .first()
+      .locator('path')
+      .evaluate((path) => getComputedStyle(path).stroke);
+  await page.goto('/runtime');
+  for (const service of ['agent', 'streaming'] as const) {
+    expect(await lineColor('Memory in use', service)).toBe(colors[service]);
+  }
+  await page.goto('/runtime?service=streaming');
+  expect(await lineColor('Memory in use', 'streaming')).toBe(colors.streaming);
+  // Several lines of the service begin with its colour, and none has that of another service.
+  const modes = page.getByRole('article', { name: 'CPU, of one core' }).getByRole('listitem').locator('path');
+  await expect(modes).not.toHaveCount(1);
+  const strokes = await modes.evaluateAll((paths) => paths.map((path) => getComputedStyle(path).stroke));
+  expect(strokes).toContain(colors.streaming);
+  expect(new Set(strokes).size).toBe(strokes.length);
+  expect(strokes).not.toContain(colors.agent);
+});
+
 test('a span says what was allocated in it, and a trace what its process was doing', async ({
   page,
   request,
@@ -146,6 +188,20 @@ test('a span says what was allocated in it, and a trace what its process was doi
   await expect(meanwhile).toContainText('3');
   // What the application measures itself, too: of this process alone, here and behind the link.
   await expect(meanwhile.getByRole('link', { name: /orders\.open/ })).toContainText('41');
+  // Others of its own can be chosen, and stay for other traces.
+  await expect(meanwhile.getByRole('link', { name: /orders\.shipped/ })).toHaveCount(0);
+  await meanwhile.getByLabel(/^Choose metrics/).click();
+  await meanwhile.getByRole('group', { name: 'Its own' }).getByLabel('orders.shipped').check();
+  await expect(meanwhile.getByRole('link', { name: /orders\.shipped/ })).toContainText('12');
+  // A key in the menu is no key of the page.
+  await page.keyboard.press('Escape');
+  await expect(meanwhile.getByRole('group', { name: 'Its own' })).toBeHidden();
+  await expect(panel).toBeVisible();
+  await page.reload();
+  await expect(meanwhile.getByRole('link', { name: /orders\.shipped/ })).toContainText('12');
+  await meanwhile.getByRole('button', { name: 'Meanwhile' }).click();
+  await expect(meanwhile.getByRole('link')).toHaveCount(0);
+  await meanwhile.getByRole('button', { name: 'Meanwhile' }).click();
   await meanwhile.getByRole('link', { name: /orders\.open/ }).click();
   await expect(page.getByRole('combobox', { name: 'Filter' })).toHaveValue(
     `{ resource.service.instance.id = "${service}-1" && resource.service.name = "${service}" }`,

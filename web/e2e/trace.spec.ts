@@ -154,6 +154,23 @@ test('a trace that is not there says so', async ({ page }) => {
   await expect(page.getByRole('link', { name: 'All traces' })).toBeVisible();
 });
 
+test('a backend that is gone is told above a trace, all of which stays in sight', async ({
+  page,
+  request,
+}) => {
+  const summary = await someTrace(request, '{ name = "agent.turn" }');
+  for (const width of [1280, 420]) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.goto(`/traces/${summary.trace_id}`);
+    await expect(page.getByRole('tree')).toBeVisible();
+    await page.route('**/api/**', (route) => route.abort());
+    await expect(page.getByRole('alert')).toContainText('The backend does not answer.');
+    const excess = () => page.evaluate(() => document.documentElement.scrollHeight - window.innerHeight);
+    await expect.poll(excess).toBe(0);
+    await page.unroute('**/api/**');
+  }
+});
+
 test('a late span does not stretch what is seen of a trace', async ({ page, request }) => {
   const traceId = hex(16);
   const rootId = hex(8);

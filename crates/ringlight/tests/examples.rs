@@ -3,22 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "others wait for their processes by it")]
+mod child;
+
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use ringlight_testing::{Backend, Seen};
 use serde_json::Value;
 
-/// `cargo test` builds examples beside the tests, unless told to run one of them alone
-/// (`--test examples`): then it is those built last.
 fn example(name: &str) -> Command {
-    let mut path: PathBuf = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.push("examples");
-    path.push(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    let mut command = Command::new(path);
+    let mut command = Command::new(child::program(name));
     command.env_clear();
     command
 }

@@ -112,6 +112,12 @@ impl Shop {
 }
 
 #[test]
+#[should_panic(expected = "cargo build -p ringlight --example no_such_example")]
+fn an_example_that_is_not_built_is_named_with_the_command_that_builds_it() {
+    program("no_such_example");
+}
+
+#[test]
 fn levels_sampling_and_redaction_change_at_the_signal_and_the_process_goes_on() {
     let backend = Backend::start();
     let dir = tempfile::tempdir().unwrap();

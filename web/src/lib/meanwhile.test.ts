@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import type { Metric, MetricData, MetricOverview } from './api/types';
-import { instanceOf, lanesOf, nearTime, ofProcess } from './meanwhile';
+import { instanceOf, lanesOf, LANES_MAX, nearTime, offersOf, ofProcess } from './meanwhile';
 
 function data(...points: [number, number][]): MetricData {
   return {
@@ -44,7 +44,7 @@ test('the value nearest to a time is read, unless it is far away', () => {
   expect(nearTime({ ...data(), series: [] }, 300)).toBeNull();
 });
 
-test('of a service there is what is known of its process, then a few gauges and counters of its own', () => {
+test('of a service there is what is known of its process and a few of its own metrics, or what was chosen', () => {
   const overview = (name: string, part: Partial<Metric> = {}, services = ['shop']): MetricOverview => ({
     metric: { ...data().metric, name, ...part },
     series_count: 1,
@@ -56,7 +56,7 @@ test('of a service there is what is known of its process, then a few gauges and 
   const counter = { kind: 'sum', is_monotonic: true } as const;
   const all = [
     overview('cart.added', counter),
-    overview('cart.duration', { kind: 'histogram' }),
+    overview('cart.duration', { kind: 'histogram', aggregations: ['rate', 'p95'] }),
     overview('cart.removed', counter),
     overview('cart.size'),
     overview('jobs.open', { kind: 'sum' }),
@@ -66,7 +66,9 @@ test('of a service there is what is known of its process, then a few gauges and 
     overview('till.open', {}, ['till']),
     overview('tokio.alive_tasks'),
   ];
-  const names = (service: string) => lanesOf(all, service).map(({ metric }) => metric.name);
+  const shown = (service: string, choice: Record<string, boolean> = {}) =>
+    lanesOf(offersOf(all, service), choice);
+  const names = (...asked: Parameters<typeof shown>) => shown(...asked).map(({ metric }) => metric.name);
   expect(names('shop')).toEqual([
     'process.memory.usage',
     'tokio.alive_tasks',
@@ -75,6 +77,30 @@ test('of a service there is what is known of its process, then a few gauges and 
     'cart.added',
   ]);
   expect(names('till')).toEqual(['till.open']);
+
+  const offers = offersOf(all, 'shop');
+  expect(offers.map(({ metric, group }) => `${group}: ${metric.name}`)).toEqual([
+    'Process: process.memory.usage',
+    'Process: process.thread.count',
+    'Runtime: tokio.alive_tasks',
+    'Its own: cart.size',
+    'Its own: jobs.open',
+    'Its own: cart.added',
+    'Its own: cart.removed',
+    'Its own: cart.duration',
+  ]);
+  const key = (name: string) => offers.find(({ metric }) => metric.name === name)!.key;
+  const choice = {
+    [key('cart.duration')]: true,
+    [key('process.memory.usage')]: false,
+    [key('jobs.open')]: false,
+  };
+  expect(names('shop', choice)).toEqual(['tokio.alive_tasks', 'cart.size', 'cart.added', 'cart.duration']);
+  expect(shown('shop', choice).at(-1)).toMatchObject({ title: 'cart.duration, p95', agg: 'p95' });
+
+  const many = Array.from({ length: 40 }, (_, number) => overview(`level.${number}`));
+  const everything = Object.fromEntries(offersOf(many, 'shop').map((offer) => [offer.key, true]));
+  expect(lanesOf(offersOf(many, 'shop'), everything)).toHaveLength(LANES_MAX);
 });
 
 test('a process is told from others of its service where the trace says one', () => {

@@ -1,4 +1,4 @@
-import type { MetricData, MetricOverview, Trace } from './api/types';
+import type { Metric, MetricData, MetricOverview, Trace } from './api/types';
 import { metricKey, metricValue, ofService, wholePoints } from './metrics';
 import { secondsOf } from './operations';
 import { setCondition } from './query/edit';
@@ -36,7 +36,7 @@ export function nearTime(data: MetricData, second: number): Reading | null {
   return { points, gap: STEPS_MAX * step, text: metricValue(data.metric, data.aggregation, nearest.y) };
 }
 
-/** Metrics of a process and its runtime that are shown of a service while a trace went on. */
+/** Metrics of a process and its runtime that are shown of a service while a trace went on, unless others are chosen. */
 const KNOWN: readonly string[] = [
   'process.cpu.time',
   'process.memory.usage',
@@ -45,25 +45,57 @@ const KNOWN: readonly string[] = [
   'channel.queue_depth',
 ];
 
-/** So many of an application's own gauges and counters are shown beside them. */
+/** So many of an application's own gauges and counters are shown beside them, unless others are chosen. */
 const OWN_MAX = 3;
 
-/** What is shown of a service while a trace went on: what is known of its process, then what it measures itself. */
-export function lanesOf(metrics: readonly MetricOverview[], service: string): Wanted[] {
-  const known = PARTS.flatMap((part) => wantedOf(part, metrics, service));
+/** Lanes at a time, each of which is a question to the backend. */
+export const LANES_MAX = 12;
+
+/** A metric of a service that can be shown while a trace went on. */
+export interface Offer extends Wanted {
+  /** What it is about, as a heading. */
+  group: string;
+  /** Whether it is shown where nobody has chosen. */
+  isUsual: boolean;
+}
+
+export const OWN_GROUP = 'Its own';
+
+/** What can be shown of a service: what is known of its process, then what it measures itself. */
+export function offersOf(metrics: readonly MetricOverview[], service: string): Offer[] {
+  const known = PARTS.flatMap((part) =>
+    wantedOf(part, metrics, service).map((wanted): Offer => {
+      return { ...wanted, group: part.title, isUsual: KNOWN.includes(wanted.metric.name) };
+    }),
+  );
   const names = new Set(known.map(({ metric }) => metric.name));
   const own = metrics
-    .filter(({ metric: { name, kind }, scopes, services }) => {
+    .filter(({ metric, scopes, services }) => {
       // What the client library measures of itself or makes of spans has a scope of its own.
-      const isOwn = !names.has(name) && !scopes.some((scope) => scope.startsWith('ringlight.'));
-      return isOwn && services.includes(service) && (kind === 'gauge' || kind === 'sum');
+      const isOwn = !names.has(metric.name) && !scopes.some((scope) => scope.startsWith('ringlight.'));
+      return isOwn && services.includes(service);
     })
     .map(({ metric }) => metric)
-    // A level says more about a moment than a count.
-    .sort((a, b) => Number(a.is_monotonic) - Number(b.is_monotonic) || (a.name < b.name ? -1 : 1))
-    .slice(0, OWN_MAX)
-    .map((metric): Wanted => ({ key: metricKey(metric), metric, title: metric.name, agg: '', by: '' }));
-  return [...known.filter(({ metric }) => KNOWN.includes(metric.name)), ...own];
+    .sort((a, b) => rankOf(a) - rankOf(b) || (a.name < b.name ? -1 : 1))
+    .map((metric, place): Offer => {
+      // Of a distribution how long or how large says more than how many, which is the API's default.
+      const agg = metric.aggregations.includes('p95') ? 'p95' : '';
+      const title = agg === '' ? metric.name : `${metric.name}, ${agg}`;
+      const isUsual = place < OWN_MAX && rankOf(metric) < 2;
+      return { key: metricKey(metric), metric, title, agg, by: '', group: OWN_GROUP, isUsual };
+    });
+  return [...known, ...own];
+}
+
+/** A level says more about a moment than a count, and that more than a distribution, of which few values are near one. */
+function rankOf({ kind, is_monotonic: grows }: Metric): number {
+  if (kind === 'gauge' || kind === 'sum') return Number(grows);
+  return 2;
+}
+
+/** What is shown of what is offered: the usual, but for what was chosen or left out, by key. */
+export function lanesOf(offers: readonly Offer[], choice: Readonly<Record<string, boolean>>): Offer[] {
+  return offers.filter(({ key, isUsual }) => choice[key] ?? isUsual).slice(0, LANES_MAX);
 }
 
 const INSTANCE = 'service.instance.id';

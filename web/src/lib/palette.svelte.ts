@@ -58,18 +58,47 @@ export function serviceColor(name: string, shade: Shade): string {
   return colors[slots.get(name) ?? slotOf(name)] ?? colors[0];
 }
 
-/** Colours of the lines of one chart, in their order. */
+/** The colour of a line of a chart that is not of one service, by its place among such lines. */
 export function lineColor(index: number, shade: Shade): string {
   const colors = shade === 'dark' ? DARK : LIGHT;
   return colors[index % colors.length] ?? colors[0];
 }
 
 /** Strokes of lines beyond the colours, which would look alike: lengths of what is drawn and what is not. */
-const DASHES: readonly (readonly number[])[] = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
+const DASHES: readonly (readonly number[])[] = [
+  [],
+  [7, 4],
+  [2, 3],
+  [10, 3, 2, 3],
+  [14, 5],
+  [5, 2, 2, 2, 2, 2],
+  [1, 5],
+];
 
-/** The stroke of a line of a chart, which tells it from the one before it of the same colour; empty for a solid one. */
+/** The stroke of a line that is not of one service, which tells it from the one before it of the same colour; empty for a solid one. */
 export function lineDash(index: number): readonly number[] {
   return DASHES[Math.floor(index / DARK.length) % DASHES.length] ?? [];
+}
+
+/**
+ * How far the colours of several lines of one service are from the service's own. All are on the way to the colour of
+ * text, so that none is harder to see than the first.
+ */
+const TONES = [0, 0.6, 0.3] as const;
+
+/** The colour of a line that is one of several of a service, by its place among these. */
+export function serviceLineColor(name: string, index: number, shade: Shade): string {
+  const end = shade === 'dark' ? 255 : 0;
+  const part = TONES[index % TONES.length] ?? 0;
+  const color = serviceColor(name, shade);
+  const channels = [1, 3, 5].map((at) => Number.parseInt(color.slice(at, at + 2), 16));
+  const mixed = channels.map((channel) => Math.round(channel + (end - channel) * part));
+  return `#${mixed.map((channel) => channel.toString(16).padStart(2, '0')).join('')}`;
+}
+
+/** The stroke of such a line: solid for as many as there are tones. */
+export function serviceLineDash(index: number): readonly number[] {
+  return DASHES[Math.floor(index / TONES.length) % DASHES.length] ?? [];
 }
 
 /** The colour a name stands for. */

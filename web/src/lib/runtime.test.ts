@@ -43,12 +43,13 @@ describe('charts of the runtime', () => {
     expect(names('runtime', '')).toEqual([]);
   });
 
-  it('are divided by service, by what is within one, or by what matters always', () => {
+  it('are divided by service, by what is within one, and by what matters always', () => {
     const by = (id: string, service: string) => wantedOf(part(id), metrics, service)[0]?.by;
     expect(by('process', '')).toBe('resource.service.name');
     expect(by('process', 'bank')).toBe('point.cpu.mode');
     expect(by('process', 'shop')).toBe('');
-    expect(by('channels', '')).toBe('point.channel.name');
+    expect(by('channels', '')).toBe('resource.service.name,point.channel.name');
+    expect(by('channels', 'shop')).toBe('point.channel.name');
   });
 
   it('are told apart where there are several of one name', () => {

@@ -5,7 +5,7 @@ import { metricKey } from './metrics';
 interface Known {
   title: string;
   agg?: Aggregation;
-  /** What a line is drawn for, whatever the service. */
+  /** What a line is drawn for, of each service. */
   by?: string;
   /** What a line is drawn for where only one service is asked for. */
   byWithin?: string;
@@ -22,6 +22,7 @@ export interface Part {
   code: string;
 }
 
+const SERVICE = 'resource.service.name';
 const WORKER = 'point.tokio.worker.index';
 const CHANNEL = 'point.channel.name';
 
@@ -122,9 +123,15 @@ export function wantedOf(part: Part, metrics: readonly MetricOverview[], service
         metric,
         title: known?.title ?? titleOf(metric.name, part.prefix),
         agg: known?.agg ?? '',
-        by: known?.by ?? (service === '' ? 'resource.service.name' : (known?.byWithin ?? '')),
+        by: divisionOf(known, service),
       };
     });
+}
+
+/** What a line is drawn for: where there may be several services each is apart, so that a line is of one of them. */
+function divisionOf(known: Known | undefined, service: string): string {
+  if (service !== '') return known?.by ?? known?.byWithin ?? '';
+  return known?.by === undefined ? SERVICE : `${SERVICE},${known.by}`;
 }
 
 /** A name as a title: `tokio.worker.mean_poll_time` is `Worker mean poll time`. */

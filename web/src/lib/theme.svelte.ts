@@ -1,19 +1,17 @@
+import { store, stored } from './stored';
+
 export type Theme = 'system' | 'dark' | 'light';
 
 const KEY = 'ringlight.theme';
 const dark = matchMedia('(prefers-color-scheme: dark)');
 
-function stored(): Theme {
-  try {
-    const value = localStorage.getItem(KEY);
-    return value === 'dark' || value === 'light' ? value : 'system';
-  } catch {
-    return 'system';
-  }
+function storedTheme(): Theme {
+  const value = stored(KEY);
+  return value === 'dark' || value === 'light' ? value : 'system';
 }
 
 class ThemeState {
-  chosen: Theme = $state(stored());
+  chosen: Theme = $state(storedTheme());
   #systemDark = $state(dark.matches);
 
   constructor() {
@@ -31,12 +29,7 @@ class ThemeState {
     this.chosen = order[(order.indexOf(this.chosen) + 1) % order.length] ?? 'system';
     if (this.chosen === 'system') delete document.documentElement.dataset['theme'];
     else document.documentElement.dataset['theme'] = this.chosen;
-    try {
-      if (this.chosen === 'system') localStorage.removeItem(KEY);
-      else localStorage.setItem(KEY, this.chosen);
-    } catch {
-      // Storage may be blocked; the choice then lasts as long as the page.
-    }
+    store(KEY, this.chosen === 'system' ? null : this.chosen);
   }
 }
 

@@ -8,12 +8,22 @@ use ringlight_testing::PATIENCE;
 
 /// An example. `cargo test` builds it beside the tests, unless told to run one of them alone
 /// (`--test endings`): then it is the one built last.
+///
+/// # Panics
+///
+/// Where none was built, with the command that does it.
 pub(crate) fn program(name: &str) -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
     path.push("examples");
     path.push(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        path.is_file(),
+        "there is no {}\nhint: a test that runs alone needs its example; build it with the features and the profile \
+         of the test: cargo build -p ringlight --example {name}",
+        path.display(),
+    );
     path
 }
 

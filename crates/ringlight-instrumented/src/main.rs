@@ -1,7 +1,7 @@
 //! Functions with `#[ringlight::instrument]`, of each kind there is, in a program that does not depend on `tracing`, starts
 //! telemetry that goes nowhere, and has a channel.
 //!
-//! It is built with the feature `profiling`, without, and with what there is more, and the binary searched for the names given
+//! It is built with the feature `profiling`, without, with what is on by default, and with what there is more, and the binary searched for the names given
 //! here and those of modules. What the functions give is the exit code, so that none of them is optimized away.
 #![forbid(unsafe_code)]
 

@@ -500,31 +500,23 @@ fn busy_and_idle_are_attributes_of_spans() {
 
         fn flush(&mut self) {}
     }
-    let kept = Kept::default();
+    let (kept, time) = (Kept::default(), ManualTime::default());
     let (dispatch, telemetry) = builder()
+        .clock(ringlight::Clock::manual(time.clone()))
         .busy_times(true)
         .sink(kept.clone())
         .build()
         .unwrap();
-    let mut measured = Duration::ZERO;
     tracing::dispatcher::with_default(&dispatch, || {
         let span = info_span!("work");
         for _ in 0..5 {
-            let began = Instant::now();
-            span.in_scope(|| std::thread::sleep(Duration::from_millis(4)));
-            measured += began.elapsed();
-            std::thread::sleep(Duration::from_millis(4));
+            span.in_scope(|| time.pass(400));
+            time.pass(30);
         }
     });
     telemetry.flush(LONG).unwrap();
     let kept = kept.0.lock().unwrap();
-    let [(life, busy, idle)] = kept[..] else {
-        panic!("one span");
-    };
-    assert_eq!(busy + idle, i64::try_from(life).unwrap());
-    let measured = measured.as_nanos() as f64;
-    let share = busy as f64 / measured;
-    assert!((0.95..=1.0).contains(&share), "{busy} of {measured}");
+    assert_eq!(*kept, [(2150, 2000, 150)]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 
 mod concurrent;
+mod no_task;
 
 use super::counts::{DropReason, Group, groups};
 use super::{RecvInSpan as _, broadcast, mpsc, named, oneshot, watch};

@@ -44,8 +44,7 @@ pub(in super::super) struct Slot {
     /// Nanoseconds that threads were in the span; zero while the slot is free.
     #[cfg(feature = "profiling")]
     pub(super) busy_nanos: AtomicU64,
-    /// The thread that opened the span, where slices are to say so; zero after the first one, and where it was not in the
-    /// span's parent.
+    /// What the first slice of the span says of where it comes from, with `UNSAID`; zero after it.
     #[cfg(feature = "profiling")]
     pub(super) opener: AtomicU64,
     /// What was allocated in the span.

@@ -6,6 +6,10 @@ use super::Slot;
 use super::slot::{END, START};
 use crate::sync::Ordering;
 
+/// The first slice of a span is yet to say who opened it.
+#[cfg(feature = "profiling")]
+const UNSAID: u64 = 1 << 63;
+
 impl Slot {
     /// Sets the end, now, for a span that is closing.
     #[inline]
@@ -56,24 +60,25 @@ impl Slot {
         nanos
     }
 
-    /// Says which thread opened the span, whose id nobody else knows yet.
+    /// Says which thread opened the span, whose id nobody else knows yet; zero if that is not to be said.
     #[cfg(feature = "profiling")]
     #[inline]
     pub(in super::super) fn set_opener(&self, thread: u64) {
         // Relaxed: whoever is given the id to use it elsewhere is given this with it.
-        self.opener.store(thread, Ordering::Relaxed);
+        self.opener.store(thread | UNSAID, Ordering::Relaxed);
     }
 
-    /// Which thread opened the span, for the first who asks.
+    /// Which thread opened the span, for the first who asks; `None` for others.
     #[cfg(feature = "profiling")]
     #[inline]
-    pub(in super::super) fn take_opener(&self) -> u64 {
+    pub(in super::super) fn take_opener(&self) -> Option<u64> {
         // Relaxed, both: it is used alone. Of two threads that leave the span for the first time at once, both may have
         // it, and both say the same.
-        let thread = self.opener.load(Ordering::Relaxed);
-        if thread != 0 {
-            self.opener.store(0, Ordering::Relaxed);
+        let opener = self.opener.load(Ordering::Relaxed);
+        if opener == 0 {
+            return None;
         }
-        thread
+        self.opener.store(0, Ordering::Relaxed);
+        Some(opener & !UNSAID)
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod demo;
+mod features;
 mod instructions;
 mod interop;
 mod report;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::demo::Demo;
 use crate::step::{Outcome, Steps, require, succeeds};
-use crate::{instructions, interop};
+use crate::{features, instructions, interop};
 
 /// Everything CI runs.
 pub(crate) fn test(keeps_going: bool) -> Outcome {
@@ -137,7 +137,7 @@ fn rust(steps: &mut Steps) -> Outcome {
             "warnings",
         ],
     )?;
-    features(steps)?;
+    features::steps(steps)?;
     dependencies(steps)?;
     // On their own and not quietly, since the first time that takes minutes.
     steps.cargo("build the tests", &["test", "--workspace", "--no-run"])?;
@@ -315,191 +315,6 @@ fn benchmark(steps: &mut Steps) -> Outcome {
         "bench-compare: tests",
         &["test", "--quiet", "--workspace"],
         &["--exclude", "bench-features"],
-    )
-}
-
-/// The facade alone, without what its features bring: each must compile by itself.
-fn features(steps: &mut Steps) -> Outcome {
-    // Tests, too, where they differ by the feature.
-    for (features, targets) in [
-        ("", "--all-targets"),
-        ("otel", "--all-targets"),
-        ("fmt", "--all-targets"),
-        ("otel,profiling", "--lib"),
-        ("profiling", "--lib"),
-        ("clap", "--lib"),
-        ("zstd", "--lib"),
-        ("b3", "--lib"),
-        ("jaeger", "--lib"),
-        ("profiling-alloc", "--all-targets"),
-        ("tokio-console", "--lib"),
-        ("age", "--lib"),
-        ("vault", "--lib"),
-        ("otel-config", "--lib"),
-        ("prometheus", "--lib"),
-    ] {
-        steps.cargo(
-            &match features {
-                "" => "facade without features".to_owned(),
-                feature => format!("facade with feature `{feature}` only"),
-            },
-            &[
-                "clippy",
-                "--quiet",
-                "--package",
-                "ringlight",
-                "--no-default-features",
-                "--features",
-                features,
-                targets,
-                "--",
-                "--deny",
-                "warnings",
-            ],
-        )?;
-    }
-    // Features that the command hands to the facade.
-    for feature in ["age", "vault"] {
-        let command = ["clippy", "--quiet", "--package", "ringlight-cli"];
-        let rest = ["--features", feature, "--", "--deny", "warnings"];
-        let title = format!("command with feature `{feature}`");
-        steps.cargo(&title, &[&command[..], &rest].concat())?;
-    }
-    // And one that the sample applications do.
-    for package in ["ringlight-app-agent", "ringlight-app-streaming"] {
-        let title = format!("{package} with feature `tokio-console`");
-        let lint = ["clippy", "--quiet", "--package", package];
-        let rest = ["--features", "tokio-console", "--", "--deny", "warnings"];
-        steps.cargo(&title, &[&lint[..], &rest].concat())?;
-    }
-    // By themselves, since the facade brings TLS, and the command zstd: that nothing goes out in the clear instead.
-    steps.cargo(
-        "tests of the exporters without TLS and zstd",
-        &["test", "--quiet", "--package", "ringlight-export"],
-    )?;
-    // By itself, since the command brings it.
-    steps.cargo(
-        "tests of the facade's settings without zstd and the specification's file",
-        &[
-            "test",
-            "--quiet",
-            "--package",
-            "ringlight",
-            "--lib",
-            "config::",
-        ],
-    )?;
-    steps.cargo(
-        "tests of the facade without OTLP",
-        &[
-            "test",
-            "--quiet",
-            "--package",
-            "ringlight",
-            "--no-default-features",
-            "--features",
-            "fmt",
-            "--lib",
-            "builder::outputs",
-        ],
-    )?;
-    // Without `profiling`, which the workspace's own applications ask for.
-    for features in ["", "otel"] {
-        steps.cargo(
-            &format!("tests of channels that are tokio's, with features `{features}`"),
-            &[
-                "test",
-                "--quiet",
-                "--package",
-                "ringlight",
-                "--no-default-features",
-                "--features",
-                features,
-                "--test",
-                "channel_api",
-            ],
-        )?;
-    }
-    // Tests of features that nothing in the workspace asks for.
-    steps.cargo(
-        "tests of the facade with all features",
-        &[
-            "test",
-            "--quiet",
-            "--package",
-            "ringlight",
-            "--all-features",
-            "--lib",
-            "--test",
-            "allocations_otel",
-            "--test",
-            "allocations_per_span",
-            "--test",
-            "allocations_traced",
-            "--test",
-            "prometheus",
-            "--test",
-            "secrets",
-            "--test",
-            "watched_runtimes",
-        ],
-    )?;
-    steps.cargo(
-        "guide of the facade with all features",
-        &[
-            "test",
-            "--quiet",
-            "--package",
-            "ringlight",
-            "--all-features",
-            "--doc",
-        ],
-    )?;
-    secrets(steps)
-}
-
-/// Where secrets come from: all sources, and beside a server with Vault's protocol that somebody else wrote,
-/// which is built in the target folder.
-fn secrets(steps: &mut Steps) -> Outcome {
-    let package = [
-        "--quiet",
-        "--package",
-        "ringlight-secrets",
-        "--all-features",
-    ];
-    let lint = [
-        "--all-targets",
-        "--test",
-        "rusty_vault",
-        "--",
-        "--deny",
-        "warnings",
-    ];
-    let title = "lints of secrets with all features";
-    steps.cargo(title, &[&["clippy"], &package[..], &lint].concat())?;
-    let title = "tests of secrets with all features";
-    steps.cargo(title, &[&["test"], &package[..]].concat())?;
-    let tools = steps.target().join("tools");
-    let server = tools.join("bin/rvault");
-    if require(&server.to_string_lossy(), "").is_err() {
-        let install = [
-            "install",
-            "--quiet",
-            "--locked",
-            "--debug",
-            "rusty_vault@0.2.1",
-            "--root",
-        ];
-        steps.run(
-            "build RustyVault",
-            Command::new(env!("CARGO")).args(install).arg(&tools),
-        )?;
-    }
-    steps.run(
-        "secrets of RustyVault",
-        Command::new(env!("CARGO"))
-            .args([&["test"], &package[..], &["--test", "rusty_vault"]].concat())
-            .env("RINGLIGHT_TEST_RVAULT", server),
     )
 }
 

@@ -5,11 +5,18 @@
     reason = "a test may stop at the first thing that is wrong"
 )]
 
+mod reading;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+
+use reading::{
+    allocators, anchors, dependencies_told, faults_of_examples, has_test, is_mimalloc, links,
+    names_crate,
+};
 
 /// Which workspace crates a crate may depend on, outside of tests. Data flows one way; an edge that
 /// is not here is a design decision and belongs in `ARCHITECTURE.md` first.
@@ -225,6 +232,25 @@ fn dependencies_between_crates_point_one_way() {
     assert_none("edges that are not allowed", &offenders);
 }
 
+/// What the page says of the applications, it says of all that is in `apps`.
+#[test]
+fn the_dependencies_that_are_told_are_those_there_may_be() {
+    let short = |name: &str| match name.strip_prefix("ringlight-") {
+        Some(rest) if rest.starts_with("app-") => "apps".to_owned(),
+        Some(rest) => rest.to_owned(),
+        None => name.to_owned(),
+    };
+    let mut allowed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (name, edges) in ALLOWED_EDGES {
+        let name = short(name);
+        let edges = edges.iter().map(|edge| short(edge));
+        let others = edges.filter(|edge| *edge != name).collect::<Vec<_>>();
+        allowed.entry(name).or_default().extend(others);
+    }
+    let told = dependencies_told(&read(&root().join("ARCHITECTURE.md")));
+    assert_eq!(told, allowed, "`ARCHITECTURE.md` on the left");
+}
+
 #[test]
 fn every_crate_introduces_itself() {
     let mut offenders = Vec::new();
@@ -344,20 +370,40 @@ fn tasks_ask_cargo_where_the_target_folder_is() {
     assert_none("a target folder that may be elsewhere", &offenders);
 }
 
+/// Allocators that programs of the project choose in place of mimalloc: the source, and the type.
+const OTHER_ALLOCATORS: &[(&str, &str)] = &[
+    // These are compared with mimalloc, and what the system has.
+    (
+        "bench-compare/features/src/main.rs",
+        "ringlight::RinglightAllocator",
+    ),
+    (
+        "bench-compare/features/src/main.rs",
+        "tikv_jemallocator::Jemalloc",
+    ),
+    (
+        "bench-compare/pairs/src/bin/bench-allocations-system.rs",
+        "Switched<System>",
+    ),
+    // It counts what each of the peers allocates, of the allocator that a service has which chooses none.
+    ("bench-compare/src/main.rs", "meter::CountingAllocator"),
+];
+
 #[test]
 fn binaries_and_benches_use_mimalloc_and_nothing_else_chooses() {
-    let (mut missing, mut offenders) = (Vec::new(), Vec::new());
+    let chosen = "#[global_allocator]\n#[cfg(test)]\nstatic A: Counted<mimalloc::MiMalloc> =\n    1;\n\
+                  #[global_allocator]\nstatic B: System = System;\n// `#[global_allocator]`\n";
+    let chosen = allocators(chosen);
+    assert_eq!(chosen, ["Counted<mimalloc::MiMalloc>", "System"]);
+    assert!(is_mimalloc(&chosen[0]) && !is_mimalloc("NotMiMalloc"));
+
+    let (mut missing, mut offenders, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for path in files(&[".rs"]) {
-        let chooses = read(&path)
-            .lines()
-            .any(|line| line.trim() == "#[global_allocator]");
-        let path = path.display().to_string();
+        let chosen = allocators(&read(&path));
+        let path = path.strip_prefix(root()).unwrap().display().to_string();
         // Tests and examples may count allocations; the tasks of the project are not the product.
-        let is_free = |folder| path.contains(folder);
-        if ["/tests/", "/examples/", "/xtask/"]
-            .into_iter()
-            .any(is_free)
-        {
+        let is_free = |folder: &str| path.contains(folder);
+        if path.starts_with("xtask/") || ["/tests/", "/examples/"].into_iter().any(is_free) {
             continue;
         }
         let is_in = |folder: &str| {
@@ -365,14 +411,24 @@ fn binaries_and_benches_use_mimalloc_and_nothing_else_chooses() {
                 .is_some_and(|(of, _)| of.ends_with(folder))
         };
         let should = path.ends_with("/src/main.rs") || is_in("/src/bin") || is_in("/benches");
-        match (should, chooses) {
-            (true, false) => missing.push(path),
-            (false, true) => offenders.push(path),
-            _ => {}
+        match (should, chosen.is_empty()) {
+            (true, true) => missing.push(path),
+            (false, false) => offenders.push(path),
+            _ => {
+                let chosen = chosen.into_iter().filter(|kind| !is_mimalloc(kind));
+                others.extend(chosen.map(|kind| (path.clone(), kind)));
+            }
         }
     }
     assert_none("binary or bench without `#[global_allocator]`", &missing);
     assert_none("`#[global_allocator]` in a library", &offenders);
+    let expected = OTHER_ALLOCATORS.iter();
+    let expected = expected.map(|(path, kind)| ((*path).to_owned(), (*kind).to_owned()));
+    assert_eq!(
+        others,
+        expected.collect::<Vec<_>>(),
+        "those that are not mimalloc, on the left"
+    );
 }
 
 #[test]
@@ -463,33 +519,11 @@ fn named_tests(text: &str) -> (usize, Vec<String>) {
     let exists = |test: &&str| {
         let (path, name) = test.split_once('#').unwrap();
         let source = std::fs::read_to_string(root().join(path)).unwrap_or_default();
-        let definition = if path.ends_with(".ts") {
-            format!("test('{name}'")
-        } else if path.ends_with(".py") {
-            format!("def {name}(")
-        } else {
-            format!("fn {name}(")
-        };
-        source.contains(&definition)
+        has_test(path, &source, name)
     };
     let tests: Vec<&str> = text.split('`').filter(is_test).collect();
     let missing = tests.iter().copied().filter(|test| !exists(test));
     (tests.len(), missing.map(str::to_owned).collect())
-}
-
-/// Whether a source names a crate: its path, or all of it in a `use`.
-fn names_crate(source: &str, name: &str) -> bool {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_';
-    source.match_indices(name).any(|(at, _)| {
-        let (before, after) = (&source[..at], &source[at + name.len()..]);
-        // `::name` is a crate, `module::name` is not.
-        let path = before.strip_suffix("::").unwrap_or(before);
-        if path.ends_with(|c: char| is_part(c) || c == '.') {
-            return false;
-        }
-        let used = before.ends_with("use ") || before.ends_with("extern crate ");
-        after.starts_with("::") || used && !after.starts_with(is_part)
-    })
 }
 
 /// Dependencies that no source names, each with what it is there for.
@@ -583,6 +617,22 @@ fn public_async_functions_of_the_applications_are_spans() {
     assert_eq!(without, expected, "those that are no span, on the left");
 }
 
+#[test]
+fn only_what_is_run_is_a_test() {
+    let source = "fn helper() {}\n#[test]\nfn plain() {\n    helper();\n}\n/// It waits.\n\
+                  #[cfg(test)]\n#[tokio::test(start_paused = true)]\nasync fn waiting() {}\n\n\
+                  #[cfg(test)]\nfn unmarked() {}\n";
+    for (name, is_test) in [
+        ("plain", true),
+        ("waiting", true),
+        ("helper", false),
+        ("unmarked", false),
+        ("absent", false),
+    ] {
+        assert_eq!(has_test("a.rs", source, name), is_test, "{name}");
+    }
+}
+
 /// Every invariant has its number, in order, and names the tests or models that hold it.
 #[test]
 fn invariants_are_numbered_and_name_tests_that_exist() {
@@ -671,34 +721,6 @@ fn every_known_fault_has_a_test_that_names_it() {
     );
 }
 
-/// What is wrong with the blocks of Rust in a Markdown text, with their lines. A viewer of Markdown shows the lines that rustdoc hides,
-/// and whoever copies a block wants it to compile: each is a whole program. Those that are not compiled may be a part of one.
-fn faults_of_examples(text: &str) -> Vec<String> {
-    let mut faults = Vec::new();
-    let mut lines = (1..).zip(text.lines().map(str::trim));
-    while let Some((number, fence)) = lines.next() {
-        let Some(language) = fence.strip_prefix("```") else {
-            continue;
-        };
-        let block: Vec<_> = lines
-            .by_ref()
-            .take_while(|(_, line)| *line != "```")
-            .collect();
-        if !language.starts_with("rust") {
-            continue;
-        }
-        let hidden = block
-            .iter()
-            .filter(|(_, line)| *line == "#" || line.starts_with("# "));
-        faults.extend(hidden.map(|(number, _)| format!("{number}: a hidden line")));
-        if !language.contains("ignore") && !block.iter().any(|(_, line)| line.contains("fn main("))
-        {
-            faults.push(format!("{number}: no `fn main`"));
-        }
-    }
-    faults
-}
-
 #[test]
 fn examples_in_markdown_compile_as_they_are_shown() {
     let example = "```rust\nfn main() {\n    # let a = 1;\n    #\n}\n```\n```rust,no_run\nrun();\n```\n\
@@ -716,14 +738,34 @@ fn examples_in_markdown_compile_as_they_are_shown() {
 
 #[test]
 fn links_between_documents_resolve() {
+    let page = "# The `a_b` of c, d\n\n```sh\n# no heading\n```\n## A [link](there.md) — on\n### The a_b of c, d\n\
+                See [one](#first), [two](a.md#second \"2\") and [three](b/c.md), not [four](https://d).\n";
+    let expected = ["a-link--on", "the-a_b-of-c-d", "the-a_b-of-c-d-1"];
+    assert_eq!(anchors(page).iter().collect::<Vec<_>>(), expected);
+    let expected = [
+        ("there.md", None),
+        ("", Some("first")),
+        ("a.md", Some("second")),
+        ("b/c.md", None),
+    ];
+    assert_eq!(links(page), expected);
+
     let mut offenders = Vec::new();
     for path in files(&[".md"]) {
-        let folder = path.parent().unwrap();
-        for rest in read(&path).split("](").skip(1) {
-            let target = rest.split([')', '#', ' ']).next().unwrap_or_default();
-            let is_relative = !target.is_empty() && !target.contains("://");
-            if is_relative && !folder.join(target).exists() {
-                offenders.push(format!("{}: {target}", path.display()));
+        let text = read(&path);
+        for (target, anchor) in links(&text) {
+            let to = match target {
+                "" => path.clone(),
+                _ => path.parent().unwrap().join(target),
+            };
+            let is_there = || {
+                let anchor = anchor.filter(|_| target.is_empty() || target.ends_with(".md"));
+                anchor.is_none_or(|anchor| anchors(&read(&to)).contains(anchor))
+            };
+            if !to.exists() || !is_there() {
+                let anchor = anchor.map(|anchor| format!("#{anchor}"));
+                let anchor = anchor.unwrap_or_default();
+                offenders.push(format!("{}: {target}{anchor}", path.display()));
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::Path;
 
+use ringlight::channel::{broadcast, mpsc, watch};
 use ringlight_app_harness::Stop;
 use tokio::task::JoinSet;
 
@@ -10,13 +11,14 @@ use crate::code_index::CodeIndex;
 use crate::context::Sources;
 use crate::http_client::HttpClient;
 use crate::mcp::{LocalServer, Mcp};
-use crate::session::Listeners;
+use crate::session::{Listeners, UNHEARD_MAX};
 use crate::settings::{Settings, SharedSettings};
 use crate::skills::{Skills, write_first_skills};
-use crate::upkeep::{self, Upkeep};
+use crate::upkeep::{self, Board, Upkeep};
 use crate::wires;
 use crate::{
-    Channel, LlmClient, LlmError, Memory, Provider, Router, Sandbox, Session, Tools, corpus, model,
+    Channel, LlmClient, LlmError, Memory, Provider, Router, Sandbox, Session, Tools, corpus,
+    metrics, model,
 };
 
 /// Messages that wait on the channels between the parts; whoever sends one more waits.
@@ -85,7 +87,7 @@ impl Agent {
                 settings: settings.clone(),
             })
             .collect();
-        let listeners = watch(&mut tasks, &sources[0], &mcp, &settings_path, stop);
+        let listeners = look_after(&mut tasks, &sources[0], &mcp, &settings_path, stop);
         Ok(Self {
             sources,
             tools,
@@ -152,7 +154,7 @@ fn routers(model_url: &str) -> Result<Vec<Router>, LlmError> {
 }
 
 /// Starts the tasks beside the sessions. They use the smaller model.
-fn watch(
+fn look_after(
     tasks: &mut JoinSet<()>,
     sources: &Sources,
     mcp: &Mcp,
@@ -160,12 +162,17 @@ fn watch(
     stop: Stop,
 ) -> Listeners {
     let (status, updates) = wires::open(wires::STATUS, WAITING_MAX);
-    tasks.spawn(upkeep::follow_status(updates));
+    let (ended, endings) = mpsc::named_unbounded("ended");
+    let (kept, board) = watch::named("board", Board::default());
+    tasks.spawn(upkeep::follow_status(updates, endings, kept));
+    metrics::sessions(board.clone());
+    let (news, _) = broadcast::named("news", UNHEARD_MAX);
     let (skill_reload, changed) = wires::open(wires::SKILL_RELOAD, 1);
     tasks.spawn(upkeep::reload_skills(
         changed,
         sources.skills.clone(),
         sources.llm.clone(),
+        news.clone(),
     ));
     let (config_reload, changed) = wires::open(wires::CONFIG_RELOAD, 1);
     tasks.spawn(upkeep::reload_settings(
@@ -173,6 +180,7 @@ fn watch(
         settings_path.to_owned(),
         sources.settings.clone(),
         mcp.clone(),
+        news.clone(),
     ));
     let (metrics, taken) = wires::open(wires::METRICS, WAITING_MAX);
     let upkeep = Upkeep {
@@ -182,10 +190,16 @@ fn watch(
         mcp: mcp.clone(),
         settings_path: settings_path.to_owned(),
         metrics: taken,
+        board,
         skill_reload,
         config_reload,
         stop,
     };
     tasks.spawn(upkeep.run());
-    Listeners { status, metrics }
+    Listeners {
+        status,
+        metrics,
+        ended,
+        news,
+    }
 }

@@ -5,9 +5,11 @@ use std::sync::OnceLock;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram};
 use ringlight::Builder;
+use ringlight::channel::watch;
 use ringlight::metrics::{Aggregation, Instrument, Stream};
 
-use crate::upkeep::TurnMetrics;
+use crate::session::Status;
+use crate::upkeep::{Board, TurnMetrics};
 
 const DURATION: &str = "agent.turn.duration";
 
@@ -66,4 +68,20 @@ pub(crate) fn turn(turn: &TurnMetrics) {
         .record(turn.duration.as_secs_f64(), &outcome);
     instruments.input_tokens.add(turn.input_tokens, &[]);
     instruments.tool_calls.add(turn.tool_calls, &[]);
+}
+
+/// Has the board of what sessions do read with each export.
+pub(crate) fn sessions(board: watch::Receiver<Board>) {
+    opentelemetry::global::meter("agent")
+        .u64_observable_gauge("agent.sessions")
+        .with_description("Sessions, by what they do.")
+        .with_unit("{session}")
+        .with_callback(move |observer| {
+            let Board(counts) = *board.borrow();
+            for (status, count) in Status::ALL.into_iter().zip(counts) {
+                let status = KeyValue::new("agent.session.status", status.as_str());
+                observer.observe(count, &[status]);
+            }
+        })
+        .build();
 }

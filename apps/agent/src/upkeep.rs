@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ringlight::channel::mpsc::UnboundedReceiver;
+use ringlight::channel::{broadcast, watch};
 use ringlight_app_harness::Stop;
 use tracing::Instrument as _;
 
 use crate::mcp::{Elicitation, Mcp};
-use crate::session::Status;
+use crate::session::{News, Status};
 use crate::settings::{Settings, SharedSettings};
 use crate::skills::Skills;
 use crate::wires::{Receiver, RecvInSpan as _, Sender};
@@ -57,6 +59,25 @@ impl Totals {
     }
 }
 
+/// How many sessions do what, in the order of [`Status::ALL`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Board(pub(crate) [u64; Status::ALL.len()]);
+
+impl Board {
+    fn of<'a>(sessions: impl IntoIterator<Item = &'a Status>) -> Self {
+        let mut board = Self::default();
+        for status in sessions {
+            board.0[*status as usize] += 1;
+        }
+        board
+    }
+
+    /// Sessions that somebody waits for.
+    fn busy(&self) -> u64 {
+        self.0.iter().sum::<u64>() - self.0[Status::Idle as usize]
+    }
+}
+
 /// What looks after the agent.
 #[derive(Debug)]
 pub(crate) struct Upkeep {
@@ -66,6 +87,7 @@ pub(crate) struct Upkeep {
     pub(crate) mcp: Mcp,
     pub(crate) settings_path: PathBuf,
     pub(crate) metrics: Receiver<TurnMetrics>,
+    pub(crate) board: watch::Receiver<Board>,
     pub(crate) skill_reload: Sender<()>,
     pub(crate) config_reload: Sender<()>,
     pub(crate) stop: Stop,
@@ -96,6 +118,7 @@ impl Upkeep {
             turns.failed = totals.failed,
             tool_calls = totals.tool_calls,
             turn.duration_ms = (totals.duration.as_millis() / u128::from(totals.turns)) as u64,
+            sessions.busy = self.board.borrow().busy(),
             "a round of upkeep"
         );
         if let Err(error) = self.memory.consolidation_loop(self.llm.best()).await {
@@ -146,12 +169,19 @@ impl Upkeep {
     }
 }
 
-/// Loads the skills again whenever their files have changed.
-pub(crate) async fn reload_skills(mut changed: Receiver<()>, skills: Skills, llm: Router) {
+/// Loads the skills again whenever their files have changed, and tells the sessions.
+pub(crate) async fn reload_skills(
+    mut changed: Receiver<()>,
+    skills: Skills,
+    llm: Router,
+    news: broadcast::Sender<News>,
+) {
     while let Some(((), span)) = changed.recv_in_span().await {
         async {
-            if let Err(error) = skills.reload(llm.best()).await {
-                tracing::warn!(cause = %error, "the skills stay as they were");
+            match skills.reload(llm.best()).await {
+                // There may be no session to be told.
+                Ok(()) => drop(news.send(News::Skills)),
+                Err(error) => tracing::warn!(cause = %error, "the skills stay as they were"),
             }
         }
         .instrument(span)
@@ -159,12 +189,13 @@ pub(crate) async fn reload_skills(mut changed: Receiver<()>, skills: Skills, llm
     }
 }
 
-/// Has the settings hold whenever they have changed, and connects to the MCP server they name.
+/// Has the settings hold whenever they have changed, connects to the MCP server they name, and tells the sessions.
 pub(crate) async fn reload_settings(
     mut changed: Receiver<()>,
     path: PathBuf,
     shared: SharedSettings,
     mcp: Mcp,
+    news: broadcast::Sender<News>,
 ) {
     while let Some(((), span)) = changed.recv_in_span().await {
         async {
@@ -174,6 +205,8 @@ pub(crate) async fn reload_settings(
                     if let Err(error) = mcp.connect(&settings.mcp_url).await {
                         tracing::warn!(cause = %error, "there is no MCP server for now");
                     }
+                    // There may be no session to be told.
+                    let _ = news.send(News::Settings);
                 }
                 Err(error) => tracing::warn!(cause = %error, "the settings stay as they were"),
             }
@@ -197,21 +230,71 @@ pub(crate) async fn answer_elicitations(mut elicitations: Receiver<Elicitation>)
     }
 }
 
-/// Follows what sessions are doing.
-pub(crate) async fn follow_status(mut updates: Receiver<(String, Status)>) {
-    let mut board = BTreeMap::new();
-    while let Some(((session, status), span)) = updates.recv_in_span().await {
-        span.in_scope(|| {
-            board.insert(session, status);
-            let busy = board.values().filter(|status| **status != Status::Idle);
-            tracing::debug!(sessions = board.len(), busy = busy.count(), "status");
-        });
+/// Follows what sessions are doing until they have ended, and keeps the board up to date.
+pub(crate) async fn follow_status(
+    mut updates: Receiver<(String, Status)>,
+    mut ended: UnboundedReceiver<String>,
+    board: watch::Sender<Board>,
+) {
+    let mut sessions = BTreeMap::new();
+    loop {
+        tokio::select! {
+            // What a session did last, it told before it ended.
+            biased;
+            Some(((session, status), span)) = updates.recv_in_span() => span.in_scope(|| {
+                sessions.insert(session, status);
+                let now = Board::of(sessions.values());
+                tracing::debug!(sessions = sessions.len(), busy = now.busy(), "status");
+                board.send_replace(now);
+            }),
+            Some(session) = ended.recv() => {
+                sessions.remove(&session);
+                board.send_replace(Board::of(sessions.values()));
+            }
+            else => return,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ringlight::channel::mpsc;
+
     use super::*;
+    use crate::wires;
+
+    #[test]
+    fn every_status_has_its_place() {
+        for (place, status) in Status::ALL.into_iter().enumerate() {
+            assert_eq!(status as usize, place);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_board_says_what_sessions_do_and_forgets_those_that_end() {
+        let (status, updates) = wires::open(wires::STATUS, 8);
+        let (over, ended) = mpsc::unbounded_channel();
+        let (board, mut seen) = watch::channel(Board::default());
+        let following = tokio::spawn(follow_status(updates, ended, board));
+        for (session, what) in [
+            ("a", Status::Thinking),
+            ("b", Status::CallingTools),
+            ("a", Status::Idle),
+        ] {
+            status.send((session.to_owned(), what)).await.unwrap();
+        }
+        let is = |counts| move |board: &Board| *board == Board(counts);
+        let now = *seen.wait_for(is([0, 1, 1])).await.unwrap();
+        assert_eq!(now.busy(), 1);
+        // It ends right after its last word.
+        let last = ("b".to_owned(), Status::Idle);
+        status.send(last).await.unwrap();
+        over.send("b".to_owned()).unwrap();
+        over.send("a".to_owned()).unwrap();
+        drop((status, over));
+        following.await.unwrap();
+        assert_eq!(*seen.borrow(), Board::default());
+    }
 
     #[test]
     fn totals_know_the_hardest_question() {

@@ -3,13 +3,13 @@
 
 use std::net::Ipv4Addr;
 
+use ringlight::channel::watch;
 use ringlight_app_agent::{
     Agent, Args, Channel, LlmClient, Memory, Message, Provider, Refusal, Role, TurnError,
     TurnOutcome, model, run,
 };
 use ringlight_app_harness::{RunArgs, Stop};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
 struct Fixture {
     directory: tempfile::TempDir,

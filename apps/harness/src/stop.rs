@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{IsTerminal as _, Read};
 use std::time::Duration;
 
+use ringlight::channel::{oneshot, watch};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 
 /// Tells the parts of an application when it is time to stop.
 ///
@@ -20,7 +20,7 @@ impl Stop {
     /// too.
     #[must_use]
     pub fn new() -> (watch::Sender<bool>, Self) {
-        let (sender, requested) = watch::channel(false);
+        let (sender, requested) = watch::named("stop", false);
         (sender, Self { requested })
     }
 
@@ -108,7 +108,7 @@ pub(crate) async fn first_reason(
 ///
 /// A plain thread reads, since a blocked read on the runtime's pool would hold its shutdown up.
 async fn stdin_closed() {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let (sender, receiver) = oneshot::named("stdin_closed");
     let spawned = std::thread::Builder::new()
         .name("stdin-watch".to_owned())
         .spawn(move || {

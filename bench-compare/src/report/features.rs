@@ -42,8 +42,23 @@ pub(super) fn costs(results: &Results) -> String {
             cells.join(" | ")
         );
     }
+    text.push_str(&apart());
     text.push_str(&missing(results));
     text
+}
+
+/// Why some features have no figure of the service.
+fn apart() -> String {
+    let rows = ROWS.iter();
+    let names = rows
+        .filter(|row| row.is_feature() && !row.is_in(Case::Axum))
+        .map(|row| format!("`{}`", row.name));
+    let names = names.collect::<Vec<_>>().join(", ");
+    format!(
+        "\nThe service has no channels that count. Measured on the streaming application alone: {names}. What the metrics of \
+         the process and of the runtime cost the service, which is all that a build with `profiling` tells there, is \
+         `system-metrics` over `metrics`.\n"
+    )
 }
 
 /// What features cost over the row that has all but them.
@@ -210,6 +225,19 @@ fn header(text: &mut String, first: &str, last: &[&str]) {
 mod tests {
     use super::*;
     use crate::{results::Figure, stats::Estimate};
+
+    #[test]
+    fn what_the_service_lacks_is_told() {
+        let text = apart();
+        let row = |name: &str| ROWS.iter().find(|row| row.name == name).unwrap();
+        for name in ["process-metrics", "runtime-metrics", "channel-metrics"] {
+            assert!(!row(name).is_in(Case::Axum), "{name}");
+            assert!(text.contains(&format!("`{name}`, ")), "{text}");
+        }
+        assert!(!text.contains("`prometheus`"), "{text}");
+        let system = row("system-metrics");
+        assert!(system.is_in(Case::Axum) && row(system.base).is_in(Case::Axum));
+    }
 
     #[test]
     fn what_is_over_its_limit_is_marked() {

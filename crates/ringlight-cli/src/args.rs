@@ -154,7 +154,7 @@ pub(crate) enum Command {
     /// Receive, store and show telemetry; start a program pointed at it
     #[command(after_help = UP_HELP)]
     Up(UpArgs),
-    /// See it work: the backend and three sample applications
+    /// See it work: the backend and two sample applications
     #[command(after_help = format!("{DEMO_HELP}\n\n{EXIT_CODES}"))]
     Demo(DemoArgs),
     /// Check the spans that a running backend has against an instrumentation map: which have to be

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ringlight_clock::Clock;
 use ringlight_model::{CallsiteRegistry, Signal};
-use ringlight_ring::{RingReceiver, Visited, Wake};
+use ringlight_ring::{Drained, RingReceiver, Visited, Wake};
 use ringlight_spool::Spool;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -15,13 +15,13 @@ use tokio::time::Instant;
 use crate::accounts::Accounts;
 use crate::batch_processor::{BatchIds, BatchProcessor, LANES};
 use crate::config::CollectorConfig;
+use crate::control::{Command, Control};
 use crate::deadlines::Deadlines;
 use crate::destination::{BY_PIPELINE, Destination, Shared as OfPipeline};
 use crate::destination_config::DestinationConfig;
 use crate::inbox::{Inbox, lane_of};
 use crate::meter::Meter;
 use crate::open_spans::OpenReports;
-use crate::pipeline::{Command, Control};
 use crate::record::is_for_sinks;
 use crate::report::{Reporter, Reports};
 use crate::requests::Requests;
@@ -42,10 +42,12 @@ use watch::{COST_LOOK, Drops, Watch};
 /// Record bytes taken from the rings before the exporters get their turn on the thread.
 const PASS_BYTES: usize = 128 * 1024;
 
-/// Looks at the rings begin this many times as often as `drain_interval` says, and are half as often
-/// after each look in vain, down to that; never longer apart than a record may wait for others. A ring
-/// that fills up faster calls.
+/// Looks at the rings are up to this many times as often as `drain_interval` says.
 const LOOK_SOON_PART: u32 = 8;
+
+/// The part of a ring that is to come together between two looks, as far as their bounds allow: each look wakes a thread
+/// whose caches are cold, and much that has waited in a ring is in no cache any more. A ring that fills up faster calls.
+const LOOK_RING_PART: usize = 8;
 
 /// The part of the batch delay that is counted for the time in rings that do not empty, at most. The
 /// rest is left to the batch, else each pass of a flood would send by itself what it found.
@@ -88,6 +90,11 @@ pub(crate) struct Collector {
     /// The shortest and the longest time between looks.
     look_soon: Duration,
     look_seldom: Duration,
+    /// What is to come together between two looks.
+    look_bytes: u64,
+    /// What was found since `paced_at`, when it was last reckoned how fast rings fill.
+    found_bytes: u64,
+    paced_at: Instant,
     /// Time until the next look at the rings.
     look_after: Duration,
     /// When there last was a record.
@@ -193,6 +200,7 @@ impl Collector {
         let rings_bytes = config.ring_bytes() * (config.producers_max + 1);
         let look_seldom = config.drain_interval.min(config.batch_delay);
         let look_soon = (config.drain_interval / LOOK_SOON_PART).min(look_seldom);
+        let look_bytes = (config.ring_bytes() / LOOK_RING_PART) as u64;
         Self {
             wake: parts.receiver.wake_handle(),
             receiver: parts.receiver,
@@ -203,6 +211,9 @@ impl Collector {
             flushes: Flushes::new(config.batch_delay),
             leaving: None,
             look_soon,
+            look_bytes,
+            found_bytes: 0,
+            paced_at: Instant::now(),
             look_seldom,
             look_after: look_soon,
             found_at: Instant::now(),
@@ -317,17 +328,8 @@ impl Collector {
                 Visited::Record(bytes) => inbox.take(bytes, since, now),
             });
         inbox.post();
-        if !drained.more {
-            self.looked_at = now;
-        } else if now > self.looked_at + self.backlog_max {
-            self.looked_at = now - self.backlog_max;
-        }
-        if drained.records > 0 {
-            self.look_after = self.look_soon;
-            self.found_at = now;
-        } else {
-            self.look_after = (self.look_after * 2).min(self.look_seldom);
-        }
+        self.note_look(now, &drained);
+        let inbox = &mut self.inbox;
         let flushes = &mut self.flushes;
         flushes.note_drained(drained.bytes, drained.more, 2 * self.rings_bytes);
         let mut seal = flushes.want_seal(now, inbox);
@@ -343,6 +345,32 @@ impl Collector {
             flushes.note_sealed(now, inbox.last_sequence());
         }
         drained.more
+    }
+
+    /// Says when the rings are looked at next: once enough has come together at the pace of what was found, or after twice
+    /// the time if that was nothing.
+    fn note_look(&mut self, now: Instant, drained: &Drained) {
+        if drained.records > 0 {
+            self.found_at = now;
+        }
+        self.found_bytes += drained.bytes as u64;
+        if drained.more {
+            if now > self.looked_at + self.backlog_max {
+                self.looked_at = now - self.backlog_max;
+            }
+            return;
+        }
+        self.looked_at = now;
+        let passed = now.saturating_duration_since(self.paced_at);
+        // Something else may have woken the thread just after a look.
+        if passed >= self.look_soon {
+            let after = match std::mem::take(&mut self.found_bytes) {
+                0 => self.look_after * 2,
+                found_bytes => passed.mul_f64(self.look_bytes as f64 / found_bytes as f64),
+            };
+            self.look_after = after.clamp(self.look_soon, self.look_seldom);
+            self.paced_at = now;
+        }
     }
 
     /// Has everything that is left, wherever it is, written to disk, as far as there is a spool and time. The

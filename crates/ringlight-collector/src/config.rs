@@ -119,9 +119,9 @@ pub struct CollectorConfig {
     /// A batch is sent when its oldest record has waited this long, and no other batch waits before it: under a
     /// destination that is slow it grows meanwhile. Range 1 ms to 1 h, default 5 s.
     pub batch_delay: Duration,
-    /// Longest time between two looks at the rings while records come in. A ring that is half full
-    /// calls by itself, so this bounds the wait of few records, not the throughput. Range 1 ms to
-    /// 1 min, default 100 ms.
+    /// Longest time between two looks at the rings while records come in, and eight times the shortest: in between it
+    /// is as long as an eighth of a ring takes to come together. A ring that is half full calls by itself, so this bounds
+    /// the wait of few records, not the throughput. Range 1 ms to 1 min, default 100 ms.
     pub drain_interval: Duration,
     /// Bytes of batches waiting for, or on their way to, one destination, or one of the places it
     /// sends signals to ([`Exporter::place`](crate::Exporter::place)). At least

@@ -66,6 +66,7 @@ mod batch;
 mod batch_processor;
 mod collector;
 mod config;
+mod control;
 mod deadlines;
 mod destination;
 mod destination_config;

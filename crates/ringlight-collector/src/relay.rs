@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::accounts::{Accounts, Fate, SignalSet};
 use crate::batch_processor::BatchIds;
 use crate::config::CollectorConfig;
+use crate::control::{Command, Control};
 use crate::deadlines::Deadlines;
 use crate::destination::{Destination, Shared as OfPipeline};
 use crate::destination_config::DestinationConfig;
@@ -26,10 +27,10 @@ use crate::export::EncodedBatch;
 use crate::inbox::HOLD_MAX;
 use crate::mark::mark_thread;
 use crate::meter::Meter;
-use crate::pipeline::{Command, Control, StartError, blocking_threads_max};
+use crate::pipeline::StartError;
 use crate::spool::SpoolConfig;
 use crate::sync::unpoisoned;
-use crate::thread::{self, End};
+use crate::thread::{self, End, blocking_threads_max};
 use crate::wait::sleep_until;
 
 /// How long a relay that is dropped without a shutdown goes on in the background.

@@ -4,11 +4,14 @@
 use std::io;
 use std::sync::Arc;
 
+use ringlight_model::Signal;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::accounts::Accounts;
+use crate::config::CollectorConfig;
+use crate::control::Control;
+use crate::destination_config::DestinationConfig;
 use crate::mark::mark_thread;
-use crate::pipeline::Control;
 
 /// A runtime for one thread, with up to so many threads beside it for what blocks.
 pub(crate) fn runtime(blocking_threads_max: usize) -> io::Result<Runtime> {
@@ -18,6 +21,23 @@ pub(crate) fn runtime(blocking_threads_max: usize) -> io::Result<Runtime> {
         .max_blocking_threads(blocking_threads_max)
         .on_thread_start(mark_thread)
         .build()
+}
+
+/// Threads for what blocks, at most: look-ups of names, and what exporters do there, such as writing to
+/// a file. They are started when there is work for them, and end after ten seconds without.
+///
+/// Each request under way, of each destination for each signal, has one, and another for what a request
+/// left behind when its time was up: so that those that are stuck leave some to the others. The logs of each
+/// destination for each signal have one.
+pub(crate) fn blocking_threads_max(
+    config: &CollectorConfig,
+    destinations: &[DestinationConfig],
+) -> usize {
+    let of = |destination: &DestinationConfig| {
+        let requests = destination.settings(config).concurrent_exports_max;
+        (2 * requests + 1) * Signal::ALL.len()
+    };
+    destinations.iter().map(of).sum::<usize>().max(1)
 }
 
 /// The number and the name of the calling thread: those the kernel knows it by on Linux, and elsewhere the number that

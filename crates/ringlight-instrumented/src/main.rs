@@ -1,8 +1,8 @@
 //! Functions with `#[ringlight::instrument]`, of each kind there is, in a program that does not depend on `tracing`, starts
 //! telemetry that goes nowhere, and has a channel.
 //!
-//! It is built with the feature `profiling`, without, and with what there is more, and the binary searched for the names given
-//! here and those of modules. What the functions give is the exit code, so that none of them is optimized away.
+//! It is built with the feature `profiling`, without, each also with the features that are on by default, and with what there
+//! is more, and the binary searched for the names given here and those of modules. What the functions give is the exit code, so that none of them is optimized away.
 #![forbid(unsafe_code)]
 
 use std::hint::black_box;

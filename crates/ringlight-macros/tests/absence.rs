@@ -34,10 +34,8 @@ const OF_PROFILING: [&str; 6] = [
     "9ringlight7runtime",
 ];
 
-/// What other features bring.
-const OF_OTHERS: [&str; 11] = [
-    "console_subscriber",
-    "ringlight_alloc",
+/// What the features bring that are on by default.
+const OF_DEFAULTS: [&str; 7] = [
     "ringlight_export",
     "ringlight_secrets",
     "13opentelemetry",
@@ -45,7 +43,15 @@ const OF_OTHERS: [&str; 11] = [
     "9ringlight10log_bridge",
     "9ringlight4otel",
     "9ringlight5lines",
-    "9ringlight7metrics7process",
+];
+
+/// What it takes both of these for.
+const OF_BOTH: [&str; 2] = ["9ringlight7metrics7process", "9ringlight7metrics8channels"];
+
+/// What other features bring.
+const OF_OTHERS: [&str; 3] = [
+    "console_subscriber",
+    "ringlight_alloc",
     "9ringlight7metrics10prometheus",
 ];
 
@@ -103,29 +109,42 @@ fn off_nothing_of_a_span_is_in_the_binary() {
         // One for each span, and one each for `ret` and `err`.
         assert_eq!(callsites(&on), 6, "on, at level {opt_level}");
 
-        let off = build("", opt_level);
-        for name in NAMES {
-            assert!(!off.contains(name), "`{name}` is there when it is off");
+        for features in ["", "defaults"] {
+            let off = build(features, opt_level);
+            for name in NAMES {
+                assert!(!off.contains(name), "`{name}` is there with `{features}`");
+            }
+            assert_eq!(callsites(&off), 0, "`{features}`, at level {opt_level}");
         }
-        assert_eq!(callsites(&off), 0, "off, at level {opt_level}");
     }
 }
 
 /// In code that is not optimized, which leaves out no more than what nothing leads to.
 #[test]
 fn nothing_of_a_feature_that_is_off_is_in_the_binary() {
-    let [off, on, everything] = ["", "profiling", "everything"].map(|features| build(features, 0));
-    for name in OF_PROFILING {
-        assert!(on.contains(name), "`{name}` is not there when it is on");
-        assert!(!off.contains(name), "`{name}` is there when it is off");
-    }
-    for name in OF_OTHERS {
-        assert!(
-            everything.contains(name),
-            "`{name}` is not there when it is on"
-        );
-        for (binary, features) in [(&off, "nothing"), (&on, "`profiling`")] {
-            assert!(!binary.contains(name), "`{name}` is there with {features}");
+    let names: [(&str, &[&str]); 4] = [
+        ("profiling", &OF_PROFILING),
+        ("defaults", &OF_DEFAULTS),
+        ("both", &OF_BOTH),
+        ("others", &OF_OTHERS),
+    ];
+    for (features, brought) in [
+        ("", &[][..]),
+        ("profiling", &["profiling"]),
+        ("defaults", &["defaults"]),
+        ("defaults,profiling", &["defaults", "profiling", "both"]),
+        ("everything", &["defaults", "profiling", "both", "others"]),
+    ] {
+        let binary = build(features, 0);
+        for (of, names) in names {
+            for name in names {
+                let is_there = binary.contains(name);
+                assert_eq!(
+                    is_there,
+                    brought.contains(&of),
+                    "`{name}` with `{features}`"
+                );
+            }
         }
     }
 }

@@ -37,7 +37,8 @@ pub struct TraceFileConfig {
     pub directory_bytes_max: u64,
     /// Default: none; by way of `ringlight`, CPU, memory, threads and open files on Linux, and the messages in channels.
     pub counters: Option<Box<dyn CounterSource>>,
-    /// How often counters are read. Default: a second.
+    /// How often counters are read. Default: a second; by way of `ringlight`, what `system_metrics_interval_secs` of its file
+    /// says where the code opens no trace file.
     pub counter_interval: Duration,
     /// Is told what a person should know, on the thread that writes. One that panics is as good as one that has spoken.
     /// Default: nobody is.

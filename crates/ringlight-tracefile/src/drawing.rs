@@ -190,20 +190,18 @@ impl Drawing {
             return;
         };
         live.seen = self.looks;
+        if slice.is_first {
+            live.opened = Opened::of(slice);
+        }
         let logs = live.logs_in(slice);
         match &mut live.kept {
             Some(kept) if live.before.is_none() && kept.second.is_none() => kept.add(slice),
             Some(kept) => {
                 let drawn = std::mem::replace(kept, Kept::new(*slice));
-                let before = live.before.replace(drawn.last());
-                self.draw_kept(drawn, before.is_some(), registry);
+                live.before = Some(drawn.last());
+                self.draw_kept(drawn, registry);
             }
-            none => {
-                *none = Some(Kept::new(*slice));
-                if live.before.is_none() {
-                    live.opened = Opened::of(slice);
-                }
-            }
+            none => *none = Some(Kept::new(*slice)),
         }
         for log in logs {
             self.draw_kept_log(&log, Some(slice.thread), registry);
@@ -215,7 +213,7 @@ impl Drawing {
     fn put_last_by(&mut self, registry: &CallsiteRegistry) {
         let Some(kept) = self.last.take() else { return };
         if self.has_closed(kept.first.span_id) {
-            return self.draw_kept(kept, false, registry);
+            return self.draw_kept(kept, registry);
         }
         self.make_room(kept.first.span_id, registry);
         let seen = self.looks;
@@ -244,7 +242,7 @@ impl Drawing {
                     && let Some(live) = self.live.remove(&span)
                 {
                     if let Some(kept) = live.kept {
-                        self.draw_kept(kept, live.before.is_some(), registry);
+                        self.draw_kept(kept, registry);
                     }
                     for log in live.logs {
                         self.draw_kept_log(&log, None, registry);
@@ -301,14 +299,14 @@ impl Drawing {
         };
         let opened = live.opened.filter(|_| ids.parent.is_valid());
         // The only slice there is shows all that is known of the span.
-        let is_several = live.before.is_some();
         let kept = live.kept.and_then(|kept| kept.without_drop(live.before));
-        let only = kept.filter(|kept| !is_several && kept.second.is_none());
+        let is_only = |kept: &Kept| kept.first.is_first && kept.second.is_none();
+        let only = kept.filter(|kept| live.before.is_none() && is_only(kept));
         let is_whole = only.is_some_and(|kept| covers(time_of(&kept.first), life));
         if only.is_none()
             && let Some(kept) = kept
         {
-            self.draw_kept(kept, is_several, registry);
+            self.draw_kept(kept, registry);
         }
 
         let Self { pen, callsites, .. } = self;
@@ -399,8 +397,8 @@ impl Drawing {
             };
             let logs = std::mem::take(&mut live.logs);
             if let Some(kept) = live.kept.take() {
-                let before = live.before.replace(kept.last());
-                self.draw_kept(kept, before.is_some(), registry);
+                live.before = Some(kept.last());
+                self.draw_kept(kept, registry);
             }
             for log in logs {
                 self.draw_kept_log(&log, None, registry);
@@ -412,19 +410,22 @@ impl Drawing {
             .retain(|_, live| !old(live) || live.before.is_some());
     }
 
-    /// Draws slices that were kept back, of which there are several, or whose span has been open for long; whether some
-    /// have been drawn before.
-    fn draw_kept(&mut self, kept: Kept, is_later: bool, registry: &CallsiteRegistry) {
-        let flow = if is_later { Flow::Later } else { Flow::First };
-        self.draw_slice(&kept.first, flow, registry);
+    /// Draws slices that were kept back, of which there are several, or whose span has been open for long.
+    fn draw_kept(&mut self, kept: Kept, registry: &CallsiteRegistry) {
+        self.draw_slice(&kept.first, registry);
         if let Some(second) = kept.second {
-            self.draw_slice(&second, Flow::Later, registry);
+            self.draw_slice(&second, registry);
         }
     }
 
     /// Draws a slice of a span of which no more is known than where it is in the source.
-    fn draw_slice(&mut self, slice: &Slice, flow: Flow, registry: &CallsiteRegistry) {
+    fn draw_slice(&mut self, slice: &Slice, registry: &CallsiteRegistry) {
         let Self { pen, callsites, .. } = self;
+        let flow = if slice.is_first {
+            Flow::First
+        } else {
+            Flow::Later
+        };
         let known = callsites.get(Some(slice.callsite), registry, &mut pen.format);
         pen.draw(&Event::Slice {
             thread: slice.thread,

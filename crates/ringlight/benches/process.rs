@@ -1,7 +1,7 @@
 //! What a reading of the process costs: everything that its metrics are made of, as it is read with each export.
 //!
-//! `cargo bench -p ringlight --features profiling --bench process`. The median of many readings, with few and with many
-//! files open.
+//! `cargo bench -p ringlight --features profiling --bench process`. The median of many readings, one after the other and apart,
+//! with few and with many files open.
 
 #![expect(clippy::print_stdout, reason = "the figures are its output")]
 
@@ -18,9 +18,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::io::Result<()> {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
-    const READINGS: usize = 20_000;
+    /// How many readings, and how long after the last one: one that follows another finds all it needs in the processor's
+    /// caches, and one of a service does not.
+    const PACES: [(usize, Duration); 2] =
+        [(20_000, Duration::ZERO), (40, Duration::from_millis(250))];
     let Some(source) = process::Source::open() else {
         return Err(std::io::Error::other("there is no /proc to read"));
     };
@@ -29,16 +32,23 @@ fn main() -> std::io::Result<()> {
         for _ in files.len()..open_files {
             files.push(std::fs::File::open("/dev/null")?);
         }
-        let mut times: Vec<_> = (0..READINGS)
-            .map(|_| {
-                let began = Instant::now();
-                std::hint::black_box(source.read());
-                began.elapsed()
-            })
-            .collect();
-        times.sort_unstable();
-        let (median, late) = (times[READINGS / 2], times[READINGS * 99 / 100]);
-        println!("with {open_files:3} further files: median {median:?}, 99th percentile {late:?}");
+        for (count, pause) in PACES {
+            let mut times: Vec<_> = (0..count)
+                .map(|_| {
+                    if !pause.is_zero() {
+                        std::thread::sleep(pause);
+                    }
+                    let began = Instant::now();
+                    std::hint::black_box(source.read());
+                    began.elapsed()
+                })
+                .collect();
+            times.sort_unstable();
+            let (median, late) = (times[count / 2], times[count * 95 / 100]);
+            println!(
+                "{pause:?} apart, with {open_files:3} further files: median {median:?}, 95th percentile {late:?}"
+            );
+        }
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Logs and traces of Rust services, at a cost measured in nanoseconds.
+//! Traces, logs and metrics of Rust services, at a cost measured in nanoseconds.
 //!
 //! A service adds this crate and one line; the [`tracing`] spans and events it and its libraries
 //! already have then leave the process as OpenTelemetry traces and logs (OTLP), and readable lines
@@ -107,10 +107,12 @@
 //! | `RINGLIGHT_SPOOL_SIZE_LIMIT`, `RINGLIGHT_SPOOL_MAX_AGE` | how much is kept for a destination, such as `500MiB`, and for how long, such as `12h`; default `1GiB` and `3d` |
 //! | `RINGLIGHT_REPORT_INTERVAL` | how often the backend is told of the ledger and of open spans, such as `30s`; `0s`: never; default `2s` |
 //! | `RINGLIGHT_TRACE_DIR` | directory for trace files that Perfetto opens (feature `profiling`); default: none; see `Builder::trace_file` |
-//! | `RINGLIGHT_TRACE_FORMAT`, `RINGLIGHT_TRACE_FILE_SIZE`, `RINGLIGHT_TRACE_DIR_SIZE_LIMIT`, `RINGLIGHT_INCLUDE_ARGS` | `json` (the default) or `perfetto`; how large a file becomes, default `64MiB`; how large all become, default `1GiB`; `false`: without fields |
+//! | `RINGLIGHT_TRACE_FORMAT`, `RINGLIGHT_TRACE_FILE_SIZE`, `RINGLIGHT_TRACE_DIR_SIZE_LIMIT` | `json` (the default) or `perfetto`; how large a file becomes, default `64MiB`; how large all become, default `1GiB` |
+//! | `RINGLIGHT_INCLUDE_ARGS` | `false`: `#[ringlight::instrument]` records no arguments of functions, wherever its spans go, and trace files are without the fields of spans and log records (feature `profiling`); see `Builder::include_args` |
 //! | `RINGLIGHT_BUSY_TIMES` | `true`: spans have `busy_ns` and `idle_ns` (feature `profiling`) |
 //! | `RINGLIGHT_WATCH_CURRENT_RUNTIME`, `RINGLIGHT_BLOCKED_WORKER_AFTER` | `false`: the runtime of tokio that telemetry is started in is not watched; after how long in one task a worker counts as blocked, default `100ms` (feature `profiling`) |
 //! | `RINGLIGHT_TOKIO_CONSOLE`, `TOKIO_CONSOLE_BIND` | `true`: `tokio-console` sees tasks (feature `tokio-console`); where it connects to, default `127.0.0.1:6669` |
+//! | `RINGLIGHT_SPAN_METRICS` | `true`: spans are counted and their durations added up as metrics; see `Builder::span_metrics` (feature `otel`) |
 //! | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two exports of metrics; default 5 000; see `metrics` |
 //! | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `cumulative` (the default), `delta` or `lowmemory` |
 //! | `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION` | `explicit_bucket_histogram` (the default) or `base2_exponential_bucket_histogram` |

@@ -69,6 +69,8 @@ fn exemplars_and_what_channels_tell_are_no_allocations_of_the_span() {
     let (jobs, mut taken) = named("told of").spans().mpsc::<u64>(8);
     let (full, mut emptied) = named("full").mpsc::<u64>(1);
     let (answer, mut answered) = named("answer").spans().oneshot::<u64>();
+    let (news, mut heard) = named("news").spans().fill_ratio().broadcast::<u64>(8);
+    let (mode, mut followed) = named("mode").spans().watch(0);
     // The SDK has then what it keeps, and tokio what a thread that blocks waits with.
     let mut wait = || {
         full.try_send(1).unwrap();
@@ -88,10 +90,16 @@ fn exemplars_and_what_channels_tell_are_no_allocations_of_the_span() {
         assert!(pin!(jobs.send(7)).poll(&mut context).is_ready());
         jobs.blocking_send(8).unwrap();
         answer.send(9).unwrap();
+        news.send(10).unwrap();
+        mode.send(11).unwrap();
+    });
+    info_span!("receiving").in_scope(|| {
+        assert_eq!(heard.try_recv(), Ok(10));
+        assert_eq!(*followed.borrow_and_update(), 11);
     });
     info_span!("waiting").in_scope(wait);
     assert_eq!((taken.try_recv(), answered.try_recv()), (Ok(7), Ok(9)));
-    for name in ["measuring", "sending", "waiting"] {
+    for name in ["measuring", "sending", "receiving", "waiting"] {
         let fields = recorded(name).fields;
         let counted = fields.iter().any(|field| field.contains("alloc."));
         assert!(!counted, "{name}: {fields:?}");

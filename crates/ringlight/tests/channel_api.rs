@@ -363,8 +363,8 @@ async fn channels_with_names() {
     assert_eq!(receiver.recv().await, Some(1));
     let _ = named("jobs").mpsc_unbounded::<u8>();
     let _ = named("answer").spans().oneshot::<u8>();
-    let _ = named("settings").watch(0);
-    let _ = named("events").broadcast::<u8>(4);
+    let _ = named("settings").spans().watch(0);
+    let _ = named("events").spans().fill_ratio().broadcast::<u8>(4);
 }
 
 /// So does what a received value brings along, which futures of ours take on.

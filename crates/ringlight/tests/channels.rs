@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+use std::iter::from_fn;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use ringlight::LogFormat;
+use ringlight::channel::broadcast::error::TryRecvError;
 use ringlight::channel::{RecvInSpan as _, mpsc, named, oneshot};
 use ringlight_testing::{Backend, Seen, attribute, int, points, text};
 use tracing::dispatcher::with_default;
@@ -243,6 +245,146 @@ fn what_spans_carry_stays_with_its_message() {
     assert_eq!(seen.span_names()["channel.carried_recv"], 200);
 }
 
+/// Sends the number of the trace of a span of its own.
+fn in_trace<R>(send: impl FnOnce(Vec<u8>) -> R) -> R {
+    info_span!("sender").in_scope(|| {
+        let context = ringlight::TraceContext::current().unwrap();
+        send(context.trace_id().to_bytes().to_vec())
+    })
+}
+
+/// The traces of the receipts on a channel, in their order on a thread that has all of them, each the child of a sending. And how many
+/// sendings there were.
+fn receipts(seen: &Seen, channel: &str) -> (Vec<Vec<u8>>, usize) {
+    let spans = seen.spans();
+    let all = |end: &str| {
+        let name = format!("channel.{channel}_{end}");
+        let found = spans.iter().filter(move |span| span.name == name);
+        found.cloned().collect::<Vec<Span>>()
+    };
+    let sent = all("send");
+    let traces = all("recv").into_iter().map(|received| {
+        let parent = |sent: &&Span| sent.span_id == received.parent_span_id;
+        let parent = sent.iter().find(parent).unwrap();
+        assert_eq!(parent.trace_id, received.trace_id);
+        let waited = attribute(&received.attributes, "channel.waited_us");
+        assert!(matches!(waited, Some(Value::IntValue(_))), "{waited:?}");
+        received.trace_id
+    });
+    (traces.collect(), sent.len())
+}
+
+#[test]
+fn a_broadcast_is_received_in_the_trace_of_its_sending_by_each() {
+    let mut received = Vec::new();
+    let seen = seen(|| {
+        // Which makes four places.
+        let (sender, mut first) = named("news").spans().broadcast(3);
+        let send = || in_trace(|trace| sender.send(trace).unwrap());
+        send();
+        send();
+        let mut second = sender.subscribe();
+        received.push(at_once(first.recv()).unwrap());
+        (0..5).for_each(|_| assert_eq!(send(), 2));
+        assert_eq!(first.try_recv(), Err(TryRecvError::Lagged(2)));
+        received.push(first.blocking_recv().unwrap());
+        assert_eq!(second.try_recv(), Err(TryRecvError::Lagged(1)));
+        received.push(second.try_recv().unwrap());
+        let mut third = second.resubscribe();
+        send();
+        for receiver in [&mut first, &mut second, &mut third] {
+            received.extend(from_fn(|| receiver.try_recv().ok()));
+        }
+        drop((first, second, third));
+        // Nobody has this one.
+        in_trace(|trace| sender.send(trace).unwrap_err());
+        let mut last = sender.subscribe();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut receiving = pin!(last.recv());
+        assert!(receiving.as_mut().poll(&mut context).is_pending());
+        send();
+        received.push(at_once(receiving).unwrap());
+    });
+    // By receiver: of the last four each has all that it was there for.
+    assert_eq!(received.len(), 6 + 5 + 1 + 1);
+    assert_eq!(receipts(&seen, "news"), (received, 10));
+    let spans = seen.spans();
+    let mut sent = spans.iter().filter(|span| span.name == "channel.news_send");
+    let attributes = &sent.next().unwrap().attributes;
+    assert_eq!(attribute(attributes, "channel.name"), text("news"));
+    for (key, value) in [("channel.capacity", 4), ("channel.queue_depth", 0)] {
+        assert_eq!(attribute(attributes, key), Some(Value::IntValue(value)));
+    }
+}
+
+#[test]
+fn what_the_spans_of_a_broadcast_carry_stays_with_its_message() {
+    let mut received = Vec::new();
+    let seen = seen(|| {
+        let (sender, mut receiver) = named("carried news").spans().broadcast(256);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let (sender, dispatch) = (sender.clone(), tracing::Dispatch::default());
+                scope.spawn(move || {
+                    with_default(&dispatch, || {
+                        for _ in 0..50 {
+                            in_trace(|trace| sender.send(trace).unwrap());
+                        }
+                    });
+                });
+            }
+            drop(sender);
+            received.extend(from_fn(|| receiver.blocking_recv().ok()));
+        });
+    });
+    assert_eq!(received.len(), 200);
+    assert_eq!(receipts(&seen, "carried news"), (received, 200));
+}
+
+#[test]
+fn a_value_of_a_watch_is_received_in_the_trace_of_its_sending() {
+    let mut received = Vec::new();
+    let seen = seen(|| {
+        let (sender, mut receiver) = named("mode").spans().watch(Vec::new());
+        in_trace(|trace| sender.send(trace).unwrap());
+        at_once(receiver.changed()).unwrap();
+        received.push(receiver.borrow().clone());
+        in_trace(|trace| sender.send_modify(|value| *value = trace));
+        received.push(receiver.borrow_and_update().clone());
+        in_trace(|trace| {
+            let is_sent = sender.send_if_modified(|value| {
+                *value = trace;
+                true
+            });
+            assert!(is_sent);
+        });
+        received.push(at_once(receiver.wait_for(|_| true)).unwrap().clone());
+        // One that waits for it, and another one.
+        let mut other = receiver.clone();
+        {
+            let mut context = Context::from_waker(Waker::noop());
+            let mut following = pin!(receiver.changed());
+            assert!(following.as_mut().poll(&mut context).is_pending());
+            in_trace(|trace| sender.send_replace(trace));
+            at_once(following).unwrap();
+        }
+        at_once(other.changed()).unwrap();
+        let value = sender.borrow().clone();
+        received.extend([value.clone(), value]);
+        // Nothing is sent, and nothing is new.
+        assert!(!sender.send_if_modified(|_| false));
+        drop(at_once(receiver.wait_for(|_| true)).unwrap());
+        assert_eq!(receiver.borrow_and_update().len(), 16);
+        // Only the last one is received.
+        in_trace(|trace| sender.send(trace).unwrap());
+        in_trace(|trace| sender.send(trace).unwrap());
+        received.push(receiver.borrow_and_update().clone());
+        drop((receiver, other));
+        in_trace(|trace| sender.send(trace).unwrap_err());
+    });
+    assert_eq!(receipts(&seen, "mode"), (received, 6));
+}
+
 /// What need not be waited for.
 fn at_once<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -286,4 +428,39 @@ fn fill_ratios_are_on_spans_where_asked_for() {
         let found = attribute(&span.attributes, "channel.fill_ratio");
         assert_eq!(found, Some(Value::DoubleValue(ratio)), "{name}");
     }
+}
+
+#[test]
+fn fill_ratios_of_a_broadcast_are_those_of_its_slowest_receiver() {
+    let seen = seen(|| {
+        let (sender, mut receiver) = named("filled news").spans().fill_ratio().broadcast(4);
+        let mut quick = sender.subscribe();
+        let send = || sender.send(()).unwrap();
+        for _ in 0..3 {
+            send();
+            quick.try_recv().unwrap();
+        }
+        info_span!("taken").in_scope(|| receiver.try_recv().unwrap());
+        (0..3).for_each(|_| _ = send());
+        // The last one was one too many.
+        info_span!("missed").in_scope(|| receiver.try_recv().unwrap_err());
+        info_span!("taken late").in_scope(|| receiver.try_recv().unwrap());
+        let unnamed = named("filled without spans").fill_ratio().broadcast(2);
+        info_span!("sent").in_scope(|| unnamed.0.send(()).unwrap());
+    });
+    let spans = seen.spans();
+    let ratios = |name: &str| {
+        let spans = spans.iter().filter(|span| span.name == name);
+        let ratios = spans.map(|span| attribute(&span.attributes, "channel.fill_ratio"));
+        ratios.collect::<Vec<_>>()
+    };
+    let ratio = |ratio| Some(Value::DoubleValue(ratio));
+    assert_eq!(
+        ratios("channel.filled news_send"),
+        [0.0, 0.25, 0.5, 0.5, 0.75, 1.0].map(ratio)
+    );
+    assert_eq!(ratios("taken"), [ratio(0.75)]);
+    assert_eq!(ratios("missed"), [None]);
+    assert_eq!(ratios("taken late"), [ratio(1.0)]);
+    assert_eq!(ratios("sent"), [ratio(0.0)]);
 }

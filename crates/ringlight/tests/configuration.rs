@@ -73,6 +73,17 @@ fn the_reference_is_that_of_the_settings() {
     );
 }
 
+#[test]
+fn the_table_of_variables_has_those_of_the_settings() {
+    let rows = include_str!("../src/lib.rs").lines();
+    let rows: Vec<_> = rows.filter(|line| line.starts_with("//! | `")).collect();
+    for variable in SETTINGS.iter().filter_map(|setting| setting.variable) {
+        let name = format!("`{variable}`");
+        let is_there = rows.iter().any(|row| row.contains(&name));
+        assert!(is_there, "no {name} in the documentation of the crate");
+    }
+}
+
 /// The example at the top of the guide is a file that can be used.
 #[test]
 fn the_example_of_the_guide_is_right() {

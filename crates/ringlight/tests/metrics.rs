@@ -178,29 +178,40 @@ fn check_every_instrument(protocol: &str) {
     assert_eq!(histogram.data_points[0].bucket_counts, [0, 1]);
 }
 
+/// With little memory, that of what is added to: what is read by a callback is since the start then.
 #[test]
 fn a_flush_reads_them_and_deltas_are_those_since_the_last_time() {
-    let delta = ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta");
-    for (variables, expected, temporality) in [(&[][..], [1, 3], 2), (&[delta][..], [1, 2], 1)] {
+    const DELTA: i32 = 1;
+    const CUMULATIVE: i32 = 2;
+    for (preference, expected, temporality, of_read) in [
+        ("", [1, 3], CUMULATIVE, CUMULATIVE),
+        ("delta", [1, 2], DELTA, DELTA),
+        ("lowmemory", [1, 2], DELTA, CUMULATIVE),
+    ] {
+        let name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
         let metrics = received(
-            variables,
+            &[(name, preference)],
             |builder| builder,
             |meter, telemetry| {
+                let seen = meter.u64_observable_counter("seen");
+                seen.with_callback(|o| o.observe(9, &[])).build();
                 let counter = meter.u64_counter("orders").build();
                 counter.add(1, &[]);
                 telemetry.flush(LONG).unwrap();
                 counter.add(2, &[]);
             },
         );
-        let values: Vec<_> = metrics
-            .iter()
-            .map(|metric| int(&points(metric)[0]))
-            .collect();
-        assert_eq!(values, expected);
-        let Some(Data::Sum(sum)) = &metrics[0].data else {
-            panic!("no sum");
+        let sums = |name: &str| {
+            let of_name = metrics.iter().filter(|metric| metric.name == name);
+            let sums = of_name.map(|metric| match &metric.data {
+                Some(Data::Sum(sum)) => (int(&sum.data_points[0]), sum.aggregation_temporality),
+                other => panic!("{other:?}"),
+            });
+            sums.collect::<Vec<_>>()
         };
-        assert_eq!(sum.aggregation_temporality, temporality);
+        let expected = expected.map(|value| (value, temporality));
+        assert_eq!(sums("orders"), expected, "{preference}");
+        assert_eq!(sums("seen")[0], (9, of_read), "{preference}");
     }
 }
 

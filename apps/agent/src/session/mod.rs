@@ -2,11 +2,12 @@
 
 mod answer;
 mod history;
+mod news;
 mod tool_loop;
 
 use std::time::Instant;
 
-use ringlight::channel::mpsc;
+use ringlight::channel::{broadcast, mpsc};
 use tracing::Span;
 
 use crate::channels::{Channel, ChannelError};
@@ -15,6 +16,8 @@ use crate::status::failed;
 use crate::upkeep::TurnMetrics;
 use crate::wires::{self, Receiver, Sender};
 use crate::{LlmError, MemoryError, Message, Refusal, Tools, prescreen};
+
+pub(crate) use news::{News, UNHEARD_MAX};
 
 /// The most of a question that telemetry shows, in bytes.
 const SHOWN_BYTES_MAX: usize = 80;
@@ -76,6 +79,20 @@ pub(crate) enum Status {
     Idle,
 }
 
+impl Status {
+    /// All of them, each at its own place.
+    pub(crate) const ALL: [Self; 3] = [Self::Thinking, Self::CallingTools, Self::Idle];
+
+    /// The name in telemetry.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Thinking => "thinking",
+            Self::CallingTools => "calling_tools",
+            Self::Idle => "idle",
+        }
+    }
+}
+
 /// What a turn has taken so far.
 #[derive(Debug, Clone, Copy, Default)]
 struct Cost {
@@ -94,13 +111,17 @@ struct Live {
     cancelled: Receiver<()>,
 }
 
-/// Whom sessions tell what they do. Cheap to clone.
+/// Whom sessions tell what they do, and who tells them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Listeners {
     /// What a session does now, by its id.
     pub(crate) status: Sender<(String, Status)>,
     /// What a turn has taken.
     pub(crate) metrics: Sender<TurnMetrics>,
+    /// That a session is over, by its id. Without a bound: what is dropped cannot wait, and says so once.
+    pub(crate) ended: mpsc::UnboundedSender<String>,
+    /// What has changed for all of them.
+    pub(crate) news: broadcast::Sender<News>,
 }
 
 /// A conversation with one user.
@@ -110,6 +131,7 @@ pub struct Session {
     sources: Sources,
     tools: Tools,
     listeners: Listeners,
+    news: broadcast::Receiver<News>,
     history: Vec<Message>,
     is_restored: bool,
     turns: u64,
@@ -122,6 +144,7 @@ impl Session {
             id,
             sources,
             tools,
+            news: listeners.news.subscribe(),
             listeners,
             history: Vec::new(),
             is_restored: false,
@@ -200,6 +223,7 @@ impl Session {
         if !self.is_restored {
             self.restore_history().await?;
         }
+        self.history.extend(news::notes(&mut self.news));
         self.sources.code.refresh(self.tools.writes()).await;
         let (sender, tokens) = mpsc::named("tokens", TOKENS_WAITING_MAX);
         let (cancel, cancelled) = wires::open(wires::CANCEL, 1);
@@ -269,6 +293,13 @@ impl Session {
 
     async fn tell(&self, status: Status) {
         let _ = self.listeners.status.send((self.id.clone(), status)).await;
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Whoever follows them is gone at the end.
+        let _ = self.listeners.ended.send(std::mem::take(&mut self.id));
     }
 }
 

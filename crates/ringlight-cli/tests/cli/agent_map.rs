@@ -146,6 +146,14 @@ fn the_agents_map_has_every_name_of_the_source_and_no_other() {
         for (key, _) in values.into_iter().flat_map(|values| values.iter()) {
             assert!(attributes.contains(&key), "{name}: `{key}`");
         }
+        // Those of a channel have its name.
+        let of_channel = name.strip_prefix("channel.");
+        let channel =
+            of_channel.and_then(|rest| rest.strip_suffix("_send").or(rest.strip_suffix("_recv")));
+        if let Some(channel) = channel {
+            let said = values.and_then(|values| values.get("channel.name")?.get(0)?.as_str());
+            assert_eq!(said, Some(channel), "{name}");
+        }
         names.insert(name.to_owned());
     }
     assert_eq!(names, expected);

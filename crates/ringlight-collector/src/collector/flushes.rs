@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::control::Answer;
 use crate::inbox::Inbox;
-use crate::pipeline::Answer;
 
 /// While what was sealed for a flush is on its way, later ones wait for so long, or for as long as a
 /// record waits for others, to share the next batch: who flushes all the time would else fill the

@@ -8,7 +8,7 @@ mod oracle;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 
 use ringlight_model::{CallsiteId, Severity, Signal, SpanId, SpanKind, StatusCode, TraceId};
@@ -18,11 +18,11 @@ use super::*;
 use crate::TailSampling;
 use crate::accounts::Counted;
 use crate::config::RetryConfig;
+use crate::control::Answer;
 use crate::export::{
     EncodedBatch, ExportError, ExportFuture, ExportOutcome, Exporter, ExporterBoxed,
 };
 use crate::notice::{Notice, Notices};
-use crate::pipeline::Answer;
 use crate::record::{Head, LogHeader, Record, SpanHeader, copy_words};
 use crate::requests::Requests;
 
@@ -407,6 +407,48 @@ impl RecordSink for Flood {
     }
 
     fn flush(&mut self) {}
+}
+
+/// Counts the passes over the rings that found something.
+struct Passes(Arc<AtomicU64>);
+
+impl RecordSink for Passes {
+    fn record(&mut self, _: &Record<'_>, _: &CallsiteRegistry) {}
+
+    fn flush(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rings_are_looked_at_as_often_as_they_fill() {
+    const MILLIS: u64 = 2_000;
+    // Spans a millisecond, and how many milliseconds looks are apart then: at most `drain_interval`, at least an eighth
+    // of it, and in between what fills an eighth of a ring.
+    for (pace, apart_millis) in [(1, 95..=100), (16, 58..=68), (100, 12..=14)] {
+        let config = config(HOUR);
+        assert_eq!(config.drain_interval, Duration::from_millis(100));
+        let config = CollectorConfig {
+            batch_records_max: 1_000_000,
+            ..config
+        };
+        let passes = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&passes);
+        let (rig, sender) = rig_with(config, |_| vec![Box::new(Passes(counted))]);
+        let mut producer = sender.register().unwrap();
+        run_beside(rig, async |_| {
+            for _ in 0..MILLIS {
+                (0..pace).for_each(|_| record(&mut producer));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+        let apart = MILLIS / passes.load(Ordering::Relaxed);
+        assert!(
+            apart_millis.contains(&apart),
+            "{apart} ms at {pace} a millisecond"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

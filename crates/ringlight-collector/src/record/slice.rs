@@ -26,8 +26,10 @@ pub struct Slice {
     pub span_id: SpanId,
     /// The thread, by the number that [`ThreadName`] gives a name to; zero where it is not known.
     pub thread: u64,
+    /// Whether it is the first one of the span, of all threads.
+    pub is_first: bool,
     /// The thread that opened the span, if that was another one, which was in the span's parent then, and this is the
-    /// first slice; zero otherwise. Of its number the lower 56 bits are kept.
+    /// first slice; zero otherwise. Of its number the lower 55 bits are kept.
     pub opened_by: u64,
     /// When it was entered, Unix nanoseconds.
     pub start_unix_nano: u64,
@@ -40,7 +42,7 @@ impl Slice {
     #[must_use]
     pub const fn to_words(&self) -> [u64; SLICE_WORDS] {
         [
-            KIND_SLICE as u64 | self.opened_by << 8,
+            KIND_SLICE as u64 | (self.is_first as u64) << 8 | self.opened_by << 9,
             self.callsite.get(),
             (self.trace_id.get() >> 64) as u64,
             self.trace_id.get() as u64,
@@ -67,7 +69,8 @@ impl Slice {
             trace_id: TraceId::new(u128::from(word(2)) << 64 | u128::from(word(3))),
             span_id: SpanId::new(word(4)),
             thread: word(5),
-            opened_by: word(0) >> 8,
+            is_first: word(0) >> 8 & 1 != 0,
+            opened_by: word(0) >> 9,
             start_unix_nano: word(6),
             end_unix_nano: word(7),
         })
@@ -138,13 +141,14 @@ mod tests {
     use super::super::copy_words;
     use super::*;
 
-    fn slice() -> (Slice, Vec<u8>) {
+    fn slice(is_first: bool) -> (Slice, Vec<u8>) {
         let slice = Slice {
             callsite: CallsiteId::new(7),
             trace_id: TraceId::new(1 << 100 | 5),
             span_id: SpanId::new(9),
             thread: 11,
-            opened_by: (1 << 56) - 1,
+            is_first,
+            opened_by: (1 << 55) - 1,
             start_unix_nano: 20,
             end_unix_nano: u64::MAX,
         };
@@ -155,9 +159,12 @@ mod tests {
 
     #[test]
     fn a_slice_is_read_as_it_was_written() {
-        let (slice, mut bytes) = slice();
-        assert!(is_for_sinks(&bytes));
-        assert_eq!(Slice::parse(&bytes), Ok(slice));
+        for is_first in [false, true] {
+            let (slice, bytes) = slice(is_first);
+            assert!(is_for_sinks(&bytes));
+            assert_eq!(Slice::parse(&bytes), Ok(slice));
+        }
+        let (_, mut bytes) = slice(true);
         for bytes in [
             &bytes[..63],
             &bytes[..56],
@@ -192,6 +199,6 @@ mod tests {
         assert!(ThreadName::parse(&bytes[..16]).is_err());
         bytes[16] = 9;
         assert_eq!(ThreadName::parse(&bytes), Err(NOT_A_NAME));
-        assert!(ThreadName::parse(&slice().1).is_err());
+        assert!(ThreadName::parse(&slice(true).1).is_err());
     }
 }

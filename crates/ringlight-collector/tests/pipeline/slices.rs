@@ -55,6 +55,7 @@ fn slice(span: u64) -> Slice {
         trace_id: TraceId::new(5),
         span_id: SpanId::new(span),
         thread: 0,
+        is_first: true,
         opened_by: 0,
         start_unix_nano: 10,
         end_unix_nano: 20 + span,

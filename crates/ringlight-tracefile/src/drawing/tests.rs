@@ -1,6 +1,7 @@
 use ringlight_collector::record::{ItemWriter, Key, LogHeader, SpanHeader, copy_words};
 use ringlight_model::{Callsite, CallsiteId, CallsiteKind, TraceId};
 use serde_json::Value;
+use std::collections::HashSet;
 
 use super::pen::BUFFER_BYTES_MAX;
 use super::*;
@@ -12,6 +13,8 @@ const ROOT: u64 = 0;
 
 struct Drawn {
     drawing: Drawing,
+    /// Those that somebody was in.
+    entered: HashSet<u64>,
     registry: CallsiteRegistry,
 }
 
@@ -38,13 +41,27 @@ impl Drawn {
         let format = Format::new(TraceFileFormat::Json, process);
         Self {
             drawing: Drawing::new(format, true),
+            entered: HashSet::new(),
             registry,
         }
     }
 
-    /// A thread was in a span, which another one opened if `opened_by` is not zero.
-    fn slice(&mut self, span: u64, (thread, opened_by): (u64, u64), (start, end): (u64, u64)) {
+    /// A thread was in a span, which another one opened if `opened_by` is not zero. The first slice is the first one of
+    /// the span.
+    fn slice(&mut self, span: u64, threads: (u64, u64), time: (u64, u64)) {
+        let is_first = self.entered.insert(span);
+        self.slice_at(span, is_first, threads, time);
+    }
+
+    fn slice_at(
+        &mut self,
+        span: u64,
+        is_first: bool,
+        (thread, opened_by): (u64, u64),
+        (start, end): (u64, u64),
+    ) {
         let slice = Slice {
+            is_first,
             callsite: CALLSITE,
             trace_id: TraceId::new(5),
             span_id: SpanId::new(span),
@@ -184,10 +201,44 @@ fn slices_of_a_span_follow_each_other_however_many_there_are() {
 fn of_two_threads_the_slice_that_began_first_is_the_first() {
     let mut drawn = Drawn::new();
     for (thread, start) in [(4, 100_000), (3, 0), (4, 200_000)] {
-        drawn.slice(1, (thread, 0), (start, start + 10));
+        drawn.slice_at(1, thread == 3, (thread, 0), (start, start + 10));
     }
     let expected = ["X3 0", "s3 0", "X4 100000", "t4 100000"];
     assert_eq!(drawn.events(), expected);
+}
+
+#[test]
+fn the_first_slice_is_the_first_though_others_came_before_it() {
+    // Another thread's ring is emptied sooner: three of its slices, or two, or one come first.
+    for before in 1..=3 {
+        for is_closed in [false, true] {
+            let mut drawn = Drawn::new();
+            for slice in 1..=before {
+                let start = slice * 100_000;
+                drawn.slice_at(1, false, (4, 0), (start, start + 10));
+            }
+            if is_closed {
+                drawn.span(1, 9, (0, 900_000));
+            }
+            drawn.slice_at(1, true, (3, 5), (10, 20));
+            drawn.look(1);
+            if !is_closed {
+                drawn.span(1, 9, (0, 900_000));
+            }
+            let events = drawn.events();
+            let is_there = |event: String| events.contains(&event);
+            assert!(
+                is_there("s3 10".into()) && is_there("X3 10".into()),
+                "{events:?}"
+            );
+            for slice in 1..=before {
+                assert!(is_there(format!("t4 {slice}00000")), "{events:?}");
+            }
+            // Who opened it is told at its end.
+            assert_eq!(is_there("f3 10".into()), !is_closed, "{events:?}");
+            assert!(is_there("b0 0+".into()));
+        }
+    }
 }
 
 #[test]

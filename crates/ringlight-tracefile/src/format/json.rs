@@ -277,10 +277,17 @@ fn value(out: &mut Vec<u8>, value: &ValueRef<'_>) {
     }
 }
 
-/// What JSON has no number for is a text.
+/// A count is shown as a whole number. What JSON has no number for is a text.
 fn number(out: &mut Vec<u8>, real: f64) {
-    if real.is_finite() {
-        put(out, format_args!("{real}"));
+    /// Below it each whole number has a place of its own.
+    const WHOLE_MAX: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
+    if real.trunc() == real && real.abs() < WHOLE_MAX {
+        if real.is_sign_negative() {
+            out.push(b'-');
+        }
+        decimal(out, real.abs() as u64);
+    } else if real.is_finite() {
+        out.extend_from_slice(zmij::Buffer::new().format_finite(real).as_bytes());
     } else {
         put(out, format_args!("\"{real}\""));
     }
@@ -409,6 +416,40 @@ mod tests {
         assert_eq!(drawn(|out| micros(out, 1_000_000_007)), "1000000.007");
         assert_eq!(drawn(|out| micros(out, 90)), "0.090");
         assert_eq!(drawn(|out| hex_of(out, SpanId::new(0xa0b))), r#""0xa0b""#);
+    }
+
+    #[test]
+    fn a_real_number_is_read_as_it_was() {
+        let reals = [
+            0.0,
+            0.1,
+            0.5,
+            1.0,
+            2.5,
+            1e9 + 0.25,
+            1e15,
+            1e21,
+            1e300,
+            f64::EPSILON,
+        ];
+        let edges = [
+            f64::MAX,
+            f64::MIN_POSITIVE,
+            5e-324,
+            9_007_199_254_740_991.0,
+            9.007_199_254_740_992e15,
+        ];
+        for real in reals
+            .into_iter()
+            .chain(edges)
+            .flat_map(|real| [real, -real])
+        {
+            let drawn = drawn(|out| number(out, real));
+            let read: f64 = serde_json::from_str(&drawn).unwrap();
+            assert_eq!(read.to_bits(), real.to_bits(), "{drawn}");
+        }
+        let texts = [7.0, -7.0, 2.5, f64::INFINITY].map(|real| drawn(|out| number(out, real)));
+        assert_eq!(texts, ["7", "-7", "2.5", r#""inf""#]);
     }
 
     #[test]

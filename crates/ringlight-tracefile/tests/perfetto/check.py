@@ -105,6 +105,7 @@ def main(path):
         assert depth == 0, tracks[track]
 
     assert counters["memory"][0] > 100_000, counters
+    assert counters["threads"][0] >= 2 and counters["open files"][0] >= 3, counters
 
     begun = TrackEvent.TYPE_SLICE_BEGIN
     assert names[begun, "chop"] >= 24 and names[begun, "bake"] >= 8 and names[begun, "dish"] > 40, names

@@ -125,6 +125,15 @@ mod tests {
             .log_format(LogFormat::Off)
     }
 
+    /// With what a file of settings says.
+    fn with_file(settings: &str) -> (tempfile::TempDir, Builder) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ringlight.toml");
+        std::fs::write(&file, format!("[telemetry]\n{settings}")).unwrap();
+        let builder = builder(&[]).config_file(file);
+        (folder, builder)
+    }
+
     /// What it comes to if the code asks for it and the variable is this.
     fn built(place: &str) -> Result<(), String> {
         let builder = builder(&[("TOKIO_CONSOLE_BIND", place)]).tokio_console();
@@ -164,6 +173,25 @@ mod tests {
         assert_eq!(warnings("false"), [""; 0]);
     }
 
+    #[cfg(not(tokio_unstable))]
+    #[test]
+    fn a_file_that_asks_in_vain_is_warned_about() {
+        let warnings = |asked: &str| {
+            let (_folder, builder) = with_file(asked);
+            assert!(builder.build().is_ok());
+            let (_folder, builder) = with_file(asked);
+            builder.effective_settings().unwrap().build_warnings
+        };
+        let told = warnings("tokio_console = true\n");
+        assert!(
+            told.len() == 1
+                && told[0].contains("`tokio_console`")
+                && told[0].contains(" is ignored: tokio"),
+            "{told:?}"
+        );
+        assert_eq!(warnings("tokio_console = false\n"), [""; 0]);
+    }
+
     /// Nothing answers, so no port is open, however it was asked for.
     #[test]
     fn what_is_off_has_no_console() {
@@ -183,6 +211,28 @@ mod tests {
         }
     }
 
+    /// And a file asks for it where this build has one, and else is answered.
+    #[test]
+    fn a_file_says_whether_and_where() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ringlight.toml");
+        let text = "[telemetry]\ntokio_console = true\ntokio_console_bind = \"127.0.0.1:1234\"\n";
+        std::fs::write(&path, text).unwrap();
+        let asked = || builder(&[]).config_file(&path);
+        let (_, _telemetry, console) = asked().start().unwrap();
+        let port = console.place.map(|(address, _)| address.port());
+        let told = asked().effective_settings().unwrap().build_warnings;
+        if cfg!(tokio_unstable) {
+            assert_eq!((port, told.len()), (Some(1234), 0));
+        } else {
+            assert_eq!(port, None);
+            assert!(
+                told.len() == 1 && told[0].starts_with("`tokio_console` in "),
+                "{told:?}"
+            );
+        }
+    }
+
     #[cfg(tokio_unstable)]
     #[test]
     fn an_address_must_be_one() {
@@ -192,6 +242,31 @@ mod tests {
             "{error}"
         );
         assert_eq!(built("127.0.0.1:0"), Ok(()));
+    }
+
+    #[cfg(tokio_unstable)]
+    #[test]
+    fn a_file_asks_for_it_and_says_where() {
+        use std::net::{TcpListener, TcpStream};
+        use std::time::{Duration, Instant};
+
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = free.local_addr().unwrap();
+        drop(free);
+        let settings =
+            |asked: bool| format!("tokio_console = {asked}\ntokio_console_bind = \"{place}\"\n");
+        let (_folder, builder) = with_file(&settings(false));
+        let (_, _telemetry, console) = builder.start().unwrap();
+        assert!(console.place.is_none());
+
+        let (_folder, builder) = with_file(&settings(true));
+        let _running = builder.build().unwrap();
+        // It answers as soon as its thread runs.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while let Err(error) = TcpStream::connect(place) {
+            assert!(Instant::now() < deadline, "{place}: {error}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     #[cfg(tokio_unstable)]

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::Builder;
 use crate::config::{CERTIFICATE_CODE, CLIENT_CERTIFICATE_CODE, Compression, Protocol};
+#[cfg(feature = "otel")]
+use crate::config::{WAIT_LEAST, WAIT_MOST};
 
 /// Where OTLP goes, and how; metrics.
 impl Builder {
@@ -88,8 +90,7 @@ impl Builder {
     /// How often metrics are read and sent. What is less than a millisecond or more than an hour is taken for that. Default: `OTEL_METRIC_EXPORT_INTERVAL`, else 5 s.
     #[cfg(feature = "otel")]
     pub fn metric_export_interval(mut self, interval: Duration) -> Self {
-        let allowed = Duration::from_millis(1)..=Duration::from_secs(3600);
-        self.inputs.metrics.interval = Some(interval.clamp(*allowed.start(), *allowed.end()));
+        self.inputs.metrics.interval = Some(interval.clamp(WAIT_LEAST, WAIT_MOST));
         self
     }
 

@@ -9,10 +9,11 @@ use ringlight_model::{KeyValue, Value};
 use crate::InitError;
 #[cfg(not(feature = "fmt"))]
 use crate::LogFormat;
-use crate::config::{Routes, Settings};
+use crate::config::{Route, Routes, Settings};
 use crate::controls;
 #[cfg(feature = "fmt")]
 use crate::filter::{Choice, Output};
+use crate::subscriber::Outputs;
 
 /// The service's name among the attributes of the resource.
 pub(super) fn service_name(attributes: &[KeyValue]) -> String {
@@ -32,6 +33,51 @@ pub(super) fn span_metrics(
     let takes_metrics = |one: &DestinationConfig| one.takes(ringlight_model::Signal::Metrics);
     let are_sent = destinations.iter().any(takes_metrics);
     settings.metrics.of_spans(are_sent)
+}
+
+/// Who takes records.
+pub(super) struct Takers {
+    /// Log lines.
+    pub(super) lines: bool,
+    /// Sinks of the program's own, which see what is around log records as well.
+    pub(super) sinks: bool,
+    /// Others that take everything: they, a trace file, and destinations of the program's own.
+    pub(super) others: bool,
+    /// Metrics are made of spans.
+    #[cfg(feature = "otel")]
+    pub(super) metrics: bool,
+    /// Where OTLP goes.
+    pub(super) routes: Option<Routes>,
+    /// Spans themselves: the events in them.
+    pub(super) span_events: bool,
+    /// And what was allocated in them.
+    #[cfg(feature = "profiling-alloc")]
+    pub(super) allocations: bool,
+}
+
+impl Takers {
+    /// What they ask for.
+    pub(super) fn outputs(&self) -> Outputs {
+        let sent = |route: fn(&Routes) -> &Option<Route>| {
+            let routes = self.routes.as_ref();
+            routes.is_some_and(|routes| route(routes).is_some())
+        };
+        #[cfg(feature = "otel")]
+        let are_counted = self.metrics;
+        #[cfg(not(feature = "otel"))]
+        let are_counted = false;
+        let exported_logs = self.others || sent(|routes| &routes.logs);
+        Outputs {
+            spans: are_counted || self.others || sent(|routes| &routes.traces),
+            logs: self.lines || exported_logs,
+            lines: self.lines,
+            exported_logs,
+            sinks: self.sinks,
+            span_events: self.span_events,
+            #[cfg(feature = "profiling-alloc")]
+            allocations: self.allocations,
+        }
+    }
 }
 
 /// What makes log lines: for a stream, for a file.

@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
+use ringlight_collector::Notices;
+
 use super::Builder;
+#[cfg(feature = "otel")]
+use crate::metrics::Metrics;
+use crate::runtime::{RuntimeConfig, Runtimes};
+use crate::subscriber::RinglightSubscriber;
 
 impl Builder {
     /// Whether the runtime of tokio that telemetry is started in, if there is one, is
@@ -20,4 +26,26 @@ impl Builder {
         self.inputs.runtime.blocked_after = Some(after);
         self
     }
+}
+
+/// The runtimes that are watched, and will be.
+pub(super) fn runtimes(
+    config: RuntimeConfig,
+    is_disabled: bool,
+    subscriber: &RinglightSubscriber,
+    notices: &Notices,
+    #[cfg(feature = "otel")] metrics: Option<&Metrics>,
+) -> Runtimes {
+    let runtimes = Runtimes::new(
+        config,
+        subscriber.published_spans(),
+        notices.clone(),
+        #[cfg(feature = "otel")]
+        metrics.map(|metrics| metrics.provider.clone()),
+    );
+    if is_disabled {
+        // Whoever asks for it, none is watched.
+        runtimes.end();
+    }
+    runtimes
 }

@@ -1,8 +1,9 @@
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
-use ringlight_clock::ManualTime;
+use ringlight_clock::{Clock, ManualTime};
 use ringlight_collector::record::Record;
 use ringlight_collector::{Notice, Notices};
+use ringlight_model::CallsiteRegistry;
 use tracing::dispatcher::with_default;
 
 use super::*;

@@ -1,16 +1,21 @@
 //! Channels whose values all receivers have, as in [`tokio::sync::broadcast`].
 
+mod link;
+
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
+use tracing::Span;
 
-use super::counts::{DropReason, Group, Kind};
+use super::counts::DropReason;
 use super::named::Options;
-use super::numbers::{Spread, add_alone};
-use super::sources::{Counted, Registered, Source};
-use crate::sync::{AtomicU64, Ordering};
+use super::numbers::add_alone;
+use super::sources::Registered;
+use crate::sync::Ordering;
+
+use link::{Extras, Link, Reader};
 
 pub use tokio::sync::broadcast::error;
 
@@ -39,8 +44,8 @@ pub fn named<T: Clone>(name: &str, capacity: usize) -> (Sender<T>, Receiver<T>) 
 #[track_caller]
 pub(super) fn open<T: Clone>(options: Options<'_>, capacity: usize) -> (Sender<T>, Receiver<T>) {
     let (sender, receiver) = broadcast::channel(capacity);
-    let link = link(options);
-    let receiver = Receiver::new(receiver, &link);
+    let link = Arc::new(Link::new(options, capacity));
+    let receiver = Receiver::new(&link, || receiver);
     let sender = Sender {
         inner: sender,
         link,
@@ -48,88 +53,10 @@ pub(super) fn open<T: Clone>(options: Options<'_>, capacity: usize) -> (Sender<T
     (sender, receiver)
 }
 
-/// What the ends share.
-type Link = Arc<Registered<Sent>>;
-
-fn link(options: Options<'_>) -> Link {
-    let group = Group::of(Kind::Broadcast, options.origin);
-    Arc::new(Registered::new(group, Sent::default()))
-}
-
-/// Messages sent on a channel, which is also how far it is. On cache lines of its own, since others write beside it.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Sent(Spread);
-
-impl Source for Sent {
-    fn counted(&self) -> Counted {
-        Counted {
-            sent: self.0.sum(),
-            ..Counted::default()
-        }
-    }
-}
-
-/// How far a receiver is. On cache lines of its own, since others write beside it.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Reader {
-    channel: Arc<Sent>,
-    /// Messages it received. Written by the receiver, which is in one place at a time, as is `skipped`; `Relaxed`: numbers that
-    /// nothing else depends on.
-    received: AtomicU64,
-    /// How many others it has behind it: those sent before it came, and those it was too slow for. It is corrected now and
-    /// then, since what is being sent in the moment it is set may be among them or not.
-    skipped: AtomicU64,
-}
-
-/// How often is looked again whether nothing was sent meanwhile.
-const LOOKS_MAX: usize = 16;
-
-impl Reader {
-    /// One with nothing behind it that is not yet corrected.
-    fn new(channel: &Arc<Sent>) -> Self {
-        Self {
-            channel: Arc::clone(channel),
-            received: AtomicU64::new(0),
-            skipped: AtomicU64::new(0),
-        }
-    }
-
-    /// The channel itself says how much is ahead, and the sum how much there was at all: of one moment if that is the same before
-    /// and after, but for what is sent and not counted yet.
-    fn correct(&self, backlog: impl Fn() -> usize) {
-        let mut sum = self.channel.0.sum();
-        let mut ahead = backlog();
-        for _ in 0..LOOKS_MAX {
-            let now = self.channel.0.sum();
-            if now == sum {
-                break;
-            }
-            (sum, ahead) = (now, backlog());
-        }
-        let behind = sum.saturating_sub(ahead as u64);
-        let skipped = behind.saturating_sub(self.received.load(Ordering::Relaxed));
-        self.skipped.store(skipped, Ordering::Relaxed);
-    }
-}
-
-impl Source for Reader {
-    fn counted(&self) -> Counted {
-        let received = self.received.load(Ordering::Relaxed);
-        let behind = received + self.skipped.load(Ordering::Relaxed);
-        Counted {
-            received,
-            depth: self.channel.0.sum().saturating_sub(behind),
-            ..Counted::default()
-        }
-    }
-}
-
 /// Sends to all receivers; see [`tokio::sync::broadcast::Sender`].
 pub struct Sender<T> {
     inner: broadcast::Sender<T>,
-    link: Link,
+    link: Arc<Link>,
 }
 
 impl<T> Sender<T> {
@@ -142,7 +69,7 @@ impl<T> Sender<T> {
     pub fn new(capacity: usize) -> Self {
         Self {
             inner: broadcast::Sender::new(capacity),
-            link: link(Options::at(Location::caller())),
+            link: Arc::new(Link::new(Options::at(Location::caller()), capacity)),
         }
     }
 
@@ -152,15 +79,36 @@ impl<T> Sender<T> {
     /// There is none; the value comes back.
     #[inline]
     pub fn send(&self, value: T) -> Result<usize, SendError<T>> {
+        if let Some(extras) = &self.link.extras {
+            return self.send_with(extras, value);
+        }
         let receivers = self.inner.send(value)?;
-        self.link.0.add(1);
+        self.link.sent.add(1);
         Ok(receivers)
+    }
+
+    /// Sends a value where there is more to do than to count.
+    #[cold]
+    fn send_with(&self, extras: &Extras, value: T) -> Result<usize, SendError<T>> {
+        let queued = self.inner.len();
+        let spans = extras.spans.as_ref();
+        let span = spans.map_or_else(Span::none, |spans| spans.sending(extras.places, queued));
+        span.in_scope(|| {
+            extras.note_fill(queued);
+            let send = || self.inner.send(value);
+            let receivers = match spans {
+                None => send()?,
+                Some(spans) => spans.pass(send)?,
+            };
+            self.link.sent.add(1);
+            Ok(receivers)
+        })
     }
 
     /// Another receiver, of what is sent from now on.
     #[must_use]
     pub fn subscribe(&self) -> Receiver<T> {
-        Receiver::new(self.inner.subscribe(), &self.link)
+        Receiver::new(&self.link, || self.inner.subscribe())
     }
 
     /// A sender that does not keep the channel open.
@@ -226,7 +174,7 @@ impl<T> fmt::Debug for Sender<T> {
 /// A sender that does not keep the channel open; see [`tokio::sync::broadcast::WeakSender`].
 pub struct WeakSender<T> {
     inner: broadcast::WeakSender<T>,
-    link: Link,
+    link: Arc<Link>,
 }
 
 impl<T> WeakSender<T> {
@@ -268,22 +216,33 @@ impl<T> fmt::Debug for WeakSender<T> {
 /// Receives all that is sent; see [`tokio::sync::broadcast::Receiver`].
 pub struct Receiver<T> {
     inner: broadcast::Receiver<T>,
-    link: Link,
+    link: Arc<Link>,
     reader: Registered<Reader>,
+    /// Where the count of received messages has none of these bits, there is more to do than to count. [`EVERY_256`], or 0
+    /// where there always is.
+    more_to_do: u64,
+    /// The number of the next message, where spans ask for it.
+    next: u64,
 }
 
-/// A receiver compares how far it is with what the channel says once in so many messages.
-const CORRECT_EVERY: u64 = 256;
+/// A receiver compares how far it is with what the channel says where the count of received messages has none of these bits.
+const EVERY_256: u64 = 255;
 
 impl<T> Receiver<T> {
-    fn new(inner: broadcast::Receiver<T>, link: &Link) -> Self {
-        let reader = Reader::new(link.source());
+    fn new(link: &Arc<Link>, subscribe: impl FnOnce() -> broadcast::Receiver<T>) -> Self {
+        let (inner, next) = match link.spans() {
+            None => (subscribe(), 0),
+            Some(spans) => spans.joining(subscribe),
+        };
+        let reader = Reader::new(link.sent.source());
         // Not before it has subscribed: what is sent in between is ahead of it.
         reader.correct(|| inner.len());
         Self {
             inner,
             link: Arc::clone(link),
-            reader: Registered::new(link.group, reader),
+            reader: Registered::new(link.sent.group, reader),
+            more_to_do: if link.extras.is_some() { 0 } else { EVERY_256 },
+            next,
         }
     }
 
@@ -319,26 +278,44 @@ impl<T> Receiver<T> {
 
     /// A value was received.
     #[inline]
-    fn took(&self) {
+    fn took(&mut self) {
         let received = &self.reader.received;
         add_alone(received, 1);
-        if received
-            .load(Ordering::Relaxed)
-            .is_multiple_of(CORRECT_EVERY)
-        {
-            self.correct();
+        let received = received.load(Ordering::Relaxed);
+        if received & self.more_to_do == 0 {
+            self.took_with(received);
         }
     }
 
+    /// A value was received, as the receiver's `received`th, and there may be more to do than to count.
     #[cold]
+    fn took_with(&mut self, received: u64) {
+        if received & EVERY_256 == 0 {
+            self.correct();
+        }
+        let Some(extras) = &self.link.extras else {
+            return;
+        };
+        let left = self.inner.len();
+        extras.note_fill(left + 1);
+        if let Some(spans) = &extras.spans {
+            drop(spans.received(self.next, left));
+            self.next += 1;
+        }
+    }
+
     fn correct(&self) {
         self.reader.correct(|| self.inner.len());
     }
 
     /// So many values are gone before they were received.
     #[cold]
-    fn lagged(&self, count: u64) {
-        self.link.group.count_dropped(DropReason::Lagged, count);
+    fn lagged(&mut self, count: u64) {
+        self.link
+            .sent
+            .group
+            .count_dropped(DropReason::Lagged, count);
+        self.next += count;
         self.correct();
     }
 }
@@ -347,7 +324,7 @@ impl<T: Clone> Receiver<T> {
     /// Another receiver, of what is sent from now on.
     #[must_use]
     pub fn resubscribe(&self) -> Self {
-        Self::new(self.inner.resubscribe(), &self.link)
+        Self::new(&self.link, || self.inner.resubscribe())
     }
 
     /// Waits for the next value.
@@ -393,7 +370,7 @@ impl<T: Clone> Receiver<T> {
     }
 
     #[inline]
-    fn note(&self, received: &Result<T, RecvError>) {
+    fn note(&mut self, received: &Result<T, RecvError>) {
         match received {
             Ok(_) => self.took(),
             Err(RecvError::Lagged(count)) => self.lagged(*count),
@@ -406,7 +383,7 @@ impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         let left = self.inner.len() as u64;
         if left > 0 {
-            self.link.group.count_dropped(DropReason::Unread, left);
+            self.link.sent.group.count_dropped(DropReason::Unread, left);
         }
     }
 }
@@ -419,7 +396,20 @@ impl<T> fmt::Debug for Receiver<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sources::Source as _;
     use super::*;
+
+    #[test]
+    fn what_is_kept_for_the_spans_of_messages_has_a_bound() {
+        let (sender, mut receiver) = super::super::named("kept").spans().broadcast(64);
+        for message in 0..1_000 {
+            sender.send(message).unwrap();
+        }
+        let kept = || sender.link.spans().map(|spans| spans.kept_count());
+        assert_eq!(kept(), Some(128));
+        while receiver.try_recv() != Err(TryRecvError::Empty) {}
+        assert_eq!(kept(), Some(128));
+    }
 
     /// Whatever came between its subscription and its first look at the sum.
     #[test]
@@ -433,7 +423,7 @@ mod tests {
         for value in 0..5 {
             sender.send(value).unwrap();
         }
-        let mut late = Receiver::new(inner, &sender.link);
+        let mut late = Receiver::new(&sender.link, || inner);
         assert_eq!(late.reader.source().counted().depth, 5);
         assert_eq!(late.try_recv(), Ok(0));
         assert_eq!(late.reader.source().counted().depth, 4);

@@ -37,8 +37,8 @@
 //!
 //! Of `mpsc` and `oneshot`, `sent = received + queue_depth + dropped` without those that were given back, at any moment at which
 //! nobody is sending or receiving; a sending that is cancelled counts for nothing. What is sent on an unbounded channel, a
-//! `oneshot` or by `blocking_send` may be counted as received a moment before it is as sent. The depth of a broadcast is that of
-//! all its receivers together; that of a watch is 1 while nobody has seen the value.
+//! `oneshot`, a `broadcast` or by `blocking_send` may be counted as received a moment before it is as sent. The depth of a
+//! broadcast is that of all its receivers together; that of a watch is 1 while nobody has seen the value.
 //!
 //! # A full channel
 //!
@@ -51,8 +51,12 @@
 //!
 //! A channel that is opened with [`Named::spans`] has the spans `channel.NAME_send`, as long as the sender waits for a
 //! place, and `channel.NAME_recv`, which continues the trace of the sending, unless whoever receives is in a span
-//! already: then it is within that. The latter has ended when the message is there; `RecvInSpan` hands it over
-//! instead, to have within it what is done about the message.
+//! already: then it is within that. The latter has ended when the message is there; of an `mpsc`, `RecvInSpan` hands it
+//! over instead, to have within it what is done about the message.
+//!
+//! There is one `channel.NAME_recv` for all that counts as received: of a broadcast by each receiver, of a watch for each
+//! value that is new to a receiver. Of a broadcast, it continues no trace if the receiver was overtaken by as many messages as
+//! the channel has places for in the very moment in which it took one.
 //!
 //! # What it costs
 //!
@@ -96,7 +100,7 @@ pub use named::{Named, named};
 #[cfg(not(feature = "profiling"))]
 pub use off::{broadcast, mpsc, oneshot, watch};
 
-/// Receiving together with the span of the receipt, on channels that have [spans](Named::spans).
+/// Receiving together with the span of the receipt, on channels of one receiver that have [spans](Named::spans).
 #[cfg(any(feature = "otel", feature = "profiling"))]
 pub trait RecvInSpan {
     /// What is received.

@@ -72,14 +72,17 @@ pub const fn named(name: &str) -> Named<'_> {
 
 impl<'n> Named<'n> {
     /// Sending and receiving are spans, `channel.NAME_send` and `channel.NAME_recv`, and a message carries the trace
-    /// on: see [the module](super#spans). Not for `watch` and `broadcast`, whose messages have no one receiver.
+    /// on: see [the module](super#spans).
     pub const fn spans(mut self) -> Self {
         self.has_spans = true;
         self
     }
 
     /// Whenever something is sent or received, or a place is kept for it by a permit, the span that is in gets the attribute
-    /// `channel.fill_ratio`: the share of places that was taken before, 0..=1. For channels with a bound.
+    /// `channel.fill_ratio`: the share of places that was taken before, 0..=1. Of a broadcast, by what its slowest receiver
+    /// has before it, or the one that receives: at 1 the next value is one that a receiver misses.
+    ///
+    /// For channels that fill up, which are `mpsc` with a bound and `broadcast`: of the others nothing is told.
     pub const fn fill_ratio(mut self) -> Self {
         self.has_fill_ratio = true;
         self

@@ -1,8 +1,9 @@
 //! The spans of sending and receiving, of channels that were asked to have them.
 //!
 //! A message carries the trace on: the span of its receipt is a child of the one of its sending. Messages are kept as
-//! they are; what they carry goes beside, through a queue in the same order, or by the number of the channel where there is
-//! one message.
+//! they are; what they carry goes beside: through a queue in the same order, by the number of the channel where there is
+//! one message, by the number of the message where each receiver has all of them, and with the last value where that is all
+//! there is.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -121,6 +122,136 @@ impl Spans {
     pub(super) fn received(&self, queue_depth: Option<usize>) -> Span {
         let carried = unpoisoned(self.carried.lock()).pop_front();
         self.names.received(carried, queue_depth)
+    }
+}
+
+/// The least of messages of a channel that goes to all receivers of which is kept what they carry.
+const KEPT_LEAST: usize = 64;
+
+/// The spans of one channel of which each receiver has all messages.
+#[derive(Debug)]
+pub(super) struct SpansToAll {
+    names: Names,
+    /// Held while a message is sent and while a receiver comes, so that both know which message is which.
+    order: Mutex<()>,
+    recent: Mutex<Recent>,
+}
+
+/// What the last messages of a channel carry.
+#[derive(Debug)]
+struct Recent {
+    /// Messages sent: the number of the next one.
+    sent: u64,
+    /// Of the last ones, `kept_max` at most.
+    carried: VecDeque<Carried>,
+    /// Twice what the channel has places for, since others may be sent between the moment in which a message is taken and the
+    /// one in which it is looked up here.
+    kept_max: usize,
+}
+
+impl Recent {
+    fn push(&mut self, carried: Carried) {
+        if self.carried.len() == self.kept_max {
+            self.carried.pop_front();
+        }
+        self.carried.push_back(carried);
+        self.sent += 1;
+    }
+
+    fn take_back(&mut self) {
+        self.carried.pop_back();
+        self.sent -= 1;
+    }
+
+    /// What a message carries that is not long gone.
+    fn get(&self, number: u64) -> Option<Carried> {
+        let from_last = usize::try_from(self.sent.checked_sub(number)?).ok()?;
+        let index = self.carried.len().checked_sub(from_last)?;
+        self.carried.get(index).copied()
+    }
+}
+
+impl SpansToAll {
+    /// Of a channel with so many places.
+    pub(super) fn new(name: &str, places: usize) -> Self {
+        Self {
+            names: Names::new(name),
+            order: Mutex::default(),
+            recent: Mutex::new(Recent {
+                sent: 0,
+                carried: VecDeque::new(),
+                kept_max: places.saturating_mul(2).max(KEPT_LEAST),
+            }),
+        }
+    }
+
+    /// Opens the span of a sending, of which the channel has so many places, and messages in it.
+    pub(super) fn sending(&self, places: usize, queue_depth: usize) -> Span {
+        self.names.sending(Some(places), Some(queue_depth))
+    }
+
+    /// Sends a message that carries the current span.
+    pub(super) fn pass<R, E>(&self, send: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
+        let carried = Carried::here();
+        let _in_order = unpoisoned(self.order.lock());
+        uncounted(|| unpoisoned(self.recent.lock()).push(carried));
+        let sent = send();
+        if sent.is_err() {
+            unpoisoned(self.recent.lock()).take_back();
+        }
+        sent
+    }
+
+    /// Lets a receiver come, and says the number of the first message that it will have.
+    pub(super) fn joining<R>(&self, join: impl FnOnce() -> R) -> (R, u64) {
+        let _in_order = unpoisoned(self.order.lock());
+        let joined = join();
+        (joined, unpoisoned(self.recent.lock()).sent)
+    }
+
+    /// Opens the span of a receipt of this message, after which so many are there for the receiver.
+    pub(super) fn received(&self, number: u64, queue_depth: usize) -> Span {
+        let carried = unpoisoned(self.recent.lock()).get(number);
+        self.names.received(carried, Some(queue_depth))
+    }
+
+    #[cfg(all(test, not(ringlight_loom)))]
+    pub(super) fn kept_count(&self) -> usize {
+        unpoisoned(self.recent.lock()).carried.len()
+    }
+}
+
+/// The spans of one channel of which the last value counts.
+#[derive(Debug)]
+pub(super) struct SpansOfLast {
+    names: Names,
+    /// `None` is carried by the value the channel was opened with. Written by whoever sends, who has the value locked.
+    carried: Mutex<Option<Carried>>,
+}
+
+impl SpansOfLast {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            names: Names::new(name),
+            carried: Mutex::default(),
+        }
+    }
+
+    /// Opens the span of a sending, before which a value is there that nobody has seen, or not.
+    pub(super) fn sending(&self, is_unseen: bool) -> Span {
+        self.names.sending(Some(1), Some(usize::from(is_unseen)))
+    }
+
+    /// The value that is being sent carries the current span. The caller has it locked.
+    pub(super) fn carry(&self) {
+        let carried = Carried::here();
+        *unpoisoned(self.carried.lock()) = Some(carried);
+    }
+
+    /// Opens the span of a receipt of the value that is there.
+    pub(super) fn received(&self, is_unseen: bool) -> Span {
+        let carried = *unpoisoned(self.carried.lock());
+        self.names.received(carried, Some(usize::from(is_unseen)))
     }
 }
 

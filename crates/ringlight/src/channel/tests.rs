@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 
 mod concurrent;
+mod no_task;
 
 use super::counts::{DropReason, Group, groups};
 use super::{RecvInSpan as _, broadcast, mpsc, named, oneshot, watch};
@@ -68,6 +69,37 @@ async fn what_is_sent_received_and_waiting_is_counted() {
     assert_eq!(receiver.recv_many(&mut rest, 8).await, 0);
     drop(receiver);
     check("counts", (3, 3, 0), &[]);
+}
+
+/// There is no runtime here, and so no task: what is sent is there for whoever polls next, without anybody between.
+#[test]
+fn nothing_stands_between_the_ends() {
+    fn now<F: Future>(future: F) -> Option<F::Output> {
+        match poll(pin!(future)) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        }
+    }
+    let (sender, mut receiver) = mpsc::named("between", 2);
+    let (unbounded, mut unbounded_receiver) = mpsc::named_unbounded("between");
+    let (answer, answered) = oneshot::named("between");
+    let (values, mut follower) = watch::named("between", 0);
+    let (news, mut listener) = broadcast::named("between", 2);
+    for message in 1..=3 {
+        assert_eq!(now(sender.send(message)), Some(Ok(())));
+        assert_eq!((sender.capacity(), receiver.len()), (1, 1));
+        assert_eq!(now(receiver.recv()), Some(Some(message)));
+        unbounded.send(message).unwrap();
+        assert_eq!(now(unbounded_receiver.recv()), Some(Some(message)));
+        values.send(message).unwrap();
+        assert!(now(follower.changed()).is_some());
+        assert_eq!(*follower.borrow(), message);
+        news.send(message).unwrap();
+        assert_eq!(news.len(), 1);
+        assert_eq!(now(listener.recv()), Some(Ok(message)));
+    }
+    answer.send(4).unwrap();
+    assert_eq!(now(answered), Some(Ok(4)));
 }
 
 #[tokio::test]

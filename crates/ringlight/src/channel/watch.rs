@@ -8,12 +8,15 @@ use std::task::{Poll, ready};
 
 use tokio::sync::watch;
 use tokio::task::coop::poll_proceed;
+use tracing::Span;
 
 use super::counts::{DropReason, Group, Kind};
 use super::named::Options;
 use super::numbers::{Number, add_alone};
 use super::sources::{Counted, Registered, Source};
+use super::spans::SpansOfLast;
 use crate::sync::{AtomicU64, Ordering};
+use crate::uncounted::uncounted;
 
 pub use tokio::sync::watch::{Ref, error};
 
@@ -34,8 +37,7 @@ pub fn named<T>(name: &str, init: T) -> (Sender<T>, Receiver<T>) {
 
 pub(super) fn open<T>(options: Options<'_>, init: T) -> (Sender<T>, Receiver<T>) {
     let (sender, receiver) = watch::channel(init);
-    let group = Group::of(Kind::Watch, options.origin);
-    let link = Arc::new(Link(Registered::new(group, Values::default())));
+    let link = Arc::new(Link::new(options));
     let receiver = Receiver::new(receiver, &link);
     let sender = Sender {
         inner: sender,
@@ -93,12 +95,56 @@ impl Source for Values {
 
 /// What the ends share.
 #[derive(Debug)]
-struct Link(Registered<Values>);
+struct Link {
+    values: Registered<Values>,
+    /// If they were asked for.
+    spans: Option<Box<SpansOfLast>>,
+}
+
+impl Link {
+    fn new(options: Options<'_>) -> Self {
+        let group = Group::of(Kind::Watch, options.origin);
+        let spans = || uncounted(|| Box::new(SpansOfLast::new(group.name())));
+        Self {
+            values: Registered::new(group, Values::default()),
+            spans: options.has_spans.then(spans),
+        }
+    }
+
+    /// Where values received are counted. It stands apart if there are spans.
+    fn received_number(&self) -> Number {
+        let received = self.values.group.received_number();
+        match &self.spans {
+            None => received,
+            Some(_) => received.apart(),
+        }
+    }
+
+    /// A value was received by a receiver with this number, which may have it locked.
+    #[inline]
+    fn took(&self, received: Number) {
+        match received.here() {
+            Some(received) => received.add(1),
+            None => self.took_otherwise(received),
+        }
+    }
+
+    #[cold]
+    fn took_otherwise(&self, received: Number) {
+        received.add(1);
+        if let Some(spans) = &self.spans {
+            drop(spans.received(self.values.is_unseen()));
+        }
+    }
+}
 
 impl Drop for Link {
     fn drop(&mut self) {
-        if self.0.is_unseen() {
-            self.0.group.count_dropped(DropReason::Unread, 1);
+        if self.values.is_unseen() {
+            self.values.group.count_dropped(DropReason::Unread, 1);
+        }
+        if let Some(spans) = self.spans.take() {
+            uncounted(|| drop(spans));
         }
     }
 }
@@ -138,10 +184,25 @@ impl<T> Sender<T> {
     where
         F: FnOnce(&mut T),
     {
+        if let Some(spans) = &self.link.spans {
+            return self.send_modify_in_span(spans, modify);
+        }
         self.inner.send_modify(|value| {
             modify(value);
-            self.link.0.sent();
+            self.link.values.sent();
         });
+    }
+
+    #[cold]
+    fn send_modify_in_span(&self, spans: &SpansOfLast, modify: impl FnOnce(&mut T)) {
+        let send = || {
+            self.inner.send_modify(|value| {
+                modify(value);
+                self.link.values.sent();
+                spans.carry();
+            });
+        };
+        spans.sending(self.link.values.is_unseen()).in_scope(send);
     }
 
     /// Changes the value, and tells all receivers if `modify` says so, which is returned.
@@ -153,10 +214,32 @@ impl<T> Sender<T> {
     where
         F: FnOnce(&mut T) -> bool,
     {
+        if let Some(spans) = &self.link.spans {
+            return self.send_if_modified_in_span(spans, modify);
+        }
         self.inner.send_if_modified(|value| {
             let is_modified = modify(value);
             if is_modified {
-                self.link.0.sent();
+                self.link.values.sent();
+            }
+            is_modified
+        })
+    }
+
+    #[cold]
+    fn send_if_modified_in_span(
+        &self,
+        spans: &SpansOfLast,
+        modify: impl FnOnce(&mut T) -> bool,
+    ) -> bool {
+        // Not opened before, since it may be that nothing is sent; not closed before receivers are told.
+        let mut span = Span::none();
+        self.inner.send_if_modified(|value| {
+            let is_modified = modify(value);
+            if is_modified {
+                span = spans.sending(self.link.values.is_unseen());
+                self.link.values.sent();
+                span.in_scope(|| spans.carry());
             }
             is_modified
         })
@@ -231,7 +314,7 @@ impl<T: fmt::Debug> fmt::Debug for Sender<T> {
 pub struct Receiver<T> {
     inner: watch::Receiver<T>,
     link: Arc<Link>,
-    /// Of the group.
+    /// That of the link, at hand.
     received: Number,
 }
 
@@ -240,7 +323,7 @@ impl<T> Receiver<T> {
         Self {
             inner,
             link: Arc::clone(link),
-            received: link.0.group.received_number(),
+            received: link.received_number(),
         }
     }
 
@@ -248,7 +331,7 @@ impl<T> Receiver<T> {
     #[inline]
     pub fn borrow(&self) -> Ref<'_, T> {
         let value = self.inner.borrow();
-        self.link.0.seen();
+        self.link.values.seen();
         value
     }
 
@@ -256,9 +339,9 @@ impl<T> Receiver<T> {
     #[inline]
     pub fn borrow_and_update(&mut self) -> Ref<'_, T> {
         let value = self.inner.borrow_and_update();
-        self.link.0.seen();
+        self.link.values.seen();
         if value.has_changed() {
-            self.received.add(1);
+            self.link.took(self.received);
         }
         value
     }
@@ -302,7 +385,7 @@ impl<T> Receiver<T> {
         if !at_once.await {
             self.inner.changed().await?;
         }
-        self.received.add(1);
+        self.link.took(self.received);
         Ok(())
     }
 
@@ -315,9 +398,9 @@ impl<T> Receiver<T> {
     /// `f` does.
     pub async fn wait_for(&mut self, f: impl FnMut(&T) -> bool) -> Result<Ref<'_, T>, RecvError> {
         let value = self.inner.wait_for(f).await?;
-        self.link.0.seen();
+        self.link.values.seen();
         if value.has_changed() {
-            self.received.add(1);
+            self.link.took(self.received);
         }
         Ok(value)
     }

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use ringlight_model::Value;
+use ringlight_model::{Signal, Value};
 
 use super::declared::Declared;
 use super::file::ConfigFile;
+use super::limits::{WAIT_MOST, WAIT_MS_LEAST, WAIT_MS_MOST};
 use super::otlp::Origin;
+use super::units;
 
 /// Variables to configure from.
 #[derive(Debug, Clone, Default)]
@@ -177,6 +180,42 @@ impl<'a> Reader<'a> {
         self.choice(name, allowed, |text| text.parse().ok().and_then(&accept))
     }
 
+    /// A time as variables of the specification have it: so many milliseconds.
+    pub(super) fn millis(&mut self, name: &str) -> Option<Duration> {
+        let allowed = format!("{WAIT_MS_LEAST} to {WAIT_MS_MOST} (milliseconds)");
+        self.number(name, &allowed, |ms| {
+            (WAIT_MS_LEAST..=WAIT_MS_MOST)
+                .contains(&ms)
+                .then(|| Duration::from_millis(ms))
+        })
+    }
+
+    /// A time with its unit, such as `example`, or `never`, which is zero.
+    pub(super) fn time_or_never(
+        &mut self,
+        name: &str,
+        example: &str,
+        never: &str,
+    ) -> Option<Duration> {
+        let most = units::written(WAIT_MOST);
+        let allowed =
+            format!("a time such as `{example}`, at most `{most}`, or `{never}` for never");
+        self.choice(name, &allowed, |text| {
+            units::duration(text).filter(|time| *time <= WAIT_MOST)
+        })
+    }
+
+    /// A size, such as `example`, of so many bytes at least.
+    pub(super) fn size(&mut self, name: &str, least: u64, example: &str) -> Option<u64> {
+        let allowed = format!(
+            "a size from `{}` in `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB` or `GB`, such as `{example}`",
+            units::written_size(least)
+        );
+        self.choice(name, &allowed, |text| {
+            units::size(text).filter(|bytes| *bytes >= least)
+        })
+    }
+
     /// One of several words. Where a variable has none of them, the file is asked.
     pub(super) fn choice<T>(
         &mut self,
@@ -245,6 +284,16 @@ impl<'a> Reader<'a> {
         pairs
     }
 
+    /// Hands on what a person is to be told of the files themselves.
+    pub(super) fn say_what_files_warn_of(&mut self) {
+        let file = self.file.iter().flat_map(|file| &file.warnings);
+        let declared = self.environment.declared().into_iter();
+        let declared = declared.flat_map(|file| &file.warnings);
+        for warning in file.chain(declared).cloned().collect::<Vec<_>>() {
+            self.say(warning);
+        }
+    }
+
     pub(super) fn warn(&mut self, name: &str, value: &str, allowed: &str) {
         let origin = self.variable_origin(name);
         self.say(format!(
@@ -281,6 +330,16 @@ impl<'a> Reader<'a> {
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
+    }
+}
+
+/// The part of a variable's name that is of one signal.
+pub(super) const fn upper(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "TRACES",
+        Signal::Logs => "LOGS",
+        Signal::Metrics => "METRICS",
+        Signal::Profiles => "PROFILES",
     }
 }
 

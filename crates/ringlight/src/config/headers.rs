@@ -2,9 +2,9 @@
 
 use ringlight_model::Signal;
 
-use super::environment::Reader;
+use super::Inputs;
+use super::environment::{Reader, upper};
 use super::otlp::{Level, Origin, Place};
-use super::{Inputs, upper};
 
 const CODE: Origin = Origin::Application("`otlp_header` in code");
 const GENERIC: &str = "OTEL_EXPORTER_OTLP_HEADERS";

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::environment::Reader;
-use super::units;
+use super::limits::{LOG_FILE_BYTES_LEAST, LOG_FILES_KEPT_MOST};
 
 /// How log lines look, and where they go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -138,11 +138,6 @@ pub struct LogFile {
     pub files_kept: usize,
 }
 
-/// The least that [`LogFile::bytes_max`] may be.
-pub(super) const FILE_BYTES_LEAST: u64 = 64 << 10;
-/// The most that [`LogFile::files_kept`] may be.
-pub(super) const FILES_KEPT_MOST: u64 = 10_000;
-
 impl LogFile {
     /// The defaults, at this path.
     pub fn new(path: impl Into<PathBuf>) -> Self {
@@ -215,8 +210,8 @@ pub(super) fn lines(reader: &mut Reader<'_>, said: &LineInputs) -> Lines {
 
 fn within_limits(file: LogFile) -> LogFile {
     LogFile {
-        bytes_max: file.bytes_max.max(FILE_BYTES_LEAST),
-        files_kept: file.files_kept.min(FILES_KEPT_MOST as usize),
+        bytes_max: file.bytes_max.max(LOG_FILE_BYTES_LEAST),
+        files_kept: file.files_kept.min(LOG_FILES_KEPT_MOST as usize),
         ..file
     }
 }
@@ -248,14 +243,12 @@ fn file(reader: &mut Reader<'_>) -> Option<LogFile> {
     if let Some(rotation) = reader.choice(FILE_ROTATION, ROTATIONS, LogRotation::from_name) {
         file.rotation = rotation;
     }
-    const SIZES: &str =
-        "a size from `64KiB` in `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB` or `GB`, such as `500MiB`";
-    let size = |text: &str| units::size(text).filter(|bytes| *bytes >= FILE_BYTES_LEAST);
-    if let Some(bytes) = reader.choice(FILE_SIZE_LIMIT, SIZES, size) {
+    if let Some(bytes) = reader.size(FILE_SIZE_LIMIT, LOG_FILE_BYTES_LEAST, "500MiB") {
         file.bytes_max = bytes;
     }
-    let kept = |count| (count <= FILES_KEPT_MOST).then_some(count as usize);
-    if let Some(count) = reader.number(FILES_KEPT, "0 to 10000", kept) {
+    let allowed = format!("0 to {LOG_FILES_KEPT_MOST}");
+    let kept = |count| (count <= LOG_FILES_KEPT_MOST).then_some(count as usize);
+    if let Some(count) = reader.number(FILES_KEPT, &allowed, kept) {
         file.files_kept = count;
     }
     path.map(|_| file)

@@ -8,7 +8,11 @@ use opentelemetry_sdk::metrics::Temporality;
 #[cfg(feature = "prometheus")]
 use super::declared::Declared;
 use super::environment::Reader;
+#[cfg(feature = "profiling")]
+use super::otlp::Routes;
 use super::otlp::metrics_exporters;
+#[cfg(feature = "profiling")]
+use super::process;
 #[cfg(feature = "prometheus")]
 use super::setting::is_host_and_port;
 use super::units;
@@ -58,17 +62,13 @@ pub(super) fn metrics(
     if !is_disabled {
         warn_of_prometheus(reader);
     }
-    #[cfg(not(feature = "profiling"))]
-    if !is_disabled {
-        warn_of_process(reader);
-    }
     let default = MetricsConfig::default();
     MetricsConfig {
         interval: (inputs.interval)
             .or_else(|| interval(reader))
             .unwrap_or(default.interval),
         #[cfg(feature = "profiling")]
-        process_interval: process_interval(reader).unwrap_or(default.process_interval),
+        process_interval: process::interval(reader).unwrap_or(default.process_interval),
         temporality: temporality(reader).unwrap_or(default.temporality),
         exponential_histograms: has_exponential_histograms(reader),
         exemplars: exemplars(reader).unwrap_or(default.exemplars),
@@ -155,33 +155,23 @@ fn warn_of_prometheus(reader: &mut Reader<'_>) {
 const INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
 
 fn interval(reader: &mut Reader<'_>) -> Option<Duration> {
-    let allowed = "1 to 3600000 (milliseconds)";
-    let by_variable = reader.number(INTERVAL, allowed, |ms| {
-        (1..=3_600_000)
-            .contains(&ms)
-            .then(|| Duration::from_millis(ms))
-    });
+    let by_variable = reader.millis(INTERVAL);
     let in_file = reader.in_file("metric_export_interval");
     by_variable.or_else(|| units::duration(&in_file?.0))
 }
 
-/// Below a second it is a second, since reading costs something.
+/// Warns where the file wants to know more often what the process uses than metrics are sent: for these it is read with all
+/// others, which have one point each time. `in_code`: how often they are sent, if the code says so.
 #[cfg(feature = "profiling")]
-fn process_interval(reader: &mut Reader<'_>) -> Option<Duration> {
-    let (seconds, origin) = reader.in_file("system_metrics_interval_secs")?;
-    let seconds: u64 = seconds.parse().ok()?;
-    if seconds == 0 {
-        reader.say(format!(
-            "{origin} is `0`, which is taken for 1, the least there is"
-        ));
+pub(super) fn warn_of_intervals(
+    reader: &mut Reader<'_>,
+    config: &MetricsConfig,
+    in_code: Option<Duration>,
+    routes: Option<&Routes>,
+) {
+    if routes.is_none_or(|to| to.metrics.is_none()) {
+        return;
     }
-    Some(Duration::from_secs(seconds.max(1)))
-}
-
-/// Warns where the file wants to know more often what the process uses than metrics are sent: it is read with all others,
-/// which have one point each time. `in_code`: how often they are sent, the code says.
-#[cfg(feature = "profiling")]
-pub(super) fn warn_of_intervals(reader: &mut Reader<'_>, config: &MetricsConfig, in_code: bool) {
     let interval = config.interval;
     // Prometheus has it read as often as it asks.
     #[cfg(feature = "prometheus")]
@@ -189,31 +179,23 @@ pub(super) fn warn_of_intervals(reader: &mut Reader<'_>, config: &MetricsConfig,
         return;
     }
     let Some((seconds, origin)) = reader
-        .in_file("system_metrics_interval_secs")
+        .in_file(process::KEY)
         .filter(|_| config.process_interval < interval)
     else {
         return;
     };
     let by_variable = reader.variable(INTERVAL).is_some() && !reader.ignored.contains(INTERVAL);
     let said = match reader.in_file("metric_export_interval") {
-        _ if in_code => "by `Builder::metric_export_interval`".to_owned(),
+        _ if in_code.is_some() => "by `Builder::metric_export_interval`".to_owned(),
         _ if by_variable => format!("by {}", reader.variable_origin(INTERVAL)),
         Some((_, origin)) => format!("by {origin}"),
         None => "by default".to_owned(),
     };
     let interval = units::written(interval);
     reader.say(format!(
-        "{origin} is `{seconds}`, and what the process uses is read when metrics are sent, every {interval} {said}; hint: \
+        "{origin} is `{seconds}`, and for metrics what the process uses is read when they are sent, every {interval} {said}; hint: \
          `metric_export_interval` of as many seconds sends all of them as often"
     ));
-}
-
-/// What is asked for and is not in this build.
-#[cfg(not(feature = "profiling"))]
-fn warn_of_process(reader: &mut Reader<'_>) {
-    if let Some((_, origin)) = reader.in_file("system_metrics_interval_secs") {
-        reader.say_without(&origin.to_string(), "profiling");
-    }
 }
 
 fn temporality(reader: &mut Reader<'_>) -> Option<Temporality> {

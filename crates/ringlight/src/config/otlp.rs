@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use ringlight_model::Signal;
 
-use super::environment::Reader;
+use super::Inputs;
+use super::environment::{Reader, upper};
 use super::headers::headers;
-use super::{Inputs, upper};
 use crate::InitError;
 
 /// How OTLP is spoken.
@@ -169,14 +169,18 @@ const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 /// Used when the file asks for OTLP and names no endpoint.
 const DEFAULT_GRPC_ENDPOINT: &str = "http://localhost:4317";
 
-/// Where the signals go; `None` if none goes anywhere.
+/// Where the signals go; `None` if none goes anywhere, as where telemetry `is_disabled`.
 ///
 /// # Errors
 /// The program or the file names an endpoint that cannot be used.
 pub(super) fn routes(
     reader: &mut Reader<'_>,
     inputs: &Inputs,
+    is_disabled: bool,
 ) -> Result<Option<Routes>, InitError> {
+    if is_disabled {
+        return Ok(None);
+    }
     let mut route = |signal| {
         let chosen = (!inputs.is_relay)
             .then(|| exporter(reader, signal))

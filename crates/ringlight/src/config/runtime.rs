@@ -6,8 +6,6 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use super::environment::Reader;
-#[cfg(feature = "profiling")]
-use super::units;
 #[cfg(feature = "tokio-console")]
 use crate::InitError;
 #[cfg(feature = "profiling")]
@@ -29,15 +27,10 @@ pub(crate) struct RuntimeInputs {
 
 #[cfg(feature = "profiling")]
 pub(super) fn runtime(reader: &mut Reader<'_>, inputs: &RuntimeInputs) -> RuntimeConfig {
-    const HOUR: Duration = Duration::from_secs(3_600);
     let default = RuntimeConfig::default();
     let watches_current = inputs.watches_current;
-    let blocked_after = inputs.blocked_after.or_else(|| {
-        let allowed = "a time such as `100ms`, at most `1h`, or `0ms` for never";
-        reader.choice(BLOCKED_AFTER, allowed, |text| {
-            units::duration(text).filter(|after| *after <= HOUR)
-        })
-    });
+    let blocked_after =
+        (inputs.blocked_after).or_else(|| reader.time_or_never(BLOCKED_AFTER, "100ms", "0ms"));
     RuntimeConfig {
         watches_current: watches_current
             .or_else(|| reader.said_truth(WATCH_CURRENT))
@@ -65,7 +58,7 @@ pub(crate) enum ConsoleInput {
     Impossible,
 }
 
-/// Where `tokio-console` connects to, if it is to.
+/// Where `tokio-console` connects to, if it is to, and anything is shown to anybody.
 ///
 /// # Errors
 /// The code asks for it, and it cannot be had.
@@ -73,10 +66,11 @@ pub(crate) enum ConsoleInput {
 pub(super) fn console(
     reader: &mut Reader<'_>,
     input: ConsoleInput,
+    is_disabled: bool,
 ) -> Result<Option<SocketAddr>, InitError> {
     let is_wanted = match input {
-        ConsoleInput::Unsaid => reader.truth(CONSOLE),
-        ConsoleInput::Wanted => true,
+        ConsoleInput::Unsaid => !is_disabled && reader.truth(CONSOLE),
+        ConsoleInput::Wanted => !is_disabled,
         ConsoleInput::Impossible => false,
     };
     if !is_wanted {
@@ -125,8 +119,8 @@ fn place(reader: &Reader<'_>) -> Result<SocketAddr, (String, &'static str)> {
 
 /// What is asked for and is not in this build.
 #[cfg(not(feature = "tokio-console"))]
-pub(super) fn warn_of_no_console(reader: &mut Reader<'_>, input: ConsoleInput) {
-    if input != ConsoleInput::Impossible && reader.truth(CONSOLE) {
+pub(super) fn warn_of_no_console(reader: &mut Reader<'_>, input: ConsoleInput, is_disabled: bool) {
+    if !is_disabled && input != ConsoleInput::Impossible && reader.truth(CONSOLE) {
         reader.warn_without(CONSOLE, "tokio-console");
     }
 }
@@ -180,8 +174,9 @@ mod tests {
         }
         #[cfg(not(feature = "tokio-console"))]
         {
-            warn_of_no_console(&mut reader, ConsoleInput::Impossible);
-            warn_of_no_console(&mut reader, ConsoleInput::Unsaid);
+            warn_of_no_console(&mut reader, ConsoleInput::Impossible, false);
+            warn_of_no_console(&mut reader, ConsoleInput::Unsaid, true);
+            warn_of_no_console(&mut reader, ConsoleInput::Unsaid, false);
             expected.push((CONSOLE, "tokio-console"));
         }
         let expected = expected.into_iter().map(|(name, feature)| {

@@ -16,9 +16,39 @@ const AGE_IDENTITIES: &str = "RINGLIGHT_OTLP_HEADERS_AGE_IDENTITY_FILE";
 const VAULT: &str = "RINGLIGHT_OTLP_HEADERS_VAULT";
 const OPTIONAL: &str = "RINGLIGHT_OTLP_HEADERS_OPTIONAL";
 
+/// The headers that the code has, or else variables or the file name, and the routes with what they are not for. Of a look,
+/// no source is opened.
+///
+/// # Errors
+/// A source is not named as it has to be, or this build does not have it.
+pub(super) fn secret_headers(
+    reader: &mut Reader<'_>,
+    routes: Option<Routes>,
+    in_code: Option<SecretHeadersBuilder>,
+    is_relay: bool,
+    is_look: bool,
+) -> Result<(Option<Routes>, Option<SecretHeadersBuilder>), InitError> {
+    let Some(mut routes) = routes else {
+        return Ok((None, None));
+    };
+    let headers = if in_code.is_some() {
+        give_to_all(&mut routes);
+        in_code
+    } else {
+        withhold_from_others(reader, &mut routes);
+        if is_look {
+            look(reader)?;
+            None
+        } else {
+            headers(reader, is_relay)?
+        }
+    };
+    Ok((Some(routes), headers))
+}
+
 /// Settles which endpoints a secret is not for that variables name: those that stand in for the one the variables were set
 /// beside. Where that is all of them, it is as though the variables were not set.
-pub(super) fn withhold_from_others(reader: &mut Reader<'_>, routes: &mut Routes) {
+fn withhold_from_others(reader: &mut Reader<'_>, routes: &mut Routes) {
     let mut set = vec![FILE, AGE_FILE, VAULT];
     set.retain(|name| reader.variable(name).is_some());
     for route in routes.all_mut() {
@@ -38,7 +68,7 @@ pub(super) fn withhold_from_others(reader: &mut Reader<'_>, routes: &mut Routes)
 }
 
 /// A secret that no variable names is for every endpoint.
-pub(super) fn give_to_all(routes: &mut Routes) {
+fn give_to_all(routes: &mut Routes) {
     routes
         .all_mut()
         .for_each(|route| route.stands_in_for = None);
@@ -46,7 +76,7 @@ pub(super) fn give_to_all(routes: &mut Routes) {
 
 /// The headers that variables name a source of. Of a relay, which may wait long for something to send, a file that is not
 /// there is said at once.
-pub(super) fn headers(
+fn headers(
     reader: &mut Reader<'_>,
     is_relay: bool,
 ) -> Result<Option<SecretHeadersBuilder>, InitError> {
@@ -71,7 +101,7 @@ pub(super) fn headers(
 }
 
 /// What is wrong with how a source is named, whether or not it can be used here.
-pub(super) fn look(reader: &Reader<'_>) -> Result<(), InitError> {
+fn look(reader: &Reader<'_>) -> Result<(), InitError> {
     only_one(reader, &[FILE, AGE_FILE, VAULT]).map(|_| ())
 }
 

@@ -1,20 +1,21 @@
 //! Where batches are kept that cannot be sent, by variables.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ringlight_collector::{SpoolConfig, SpoolMode};
 
 use super::environment::Reader;
+use super::limits::{SPOOL_AGE_LEAST, SPOOL_AGE_MOST, SPOOL_BYTES_LEAST};
 use super::otlp::Origin;
 use super::units;
 
-pub(super) const DIR: &str = "RINGLIGHT_SPOOL_DIR";
+const DIR: &str = "RINGLIGHT_SPOOL_DIR";
 const MODE: &str = "RINGLIGHT_SPOOL_MODE";
 const SIZE_LIMIT: &str = "RINGLIGHT_SPOOL_SIZE_LIMIT";
 const MAX_AGE: &str = "RINGLIGHT_SPOOL_MAX_AGE";
 
-/// The spool that variables ask for. A directory that cannot be used is warned about, and what cannot be sent is
-/// kept in memory.
+/// The spool that variables ask for.
 pub(super) fn spool(reader: &mut Reader<'_>) -> Option<SpoolConfig> {
     let mut spool = SpoolConfig::new(reader.text(DIR)?);
     let mode = reader.choice(MODE, "`overflow` or `always`", |text| match text {
@@ -23,20 +24,51 @@ pub(super) fn spool(reader: &mut Reader<'_>) -> Option<SpoolConfig> {
         _ => None,
     });
     spool.mode = mode.unwrap_or_default();
-    const SIZES: &str =
-        "a size from `1MiB` in `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB` or `GB`, such as `500MiB`";
-    if let Some(bytes) = reader.choice(SIZE_LIMIT, SIZES, size) {
+    if let Some(bytes) = reader.size(SIZE_LIMIT, SPOOL_BYTES_LEAST, "500MiB") {
         spool.bytes_max = bytes;
     }
-    const AGES: &str = "a time from `1m` to `365d` in `s`, `m`, `h` or `d`, such as `12h`";
-    if let Some(age) = reader.choice(MAX_AGE, AGES, age) {
+    if let Some(age) = age(reader) {
         spool.age_max = age;
     }
     Some(spool)
 }
 
+fn age(reader: &mut Reader<'_>) -> Option<Duration> {
+    let ages = SPOOL_AGE_LEAST..=SPOOL_AGE_MOST;
+    let allowed = format!(
+        "a time from `{}` to `{}` in `s`, `m`, `h` or `d`, such as `12h`",
+        units::written(*ages.start()),
+        units::written(*ages.end())
+    );
+    reader.choice(MAX_AGE, &allowed, |text| {
+        units::duration(text).filter(|age| ages.contains(age))
+    })
+}
+
+/// What is left of a spool once the code has had its say. A directory that variables name, which is `by_variable`, and that
+/// cannot be used is warned about, and what cannot be sent is kept in memory. One of the code is an error when the pipeline
+/// starts.
+pub(super) fn usable(
+    reader: &mut Reader<'_>,
+    spool: Option<SpoolConfig>,
+    by_variable: Option<PathBuf>,
+    is_look: bool,
+) -> Option<SpoolConfig> {
+    let Some(spool) = spool else {
+        warn_of_what_needs_a_directory(reader);
+        return None;
+    };
+    if by_variable.as_ref() == Some(&spool.dir)
+        && let Some(warning) = unusable(&spool, is_look, &reader.origin(DIR))
+    {
+        reader.say(warning);
+        return None;
+    }
+    Some(spool)
+}
+
 /// Where there is no directory, neither by a variable nor in code.
-pub(super) fn warn_of_what_needs_a_directory(reader: &mut Reader<'_>) {
+fn warn_of_what_needs_a_directory(reader: &mut Reader<'_>) {
     for name in [MODE, SIZE_LIMIT, MAX_AGE] {
         if reader.text(name).is_some() {
             let origin = reader.origin(name);
@@ -49,7 +81,7 @@ pub(super) fn warn_of_what_needs_a_directory(reader: &mut Reader<'_>) {
 
 /// A warning if the directory cannot be used. It is made, and looked through, unless this is only to tell what holds: the
 /// service, which may be another user, or running, has it to itself.
-pub(super) fn unusable(spool: &SpoolConfig, is_look: bool, origin: &Origin) -> Option<String> {
+fn unusable(spool: &SpoolConfig, is_look: bool, origin: &Origin) -> Option<String> {
     let reason = match is_look {
         true if spool.dir.exists() && !spool.dir.is_dir() => {
             format!("{} is no directory", spool.dir.display())
@@ -60,15 +92,6 @@ pub(super) fn unusable(spool: &SpoolConfig, is_look: bool, origin: &Origin) -> O
     Some(format!(
         "{origin} is ignored, what cannot be sent is kept in memory as far as there is room: {reason}"
     ))
-}
-
-fn size(text: &str) -> Option<u64> {
-    units::size(text).filter(|bytes| *bytes >= 1 << 20)
-}
-
-fn age(text: &str) -> Option<Duration> {
-    let allowed = Duration::from_secs(60)..=Duration::from_secs(365 * 86_400);
-    units::duration(text).filter(|age| allowed.contains(age))
 }
 
 #[cfg(test)]

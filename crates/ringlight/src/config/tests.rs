@@ -2,8 +2,15 @@
 mod endpoints;
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use ringlight_collector::CollectorConfig;
 
 use super::*;
+use crate::budget::OverheadBudget;
+use crate::filter::Output;
+use crate::propagation::Format;
+use crate::sampling::Sampler;
 
 fn settings(variables: &[(&str, &str)], change: impl FnOnce(&mut Inputs)) -> Settings {
     let variables = variables

@@ -9,9 +9,11 @@ use std::path::PathBuf;
 use ringlight_tracefile::TraceFileConfig;
 
 use super::environment::Reader;
+#[cfg(feature = "profiling")]
+use super::limits::TRACE_BYTES_LEAST;
 use super::otlp::Origin;
 #[cfg(feature = "profiling")]
-use super::units;
+use super::process;
 
 const DIR: &str = "RINGLIGHT_TRACE_DIR";
 const BUSY_TIMES: &str = "RINGLIGHT_BUSY_TIMES";
@@ -20,9 +22,6 @@ const FILE_SIZE: &str = "RINGLIGHT_TRACE_FILE_SIZE";
 const DIR_SIZE_LIMIT: &str = "RINGLIGHT_TRACE_DIR_SIZE_LIMIT";
 #[cfg(feature = "profiling")]
 const INCLUDE_ARGS: &str = "RINGLIGHT_INCLUDE_ARGS";
-/// The least that either size may be.
-#[cfg(feature = "profiling")]
-const FILE_BYTES_LEAST: u64 = 64 << 10;
 /// Where files are with `backend = "local"` alone.
 #[cfg(feature = "profiling")]
 const DEFAULT_DIR: &str = ".local/traces";
@@ -101,14 +100,14 @@ fn file_in(reader: &mut Reader<'_>, directory: PathBuf) -> TraceFileConfig {
     if let Some(format) = reader.choice(FORMAT, "`json` or `perfetto`", |text| text.parse().ok()) {
         file.format = format;
     }
-    const SIZES: &str =
-        "a size from `64KiB` in `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB` or `GB`, such as `64MiB`";
-    let size = |text: &str| units::size(text).filter(|bytes| *bytes >= FILE_BYTES_LEAST);
-    if let Some(bytes) = reader.choice(FILE_SIZE, SIZES, size) {
+    if let Some(bytes) = reader.size(FILE_SIZE, TRACE_BYTES_LEAST, "64MiB") {
         file.file_bytes_max = bytes;
     }
-    if let Some(bytes) = reader.choice(DIR_SIZE_LIMIT, SIZES, size) {
+    if let Some(bytes) = reader.size(DIR_SIZE_LIMIT, TRACE_BYTES_LEAST, "64MiB") {
         file.directory_bytes_max = bytes;
+    }
+    if let Some(interval) = process::interval(reader) {
+        file.counter_interval = interval;
     }
     file
 }

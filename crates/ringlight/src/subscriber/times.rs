@@ -108,12 +108,14 @@ impl RinglightSubscriber {
         if timing.slices {
             let context = slot.context();
             let start_unix_nano = slot.time_of(clock, since);
+            let opener = slot.take_opener();
             let slice = Slice {
                 callsite: CallsiteId::new(slot.callsite()),
                 trace_id: context.trace_id(),
                 span_id: context.span_id(),
                 thread: 0,
-                opened_by: slot.take_opener(),
+                is_first: opener.is_some(),
+                opened_by: opener.unwrap_or(0),
                 start_unix_nano,
                 end_unix_nano: start_unix_nano.saturating_add(nanos),
             };

@@ -8,7 +8,7 @@ pub(crate) enum Value<'a> {
 }
 
 /// A message: its fields by number.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Message<'a>(Vec<(u64, Value<'a>)>);
 
 /// The packets of a file, up to the first that is not whole.

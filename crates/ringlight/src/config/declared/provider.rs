@@ -2,12 +2,7 @@
 
 use super::schema::{At, Reader, one_of};
 use super::yaml::Kind;
-
-/// The longest time that variables may name.
-const HOUR_MS: u64 = 3_600_000;
-
-/// The most records that variables may name for a batch.
-const RECORDS_MAX: u64 = 1_000_000;
+use crate::config::limits::{BATCH_RECORDS_MOST, WAIT_MS_MOST};
 
 /// What variables about a signal have in their names.
 #[derive(Debug, Clone, Copy)]
@@ -129,7 +124,7 @@ impl Reader {
             }
             // As soon as may be.
             let interval = self.integer(&at, 0).map(|ms| ms.max(1));
-            self.at_most("OTEL_METRIC_EXPORT_INTERVAL", interval, HOUR_MS, &at);
+            self.at_most("OTEL_METRIC_EXPORT_INTERVAL", interval, WAIT_MS_MOST, &at);
         }
     }
 
@@ -202,7 +197,7 @@ impl Reader {
                 "schedule_delay" => {
                     // As soon as may be.
                     let delay = self.integer(&at, 0).map(|ms| ms.max(1));
-                    self.at_most(&format!("{batch}_SCHEDULE_DELAY"), delay, HOUR_MS, &at);
+                    self.at_most(&format!("{batch}_SCHEDULE_DELAY"), delay, WAIT_MS_MOST, &at);
                 }
                 "export_timeout" => {
                     let timeout = self.integer(&at, 0);
@@ -211,7 +206,7 @@ impl Reader {
                 _ => {
                     let records = self.integer(&at, 1);
                     let variable = format!("{batch}_MAX_EXPORT_BATCH_SIZE");
-                    self.at_most(&variable, records, RECORDS_MAX, &at);
+                    self.at_most(&variable, records, BATCH_RECORDS_MOST, &at);
                 }
             }
         }
@@ -220,7 +215,7 @@ impl Reader {
     /// A time of which 0 is without end.
     fn time_limit(&mut self, variable: &str, ms: Option<u64>, at: &At<'_>) {
         let ms = ms.map(|ms| if ms == 0 { u64::MAX } else { ms });
-        self.at_most(variable, ms, HOUR_MS, at);
+        self.at_most(variable, ms, WAIT_MS_MOST, at);
     }
 
     fn at_most(&mut self, variable: &str, number: Option<u64>, most: u64, at: &At<'_>) {

@@ -353,7 +353,7 @@ fn who_wants_to_know_of_the_process_more_often_than_metrics_are_sent_is_told() {
                     start.and_then(|rest| rest.split_once("; hint: `metric_export_interval`"));
                 let (said, _) = start.unwrap_or_else(|| panic!("{told}"));
                 let (seconds, by) = expected.split_once(' ').unwrap();
-                let what = "what the process uses is read when metrics are sent, every";
+                let what = "for metrics what the process uses is read when they are sent, every";
                 assert_eq!(said, format!("{seconds}`, and {what} {by}"));
             }
             _ => panic!("{file}: {told:?}"),

@@ -18,7 +18,9 @@ use ringlight_collector::Redaction;
 
 use super::environment::{Environment, Reader};
 use super::file::{ConfigError, ConfigFile};
-use super::{Inputs, filters, redaction, sampler};
+use super::filters::filters;
+use super::sampler::sampler;
+use super::{Inputs, redaction};
 use crate::InitError;
 use crate::controls;
 use crate::filter::{Filters, Output};
@@ -30,11 +32,11 @@ pub(crate) use watch::Watch;
 /// What the code says of settings that can be changed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OfCode {
-    environment: Environment,
-    default_directives: Option<String>,
-    output_directives: Vec<(Output, String)>,
+    pub(super) environment: Environment,
+    pub(super) default_directives: Option<String>,
+    pub(super) output_directives: Vec<(Output, String)>,
     sampler: Option<Sampler>,
-    audit_target: Option<String>,
+    pub(super) audit_target: Option<String>,
 }
 
 impl OfCode {
@@ -60,16 +62,9 @@ pub(crate) struct Changeable {
 impl Changeable {
     fn of(code: &OfCode, file: &ConfigFile) -> Result<Self, InitError> {
         let mut reader = Reader::with_file(&code.environment, Some(file));
-        let default = code.default_directives.as_deref();
-        let from_environment = sampler(&mut reader);
         Ok(Self {
-            filters: filters(
-                &mut reader,
-                default,
-                &code.output_directives,
-                code.audit_target.as_deref(),
-            )?,
-            sampler: code.sampler.or(from_environment).unwrap_or_default(),
+            filters: filters(&mut reader, code)?,
+            sampler: sampler(&mut reader, code.sampler),
             redaction: redaction::Said::of(&mut reader),
         })
     }

@@ -26,12 +26,19 @@ pub(crate) struct ResourceInputs {
     pub(crate) detectors: Option<Vec<ResourceDetector>>,
 }
 
+/// Completes what the code has put into the pipeline, which comes behind what the inputs have.
+pub(super) fn complete(
+    reader: &mut Reader<'_>,
+    mut inputs: ResourceInputs,
+    in_pipeline: &mut Vec<KeyValue<'static>>,
+) {
+    inputs.attributes.append(in_pipeline);
+    *in_pipeline = attributes(reader, inputs);
+}
+
 /// The attributes of the resource. Of several values for a key the first source wins: code,
 /// `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, the file, what is found out here.
-pub(super) fn attributes(
-    reader: &mut Reader<'_>,
-    inputs: ResourceInputs,
-) -> Vec<KeyValue<'static>> {
+fn attributes(reader: &mut Reader<'_>, inputs: ResourceInputs) -> Vec<KeyValue<'static>> {
     attributes_below(Path::new("/"), reader, inputs)
 }
 

@@ -8,7 +8,8 @@
 
 use ringlight_context::Counts;
 
-use super::{GENERATION_MASK, Slot, SlotId};
+use super::id::GENERATION_MASK;
+use super::{Slot, SlotId};
 use crate::sync::{AtomicU64, Mutex, Ordering, unpoisoned};
 
 /// The sums of one slot.

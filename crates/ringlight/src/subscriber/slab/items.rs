@@ -5,7 +5,8 @@ use ringlight_collector::record::{
 };
 
 use super::super::annotate::OpenItems;
-use super::{EDITS_SHIFT, INLINE_WORDS, ITEM_WORDS_MAX, Slot};
+use super::slot::EDITS_SHIFT;
+use super::{INLINE_WORDS, ITEM_WORDS_MAX, Slot};
 use crate::sync::{MutexGuard, Ordering};
 
 /// The items of a slot as growing words.

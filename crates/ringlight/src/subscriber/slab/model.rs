@@ -14,10 +14,9 @@ use ringlight_collector::record::{Head, ItemWriter, Key, SPAN_HEADER_WORDS, item
 use ringlight_model::{SpanKind, StatusCode};
 
 use super::super::annotate::OpenItems as _;
+use super::slot::{CALLSITE, PARENT, SPAN, START, TRACE_HIGH, TRACE_LOW};
 use super::snapshot::Seen;
-use super::{
-    CALLSITE, PARENT, SPAN, START, Slab, Slot, SlotId, SpanContext, TRACE_HIGH, TRACE_LOW,
-};
+use super::{Slab, Slot, SlotId, SpanContext};
 use crate::sync::{AtomicU64, Ordering, model};
 
 /// The slot of the models.

@@ -18,11 +18,10 @@
 use ringlight_clock::Reading;
 use ringlight_collector::record::{Head, SPAN_HEADER_WORDS, trim_items};
 
-use super::{
-    CALLSITE, EDITS_SHIFT, END, HEAD, INLINE_WORDS, IS_MODEL, LOW_MASK, SPAN, START, Slot, SlotId,
-    SpanContext, TRACE_HIGH, TRACE_LOW, UNSAMPLED,
-};
-use crate::sync::Ordering;
+use super::id::{LOW_MASK, UNSAMPLED};
+use super::slot::{CALLSITE, EDITS_SHIFT, END, HEAD, SPAN, START, TRACE_HIGH, TRACE_LOW};
+use super::{INLINE_WORDS, Slot, SlotId, SpanContext};
+use crate::sync::{IS_MODEL, Ordering};
 
 /// How often a snapshot of a span that is being changed is tried.
 const ATTEMPTS: usize = if IS_MODEL { 1 } else { 3 };

@@ -37,6 +37,28 @@ fn what_is_local_is_written_and_not_sent() {
     assert!(off.traces.file.is_none());
 }
 
+/// Also where nothing is sent; and the code has its own.
+#[cfg(feature = "profiling")]
+#[test]
+fn counters_are_read_as_often_as_the_file_says() {
+    let every = |settings: Settings| {
+        let (file, _) = settings.traces.file.unwrap();
+        (file.counter_interval.as_secs(), settings.warnings.len())
+    };
+    let local = "[telemetry]\nbackend = \"local\"\n";
+    let said = |seconds: u64| format!("{local}system_metrics_interval_secs = {seconds}");
+    assert_eq!(every(settings(local, &[])), (1, 0));
+    assert_eq!(every(settings(&said(7), &[])), (7, 0));
+    assert_eq!(every(settings(&said(0), &[])), (1, 1));
+    let (_dir, path) = written("ringlight.toml", &said(7));
+    let mut by_argument = inputs(&path, &[]);
+    by_argument.traces.argument_dir = Some(PathBuf::from("here"));
+    assert_eq!(every(Settings::resolve(by_argument).unwrap()), (7, 0));
+    let mut by_code = inputs(&path, &[]);
+    by_code.traces.file = Some(TraceFileConfig::new("code"));
+    assert_eq!(every(Settings::resolve(by_code).unwrap()), (1, 0));
+}
+
 /// The command line says where; how files are written, whoever says so.
 #[cfg(feature = "profiling")]
 #[test]

@@ -1,212 +1,12 @@
-//! Every setting a file may have: its key, the variable that says the same, what it may be, and what it is without.
-//!
-//! The one list of them: files are checked by it, and the reference, the JSON Schema and `ringlight config show` are
-//! made from it.
+//! The list of all settings.
 
-use std::fmt;
 use std::time::Duration;
 
-use super::lines::{FILE_BYTES_LEAST, FILES_KEPT_MOST};
-use super::units::{self, DURATIONS, SIZES};
-use crate::budget::OverheadBudget;
-use crate::filter::Filter;
-
-/// One setting below `[telemetry]`.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Setting {
-    /// Its key.
-    pub key: &'static str,
-    /// The variable about the same thing, for all signals, which holds over the file.
-    pub variable: Option<&'static str>,
-    /// Whether the variable has the same values, so that the file's is read in its place.
-    pub(super) is_same: bool,
-    /// What it may be.
-    pub shape: Shape,
-    /// What it is where nothing says otherwise, for a person to read.
-    pub default: &'static str,
-    /// What it does, in a sentence.
-    pub about: &'static str,
-}
-
-/// What a setting may be in a file.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub enum Shape {
-    /// `true` or `false`.
-    Truth,
-    /// Any text that is not empty.
-    Text,
-    /// A path, below the directory the process runs in unless it is absolute.
-    Path,
-    /// `http://host:port` or `https://host:port`, without credentials.
-    Url,
-    /// `host:port`, the host a name or an address.
-    HostPort,
-    /// One of these words.
-    Word(&'static [&'static str]),
-    /// An array of these words, or of any texts if there are none here.
-    Words(&'static [&'static str]),
-    /// A whole number from the first to the second.
-    Whole(u64, u64),
-    /// A number from 0 to 1.
-    Ratio,
-    /// A time such as `"200ms"` or `"12h"`, from the first to the second.
-    Time(Duration, Duration),
-    /// A size such as `"500MiB"`, of so many bytes at least.
-    Size(u64),
-    /// Something such as `"2%"`.
-    Percentage,
-    /// Directives such as `"info,my_crate=debug"`.
-    Directives,
-    /// A table of texts, numbers and truths.
-    Table,
-}
-
-impl Shape {
-    /// Whether a text, as a variable or a string of the file has it, is of this shape.
-    pub(super) fn takes(self, text: &str) -> bool {
-        match self {
-            Self::Truth => matches!(text, "true" | "false"),
-            Self::Text | Self::Path => !text.trim().is_empty(),
-            Self::Url => is_address(text),
-            Self::HostPort => is_host_and_port(text),
-            Self::Word(words) => words.contains(&text),
-            Self::Words(words) => {
-                words.is_empty() && !text.trim().is_empty() || words.contains(&text)
-            }
-            Self::Whole(least, most) => {
-                (text.parse()).is_ok_and(|number: u64| (least..=most).contains(&number))
-            }
-            Self::Ratio => (text.parse()).is_ok_and(|number: f64| (0.0..=1.0).contains(&number)),
-            Self::Time(least, most) => {
-                units::duration(text).is_some_and(|time| (least..=most).contains(&time))
-            }
-            Self::Size(least) => units::size(text).is_some_and(|bytes| bytes >= least),
-            Self::Percentage => text.parse::<OverheadBudget>().is_ok(),
-            Self::Directives => Filter::parse_strictly(text).is_ok_and(|filter| filter.is_some()),
-            Self::Table => false,
-        }
-    }
-}
-
-/// An address that names no secret: what stands before an `@` would be a user's name and password.
-fn is_address(text: &str) -> bool {
-    let rest = (text.strip_prefix("http://")).or_else(|| text.strip_prefix("https://"));
-    rest.is_some_and(|rest| {
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        !authority.is_empty() && !authority.contains('@')
-    })
-}
-
-/// A name or an address, one of version 6 in brackets, and a port.
-pub(super) fn is_host_and_port(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else {
-        return false;
-    };
-    let in_brackets = (host.strip_prefix('[')).and_then(|host| host.strip_suffix(']'));
-    let is_host = match in_brackets {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            let is_wrong = |c: char| c.is_whitespace() || "/:[]@?#".contains(c);
-            !host.is_empty() && !host.contains(is_wrong)
-        }
-    };
-    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
-    is_host && is_number && port.parse::<u16>().is_ok()
-}
-
-/// What is allowed, as errors and the reference say it.
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Truth => f.write_str("`true` or `false`"),
-            Self::Text => f.write_str("a text"),
-            Self::Path => f.write_str("a path"),
-            Self::Url => f.write_str(
-                "an address such as `\"http://localhost:4317\"`, without credentials",
-            ),
-            Self::HostPort => f.write_str("`host:port`, such as `\"localhost:9464\"` or `\"0.0.0.0:9464\"`"),
-            Self::Word(words) => quoted(words, " or ", f),
-            Self::Words([]) => f.write_str("an array of texts"),
-            Self::Words(words) => {
-                f.write_str("an array of ")?;
-                quoted(words, " and ", f)
-            }
-            Self::Whole(least, most) => write!(f, "a whole number from {least} to {most}"),
-            Self::Ratio => f.write_str("a number from 0 to 1"),
-            Self::Time(least, most) => write!(
-                f,
-                "{DURATIONS}, from `\"{}\"` to `\"{}\"`",
-                units::written(*least),
-                units::written(*most)
-            ),
-            Self::Size(least) => {
-                write!(f, "{SIZES}, at least `\"{}\"`", units::written_size(*least))
-            }
-            Self::Percentage => f.write_str("a percentage from `\"0.01%\"` to `\"100%\"`"),
-            Self::Directives => f.write_str(
-                "directives such as `\"info,my_crate=debug\"`, with the levels `off`, `error`, `warn`, `info`, \
-                 `debug` and `trace`",
-            ),
-            Self::Table => f.write_str("a table of texts, numbers, `true` and `false`"),
-        }
-    }
-}
-
-fn quoted(words: &[&str], last: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for (index, word) in words.iter().enumerate() {
-        let before = match index {
-            0 => "",
-            _ if index + 1 == words.len() => last,
-            _ => ", ",
-        };
-        write!(f, "{before}`\"{word}\"`")?;
-    }
-    Ok(())
-}
-
-/// The setting of a key.
-pub(super) fn of_key(key: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.key == key)
-}
-
-const MS: Duration = Duration::from_millis(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3_600);
-const YEAR: Duration = Duration::from_secs(365 * 86_400);
-
-const fn setting(
-    key: &'static str,
-    variable: &'static str,
-    shape: Shape,
-    default: &'static str,
-    about: &'static str,
-) -> Setting {
-    let variable = if variable.is_empty() {
-        None
-    } else {
-        Some(variable)
-    };
-    Setting {
-        key,
-        variable,
-        is_same: true,
-        shape,
-        default,
-        about,
-    }
-}
-
-impl Setting {
-    /// The variable is about the same thing, but says it otherwise.
-    const fn kin(self) -> Self {
-        Self {
-            is_same: false,
-            ..self
-        }
-    }
-}
+use super::{Setting, Shape, setting};
+use crate::config::limits::{
+    BATCH_RECORDS_LEAST, BATCH_RECORDS_MOST, LOG_FILE_BYTES_LEAST, LOG_FILES_KEPT_MOST,
+    SPOOL_AGE_LEAST, SPOOL_AGE_MOST, SPOOL_BYTES_LEAST, TRACE_BYTES_LEAST, WAIT_LEAST, WAIT_MOST,
+};
 
 /// All of them, in the order of the reference.
 pub const SETTINGS: &[Setting] = &[
@@ -330,14 +130,14 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "log_file_size_limit",
         "RINGLIGHT_LOG_FILE_SIZE_LIMIT",
-        Shape::Size(FILE_BYTES_LEAST),
+        Shape::Size(LOG_FILE_BYTES_LEAST),
         "`100MiB`",
         "How large the file becomes before it gives way to a new one",
     ),
     setting(
         "log_files_kept",
         "RINGLIGHT_LOG_FILES_KEPT",
-        Shape::Whole(0, FILES_KEPT_MOST),
+        Shape::Whole(0, LOG_FILES_KEPT_MOST),
         "10",
         "How many files are kept besides the one that is written to",
     ),
@@ -424,14 +224,14 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "trace_file_size",
         "RINGLIGHT_TRACE_FILE_SIZE",
-        Shape::Size(64 << 10),
+        Shape::Size(TRACE_BYTES_LEAST),
         "`64MiB`",
         "How large a trace file becomes before another one is begun, which is also done every hour",
     ),
     setting(
         "trace_dir_size_limit",
         "RINGLIGHT_TRACE_DIR_SIZE_LIMIT",
-        Shape::Size(64 << 10),
+        Shape::Size(TRACE_BYTES_LEAST),
         "`1GiB`",
         "How large all trace files in the directory may be together before the oldest are deleted",
     ),
@@ -460,7 +260,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "blocked_worker_after",
         "RINGLIGHT_BLOCKED_WORKER_AFTER",
-        Shape::Time(Duration::ZERO, HOUR),
+        Shape::Time(Duration::ZERO, WAIT_MOST),
         "`100ms`",
         "After how long in one task a worker of a runtime that is watched counts as blocked; `0ms` for never (feature \
          `profiling`)",
@@ -505,7 +305,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "otlp_timeout",
         "OTEL_EXPORTER_OTLP_TIMEOUT",
-        Shape::Time(MS, HOUR),
+        Shape::Time(WAIT_LEAST, WAIT_MOST),
         "`10s`",
         "How long one attempt may take. The variable has milliseconds",
     )
@@ -569,7 +369,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "metric_export_interval",
         "OTEL_METRIC_EXPORT_INTERVAL",
-        Shape::Time(MS, HOUR),
+        Shape::Time(WAIT_LEAST, WAIT_MOST),
         "`5s`",
         "How often metrics are read and sent. The variable has milliseconds",
     )
@@ -578,8 +378,8 @@ pub const SETTINGS: &[Setting] = &[
         "system_metrics_interval_secs",
         "",
         Shape::Whole(0, 3_600),
-        "5",
-        "Seconds that a reading of what the process uses may be old, 1 at least; it is read no more often than metrics are sent or scraped (feature `profiling`)",
+        "5; in trace files 1",
+        "Seconds that a reading of what the process uses may be old, 1 at least. Metrics have it no more often than they are sent or scraped, the counters of trace files that the code does not open as often as this says (feature `profiling`)",
     ),
     setting(
         "metric_temporality",
@@ -620,7 +420,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "batch_delay",
         "OTEL_BSP_SCHEDULE_DELAY",
-        Shape::Time(MS, HOUR),
+        Shape::Time(WAIT_LEAST, WAIT_MOST),
         "`200ms`",
         "How long a record waits for others. The variable has milliseconds",
     )
@@ -628,14 +428,14 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "report_interval",
         "RINGLIGHT_REPORT_INTERVAL",
-        Shape::Time(Duration::ZERO, HOUR),
+        Shape::Time(Duration::ZERO, WAIT_MOST),
         "`2s`",
         "How often the backend is told of the ledger and of spans that are open, where there is something new; `0s` for never",
     ),
     setting(
         "batch_records_max",
         "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-        Shape::Whole(1, 1_000_000),
+        Shape::Whole(BATCH_RECORDS_LEAST, BATCH_RECORDS_MOST),
         "10000",
         "Records in a batch at most",
     ),
@@ -656,14 +456,14 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "spool_size_limit",
         "RINGLIGHT_SPOOL_SIZE_LIMIT",
-        Shape::Size(1 << 20),
+        Shape::Size(SPOOL_BYTES_LEAST),
         "`1GiB`",
         "How much is kept for a destination",
     ),
     setting(
         "spool_max_age",
         "RINGLIGHT_SPOOL_MAX_AGE",
-        Shape::Time(MINUTE, YEAR),
+        Shape::Time(SPOOL_AGE_LEAST, SPOOL_AGE_MOST),
         "`3d`",
         "For how long it is kept",
     ),

@@ -133,10 +133,10 @@ test('charts of the runtime show the time that the pointer is at in one of them'
   request,
 }) => {
   const service = `worker-${hex(4)}`;
-  await sendMetric(request, service, level('process.thread.count', 9));
-  await sendMetric(request, service, level('process.memory.usage', 4096));
+  await sendMetric(request, service, level('process.pages.kept', 9));
+  await sendMetric(request, service, level('process.pages.lost', 4096));
   await page.goto(`/runtime?service=${service}&last=5m`);
-  const [one, other] = ['Threads', 'Memory in use'].map((name) => page.getByRole('article', { name }));
+  const [one, other] = ['Pages kept', 'Pages lost'].map((name) => page.getByRole('article', { name }));
   await expect(other!.locator('canvas')).toBeVisible();
   const plot = one!.locator('.u-over');
   const { width } = (await plot.boundingBox())!;

@@ -85,22 +85,23 @@ test('zooming by wheel, key and drag changes the part on display, and back resto
   const canvas = page.getByRole('tree').locator('canvas');
   await expect(canvas).toBeVisible();
   await page.keyboard.press('+');
-  await expect(page).toHaveURL(/zoom=\d+-\d+/);
+  await expect(page).toHaveURL(/zoom=\d/);
   await page.keyboard.press('0');
-  await expect(page).not.toHaveURL(/zoom=/);
+  // All of it is said so where spans come long after the root.
+  await expect(page).not.toHaveURL(/zoom=\d/);
   const box = (await canvas.boundingBox())!;
   await page.mouse.move(box.x + box.width * 0.6, box.y + 60);
   await page.keyboard.down('Control');
   await page.mouse.wheel(0, -400);
   await page.keyboard.up('Control');
-  await expect(page).toHaveURL(/zoom=/);
+  await expect(page).toHaveURL(/zoom=\d/);
   await page.getByRole('button', { name: 'Whole trace' }).click();
-  await expect(page).not.toHaveURL(/zoom=/);
+  await expect(page).not.toHaveURL(/zoom=\d/);
   await page.mouse.move(box.x + box.width * 0.5, box.y + 60);
   await page.mouse.down();
   await page.mouse.move(box.x + box.width * 0.7, box.y + 80, { steps: 5 });
   await page.mouse.up();
-  await expect(page).toHaveURL(/zoom=/);
+  await expect(page).toHaveURL(/zoom=\d/);
 });
 
 test('search inside the trace counts its matches and jumps to them', async ({ page, request }) => {

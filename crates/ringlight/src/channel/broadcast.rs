@@ -395,6 +395,7 @@ impl<T> fmt::Debug for Receiver<T> {
 }
 
 #[cfg(test)]
+#[cfg(not(ringlight_loom))]
 mod tests {
     use super::super::sources::Source as _;
     use super::*;

@@ -215,7 +215,8 @@ impl SpansToAll {
         self.names.received(carried, Some(queue_depth))
     }
 
-    #[cfg(all(test, not(ringlight_loom)))]
+    #[cfg(test)]
+    #[cfg(not(ringlight_loom))]
     pub(super) fn kept_count(&self) -> usize {
         unpoisoned(self.recent.lock()).carried.len()
     }

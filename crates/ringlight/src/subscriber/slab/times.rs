@@ -6,7 +6,7 @@ use super::Slot;
 use super::slot::{END, START};
 use crate::sync::Ordering;
 
-/// Who opened a span is yet to be said by its first slice.
+/// The first slice of a span is yet to say who opened it.
 #[cfg(feature = "profiling")]
 const UNSAID: u64 = 1 << 63;
 

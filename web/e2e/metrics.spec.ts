@@ -54,6 +54,37 @@ test('a line for each value of an attribute, named in the table', async ({ page,
   await expect(page.getByRole('row', { name: /service\.name = agent/ })).toHaveCount(0);
 });
 
+test('a quantile is divided by an attribute', async ({ page, request }) => {
+  const complaints = watch(page);
+  const name = `wait.${hex(4)}`;
+  /** All in one bucket, of which the quantile is 99 hundredths of the way. */
+  const point = (queue: string, bucketCounts: string[]) => ({
+    ...since,
+    timeUnixNano: millis(5000),
+    count: '600',
+    sum: 600,
+    bucketCounts,
+    explicitBounds: [0.5, 1, 2, 4],
+    attributes: [{ key: 'queue', value: { stringValue: queue } }],
+  });
+  const dataPoints = [point('jobs', ['0', '600', '0', '0', '0']), point('mail', ['0', '0', '0', '600', '0'])];
+  const histogram = { aggregationTemporality: 1, dataPoints };
+  await sendMetrics(request, 'shop', { name, unit: 's', histogram });
+  await page.goto(`/metrics?name=${name}`);
+  await page.getByRole('combobox', { name: 'Aggregation' }).selectOption('p99');
+  const all = page.getByRole('row', { name: /all series together/ });
+  await expect(all.getByRole('cell', { name: '3.96 s', exact: true }).first()).toBeVisible();
+  await page.getByRole('combobox', { name: 'A line for each' }).selectOption('by queue');
+  await expect(page).toHaveURL(/agg=p99.*by=point\.queue/);
+  await expect(page.getByRole('img', { name: new RegExp(`^${name} over time, 2 series`) })).toBeVisible();
+  const jobs = page.getByRole('row', { name: /queue = jobs/ });
+  await expect(jobs.getByRole('cell', { name: '995 ms', exact: true }).first()).toBeVisible();
+  const mail = page.getByRole('row', { name: /queue = mail/ });
+  await expect(mail.getByRole('cell', { name: '3.98 s', exact: true }).first()).toBeVisible();
+  await expect(all).toHaveCount(0);
+  expect(complaints).toEqual([]);
+});
+
 test('menus show what the address asks for, whether it is in them or not', async ({ page, request }) => {
   await sendMetrics(request, 'shop', {
     name: `menus.${hex(4)}`,

@@ -108,6 +108,35 @@ test('what there is of process, runtime, channels and allocations is drawn', asy
   expect(complaints).toEqual([]);
 });
 
+test('each worker of a service has a line, the busiest first', async ({ page, request }) => {
+  const complaints = watch(page);
+  const service = `worker-${hex(4)}`;
+  const resource = { attributes: [text('service.name', service)] };
+  const now = Date.now();
+  const worker = (index: number, seconds: number) => ({
+    startTimeUnixNano: `${now - 120_000}000000`,
+    timeUnixNano: `${now}000000`,
+    asDouble: seconds,
+    attributes: [int('tokio.worker.index', index)],
+  });
+  const name = 'tokio.worker.busy_duration';
+  const dataPoints = [worker(0, 12), worker(1, 60), worker(2, 30)];
+  const sum = { aggregationTemporality: 1, isMonotonic: true, dataPoints };
+  const scope = { name: 'ringlight.runtime' };
+  const scopeMetrics = [{ scope, metrics: [{ name, unit: 's', sum }] }];
+  await send(request, 'metrics', { resourceMetrics: [{ resource, scopeMetrics }] });
+  await page.goto(`/runtime?service=${service}`);
+  const busy = page.getByRole('article', { name: 'Workers busy, of one worker' });
+  await expect(
+    busy.getByRole('img', { name: /^tokio\.worker\.busy_duration over time, 3 series/ }),
+  ).toBeVisible();
+  await expect(busy.getByRole('listitem')).toHaveText([/1\s*[\d.]+ %$/, /2\s*[\d.]+ %$/, /0\s*[\d.]+ %$/]);
+  await busy.getByRole('link', { name }).click();
+  await expect(page).toHaveURL(/by=point\.tokio\.worker\.index/);
+  await expect(page.getByRole('row', { name: /tokio\.worker\.index = 2/ })).toBeVisible();
+  expect(complaints).toEqual([]);
+});
+
 test('the processes of the demo are there, side by side, in a narrow window, too', async ({
   page,
   request,

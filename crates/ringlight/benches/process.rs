@@ -1,7 +1,8 @@
 //! What a reading of the process costs: everything that its metrics are made of, as it is read with each export.
 //!
-//! `cargo bench -p ringlight --features profiling --bench process`. The median of many readings, one after the other and apart,
-//! with few and with many files open.
+//! `cargo bench -p ringlight --features profiling --bench process`. The CPU time of the thread that reads, with few and with
+//! many files open: one reading right after the other, and, as in a service, one after a pause, with nothing of it left in the
+//! processor's caches.
 
 #![expect(clippy::print_stdout, reason = "the figures are its output")]
 
@@ -18,39 +19,62 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::io::Result<()> {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
-    /// How many readings, and how long after the last one: one that follows another finds all it needs in the processor's
-    /// caches, and one of a service does not.
-    const PACES: [(usize, Duration); 2] =
-        [(20_000, Duration::ZERO), (40, Duration::from_millis(250))];
+    const IN_A_ROW: usize = 20_000;
+    const AFTER_A_PAUSE: usize = 200;
+    /// Long enough for the thread to be off its processor; a service reads every few seconds.
+    const PAUSE: Duration = Duration::from_millis(50);
+    /// More than caches take.
+    const OTHER_MEMORY: usize = 128 << 20;
+
     let Some(source) = process::Source::open() else {
         return Err(std::io::Error::other("there is no /proc to read"));
     };
+    let mut other = vec![0_u8; OTHER_MEMORY];
     let mut files = Vec::new();
     for open_files in [0, 900] {
         for _ in files.len()..open_files {
             files.push(std::fs::File::open("/dev/null")?);
         }
-        for (count, pause) in PACES {
-            let mut times: Vec<_> = (0..count)
-                .map(|_| {
-                    if !pause.is_zero() {
-                        std::thread::sleep(pause);
-                    }
-                    let began = Instant::now();
-                    std::hint::black_box(source.read());
-                    began.elapsed()
-                })
-                .collect();
-            times.sort_unstable();
-            let (median, late) = (times[count / 2], times[count * 95 / 100]);
-            println!(
-                "{pause:?} apart, with {open_files:3} further files: median {median:?}, 95th percentile {late:?}"
-            );
-        }
+        println!("with {open_files} further files");
+        tell(
+            "one after the other",
+            (0..IN_A_ROW).map(|_| reading(&source)),
+        );
+        let after_a_pause = (0..AFTER_A_PAUSE).map(|_| {
+            let lines = other.iter_mut().step_by(64);
+            lines.for_each(|byte| *byte = byte.wrapping_add(1));
+            std::hint::black_box(&mut other);
+            std::thread::sleep(PAUSE);
+            reading(&source)
+        });
+        tell("after a pause", after_a_pause);
     }
     Ok(())
+}
+
+/// The CPU time that a reading takes.
+#[cfg(target_os = "linux")]
+fn reading(source: &process::Source) -> i64 {
+    let began = cpu_ns();
+    std::hint::black_box(source.read());
+    cpu_ns() - began
+}
+
+#[cfg(target_os = "linux")]
+fn cpu_ns() -> i64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
+#[cfg(target_os = "linux")]
+fn tell(which: &str, times: impl Iterator<Item = i64>) {
+    let mut times: Vec<i64> = times.collect();
+    times.sort_unstable();
+    let micros = |percent: usize| times[times.len() * percent / 100] as f64 / 1e3;
+    let (median, late) = (micros(50), micros(99));
+    println!("  {which}: median {median:.1} us, 99th percentile {late:.1} us");
 }
 
 #[cfg(not(target_os = "linux"))]

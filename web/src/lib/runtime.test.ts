@@ -52,6 +52,30 @@ describe('charts of the runtime', () => {
     expect(by('channels', 'shop')).toBe('point.channel.name');
   });
 
+  it('have a line for each worker of one service, and for each span that blocked one', () => {
+    const names = [
+      'tokio.worker.blocked',
+      'tokio.runtime.lag',
+      'tokio.worker.busy_duration',
+      'tokio.alive_tasks',
+    ];
+    const all = names.map((name) => overview(name, 'ringlight.runtime'));
+    const lines = (service: string) =>
+      wantedOf(part('runtime'), all, service).map(({ title, agg, by }) => [title, agg, by]);
+    expect(lines('shop')).toEqual([
+      ['Workers busy, of one worker', '', 'point.tokio.worker.index'],
+      ['Tasks alive', '', ''],
+      ['Lag of a ready task, p99', 'p99', ''],
+      ['Workers blocked, by span', 'sum', 'point.span.name'],
+    ]);
+    expect(lines('').map(([, , by]) => by)).toEqual([
+      'resource.service.name',
+      'resource.service.name',
+      'resource.service.name',
+      'resource.service.name,point.span.name',
+    ]);
+  });
+
   it('are told apart where there are several of one name', () => {
     const lag = overview('process.lag', 'ringlight.process');
     const of = (part: Partial<Metric>) => ({ ...lag, metric: { ...lag.metric, ...part } });

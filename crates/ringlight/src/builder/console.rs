@@ -126,6 +126,7 @@ mod tests {
     }
 
     /// With what a file of settings says.
+    #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     fn with_file(settings: &str) -> (tempfile::TempDir, Builder) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ringlight.toml");

@@ -4,12 +4,20 @@ import { expect, test } from '@playwright/test';
 
 import { someTrace, traces, wholeTrace } from './support';
 
-/** Not a test: it makes the pictures that the documentation shows, from a demo that has run for a few seconds. */
+/** Not a test: it makes the pictures that the documentation shows, from a demo that has run for a few minutes. */
 const FOLDER = fileURLToPath(new URL('../../docs/images/', import.meta.url));
 
 /** Long enough to tell something, with a failure to look at. */
 const QUERY =
   '{ rootName = "agent.turn" && traceDuration > 200ms && name =~ "tool.execute|llm.chat" && status = error }';
+
+/** For charts that show something. */
+const DEMO_MILLIS = 180_000;
+
+test.beforeAll(async () => {
+  test.setTimeout(2 * DEMO_MILLIS);
+  await new Promise((resolve) => setTimeout(resolve, DEMO_MILLIS));
+});
 
 for (const colorScheme of ['dark', 'light'] as const) {
   test(`pictures in ${colorScheme}`, async ({ browser, request, baseURL }) => {
@@ -39,6 +47,7 @@ for (const colorScheme of ['dark', 'light'] as const) {
     await page.goto(`/traces/${trace.trace_id}?span=${span.span_id}`);
     await expect(page.getByRole('treeitem')).toContainText(span.name);
     await expect(page.getByRole('button', { name: /^Logs/ }).first()).toBeVisible();
+    await expect(page.getByRole('region', { name: 'Meanwhile' }).locator('.value').last()).toHaveText(/\S/);
     await picture('trace');
     await page.goto(`/logs?live=0&q=${encodeURIComponent('{ severity >= info }')}`);
     await page.locator('[data-row]').filter({ hasText: 'question answered' }).nth(1).click();

@@ -73,7 +73,7 @@ pub(crate) fn turn(turn: &TurnMetrics) {
 /// Has the board of what sessions do read with each export.
 pub(crate) fn sessions(board: watch::Receiver<Board>) {
     opentelemetry::global::meter("agent")
-        .u64_observable_gauge("agent.sessions")
+        .i64_observable_up_down_counter("agent.sessions")
         .with_description("Sessions, by what they do.")
         .with_unit("{session}")
         .with_callback(move |observer| {

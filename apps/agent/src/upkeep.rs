@@ -61,7 +61,7 @@ impl Totals {
 
 /// How many sessions do what, in the order of [`Status::ALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Board(pub(crate) [u64; Status::ALL.len()]);
+pub(crate) struct Board(pub(crate) [i64; Status::ALL.len()]);
 
 impl Board {
     fn of<'a>(sessions: impl IntoIterator<Item = &'a Status>) -> Self {
@@ -73,8 +73,8 @@ impl Board {
     }
 
     /// Sessions that somebody waits for.
-    fn busy(&self) -> u64 {
-        self.0.iter().sum::<u64>() - self.0[Status::Idle as usize]
+    fn busy(&self) -> i64 {
+        self.0.iter().sum::<i64>() - self.0[Status::Idle as usize]
     }
 }
 

@@ -24,7 +24,8 @@ use crate::LogFormat;
 /// # }
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-#[command(next_help_heading = "Telemetry")]
+// What is said of it here is not what the application is about.
+#[command(next_help_heading = "Telemetry", about = None, long_about = None)]
 pub struct TelemetryArgs {
     /// Send traces, logs and metrics to this OTLP endpoint, for instance http://localhost:4317
     ///
@@ -54,4 +55,43 @@ pub struct TelemetryArgs {
     #[cfg(feature = "prometheus")]
     #[arg(long, value_name = "HOST:PORT")]
     pub prometheus: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser};
+
+    #[derive(Parser)]
+    #[command(about = "Sells things")]
+    struct Short {
+        #[command(flatten)]
+        _telemetry: super::TelemetryArgs,
+    }
+
+    /// Sells things
+    ///
+    /// And buys them.
+    #[derive(Parser)]
+    struct Long {
+        #[command(flatten)]
+        _telemetry: super::TelemetryArgs,
+    }
+
+    #[test]
+    fn an_application_is_about_what_it_says_itself() {
+        let mut none =
+            <super::TelemetryArgs as clap::Args>::augment_args(clap::Command::new("app"));
+        let about = |command: &mut clap::Command| {
+            let help = command.render_long_help().to_string();
+            let (about, options) = help.split_once("Usage:").unwrap_or_default();
+            assert!(options.contains("Telemetry:") && options.contains("--otlp-endpoint"));
+            about.trim().to_owned()
+        };
+        assert_eq!(about(&mut none), "");
+        assert_eq!(about(&mut Short::command()), "Sells things");
+        assert_eq!(
+            about(&mut Long::command()),
+            "Sells things\n\nAnd buys them."
+        );
+    }
 }

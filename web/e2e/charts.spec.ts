@@ -2,7 +2,8 @@ import { expect, test, type APIRequestContext, type Page } from '@playwright/tes
 
 import { hex, send, watch } from './support';
 
-const now = Date.now();
+/** Whole seconds, on which steps of charts begin: what was counted just before one is in one step. */
+const now = Math.floor(Date.now() / 1000) * 1000;
 const nanos = (ago: number) => `${now - ago}000000`;
 const range = `from=${now - 900_000}&to=${now}`;
 

@@ -212,28 +212,6 @@ mod tests {
         }
     }
 
-    /// And a file asks for it where this build has one, and else is answered.
-    #[test]
-    fn a_file_says_whether_and_where() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("ringlight.toml");
-        let text = "[telemetry]\ntokio_console = true\ntokio_console_bind = \"127.0.0.1:1234\"\n";
-        std::fs::write(&path, text).unwrap();
-        let asked = || builder(&[]).config_file(&path);
-        let (_, _telemetry, console) = asked().start().unwrap();
-        let port = console.place.map(|(address, _)| address.port());
-        let told = asked().effective_settings().unwrap().build_warnings;
-        if cfg!(tokio_unstable) {
-            assert_eq!((port, told.len()), (Some(1234), 0));
-        } else {
-            assert_eq!(port, None);
-            assert!(
-                told.len() == 1 && told[0].starts_with("`tokio_console` in "),
-                "{told:?}"
-            );
-        }
-    }
-
     #[cfg(tokio_unstable)]
     #[test]
     fn an_address_must_be_one() {

@@ -79,6 +79,36 @@ test('a failed example, the order and the service are a click away', async ({ pa
   await expect(page.getByText('no money left')).toBeVisible();
 });
 
+test('what failed within requests that are well is told', async ({ page, request }) => {
+  const complaints = watch(page);
+  const service = `till-${hex(4)}`;
+  const now = BigInt(Date.now()) * 1_000_000n;
+  const [start, end] = [(now - 20_000_000n).toString(), now.toString()];
+  const trace = (name: string, inner: object) => {
+    const [traceId, spanId] = [hex(16), hex(8)];
+    const times = { traceId, startTimeUnixNano: start, endTimeUnixNano: end };
+    return [
+      { ...times, spanId, name },
+      { ...times, spanId: hex(8), parentSpanId: spanId, name: 'charge', ...inner },
+    ];
+  };
+  const failed = { status: { code: 2, message: 'declined' } };
+  const spans = [trace('pay', failed), trace('pay', {}), trace('look', {})].flat();
+  const resource = { attributes: [{ key: 'service.name', value: { stringValue: service } }] };
+  await send(request, 'traces', { resourceSpans: [{ resource, scopeSpans: [{ spans }] }] });
+  await page.goto(`/overview?service=${service}`);
+  const sum = page.getByRole('status').filter({ hasText: /spans of \d+ operations/ });
+  await expect(sum).toHaveText(/0 % failed, and 1 inner span\s*$/);
+  await page.getByRole('row', { name: /pay/ }).getByRole('link', { name: '0 %', exact: true }).click();
+  await expect(page.locator('[data-row]')).toHaveCount(1);
+  await expect(page.locator('[data-row]')).toContainText('pay');
+  await page.goBack();
+  await page.getByRole('link', { name: 'and 1 inner span' }).click();
+  await expect(page.locator('[data-row]').first()).toHaveText('charge');
+  await expect(sum).toHaveText(/\d % failed\s*$/);
+  expect(complaints).toEqual([]);
+});
+
 test('nothing in the time says what to do, and a narrow window shows cards', async ({ page }) => {
   await page.goto('/overview?service=nobody');
   await expect(page.getByRole('main')).toContainText('No span ended in this time.');

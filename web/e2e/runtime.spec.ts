@@ -36,6 +36,22 @@ async function sendRuntime(request: APIRequestContext, service: string): Promise
       ],
     },
   });
+  const channel = (name: string, type: string) => [text('channel.name', name), text('channel.type', type)];
+  const depth = (name: string, type: string, value: number) =>
+    gauge('', '', value, channel(name, type)).gauge.dataPoints;
+  const times = { startTimeUnixNano: at(90_000), timeUnixNano: at(5000) };
+  const dropped = {
+    name: 'channel.dropped',
+    unit: '{message}',
+    sum: {
+      aggregationTemporality: 2,
+      isMonotonic: true,
+      dataPoints: [
+        { ...times, asInt: '2', attributes: channel('mail', 'broadcast') },
+        { ...times, asInt: '900', attributes: channel('settings', 'watch') },
+      ],
+    },
+  };
   const scopeMetrics = [
     {
       metrics: [
@@ -51,7 +67,19 @@ async function sendRuntime(request: APIRequestContext, service: string): Promise
     },
     {
       scope: { name: 'ringlight.channel' },
-      metrics: [gauge('channel.queue_depth', '{message}', 3, [text('channel.name', 'jobs')])],
+      metrics: [
+        {
+          ...gauge('channel.queue_depth', '{message}', 0, []),
+          gauge: {
+            dataPoints: [
+              ...depth('jobs', 'mpsc', 3),
+              ...depth('idle', 'mpsc', 0),
+              ...depth('settings', 'watch', 9),
+            ],
+          },
+        },
+        dropped,
+      ],
     },
   ];
   await send(request, 'metrics', { resourceMetrics: [{ resource, scopeMetrics }] });
@@ -94,7 +122,9 @@ test('what there is of process, runtime, channels and allocations is drawn', asy
   const blocked = page.getByRole('article', { name: 'Workers blocked, by span' });
   await expect(blocked.getByRole('listitem')).toHaveText(/resize\s*1 in this time/);
   const depth = page.getByRole('article', { name: 'Messages in the channel' });
-  await expect(depth.getByRole('listitem')).toHaveText(/jobs\s*3/);
+  await expect(depth.getByRole('listitem')).toHaveText([/jobs\s*3/, /idle\s*0/]);
+  const dropped = page.getByRole('article', { name: 'Nobody received' });
+  await expect(dropped.getByRole('listitem')).toHaveText(/mail\s*2 in this time/);
   const allocations = page.getByRole('region', { name: 'Allocations by span' });
   await expect(allocations.getByRole('row', { name: /parse/ })).toContainText('4 KiB');
   await expect(allocations.getByRole('row', { name: /parse/ })).toContainText('-1 KiB');
@@ -213,8 +243,9 @@ test('a span says what was allocated in it, and a trace what its process was doi
   await expect(panel.locator('dt[title="file.name"]')).toBeVisible();
   await expect(panel.locator('dt[title*="alloc."]')).toHaveCount(0);
   const meanwhile = page.getByRole('region', { name: 'Meanwhile' });
-  await expect(meanwhile).toContainText('Messages in the channel');
-  await expect(meanwhile).toContainText('3');
+  const fullest = meanwhile.getByRole('link', { name: /jobs, fullest channel/ });
+  await expect(fullest).toContainText(/channel\s*3$/);
+  await expect(fullest).toHaveAttribute('href', /by=point\.channel\.name/);
   // What the application measures itself, too: of this process alone, here and behind the link.
   await expect(meanwhile.getByRole('link', { name: /orders\.open/ })).toContainText('41');
   // Others of its own can be chosen, and stay for other traces.

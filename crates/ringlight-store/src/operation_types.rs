@@ -55,6 +55,9 @@ pub struct OperationAnswer {
     pub operations_left_out: u64,
     /// Spans of still others, of which nothing is known since there were too many operations.
     pub spans_left_out: u64,
+    /// Failed spans of the operations that `entry_only` leaves out: what something begins with may be well though
+    /// something in it failed.
+    pub inner_error_count: u64,
     /// Begin of the first step, Unix nanoseconds.
     pub first_unix_nano: u64,
     /// End of the last step, Unix nanoseconds, not included.

@@ -21,15 +21,34 @@ const COST: ClientCost = {
 };
 
 test('a cost is one line', () => {
-  expect(costLine(COST)).toBe('85.4 ns a span, 0.4 % of one core, 2.1 MiB');
-  const unknown = 'cost of spans not known yet, without it 0.4 % of one core, 2.1 MiB';
+  expect(costLine(COST)).toBe('85.4 ns a span (mean of 10 measured), 0.4 % of one core, 2.1 MiB');
+  expect(costLine({ ...COST, span_nano: 50_000, spans_measured: 1 })).toMatch(
+    /^50 µs a span \(1 measured\),/,
+  );
+  const unknown =
+    'at least 0.4 % of one core, 2.1 MiB; no span has been measured yet, so spans are not in it';
   expect(costLine({ ...COST, span_nano: null })).toBe(unknown);
-  expect(costParts({ ...COST, log_nano: 212, budget_ratio: 0.05, collector_seconds: 1.5 })).toEqual([
-    '212 ns a log record',
+  const logs = { log_nano: 212, logs_measured: 4000 };
+  expect(costParts({ ...COST, ...logs, budget_ratio: 0.05, collector_seconds: 1.5 })).toEqual([
+    '212 ns a log record (mean of 4,000 measured)',
     "2 % of the process's CPU time, budget 5 %",
     'collector 1.5 s of CPU time',
     '0 B sent',
   ]);
+});
+
+test('what an idle process takes beyond its budget is explained', () => {
+  const note = 'over it while idle: only seconds with 0.1 s of CPU time or more count';
+  const parts = (core_ratio: number, process_ratio: number) =>
+    costParts({ ...COST, budget_ratio: 0.05, core_ratio, process_ratio });
+  // A process that uses 2 % of a core, of which observing is a quarter.
+  expect(parts(0.005, 0.25)).toEqual(
+    expect.arrayContaining(["25 % of the process's CPU time, budget 5 %", note]),
+  );
+  // One that uses half a core, and one that stays below.
+  expect(parts(0.125, 0.25)).not.toContain(note);
+  expect(parts(0.0004, 0.02)).not.toContain(note);
+  expect(costParts({ ...COST, core_ratio: 0.005, process_ratio: 0.25 })).not.toContain(note);
 });
 
 test('how a client sends is one line', () => {

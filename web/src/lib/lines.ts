@@ -37,6 +37,6 @@ export function lineLooks(
     places.set(name, place + 1);
     return name === ''
       ? { color: lineColor(place, shade), dash: lineDash(place) }
-      : { color: serviceLineColor(name, place, shade), dash: serviceLineDash(place) };
+      : { color: serviceLineColor(name, place, shade), dash: serviceLineDash(place, shade) };
   });
 }

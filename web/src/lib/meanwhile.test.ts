@@ -32,16 +32,65 @@ function data(...points: [number, number][]): MetricData {
 test('the value nearest to a time is read, unless it is far away', () => {
   expect(nearTime(data([100, 1024], [160, 2048], [220, 3072]), 150)).toEqual({
     points: [
-      { x: 100, y: 1024 },
-      { x: 160, y: 2048 },
-      { x: 220, y: 3072 },
+      { x: 102, y: 1024 },
+      { x: 162, y: 2048 },
+      { x: 222, y: 3072 },
     ],
     gap: 64,
     text: '2 KiB',
+    label: '',
   });
   expect(nearTime(data([100, 1024]), 300)).toBeNull();
   expect(nearTime(data(), 300)).toBeNull();
   expect(nearTime({ ...data(), series: [] }, 300)).toBeNull();
+});
+
+test('of several lines the highest at the time is read, and says whose it is', () => {
+  const read = (lines: Record<string, [number, number][]>) => {
+    const series = Object.entries(lines).map(([name, points]) => ({
+      ...data(...points).series[0]!,
+      labels: [{ key: 'point.channel.name', type: 'string' as const, value: name }],
+    }));
+    const reading = nearTime({ ...data(), series }, 150);
+    return reading && [reading.label, reading.text, reading.points.map(({ y }) => y)];
+  };
+  const full: [number, number][] = [
+    [100, 0],
+    [150, 64],
+  ];
+  expect(read({ idle: [[150, 0]], jobs: full, spare: [[150, 8]] })).toEqual(['jobs', '64 B', [0, 64]]);
+  expect(read({ idle: [[150, 0]], jobs: full, mail: [[150, 64]] })).toEqual([
+    'jobs and 1 more',
+    '64 B',
+    [0, 64],
+  ]);
+  // What was full at another time, or is not measured any more, is not full now.
+  const before: [number, number][] = [
+    [100, 9],
+    [150, 0],
+  ];
+  expect(read({ idle: [[150, 0]], before })).toEqual(['before', '0 B', [9, 0]]);
+  expect(read({ gone: [[10, 9]], spare: [[150, 8]] })).toEqual(['spare', '8 B', [8]]);
+});
+
+test('of channels the fullest is asked for, by name, and of other metrics all together', () => {
+  const overview = (name: string): MetricOverview => ({
+    metric: { ...data().metric, name },
+    series_count: 1,
+    services: ['shop'],
+    scopes: ['ringlight.channel'],
+    attribute_keys: [],
+    last_unix_nano: '1',
+  });
+  const offers = offersOf(['channel.queue_depth', 'channel.sent'].map(overview), 'shop');
+  expect(offers.map(({ title, agg, by }) => [title, agg, by])).toEqual([
+    ['Fullest channel', 'max', 'point.channel.name'],
+    ['Sent', '', ''],
+  ]);
+  // The one place of a watch is always filled.
+  expect(ofProcess('shop', '', offers[0]!.only)).toBe(
+    '{ resource.service.name = "shop" && !(point.channel.type = "watch") }',
+  );
 });
 
 test('of a service there is what is known of its process and a few of its own metrics, or what was chosen', () => {

@@ -1,5 +1,5 @@
 import type { Metric, MetricData, MetricOverview, Trace } from './api/types';
-import { metricKey, metricValue, ofService, wholePoints } from './metrics';
+import { metricKey, metricValue, middleOf, ofService, shortLabel, wholePoints } from './metrics';
 import { secondsOf } from './operations';
 import { setCondition } from './query/edit';
 import { quote } from './query/lexer';
@@ -13,27 +13,45 @@ export interface Reading {
   gap: number;
   /** The value at that time. */
   text: string;
+  /** What the line is of, and how many more have the same value; empty where nothing tells it from others. */
+  label: string;
 }
 
 /** How far from a time a value may be and still be one of that time, in steps. */
 const STEPS_MAX = 16;
 
-/** A metric that is one line, read at a time (in seconds); null where nothing was measured near it. */
+/**
+ * A metric read at a time (in seconds): of several lines the one that is highest then, of those the one that was highest
+ * around it. Null where nothing was measured near it.
+ */
 export function nearTime(data: MetricData, second: number): Reading | null {
-  const [series] = data.series;
-  if (!series) return null;
-  const points = wholePoints(series, data).map((point) => ({
-    x: secondsOf(point.time_unix_nano),
-    y: point.value,
-  }));
-  const step = data.step_nano / 1e9;
-  const distance = ({ x }: Point) => Math.abs(x + step / 2 - second);
-  const nearest = points.reduce<Point | null>(
-    (best, point) => (best === null || distance(point) < distance(best) ? point : best),
-    null,
-  );
-  if (nearest === null || distance(nearest) > STEPS_MAX * step) return null;
-  return { points, gap: STEPS_MAX * step, text: metricValue(data.metric, data.aggregation, nearest.y) };
+  const gap = (STEPS_MAX * data.step_nano) / 1e9;
+  const lines = data.series.flatMap((series) => {
+    const points = wholePoints(series, data).map(({ time_unix_nano: time, value }) => {
+      return { x: middleOf(secondsOf(time), data), y: value };
+    });
+    const value = valueNear(points, second, gap);
+    return value === null ? [] : [{ series, points, value, peak: Math.max(...points.map(({ y }) => y)) }];
+  });
+  const [highest] = lines.sort((a, b) => b.value - a.value || b.peak - a.peak);
+  if (highest === undefined) return null;
+  const { series, points, value } = highest;
+  const equals = lines.filter((line) => line.value === value).length - 1;
+  const label = shortLabel(series.labels);
+  return {
+    points,
+    gap,
+    text: metricValue(data.metric, data.aggregation, value),
+    // That others are at nothing, too, is not worth a word.
+    label: label !== '' && equals > 0 && value !== 0 ? `${label} and ${equals} more` : label,
+  };
+}
+
+/** The value nearest to a time; null where all are further away. */
+function valueNear(points: readonly Point[], second: number, distanceMax: number): number | null {
+  const distance = ({ x }: Point) => Math.abs(x - second);
+  const [nearest] = [...points].sort((a, b) => distance(a) - distance(b));
+  return nearest === undefined || distance(nearest) > distanceMax ? null : nearest.y;
 }
 
 /** Metrics of a process and its runtime that are shown of a service while a trace went on, unless others are chosen. */
@@ -65,7 +83,14 @@ export const OWN_GROUP = 'Its own';
 export function offersOf(metrics: readonly MetricOverview[], service: string): Offer[] {
   const known = PARTS.flatMap((part) =>
     wantedOf(part, metrics, service).map((wanted): Offer => {
-      return { ...wanted, group: part.title, isUsual: KNOWN.includes(wanted.metric.name) };
+      const { highest, title, by, metric } = wanted;
+      return {
+        ...wanted,
+        title: highest || title,
+        by: highest === '' ? '' : by,
+        group: part.title,
+        isUsual: KNOWN.includes(metric.name),
+      };
     }),
   );
   const names = new Set(known.map(({ metric }) => metric.name));
@@ -82,7 +107,8 @@ export function offersOf(metrics: readonly MetricOverview[], service: string): O
       const agg = metric.aggregations.includes('p95') ? 'p95' : '';
       const title = agg === '' ? metric.name : `${metric.name}, ${agg}`;
       const isUsual = place < OWN_MAX && rankOf(metric) < 2;
-      return { key: metricKey(metric), metric, title, agg, by: '', group: OWN_GROUP, isUsual };
+      const all = { by: '', only: '', highest: '' };
+      return { key: metricKey(metric), metric, title, agg, ...all, group: OWN_GROUP, isUsual };
     });
   return [...known, ...own];
 }
@@ -111,8 +137,8 @@ export function instanceOf({ resources }: Pick<Trace, 'resources'>, service: str
   return instances.size === 1 ? only : '';
 }
 
-/** A condition of the filter language that a service made it, in one process if that is not empty. */
-export function ofProcess(service: string, instance: string): string {
-  const condition = ofService(service);
+/** A filter that a service made it, in one process if that is not empty, beside another filter. */
+export function ofProcess(service: string, instance: string, only = ''): string {
+  const condition = ofService(service, only);
   return instance === '' ? condition : setCondition(condition, `resource.${INSTANCE}`, '=', quote(instance));
 }

@@ -258,12 +258,12 @@ describe('series', () => {
   it('share their times and have gaps where nothing is known', () => {
     const two = answer('avg', 40, series([10, 1], [20, 2]), series([20, 3], [30, 4]));
     expect(columns(two)).toEqual([
-      [10, 20, 30],
+      [15, 25, 35],
       [1, 2, undefined],
       [undefined, 3, 4],
     ]);
     expect(columns(answer('avg', 60, series([10, 1], [50, 2])))).toEqual([
-      [10, 20, 50],
+      [15, 25, 55],
       [1, null, 2],
     ]);
     // Nor where others have points in the gap.
@@ -271,11 +271,16 @@ describe('series', () => {
     expect(columns(answer('avg', 60, series([10, 1], [50, 2]), others))[1]).toEqual([1, null, null, null, 2]);
     // What is measured once a minute is no gap in steps of ten seconds.
     const sparse = series([10, 1], [70, 2], [130, 3], [250, 4]);
-    expect(columns(answer('avg', 300, sparse))[0]).toEqual([10, 70, 130, 190, 250]);
+    expect(columns(answer('avg', 300, sparse))[0]).toEqual([15, 75, 135, 195, 255]);
     expect(columns(answer('avg', 60))).toEqual([[]]);
     // Every twelve seconds in steps of ten.
     const uneven = series([0, 1], [10, 1], [20, 1], [30, 1], [40, 1], [60, 1], [70, 1]);
-    expect(columns(answer('avg', 80, uneven))[0]).toEqual([0, 10, 20, 30, 40, 60, 70]);
+    expect(columns(answer('avg', 80, uneven))[0]).toEqual([5, 15, 25, 35, 45, 65, 75]);
+  });
+
+  it('begin and end within the time shown, where steps reach beyond it', () => {
+    const data = answer('avg', 38, series([0, 1], [10, 2], [30, 3]));
+    expect(columns({ ...data, from_unix_nano: '4000000000' })[0]).toEqual([7, 15, 34]);
   });
 
   it('join nothing over steps in which nothing came, where steps are added up', () => {
@@ -326,9 +331,9 @@ describe('series', () => {
 
   it('end with the last step that is over, where steps are added up', () => {
     const line = series([10, 1], [20, 2]);
-    expect(columns(answer('rate', 25, line))).toEqual([[10], [1]]);
+    expect(columns(answer('rate', 25, line))).toEqual([[15], [1]]);
     expect(columns(answer('rate', 30, line))).toEqual([
-      [10, 20],
+      [15, 25],
       [1, 2],
     ]);
     expect(columns(answer('avg', 25, line))[1]).toEqual([1, 2]);
@@ -342,9 +347,9 @@ describe('series', () => {
       vi.useRealTimers();
       return times;
     };
-    expect(at(30)).toEqual([10]);
-    expect(at(35)).toEqual([10]);
-    expect(at(36)).toEqual([10, 20]);
+    expect(at(30)).toEqual([15]);
+    expect(at(35)).toEqual([15]);
+    expect(at(36)).toEqual([15, 25]);
   });
 
   it('have marks as precise as these are apart', () => {

@@ -276,6 +276,15 @@ export function tickTime(second: number, apart: number): string {
 }
 
 /**
+ * Where a value of a step is drawn that begins at a time in seconds: in the middle of what of the step is within the
+ * time shown. At its begin it would stand before what it was made of, and a line would come from outside of the chart.
+ */
+export function middleOf(second: number, data: MetricData): number {
+  const [from, to] = [data.from_unix_nano, data.to_unix_nano].map((time) => Number(nanosOf(time)) / 1e9);
+  return (Math.max(second, from ?? second) + Math.min(second + data.step_nano / 1e9, to ?? second)) / 2;
+}
+
+/**
  * Lines over the same times, as a chart wants them: seconds, then a column for each series. `null` is a gap;
  * `undefined` is a time that only other series have, over which a line goes on.
  */
@@ -310,7 +319,7 @@ export function columns(data: MetricData): (number | null | undefined)[][] {
     gaps.some(([from, to]) => from < time && time < to);
   const column = ({ line, gaps }: (typeof lines)[number]) =>
     all.map((time) => line.get(time) ?? (isGap(gaps, time) ? null : undefined));
-  return [all, ...lines.map(column)];
+  return [all.map((second) => middleOf(second, data)), ...lines.map(column)];
 }
 
 /** Places of a column that no line leads to or from: a point of its own has to show them. */
@@ -348,7 +357,7 @@ export function onlyLine(filter: string, by: string, labels: readonly Attribute[
     }, filter);
 }
 
-/** A condition of the filter language that a service made it. */
-export function ofService(service: string): string {
-  return setService('', service || null);
+/** A filter that a service made it, beside another filter; an empty service is any. */
+export function ofService(service: string, only = ''): string {
+  return setService(only, service || null);
 }

@@ -39,6 +39,7 @@ function answer(to: number, ...operations: Operation[]): Operations {
     operations,
     operations_left_out: 0,
     spans_left_out: 0,
+    inner_error_count: 0,
     attribute_spans_left_out: 0,
   };
 }

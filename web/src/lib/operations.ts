@@ -60,6 +60,11 @@ export function filterOf({ service, name, kind }: Operation, leastNanos?: number
   return `{ resource.service.name = ${quote(service)} && name = ${quote(name)} && kind = ${kind}${slow} }`;
 }
 
+/** A filter that finds the traces that begin with an operation and have a failed span, whichever that is. */
+export function failedWithin({ service, name }: Operation): string {
+  return `{ rootServiceName = ${quote(service)} && rootName = ${quote(name)} && status = error }`;
+}
+
 /**
  * What the spans took at least that a quantile is the duration of. It is the middle of a bucket, a sixty-fourth above
  * the lowest number of it at most; the spans in it may all be shorter than the quantile.

@@ -81,24 +81,25 @@ export function lineDash(index: number): readonly number[] {
 }
 
 /**
- * How far the colours of several lines of one service are from the service's own. All are on the way to the colour of
- * text, so that none is harder to see than the first.
+ * How far the colours of several lines of one service are from the service's own, to white above zero and to black below.
+ * On dark ground the own colour is between them; on light ground there is no room for a paler one, which would not be
+ * seen. All have the contrast to the ground of 3 to 1 that is asked of graphics.
  */
-const TONES = [0, 0.6, 0.3] as const;
+const TONES: Record<Shade, readonly number[]> = { dark: [0, 0.72, -0.3], light: [0, -0.75, -0.38] };
 
 /** The colour of a line that is one of several of a service, by its place among these. */
 export function serviceLineColor(name: string, index: number, shade: Shade): string {
-  const end = shade === 'dark' ? 255 : 0;
-  const part = TONES[index % TONES.length] ?? 0;
+  const part = TONES[shade][index % TONES[shade].length] ?? 0;
+  const end = part > 0 ? 255 : 0;
   const color = serviceColor(name, shade);
   const channels = [1, 3, 5].map((at) => Number.parseInt(color.slice(at, at + 2), 16));
-  const mixed = channels.map((channel) => Math.round(channel + (end - channel) * part));
+  const mixed = channels.map((channel) => Math.round(channel + (end - channel) * Math.abs(part)));
   return `#${mixed.map((channel) => channel.toString(16).padStart(2, '0')).join('')}`;
 }
 
 /** The stroke of such a line: solid for as many as there are tones. */
-export function serviceLineDash(index: number): readonly number[] {
-  return DASHES[Math.floor(index / TONES.length) % DASHES.length] ?? [];
+export function serviceLineDash(index: number, shade: Shade): readonly number[] {
+  return DASHES[Math.floor(index / TONES[shade].length) % DASHES.length] ?? [];
 }
 
 /** The colour a name stands for. */

@@ -1,6 +1,13 @@
 import { expect, test } from 'vitest';
 
-import { lineColor, lineDash, registerServices, serviceColor } from './palette.svelte';
+import {
+  lineColor,
+  lineDash,
+  registerServices,
+  serviceColor,
+  serviceLineColor,
+  serviceLineDash,
+} from './palette.svelte';
 
 const NAMES = ['agent', 'model', 'streaming', 'shop', 'checkout', 'frontend', 'db', 'api', 'mail', 'search'];
 
@@ -27,4 +34,33 @@ test('lines of a chart look different, also where there are more of them than co
   );
   expect(new Set(looks).size).toBe(looks.length);
   expect(lineDash(9)).toEqual([]);
+});
+
+/** The contrast of two colours, as WCAG defines it. */
+function contrast(...colors: [string, string]): number {
+  const [least, most] = colors
+    .map((color) => {
+      const parts = [1, 3, 5].map((at) => Number.parseInt(color.slice(at, at + 2), 16) / 255);
+      const [red, green, blue] = parts.map((part) =>
+        part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4,
+      );
+      return 0.2126 * red! + 0.7152 * green! + 0.0722 * blue!;
+    })
+    .sort((a, b) => a - b);
+  return (most! + 0.05) / (least! + 0.05);
+}
+
+test.each([
+  ['dark', '#14181e'],
+  ['light', '#ffffff'],
+] as const)('tones of a service are told apart, and from the %s ground', (shade, ground) => {
+  registerServices(NAMES);
+  for (const name of NAMES) {
+    const solid = [0, 1, 2, 3].filter((index) => serviceLineDash(index, shade).length === 0);
+    const tones = solid.map((index) => serviceLineColor(name, index, shade));
+    expect(tones).toHaveLength(3);
+    expect(Math.min(...tones.map((tone) => contrast(tone, ground)))).toBeGreaterThan(3);
+    const between = tones.flatMap((one, at) => tones.slice(at + 1).map((other) => contrast(one, other)));
+    expect(Math.min(...between)).toBeGreaterThan(1.35);
+  }
 });

@@ -76,6 +76,20 @@ describe('charts of the runtime', () => {
     ]);
   });
 
+  it('leave out what a watch overwrites, which is no loss', () => {
+    const channels = ['channel.dropped', 'channel.queue_depth', 'channel.sent'];
+    const all = channels.map((name) => overview(name, 'ringlight.channel'));
+    const only = Object.fromEntries(
+      wantedOf(part('channels'), all, '').map(({ metric, only }) => [metric.name, only]),
+    );
+    const withoutWatch = '{ !(point.channel.type = "watch") }';
+    expect(only).toEqual({
+      'channel.queue_depth': withoutWatch,
+      'channel.sent': '',
+      'channel.dropped': withoutWatch,
+    });
+  });
+
   it('are told apart where there are several of one name', () => {
     const lag = overview('process.lag', 'ringlight.process');
     const of = (part: Partial<Metric>) => ({ ...lag, metric: { ...lag.metric, ...part } });

@@ -9,6 +9,10 @@ interface Known {
   by?: string;
   /** What a line is drawn for where only one service is asked for. */
   byWithin?: string;
+  /** A filter that leaves the points that it is about. */
+  only?: string;
+  /** Its title where there is room for one line, which is the highest then: together they would say nothing. */
+  highest?: string;
 }
 
 export interface Part {
@@ -25,6 +29,8 @@ export interface Part {
 const SERVICE = 'resource.service.name';
 const WORKER = 'point.tokio.worker.index';
 const CHANNEL = 'point.channel.name';
+/** Its one place is always filled, and overwriting what is there is what it is for. */
+const NO_WATCH = '{ !(point.channel.type = "watch") }';
 
 /** The parts of the page. What is measured beyond what is known here is shown, too, by scope and name. */
 export const PARTS: readonly Part[] = [
@@ -86,11 +92,17 @@ export const PARTS: readonly Part[] = [
     scope: 'ringlight.channel',
     prefix: 'channel.',
     known: {
-      'channel.queue_depth': { title: 'Messages in the channel', by: CHANNEL },
+      'channel.queue_depth': {
+        title: 'Messages in the channel',
+        agg: 'max',
+        by: CHANNEL,
+        only: NO_WATCH,
+        highest: 'Fullest channel',
+      },
       'channel.sent': { title: 'Sent', by: CHANNEL },
       'channel.received': { title: 'Received', by: CHANNEL },
       'channel.backpressure_latency': { title: 'Senders waited, p99', agg: 'p99', by: CHANNEL },
-      'channel.dropped': { title: 'Nobody received', agg: 'sum', by: CHANNEL },
+      'channel.dropped': { title: 'Nobody received', agg: 'sum', by: CHANNEL, only: NO_WATCH },
     },
     how: 'Channels of `ringlight::channel` stand in for those of `tokio::sync` and count what goes through them, with the feature `profiling`.',
     code: 'use ringlight::channel::mpsc;\nlet (sender, receiver) = mpsc::named("jobs", 64);',
@@ -104,6 +116,10 @@ export interface Wanted {
   title: string;
   agg: Aggregation | '';
   by: string;
+  /** A filter that leaves the points that it is about; empty for all. */
+  only: string;
+  /** Its title where only the highest of its lines is shown; empty where they are taken together. */
+  highest: string;
 }
 
 /** The charts of a part: what is known in its order, then what else there is, by name. */
@@ -124,6 +140,8 @@ export function wantedOf(part: Part, metrics: readonly MetricOverview[], service
         title: known?.title ?? titleOf(metric.name, part.prefix),
         agg: known?.agg ?? '',
         by: divisionOf(known, service),
+        only: known?.only ?? '',
+        highest: known?.highest ?? '',
       };
     });
 }

@@ -50,6 +50,8 @@ pub(super) struct Operations<'a> {
     operations_left_out: u64,
     /// Spans that are in no figure, as there are too many operations.
     spans_left_out: u64,
+    /// Failed spans of the operations that `which=entry` leaves out: a request may be well though something in it failed.
+    inner_error_count: u64,
     /// Spans that are not in the sums of attributes: of more than two million the oldest, and of a quarter of a million
     /// sums those of further ones.
     attribute_spans_left_out: u64,
@@ -290,6 +292,7 @@ impl<'a> Operations<'a> {
                 .collect(),
             operations_left_out: answer.operations_left_out,
             spans_left_out: answer.spans_left_out,
+            inner_error_count: answer.inner_error_count,
             attribute_spans_left_out: answer.attribute_spans_left_out,
             stats: answer.stats.into(),
         }

@@ -94,6 +94,7 @@ async fn operations_have_their_figures_and_examples() {
             }],
             "operations_left_out": 0,
             "spans_left_out": 0,
+            "inner_error_count": 0,
             "attribute_spans_left_out": 0,
             "stats": {"blocks_total": 0, "blocks_read": 0, "blocks_corrupt": 0, "records_scanned": 6},
         })
@@ -110,6 +111,29 @@ async fn operations_have_their_figures_and_examples() {
     assert_eq!(reply.status, StatusCode::BAD_REQUEST);
     let hint = "allowed is `attribute` with at least one key in `attributes`";
     assert_eq!(reply.error()["hint"], hint);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_within_entries_is_counted_beside_them() {
+    let backend = with_spans().await;
+    let failed = Span {
+        name: "charge".into(),
+        parent_span_id: SpanId::new(1),
+        status: Status {
+            code: SpanStatus::Error,
+            message: "declined".into(),
+        },
+        ..span(4, START, 5)
+    };
+    backend.export_spans("shop", &[failed]).await;
+    let entries = backend.json(&asking("&service=shop&which=entry")).await;
+    assert_eq!(entries["operations"].as_array().unwrap().len(), 1);
+    assert_eq!(entries["inner_error_count"], 1);
+    let till = backend.json(&asking("&service=till&which=entry")).await;
+    assert_eq!(till["inner_error_count"], 0);
+    // All of them have figures of their own.
+    let all = backend.json(&asking("&service=shop")).await;
+    assert_eq!(all["inner_error_count"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

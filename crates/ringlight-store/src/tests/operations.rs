@@ -207,6 +207,35 @@ fn what_is_asked_for_narrows_the_answer() {
 }
 
 #[test]
+fn what_failed_within_entries_is_counted() {
+    let fill = |store: &Store| {
+        fill(store);
+        let inner = [1, 2].map(|n| failed(child(200, 10 + n, 1, "charge", T0 + n * SECOND), "no"));
+        add(store, "shop", &inner);
+        let late = T0 + 15 * SECOND;
+        add(
+            store,
+            "bank",
+            &[failed(child(300, 5, 1, "book", late), "no")],
+        );
+    };
+    in_head_and_blocks(fill, |store| {
+        let entries = |service: Option<&str>, seconds| {
+            let search = OperationSearch {
+                entry_only: true,
+                service: service.map(Into::into),
+                ..asking(seconds)
+            };
+            ask(store, &search).inner_error_count
+        };
+        assert_eq!(entries(None, 20), 3);
+        assert_eq!(entries(None, 10), 2);
+        assert_eq!(entries(Some("bank"), 20), 1);
+        assert_eq!(ask(store, &asking(20)).inner_error_count, 0);
+    });
+}
+
+#[test]
 fn a_step_is_a_multiple_of_ten_seconds_and_there_are_not_too_many() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(config(directory.path()));

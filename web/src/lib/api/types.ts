@@ -389,6 +389,8 @@ export interface Operations {
   operations: Operation[];
   operations_left_out: number;
   spans_left_out: number;
+  /** Failed spans of operations that are left out as they are no entry points. */
+  inner_error_count: number;
   attribute_spans_left_out: number;
 }
 

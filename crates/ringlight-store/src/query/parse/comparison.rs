@@ -17,6 +17,17 @@ use crate::query::{QUERY_REGEXES_MAX, QuerySignal};
 const REGEX_BYTES_MAX: usize = 256 * 1024;
 const REGEX_NEST_MAX: u32 = 32;
 
+// Of TraceQL and of other signals; what else stands before a dot begins the key of an attribute.
+const SCOPES_ELSEWHERE: [&str; 7] = [
+    "span",
+    "event",
+    "log",
+    "point",
+    "parent",
+    "link",
+    "instrumentation",
+];
+
 // What stands on one side of a comparison operator.
 pub(super) enum Side {
     Field(Field),
@@ -209,6 +220,13 @@ impl Parser<'_> {
         if let Some(scope) = found {
             return Ok(Field::Attribute { scope, key });
         }
+        let scopes: &[&str] = match self.signal {
+            QuerySignal::Traces => &["span.", "resource.", "event."],
+            QuerySignal::Logs => &["log.", "resource."],
+            QuerySignal::Metrics => &["point.", "resource."],
+        };
+        let (start, end) = self.place(self.at);
+        let written = self.text.get(start..end).unwrap_or_default();
         let message = match (scope, self.signal) {
             ("span" | "event", QuerySignal::Logs) => {
                 format!("log records have no `{scope}.` attributes")
@@ -217,17 +235,17 @@ impl Parser<'_> {
             ("span" | "event" | "log", QuerySignal::Metrics) => {
                 format!("data points have no `{scope}.` attributes")
             }
-            _ => format!("`{scope}` is not a scope"),
+            _ if SCOPES_ELSEWHERE.contains(&scope) => format!("`{scope}` is not a scope"),
+            // The key of an attribute as records show it.
+            _ => {
+                let message = format!("the attribute is written `.{written}`");
+                let expected = scopes.iter().map(|scope| format!("`{scope}{written}`"));
+                let expected = std::iter::once(format!("`.{written}`")).chain(expected);
+                return Err(QueryError::new(self.text, start, end, message).expecting(expected));
+            }
         };
-        let mut expected: Vec<String> = match self.signal {
-            QuerySignal::Traces => ["`span.`", "`resource.`", "`event.`"]
-                .map(Into::into)
-                .into(),
-            QuerySignal::Logs => ["`log.`", "`resource.`"].map(Into::into).into(),
-            QuerySignal::Metrics => ["`point.`", "`resource.`"].map(Into::into).into(),
-        };
-        expected.push(format!("a dot before it: `.{scope}.{key}`"));
-        let (start, _) = self.place(self.at);
+        let mut expected: Vec<String> = scopes.iter().map(|scope| format!("`{scope}`")).collect();
+        expected.push(format!("a dot before it: `.{written}`"));
         Err(QueryError::new(self.text, start, start + scope.len(), message).expecting(expected))
     }
 

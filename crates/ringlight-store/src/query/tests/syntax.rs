@@ -468,13 +468,16 @@ fn an_error_knows_operators_from_elsewhere() {
 #[test]
 fn an_error_points_at_what_is_no_field() {
     insta::assert_snapshot!(errors(QuerySignal::Traces, &[
-        "service.name = \"x\"", "foo = 1", "span = 1", "span:foo = 1", "severity = error",
+        "service.name = \"x\"", "my.\"odd key\" = 1", "foo = 1", "span = 1", "span:foo = 1", "severity = error",
         "log.a = 1", "parent.a = 1", ". = 1", "span.a = span.b", "1 = 2", "\"x\"", "5",
         "\"x\" =~ name",
     ]), @r#"
     service.name = "x"
-    ^^^^^^^ `service` is not a scope
-      expected `span.`, `resource.`, `event.` or a dot before it: `.service.name`
+    ^^^^^^^^^^^^ the attribute is written `.service.name`
+      expected `.service.name`, `span.service.name`, `resource.service.name` or `event.service.name`
+    my."odd key" = 1
+    ^^^^^^^^^^^^ the attribute is written `.my."odd key"`
+      expected `.my."odd key"`, `span.my."odd key"`, `resource.my."odd key"` or `event.my."odd key"`
     foo = 1
     ^^^ `foo` is not a field
       expected an attribute such as `.foo` or one of `name` `duration` `status` `statusMessage` `kind` `rootName` `rootServiceName` `traceDuration`
@@ -674,7 +677,7 @@ fn an_error_counts_characters_and_not_bytes() {
 fn errors_in_queries_about_log_records() {
     insta::assert_snapshot!(errors(QuerySignal::Logs, &[
         "severity >= warning", "severity = \"warn\"", "severity =~ \"w.*\"", "name = \"x\"",
-        "duration > 1s", "span.a = 1", "event.a = 1", "body > 5", "{ } | count() > 3", "foo",
+        "duration > 1s", "span.a = 1", "event.a = 1", "exception.type = \"io::Error\"", "body > 5", "{ } | count() > 3", "foo",
     ]), @r#"
     severity >= warning
                 ^^^^^^^ `warning` is not a value `severity` is compared with
@@ -697,6 +700,9 @@ fn errors_in_queries_about_log_records() {
     event.a = 1
     ^^^^^ log records have no `event.` attributes
       expected `log.`, `resource.` or a dot before it: `.event.a`
+    exception.type = "io::Error"
+    ^^^^^^^^^^^^^^ the attribute is written `.exception.type`
+      expected `.exception.type`, `log.exception.type` or `resource.exception.type`
     body > 5
            ^ `body` is not compared with a number
       expected text in quotes

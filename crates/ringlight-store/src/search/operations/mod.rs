@@ -53,18 +53,19 @@ pub(crate) fn search_operations(
         },
     )?;
     let totals = Totals::join(parts)?;
+    let (mut found, inner): (Vec<_>, Vec<_>) = totals
+        .operations
+        .into_iter()
+        .partition(|(key, total)| !search.entry_only || is_entry(key, total));
+    let inner_errors = inner.iter().map(|(_, total)| total.error_count);
     let mut answer = OperationAnswer {
+        inner_error_count: inner_errors.fold(0, u64::saturating_add),
         first_unix_nano: grid.first_unix_nano(),
         end_unix_nano: grid.end_unix_nano(),
         step_nano,
         spans_left_out: totals.spans_left_out,
         ..OperationAnswer::default()
     };
-    let mut found: Vec<(OperationKey, Total)> = totals
-        .operations
-        .into_iter()
-        .filter(|(key, total)| !search.entry_only || is_entry(key, total))
-        .collect();
     let mut reads = |found: &[(OperationKey, Total)]| {
         let keys: Vec<&OperationKey> = found.iter().map(|(key, _)| key).collect();
         attributes::sum_attributes(&mut loader, &sources, search, &grid, &keys)

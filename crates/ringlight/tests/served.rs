@@ -1,5 +1,7 @@
 //! The spans of a server behind tower-http's layer, as `docs/migration.md` has them.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 /// What the guide shows.
 #[path = "served/guide.rs"]
 mod guide;

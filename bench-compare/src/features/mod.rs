@@ -291,23 +291,20 @@ pub(crate) static ROWS: [Row; 26] = [
         "the application's own metrics, built with `profiling`: channels are counted, nothing is told of them",
         (Build::Profiling, Telemetry::OwnMetrics),
         "metrics",
-    )
-    .only(&STREAMING),
+    ),
     Row::new(
         "process-metrics",
         "metrics, those of the process among them",
         (Build::Profiling, Telemetry::ProcessMetrics),
         "metrics-profiling",
     )
-    .at_most(1.0, None)
-    .only(&STREAMING),
+    .at_most(1.0, None),
     Row::new(
         "runtime-metrics",
         "metrics, those of the runtime among them, which is watched",
         (Build::Profiling, Telemetry::RuntimeMetrics),
         "metrics-profiling",
-    )
-    .only(&STREAMING),
+    ),
     Row::new(
         "channel-metrics",
         "metrics, those of channels among them",
@@ -381,8 +378,7 @@ pub(crate) static ROWS: [Row; 26] = [
         "tracing-chrome's file, with the fields of spans",
         (Build::Chrome, Telemetry::Chrome),
         OFF,
-    )
-    .only(&STREAMING),
+    ),
     Row::new(
         "all",
         "all of it together, the trace file as JSON",

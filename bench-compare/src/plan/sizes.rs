@@ -95,7 +95,7 @@ impl Sizes {
             allocation_rounds: 101,
         },
         features: FeatureSizes {
-            processes: 7,
+            processes: 9,
             flat_chunks: 200_000,
             paced_chunks: 1_800,
             requests: 40_000,

@@ -55,9 +55,8 @@ fn apart() -> String {
         .map(|row| format!("`{}`", row.name));
     let names = names.collect::<Vec<_>>().join(", ");
     format!(
-        "\nThe service has no channels that count. Measured on the streaming application alone: {names}. What the metrics of \
-         the process and of the runtime cost the service, which is all that a build with `profiling` tells there, is \
-         `system-metrics` over `metrics`.\n"
+        "\nThe service has no channels that count and no metrics of its own: `metrics` and `metrics-profiling` send nothing \
+         there. Measured on the streaming application alone: {names}.\n"
     )
 }
 

@@ -55,6 +55,11 @@ Exit codes:
   4  the data directory cannot be used, for example another process has it open";
 
 const DEMO_HELP: &str = "\
+Three services are seen in the browser, each a process:
+  streaming  an application that reads chunks of many streams, checks and analyses them
+  agent      one that answers questions, with tools, a memory and a language model
+  model      stands in for the provider of that model; its spans are in the traces of `agent`
+
 Examples:
   ringlight demo
   ringlight demo --duration 20s
@@ -154,7 +159,7 @@ pub(crate) enum Command {
     /// Receive, store and show telemetry; start a program pointed at it
     #[command(after_help = UP_HELP)]
     Up(UpArgs),
-    /// See it work: the backend and two sample applications
+    /// See it work: the backend and two sample applications, streaming and agent
     #[command(after_help = format!("{DEMO_HELP}\n\n{EXIT_CODES}"))]
     Demo(DemoArgs),
     /// Check the spans that a running backend has against an instrumentation map: which have to be

@@ -86,6 +86,16 @@ pub(crate) fn print(text: &str) -> Result<(), CliError> {
     }
 }
 
+/// How many characters a line of standard output has room for; `None` where it is no terminal, or one that does not say.
+pub(crate) fn window() -> Option<usize> {
+    let stdout = std::io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(stdout).ok()?;
+    (size.ws_col > 0).then(|| size.ws_col.into())
+}
+
 pub(crate) fn cannot_print(error: std::io::Error) -> CliError {
     CliError::new(
         Exit::Failure,

@@ -19,6 +19,7 @@ mod program;
 mod settings;
 mod signals;
 mod size;
+mod table;
 mod up;
 mod usage;
 

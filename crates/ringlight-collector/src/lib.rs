@@ -139,6 +139,7 @@ pub use spans::{
 };
 pub use spool::{SpoolConfig, SpoolMode};
 pub use tail::TailSampling;
+pub use thread::current_thread_number;
 
 /// The example of the README, compiled.
 #[cfg(doctest)]

@@ -10,9 +10,9 @@ use ringlight_ring::{RegisterError, RingProducer, RingSender};
 
 use crate::accounts::Counted;
 use crate::notice::Notices;
-use crate::record::{Slice, ThreadName};
+use crate::record::Slice;
 use crate::submit::{Shared, Worth, offer_slice};
-use crate::thread::current_thread;
+use crate::thread::{current_thread, thread_name};
 
 /// A thread that found no free slot looks for one again after this many records.
 const REGISTER_AGAIN_RECORDS: u32 = 1024;
@@ -158,11 +158,7 @@ impl Recorder {
     #[inline]
     #[must_use]
     pub fn thread_number(&self) -> u64 {
-        let number = LOCAL.try_with(|local| {
-            let mut local = local.try_borrow_mut().ok()?;
-            Some(local.seat(&self.shared).thread(&self.shared))
-        });
-        number.ok().flatten().unwrap_or(0)
+        self.with_seat(Seat::thread).unwrap_or(0)
     }
 
     /// Counts a span that could not be recorded because too many were open.
@@ -206,6 +202,35 @@ impl Recorder {
     pub fn tell_threads(&self) {
         // Relaxed: see `Shared::tells_threads`.
         self.shared.tells_threads.store(true, Ordering::Relaxed);
+    }
+
+    /// Has sinks take what the calling thread records during `record` for [that of another thread](crate::RecordSink::recorded_by),
+    /// which has this [number](crate::current_thread_number) and this name: it is for those who watch a thread and say
+    /// something of it. Where threads [do not tell their names](Self::tell_threads), the calling thread has no ring of its
+    /// own, or that is full, it is taken for what it is otherwise.
+    #[cold]
+    pub fn record_for<R>(&self, thread: u64, name: Option<&str>, record: impl FnOnce() -> R) -> R {
+        /// Says whose the ring is, whatever becomes of the recording.
+        struct Lent<'a>(&'a Recorder);
+        impl Drop for Lent<'_> {
+            fn drop(&mut self) {
+                self.0.with_seat(Seat::take_back_ring);
+            }
+        }
+        let lend = |seat: &mut Seat, shared: &Shared| seat.lend_ring(shared, thread, name);
+        let is_lent = self.with_seat(lend) == Some(true);
+        let _lent = is_lent.then(|| Lent(self));
+        record()
+    }
+
+    /// Calls with what the calling thread has of this pipeline, unless its locals are gone or in use.
+    #[inline]
+    fn with_seat<R>(&self, call: impl FnOnce(&mut Seat, &Shared) -> R) -> Option<R> {
+        let called = LOCAL.try_with(|local| {
+            let mut local = local.try_borrow_mut().ok()?;
+            Some(call(local.seat(&self.shared), &self.shared))
+        });
+        called.ok().flatten()
     }
 
     /// Whether this process has the collector's thread: one that was forked has not, and must not
@@ -293,13 +318,28 @@ impl Seat {
             return thread;
         }
         let (thread, name) = current_thread();
-        let name = ThreadName::to_bytes(thread, &name);
         let told = match self.producer(shared) {
             Some(producer) => producer.push(&name),
             None => shared.sender.overflow(|producer| producer.push(&name)),
         };
         self.thread = told.is_ok().then_some(thread);
         thread
+    }
+
+    /// Has the thread's ring be another one's, as far as sinks know, if it has one; whether it is.
+    fn lend_ring(&mut self, shared: &Shared, thread: u64, name: Option<&str>) -> bool {
+        let own = shared.tells_threads().then(|| self.producer(shared));
+        own.flatten()
+            .is_some_and(|own| own.push(&thread_name(thread, name)).is_ok())
+    }
+
+    /// The ring is the thread's own again. Where that cannot be said, it is given up for another one.
+    fn take_back_ring(&mut self, shared: &Shared) {
+        self.thread = None;
+        self.tell_name(shared);
+        if self.thread.is_none() {
+            self.producer = None;
+        }
     }
 
     #[cold]

@@ -21,14 +21,14 @@ pub trait RecordSink: Send {
         let _ = (slice, callsites);
     }
 
-    /// Which thread recorded what it is shown from now on, by the number that [slices](Slice::thread) have; `None` where
-    /// that is not known, as of threads that share a ring, and of producers of spans. Only where somebody
-    /// [asked](crate::Recorder::tell_threads) for it.
+    /// Which thread recorded what it is shown from now on, or [for which one](crate::Recorder::record_for) another did, by
+    /// the number that [slices](Slice::thread) have; `None` where that is not known, as of threads that share a ring, and of
+    /// producers of spans. Only where somebody [asked](crate::Recorder::tell_threads) for it.
     fn recorded_by(&mut self, thread: Option<u64>) {
         let _ = thread;
     }
 
-    /// What a thread is called, before its first slice.
+    /// What a thread is called, before its first slice; it may be told again.
     fn thread(&mut self, thread: &ThreadName<'_>) {
         let _ = thread;
     }

@@ -14,7 +14,8 @@ pub(crate) struct Sinks {
     sinks: Vec<Box<dyn RecordSink>>,
     /// The ring that is drained, in the order they were made; zero is the one that threads share.
     ring: usize,
-    /// Which thread records into each ring, as far as it told its name: none where no threads are asked for.
+    /// Which thread records into each ring, or for which one, as far as its name was told: none where no threads are asked
+    /// for.
     threads: Vec<Option<u64>>,
     /// Whether they were shown anything since they last handed it over.
     have_gathered: bool,

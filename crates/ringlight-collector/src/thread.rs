@@ -12,6 +12,7 @@ use crate::config::CollectorConfig;
 use crate::control::Control;
 use crate::destination_config::DestinationConfig;
 use crate::mark::mark_thread;
+use crate::record::ThreadName;
 
 /// A runtime for one thread, with up to so many threads beside it for what blocks.
 pub(crate) fn runtime(blocking_threads_max: usize) -> io::Result<Runtime> {
@@ -40,10 +41,10 @@ pub(crate) fn blocking_threads_max(
     destinations.iter().map(of).sum::<usize>().max(1)
 }
 
-/// The number and the name of the calling thread: those the kernel knows it by on Linux, and elsewhere the number that
-/// the standard library gives it. Its locals must not be gone.
-pub(crate) fn current_thread() -> (u64, String) {
-    let thread = std::thread::current();
+/// The number of the calling thread, as [slices](crate::record::Slice::thread) have it: the one the kernel knows it by on
+/// Linux, and elsewhere the one that the standard library gives it. The thread's locals must not be gone.
+#[must_use]
+pub fn current_thread_number() -> u64 {
     #[cfg(target_os = "linux")]
     let number = u64::from(
         rustix::thread::gettid()
@@ -54,12 +55,25 @@ pub(crate) fn current_thread() -> (u64, String) {
     #[cfg(not(target_os = "linux"))]
     let number = {
         // It has no method of its own: `ThreadId(1)`.
-        let shown = format!("{:?}", thread.id());
+        let shown = format!("{:?}", std::thread::current().id());
         let digits = shown.trim_matches(|c: char| !c.is_ascii_digit());
         digits.parse().unwrap_or(0)
     };
-    let name = thread.name().map(str::to_owned);
-    (number, name.unwrap_or_else(|| format!("thread {number}")))
+    number
+}
+
+/// The number of the calling thread, and the record of what it is called.
+pub(crate) fn current_thread() -> (u64, Vec<u8>) {
+    let number = current_thread_number();
+    (number, thread_name(number, std::thread::current().name()))
+}
+
+/// The record of what a thread is called, which may have no name.
+pub(crate) fn thread_name(number: u64, name: Option<&str>) -> Vec<u8> {
+    match name {
+        Some(name) => ThreadName::to_bytes(number, name),
+        None => ThreadName::to_bytes(number, &format!("thread {number}")),
+    }
 }
 
 /// Ends the pipeline for whoever waits, however the thread ends.

@@ -50,8 +50,8 @@ pub struct PublishedThread {
     span: AtomicU64,
     note: AtomicU64,
     is_taken: AtomicBool,
-    /// Not looked at when spans change.
-    thread: Mutex<Option<Thread>>,
+    /// With its number. Not looked at when spans change.
+    thread: Mutex<Option<(u64, Thread)>>,
 }
 
 #[cfg(not(all(test, ringlight_loom)))]
@@ -98,11 +98,11 @@ impl<const COUNT: usize> Places<COUNT> {
     }
 
     /// Takes a place for the calling thread, if there is one.
-    fn publish(&self, note: impl FnOnce() -> u64) -> Option<&PublishedThread> {
+    fn publish(&self, number: u64, note: impl FnOnce() -> u64) -> Option<&PublishedThread> {
         let place = self.take()?;
         place.set_note(note());
         place.set(0, 0);
-        *place.lock() = Some(std::thread::current());
+        *place.lock() = Some((number, std::thread::current()));
         Some(place)
     }
 
@@ -200,13 +200,14 @@ impl PublishedThread {
         self.note.store(note, Ordering::Relaxed);
     }
 
-    /// The thread; `None` if it has given up its place. Takes a lock: nothing for signal handlers.
+    /// The number of the thread, as it was [given](publish_thread), and the thread; `None` if it has given up its place.
+    /// Takes a lock: nothing for signal handlers.
     #[must_use]
-    pub fn thread(&self) -> Option<Thread> {
+    pub fn thread(&self) -> Option<(u64, Thread)> {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Thread>> {
+    fn lock(&self) -> MutexGuard<'_, Option<(u64, Thread)>> {
         // Nothing under the lock can leave it half changed.
         self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -236,15 +237,16 @@ pub fn are_spans_watched() -> bool {
     WATCHES.load(Ordering::Relaxed) != 0
 }
 
-/// Takes a place for the calling thread, with a note; gives the one it has if it has one, and nothing where all
-/// are taken. Whoever calls this sees to it that the thread [gives it back](withdraw_thread) before it ends.
+/// Takes a place for the calling thread, with the number that those who record know it by, and a note; gives the one it has
+/// if it has one, and nothing where all are taken. Whoever calls this sees to it that the thread
+/// [gives it back](withdraw_thread) before it ends.
 ///
 /// Takes a lock, and may allocate.
-pub fn publish_thread(note: impl FnOnce() -> u64) -> Option<&'static PublishedThread> {
+pub fn publish_thread(number: u64, note: impl FnOnce() -> u64) -> Option<&'static PublishedThread> {
     if let Some(place) = published_here() {
         return Some(place);
     }
-    let place = PLACES.publish(note)?;
+    let place = PLACES.publish(number, note)?;
     let _ = HERE.try_with(|here| here.set(Some(place)));
     Some(place)
 }
@@ -288,7 +290,8 @@ mod tests {
     /// The span of the thread that has this name.
     fn span_of(name: &str) -> Option<(PublishedSpan, u64)> {
         published_threads().find_map(|(_, place)| {
-            let thread = place.thread()?;
+            let (number, thread) = place.thread()?;
+            assert_eq!(number, 4);
             (thread.name() == Some(name)).then(|| (place.span(), place.note()))
         })
     }
@@ -300,7 +303,7 @@ mod tests {
         let thread = std::thread::Builder::new().name("published".to_owned());
         let thread = thread.spawn(move || {
             assert!(!publish_span(1, 2) && published_here().is_none());
-            assert!(publish_thread(|| 9).is_some());
+            assert!(publish_thread(4, || 9).is_some());
             for (recorder, span) in [(1, 7), (1, 7), (0, 0)] {
                 assert!(publish_span(recorder, span));
                 done.send(()).unwrap();
@@ -335,8 +338,8 @@ mod tests {
     fn a_place_is_taken_once_and_used_again() {
         let places = || {
             let taken = || {
-                let place = publish_thread(|| 0).unwrap();
-                assert!(std::ptr::eq(place, publish_thread(|| 1).unwrap()));
+                let place = publish_thread(1, || 0).unwrap();
+                assert!(std::ptr::eq(place, publish_thread(2, || 1).unwrap()));
                 assert_eq!(place.note(), 0);
                 withdraw_thread();
             };

@@ -18,8 +18,10 @@ pub(crate) struct Known {
     callsite: Arc<Callsite>,
     label: Fragment,
     fields: Box<[Field]>,
-    /// Whether one of them may be a span's name.
-    may_name: bool,
+    /// The field that gives a span another name.
+    renaming: Option<u16>,
+    /// Whether it is that of spans which have a name in the source.
+    names_spans: bool,
 }
 
 #[derive(Debug)]
@@ -35,10 +37,11 @@ impl Field {
         let role = FieldRole::of(kind, name);
         let name = match role {
             FieldRole::Attribute | FieldRole::StatusCode | FieldRole::SpanKind => {
-                Some(distinct(name.into()))
+                Some(distinct(kind, name.into()))
             }
             FieldRole::StatusMessage => Some(STATUS_MESSAGE.into()),
-            FieldRole::SpanName | FieldRole::Body => None,
+            FieldRole::SpanName => Some(SPAN_NAME.into()),
+            FieldRole::Body => None,
         };
         let shown = name.zip(format);
         let shown = shown.map(|(name, format)| format.arg_name(&name));
@@ -47,13 +50,14 @@ impl Field {
 }
 
 const STATUS_MESSAGE: &str = "status_message";
+/// The name that a span has in place of the one in the source.
+const SPAN_NAME: &str = "otel.name";
 
 /// The name of a field as an argument: another one, if it is that of an argument which is no field.
-fn distinct(name: Cow<'_, str>) -> Cow<'_, str> {
-    match &*name {
-        "level" | "trace_id" | "span_id" | "parent_span_id" | STATUS_MESSAGE => {
-            format!("field.{name}").into()
-        }
+fn distinct(kind: CallsiteKind, name: Cow<'_, str>) -> Cow<'_, str> {
+    match (kind, &*name) {
+        (_, "level" | "trace_id" | "span_id" | "parent_span_id" | STATUS_MESSAGE)
+        | (CallsiteKind::Span, SPAN_NAME) => format!("field.{name}").into(),
         _ => name,
     }
 }
@@ -64,9 +68,12 @@ impl Known {
         let fields: Box<[_]> = fields
             .map(|name| Field::new(callsite.kind, name, shows_args.then_some(&mut *format)))
             .collect();
+        let mut roles = (0..).zip(&fields);
+        let renaming = roles.find(|(_, field)| field.role == FieldRole::SpanName);
         Self {
             label: format.label(callsite.name, category(&callsite)),
-            may_name: (fields.iter()).any(|field| field.role == FieldRole::SpanName),
+            renaming: renaming.map(|(index, _)| index),
+            names_spans: callsite.kind == CallsiteKind::Span && !callsite.name.is_empty(),
             fields,
             callsite,
         }
@@ -131,9 +138,13 @@ impl Callsites {
             line: None,
             fields: Vec::new(),
         };
+        let none = Known {
+            names_spans: false,
+            ..Known::new(Arc::new(none), format, shows_args)
+        };
         Self {
             shows_args,
-            known: vec![Known::new(Arc::new(none), format, shows_args)],
+            known: vec![none],
             by_id: HashMap::default(),
             recent: [None; RECENT],
         }
@@ -198,32 +209,46 @@ impl<'a> Args<'a> {
         let Some((mut items, known)) = self.0 else {
             return;
         };
+        // The name that a span has in place of the one in the source. The last one holds.
+        let mut own_name = None;
         loop {
             let (index, value) = match items.next_plain() {
                 Some((index, value)) => (index, ValueRef::from(value)),
                 None => match items.next() {
-                    None => return,
+                    None => break,
                     Some(Item::Attribute(KeyRef::Field(index), value)) => (index, value),
+                    Some(Item::Name(text)) => {
+                        own_name = Some((ArgName::Text(SPAN_NAME), ValueRef::Text(text)));
+                        continue;
+                    }
                     Some(item) => {
-                        if let Some((name, value)) = named(&item) {
+                        if let Some((name, value)) = named(known.callsite.kind, &item) {
                             show(ArgName::Text(&name), value);
                         }
                         continue;
                     }
                 },
             };
-            if let Some(name) = known.shown(index) {
+            let Some(name) = known.shown(index) else {
+                continue;
+            };
+            if known.renaming == Some(index) {
+                own_name = Some((name, value));
+            } else {
                 show(name, value);
             }
+        }
+        if let Some((name, value)) = own_name.filter(|_| known.names_spans) {
+            show(name, value);
         }
     }
 }
 
 /// What is shown under a name that is no field's.
-fn named<'a>(item: &Item<'a>) -> Option<(Cow<'a, str>, ValueRef<'a>)> {
+fn named<'a>(kind: CallsiteKind, item: &Item<'a>) -> Option<(Cow<'a, str>, ValueRef<'a>)> {
     match item {
         Item::Attribute(KeyRef::Name(name), value) => {
-            Some((distinct(String::from_utf8_lossy(name)), *value))
+            Some((distinct(kind, String::from_utf8_lossy(name)), *value))
         }
         Item::StatusMessage(text) => Some((STATUS_MESSAGE.into(), ValueRef::Text(*text))),
         _ => None,
@@ -242,9 +267,12 @@ fn said<'a>(items: Items<'a>, known: &Known, role: FieldRole) -> Option<Cow<'a, 
     })
 }
 
-/// The name that a span has instead of its callsite's.
+/// The name that a span says it has, where there is none in the source: slices, of which no more is known than where the
+/// span is in the source, and its life are called the same.
 pub(crate) fn span_name<'a>(span: &SpanRecord<'a>, known: &Known) -> Option<Cow<'a, str>> {
-    if known.may_name {
+    if known.names_spans {
+        None
+    } else if known.renaming.is_some() {
         said(span.items(), known, FieldRole::SpanName)
     } else {
         span.items().own_name().map(|text| text.to_str())

@@ -188,22 +188,28 @@
 //!
 //! # Features
 //!
-//! | feature | default | gives |
-//! |---|---|---|
-//! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`); spans of cancelled futures (`FutureExt`, also with `profiling`) |
-//! | `fmt` | yes | log lines for people, and JSON lines |
-//! | `log` | yes | records of the crate `log` are recorded like events |
-//! | `profiling` | no | spans of functions with [`#[ringlight::instrument]`](macro@instrument), which is nothing without it; [channels](channel) that say how they are doing; trace files; what the process uses, as metrics; tokio's runtimes and what blocks them (module `runtime`) |
-//! | `prometheus` | no | an endpoint that Prometheus scrapes, and metrics as it takes them (`Builder::prometheus`) |
-//! | `age` | no | headers in a file that is encrypted with age |
-//! | `vault` | no | headers in HashiCorp Vault |
-//! | `zstd` | no | compression with Zstandard: smaller and much faster than gzip, and a library in C to compile |
-//! | `b3` | no | Zipkin's headers for trace context, one or several |
-//! | `jaeger` | no | Jaeger's header for trace context |
-//! | `otel-config` | no | the OpenTelemetry specification's file of settings, which `OTEL_CONFIG_FILE` names |
-//! | `profiling-alloc` | no | what is allocated and freed in each span, where the program has `RinglightAllocator` |
-//! | `tokio-console` | no | `tokio-console` sees the tasks of a program built with `--cfg tokio_unstable` (`Builder::tokio_console`) |
-//! | `clap` | no | `TelemetryArgs`, for applications that parse their arguments with `clap` |
+//! A feature that is off has no code in the program; `default-features = false` leaves the defaults out. *Brings* names the
+//! features that one turns on and the dearest crates among those compiled for it, and counts what a build with the defaults
+//! lacks, or for a default what a build without any feature lacks.
+//!
+//! | feature | default | gives | brings | guide |
+//! |---|---|---|---|---|
+//! | `otel` | yes | export over OTLP; the OpenTelemetry API (module `otel`); metrics; spans of cancelled futures (`FutureExt`, also with `profiling`) | `hyper`, `h2`, `rustls`, `ring`, `opentelemetry_sdk`: about 50 crates | docs/delivery.md, docs/metrics.md |
+//! | `fmt` | yes | log lines for people, and JSON lines | nothing | docs/logs.md |
+//! | `log` | yes | records of the crate `log` are recorded like events | `log`, `tracing-log`: 2 crates | docs/logs.md#the-crate-log |
+//! | `profiling` | no | spans of functions with [`#[ringlight::instrument]`](macro@instrument), which is nothing without it; [channels](channel) that say how they are doing; trace files; what the process uses, as metrics; tokio's runtimes and what blocks them (module `runtime`) | `nix`, `ringlight-tracefile`: 5 crates | docs/instrument.md, docs/channels.md, docs/trace-files.md, docs/runtime.md |
+//! | `profiling-alloc` | no | what is allocated and freed in each span, where the program has `RinglightAllocator` | `profiling`, `ringlight-alloc`: 6 crates | docs/allocations.md |
+//! | `tokio-console` | no | `tokio-console` sees the tasks of a program built with `--cfg tokio_unstable` (`Builder::tokio_console`) | `console-subscriber`, `tonic`, `axum`: about 40 crates | docs/runtime.md#tokio-console |
+//! | `prometheus` | no | an endpoint that Prometheus scrapes, and metrics as it takes them (`Builder::prometheus`) | `otel` | docs/metrics.md#prometheus |
+//! | `zstd` | no | compression with Zstandard: smaller and much faster than gzip | `otel`, `zstd-sys`, a library in C: 5 crates | docs/delivery.md#what-goes-over-the-wire |
+//! | `age` | no | headers in a file that is encrypted with age | `otel`, `age`: about 90 crates | docs/secrets.md |
+//! | `vault` | no | headers in HashiCorp Vault | `otel`, `hyper-rustls`, `serde_json`: 6 crates | docs/secrets.md#vault |
+//! | `b3` | no | Zipkin's headers for trace context, one or several | nothing | docs/configuration.md#reference |
+//! | `jaeger` | no | Jaeger's header for trace context | nothing | docs/configuration.md#reference |
+//! | `otel-config` | no | the OpenTelemetry specification's file of settings, which `OTEL_CONFIG_FILE` names | `saphyr-parser`: 2 crates | docs/configuration.md#the-opentelemetry-specifications-file |
+//! | `clap` | no | `TelemetryArgs`, for applications that parse their arguments with `clap` | `clap`: 13 crates | docs/configuration.md#on-the-command-line |
+//!
+//! The guides are in the project's repository, and so is this table, with links to them: docs/features.md.
 //!
 //! This crate must not know the store, the server or the UI: a service that depends on it compiles
 //! none of them.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ringlight_app_harness::print_json_line;
 
 use crate::config::CheckConfig;
-use crate::console::{Console, cannot_print, print};
+use crate::console::{Console, cannot_print, print, window};
 use crate::error::{CliError, Exit};
 
 use api::{Api, Trace, encoded};
@@ -71,7 +71,7 @@ pub(crate) async fn run(config: CheckConfig, console: Console) -> Result<ExitCod
     if config.json {
         print_json_line(&report).map_err(cannot_print)?;
     } else {
-        print(&report.as_text())?;
+        print(&report.as_text(window()))?;
     }
     if left_out {
         console.warning(&format!(

@@ -2,22 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fmt::Write as _;
 
 use serde::Serialize;
 
 use super::judge::{Fault, Judged};
 use super::map::{Map, MapSpan};
-use crate::console::printable;
+use crate::table::{Column, Table};
 
 /// Names that are not in the map are counted one by one up to this many.
 const BESIDE_MAX: usize = 1_000;
 
 /// How many of them are shown to people.
 const BESIDE_SHOWN_MAX: usize = 20;
-
-/// A wider name does not push every other line out of the window.
-const NAME_COLUMN_MAX: usize = 60;
 
 /// What was seen so far.
 pub(super) struct Totals<'a> {
@@ -279,65 +275,101 @@ impl Report {
         found.count()
     }
 
-    /// A table of the names, what is wrong with each below it, and the sum.
-    pub(super) fn as_text(&self) -> String {
-        let names = self.spans.iter().map(|span| span.name.chars().count());
-        let width = names.max().unwrap_or(0).clamp(4, NAME_COLUMN_MAX);
-        let mut text = String::new();
-        line(
-            &mut text,
-            format!("{:width$}  {:>9}  {:>7}", "SPAN", "SEEN", "FAILED"),
-        );
+    /// A table of the names, what is wrong with each below it, and the sum, for a window of so many characters.
+    pub(super) fn as_text(&self, window: Option<usize>) -> String {
+        let mut table = Table::new([
+            ("SPAN", Column::Text),
+            ("SEEN", Column::Number),
+            ("FAILED", Column::Number),
+            ("", Column::Text),
+        ]);
         for span in &self.spans {
             let result = match span.result {
                 Verdict::Ok => "ok",
                 Verdict::Missing => "missing",
                 Verdict::Wrong => "wrong",
             };
-            let (name, seen, failed) = (&span.name, span.seen, span.failed);
-            line(
-                &mut text,
-                format!("{name:width$}  {seen:>9}  {failed:>7}  {result}"),
-            );
+            table.row([
+                span.name.clone(),
+                span.seen.to_string(),
+                span.failed.to_string(),
+                result.to_owned(),
+            ]);
             for problem in &span.problems {
-                line(&mut text, format!("    {}", problem.message));
+                table.text(&format!("    {}", problem.message));
                 if let Some(example) = &problem.example {
-                    line(&mut text, format!("        for example {}", example.url));
+                    table.text(&format!("        for example {}", example.url));
                 }
             }
         }
         if !self.beside.is_empty() {
-            line(&mut text, String::new());
-            line(&mut text, "not in the map:".to_owned());
+            table.text("");
+            table.text("not in the map:");
             for Beside { name, seen } in self.beside.iter().take(BESIDE_SHOWN_MAX) {
-                line(&mut text, format!("{name:width$}  {seen:>9}"));
+                table.row([name.clone(), seen.to_string(), String::new(), String::new()]);
             }
             let more = self.beside.len().saturating_sub(BESIDE_SHOWN_MAX);
             if more > 0 {
-                line(&mut text, format!("and {more} more names"));
+                table.text(&format!("and {more} more names"));
             }
         }
         let of = match &self.service {
             Some(service) => format!(" of `{service}`"),
             None => String::new(),
         };
-        line(&mut text, String::new());
-        line(
-            &mut text,
-            format!(
-                "{} of {} names as the map says, in {} traces with {} spans{of}",
-                self.count(Verdict::Ok),
-                self.spans.len(),
-                self.traces,
-                self.span_count,
-            ),
-        );
-        text
+        table.text("");
+        table.text(&format!(
+            "{} of {} names as the map says, in {} traces with {} spans{of}",
+            self.count(Verdict::Ok),
+            self.spans.len(),
+            self.traces,
+            self.span_count,
+        ));
+        table.render(window)
     }
 }
 
-/// Names come from other processes, and must not take the terminal over.
-fn line(text: &mut String, line: String) {
-    // Writing to a text cannot fail.
-    let _ = writeln!(text, "{}", printable(&line).replace('\n', "\u{fffd}"));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_stand_below_each_other_however_long_the_names_are() {
+        let span = |name: &str, seen: u64| NameReport {
+            name: name.to_owned(),
+            result: Verdict::Ok,
+            seen,
+            failed: 0,
+            problems: Vec::new(),
+        };
+        let beside = |name: &str, seen: u64| Beside {
+            name: name.to_owned(),
+            seen,
+        };
+        let report = Report {
+            passed: true,
+            map: "map.toml".to_owned(),
+            backend: "http://127.0.0.1:4320".to_owned(),
+            service: None,
+            traces: 1,
+            traces_left_out: false,
+            span_count: 1,
+            spans: vec![span("short", 1), span(&"s".repeat(70), 12_345_678_901)],
+            beside: vec![beside("b", 7), beside(&"b".repeat(80), 8)],
+            beside_left_out: 0,
+        };
+        let text = report.as_text(None);
+        let ends = |start: &str, figure: &str| {
+            let line = text.lines().find(|line| line.starts_with(start));
+            let line = line.unwrap();
+            line.rfind(figure).unwrap() + figure.len()
+        };
+        let seen = ends("SPAN ", "SEEN");
+        assert_eq!(seen, 80 + 2 + 11);
+        assert_eq!(ends("short ", " 1"), seen, "{text}");
+        assert_eq!(ends("sss", "12345678901"), seen, "{text}");
+        assert_eq!(ends("b ", "7"), seen, "{text}");
+        assert_eq!(ends("bbb", "8"), seen, "{text}");
+        assert_eq!(ends("sss", "ok"), ends("short ", "ok"), "{text}");
+    }
 }

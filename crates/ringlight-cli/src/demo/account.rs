@@ -1,7 +1,6 @@
 //! The closing account: what each application submitted beside what the store has of it.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
 use std::time::Duration;
 
 use ringlight::DropReason;
@@ -13,6 +12,7 @@ use serde_json::Value;
 
 use super::process::Ended;
 use crate::error::{CliError, Exit};
+use crate::table::{Column, Table};
 
 /// What came of everything the applications submitted.
 #[derive(Debug, Serialize)]
@@ -133,17 +133,6 @@ impl Summary {
         })
     }
 
-    pub(super) fn print_table(&self) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        match stdout
-            .write_all(self.table().as_bytes())
-            .and_then(|()| stdout.flush())
-        {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other,
-        }
-    }
-
     /// What is not stored, why, and what to do about it; `None` when everything is.
     pub(super) fn shortfall(&self) -> Option<CliError> {
         if self.balanced {
@@ -190,29 +179,35 @@ impl Summary {
         )
     }
 
-    fn table(&self) -> String {
-        let mut text = format!(
-            "{:<12} {:<8} {:>10} {:>10} {:>10} {:>10} {:>10}\n",
-            "application", "signal", "submitted", "exported", "rejected", "dropped", "stored"
-        );
+    /// For people, in a window of so many characters.
+    pub(super) fn as_text(&self, window: Option<usize>) -> String {
+        let mut table = Table::new([
+            ("application", Column::Text),
+            ("signal", Column::Text),
+            ("submitted", Column::Number),
+            ("exported", Column::Number),
+            ("rejected", Column::Number),
+            ("dropped", Column::Number),
+            ("stored", Column::Number),
+            ("", Column::Text),
+        ]);
         for app in &self.apps {
             for (signal, row) in &app.signals {
                 let account = &row.account;
-                text.push_str(&format!(
-                    "{:<12} {:<8} {:>10} {:>10} {:>10} {:>10} {:>10}{}\n",
-                    app.service,
-                    signal,
-                    account.submitted,
-                    account.exported,
-                    account.rejected,
-                    account.dropped_total(),
-                    row.stored,
-                    if row.is_balanced() { "" } else { "  (!)" },
-                ));
+                table.row([
+                    app.service.clone(),
+                    signal.clone(),
+                    account.submitted.to_string(),
+                    account.exported.to_string(),
+                    account.rejected.to_string(),
+                    account.dropped_total().to_string(),
+                    row.stored.to_string(),
+                    if row.is_balanced() { "" } else { "(!)" }.to_owned(),
+                ]);
             }
         }
-        text.push_str(&format!(
-            "ran for {:.1} s: {}\n",
+        table.text(&format!(
+            "ran for {:.1} s: {}",
             self.duration_seconds,
             if self.balanced {
                 "everything submitted was stored"
@@ -220,7 +215,7 @@ impl Summary {
                 "not everything submitted was stored, see (!)"
             }
         ));
-        text
+        table.render(window)
     }
 }
 
@@ -394,7 +389,7 @@ mod tests {
             duration_seconds: 2.0,
             apps: vec![app],
         };
-        let table = summary.table();
+        let table = summary.as_text(None);
         let lines: Vec<&str> = table.lines().collect();
         assert!(lines[1].starts_with("streaming    logs "), "{table}");
         assert!(lines[2].starts_with("streaming    metrics "), "{table}");

@@ -10,7 +10,7 @@ use ringlight_app_harness::print_json_line;
 
 use crate::backend::{Backend, http_url};
 use crate::config::DemoConfig;
-use crate::console::{Console, cannot_print};
+use crate::console::{self, Console, cannot_print};
 use crate::error::{CliError, Exit};
 use crate::signals::Signals;
 use crate::size::show_size;
@@ -57,8 +57,8 @@ async fn demonstrate(
     let started = Instant::now();
     let mut apps = start_apps(config, backend, signals).await?;
     console.line(&format!(
-        "the applications streaming, agent and model are running, their data goes to {}; Ctrl-C \
-         ends them{}",
+        "the applications are running: streaming, and agent with the model it asks; their data goes \
+         to {}; Ctrl-C ends them{}",
         config.backend.data_dir.display(),
         if config.duration.is_some() {
             " sooner"
@@ -195,7 +195,7 @@ fn print(summary: &Summary, config: &DemoConfig, console: Console) -> Result<(),
     if config.json {
         print_json_line(summary).map_err(cannot_print)?;
     } else {
-        summary.print_table().map_err(cannot_print)?;
+        console::print(&summary.as_text(console::window()))?;
     }
     if let Some(shortfall) = summary.shortfall() {
         console.error(&shortfall);

@@ -9,8 +9,9 @@ use serde_json::json;
 
 use super::check::explained;
 use super::{NO_SECTION, print, tell};
-use crate::console::{Console, printable};
+use crate::console::{Console, printable, window};
 use crate::error::CliError;
+use crate::table::{Column, Table};
 
 pub(super) fn run(
     file: Option<PathBuf>,
@@ -42,29 +43,17 @@ pub(super) fn run(
         }
         Some(_) => {}
     }
-    print(&as_table(&holds))
+    print(&as_table(&holds, window()))
 }
 
-/// Three columns, as wide as they have to be.
-fn as_table(holds: &EffectiveSettings) -> String {
-    let rows: Vec<[String; 3]> = holds
-        .settings
-        .iter()
-        .map(|setting| {
-            [&setting.key, &setting.value, &setting.origin.to_string()].map(|text| printable(text))
-        })
-        .collect();
-    let width = |column: usize| {
-        let widths = rows.iter().map(|row| row[column].chars().count());
-        // A long value must not push every other line out of the window.
-        widths.max().unwrap_or(0).min(60)
-    };
-    let (first, second) = (width(0).max(7), width(1).max(5));
-    let mut text = format!("{:first$}  {:second$}  FROM\n", "SETTING", "VALUE");
-    for [key, value, origin] in &rows {
-        text.push_str(&format!("{key:first$}  {value:second$}  {origin}\n"));
+fn as_table(holds: &EffectiveSettings, window: Option<usize>) -> String {
+    let columns = ["SETTING", "VALUE", "FROM"].map(|name| (name, Column::Text));
+    let mut table = Table::new(columns);
+    for setting in &holds.settings {
+        let origin = setting.origin.to_string();
+        table.row([setting.key.to_string(), setting.value.to_string(), origin]);
     }
-    text
+    table.render(window)
 }
 
 fn as_json(holds: &EffectiveSettings) -> String {
@@ -105,7 +94,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_what_is_in_them() {
         let builder = ringlight::builder().environment([("OTEL_SERVICE_NAME", "a\u{1b}[2Jb")]);
-        let table = as_table(&builder.effective_settings().unwrap());
+        let table = as_table(&builder.effective_settings().unwrap(), None);
         let lines: Vec<&str> = table.lines().collect();
         assert!(lines[0].starts_with("SETTING"), "{table}");
         let column = lines[0].find("FROM").unwrap();

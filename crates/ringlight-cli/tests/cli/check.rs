@@ -168,7 +168,7 @@ fn what_is_missing_or_wrong_is_told_with_an_example() {
     assert_eq!(output.status.code(), Some(1));
     let stdout = text(&output.stdout);
     for part in [
-        "step 4          0        0  missing\n",
+        "step 4     0       0  missing\n",
         "    1 of 1 without attribute `amount`\n",
         &format!("        for example {url}\n"),
         "    1 of 1 inside of none of `step 2`\n",

@@ -5,6 +5,9 @@ use std::process::Stdio;
 use crate::common::{Backend, FREE_PORTS, ringlight, text, until, wait};
 use rustix::process::{Pid, Signal, kill_process};
 
+/// What it starts, by the names that are seen in the browser.
+const SERVICES: [&str; 3] = ["streaming", "agent", "model"];
+
 fn demo(data_dir: &std::path::Path, flags: &[&str]) -> std::process::Command {
     let mut command = ringlight();
     command
@@ -23,7 +26,7 @@ fn check_balanced(summary: &serde_json::Value) {
         .iter()
         .filter_map(|app| app["service"].as_str())
         .collect();
-    assert_eq!(names, ["streaming", "agent", "model"]);
+    assert_eq!(names, SERVICES);
     for app in apps {
         assert_eq!(app["reported"], true, "{app:#}");
         for signal in ["traces", "logs", "metrics"] {
@@ -56,6 +59,17 @@ fn everything_the_applications_submit_is_stored() {
     assert_eq!(stderr.matches("http://").count(), 1, "{stderr}");
 }
 
+#[test]
+fn the_help_says_what_each_of_its_services_is() {
+    let output = ringlight().args(["demo", "--help"]).output().unwrap();
+    let help = text(&output.stdout);
+    for service in SERVICES {
+        let mut said = help.lines().filter_map(|line| line.strip_prefix("  "));
+        let is_said = said.any(|line| line.starts_with(&format!("{service} ")));
+        assert!(is_said, "{service}: {help}");
+    }
+}
+
 fn wait_for_services(backend: &Backend) {
     until("all services are there", || {
         let found = backend.get("/api/v1/services");
@@ -64,7 +78,7 @@ fn wait_for_services(backend: &Backend) {
             .iter()
             .filter_map(|service| service["name"].as_str())
             .collect();
-        ["streaming", "agent", "model"]
+        SERVICES
             .iter()
             .all(|name| names.contains(name))
             .then_some(())

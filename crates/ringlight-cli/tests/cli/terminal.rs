@@ -9,6 +9,7 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::common::{FREE_PORTS, PATIENCE, ringlight, send, wait};
 
@@ -21,9 +22,21 @@ struct OnTerminal {
 
 impl OnTerminal {
     fn start(program: &Command) -> Self {
+        Self::start_in(program, 0)
+    }
+
+    /// In a window of so many columns; 0 where the terminal does not say.
+    fn start_in(program: &Command, columns: u16) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&master, size).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
         let slave = OpenOptions::new()
             .read(true)
@@ -185,4 +198,23 @@ fn no_color_is_respected() {
         up.wait_for("hint:");
         assert_eq!(up.shown.contains("\x1b[1;31m"), coloured, "{:?}", up.shown);
     }
+}
+
+#[test]
+fn a_table_keeps_within_the_window() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = format!("{}END", "n".repeat(90));
+    let mut command = ringlight();
+    command
+        .args(["config", "show"])
+        .env("OTEL_SERVICE_NAME", &name);
+    let command = command.current_dir(directory.path());
+    let mut wide = OnTerminal::start(command);
+    wide.wait_for(&format!("{name}  "));
+    let mut narrow = OnTerminal::start_in(command, 90);
+    narrow.wait_for("END");
+    let table = narrow.shown.lines().map(str::trim_end);
+    let table = table.skip_while(|line| !line.starts_with("SETTING"));
+    let widest = table.map(|line| line.chars().count()).max();
+    assert_eq!(widest, Some(90), "{}", narrow.shown);
 }

@@ -159,6 +159,52 @@ fn who_recorded_a_record_is_told_where_that_is_asked_for() {
 }
 
 #[test]
+fn what_is_recorded_for_another_thread_is_shown_as_its_own() {
+    let (kept, pipeline) = start(CollectorConfig::default());
+    let recorder = pipeline.recorder();
+    // Nobody asked yet who records.
+    std::thread::scope(|scope| {
+        let unasked = || recorder.record_for(70, None, || log(&recorder, 1));
+        scope.spawn(unasked).join().unwrap();
+    });
+    recorder.tell_threads();
+    let own = log(&recorder, 2);
+    recorder.record_for(71, Some("watched"), || log(&recorder, 3));
+    log(&recorder, 4);
+    recorder.record_for(72, None, || log(&recorder, 5));
+    assert_eq!(log(&recorder, 6), own);
+    pipeline.flush(LONG).unwrap();
+    let seen = std::mem::take(&mut *kept.0.lock().unwrap());
+    let recorded = [None, Some(own), Some(71), Some(own), Some(72), Some(own)];
+    assert_eq!(seen.recorded, (1..).zip(recorded).collect());
+    let names: BTreeMap<_, _> = seen.threads.into_iter().collect();
+    assert_eq!((&*names[&71], &*names[&72]), ("watched", "thread 72"));
+    assert!(!names.contains_key(&70));
+}
+
+#[test]
+fn a_ring_that_cannot_be_said_to_be_the_threads_own_again_is_given_up_for_another() {
+    let config = CollectorConfig {
+        ring_bits: 10,
+        ..CollectorConfig::default()
+    };
+    let (kept, pipeline) = start(config);
+    let recorder = pipeline.recorder();
+    recorder.tell_threads();
+    let own = log(&recorder, 1);
+    // Nobody empties the ring meanwhile, and its name takes more than is left for a slice.
+    let seen = kept.0.lock().unwrap();
+    recorder.record_for(71, Some("watched"), || {
+        while recorder.record_slice(&slice(1)) {}
+    });
+    drop(seen);
+    assert_eq!(log(&recorder, 2), own);
+    pipeline.flush(LONG).unwrap();
+    let recorded = std::mem::take(&mut kept.0.lock().unwrap().recorded);
+    assert_eq!(recorded, [(1, Some(own)), (2, Some(own))].into());
+}
+
+#[test]
 fn a_slice_waits_for_no_room_and_is_counted() {
     let config = CollectorConfig {
         policy: ringlight_collector::OverflowPolicy::Block,

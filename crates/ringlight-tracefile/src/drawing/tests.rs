@@ -8,6 +8,8 @@ use super::*;
 use crate::TraceFileFormat;
 use crate::format::Process;
 
+mod names;
+
 const CALLSITE: CallsiteId = CallsiteId::new(2);
 const ROOT: u64 = 0;
 
@@ -20,6 +22,10 @@ struct Drawn {
 
 impl Drawn {
     fn new() -> Self {
+        Self::of(TraceFileFormat::Json, true)
+    }
+
+    fn of(format: TraceFileFormat, include_args: bool) -> Self {
         let registry = CallsiteRegistry::new();
         registry.register(CALLSITE, || Callsite {
             kind: CallsiteKind::Span,
@@ -38,9 +44,9 @@ impl Drawn {
             zero_unix_nano: 0,
             zero_boot_nano: 0,
         };
-        let format = Format::new(TraceFileFormat::Json, process);
+        let format = Format::new(format, process);
         Self {
-            drawing: Drawing::new(format, true),
+            drawing: Drawing::new(format, include_args),
             entered: HashSet::new(),
             registry,
         }

@@ -92,9 +92,9 @@ impl<T> Sender<T> {
     fn send_with(&self, extras: &Extras, value: T) -> Result<usize, SendError<T>> {
         let queued = self.inner.len();
         let spans = extras.spans.as_ref();
-        let span = spans.map_or_else(Span::none, |spans| spans.sending(extras.places, queued));
+        let span = spans.map_or_else(Span::none, |spans| spans.sending(self.link.places, queued));
         span.in_scope(|| {
-            extras.note_fill(queued);
+            extras.note_fill(queued, self.link.places);
             let send = || self.inner.send(value);
             let receivers = match spans {
                 None => send()?,
@@ -234,7 +234,7 @@ impl<T> Receiver<T> {
             None => (subscribe(), 0),
             Some(spans) => spans.joining(subscribe),
         };
-        let reader = Reader::new(link.sent.source());
+        let reader = Reader::new(link.sent.source(), link.places);
         // Not before it has subscribed: what is sent in between is ahead of it.
         reader.correct(|| inner.len());
         Self {
@@ -296,8 +296,10 @@ impl<T> Receiver<T> {
         let Some(extras) = &self.link.extras else {
             return;
         };
-        let left = self.inner.len();
-        extras.note_fill(left + 1);
+        // Of those that the receiver has before it, some may be overwritten.
+        let places = self.link.places;
+        let left = self.inner.len().min(places);
+        extras.note_fill((left + 1).min(places), places);
         if let Some(spans) = &extras.spans {
             drop(spans.received(self.next, left));
             self.next += 1;

@@ -441,6 +441,8 @@ async fn a_broadcast_is_as_deep_as_its_receivers_are_behind() {
     assert_eq!(first.recv().await, Ok(1));
     check("broadcast", (2, 1, 3), &[]);
     sender.send(3).unwrap();
+    // Of three that the second has before it, two are there.
+    check("broadcast", (3, 1, 4), &[]);
     let lagged = broadcast::error::TryRecvError::Lagged(1);
     assert_eq!(second.try_recv(), Err(lagged));
     check("broadcast", (3, 1, 4), &[("lagged", 1)]);

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tracing::Span;
+use tracing::field::Value;
+use tracing::span::Id;
+use tracing::{Dispatch, Span};
 
 use super::counts::Group;
 use crate::RinglightSubscriber;
@@ -41,7 +43,11 @@ impl Drop for Wait {
     fn drop(&mut self) {
         let waited = self.began.elapsed();
         let waited_us = waited.as_micros() as u64;
-        set_on_current_span("channel.backpressure_latency_us", waited_us as f64);
+        set_on_current_span(
+            "channel.backpressure_latency_us",
+            waited_us,
+            RinglightSubscriber::set_u64,
+        );
         #[cfg(feature = "otel")]
         crate::uncounted::uncounted(|| latency::record(self.group, waited));
         if let Some(unreported) = self.group.events.next() {
@@ -138,17 +144,18 @@ impl Events {
 
 /// Says on the current span how full a channel is, 0..=1.
 pub(super) fn set_fill_ratio(fill_ratio: f64) {
-    set_on_current_span("channel.fill_ratio", fill_ratio);
+    let set = RinglightSubscriber::set_f64;
+    set_on_current_span("channel.fill_ratio", fill_ratio, set);
 }
 
-/// As a field of the span if it has one of the name, which every subscriber understands.
-fn set_on_current_span(name: &'static str, value: f64) {
+/// As a field of the span if it has one of the name, which every subscriber understands; else `set` sets it.
+fn set_on_current_span<V: Value>(name: &'static str, value: V, set: fn(&Dispatch, &Id, &str, V)) {
     let span = Span::current();
     if span.has_field(name) {
         span.record(name, value);
     } else {
         span.with_subscriber(|(id, dispatch)| {
-            RinglightSubscriber::set_number(dispatch, id, name, value);
+            set(dispatch, id, name, value);
         });
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use ringlight_collector::outside_pipeline;
@@ -114,8 +115,7 @@ impl Reporter {
         let callsite = span.as_ref().map_or(0, |span| span.callsite);
         if self.may_say((callsite, if callsite == 0 { runtime.number } else { 0 })) {
             let thread = suspect.as_ref().and_then(|s| s.thread.thread());
-            let thread = thread.as_ref().and_then(|thread| thread.name());
-            self.say(runtime, worker, span.as_ref(), thread);
+            self.say(runtime, worker, span.as_ref(), thread.as_ref());
         }
         Some(Blocked {
             span: name,
@@ -151,10 +151,17 @@ impl Reporter {
         runtime: &Watched,
         worker: &Stalled,
         span: Option<&NamedSpan>,
-        thread: Option<&str>,
+        thread: Option<&(u64, Thread)>,
     ) {
         let dispatch = self.dispatch.get();
-        let say = |parent| event(parent, runtime, worker, span, thread);
+        let say = |parent| {
+            let say = || event(parent, runtime, worker, span, thread);
+            match thread {
+                // It is about the worker's thread, on which it cannot be said.
+                Some(thread) => self.spans.record_for(thread, say),
+                None => say(),
+            }
+        };
         outside_pipeline(|| match dispatch.map(WeakDispatch::upgrade) {
             Some(Some(dispatch)) => tracing::dispatcher::with_default(&dispatch, || {
                 // Of the subscriber that it is said to, so that it is known there.
@@ -173,7 +180,7 @@ fn event(
     runtime: &Watched,
     worker: &Stalled,
     span: Option<&NamedSpan>,
-    thread: Option<&str>,
+    thread: Option<&(u64, Thread)>,
 ) {
     let millis = u64::try_from(worker.stands.as_millis()).unwrap_or(u64::MAX);
     let text = |id: &dyn std::fmt::Display| id.to_string();
@@ -200,7 +207,8 @@ fn event(
         span.name = span.map(|span| span.name),
         trace_id = trace_id.as_deref(),
         span_id = span_id.as_deref(),
-        thread.name = thread,
+        thread.id = thread.map(|(number, _)| *number),
+        thread.name = thread.and_then(|(_, thread)| thread.name()),
         tokio.worker.index = worker.index as u64,
         tokio.runtime.id = %runtime.number,
         tokio.runtime.name = runtime.name(),
@@ -221,7 +229,7 @@ fn suspect(
         suspect
             .thread
             .thread()
-            .is_some_and(|thread| thread.id() == id)
+            .is_some_and(|(_, thread)| thread.id() == id)
     })
 }
 

@@ -37,9 +37,15 @@ impl RinglightSubscriber {
         Self::set(dispatch, id, name, |items, key| items.bool(key, true));
     }
 
+    /// Sets an attribute of a span that the caller holds open to a whole number.
+    #[cfg(feature = "profiling")]
+    pub(crate) fn set_u64(dispatch: &Dispatch, id: &Id, name: &str, value: u64) {
+        Self::set(dispatch, id, name, |items, key| items.u64(key, value));
+    }
+
     /// Sets an attribute of a span that the caller holds open to a number.
     #[cfg(feature = "profiling")]
-    pub(crate) fn set_number(dispatch: &Dispatch, id: &Id, name: &str, value: f64) {
+    pub(crate) fn set_f64(dispatch: &Dispatch, id: &Id, name: &str, value: f64) {
         Self::set(dispatch, id, name, |items, key| items.f64(key, value));
     }
 

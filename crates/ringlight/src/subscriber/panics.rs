@@ -109,29 +109,26 @@ fn wants_all_frames() -> bool {
 fn shortened(backtrace: &str) -> &str {
     let mut start = 0;
     let mut end = backtrace.len();
-    let mut at = 0;
     let mut is_before_program = false;
     // Where the machinery of panics is over: what comes then is kept if all of it is the standard library's.
     let mut after_panicking = 0;
     let mut is_panicking = false;
-    for line in backtrace.split_inclusive('\n') {
-        let symbol = frame(line);
-        if symbol.is_some_and(|s| s.contains("__rust_begin_short_backtrace")) {
-            end = at;
+    for frame in frames(backtrace) {
+        if frame.symbol.contains("__rust_begin_short_backtrace") {
+            end = frame.start;
             break;
         }
-        at += line.len();
-        if symbol.is_some_and(|s| s.contains("rust_begin_unwind")) {
+        if frame.symbol.contains("rust_begin_unwind") {
             (is_before_program, is_panicking) = (true, true);
-        } else if let Some(symbol) = symbol {
-            is_before_program &= is_of_std(symbol);
-            is_panicking &= is_of_panic(symbol);
+        } else {
+            is_before_program &= frame.is_of_std();
+            is_panicking &= is_of_panic(frame.symbol);
         }
         if is_before_program {
-            start = at;
+            start = frame.end;
         }
         if is_panicking {
-            after_panicking = at;
+            after_panicking = frame.end;
         }
     }
     if start >= end {
@@ -149,14 +146,59 @@ fn bounded(backtrace: &str) -> &str {
     kept.rfind('\n').map_or(kept, |at| &kept[..=at])
 }
 
-/// The symbol in a line such as `   3: core::panicking::panic_fmt`; `None` where the line is about the place of
-/// the one before.
-fn frame(line: &str) -> Option<&str> {
+/// One frame of a backtrace as the standard library writes it: a line such as `   3: core::panicking::panic_fmt`, and
+/// mostly another one with the place, `at ./src/main.rs:3:8`.
+struct Frame<'b> {
+    symbol: &'b str,
+    place: Option<&'b str>,
+    /// Where its lines begin and end in the backtrace, in bytes.
+    start: usize,
+    end: usize,
+}
+
+impl Frame<'_> {
+    /// Whether the function is the standard library's. Where debug information has lines only, a function that was inlined
+    /// has no path in its name, but a place in the library's source.
+    fn is_of_std(&self) -> bool {
+        is_of_std(self.symbol) || self.place.is_some_and(is_in_std_source)
+    }
+}
+
+/// The frames of a backtrace, in its order.
+fn frames(backtrace: &str) -> impl Iterator<Item = Frame<'_>> {
+    let mut lines = backtrace.split_inclusive('\n').peekable();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let line = lines.next()?;
+        let mut frame = Frame {
+            symbol: symbol(line).unwrap_or_default(),
+            place: None,
+            start: at,
+            end: at + line.len(),
+        };
+        while let Some(line) = lines.next_if(|line| symbol(line).is_none()) {
+            frame.end += line.len();
+            let place = line.trim().strip_prefix("at ");
+            frame.place = frame.place.or(place);
+        }
+        at = frame.end;
+        Some(frame)
+    })
+}
+
+/// The symbol in the first line of a frame; `None` in another one.
+fn symbol(line: &str) -> Option<&str> {
     let (number, symbol) = line.trim_start().split_once(": ")?;
     number
         .bytes()
         .all(|byte| byte.is_ascii_digit())
         .then_some(symbol)
+}
+
+/// Whether a place is in the standard library's source: as it was where the compiler was built, or as it is where the
+/// toolchain has it.
+fn is_in_std_source(place: &str) -> bool {
+    place.starts_with("/rustc/") || place.contains("/rustlib/src/rust/library/")
 }
 
 /// Whether a function is the standard library's: `core::option::expect_failed`, `<usize as core::slice::index::SliceIndex<[T]>>::index`.
@@ -273,6 +315,25 @@ mod tests {
             .concat()
             .join("\n");
         assert_eq!(shortened(&of_std_alone), format!("{}\n", frames[8]));
+        // As it is where debug information has lines only.
+        let of_lines_only = [
+            &frames[..6],
+            &[
+                "   5: expect<u32>",
+                "             at /rustc/1/library/core/src/option.rs:965:21",
+                "   6: index<u32, usize>",
+                "             at /opt/rust/lib/rustlib/src/rust/library/alloc/src/vec/mod.rs:3:1",
+                "   7: {closure#2}",
+                "             at ./src/pay.rs:7:9",
+                "   8: call_once<fn(), ()>",
+                "             at /rustc/1/library/core/src/ops/function.rs:250:5",
+                "   9: __rust_begin_short_backtrace<fn(), ()>",
+                "             at /rustc/1/library/std/src/sys/backtrace.rs:166:18",
+            ],
+        ]
+        .concat();
+        let expected = format!("{}\n", of_lines_only[10..14].join("\n"));
+        assert_eq!(shortened(&of_lines_only.join("\n")), expected);
         assert_eq!(shortened(frames[12]), frames[12]);
         let long = format!("{}\n", frames[12]).repeat(2_000);
         let cut = shortened(&long);

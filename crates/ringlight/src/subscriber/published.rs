@@ -2,7 +2,9 @@
 //! says more as long as the span is open.
 
 use std::sync::Arc;
+use std::thread::Thread;
 
+use ringlight_collector::Recorder;
 use ringlight_model::{CallsiteId, CallsiteRegistry, SpanId, TraceId};
 use tracing_core::span::Id;
 
@@ -15,6 +17,7 @@ pub(crate) struct PublishedSpans {
     number: u64,
     slab: Arc<Slab>,
     callsites: Arc<CallsiteRegistry>,
+    recorder: Recorder,
 }
 
 /// A span that some thread is in.
@@ -47,6 +50,11 @@ impl PublishedSpans {
             span_id: context.span_id(),
         })
     }
+
+    /// What is recorded by `record` is another thread's, of this number and name, where threads are shown.
+    pub(crate) fn record_for(&self, (number, thread): &(u64, Thread), record: impl FnOnce()) {
+        self.recorder.record_for(*number, thread.name(), record);
+    }
 }
 
 impl RinglightSubscriber {
@@ -55,6 +63,7 @@ impl RinglightSubscriber {
             number: self.number,
             slab: Arc::clone(&self.slab),
             callsites: Arc::clone(&self.callsites),
+            recorder: self.recorder.clone(),
         }
     }
 }

@@ -50,7 +50,10 @@ pub(super) fn with_thread<R>(body: impl FnOnce(&Thread) -> R) -> R {
 pub(crate) fn publish() {
     with_thread(|thread| {
         if thread.may_keep() {
-            uncounted(|| ringlight_context::publish_thread(crate::runtime::role));
+            uncounted(|| {
+                let number = ringlight_collector::current_thread_number();
+                ringlight_context::publish_thread(number, crate::runtime::role)
+            });
             thread.entered.publish_last();
         }
     });

@@ -6,18 +6,18 @@ export const EXAMPLES: readonly { signal: SignalName; query: string; meaning: st
   { signal: 'traces', query: '{ status = error }', meaning: 'spans that failed' },
   {
     signal: 'traces',
-    query: '{ resource.service.name = "agent" && name =~ "llm\\\\..*" }',
-    meaning: 'one service; a regular expression matches the whole value',
+    query: '{ kind = server && span.http.request.method =~ "GET|POST" }',
+    meaning: 'requests that a service answered; a regular expression matches the whole value',
   },
   {
     signal: 'traces',
-    query: '{ rootName = "agent.turn" && !(status = error) } | count() > 3',
+    query: '{ duration > 1ms && !(status = error) } | count() > 3',
     meaning: 'traces with more than three such spans',
   },
   { signal: 'logs', query: '{ severity >= warn }', meaning: 'warnings and worse' },
   {
     signal: 'logs',
-    query: '{ severity >= warn && body =~ "(?i).*model.*" }',
+    query: '{ severity >= warn && body =~ "(?i).*(slow|refused|failed).*" }',
     meaning: 'a text anywhere in the body, in capitals or not',
   },
 ];

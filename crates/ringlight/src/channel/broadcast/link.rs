@@ -14,6 +14,8 @@ use crate::uncounted::uncounted;
 /// What the ends share.
 #[derive(Debug)]
 pub(super) struct Link {
+    /// Messages that the channel has places for: as many as tokio makes of the capacity.
+    pub(super) places: usize,
     pub(super) sent: Registered<Sent>,
     pub(super) extras: Option<Box<Extras>>,
 }
@@ -21,8 +23,6 @@ pub(super) struct Link {
 /// What was asked for with the channel, beyond being counted.
 #[derive(Debug)]
 pub(super) struct Extras {
-    /// Messages that the channel has places for.
-    pub(super) places: usize,
     pub(super) spans: Option<SpansToAll>,
     has_fill_ratio: bool,
 }
@@ -30,17 +30,16 @@ pub(super) struct Extras {
 impl Link {
     pub(super) fn new(options: Options<'_>, capacity: usize) -> Self {
         let group = Group::of(Kind::Broadcast, options.origin);
+        let places = capacity.next_power_of_two();
         let extras = || {
-            // As many as tokio makes of it.
-            let places = capacity.next_power_of_two();
             Box::new(Extras {
-                places,
                 spans: (options.has_spans).then(|| SpansToAll::new(group.name(), places)),
                 has_fill_ratio: options.has_fill_ratio,
             })
         };
         let has_extras = options.has_spans || options.has_fill_ratio;
         Self {
+            places,
             sent: Registered::new(group, Sent::default()),
             extras: has_extras.then(|| uncounted(extras)),
         }
@@ -60,11 +59,10 @@ impl Drop for Link {
 }
 
 impl Extras {
-    /// A message is sent or received, before which so many were there for one receiver.
-    pub(super) fn note_fill(&self, taken: usize) {
+    /// A message is sent or received, before which so many of the places were taken for one receiver.
+    pub(super) fn note_fill(&self, taken: usize, places: usize) {
         if self.has_fill_ratio {
-            // Of those that a receiver has before it, some may be overwritten.
-            set_fill_ratio(taken.min(self.places) as f64 / self.places as f64);
+            set_fill_ratio(taken as f64 / places as f64);
         }
     }
 }
@@ -95,6 +93,8 @@ impl Source for Sent {
 #[repr(align(128))]
 pub(super) struct Reader {
     channel: Arc<Sent>,
+    /// Messages that the channel has places for: the others that the receiver has before it are overwritten.
+    places: u64,
     /// Messages it received. Written by the receiver, which is in one place at a time, as is `skipped`; `Relaxed`: numbers that
     /// nothing else depends on.
     pub(super) received: AtomicU64,
@@ -108,9 +108,10 @@ const LOOKS_MAX: usize = 16;
 
 impl Reader {
     /// One with nothing behind it that is not yet corrected.
-    pub(super) fn new(channel: &Arc<Sent>) -> Self {
+    pub(super) fn new(channel: &Arc<Sent>, places: usize) -> Self {
         Self {
             channel: Arc::clone(channel),
+            places: places as u64,
             received: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
         }
@@ -138,9 +139,10 @@ impl Source for Reader {
     fn counted(&self) -> Counted {
         let received = self.received.load(Ordering::Relaxed);
         let behind = received + self.skipped.load(Ordering::Relaxed);
+        let ahead = self.channel.0.sum().saturating_sub(behind);
         Counted {
             received,
-            depth: self.channel.0.sum().saturating_sub(behind),
+            depth: ahead.min(self.places),
             ..Counted::default()
         }
     }

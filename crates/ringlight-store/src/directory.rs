@@ -3,6 +3,8 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::StoreError;
 
@@ -120,7 +122,7 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
         .truncate(false)
         .open(&path)
         .map_err(io_error("open", &path))?;
-    match file.try_lock() {
+    match lock_soon(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
@@ -141,4 +143,39 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(io_error("write", &path))?;
     Ok(file)
+}
+
+/// How long a lock is waited for, and how long between two tries.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+const LOCK_TRY_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Takes the lock, also where it is given up only now: a process that was just killed may still be ending, and until a child
+/// runs its own program it has its parent's open files, locks among them.
+fn lock_soon(file: &File) -> Result<(), TryLockError> {
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_TIMEOUT => {
+                thread::sleep(LOCK_TRY_INTERVAL);
+            }
+            tried => return tried,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_given_up_soon_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = lock(directory.path()).unwrap();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| lock(directory.path()));
+            thread::sleep(LOCK_TRY_INTERVAL);
+            drop(held);
+            waiting.join().unwrap().unwrap();
+        });
+    }
 }

@@ -243,9 +243,9 @@ test('a span says what was allocated in it, and a trace what its process was doi
   await expect(panel.locator('dt[title="file.name"]')).toBeVisible();
   await expect(panel.locator('dt[title*="alloc."]')).toHaveCount(0);
   const meanwhile = page.getByRole('region', { name: 'Meanwhile' });
-  const fullest = meanwhile.getByRole('link', { name: /jobs, fullest channel/ });
-  await expect(fullest).toContainText(/channel\s*3$/);
-  await expect(fullest).toHaveAttribute('href', /by=point\.channel\.name/);
+  const longest = meanwhile.getByRole('link', { name: /jobs, longest queue/ });
+  await expect(longest).toContainText(/queue\s*3$/);
+  await expect(longest).toHaveAttribute('href', /by=point\.channel\.name/);
   // What the application measures itself, too: of this process alone, here and behind the link.
   await expect(meanwhile.getByRole('link', { name: /orders\.open/ })).toContainText('41');
   // Others of its own can be chosen, and stay for other traces.

@@ -109,7 +109,9 @@ pub(crate) fn cannot_print(error: std::io::Error) -> CliError {
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| {
-            if c.is_control() && c != '\n' {
+            // Those that turn the direction of what follows are none to Unicode, and yet move what is beside them.
+            let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            if turns || c.is_control() && c != '\n' {
                 '\u{fffd}'
             } else {
                 c

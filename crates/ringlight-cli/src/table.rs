@@ -1,7 +1,8 @@
 //! Tables for people: every column is as wide as its widest cell.
 //!
 //! In a window that is too narrow for that, the widest column of text gives way, and what does not fit in a cell of it goes on in
-//! the next line. A cell is never cut: a name can be told from another one that begins the same.
+//! the next line. A cell is never cut: a name can be told from another one that begins the same. Widths are counted in
+//! characters: rows with wide ones, such as those of Chinese, are longer than that.
 
 use crate::console::printable;
 
@@ -213,9 +214,9 @@ mod tests {
     #[test]
     fn a_cell_breaks_neither_its_row_nor_the_terminal() {
         check(
-            &["a\n\x1b[2J"],
+            &["a\n\x1b[2J\u{202e}"],
             None,
-            &["NAME    SEEN", "a\u{fffd}\u{fffd}[2J    12  ok"],
+            &["NAME     SEEN", "a\u{fffd}\u{fffd}[2J\u{fffd}    12  ok"],
         );
     }
 }

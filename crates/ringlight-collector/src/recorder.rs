@@ -12,7 +12,7 @@ use crate::accounts::Counted;
 use crate::notice::Notices;
 use crate::record::Slice;
 use crate::submit::{Shared, Worth, offer_slice};
-use crate::thread::{current_thread, thread_name};
+use crate::thread::{current_thread, name_record};
 
 /// A thread that found no free slot looks for one again after this many records.
 const REGISTER_AGAIN_RECORDS: u32 = 1024;
@@ -204,22 +204,25 @@ impl Recorder {
         self.shared.tells_threads.store(true, Ordering::Relaxed);
     }
 
-    /// Has sinks take what the calling thread records during `record` for [that of another thread](crate::RecordSink::recorded_by),
-    /// which has this [number](crate::current_thread_number) and this name: it is for those who watch a thread and say
-    /// something of it. Where threads [do not tell their names](Self::tell_threads), the calling thread has no ring of its
-    /// own, or that is full, it is taken for what it is otherwise.
+    /// Has sinks take the spans and log records that the calling thread submits during `record` for
+    /// [those of another thread](crate::RecordSink::recorded_by), which has this [number](crate::current_thread_number) and
+    /// this name: it is for those who watch a thread and say something of it. Slices have a thread of their own, and are to be
+    /// recorded outside of it; nor does it go within itself.
+    ///
+    /// Where threads [do not tell their names](Self::tell_threads), or the caller has no ring of its own or a full one, what
+    /// it submits is shown as its own.
     #[cold]
     pub fn record_for<R>(&self, thread: u64, name: Option<&str>, record: impl FnOnce() -> R) -> R {
         /// Says whose the ring is, whatever becomes of the recording.
-        struct Lent<'a>(&'a Recorder);
-        impl Drop for Lent<'_> {
+        struct LentRing<'a>(&'a Recorder);
+        impl Drop for LentRing<'_> {
             fn drop(&mut self) {
                 self.0.with_seat(Seat::take_back_ring);
             }
         }
         let lend = |seat: &mut Seat, shared: &Shared| seat.lend_ring(shared, thread, name);
         let is_lent = self.with_seat(lend) == Some(true);
-        let _lent = is_lent.then(|| Lent(self));
+        let _lent = is_lent.then(|| LentRing(self));
         record()
     }
 
@@ -317,10 +320,10 @@ impl Seat {
             // It has just got the ring.
             return thread;
         }
-        let (thread, name) = current_thread();
+        let (thread, record) = current_thread();
         let told = match self.producer(shared) {
-            Some(producer) => producer.push(&name),
-            None => shared.sender.overflow(|producer| producer.push(&name)),
+            Some(producer) => producer.push(&record),
+            None => shared.sender.overflow(|producer| producer.push(&record)),
         };
         self.thread = told.is_ok().then_some(thread);
         thread
@@ -330,7 +333,7 @@ impl Seat {
     fn lend_ring(&mut self, shared: &Shared, thread: u64, name: Option<&str>) -> bool {
         let own = shared.tells_threads().then(|| self.producer(shared));
         own.flatten()
-            .is_some_and(|own| own.push(&thread_name(thread, name)).is_ok())
+            .is_some_and(|own| own.push(&name_record(thread, name)).is_ok())
     }
 
     /// The ring is the thread's own again. Where that cannot be said, it is given up for another one.

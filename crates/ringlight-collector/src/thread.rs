@@ -65,11 +65,11 @@ pub fn current_thread_number() -> u64 {
 /// The number of the calling thread, and the record of what it is called.
 pub(crate) fn current_thread() -> (u64, Vec<u8>) {
     let number = current_thread_number();
-    (number, thread_name(number, std::thread::current().name()))
+    (number, name_record(number, std::thread::current().name()))
 }
 
 /// The record of what a thread is called, which may have no name.
-pub(crate) fn thread_name(number: u64, name: Option<&str>) -> Vec<u8> {
+pub(crate) fn name_record(number: u64, name: Option<&str>) -> Vec<u8> {
     match name {
         Some(name) => ThreadName::to_bytes(number, name),
         None => ThreadName::to_bytes(number, &format!("thread {number}")),

@@ -51,7 +51,16 @@ pub struct PublishedThread {
     note: AtomicU64,
     is_taken: AtomicBool,
     /// With its number. Not looked at when spans change.
-    thread: Mutex<Option<(u64, Thread)>>,
+    thread: Mutex<Option<PublishedAs>>,
+}
+
+/// Which thread it is that has a place.
+#[derive(Debug, Clone)]
+pub struct PublishedAs {
+    /// Its number, as it was [given](publish_thread).
+    pub number: u64,
+    /// The thread.
+    pub thread: Thread,
 }
 
 #[cfg(not(all(test, ringlight_loom)))]
@@ -98,11 +107,18 @@ impl<const COUNT: usize> Places<COUNT> {
     }
 
     /// Takes a place for the calling thread, if there is one.
-    fn publish(&self, number: u64, note: impl FnOnce() -> u64) -> Option<&PublishedThread> {
+    fn publish(
+        &self,
+        number: impl FnOnce() -> u64,
+        note: impl FnOnce() -> u64,
+    ) -> Option<&PublishedThread> {
         let place = self.take()?;
         place.set_note(note());
         place.set(0, 0);
-        *place.lock() = Some((number, std::thread::current()));
+        *place.lock() = Some(PublishedAs {
+            number: number(),
+            thread: std::thread::current(),
+        });
         Some(place)
     }
 
@@ -200,14 +216,13 @@ impl PublishedThread {
         self.note.store(note, Ordering::Relaxed);
     }
 
-    /// The number of the thread, as it was [given](publish_thread), and the thread; `None` if it has given up its place.
-    /// Takes a lock: nothing for signal handlers.
+    /// The thread; `None` if it has given up its place. Takes a lock: nothing for signal handlers.
     #[must_use]
-    pub fn thread(&self) -> Option<(u64, Thread)> {
+    pub fn thread(&self) -> Option<PublishedAs> {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<(u64, Thread)>> {
+    fn lock(&self) -> MutexGuard<'_, Option<PublishedAs>> {
         // Nothing under the lock can leave it half changed.
         self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -241,8 +256,11 @@ pub fn are_spans_watched() -> bool {
 /// if it has one, and nothing where all are taken. Whoever calls this sees to it that the thread
 /// [gives it back](withdraw_thread) before it ends.
 ///
-/// Takes a lock, and may allocate.
-pub fn publish_thread(number: u64, note: impl FnOnce() -> u64) -> Option<&'static PublishedThread> {
+/// Takes a lock, and may allocate. Neither is asked for where there is no place.
+pub fn publish_thread(
+    number: impl FnOnce() -> u64,
+    note: impl FnOnce() -> u64,
+) -> Option<&'static PublishedThread> {
     if let Some(place) = published_here() {
         return Some(place);
     }
@@ -290,7 +308,7 @@ mod tests {
     /// The span of the thread that has this name.
     fn span_of(name: &str) -> Option<(PublishedSpan, u64)> {
         published_threads().find_map(|(_, place)| {
-            let (number, thread) = place.thread()?;
+            let PublishedAs { number, thread } = place.thread()?;
             assert_eq!(number, 4);
             (thread.name() == Some(name)).then(|| (place.span(), place.note()))
         })
@@ -303,7 +321,7 @@ mod tests {
         let thread = std::thread::Builder::new().name("published".to_owned());
         let thread = thread.spawn(move || {
             assert!(!publish_span(1, 2) && published_here().is_none());
-            assert!(publish_thread(4, || 9).is_some());
+            assert!(publish_thread(|| 4, || 9).is_some());
             for (recorder, span) in [(1, 7), (1, 7), (0, 0)] {
                 assert!(publish_span(recorder, span));
                 done.send(()).unwrap();
@@ -338,8 +356,8 @@ mod tests {
     fn a_place_is_taken_once_and_used_again() {
         let places = || {
             let taken = || {
-                let place = publish_thread(1, || 0).unwrap();
-                assert!(std::ptr::eq(place, publish_thread(2, || 1).unwrap()));
+                let place = publish_thread(|| 1, || 0).unwrap();
+                assert!(std::ptr::eq(place, publish_thread(|| 2, || 1).unwrap()));
                 assert_eq!(place.note(), 0);
                 withdraw_thread();
             };

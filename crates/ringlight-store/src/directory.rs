@@ -122,7 +122,12 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
         .truncate(false)
         .open(&path)
         .map_err(io_error("open", &path))?;
-    match lock_soon(&file) {
+    let began = Instant::now();
+    let pause = || {
+        thread::sleep(LOCK_TRY_INTERVAL);
+        began.elapsed() < LOCK_TIMEOUT
+    };
+    match lock_soon(&file, pause) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
@@ -150,14 +155,12 @@ const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 const LOCK_TRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Takes the lock, also where it is given up only now: a process that was just killed may still be ending, and until a child
-/// runs its own program it has its parent's open files, locks among them.
-fn lock_soon(file: &File) -> Result<(), TryLockError> {
-    let began = Instant::now();
+/// runs its own program it has its parent's open files, locks among them. It is tried again for as long as `pause`, which is
+/// called in between, says so.
+fn lock_soon(file: &File, mut pause: impl FnMut() -> bool) -> Result<(), TryLockError> {
     loop {
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_TIMEOUT => {
-                thread::sleep(LOCK_TRY_INTERVAL);
-            }
+            Err(TryLockError::WouldBlock) if pause() => {}
             tried => return tried,
         }
     }
@@ -170,12 +173,17 @@ mod tests {
     #[test]
     fn a_lock_that_is_given_up_soon_is_waited_for() {
         let directory = tempfile::tempdir().unwrap();
-        let held = lock(directory.path()).unwrap();
-        thread::scope(|scope| {
-            let waiting = scope.spawn(|| lock(directory.path()));
-            thread::sleep(LOCK_TRY_INTERVAL);
-            drop(held);
-            waiting.join().unwrap().unwrap();
-        });
+        let mut held = Some(lock(directory.path()).unwrap());
+        let file = File::open(directory.path().join(LOCK_FILE)).unwrap();
+        let mut pauses = 0;
+        let give_up_later = || {
+            pauses += 1;
+            if pauses == 2 {
+                held = None;
+            }
+            pauses < 5
+        };
+        lock_soon(&file, give_up_later).unwrap();
+        assert_eq!(pauses, 2);
     }
 }

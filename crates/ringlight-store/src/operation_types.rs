@@ -56,7 +56,7 @@ pub struct OperationAnswer {
     /// Spans of still others, of which nothing is known since there were too many operations.
     pub spans_left_out: u64,
     /// Failed spans of the operations that `entry_only` leaves out: what something begins with may be well though
-    /// something in it failed.
+    /// something in it failed. Of the service asked for, without those in `spans_left_out`.
     pub inner_error_count: u64,
     /// Begin of the first step, Unix nanoseconds.
     pub first_unix_nano: u64,

@@ -58,7 +58,8 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the store of a directory, creating it if there is none, and begins a run.
+    /// Opens the store of a directory, creating it if there is none, and begins a run. A directory that another process has
+    /// open is waited for, for half a second.
     ///
     /// # Errors
     /// When a field of the configuration is out of range, the directory cannot be used or belongs

@@ -10,8 +10,9 @@
 //!   to follow each other, and a track of its own for its life, with its fields.
 //! - A span is called what it is called in the source, slices and life alike; another name that it was given is an argument.
 //! - A span that another thread was in than that which opened it is shown to follow from there.
-//! - Log records are instants on the thread they were logged on, or [for](ringlight_collector::Recorder::record_for). Of a thread that shares a ring it is not known which one
-//!   that was: there, it is the one that was in their span, if it leaves it within a second, or else the process.
+//! - Log records are instants on the thread they were logged on, or the one they were
+//!   [recorded for](ringlight_collector::Recorder::record_for). Of a thread that shares a ring it is not known which one that
+//!   was: there, it is the one that was in their span, if it leaves it within a second, or else the process.
 //! - What a [`CounterSource`] reads is a track for each counter.
 //!
 //! Nothing waits for the disk. 4 MiB of events wait to be written at most; what finds no room there, or none on the

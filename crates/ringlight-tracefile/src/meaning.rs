@@ -20,8 +20,8 @@ pub(crate) struct Known {
     fields: Box<[Field]>,
     /// The field that gives a span another name.
     renaming: Option<u16>,
-    /// Whether it is that of spans which have a name in the source.
-    names_spans: bool,
+    /// Whether its spans have a name in the source.
+    has_source_name: bool,
 }
 
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Known {
         Self {
             label: format.label(callsite.name, category(&callsite)),
             renaming: renaming.map(|(index, _)| index),
-            names_spans: callsite.kind == CallsiteKind::Span && !callsite.name.is_empty(),
+            has_source_name: callsite.kind == CallsiteKind::Span && !callsite.name.is_empty(),
             fields,
             callsite,
         }
@@ -139,7 +139,7 @@ impl Callsites {
             fields: Vec::new(),
         };
         let none = Known {
-            names_spans: false,
+            has_source_name: false,
             ..Known::new(Arc::new(none), format, shows_args)
         };
         Self {
@@ -233,12 +233,15 @@ impl<'a> Args<'a> {
                 continue;
             };
             if known.renaming == Some(index) {
-                own_name = Some((name, value));
+                // What is no text names nothing.
+                if own_name.is_none() || matches!(value, ValueRef::Text(_)) {
+                    own_name = Some((name, value));
+                }
             } else {
                 show(name, value);
             }
         }
-        if let Some((name, value)) = own_name.filter(|_| known.names_spans) {
+        if let Some((name, value)) = own_name.filter(|_| known.has_source_name) {
             show(name, value);
         }
     }
@@ -255,9 +258,13 @@ fn named<'a>(kind: CallsiteKind, item: &Item<'a>) -> Option<(Cow<'a, str>, Value
     }
 }
 
-/// The text of an item that has this role.
-fn said<'a>(items: Items<'a>, known: &Known, role: FieldRole) -> Option<Cow<'a, str>> {
-    items.into_iter().find_map(|item| match item {
+/// The texts of items that have this role.
+fn said<'a>(
+    items: Items<'a>,
+    known: &Known,
+    role: FieldRole,
+) -> impl Iterator<Item = Cow<'a, str>> {
+    items.into_iter().filter_map(move |item| match item {
         Item::Name(text) if role == FieldRole::SpanName => Some(text.to_str()),
         Item::Attribute(KeyRef::Field(index), ValueRef::Text(text)) => {
             let field = known.fields.get(usize::from(index))?;
@@ -270,10 +277,11 @@ fn said<'a>(items: Items<'a>, known: &Known, role: FieldRole) -> Option<Cow<'a, 
 /// The name that a span says it has, where there is none in the source: slices, of which no more is known than where the
 /// span is in the source, and its life are called the same.
 pub(crate) fn span_name<'a>(span: &SpanRecord<'a>, known: &Known) -> Option<Cow<'a, str>> {
-    if known.names_spans {
+    if known.has_source_name {
         None
     } else if known.renaming.is_some() {
-        said(span.items(), known, FieldRole::SpanName)
+        // As where it is sent.
+        said(span.items(), known, FieldRole::SpanName).last()
     } else {
         span.items().own_name().map(|text| text.to_str())
     }
@@ -281,7 +289,7 @@ pub(crate) fn span_name<'a>(span: &SpanRecord<'a>, known: &Known) -> Option<Cow<
 
 /// What a log record says.
 pub(crate) fn message<'a>(log: &LogRecord<'a>, known: &Known) -> Option<Cow<'a, str>> {
-    said(log.items(), known, FieldRole::Body)
+    said(log.items(), known, FieldRole::Body).next()
 }
 
 impl Known {

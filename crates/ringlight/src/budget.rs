@@ -98,7 +98,8 @@ impl FromStr for OverheadBudget {
 
 /// What is recorded at the least: one trace in two to this power.
 const LEVEL_MAX: i32 = 7;
-/// What is judged: at least so much time, in which the process used at least so much CPU time.
+/// What is judged: at least so much time, in which the process used at least so much CPU time, which the Health page says,
+/// too (`web/src/lib/cost.ts`).
 const WINDOW_SECONDS: f64 = 1.0;
 const BUSY_SECONDS: f64 = 0.1;
 /// Windows in a row below this part of the budget, until more is recorded. Twice as many traces cost

@@ -189,8 +189,8 @@
 //! # Features
 //!
 //! A feature that is off has no code in the program; `default-features = false` leaves the defaults out. *Brings* names the
-//! features that one turns on and the dearest crates among those compiled for it, and counts what a build with the defaults
-//! lacks, or for a default what a build without any feature lacks.
+//! features it turns on and the heaviest crates that it adds, and counts the crates that it adds to a build with the defaults,
+//! or, for a default, to a build without any feature.
 //!
 //! | feature | default | gives | brings | guide |
 //! |---|---|---|---|---|

@@ -28,13 +28,13 @@ export function costParts(cost: ClientCost): string[] {
   return [
     ...(cost.log_nano === null ? [] : [meanCost(cost.log_nano, 'log record', cost.logs_measured)]),
     `${percent(cost.process_ratio, 1)} of the process's CPU time${budget}`,
-    ...(isIdlyOver(cost) ? [`over it while idle: only seconds with 0.1 s of CPU time or more count`] : []),
+    ...(isIdlyOver(cost) ? ['over it while idle: only seconds with 0.1 s of CPU time or more count'] : []),
     `collector ${duration(cost.collector_seconds * 1e9)} of CPU time`,
     `${bytes(cost.sent_bytes)} sent`,
   ];
 }
 
-/** Seconds in which a process uses less CPU time than this do not count for its budget. */
+/** Seconds in which a process uses less CPU time than this do not count for its budget: as `BUSY_SECONDS` of the facade's `budget.rs` has it. */
 const BUSY_SECONDS = 0.1;
 
 /** Whether a process takes more than its budget, but so little in all that the budget does not look at it. */

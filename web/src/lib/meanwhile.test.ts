@@ -73,7 +73,7 @@ test('of several lines the highest at the time is read, and says whose it is', (
   expect(read({ gone: [[10, 9]], spare: [[150, 8]] })).toEqual(['spare', '8 B', [8]]);
 });
 
-test('of channels the fullest is asked for, by name, and of other metrics all together', () => {
+test('of channels the one with the longest queue is asked for, by name, and of other metrics all together', () => {
   const overview = (name: string): MetricOverview => ({
     metric: { ...data().metric, name },
     series_count: 1,
@@ -84,7 +84,7 @@ test('of channels the fullest is asked for, by name, and of other metrics all to
   });
   const offers = offersOf(['channel.queue_depth', 'channel.sent'].map(overview), 'shop');
   expect(offers.map(({ title, agg, by }) => [title, agg, by])).toEqual([
-    ['Fullest channel', 'max', 'point.channel.name'],
+    ['Longest queue', 'max', 'point.channel.name'],
     ['Sent', '', ''],
   ]);
   // The one place of a watch is always filled.

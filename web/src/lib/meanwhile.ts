@@ -1,5 +1,5 @@
 import type { Metric, MetricData, MetricOverview, Trace } from './api/types';
-import { metricKey, metricValue, middleOf, ofService, shortLabel, wholePoints } from './metrics';
+import { metricKey, metricValue, middlesOf, ofService, shortLabel, wholePoints } from './metrics';
 import { secondsOf } from './operations';
 import { setCondition } from './query/edit';
 import { quote } from './query/lexer';
@@ -26,9 +26,10 @@ const STEPS_MAX = 16;
  */
 export function nearTime(data: MetricData, second: number): Reading | null {
   const gap = (STEPS_MAX * data.step_nano) / 1e9;
+  const middle = middlesOf(data);
   const lines = data.series.flatMap((series) => {
     const points = wholePoints(series, data).map(({ time_unix_nano: time, value }) => {
-      return { x: middleOf(secondsOf(time), data), y: value };
+      return { x: middle(secondsOf(time)), y: value };
     });
     const value = valueNear(points, second, gap);
     return value === null ? [] : [{ series, points, value, peak: Math.max(...points.map(({ y }) => y)) }];

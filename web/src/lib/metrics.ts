@@ -276,12 +276,14 @@ export function tickTime(second: number, apart: number): string {
 }
 
 /**
- * Where a value of a step is drawn that begins at a time in seconds: in the middle of what of the step is within the
+ * Gives where a value of a step is drawn that begins at a time in seconds: in the middle of what of the step is within the
  * time shown. At its begin it would stand before what it was made of, and a line would come from outside of the chart.
  */
-export function middleOf(second: number, data: MetricData): number {
-  const [from, to] = [data.from_unix_nano, data.to_unix_nano].map((time) => Number(nanosOf(time)) / 1e9);
-  return (Math.max(second, from ?? second) + Math.min(second + data.step_nano / 1e9, to ?? second)) / 2;
+export function middlesOf(data: MetricData): (second: number) => number {
+  const from = Number(nanosOf(data.from_unix_nano)) / 1e9;
+  const to = Number(nanosOf(data.to_unix_nano)) / 1e9;
+  const step = data.step_nano / 1e9;
+  return (second) => (Math.max(second, from) + Math.min(second + step, to)) / 2;
 }
 
 /**
@@ -319,7 +321,7 @@ export function columns(data: MetricData): (number | null | undefined)[][] {
     gaps.some(([from, to]) => from < time && time < to);
   const column = ({ line, gaps }: (typeof lines)[number]) =>
     all.map((time) => line.get(time) ?? (isGap(gaps, time) ? null : undefined));
-  return [all.map((second) => middleOf(second, data)), ...lines.map(column)];
+  return [all.map(middlesOf(data)), ...lines.map(column)];
 }
 
 /** Places of a column that no line leads to or from: a point of its own has to show them. */

@@ -97,7 +97,7 @@ export const PARTS: readonly Part[] = [
         agg: 'max',
         by: CHANNEL,
         only: NO_WATCH,
-        highest: 'Fullest channel',
+        highest: 'Longest queue',
       },
       'channel.sent': { title: 'Sent', by: CHANNEL },
       'channel.received': { title: 'Received', by: CHANNEL },

@@ -77,8 +77,8 @@ impl Slice {
     }
 }
 
-/// What a thread is called, of which are the records that come after it out of the same ring, but for the one that threads
-/// share. It comes before the first [`Slice`] of that thread.
+/// The name of a thread. The records after it in the same ring are of that thread, except in the ring that threads share. It
+/// comes before the first [`Slice`] of that thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThreadName<'a> {
     /// Its number, which on Linux is the one the kernel gives it.

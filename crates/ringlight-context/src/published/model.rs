@@ -55,7 +55,7 @@ fn a_thread_changes_its_span_while_it_is_looked_at() {
 fn a_place_goes_from_thread_to_thread() {
     /// Whether there was a place.
     fn live(places: &Places<1>, number: u64) -> bool {
-        let Some(place) = places.publish(number, || number) else {
+        let Some(place) = places.publish(|| number, || number) else {
             return false;
         };
         place.set(number, number);

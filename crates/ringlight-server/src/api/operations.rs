@@ -50,7 +50,8 @@ pub(super) struct Operations<'a> {
     operations_left_out: u64,
     /// Spans that are in no figure, as there are too many operations.
     spans_left_out: u64,
-    /// Failed spans of the operations that `which=entry` leaves out: a request may be well though something in it failed.
+    /// Failed spans of the operations that `which=entry` leaves out: a request may be well though something in it failed. Of
+    /// the service asked for, without those in `spans_left_out`; with `which=all` 0.
     inner_error_count: u64,
     /// Spans that are not in the sums of attributes: of more than two million the oldest, and of a quarter of a million
     /// sums those of further ones.

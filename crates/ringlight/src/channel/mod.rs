@@ -38,7 +38,8 @@
 //! Of `mpsc` and `oneshot`, `sent = received + queue_depth + dropped` without those that were given back, at any moment at which
 //! nobody is sending or receiving; a sending that is cancelled counts for nothing. What is sent on an unbounded channel, a
 //! `oneshot`, a `broadcast` or by `blocking_send` may be counted as received a moment before it is as sent. The depth of a
-//! broadcast is that of all its receivers together, of each without what was overwritten before it came to it; that of a watch is 1 while nobody has seen the value.
+//! broadcast is the sum over its receivers of what each has yet to read, at most as many as the channel has places: what was
+//! overwritten is `lagged` when the receiver looks next. That of a watch is 1 while nobody has seen the value.
 //!
 //! # A full channel
 //!

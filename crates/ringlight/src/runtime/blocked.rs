@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use ringlight_collector::outside_pipeline;
@@ -151,15 +150,15 @@ impl Reporter {
         runtime: &Watched,
         worker: &Stalled,
         span: Option<&NamedSpan>,
-        thread: Option<&(u64, Thread)>,
+        thread: Option<&PublishedAs>,
     ) {
         let dispatch = self.dispatch.get();
         let say = |parent| {
-            let say = || event(parent, runtime, worker, span, thread);
+            let record = || event(parent, runtime, worker, span, thread);
             match thread {
                 // It is about the worker's thread, on which it cannot be said.
-                Some(thread) => self.spans.record_for(thread, say),
-                None => say(),
+                Some(thread) => self.spans.record_for(thread, record),
+                None => record(),
             }
         };
         outside_pipeline(|| match dispatch.map(WeakDispatch::upgrade) {
@@ -180,7 +179,7 @@ fn event(
     runtime: &Watched,
     worker: &Stalled,
     span: Option<&NamedSpan>,
-    thread: Option<&(u64, Thread)>,
+    thread: Option<&PublishedAs>,
 ) {
     let millis = u64::try_from(worker.stands.as_millis()).unwrap_or(u64::MAX);
     let text = |id: &dyn std::fmt::Display| id.to_string();
@@ -207,8 +206,8 @@ fn event(
         span.name = span.map(|span| span.name),
         trace_id = trace_id.as_deref(),
         span_id = span_id.as_deref(),
-        thread.id = thread.map(|(number, _)| *number),
-        thread.name = thread.and_then(|(_, thread)| thread.name()),
+        thread.id = thread.map(|thread| thread.number),
+        thread.name = thread.and_then(|thread| thread.thread.name()),
         tokio.worker.index = worker.index as u64,
         tokio.runtime.id = %runtime.number,
         tokio.runtime.name = runtime.name(),
@@ -229,7 +228,7 @@ fn suspect(
         suspect
             .thread
             .thread()
-            .is_some_and(|(_, thread)| thread.id() == id)
+            .is_some_and(|published| published.thread.id() == id)
     })
 }
 

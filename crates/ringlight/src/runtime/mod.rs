@@ -30,7 +30,8 @@
 //! 100 ms by default, is blocked: it computes, waits for a lock, or sleeps by `std::thread::sleep`. A thread of the
 //! pipeline sees that by tokio's own counters of the worker, and which span it is in by what threads publish, for
 //! which no clock is read. It says so by an event at level warn, target `ringlight::runtime`, that belongs to the span:
-//! at most one a minute of each span of the source. In a trace file it is on the worker's thread. Where no recorded span encloses the work, the event says that.
+//! at most one a minute of each span of the source. In a trace file it is on the worker's thread. Where no recorded span
+//! encloses the work, the event says that.
 //!
 //! # Limits
 //!

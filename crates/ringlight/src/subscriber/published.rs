@@ -2,9 +2,9 @@
 //! says more as long as the span is open.
 
 use std::sync::Arc;
-use std::thread::Thread;
 
 use ringlight_collector::Recorder;
+use ringlight_context::PublishedAs;
 use ringlight_model::{CallsiteId, CallsiteRegistry, SpanId, TraceId};
 use tracing_core::span::Id;
 
@@ -52,8 +52,9 @@ impl PublishedSpans {
     }
 
     /// What is recorded by `record` is another thread's, of this number and name, where threads are shown.
-    pub(crate) fn record_for(&self, (number, thread): &(u64, Thread), record: impl FnOnce()) {
-        self.recorder.record_for(*number, thread.name(), record);
+    pub(crate) fn record_for(&self, owner: &PublishedAs, record: impl FnOnce()) {
+        self.recorder
+            .record_for(owner.number, owner.thread.name(), record);
     }
 }
 

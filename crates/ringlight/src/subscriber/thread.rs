@@ -51,7 +51,7 @@ pub(crate) fn publish() {
     with_thread(|thread| {
         if thread.may_keep() {
             uncounted(|| {
-                let number = ringlight_collector::current_thread_number();
+                let number = ringlight_collector::current_thread_number;
                 ringlight_context::publish_thread(number, crate::runtime::role)
             });
             thread.entered.publish_last();

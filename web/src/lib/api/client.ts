@@ -167,9 +167,11 @@ export const api = {
       from: string | null;
       to: string | null;
       step?: number | null;
+      /** Series at most, by their labels. */
+      limit?: number;
     },
     signal?: AbortSignal,
-  ) => searched<MetricData>(`metrics/${encodeURIComponent(name)}`, { ...search, limit: 20 }, signal),
+  ) => searched<MetricData>(`metrics/${encodeURIComponent(name)}`, { limit: 20, ...search }, signal),
   operations: (
     search: {
       from: string | null;

@@ -53,13 +53,17 @@ pub(crate) fn search_operations(
         },
     )?;
     let totals = Totals::join(parts)?;
-    let (mut found, inner): (Vec<_>, Vec<_>) = totals
-        .operations
-        .into_iter()
-        .partition(|(key, total)| !search.entry_only || is_entry(key, total));
-    let inner_errors = inner.iter().map(|(_, total)| total.error_count);
+    let mut inner_error_count = 0_u64;
+    let is_wanted = |(key, total): &(OperationKey, Total)| {
+        let is_wanted = !search.entry_only || is_entry(key, total);
+        if !is_wanted {
+            inner_error_count = inner_error_count.saturating_add(total.error_count);
+        }
+        is_wanted
+    };
+    let mut found: Vec<_> = totals.operations.into_iter().filter(is_wanted).collect();
     let mut answer = OperationAnswer {
-        inner_error_count: inner_errors.fold(0, u64::saturating_add),
+        inner_error_count,
         first_unix_nano: grid.first_unix_nano(),
         end_unix_nano: grid.end_unix_nano(),
         step_nano,

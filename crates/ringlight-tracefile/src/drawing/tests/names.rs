@@ -77,6 +77,9 @@ fn a_span_has_its_name_in_the_source_and_another_one_as_an_argument() {
 fn a_span_without_a_name_in_the_source_has_the_one_it_says() {
     check("", &[(None, "GET /items")], ("GET /items", &[]));
     check("", &[(Some(FIELD), "GET /")], ("GET /", &[]));
+    // As where it is sent, the last one holds.
+    let fields = ["GET /", "GET /items"].map(|name| (Some(FIELD), name));
+    check("", &fields, ("GET /items", &[]));
 }
 
 #[test]

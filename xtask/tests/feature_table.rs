@@ -163,7 +163,11 @@ fn what_a_feature_is_said_to_bring_it_brings() {
             let (_, count) = before.rsplit_once(' ').unwrap();
             count.parse().unwrap()
         });
-        let slack = if brings.contains("about ") { brought.len() / 5 } else { 0 };
+        let slack = if brings.contains("about ") {
+            brought.len() / 5
+        } else {
+            0
+        };
         let is_near = brought.len().abs_diff(count) <= slack;
         if !is_near || (brings == "nothing") != told.is_empty() {
             let (brought, crates) = (brought.len(), brought);

@@ -42,8 +42,8 @@ mod sync;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 pub use published::{
-    PublishedSpan, PublishedThread, SpanWatch, THREADS_MAX, are_spans_watched, publish_span,
-    publish_thread, published_here, published_threads, watch_spans, withdraw_thread,
+    PublishedAs, PublishedSpan, PublishedThread, SpanWatch, THREADS_MAX, are_spans_watched,
+    publish_span, publish_thread, published_here, published_threads, watch_spans, withdraw_thread,
 };
 
 /// What was allocated and freed.

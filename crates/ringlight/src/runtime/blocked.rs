@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use ringlight_collector::outside_pipeline;
-use ringlight_context::{PublishedSpan, PublishedThread, published_threads};
+use ringlight_context::{PublishedAs, PublishedSpan, PublishedThread, published_threads};
 use tracing_core::dispatcher::WeakDispatch;
 
 use super::Watched;

@@ -221,6 +221,38 @@ fn exemplars_lead_from_buckets_and_counters_to_spans() {
     drop((telemetry, backend));
 }
 
+/// Metrics are read more often than somebody scrapes them, whether they are sent or not.
+#[test]
+fn an_exemplar_that_is_rare_is_there_until_another_one_of_its_size_comes() {
+    let (dispatch, telemetry) = builder(&[]).prometheus_text().build().unwrap();
+    let meter = telemetry.meter_provider().unwrap().meter("shop");
+    let wait = meter
+        .u64_histogram("wait")
+        .with_boundaries(vec![10.0])
+        .build();
+    let measure = |value| {
+        with_default(&dispatch, || {
+            info_span!("pay").in_scope(|| wait.record(value, &[]));
+        });
+        telemetry.flush(LONG).unwrap();
+    };
+    for value in [100, 2, 2, 3] {
+        measure(value);
+    }
+    let check = |rare: &str, usual: &str| {
+        let open = text(&telemetry, PrometheusFormat::OpenMetrics);
+        for (bound, value) in [("+Inf", rare), ("10.0", usual)] {
+            let bucket = format!("le=\"{bound}\"");
+            let line = open.lines().find(|line| line.contains(&bucket));
+            let (_, exemplar) = line.unwrap().split_once(" # {").unwrap_or_default();
+            assert!(exemplar.contains(&format!("}} {value} ")), "{open}");
+        }
+    };
+    check("100", "3");
+    measure(90);
+    check("90", "3");
+}
+
 #[test]
 fn exponential_histograms_have_buckets_by_powers_of_two() {
     let variables = [(

@@ -197,6 +197,19 @@ pub(super) struct Reservoirs {
 /// What was taken out of them.
 pub(super) type Taken = HashMap<Name, Vec<Exemplar>>;
 
+/// Adds newer ones to those that are there, each in the place of one of its order of magnitude: who looks less often than
+/// they are taken finds one that is rare, too, and of an instrument there are never more than it has slots.
+#[cfg(feature = "prometheus")]
+pub(super) fn renew(seen: &mut Taken, newer: Taken) {
+    for (name, newer) in newer {
+        let kept = seen.entry(name).or_default();
+        let is_newer =
+            |one: &Exemplar| newer.iter().any(|new| new.value.slot() == one.value.slot());
+        kept.retain(|one| !is_newer(one));
+        kept.extend(newer);
+    }
+}
+
 impl Reservoirs {
     pub(super) fn new(filter: ExemplarFilter) -> Self {
         Self {

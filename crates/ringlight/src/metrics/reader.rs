@@ -15,7 +15,7 @@ use ringlight_collector::{in_pipeline, mark_thread};
 use super::encode::Encoder;
 use super::exemplars::Reservoirs;
 #[cfg(feature = "prometheus")]
-use super::exemplars::Taken;
+use super::exemplars::{self, Taken};
 use super::overflows::Overflows;
 #[cfg(feature = "prometheus")]
 use super::prometheus::{PrometheusFormat, Writer};
@@ -186,7 +186,7 @@ pub(super) struct Work {
     /// Where Prometheus gets them.
     #[cfg(feature = "prometheus")]
     pub(super) writer: Option<Writer>,
-    /// Of each instrument the exemplars that were taken last.
+    /// Of each instrument the exemplars that were taken last, one an order of magnitude.
     #[cfg(feature = "prometheus")]
     pub(super) seen: Taken,
     /// What is made of spans.
@@ -245,7 +245,7 @@ impl Work {
         }
         #[cfg(feature = "prometheus")]
         if self.writer.is_some() {
-            self.seen.extend(exemplars);
+            exemplars::renew(&mut self.seen, exemplars);
         }
     }
 
@@ -255,7 +255,7 @@ impl Work {
         let metrics = self.readings.scraped.as_ref().and_then(collected);
         if let (Some(metrics), Some(writer)) = (metrics, &self.writer) {
             let mut exemplars = self.seen.clone();
-            exemplars.extend(self.reservoirs.look());
+            exemplars::renew(&mut exemplars, self.reservoirs.look());
             let spans = self.spans.as_ref().and_then(SpanMetrics::look);
             let spans = spans.unwrap_or_default();
             give(writer.write(format, &metrics, &exemplars, &spans, &self.overflows));

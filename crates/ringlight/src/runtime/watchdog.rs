@@ -40,6 +40,12 @@ impl<T: PartialEq + Copy> Standing<T> {
         self.seen = Some(now);
         stands
     }
+
+    /// For how long it stood, if it has gone on since the last look, so long ago. It began to stand before a look and went on
+    /// after one: of both times half of one between two looks is missing on average.
+    fn stood(&self, passed: Duration) -> Duration {
+        self.stands + passed
+    }
 }
 
 /// What tokio counts of a worker: how long it was busy, and how often it parked and unparked.
@@ -186,7 +192,7 @@ impl Seen {
         for (index, worker) in self.workers.iter_mut().enumerate() {
             let parks = metrics.worker_park_unpark_count(index);
             let progress = (metrics.worker_total_busy_duration(index), parks);
-            let stood = worker.progress.stands;
+            let stood = worker.progress.stood(passed);
             if !worker.progress.look(progress, passed)
                 && let Some(blocked) = worker.blocked.take()
             {
@@ -226,6 +232,22 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_long_it_stood_is_right_on_average() {
+        const LOOK_MS: u64 = 25;
+        let stood = |begin: u64, end: u64| {
+            let look = Duration::from_millis(LOOK_MS);
+            let mut standing = Standing::default();
+            let looks = (0..).step_by(LOOK_MS as usize).take_while(|at| *at < end);
+            for at in looks {
+                standing.look(at.min(begin), look);
+            }
+            standing.stood(look).as_millis() as u64
+        };
+        let all = (1_000..1_000 + LOOK_MS).map(|begin| stood(begin, begin + 310));
+        assert_eq!(all.sum::<u64>(), 310 * LOOK_MS);
+    }
 
     #[test]
     fn it_stands_from_when_it_was_seen_unchanged() {

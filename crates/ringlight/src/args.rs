@@ -53,8 +53,16 @@ pub struct TelemetryArgs {
 
     /// Serve metrics for Prometheus at this address, for instance localhost:9464
     #[cfg(feature = "prometheus")]
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
     pub prometheus: Option<String>,
+}
+
+#[cfg(feature = "prometheus")]
+fn host_and_port(text: &str) -> Result<String, &'static str> {
+    let is_one = crate::settings::Shape::HostPort.takes(text);
+    is_one
+        .then(|| text.to_owned())
+        .ok_or("allowed is `host:port`, such as `localhost:9464`")
 }
 
 #[cfg(test)]
@@ -75,6 +83,19 @@ mod tests {
     struct Long {
         #[command(flatten)]
         _telemetry: super::TelemetryArgs,
+    }
+
+    #[cfg(feature = "prometheus")]
+    #[test]
+    fn an_address_that_is_none_is_an_error_of_the_command_line() {
+        for (address, is_one) in [("1", false), ("localhost:9464", true), ("[::1]:0", true)] {
+            let parsed = Short::try_parse_from(["app", "--prometheus", address]);
+            let error = parsed.err().map(|error| error.to_string());
+            let expected =
+                "invalid value '1' for '--prometheus <HOST:PORT>': allowed is `host:port`";
+            assert_eq!(error.is_none(), is_one, "{error:?}");
+            assert!(error.is_none_or(|error| error.contains(expected)));
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub enum Shape {
 
 impl Shape {
     /// Whether a text, as a variable or a string of the file has it, is of this shape.
-    pub(in crate::config) fn takes(self, text: &str) -> bool {
+    pub(crate) fn takes(self, text: &str) -> bool {
         match self {
             Self::Truth => matches!(text, "true" | "false"),
             Self::Text | Self::Path => !text.trim().is_empty(),

@@ -229,9 +229,13 @@ mod tests {
     fn what_the_service_lacks_is_told() {
         let text = apart();
         let row = |name: &str| ROWS.iter().find(|row| row.name == name).unwrap();
-        for name in ["process-metrics", "runtime-metrics", "channel-metrics"] {
+        for name in ["channel-metrics", "channels", "otlp-channels"] {
             assert!(!row(name).is_in(Case::Axum), "{name}");
-            assert!(text.contains(&format!("`{name}`, ")), "{text}");
+            assert!(text.contains(&format!("`{name}`")), "{text}");
+        }
+        for name in ["process-metrics", "runtime-metrics", "tracing-chrome"] {
+            assert!(row(name).is_in(Case::Axum), "{name}");
+            assert!(!text.contains(&format!("`{name}`")), "{text}");
         }
         assert!(!text.contains("`prometheus`"), "{text}");
         let system = row("system-metrics");

@@ -17,7 +17,9 @@ pub(super) fn find(bytes: &[u8], found: &mut dyn FnMut(Range<usize>)) {
             continue;
         }
         if let Some(end) = card_at(bytes, at) {
-            found(at..end);
+            if !is_in_identifier(bytes, at..end) {
+                found(at..end);
+            }
             at = end;
         }
         at = super::end_of(bytes, at, is_digit);
@@ -51,6 +53,23 @@ fn card_at(bytes: &[u8], start: usize) -> Option<usize> {
         at += 1;
     }
     longest
+}
+
+/// Digits that an identifier in hexadecimal has at least: a UUID, a trace id, a digest, the id of a container.
+const IDENTIFIER_DIGITS_MIN: usize = 32;
+
+/// Whether these digits are of an identifier in hexadecimal. One UUID in fifteen hundred has what looks like a card's number,
+/// and a `service.instance.id` that is replaced is no process's any more.
+fn is_in_identifier(bytes: &[u8], Range { start, end }: Range<usize>) -> bool {
+    let is_part = |byte: &&u8| byte.is_ascii_hexdigit() || **byte == b'-';
+    // More need not be looked at, however long the text is.
+    let before = bytes[..start].iter().rev().take(IDENTIFIER_DIGITS_MIN + 4);
+    let after = bytes[end..].iter().take(IDENTIFIER_DIGITS_MIN + 4);
+    let before = before.take_while(is_part).count();
+    let after = after.take_while(is_part).count();
+    let word = &bytes[start - before..end + after];
+    let digits = word.iter().filter(|byte| byte.is_ascii_hexdigit());
+    digits.count() >= IDENTIFIER_DIGITS_MIN && word.iter().any(u8::is_ascii_alphabetic)
 }
 
 /// Whether a number so long begins as those of a card network.

@@ -74,6 +74,11 @@ fn what_only_looks_like_a_secret_stays() {
         "0.4111111111111111",
         "4bf92f3577b34da6a3ce929d0e0e4736",
         "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+        // Of their digits 13 to 19 in a row, hyphens aside, would be a card's.
+        "ee3f4447-3231-4578-8b65-4453b352ca1e",
+        "instance C75ADE7D-4E89-4832-A3E6-995047042077 began",
+        "4bec5696-1355-4347-8ba2-dfce4601e550",
+        "sha256:0f4111111111111111e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934c",
         "2026-11-29T07:29:32.046751Z",
         "crate@1.2.3 and @scope/name",
         "Basic Authentication is off",
@@ -108,6 +113,12 @@ fn a_card_is_of_a_network_and_has_the_right_check_digit() {
         check(cards(), &wrong, &wrong);
     }
     check(cards(), "1 4012888888881881 12", "1 [redacted] 12");
+    // Beside letters, which are no identifier for want of digits or for being too few.
+    check(cards(), "fee-4012888888881881", "fee-[redacted]");
+    check(cards(), "Visa4012888888881881", "Visa[redacted]");
+    let zeros = "0".repeat(16);
+    let digits = format!("4012888888881881-{zeros}");
+    check(cards(), &digits, &format!("[redacted]-{zeros}"));
     check(
         cards(),
         "4012 8888 8888 1881,4012-8888-8888-1881",

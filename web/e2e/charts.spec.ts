@@ -1,6 +1,6 @@
 import { expect, test, type APIRequestContext, type Page } from '@playwright/test';
 
-import { hex, send, watch } from './support';
+import { boxOf, hex, send, watch } from './support';
 
 /** Whole seconds, on which steps of charts begin: what was counted just before one is in one step. */
 const now = Math.floor(Date.now() / 1000) * 1000;
@@ -94,7 +94,7 @@ test('exemplars beyond the scale are at its edge, and the page says which are kn
   await page.goto(`/metrics?name=${name}&agg=p50&${range}`);
   const plot = page.locator('.u-over');
   await expect(plot).toBeVisible();
-  const { width } = (await plot.boundingBox())!;
+  const { width } = await boxOf(plot);
   const x = (ago: number) => (1 - ago / 900_000) * width;
   await plot.hover({ position: { x: x(180_000), y: 2 } });
   await expect(page.getByText('8 s, open its trace')).toBeVisible();
@@ -121,7 +121,7 @@ test('what lines are worth at the time under the pointer is said beside it', asy
   const tip = page.locator('.chart .tip');
   await expect(plot).toBeVisible();
   await expect(tip).toHaveCount(0);
-  const { width } = (await plot.boundingBox())!;
+  const { width } = await boxOf(plot);
   await plot.hover({ position: { x: width / 2, y: 60 } });
   await expect(tip).toHaveText(/\d\d:\d\d:\d\d\s*service\.name = shop\s*41\s*service\.name = till\s*7/);
   await page.mouse.move(0, 0);
@@ -140,7 +140,7 @@ test('charts of the runtime show the time that the pointer is at in one of them'
   const [one, other] = ['Pages kept', 'Pages lost'].map((name) => page.getByRole('article', { name }));
   await expect(other!.locator('canvas')).toBeVisible();
   const plot = one!.locator('.u-over');
-  const { width } = (await plot.boundingBox())!;
+  const { width } = await boxOf(plot);
   await plot.hover({ position: { x: width * 0.9, y: 30 } });
   await expect(one!.locator('.tip')).toContainText('9');
   await expect(other!.locator('.u-cursor-x')).toBeVisible();

@@ -1,7 +1,7 @@
 import { expect, test, type APIRequestContext, type Page } from '@playwright/test';
 
 import type { MetricOverview } from '../src/lib/api/types';
-import { hex, send, watch } from './support';
+import { boxOf, hex, send, watch } from './support';
 
 const millis = (ago: number) => `${Date.now() - ago}000000`;
 const since = { startTimeUnixNano: millis(600_000) };
@@ -290,7 +290,7 @@ test('an exemplar has the unit of what was measured, wherever it is drawn', asyn
   await expect(examples).toHaveText([/250 ms/, /250 ms/]);
   // Rates have no place for it: it is at the lower edge, at its time.
   const plot = page.locator('.u-over');
-  const { width, height } = (await plot.boundingBox())!;
+  const { width, height } = await boxOf(plot);
   const open = page.getByText('250 ms, open its trace');
   await expect(async () => {
     for (let x = 4; x < width; x += 6) {
@@ -321,7 +321,7 @@ async function withExemplar(page: Page, request: APIRequestContext) {
   await page.goto(`/metrics?name=${name}&agg=rate&from=${start}`);
   const plot = page.locator('.u-over');
   await expect(plot).toBeVisible();
-  const { x: left, y: top, width, height } = (await plot.boundingBox())!;
+  const { x: left, y: top, width, height } = await boxOf(plot);
   const [right, middle, bottom] = [left + width, top + height / 2, top + height];
   const open = page.getByText('250 ms, open its trace');
   const find = async (from: number, to: number) => {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-import { expect, type APIRequestContext, type Page } from '@playwright/test';
+import { expect, type APIRequestContext, type Locator, type Page } from '@playwright/test';
 
 import type { LogPage, Status, Trace, TracePage, TraceSummary } from '../src/lib/api/types';
 
@@ -127,3 +127,15 @@ export async function sendLargeTrace(request: APIRequestContext, count: number):
   }
   return traceId;
 }
+
+/** Where something is on the screen. A chart is drawn anew with every answer, and may just not be there. */
+export async function boxOf(shown: Locator): Promise<Box> {
+  let box: Box | null = null;
+  await expect(async () => {
+    box = await shown.boundingBox();
+    expect(box).not.toBeNull();
+  }).toPass();
+  return box!;
+}
+
+type Box = NonNullable<Awaited<ReturnType<Locator['boundingBox']>>>;

@@ -5,14 +5,15 @@
     reason = "a test may stop at the first thing that is wrong"
 )]
 
+mod common;
 mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
 
+use common::{output, root};
 use reading::{
     allocators, anchors, dependencies_told, faults_of_examples, has_test, is_mimalloc, links,
     names_crate,
@@ -121,29 +122,8 @@ const UNSAFE_CRATES: &[&str] = &[
     "ringlight-transparent",
 ];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_owned()
-}
-
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
-fn output(program: &str, args: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(args)
-        .current_dir(root())
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{program} {args:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
 }
 
 struct Package {
